@@ -1,0 +1,16 @@
+#include "engine/error.h"
+
+#include <cstdio>
+
+namespace headlane {
+
+void fail(Status status, const char* format, ...) {
+  char message[512];
+  va_list args;
+  va_start(args, format);
+  std::vsnprintf(message, sizeof message, format, args);
+  va_end(args);
+  throw Error(status, message);
+}
+
+}  // namespace headlane

@@ -1,0 +1,218 @@
+/*
+ * Headlane: transformer layers on CPUs, for programs that embed them. C99.
+ *
+ * A model is opened once and shared; a session holds the working memory of one stream of calls.
+ *
+ *     headlane_model* model;
+ *     headlane_session* session;
+ *     headlane_model_open("minilm.headlane", NULL, &model);
+ *     headlane_session_create(model, NULL, &session);
+ *     headlane_encode(session, &batch, &outputs);
+ *
+ * Conventions of every function here:
+ *  - Returns a status; results come through the pointers at the end of the list. After anything but
+ *    HEADLANE_OK, headlane_error() is a sentence that names what is wrong and where, and no output
+ *    has been written.
+ *  - Option and result structs begin with struct_size, which the caller sets to the sizeof of the
+ *    struct that it was compiled with (the *_INIT macros do), so that structs can grow. A null options
+ *    pointer means defaults; so does a field that is zero.
+ *  - Nothing is printed, no exception leaves, the process is never ended, no global state of the
+ *    caller's (floating-point mode, locale, signals) is changed.
+ *  - Sizes count elements unless the name ends in _bytes. Text is UTF-8; invalid bytes are allowed.
+ *
+ * Threads: a model may be used by any number of threads and sessions at once; a session by one at a time.
+ */
+#ifndef HEADLANE_HEADLANE_H_
+#define HEADLANE_HEADLANE_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define HEADLANE_API __declspec(dllexport)
+#else
+#define HEADLANE_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Status ------------------------------------------------------------------------------------- */
+
+typedef enum headlane_status {
+  HEADLANE_OK = 0,
+  HEADLANE_INVALID_ARGUMENT = 1, /* the caller's argument is wrong */
+  HEADLANE_IO = 2,               /* the operating system refused a file */
+  HEADLANE_BAD_FILE = 3,         /* a file's contents are wrong or unsupported */
+  HEADLANE_UNSUPPORTED = 4,      /* valid, but this build, model or machine cannot serve it */
+  HEADLANE_OUT_OF_MEMORY = 5,
+  HEADLANE_TOO_LARGE = 6, /* more than the session was created for */
+  HEADLANE_INTERNAL = 7   /* a bug in Headlane */
+} headlane_status;
+
+/* This thread's last failure, one sentence; "" if there was none. Valid until this thread's next call. */
+HEADLANE_API const char* headlane_error(void);
+
+/* "ok", "invalid argument", ...; never null. Static. */
+HEADLANE_API const char* headlane_status_name(headlane_status status);
+
+/* "0.1.0". Static. */
+HEADLANE_API const char* headlane_version(void);
+
+/* ---- Models ------------------------------------------------------------------------------------- */
+
+typedef struct headlane_model headlane_model;
+
+typedef struct headlane_model_options {
+  size_t struct_size;
+  /* The fastest instruction set to use: "ref", "avx2", "avx512"; null: the fastest that this machine
+   * has and the environment variable HEADLANE_MAX_ISA allows. Naming one that the machine lacks uses
+   * the fastest below it. */
+  const char* isa;
+  /* Who multiplies matrices: "headlane" (or null), or "onednn" where the library was built with it.
+   * oneDNN's results may depend on how many rows came along; Headlane's never do. */
+  const char* gemm;
+} headlane_model_options;
+
+#define HEADLANE_MODEL_OPTIONS_INIT \
+  { sizeof(headlane_model_options), 0, 0 }
+
+/* Maps `path` (a .headlane file), checks all of it, and packs the weights for this machine's kernels.
+ * `options` may be null. The caller owns *out and ends it by headlane_model_close.
+ * Errors: INVALID_ARGUMENT, IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY. */
+HEADLANE_API headlane_status headlane_model_open(const char* path,
+                                                 const headlane_model_options* options,
+                                                 headlane_model** out);
+
+/* Null is allowed. Every session of the model must have been destroyed before. */
+HEADLANE_API void headlane_model_close(headlane_model* model);
+
+typedef struct headlane_model_facts {
+  size_t struct_size;
+  const char* architecture; /* "bert"; strings live as long as the model */
+  const char* activation;   /* "gelu", "gelu_tanh", "relu" */
+  const char* pooling;      /* "none", "mean", "cls", "max" */
+  const char* isa;          /* the instruction set chosen: "ref", "avx2", "avx512" */
+  const char* gemm;         /* who multiplies matrices: "headlane", "onednn" */
+  int64_t n_layers;
+  int64_t d_model;
+  int64_t n_heads;
+  int64_t head_dim;
+  int64_t d_ff;
+  int64_t vocab_size;
+  int64_t max_positions; /* no sequence may have more tokens */
+  int64_t max_seq_len;   /* text is truncated to this many tokens unless asked otherwise */
+  int64_t n_types;       /* segment types */
+  float norm_eps;
+  int32_t normalize;     /* 1: pooled vectors have length 1 */
+  int32_t has_tokenizer; /* 1: headlane_tokenize works */
+  int64_t n_parameters;
+  int64_t file_bytes;
+  int64_t packed_bytes; /* memory that the packed weights take */
+  int64_t n_tensors;
+} headlane_model_facts;
+
+/* Fills *out as far as out->struct_size reaches. */
+HEADLANE_API headlane_status headlane_model_get_facts(const headlane_model* model,
+                                                      headlane_model_facts* out);
+
+typedef struct headlane_tensor_facts {
+  size_t struct_size;
+  const char* name;  /* strings and shape live as long as the model */
+  const char* dtype; /* "f32", "u8" */
+  int64_t rank;
+  const int64_t* shape; /* [rank] */
+  int64_t bytes;
+} headlane_tensor_facts;
+
+/* The i-th tensor of the file, 0 <= i < n_tensors. */
+HEADLANE_API headlane_status headlane_model_get_tensor(const headlane_model* model, int64_t i,
+                                                       headlane_tensor_facts* out);
+
+/* The kernels chosen, one line "slot: implementation" each, as a static sentence list that lives as
+ * long as the model. Null if `model` is null. */
+HEADLANE_API const char* headlane_model_kernels(const headlane_model* model);
+
+/* ---- Text --------------------------------------------------------------------------------------- */
+
+/* Token ids of text[0 .. text_bytes), special tokens included, truncated to max_len tokens
+ * (0: the model's max_seq_len). Writes at most `capacity` ids to `ids` [capacity] and the number of ids
+ * that the text has to *n_ids. Asking with capacity 0 (ids may be null) gives the number alone.
+ * Errors: INVALID_ARGUMENT; TOO_LARGE if 0 < capacity < *n_ids (*n_ids is written all the same);
+ * UNSUPPORTED if the file has no tokenizer. */
+HEADLANE_API headlane_status headlane_tokenize(const headlane_model* model, const char* text,
+                                               size_t text_bytes, int64_t max_len, int32_t* ids,
+                                               int64_t capacity, int64_t* n_ids);
+
+/* The spelling of one token, not null-terminated: *text [*text_bytes] lives as long as the model. */
+HEADLANE_API headlane_status headlane_token_text(const headlane_model* model, int32_t id,
+                                                 const char** text, size_t* text_bytes);
+
+/* ---- Sessions ----------------------------------------------------------------------------------- */
+
+typedef struct headlane_session headlane_session;
+
+typedef struct headlane_session_options {
+  size_t struct_size;
+  int64_t max_tokens;  /* tokens of a batch, all sequences together; 0: 4096, or max_len if that is more */
+  int64_t max_seqs;    /* sequences of a batch; 0: max_tokens */
+  int64_t max_len;     /* tokens of one sequence; 0: max_positions, or max_tokens if that is less */
+  int32_t n_threads;   /* 0: one for each CPU that this process may run on */
+  void* memory;        /* the caller's block of memory_bytes, 64-byte aligned, which the session uses */
+  size_t memory_bytes; /* until it is destroyed; null: the session allocates its own */
+} headlane_session_options;
+
+#define HEADLANE_SESSION_OPTIONS_INIT \
+  { sizeof(headlane_session_options), 0, 0, 0, 0, 0, 0 }
+
+/* The exact size of the block in which a session with these options works: all activations and scratch.
+ * It grows linearly with max_tokens. (The handle itself, a list of passes, takes some KB more.) */
+HEADLANE_API headlane_status headlane_session_bytes(const headlane_model* model,
+                                                    const headlane_session_options* options,
+                                                    size_t* out);
+
+/* Plans the passes and takes the memory; running allocates nothing. The caller owns *out, ends it by
+ * headlane_session_destroy, and keeps `model` open until then. */
+HEADLANE_API headlane_status headlane_session_create(headlane_model* model,
+                                                     const headlane_session_options* options,
+                                                     headlane_session** out);
+
+/* Null is allowed. */
+HEADLANE_API void headlane_session_destroy(headlane_session* session);
+
+/* A ragged batch: all sequences end to end, no padding. */
+typedef struct headlane_batch {
+  size_t struct_size;
+  int64_t n_seqs;
+  const int64_t* offsets;  /* [n_seqs + 1], offsets[0] = 0, never falling: sequence i is the tokens
+                            * offsets[i] .. offsets[i + 1]; a sequence may be empty */
+  const int32_t* ids;      /* [offsets[n_seqs]], each in [0, vocab_size) */
+  const int32_t* type_ids; /* [offsets[n_seqs]], each in [0, n_types); null: all 0 */
+} headlane_batch;
+
+typedef struct headlane_outputs {
+  size_t struct_size;
+  float* hidden; /* [n_tokens, d_model], last hidden states; null: not wanted */
+  float* pooled; /* [n_seqs, d_model], pooled and, if the model says so, normalised; null: not wanted.
+                  * The vector of an empty sequence is zero. */
+} headlane_outputs;
+
+/* Runs the model. The result for a sequence has the same bits in any batch, in any order, for any number
+ * of threads. Errors: INVALID_ARGUMENT (ids, offsets), TOO_LARGE, UNSUPPORTED (pooled wanted of a model
+ * without pooling); nothing is written then. */
+HEADLANE_API headlane_status headlane_encode(headlane_session* session, const headlane_batch* batch,
+                                             const headlane_outputs* outputs);
+
+/* ---- Conversion --------------------------------------------------------------------------------- */
+
+/* Reads a Hugging Face model folder (config.json, model.safetensors or its shards, the tokenizer's
+ * files, modules.json, 1_Pooling/config.json, sentence_bert_config.json) and writes one .headlane file,
+ * by a temporary name that is renamed at the end. The same input gives the same bytes. */
+HEADLANE_API headlane_status headlane_convert(const char* hf_dir, const char* out_path);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HEADLANE_HEADLANE_H_ */
