@@ -1,0 +1,95 @@
+// Which instruction sets this machine can run, and the choice among the tables. The environment variable
+// HEADLANE_MAX_ISA, read once, hides what is above it from the whole process, as an older CPU would.
+#include <cpuid.h>
+
+#include <cstdint>
+#include <cstdlib>
+
+#include "kernels/isa/tables.h"
+#include "kernels/kernels.h"
+
+namespace headlane::kernels {
+namespace {
+
+struct CpuFeatures {
+  bool avx2 = false;    // AVX2 and FMA, with their registers saved by the system
+  bool avx512 = false;  // AVX-512 F, BW, DQ and VL likewise
+};
+
+constexpr bool has(uint32_t word, int bit) { return (word >> bit) & 1u; }
+
+// The register states that the operating system saves: XCR0. Asked only where OSXSAVE says it can be.
+uint64_t saved_states() {
+  uint32_t low = 0, high = 0;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (uint64_t{high} << 32) | low;
+}
+
+CpuFeatures detect_cpu() {
+  CpuFeatures features;
+  uint32_t a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return features;
+  const bool fma = has(c, 12), xsave = has(c, 27), avx = has(c, 28);
+  if (!xsave || !avx) return features;
+  const uint64_t states = saved_states();
+  constexpr uint64_t kYmm = 0x6, kZmm = 0xe6;  // XMM + YMM; and opmask + both halves of ZMM
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;
+  features.avx2 = fma && has(b, 5) && (states & kYmm) == kYmm;
+  const bool f = has(b, 16), dq = has(b, 17), bw = has(b, 30), vl = has(b, 31);
+  features.avx512 = features.avx2 && f && dq && bw && vl && (states & kZmm) == kZmm;
+  return features;
+}
+
+struct Row {
+  std::string_view isa;
+  const Table* table;
+  bool supported;
+};
+
+struct Rows {
+  static constexpr int kCount = 3;
+  Row row[kCount];              // slowest first
+  const Table* usable[kCount];  // the supported ones, in the same order
+  size_t n_usable = 0;
+  bool cap_is_known = true;  // HEADLANE_MAX_ISA is unset, empty or the name of a row
+};
+
+// The registry: one line an instruction set.
+Rows make_rows() {
+  const CpuFeatures cpu = detect_cpu();
+  Rows rows = {{{"ref", &ref_table(), true},
+                {"avx2", &avx2_table(), cpu.avx2},
+                {"avx512", &avx512_table(), cpu.avx512}},
+               {}};
+  const char* variable = std::getenv("HEADLANE_MAX_ISA");
+  const std::string_view cap = variable ? variable : "";
+  bool over_cap = false;
+  for (Row& row : rows.row) {
+    row.supported = row.supported && !over_cap;
+    if (row.supported) rows.usable[rows.n_usable++] = row.table;
+    if (row.isa == cap) over_cap = true;
+  }
+  rows.cap_is_known = cap.empty() || over_cap;
+  return rows;
+}
+
+const Rows& rows() {
+  static const Rows kRows = make_rows();
+  return kRows;
+}
+
+}  // namespace
+
+std::span<const Table* const> supported() { return {rows().usable, rows().n_usable}; }
+
+const Table* select(std::string_view max_isa) {
+  if (!rows().cap_is_known) return nullptr;
+  const Table* best = nullptr;
+  for (const Row& row : rows().row) {
+    if (row.supported) best = row.table;
+    if (row.isa == max_isa) return best;
+  }
+  return max_isa.empty() ? best : nullptr;
+}
+
+}  // namespace headlane::kernels

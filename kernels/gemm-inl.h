@@ -1,0 +1,131 @@
+// C[M, N] = activation(A[M, K] * W[N, K]^T + bias), W packed into panels of NR columns.
+//
+//   packed panel p:   bias  [NR]          columns p NR .. p NR + NR, zeros beyond N
+//                     row 0 [NR]          k = 0
+//                     ...
+//                     row K-1 [NR]
+//
+// Loops, outermost first: panels of NR columns; blocks of KC rows of the panel; strips of MR rows of A.
+// So a block of a panel (KC x NR floats) stays in L1 or L2 while all of A passes by, and each panel is
+// read from farther away once per call: callers give it as many rows of A as their L2 holds.
+// Each element of C is one chain of fused multiply-adds over k = 0 .. K-1 that begins at its bias, in every
+// register tile: its bits depend on its row of A and its column of W alone.
+
+namespace headlane::kernels::HEADLANE_ISA {
+
+// The register tile: C[MR, NV vectors] = init + A[MR, k] * B[k, NV vectors]. `init` is one row that every
+// row starts from, or null to go on from what C holds. Accumulators MR x NV, plus NV of B and 1 of A.
+template <int MR, int NV>
+inline void micro_kernel(int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
+                         const float* init, float* c, int64_t ldc) {
+  F32 acc[MR][NV];
+  HEADLANE_UNROLL
+  for (int r = 0; r < MR; ++r) {
+    HEADLANE_UNROLL
+    for (int v = 0; v < NV; ++v) acc[r][v] = load((init ? init : c + r * ldc) + v * kWidth);
+  }
+  for (int64_t kk = 0; kk < k; ++kk, b += ldb) {
+    F32 row[NV];
+    HEADLANE_UNROLL
+    for (int v = 0; v < NV; ++v) row[v] = load(b + v * kWidth);
+    HEADLANE_UNROLL
+    for (int r = 0; r < MR; ++r) {
+      const F32 a_r = broadcast(a[r * lda + kk]);
+      HEADLANE_UNROLL
+      for (int v = 0; v < NV; ++v) acc[r][v] = fma(a_r, row[v], acc[r][v]);
+    }
+  }
+  HEADLANE_UNROLL
+  for (int r = 0; r < MR; ++r) {
+    HEADLANE_UNROLL
+    for (int v = 0; v < NV; ++v) store(c + r * ldc + v * kWidth, acc[r][v]);
+  }
+}
+
+using MicroKernel = void (*)(int64_t, const float*, int64_t, const float*, int64_t, const float*,
+                             float*, int64_t);
+
+// micro_kernel for every tile up to kMR x kNV, by [rows - 1][vectors - 1].
+struct MicroKernels {
+  MicroKernel of[kMR][kNV];
+};
+
+template <int MR, int NV>
+constexpr void fill_micro_kernels(MicroKernels* table) {
+  table->of[MR - 1][NV - 1] = micro_kernel<MR, NV>;
+  if constexpr (NV > 1) fill_micro_kernels<MR, NV - 1>(table);
+  if constexpr (NV == kNV && MR > 1) fill_micro_kernels<MR - 1, NV>(table);
+}
+
+constexpr MicroKernels make_micro_kernels() {
+  MicroKernels table = {};
+  fill_micro_kernels<kMR, kNV>(&table);
+  return table;
+}
+
+constexpr MicroKernels kMicroKernels = make_micro_kernels();
+constexpr int64_t kNR = int64_t{kNV} * kWidth;
+
+inline int64_t round_up(int64_t x, int64_t multiple) { return (x + multiple - 1) / multiple * multiple; }
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Transposes rows [n, k] (n <= NR, stride ld) into panel [k, NR]; columns n .. NR become zeros.
+inline void pack_panel(const float* rows, int64_t n, int64_t k, int64_t ld, float* panel) {
+  for (int64_t kk = 0; kk < k; kk += kWidth) {
+    const int64_t depth = smaller(kWidth, k - kk);
+    for (int64_t j = 0; j < kNR; j += kWidth) {
+      F32 block[kWidth];
+      for (int i = 0; i < kWidth; ++i) {
+        const bool inside = j + i < n;
+        block[i] = inside ? load_n(rows + (j + i) * ld + kk, depth) : broadcast(0.0f);
+      }
+      transpose(block);
+      for (int64_t i = 0; i < depth; ++i) store(panel + (kk + i) * kNR + j, block[i]);
+    }
+  }
+}
+
+inline int64_t gemm_packed_floats(int64_t n, int64_t k) { return round_up(n, kNR) * (k + 1); }
+
+inline void gemm_pack_f32(const float* w, const float* bias, int64_t n, int64_t k,
+                          int64_t panel_begin, int64_t panel_end, float* packed) {
+  for (int64_t p = panel_begin; p < panel_end; ++p) {
+    float* panel = packed + p * kNR * (k + 1);
+    const int64_t cols = smaller(kNR, n - p * kNR);
+    for (int64_t j = 0; j < kNR; ++j) panel[j] = bias && j < cols ? bias[p * kNR + j] : 0.0f;
+    pack_panel(w + p * kNR * k, cols, k, k, panel + kNR);
+  }
+}
+
+// activation over a tile of C that was just computed, so that it is read from L1.
+inline void activate_tile(Activation activation, int64_t rows, int64_t vectors, float* c, int64_t ldc) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t v = 0; v < vectors; ++v) {
+      float* p = c + r * ldc + v * kWidth;
+      store(p, activate(activation, load(p)));
+    }
+  }
+}
+
+inline void gemm_run_f32(const GemmF32Args& args) {
+  assert(args.m >= 0 && args.k >= 1 && args.ldc % kRowAlign == 0 && args.lda >= args.k);
+  for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
+    const float* panel = args.packed + p * kNR * (args.k + 1);
+    const int64_t vectors = (smaller(kNR, args.n - p * kNR) + kWidth - 1) / kWidth;
+    for (int64_t k0 = 0; k0 < args.k; k0 += kKC) {
+      const int64_t kc = smaller(kKC, args.k - k0);
+      const float* init = k0 == 0 ? panel : nullptr;
+      for (int64_t m0 = 0; m0 < args.m; m0 += kMR) {
+        const int64_t mr = smaller(kMR, args.m - m0);
+        float* c = args.c + m0 * args.ldc + p * kNR;
+        kMicroKernels.of[mr - 1][vectors - 1](kc, args.a + m0 * args.lda + k0, args.lda,
+                                              panel + kNR * (1 + k0), kNR, init, c, args.ldc);
+        if (args.activation != Activation::kNone && k0 + kc == args.k) {
+          activate_tile(args.activation, mr, vectors, c, args.ldc);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace headlane::kernels::HEADLANE_ISA

@@ -1,0 +1,38 @@
+// AVX-512 F, BW, DQ, VL: 32 registers of 16 floats.
+#define HEADLANE_ISA avx512
+// clang-format off: simd first, then what builds on it
+#include "kernels/prologue-inl.h"
+#include "kernels/simd/avx512-inl.h"
+
+namespace headlane::kernels::avx512 {
+constexpr int kMR = 8, kNV = 3;  // 24 accumulators + 3 of B + 1 of A of 32 registers
+constexpr int64_t kKC = 384;     // chosen by bench gemm
+}  // namespace headlane::kernels::avx512
+
+#include "kernels/math-inl.h"
+#include "kernels/gemm-inl.h"
+#include "kernels/layer_norm-inl.h"
+#include "kernels/embed-inl.h"
+#include "kernels/pool-inl.h"
+#include "kernels/attention-inl.h"
+// clang-format on
+#include "kernels/isa/tables.h"
+
+namespace headlane::kernels {
+
+constexpr Table kAvx512Table = {
+    .isa = "avx512",
+    .gemm_f32 = {.name = "avx512", .mr = avx512::kMR, .nr = avx512::kNR,
+                 .packed_floats = avx512::gemm_packed_floats,
+                 .pack = avx512::gemm_pack_f32, .run = avx512::gemm_run_f32},
+    .layer_norm_f32 = avx512::layer_norm_f32,
+    .embed_f32 = avx512::embed_f32,
+    .attention_f32 = avx512::attention_f32,
+    .attention_scratch_floats = avx512::attention_scratch_floats,
+    .pool_f32 = avx512::pool_f32,
+    .activate_f32 = avx512::activate_f32,
+};
+
+const Table& avx512_table() { return kAvx512Table; }
+
+}  // namespace headlane::kernels

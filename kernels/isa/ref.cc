@@ -1,0 +1,171 @@
+// Plain C++ for any machine, and the oracle that the other tables are compared with: the obvious loops,
+// sharing no code with them. Its panels are NR = 16 columns, so that compilers can use what vectors the
+// baseline has.
+#include <cassert>
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/isa/tables.h"
+
+namespace headlane::kernels {
+namespace {
+
+constexpr int64_t kMR = 4;
+constexpr int64_t kNR = 16;
+
+int64_t packed_floats(int64_t n, int64_t k) { return (n + kNR - 1) / kNR * kNR * (k + 1); }
+
+void pack(const float* w, const float* bias, int64_t n, int64_t k, int64_t panel_begin,
+          int64_t panel_end, float* packed) {
+  for (int64_t p = panel_begin; p < panel_end; ++p) {
+    float* panel = packed + p * kNR * (k + 1);
+    for (int64_t j = 0; j < kNR; ++j) {
+      const int64_t column = p * kNR + j;
+      const bool inside = column < n;
+      panel[j] = inside && bias ? bias[column] : 0.0f;
+      for (int64_t kk = 0; kk < k; ++kk) {
+        panel[(kk + 1) * kNR + j] = inside ? w[column * k + kk] : 0.0f;
+      }
+    }
+  }
+}
+
+float activate(Activation activation, float x) {
+  switch (activation) {
+    case Activation::kGelu: return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f));
+    case Activation::kGeluTanh:
+      return 0.5f * x * (1.0f + std::tanh(0.7978845608028654f * (x + 0.044715f * x * x * x)));
+    case Activation::kRelu: return x < 0.0f ? 0.0f : x;  // NaN stays
+    case Activation::kNone: break;
+  }
+  return x;
+}
+
+// rows <= kMR rows of one panel.
+void gemm_tile(const GemmF32Args& args, int64_t m0, int64_t rows, const float* panel, float* c) {
+  float acc[kMR][kNR];
+  for (int64_t r = 0; r < kMR; ++r) {
+    for (int64_t j = 0; j < kNR; ++j) acc[r][j] = panel[j];
+  }
+  for (int64_t kk = 0; kk < args.k; ++kk) {
+    const float* b = panel + (kk + 1) * kNR;
+    for (int64_t r = 0; r < rows; ++r) {
+      const float a = args.a[(m0 + r) * args.lda + kk];
+      for (int64_t j = 0; j < kNR; ++j) acc[r][j] += a * b[j];
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t j = 0; j < kNR; ++j) c[r * args.ldc + j] = activate(args.activation, acc[r][j]);
+  }
+}
+
+void gemm(const GemmF32Args& args) {
+  assert(args.m >= 0 && args.k >= 1 && args.ldc % kRowAlign == 0 && args.lda >= args.k);
+  for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
+    const float* panel = args.packed + p * kNR * (args.k + 1);
+    for (int64_t m0 = 0; m0 < args.m; m0 += kMR) {
+      const int64_t rows = args.m - m0 < kMR ? args.m - m0 : kMR;
+      gemm_tile(args, m0, rows, panel, args.c + m0 * args.ldc + p * kNR);
+    }
+  }
+}
+
+void layer_norm(const LayerNormF32Args& args) {
+  for (int64_t r = 0; r < args.rows; ++r) {
+    const float* x = args.x + r * args.ldx;
+    const float* residual = args.residual ? args.residual + r * args.ld_residual : nullptr;
+    float* y = args.y + r * args.ldy;
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < args.d; ++i) {
+      y[i] = residual ? x[i] + residual[i] : x[i];
+      sum += y[i];
+    }
+    const double mean = sum / static_cast<double>(args.d);
+    for (int64_t i = 0; i < args.d; ++i) squares += (y[i] - mean) * (y[i] - mean);
+    const double inverse = 1 / std::sqrt(squares / static_cast<double>(args.d) + args.eps);
+    for (int64_t i = 0; i < args.d; ++i) {
+      y[i] = static_cast<float>((y[i] - mean) * inverse * args.gamma[i] + args.beta[i]);
+    }
+  }
+}
+
+void embed(const EmbedF32Args& args) {
+  for (int64_t r = 0; r < args.rows; ++r) {
+    const int64_t type = args.types ? args.types[r] : 0;
+    for (int64_t i = 0; i < args.d; ++i) {
+      const float word = args.word[args.ids[r] * args.d + i];
+      const float with_type = args.type ? word + args.type[type * args.d + i] : word;
+      args.y[r * args.ldy + i] = with_type + args.position[args.positions[r] * args.d + i];
+    }
+  }
+}
+
+// One query at a time: its row of scores, then the weighted sum of V.
+void attention(const AttentionF32Args& args) {
+  assert(args.kv_len >= 1 && args.scale > 0);
+  float* p = args.scratch;
+  for (int64_t i = 0; i < args.q_len; ++i) {
+    const float* q = args.q + i * args.ldq;
+    float largest = -INFINITY;
+    for (int64_t j = 0; j < args.kv_len; ++j) {
+      float dot = 0;
+      for (int64_t d = 0; d < args.head_dim; ++d) dot += q[d] * args.k[j * args.ldk + d];
+      p[j] = dot * args.scale;
+      if (p[j] > largest) largest = p[j];
+    }
+    float sum = 0;
+    for (int64_t j = 0; j < args.kv_len; ++j) {
+      p[j] = std::exp(p[j] - largest);
+      sum += p[j];
+    }
+    float* o = args.o + i * args.ldo;
+    for (int64_t d = 0; d < args.head_dim; ++d) o[d] = 0;
+    for (int64_t j = 0; j < args.kv_len; ++j) {
+      for (int64_t d = 0; d < args.head_dim; ++d) o[d] += p[j] * args.v[j * args.ldv + d];
+    }
+    for (int64_t d = 0; d < args.head_dim; ++d) o[d] /= sum;
+  }
+}
+
+int64_t attention_scratch_floats(int64_t kv_len, int64_t) { return kv_len; }
+
+void pool(const PoolF32Args& args) {
+  assert(args.rows >= 1);
+  double squares = 0;
+  for (int64_t i = 0; i < args.d; ++i) {
+    float result = args.x[i];
+    for (int64_t r = 1; r < args.rows && args.pooling != Pooling::kCls; ++r) {
+      const float x = args.x[r * args.ldx + i];
+      if (args.pooling == Pooling::kMean) result += x;
+      if (args.pooling == Pooling::kMax && !(x <= result)) result = std::isnan(result) ? result : x;
+    }
+    if (args.pooling == Pooling::kMean) result /= static_cast<float>(args.rows);
+    args.y[i] = result;
+    squares += static_cast<double>(result) * result;
+  }
+  if (!args.normalize) return;
+  const double length = std::fmax(std::sqrt(squares), 1e-12);
+  for (int64_t i = 0; i < args.d; ++i) args.y[i] = static_cast<float>(args.y[i] / length);
+}
+
+void activate_all(Activation activation, int64_t n, const float* x, float* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = activate(activation, x[i]);
+}
+
+constexpr Table kRefTable = {
+    .isa = "ref",
+    .gemm_f32 = {.name = "ref", .mr = kMR, .nr = kNR, .packed_floats = packed_floats, .pack = pack,
+                 .run = gemm},
+    .layer_norm_f32 = layer_norm,
+    .embed_f32 = embed,
+    .attention_f32 = attention,
+    .attention_scratch_floats = attention_scratch_floats,
+    .pool_f32 = pool,
+    .activate_f32 = activate_all,
+};
+
+}  // namespace
+
+const Table& ref_table() { return kRefTable; }
+
+}  // namespace headlane::kernels

@@ -1,0 +1,127 @@
+// The contract between engine and kernels: a table of functions for one instruction set. Each computes
+// on one thread over plain pointers, sizes and strides, allocates nothing, and knows nothing of engine/.
+//
+// Tables are made by kernels/isa/<isa>.cc and chosen by kernels/dispatch.cc. Sizes and strides count
+// elements. A stride (lda, ldx, ...) is the distance from one row to the next. Preconditions are
+// asserts. Every result depends on the row it belongs to and on the sizes, never on how many other
+// rows were computed in the same call: that is what makes results independent of batch and threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace headlane::kernels {
+
+// What a product does to each element after the bias.
+enum class Activation { kNone, kGelu, kGeluTanh, kRelu };
+
+// Rows that kernels write in whole vectors have strides that are multiples of this: 64 bytes of floats.
+inline constexpr int64_t kRowAlign = 16;
+
+// The stride of a buffer of `cols` columns: whole cache lines, and off the multiples of 4096 bytes at
+// which the rows of a register tile would all fall into the same L1 set.
+constexpr int64_t padded_stride(int64_t cols) {
+  const int64_t ld = (cols + kRowAlign - 1) / kRowAlign * kRowAlign;
+  return ld % 1024 == 0 ? ld + kRowAlign : ld;
+}
+
+struct GemmF32Args {
+  int64_t m = 0, k = 0;
+  int64_t n = 0;
+  int64_t panel_begin = 0, panel_end = 0;  // columns panel_begin * nr .. min(panel_end * nr, n)
+  const float* a = nullptr;                // [m, k]
+  int64_t lda = 0;
+  const float* packed = nullptr;  // by pack() of the same table, 64-byte aligned
+  Activation activation = Activation::kNone;
+  float* c = nullptr;  // [m, n], 64-byte aligned; whole vectors are written, so ldc >= n rounded up to
+  int64_t ldc = 0;     // kRowAlign, and ldc % kRowAlign == 0
+};
+
+// C[m, n] = activation(A[m, k] * W[n, k]^T + bias[n]). W is packed once, in the order in which run reads it:
+// panels of nr columns, each its bias and then its k rows, zeros beyond n.
+struct GemmF32 {
+  const char* name = nullptr;
+  int64_t mr = 0, nr = 0;  // register tile
+  int64_t (*packed_floats)(int64_t n, int64_t k) = nullptr;
+  // Packs panels panel_begin .. panel_end of w [n, k], bias [n] or null, into `packed` (its start).
+  void (*pack)(const float* w, const float* bias, int64_t n, int64_t k, int64_t panel_begin,
+               int64_t panel_end, float* packed) = nullptr;
+  void (*run)(const GemmF32Args& args) = nullptr;
+  int64_t n_panels(int64_t n) const { return (n + nr - 1) / nr; }
+};
+
+struct LayerNormF32Args {
+  int64_t rows = 0, d = 0;
+  const float* x = nullptr;  // [rows, d]
+  int64_t ldx = 0;
+  const float* residual = nullptr;  // [rows, d], added to x first; or null
+  int64_t ld_residual = 0;
+  const float* gamma = nullptr;  // [d]
+  const float* beta = nullptr;   // [d]
+  float eps = 0;
+  float* y = nullptr;  // [rows, d]; may be x or residual itself
+  int64_t ldy = 0;
+};
+
+struct EmbedF32Args {
+  int64_t rows = 0, d = 0;
+  const int32_t* ids = nullptr;        // [rows]
+  const int32_t* positions = nullptr;  // [rows]
+  const int32_t* types = nullptr;      // [rows]; null: all 0
+  const float* word = nullptr;         // [vocab_size, d]
+  const float* position = nullptr;     // [max_positions, d]
+  const float* type = nullptr;         // [n_types, d]; null: there are none
+  float* y = nullptr;                  // [rows, d]
+  int64_t ldy = 0;
+};
+
+// O = softmax(scale * Q K^T) V for one head of one sequence.
+struct AttentionF32Args {
+  int64_t q_len = 0, kv_len = 0, head_dim = 0;  // kv_len >= 1
+  float scale = 1;                              // > 0
+  const float* q = nullptr;                     // [q_len, head_dim]
+  int64_t ldq = 0;
+  const float* k = nullptr;  // [kv_len, head_dim]
+  int64_t ldk = 0;
+  const float* v = nullptr;  // [kv_len, head_dim]
+  int64_t ldv = 0;
+  float* o = nullptr;  // [q_len, head_dim]; written exactly, no padding
+  int64_t ldo = 0;
+  float* scratch = nullptr;  // attention_scratch_floats(kv_len, head_dim), 64-byte aligned
+};
+
+enum class Pooling { kMean, kCls, kMax };
+
+// One vector from the rows of one sequence, divided by its Euclidean length if `normalize`.
+struct PoolF32Args {
+  Pooling pooling = Pooling::kMean;
+  bool normalize = false;
+  int64_t rows = 0, d = 0;   // rows >= 1
+  const float* x = nullptr;  // [rows, d]
+  int64_t ldx = 0;
+  float* y = nullptr;  // [d]; written exactly
+};
+
+struct Table {
+  const char* isa = nullptr;  // "ref", "avx2", "avx512"
+  GemmF32 gemm_f32;
+  void (*layer_norm_f32)(const LayerNormF32Args& args) = nullptr;
+  void (*embed_f32)(const EmbedF32Args& args) = nullptr;
+  void (*attention_f32)(const AttentionF32Args& args) = nullptr;
+  // Grows linearly with kv_len.
+  int64_t (*attention_scratch_floats)(int64_t kv_len, int64_t head_dim) = nullptr;
+  void (*pool_f32)(const PoolF32Args& args) = nullptr;
+  // y[i] = activation(x[i]), i < n: what a product applies to each element.
+  void (*activate_f32)(Activation activation, int64_t n, const float* x, float* y) = nullptr;
+};
+
+// The tables that this machine can run and HEADLANE_MAX_ISA allows, slowest ("ref") first.
+std::span<const Table* const> supported();
+
+// The fastest supported table at or below the instruction set `max_isa` in the order ref, avx2, avx512.
+// "" means no cap of the caller's. Null if `max_isa` or HEADLANE_MAX_ISA is no known name.
+const Table* select(std::string_view max_isa);
+
+}  // namespace headlane::kernels
