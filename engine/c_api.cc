@@ -1,0 +1,309 @@
+// The C API: arguments checked, structs of any age read, exceptions turned into status and message. No
+// work of its own.
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "engine/error.h"
+#include "engine/import/huggingface.h"
+#include "engine/model/model.h"
+#include "engine/run/session.h"
+#include "headlane/headlane.h"
+
+using headlane::Error;
+using headlane::fail;
+using headlane::Status;
+
+struct headlane_model {
+  std::unique_ptr<headlane::Model> model;
+  std::string kernels;  // the text of headlane_model_kernels
+};
+
+struct headlane_session {
+  headlane::Session session;
+};
+
+namespace {
+
+static_assert(static_cast<int>(Status::kInvalidArgument) == HEADLANE_INVALID_ARGUMENT);
+static_assert(static_cast<int>(Status::kIo) == HEADLANE_IO);
+static_assert(static_cast<int>(Status::kBadFile) == HEADLANE_BAD_FILE);
+static_assert(static_cast<int>(Status::kUnsupported) == HEADLANE_UNSUPPORTED);
+static_assert(static_cast<int>(Status::kOutOfMemory) == HEADLANE_OUT_OF_MEMORY);
+static_assert(static_cast<int>(Status::kTooLarge) == HEADLANE_TOO_LARGE);
+static_assert(static_cast<int>(Status::kInternal) == HEADLANE_INTERNAL);
+
+// A fixed array, so that reporting a lack of memory needs none.
+thread_local char last_error[512] = "";
+
+headlane_status report(Status status, const char* message) {
+  std::snprintf(last_error, sizeof last_error, "%s", message);
+  return static_cast<headlane_status>(status);
+}
+
+template <typename Body>
+headlane_status guarded(Body body) noexcept {
+  last_error[0] = '\0';
+  try {
+    body();
+    return HEADLANE_OK;
+  } catch (const Error& error) {
+    return report(error.status(), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(Status::kOutOfMemory, "out of memory");
+  } catch (const std::exception& error) {
+    return report(Status::kInternal, error.what());
+  } catch (...) {
+    return report(Status::kInternal, "an unknown exception");
+  }
+}
+
+void require(const void* argument, const char* name) {
+  if (argument == nullptr) fail(Status::kInvalidArgument, "%s is null", name);
+}
+
+// A caller's struct as this library knows it: fields that the caller's version lacks are zero; fields
+// that this version lacks must be zero, since they would be ignored.
+template <typename Struct>
+Struct read_struct(const Struct* theirs, const char* name) {
+  Struct ours{};
+  if (theirs == nullptr) return ours;
+  size_t size = 0;
+  std::memcpy(&size, theirs, sizeof size);  // it is the first field of every struct
+  if (size < sizeof size || size > 4096) {
+    fail(Status::kInvalidArgument, "%s: struct_size is %zu; set it to sizeof(%s)", name, size, name);
+  }
+  std::memcpy(&ours, theirs, size < sizeof ours ? size : sizeof ours);
+  const char* bytes = reinterpret_cast<const char*>(theirs);
+  for (size_t i = sizeof ours; i < size; ++i) {
+    if (bytes[i] != 0) {
+      fail(Status::kUnsupported, "%s sets a field that this version of Headlane does not know", name);
+    }
+  }
+  ours.struct_size = size;
+  return ours;
+}
+
+// Fills as much of a caller's struct as the caller's version has.
+template <typename Struct>
+void write_struct(const Struct& ours, Struct* theirs, const char* name) {
+  require(theirs, name);
+  const size_t size = read_struct(theirs, name).struct_size;
+  constexpr size_t kFirst = sizeof(size_t);  // struct_size stays the caller's
+  const size_t end = size < sizeof ours ? size : sizeof ours;
+  std::memcpy(reinterpret_cast<char*>(theirs) + kFirst, reinterpret_cast<const char*>(&ours) + kFirst,
+              end - kFirst);
+}
+
+headlane::Limits limits_of(const headlane_model* model, const headlane_session_options& options) {
+  return session_limits(*model->model, {.max_tokens = options.max_tokens,
+                                        .max_seqs = options.max_seqs,
+                                        .max_len = options.max_len,
+                                        .n_threads = options.n_threads});
+}
+
+std::string describe_kernels(const headlane::kernels::Table& table) {
+  const std::string isa = table.isa;
+  std::string text = "gemm_f32: " + std::string(table.gemm_f32.name) + " " +
+                     std::to_string(table.gemm_f32.mr) + "x" + std::to_string(table.gemm_f32.nr) + "\n";
+  for (const char* slot : {"attention_f32", "layer_norm_f32", "embed_f32", "pool_f32"}) {
+    text += std::string(slot) + ": " + isa + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+const char* headlane_error(void) { return last_error; }
+
+const char* headlane_version(void) { return HEADLANE_VERSION; }
+
+const char* headlane_status_name(headlane_status status) {
+  switch (status) {
+    case HEADLANE_OK: return "ok";
+    case HEADLANE_INVALID_ARGUMENT: return "invalid argument";
+    case HEADLANE_IO: return "input/output error";
+    case HEADLANE_BAD_FILE: return "bad file";
+    case HEADLANE_UNSUPPORTED: return "unsupported";
+    case HEADLANE_OUT_OF_MEMORY: return "out of memory";
+    case HEADLANE_TOO_LARGE: return "too large";
+    case HEADLANE_INTERNAL: return "internal error";
+  }
+  return "unknown status";
+}
+
+headlane_status headlane_model_open(const char* path, const headlane_model_options* options,
+                                    headlane_model** out) {
+  return guarded([&] {
+    require(path, "path");
+    require(out, "out");
+    const headlane_model_options read = read_struct(options, "headlane_model_options");
+    const std::string gemm = read.gemm ? read.gemm : "headlane";
+    if (gemm != "headlane") {
+      fail(Status::kInvalidArgument, "option gemm is \"%s\"; it must be \"headlane\"", gemm.c_str());
+    }
+    auto model = std::make_unique<headlane_model>();
+    model->model = headlane::Model::open(path, read.isa ? read.isa : "");
+    model->kernels = describe_kernels(model->model->kernels());
+    *out = model.release();
+  });
+}
+
+void headlane_model_close(headlane_model* model) { delete model; }
+
+headlane_status headlane_model_get_facts(const headlane_model* model, headlane_model_facts* out) {
+  return guarded([&] {
+    require(model, "model");
+    const headlane::Model& m = *model->model;
+    const headlane::ModelConfig& config = m.config();
+    headlane_model_facts facts{};
+    facts.architecture = name_of(config.architecture);
+    facts.activation = name_of(config.activation);
+    facts.pooling = name_of(config.pooling);
+    facts.isa = m.kernels().isa;
+    facts.gemm = "headlane";
+    facts.n_layers = config.n_layers;
+    facts.d_model = config.d_model;
+    facts.n_heads = config.n_heads;
+    facts.head_dim = config.head_dim;
+    facts.d_ff = config.d_ff;
+    facts.vocab_size = config.vocab_size;
+    facts.max_positions = config.max_positions;
+    facts.max_seq_len = config.max_seq_len;
+    facts.n_types = config.n_types;
+    facts.norm_eps = config.norm_eps;
+    facts.normalize = config.normalize ? 1 : 0;
+    facts.has_tokenizer = m.tokenizer() ? 1 : 0;
+    facts.n_parameters = m.n_parameters();
+    facts.file_bytes = m.container().file_bytes();
+    facts.packed_bytes = m.packed_bytes();
+    facts.n_tensors = static_cast<int64_t>(m.container().tensors().size());
+    write_struct(facts, out, "headlane_model_facts");
+  });
+}
+
+headlane_status headlane_model_get_tensor(const headlane_model* model, int64_t i,
+                                          headlane_tensor_facts* out) {
+  return guarded([&] {
+    require(model, "model");
+    const auto& tensors = model->model->container().tensors();
+    if (i < 0 || i >= static_cast<int64_t>(tensors.size())) {
+      fail(Status::kInvalidArgument, "tensor index i is %lld; the file has %zu tensors",
+           static_cast<long long>(i), tensors.size());
+    }
+    const headlane::TensorInfo& tensor = tensors[static_cast<size_t>(i)];
+    headlane_tensor_facts facts{};
+    facts.name = tensor.name.c_str();
+    facts.dtype = name_of(tensor.dtype);
+    facts.rank = static_cast<int64_t>(tensor.shape.size());
+    facts.shape = tensor.shape.data();
+    facts.bytes = tensor.bytes;
+    write_struct(facts, out, "headlane_tensor_facts");
+  });
+}
+
+const char* headlane_model_kernels(const headlane_model* model) {
+  return model ? model->kernels.c_str() : nullptr;
+}
+
+headlane_status headlane_tokenize(const headlane_model* model, const char* text, size_t text_bytes,
+                                  int64_t max_len, int32_t* ids, int64_t capacity, int64_t* n_ids) {
+  return guarded([&] {
+    require(model, "model");
+    require(n_ids, "n_ids");
+    if (text_bytes > 0) require(text, "text");
+    if (capacity < 0) fail(Status::kInvalidArgument, "capacity is negative");
+    if (capacity > 0) require(ids, "ids");
+    const headlane::Tokenizer* tokenizer = model->model->tokenizer();
+    if (tokenizer == nullptr) fail(Status::kUnsupported, "the model's file has no tokenizer");
+    if (max_len == 0) max_len = model->model->config().max_seq_len;
+    if (max_len < tokenizer->n_special()) {
+      fail(Status::kInvalidArgument, "max_len is %lld; the special tokens alone are %lld",
+           static_cast<long long>(max_len), static_cast<long long>(tokenizer->n_special()));
+    }
+    std::vector<int32_t> tokens;
+    tokenizer->encode({text_bytes ? text : "", text_bytes}, max_len, &tokens);
+    *n_ids = static_cast<int64_t>(tokens.size());
+    if (capacity == 0) return;
+    if (*n_ids > capacity) {
+      fail(Status::kTooLarge, "the text has %zu tokens, capacity is %lld", tokens.size(),
+           static_cast<long long>(capacity));
+    }
+    std::memcpy(ids, tokens.data(), tokens.size() * sizeof(int32_t));
+  });
+}
+
+headlane_status headlane_token_text(const headlane_model* model, int32_t id, const char** text,
+                                    size_t* text_bytes) {
+  return guarded([&] {
+    require(model, "model");
+    require(text, "text");
+    require(text_bytes, "text_bytes");
+    const headlane::Tokenizer* tokenizer = model->model->tokenizer();
+    if (tokenizer == nullptr) fail(Status::kUnsupported, "the model's file has no tokenizer");
+    if (id < 0 || id >= tokenizer->vocab_size()) {
+      fail(Status::kInvalidArgument, "id is %d; ids are from 0 to %lld", id,
+           static_cast<long long>(tokenizer->vocab_size() - 1));
+    }
+    const std::string_view token = tokenizer->token(id);
+    *text = token.data();
+    *text_bytes = token.size();
+  });
+}
+
+headlane_status headlane_session_bytes(const headlane_model* model,
+                                       const headlane_session_options* options, size_t* out) {
+  return guarded([&] {
+    require(model, "model");
+    require(out, "out");
+    const auto read = read_struct(options, "headlane_session_options");
+    *out = headlane::Session::bytes(*model->model, limits_of(model, read));
+  });
+}
+
+headlane_status headlane_session_create(headlane_model* model,
+                                        const headlane_session_options* options,
+                                        headlane_session** out) {
+  return guarded([&] {
+    require(model, "model");
+    require(out, "out");
+    const auto read = read_struct(options, "headlane_session_options");
+    const headlane::Limits limits = limits_of(model, read);
+    if (read.memory != nullptr) {
+      const size_t needed = headlane::Session::bytes(*model->model, limits);
+      if (read.memory_bytes < needed) {
+        fail(Status::kTooLarge, "session option memory_bytes is %zu; these options need %zu",
+             read.memory_bytes, needed);
+      }
+      if (reinterpret_cast<uintptr_t>(read.memory) % 64 != 0) {
+        fail(Status::kInvalidArgument, "session option memory is not aligned to 64 bytes");
+      }
+    }
+    *out = new headlane_session{headlane::Session(*model->model, limits, read.memory)};
+  });
+}
+
+void headlane_session_destroy(headlane_session* session) { delete session; }
+
+headlane_status headlane_encode(headlane_session* session, const headlane_batch* batch,
+                                const headlane_outputs* outputs) {
+  return guarded([&] {
+    require(session, "session");
+    require(batch, "batch");
+    require(outputs, "outputs");
+    const auto in = read_struct(batch, "headlane_batch");
+    const auto out = read_struct(outputs, "headlane_outputs");
+    session->session.encode({in.n_seqs, in.offsets, in.ids, in.type_ids}, out.hidden, out.pooled);
+  });
+}
+
+headlane_status headlane_convert(const char* hf_dir, const char* out_path) {
+  return guarded([&] {
+    require(hf_dir, "hf_dir");
+    require(out_path, "out_path");
+    headlane::convert_huggingface(hf_dir, out_path);
+  });
+}

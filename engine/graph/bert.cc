@@ -1,0 +1,20 @@
+// BERT (Devlin et al. 2018, "BERT: Pre-training of Deep Bidirectional Transformers"): embeddings, then
+// encoder blocks that normalise after each residual sum.
+#include "engine/graph/blocks.h"
+
+namespace headlane {
+
+Graph build_bert(const ModelConfig& config, const Container& weights) {
+  GraphBuilder graph(config, weights);
+  ValueId x = graph.norm("embeddings.norm", graph.embed("embeddings"));
+  for (int64_t i = 0; i < config.n_layers; ++i) {
+    const std::string layer = "layers." + std::to_string(i);
+    const ValueId context = graph.self_attention(layer + ".attention", x);
+    x = graph.add_norm(layer + ".attention.norm", context, x);
+    const ValueId wide = graph.feed_forward(layer + ".ffn", x);
+    x = graph.add_norm(layer + ".ffn.norm", wide, x);
+  }
+  return std::move(graph).finish(x);
+}
+
+}  // namespace headlane

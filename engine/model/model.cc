@@ -1,0 +1,65 @@
+#include "engine/model/model.h"
+
+#include "engine/error.h"
+#include "engine/run/team.h"
+
+namespace headlane {
+
+std::unique_ptr<Model> Model::open(const std::string& path, const std::string& isa) {
+  const kernels::Table* kernels = kernels::select(isa);
+  if (kernels == nullptr) {
+    fail(Status::kInvalidArgument,
+         "the instruction set to use (option isa \"%s\", or HEADLANE_MAX_ISA) is none of ref, avx2, avx512",
+         isa.c_str());
+  }
+  std::unique_ptr<Model> model(new Model(Container::open(path)));
+  const Container& container = model->container_;
+  model->kernels_ = kernels;
+  model->config_ = ModelConfig::from_json(container.config(), path);
+  model->graph_ = build_graph(model->config_, container);
+  if (!container.tokenizer().is_null()) {
+    const TensorInfo* vocab = container.find("tokenizer.vocab");
+    if (vocab == nullptr || vocab->dtype != DType::kU8) {
+      fail(Status::kBadFile, "%s: there is a tokenizer, but no u8 tensor \"tokenizer.vocab\"", path.c_str());
+    }
+    model->tokenizer_ = make_tokenizer(container.tokenizer(), container.data(*vocab), path);
+    if (model->tokenizer_->vocab_size() > model->config_.vocab_size) {
+      fail(Status::kBadFile, "%s: the tokenizer has %lld tokens, the model embeddings for %lld",
+           path.c_str(), static_cast<long long>(model->tokenizer_->vocab_size()),
+           static_cast<long long>(model->config_.vocab_size));
+    }
+  }
+  model->pack_weights();
+  return model;
+}
+
+void Model::pack_weights() {
+  constexpr int64_t kAlign = kernels::kRowAlign;
+  std::vector<int64_t> offsets;
+  int64_t floats = 0;
+  for (const auto& op : graph_.ops) {
+    offsets.push_back(floats);
+    floats += (op->packed_floats(*kernels_) + kAlign - 1) / kAlign * kAlign;
+  }
+  packed_ = Buffer(static_cast<size_t>(floats) * sizeof(float));
+  float* base = static_cast<float*>(packed_.data());
+  Team(available_cpus()).run([&](int thread, int count) {
+    for (size_t i = 0; i < graph_.ops.size(); ++i) {
+      graph_.ops[i]->pack(*kernels_, base + offsets[i], {thread, count});
+    }
+  });
+  for (const TensorInfo& tensor : container_.tensors()) {
+    // The norms' and biases' own pages stay: they are small, and norms are read where they lie.
+    if (tensor.shape.size() == 2 && tensor.name.starts_with("layers.")) container_.release_pages(tensor);
+  }
+}
+
+int64_t Model::n_parameters() const {
+  int64_t n = 0;
+  for (const TensorInfo& tensor : container_.tensors()) {
+    if (tensor.dtype == DType::kF32) n += tensor.bytes / size_of(DType::kF32);
+  }
+  return n;
+}
+
+}  // namespace headlane

@@ -1,0 +1,43 @@
+// An opened model: its file, its graph, and its weights packed for the kernels of this machine. Read only
+// once made, so any number of sessions and threads share it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/graph/graph.h"
+#include "engine/model/config.h"
+#include "engine/model/container.h"
+#include "engine/run/buffer.h"
+#include "engine/text/tokenizer.h"
+#include "kernels/kernels.h"
+
+namespace headlane {
+
+class Model {
+ public:
+  // `isa`: the fastest instruction set to use, "" for no cap. Throws Error.
+  static std::unique_ptr<Model> open(const std::string& path, const std::string& isa);
+
+  const ModelConfig& config() const { return config_; }
+  const Container& container() const { return container_; }
+  const kernels::Table& kernels() const { return *kernels_; }
+  const Graph& graph() const { return graph_; }
+  const Tokenizer* tokenizer() const { return tokenizer_.get(); }  // null if the file has none
+  int64_t n_parameters() const;
+  int64_t packed_bytes() const { return static_cast<int64_t>(packed_.bytes()); }
+
+ private:
+  explicit Model(Container container) : container_(std::move(container)) {}
+  void pack_weights();
+
+  Container container_;
+  ModelConfig config_;
+  const kernels::Table* kernels_ = nullptr;
+  Graph graph_;
+  Buffer packed_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+};
+
+}  // namespace headlane

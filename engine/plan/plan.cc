@@ -1,0 +1,140 @@
+#include "engine/plan/plan.h"
+
+#include <algorithm>
+
+#include "engine/plan/memory_planner.h"
+
+namespace headlane {
+namespace {
+
+constexpr int64_t kAlign = kernels::kRowAlign;  // 64 bytes
+
+// Runs of row ops become one pass each, the other ops one pass of their own.
+std::vector<std::vector<const Op*>> fuse(const Graph& graph) {
+  std::vector<std::vector<const Op*>> passes;
+  bool previous_is_row_wise = false;
+  for (const auto& op : graph.ops) {
+    const bool row_wise = dynamic_cast<const RowOp*>(op.get()) != nullptr;
+    if (!row_wise || !previous_is_row_wise) passes.emplace_back();
+    passes.back().push_back(op.get());
+    previous_is_row_wise = row_wise;
+  }
+  return passes;
+}
+
+// For each value, the first and last pass that touch it.
+std::vector<Lifetime> lifetimes_in_passes(const Graph& graph,
+                                          const std::vector<std::vector<const Op*>>& passes) {
+  std::vector<Lifetime> lives(graph.values.size());
+  for (int i = 0; i < static_cast<int>(passes.size()); ++i) {
+    for (const Op* op : passes[i]) {
+      lives[op->output] = {i, i, 0};
+      for (const ValueId input : op->inputs) lives[input].last = i;
+    }
+  }
+  // The caller reads the hidden states after the last pass.
+  if (graph.hidden >= 0) lives[graph.hidden].last = static_cast<int>(passes.size());
+  return lives;
+}
+
+int64_t stride_of(const Value& value) { return kernels::padded_stride(value.cols); }
+
+// Rows of a block so that its values fit `l2_bytes`, within what keeps weights worth their reading
+// (at least 32 rows) and threads evenly fed (at most 128).
+int64_t choose_block_rows(int64_t widest_row_floats, int64_t l2_bytes) {
+  const int64_t fitting = l2_bytes / static_cast<int64_t>(sizeof(float)) /
+                          std::max<int64_t>(widest_row_floats, 1);
+  return std::clamp<int64_t>(fitting / 8 * 8, 32, 128);
+}
+
+// Places the values that live within one row pass; sizes count floats per row.
+void place_block_values(const Graph& graph, const std::vector<const Op*>& ops,
+                        const std::vector<Lifetime>& lives, int pass, std::vector<Place>* places,
+                        int64_t* row_floats) {
+  std::vector<ValueId> ids;
+  std::vector<Lifetime> local;
+  for (int step = 0; step < static_cast<int>(ops.size()); ++step) {
+    const ValueId id = ops[step]->output;
+    if (lives[id].last != pass) continue;  // another pass needs it
+    int last = step;
+    for (int later = step; later < static_cast<int>(ops.size()); ++later) {
+      for (const ValueId input : ops[later]->inputs) last = input == id ? later : last;
+    }
+    ids.push_back(id);
+    local.push_back({step, last, stride_of(graph.values[id])});
+  }
+  const MemoryPlan memory = plan_memory(local, kAlign);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    (*places)[ids[i]] = {Place::Where::kBlock, memory.offsets[i], local[i].size};
+  }
+  *row_floats = std::max(*row_floats, memory.size);
+}
+
+// Places the values that passes exchange.
+int64_t place_arena_values(const Graph& graph, std::vector<Lifetime> lives, const Limits& limits,
+                           std::vector<Place>* places) {
+  for (size_t i = 0; i < lives.size(); ++i) {
+    const Value& value = graph.values[i];
+    const int64_t rows = value.rows == Rows::kTokens ? limits.max_tokens : limits.max_seqs;
+    const bool elsewhere = (*places)[i].where != Place::Where::kArena;
+    lives[i].size = elsewhere ? 0 : rows * stride_of(value);
+  }
+  const MemoryPlan memory = plan_memory(lives, kAlign);
+  for (size_t i = 0; i < lives.size(); ++i) {
+    if ((*places)[i].where != Place::Where::kArena) continue;
+    (*places)[i] = {Place::Where::kArena, memory.offsets[i], stride_of(graph.values[i])};
+  }
+  return memory.size;
+}
+
+Pass make_pass(const Graph& graph, const std::vector<const Op*>& ops,
+               const std::vector<Place>& places) {
+  Pass pass;
+  pass.row_wise = dynamic_cast<const RowOp*>(ops.front()) != nullptr;
+  pass.for_pooled = ops.back()->output == graph.pooled;
+  for (const Op* op : ops) {
+    Step step;
+    step.op = op;
+    for (const ValueId input : op->inputs) step.inputs.push_back(places[input]);
+    step.output = places[op->output];
+    pass.steps.push_back(std::move(step));
+  }
+  return pass;
+}
+
+}  // namespace
+
+Plan make_plan(const Graph& graph, const kernels::Table& kernels, const Limits& limits,
+               int64_t l2_bytes) {
+  const auto fused = fuse(graph);
+  const std::vector<Lifetime> lives = lifetimes_in_passes(graph, fused);
+  std::vector<Place> places(graph.values.size());
+  int64_t row_floats = 0;
+  for (int i = 0; i < static_cast<int>(fused.size()); ++i) {
+    if (dynamic_cast<const RowOp*>(fused[i].front()) == nullptr) continue;
+    place_block_values(graph, fused[i], lives, i, &places, &row_floats);
+  }
+  if (graph.pooled >= 0) {
+    places[graph.pooled] = {Place::Where::kPooled, 0, graph.values[graph.pooled].cols};
+  }
+
+  Plan plan;
+  plan.arena_floats = place_arena_values(graph, lives, limits, &places);
+  plan.block_rows = choose_block_rows(row_floats, l2_bytes);
+  // A block's values lie one behind the other, each with room for all of the block's rows.
+  for (Place& place : places) {
+    if (place.where == Place::Where::kBlock) place.offset *= plan.block_rows;
+  }
+  plan.scratch_floats = row_floats * plan.block_rows;
+  for (const auto& op : graph.ops) {
+    if (const auto* task_op = dynamic_cast<const TaskOp*>(op.get())) {
+      plan.scratch_floats = std::max(plan.scratch_floats, task_op->scratch_floats(kernels, limits));
+    }
+  }
+  plan.scratch_floats = (plan.scratch_floats + kAlign - 1) / kAlign * kAlign;
+  for (const auto& ops : fused) plan.passes.push_back(make_pass(graph, ops, places));
+  plan.hidden = places[graph.hidden];
+  return plan;
+}
+
+}  // namespace headlane

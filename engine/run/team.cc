@@ -1,0 +1,19 @@
+#include "engine/run/team.h"
+
+#include <omp.h>
+
+namespace headlane {
+
+int available_cpus() { return omp_get_num_procs(); }
+
+void Team::run_erased(void (*call)(void*, int, int), void* context) {
+  if (n_threads_ == 1) return call(context, 0, 1);  // no region: a single thread never touches OpenMP
+#pragma omp parallel num_threads(n_threads_)
+  call(context, omp_get_thread_num(), omp_get_num_threads());
+}
+
+void Team::barrier() {
+#pragma omp barrier
+}
+
+}  // namespace headlane

@@ -1,0 +1,68 @@
+#include <vector>
+
+#include "tests/support/kernel_test.h"
+
+namespace headlane::kernels {
+namespace {
+
+using test::GuardedFloats;
+using test::kEps;
+
+double reference(Activation activation, double x) {
+  switch (activation) {
+    case Activation::kGelu: return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
+    case Activation::kGeluTanh:
+      return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+    case Activation::kRelu: return x > 0 ? x : 0;
+    case Activation::kNone: break;
+  }
+  return x;
+}
+
+class ActivationKernel : public test::KernelTest {
+ protected:
+  std::vector<float> apply(Activation activation, const std::vector<float>& x) {
+    const int64_t n = static_cast<int64_t>(x.size());
+    GuardedFloats in(n), out(n);
+    std::copy(x.begin(), x.end(), in.data());
+    kernels().activate_f32(activation, n, in.data(), out.data());
+    return {out.data(), out.data() + n};
+  }
+};
+
+// Within 4 roundings of |x| everywhere: the sum of erf's or the polynomial's error and three roundings.
+TEST_P(ActivationKernel, MatchesFloat64) {
+  std::vector<float> x;
+  for (double v = -12; v <= 12; v += 1.0 / 1024) x.push_back(static_cast<float>(v + 1e-5));
+  for (float v = 1e-30f; v < 1e4f; v *= 1.37f) x.insert(x.end(), {v, -v});
+  for (const Activation activation : {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+    const std::vector<float> y = apply(activation, x);
+    for (size_t i = 0; i < x.size(); ++i) {
+      ASSERT_NEAR(y[i], reference(activation, x[i]), 4 * kEps * std::fabs(x[i]) + 1e-38)
+          << "x " << x[i] << " activation " << static_cast<int>(activation);
+    }
+  }
+}
+
+TEST_P(ActivationKernel, SpecialValues) {
+  const float inf = INFINITY, nan = std::nanf("");
+  for (const Activation activation : {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+    const std::vector<float> y = apply(activation, {0.0f, inf, 3e38f, nan});
+    EXPECT_EQ(y[0], 0.0f);
+    EXPECT_EQ(y[1], inf) << static_cast<int>(activation);
+    EXPECT_EQ(y[2], 3e38f);
+    EXPECT_TRUE(std::isnan(y[3]));
+  }
+}
+
+TEST_P(ActivationKernel, EveryLength) {
+  for (int64_t n = 0; n <= 40; ++n) {
+    const std::vector<float> y = apply(Activation::kRelu, std::vector<float>(n, -1.0f));
+    for (const float value : y) ASSERT_EQ(value, 0.0f);
+  }
+}
+
+HEADLANE_FOR_EACH_ISA(ActivationKernel);
+
+}  // namespace
+}  // namespace headlane::kernels

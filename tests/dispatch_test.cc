@@ -1,0 +1,54 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace headlane::kernels {
+namespace {
+
+const std::vector<std::string> kOrder = {"ref", "avx2", "avx512"};
+
+TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
+  ASSERT_FALSE(supported().empty());
+  EXPECT_STREQ(supported().front()->isa, "ref");
+  size_t at = 0;
+  for (const Table* table : supported()) {
+    while (at < kOrder.size() && kOrder[at] != table->isa) ++at;
+    ASSERT_LT(at, kOrder.size()) << table->isa << " is out of order";
+    EXPECT_NE(table->gemm_f32.run, nullptr);
+    EXPECT_NE(table->gemm_f32.pack, nullptr);
+    EXPECT_NE(table->layer_norm_f32, nullptr);
+    EXPECT_NE(table->embed_f32, nullptr);
+    EXPECT_NE(table->attention_f32, nullptr);
+    EXPECT_NE(table->pool_f32, nullptr);
+    EXPECT_NE(table->activate_f32, nullptr);
+  }
+}
+
+TEST(Dispatch, CapIsTheFastestAtOrBelow) {
+  for (const Table* table : supported()) EXPECT_EQ(select(table->isa), table);
+  EXPECT_EQ(select(""), supported().back());
+  EXPECT_EQ(select("avx512"), supported().back());
+}
+
+TEST(Dispatch, UnknownNameIsRefused) {
+  EXPECT_EQ(select("sse9"), nullptr);
+  EXPECT_EQ(select("AVX2"), nullptr);
+}
+
+// tests/CMakeLists.txt runs this under each HEADLANE_MAX_ISA.
+TEST(Dispatch, EnvironmentCapTakesEffect) {
+  const char* cap = std::getenv("HEADLANE_MAX_ISA");
+  if (cap == nullptr) GTEST_SKIP() << "HEADLANE_MAX_ISA is not set in this run";
+  const auto position = [](const std::string& isa) {
+    return std::find(kOrder.begin(), kOrder.end(), isa) - kOrder.begin();
+  };
+  EXPECT_LE(position(supported().back()->isa), position(cap));
+  EXPECT_LE(position(select("")->isa), position(cap));
+}
+
+}  // namespace
+}  // namespace headlane::kernels

@@ -1,0 +1,110 @@
+#include "tests/support/kernel_test.h"
+
+namespace headlane::kernels {
+namespace {
+
+using test::fill_random;
+using test::GuardedFloats;
+using test::kEps;
+
+class PoolKernel : public test::KernelTest {
+ protected:
+  void check(Pooling pooling, bool normalize, int64_t rows, int64_t d) {
+    SCOPED_TRACE("rows " + std::to_string(rows) + " d " + std::to_string(d));
+    std::mt19937 random(static_cast<uint32_t>(rows * 31 + d));
+    const int64_t ldx = d + 1;
+    GuardedFloats x(rows * ldx - 1), y(d);
+    fill_random(&x, &random);
+    kernels().pool_f32({.pooling = pooling, .normalize = normalize, .rows = rows, .d = d, .x = x.data(),
+                        .ldx = ldx, .y = y.data()});
+    std::vector<double> expected(d), magnitude(d);
+    double squares = 0;
+    for (int64_t i = 0; i < d; ++i) {
+      double result = x[i];
+      magnitude[i] = std::fabs(x[i]);
+      for (int64_t r = 1; r < rows && pooling != Pooling::kCls; ++r) {
+        const double v = x[r * ldx + i];
+        result = pooling == Pooling::kMean ? result + v : std::max(result, v);
+        magnitude[i] = pooling == Pooling::kMean ? magnitude[i] + std::fabs(v)
+                                                 : std::max(magnitude[i], std::fabs(v));
+      }
+      if (pooling == Pooling::kMean) {
+        result /= static_cast<double>(rows);
+        magnitude[i] /= static_cast<double>(rows);
+      }
+      expected[i] = result;
+      squares += result * result;
+    }
+    // (rows + 1) roundings of the sum; normalising divides by a length that is wrong by no more
+    // than all of them together and (d + 2) roundings of its own.
+    double total = 0;
+    for (const double m : magnitude) total += m * m;
+    const double length = normalize ? std::sqrt(squares) : 1;
+    const double n = static_cast<double>(rows + 1);
+    for (int64_t i = 0; i < d; ++i) {
+      const double own = (n + 1) * kEps * magnitude[i] / length;
+      const double of_length = normalize ? std::fabs(expected[i]) / length *
+                                               ((static_cast<double>(d) + 4) * kEps +
+                                                n * kEps * std::sqrt(total) / length)
+                                         : 0;
+      ASSERT_NEAR(y[i], expected[i] / length, own + of_length + 1e-37) << i;
+    }
+  }
+};
+
+TEST_P(PoolKernel, MatchesFloat64) {
+  for (const Pooling pooling : {Pooling::kMean, Pooling::kCls, Pooling::kMax}) {
+    for (const int64_t d : {1, 7, 8, 9, 16, 17, 33, 64, 65, 384}) {
+      for (const int64_t rows : {1, 2, 5, 100}) {
+        check(pooling, false, rows, d);
+        check(pooling, true, rows, d);
+      }
+    }
+  }
+}
+
+TEST_P(PoolKernel, ZeroVectorStaysZeroWhenNormalised) {
+  GuardedFloats x(5), y(5);
+  for (int64_t i = 0; i < 5; ++i) x[i] = 0;
+  kernels().pool_f32({.normalize = true, .rows = 1, .d = 5, .x = x.data(), .ldx = 5, .y = y.data()});
+  for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(y[i], 0.0f);
+}
+
+TEST_P(PoolKernel, MaximumShowsNan) {
+  for (const int64_t row : {0, 1, 2}) {
+    GuardedFloats x(3), y(1);
+    for (int64_t r = 0; r < 3; ++r) x[r] = r == row ? std::nanf("") : 1.0f;
+    kernels().pool_f32({.pooling = Pooling::kMax, .rows = 3, .d = 1, .x = x.data(), .ldx = 1,
+                        .y = y.data()});
+    EXPECT_TRUE(std::isnan(y[0])) << row;
+  }
+}
+
+HEADLANE_FOR_EACH_ISA(PoolKernel);
+
+class EmbedKernel : public test::KernelTest {};
+
+// Sums of three: exact up to two roundings, in the order (word + type) + position.
+TEST_P(EmbedKernel, AddsTableRows) {
+  for (const int64_t d : {1, 8, 15, 16, 17, 384}) {
+    std::mt19937 random(static_cast<uint32_t>(d));
+    GuardedFloats word(5 * d), position(3 * d), type(2 * d), y(3 * d);
+    for (GuardedFloats* p : {&word, &position, &type}) fill_random(p, &random);
+    const int32_t ids[] = {4, 0, 2}, positions[] = {0, 2, 1}, types[] = {1, 0, 1};
+    for (const bool typed : {false, true}) {
+      kernels().embed_f32({.rows = 3, .d = d, .ids = ids, .positions = positions,
+                           .types = typed ? types : nullptr, .word = word.data(),
+                           .position = position.data(), .type = type.data(), .y = y.data(), .ldy = d});
+      for (int64_t i = 0; i < 3 * d; ++i) {
+        const int64_t r = i / d, c = i % d;
+        const float sum = word[ids[r] * d + c] + type[(typed ? types[r] : 0) * d + c];
+        ASSERT_EQ(y[i], sum + position[positions[r] * d + c]) << i;
+      }
+    }
+  }
+}
+
+HEADLANE_FOR_EACH_ISA(EmbedKernel);
+
+}  // namespace
+}  // namespace headlane::kernels
