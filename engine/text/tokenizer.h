@@ -15,20 +15,22 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Appends the ids of `text`, special tokens ([CLS], [SEP]) included, at most `max_len` in all: what is
-  // over is cut from the end of the text, never from the special tokens. `text` may be any bytes:
-  // invalid UTF-8 reads as U+FFFD. max_len must be at least n_special(). Safe to call from several threads.
+  // Appends the ids of `text`, special tokens ([CLS], [SEP]) included, at most `max_len` in all:
+  // what is over is cut from the end of the text, never from the special tokens. `text` may be any
+  // bytes: invalid UTF-8 reads as U+FFFD. max_len must be at least n_special(). Safe to call from
+  // several threads.
   virtual void encode(std::string_view text, int64_t max_len, std::vector<int32_t>* ids) const = 0;
 
-  virtual int64_t n_special() const = 0;    // tokens that encode adds to any text
-  virtual int64_t vocab_size() const = 0;   // ids are in [0, vocab_size)
+  virtual int64_t n_special() const = 0;                 // tokens that encode adds to any text
+  virtual int64_t vocab_size() const = 0;                // ids are in [0, vocab_size)
   virtual std::string_view token(int32_t id) const = 0;  // its spelling in the vocabulary
 };
 
 // Makes the tokenizer that a .headlane file describes: `spec` is the header's "tokenizer" object,
 // `vocab` the bytes of the u8 tensor "tokenizer.vocab" (tokens by id, each ended by '\n').
 // Throws Error(kBadFile) naming the field at fault; `where` is the file for the message.
-std::unique_ptr<Tokenizer> make_tokenizer(const nlohmann::json& spec, std::span<const std::byte> vocab,
+std::unique_ptr<Tokenizer> make_tokenizer(const nlohmann::json& spec,
+                                          std::span<const std::byte> vocab,
                                           const std::string& where);
 
 }  // namespace headlane

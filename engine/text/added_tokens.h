@@ -1,0 +1,67 @@
+// Tokens that are found in the text before it is split into words, such as "[MASK]": of those that
+// start leftmost the longest, as in the `tokenizers` library's AddedVocabulary. A byte table skips
+// to where one may start; there, one hash look-up for each length that occurs.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace headlane {
+
+struct AddedToken {
+  int32_t id = 0;
+  std::string content;       // well-formed UTF-8, not empty
+  bool single_word = false;  // not where a word character stands before or behind
+  bool lstrip = false;       // takes the white space before it
+  bool rstrip = false;       // takes the white space behind it
+};
+
+// A stretch of text: one added token, or what lies between two.
+struct TextPart {
+  int32_t id;  // of the token, -1 if none
+  std::string_view text;
+};
+
+class AddedTokens {
+ public:
+  // Contents differ from one another.
+  explicit AddedTokens(std::vector<AddedToken> tokens);
+  AddedTokens(const AddedTokens&) = delete;
+  AddedTokens& operator=(const AddedTokens&) = delete;
+
+  bool empty() const { return tokens_.empty(); }
+
+  // Walks the parts of a text from left to right.
+  class Splitter {
+   public:
+    Splitter(const AddedTokens& tokens, std::string_view text) : tokens_(tokens), text_(text) {}
+    bool next(TextPart* part);  // false at the end
+
+   private:
+    bool next_token(TextPart* token);
+    bool is_single_word(size_t start, size_t stop) const;
+
+    const AddedTokens& tokens_;
+    std::string_view text_;
+    size_t search_ = 0;            // where to look for the next token
+    size_t done_ = 0;              // end of the last part
+    size_t space_end_ = 0;         // of the white space last taken by rstrip
+    TextPart waiting_ = {-1, {}};  // the token behind the part just given
+  };
+
+ private:
+  const AddedToken* find(std::string_view text, size_t* pos) const;
+
+  std::vector<AddedToken> tokens_;
+  std::unordered_map<std::string_view, const AddedToken*> by_content_;
+  std::vector<size_t> lengths_;  // those that occur, longest first
+  std::array<bool, 256> starts_token_ = {};
+  int only_first_byte_ = -1;  // that of all tokens, if they share it
+};
+
+}  // namespace headlane

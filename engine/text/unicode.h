@@ -1,0 +1,40 @@
+// Characters as the `tokenizers` library (0.23) sees them, on top of utf8proc.
+//
+// That library's tables are of several Unicode versions at once: categories of Unicode 8, combining
+// classes of Unicode 9, lower case of Unicode 17. utf8proc 2.8 is Unicode 15. unicode.cc lists
+// where the two part, found by comparing all 1,112,064 characters; nothing else here is a table of
+// our own.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace headlane {
+
+// Number of leading bytes of `text` that are well-formed UTF-8.
+size_t valid_utf8_prefix(std::string_view text);
+
+// `text` with each maximal ill-formed part replaced by U+FFFD, as Python's errors="replace" does.
+std::string replace_invalid_utf8(std::string_view text);
+
+// The character at text[*pos], which is stepped over. `text` is well-formed and *pos within it.
+char32_t next_char(std::string_view text, size_t* pos);
+void append_char(char32_t c, std::string* out);
+
+bool is_space(char32_t c);        // White_Space
+bool is_control(char32_t c);      // Cc, Cf, Co
+bool is_punctuation(char32_t c);  // P*, and the ASCII symbols
+bool is_mark(char32_t c);         // Mn
+bool is_word(char32_t c);         // \w of a regular expression
+int combining_class(char32_t c);
+
+constexpr int kMaxDecomposed = 8;  // of one character; Unicode's longest is 4
+
+// Canonical decomposition, not yet reordered. Returns the number of characters written to `out`.
+int decompose(char32_t c, char32_t out[kMaxDecomposed]);
+
+// Appends the full lower case of `c`.
+void append_lower(char32_t c, std::string* out);
+
+}  // namespace headlane

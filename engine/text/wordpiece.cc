@@ -1,0 +1,217 @@
+#include "engine/text/wordpiece.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <limits>
+#include <unordered_set>
+#include <utility>
+
+#include "engine/error.h"
+#include "engine/text/unicode.h"
+
+namespace headlane {
+namespace {
+
+// Normalized bytes that are split at a time: a part of the L1 cache.
+constexpr size_t kBlockBytes = 4096;
+
+// So that the text cannot make a look-up of added tokens long.
+constexpr size_t kMaxAddedTokenBytes = 1024;
+
+enum CharClass : uint8_t { kWord, kSpace, kPunctuation, kNotAscii };
+
+constexpr std::array<CharClass, 256> make_classes() {
+  std::array<CharClass, 256> classes = {};
+  for (int c = 0; c < 256; ++c) {
+    const bool word = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    classes[c] = c >= 0x80                              ? kNotAscii
+                 : c == ' ' || (c >= '\t' && c <= '\r') ? kSpace
+                 : c > ' ' && c < 0x7F && !word         ? kPunctuation
+                                                        : kWord;
+  }
+  return classes;
+}
+constexpr std::array<CharClass, 256> kClasses = make_classes();
+
+bool starts_char(char byte) { return (static_cast<uint8_t>(byte) & 0xC0) != 0x80; }
+
+}  // namespace
+
+struct WordPieceTokenizer::Encoding {
+  std::vector<int32_t>* ids;
+  size_t max_ids;                // no more are needed; the last word may go beyond
+  std::string normalized;        // the block at hand
+  std::vector<uint64_t> hashes;  // of the heads of a word's rest, by their length
+
+  bool full() const { return ids->size() >= max_ids; }
+};
+
+WordPieceTokenizer::WordPieceTokenizer(WordPieceSpec spec, std::span<const std::byte> vocab,
+                                       const std::string& where)
+    : spec_(std::move(spec)),
+      vocabulary_(vocab, spec_.n_pieces, where),
+      normalizer_(spec_.normalizer),
+      raw_tokens_((check_ids(where), added_tokens(false, where))),
+      normalized_tokens_(added_tokens(true, where)),
+      prefix_hash_(Vocabulary::extend_hash(Vocabulary::kHashSeed, spec_.prefix)),
+      unk_id_(vocabulary_.find(spec_.unk_token)) {
+  if (unk_id_ < 0) {
+    fail(Status::kBadFile, "%s: tokenizer.unk_token \"%.80s\" is not in the vocabulary",
+         where.c_str(), spec_.unk_token.c_str());
+  }
+}
+
+void WordPieceTokenizer::check_ids(const std::string& where) const {
+  const auto check = [&](int32_t id, const char* field) {
+    if (id < 0 || id >= vocabulary_.size()) {
+      fail(Status::kBadFile, "%s: tokenizer.%s has the id %d, but the vocabulary %lld tokens",
+           where.c_str(), field, id, static_cast<long long>(vocabulary_.size()));
+    }
+  };
+  for (int32_t id : spec_.ids_before) check(id, "ids_before");
+  for (int32_t id : spec_.ids_after) check(id, "ids_after");
+  std::unordered_set<int32_t> seen;
+  for (const WordPieceSpec::Added& added : spec_.added_tokens) {
+    check(added.token.id, "added_tokens");
+    if (!seen.insert(added.token.id).second) {
+      fail(Status::kBadFile, "%s: tokenizer.added_tokens has the id %d twice", where.c_str(),
+           added.token.id);
+    }
+  }
+}
+
+// Those matched in normalized, or in raw text, with the content to look for.
+std::vector<AddedToken> WordPieceTokenizer::added_tokens(bool normalized,
+                                                         const std::string& where) const {
+  std::vector<AddedToken> tokens;
+  std::unordered_set<std::string> seen;
+  for (const WordPieceSpec::Added& added : spec_.added_tokens) {
+    if (added.normalized != normalized) continue;
+    const std::string_view content = vocabulary_.token(added.token.id);
+    const bool well_formed = valid_utf8_prefix(content) == content.size();
+    AddedToken token = added.token;
+    if (well_formed && normalized) {
+      normalizer_.normalize(content, 0, std::numeric_limits<size_t>::max(), &token.content);
+    } else {
+      token.content = content;
+    }
+    if (!well_formed || token.content.empty() || token.content.size() > kMaxAddedTokenBytes ||
+        !seen.insert(token.content).second) {
+      fail(Status::kBadFile,
+           "%s: tokenizer.added_tokens: token %d is empty, too long, not UTF-8 or there twice",
+           where.c_str(), token.id);
+    }
+    tokens.push_back(std::move(token));
+  }
+  return tokens;
+}
+
+void WordPieceTokenizer::encode(std::string_view text, int64_t max_len,
+                                std::vector<int32_t>* ids) const {
+  assert(max_len >= n_special());
+  ids->insert(ids->end(), spec_.ids_before.begin(), spec_.ids_before.end());
+  const size_t max_text_ids = static_cast<size_t>(std::max<int64_t>(max_len - n_special(), 0));
+  Encoding encoding{ids, ids->size() + max_text_ids, {}, {}};
+  if (valid_utf8_prefix(text) == text.size()) {
+    encode_text(text, &encoding);
+  } else {
+    encode_text(replace_invalid_utf8(text), &encoding);
+  }
+  ids->resize(std::min(ids->size(), encoding.max_ids));
+  ids->insert(ids->end(), spec_.ids_after.begin(), spec_.ids_after.end());
+}
+
+void WordPieceTokenizer::encode_text(std::string_view text, Encoding* encoding) const {
+  AddedTokens::Splitter splitter(raw_tokens_, text);
+  TextPart part;
+  while (!encoding->full() && splitter.next(&part)) {
+    if (part.id >= 0) {
+      encoding->ids->push_back(part.id);
+      continue;
+    }
+    // A token matched in normalized text may have spaces in it: no blocks then.
+    const size_t block =
+        normalized_tokens_.empty() ? kBlockBytes : std::numeric_limits<size_t>::max();
+    for (size_t pos = 0; pos < part.text.size() && !encoding->full();) {
+      encoding->normalized.clear();
+      pos = normalizer_.normalize(part.text, pos, block, &encoding->normalized);
+      encode_normalized(encoding->normalized, encoding);
+    }
+  }
+}
+
+void WordPieceTokenizer::encode_normalized(std::string_view text, Encoding* encoding) const {
+  AddedTokens::Splitter splitter(normalized_tokens_, text);
+  TextPart part;
+  while (!encoding->full() && splitter.next(&part)) {
+    if (part.id >= 0) {
+      encoding->ids->push_back(part.id);
+    } else {
+      encode_words(part.text, encoding);
+    }
+  }
+}
+
+void WordPieceTokenizer::encode_words(std::string_view text, Encoding* encoding) const {
+  size_t word_start = 0;
+  for (size_t pos = 0; pos < text.size() && !encoding->full();) {
+    size_t next = pos + 1;
+    CharClass char_class = kClasses[static_cast<uint8_t>(text[pos])];
+    if (char_class == kNotAscii) {
+      next = pos;
+      const char32_t c = next_char(text, &next);
+      char_class = is_space(c) ? kSpace : is_punctuation(c) ? kPunctuation : kWord;
+    }
+    if (char_class != kWord) {
+      encode_word(text.substr(word_start, pos - word_start), encoding);
+      if (char_class == kPunctuation) encode_word(text.substr(pos, next - pos), encoding);
+      word_start = next;
+    }
+    pos = next;
+  }
+  if (!encoding->full()) encode_word(text.substr(word_start), encoding);
+}
+
+void WordPieceTokenizer::encode_word(std::string_view word, Encoding* encoding) const {
+  if (word.empty()) return;
+  const size_t max_chars = static_cast<size_t>(spec_.max_chars_per_word);
+  const bool too_long =
+      word.size() > max_chars &&
+      static_cast<size_t>(std::count_if(word.begin(), word.end(), starts_char)) > max_chars;
+  const size_t n_ids = encoding->ids->size();
+  if (too_long || !add_pieces(word, encoding)) {
+    encoding->ids->resize(n_ids);
+    encoding->ids->push_back(unk_id_);
+  }
+}
+
+// False if no piece fits somewhere; ids are then left half done.
+bool WordPieceTokenizer::add_pieces(std::string_view word, Encoding* encoding) const {
+  std::string_view prefix;
+  uint64_t start_hash = Vocabulary::kHashSeed;
+  while (!word.empty()) {
+    const size_t longest = std::min(word.size(), vocabulary_.longest_bytes());
+    if (encoding->hashes.size() <= longest) encoding->hashes.resize(longest + 1);
+    uint64_t* const hashes = encoding->hashes.data();
+    hashes[0] = start_hash;
+    for (size_t i = 0; i < longest; ++i) {
+      hashes[i + 1] = Vocabulary::extend_hash(hashes[i], word[i]);
+    }
+    int32_t id = -1;
+    size_t length = longest;
+    for (; length > 0; --length) {
+      if (length < word.size() && !starts_char(word[length])) continue;
+      id = vocabulary_.find(hashes[length], prefix, word.substr(0, length));
+      if (id >= 0) break;
+    }
+    if (id < 0) return false;
+    encoding->ids->push_back(id);
+    word.remove_prefix(length);
+    prefix = spec_.prefix;
+    start_hash = prefix_hash_;
+  }
+  return true;
+}
+
+}  // namespace headlane
