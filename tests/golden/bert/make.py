@@ -12,11 +12,12 @@ sentence-transformers adds) and
                    (truncated to max_seq_len) and vectors
     manifest.json  how far transformers' own float32 is from the float64, at most (eager, sdpa)
 hidden.npy and pooled.npy are computed in float64 and rounded once, to float32: they are the truth
-up to 6e-8 of a value, so a test may hold Headlane to a small multiple of what float32 costs PyTorch.
+up to 6e-8 of a value, so a test may hold Headlane to a small multiple of what float32 costs
+PyTorch.
 
 All parameters are random, biases and LayerNorms too: as made by default they are zeros and ones,
-and a bias forgotten or a weight row swapped would not show. The products' weights are large enough for
-attention to be far from uniform, small enough for float32 not to be amplified beyond 2e-5.
+and a bias forgotten or a weight row swapped would not show. The products' weights are large enough
+for attention to be far from uniform, small enough for float32 not to be amplified beyond 2e-5.
 """
 
 import argparse

@@ -189,7 +189,8 @@ def main():
     taken = []  # longest first: no line may be a part of a longer one
     for target in sorted(targets + LONG_TARGETS, reverse=True):
         for n in sorted(pool, key=lambda n: (abs(n - target), n)):
-            found = next((line for line in pool[n] if all(line not in long for long in taken)), None)
+            new = (line for line in pool[n] if all(line not in longer for longer in taken))
+            found = next(new, None)
             if found:
                 pool[n].remove(found)
                 taken.append(found)
