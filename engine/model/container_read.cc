@@ -1,0 +1,205 @@
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <unordered_map>
+
+#include "engine/error.h"
+#include "engine/model/container.h"
+#include "engine/model/container_format.h"
+#include "engine/model/json_fields.h"
+#include "engine/model/mapped_file.h"
+#include "engine/model/tensor_shape.h"
+
+namespace headlane {
+
+using nlohmann::json;
+
+const char* name_of(DType dtype) { return dtype == DType::kF32 ? "f32" : "u8"; }
+int64_t size_of(DType dtype) { return dtype == DType::kF32 ? 4 : 1; }
+
+struct Container::Impl {
+  explicit Impl(const std::string& path) : file(path) {}
+
+  MappedFile file;
+  json config;
+  json tokenizer;
+  std::vector<TensorInfo> tensors;
+  std::unordered_map<std::string_view, size_t> index;  // views of the names in `tensors`
+};
+
+namespace {
+
+namespace format = container_format;
+
+// Checks what is before the header's JSON; returns the JSON's length.
+int64_t check_prefix(const MappedFile& file) {
+  const char* path = file.path().c_str();
+  const std::span<const std::byte> bytes = file.bytes();
+  if (bytes.size() < sizeof format::kMagic ||
+      std::memcmp(bytes.data(), format::kMagic, sizeof format::kMagic) != 0) {
+    fail(Status::kBadFile, "%s is not a .headlane file: it does not begin with \"HEADLANE\"", path);
+  }
+  format::Prefix prefix;
+  if (bytes.size() < sizeof prefix) {
+    fail(Status::kBadFile, "%s ends at byte %zu, inside its header", path, bytes.size());
+  }
+  std::memcpy(&prefix, bytes.data(), sizeof prefix);
+  if (prefix.version != format::kVersion) {
+    fail(Status::kBadFile, "%s: format version is %u; this library reads version %u", path,
+         prefix.version, format::kVersion);
+  }
+  if (prefix.reserved != 0) {
+    fail(Status::kBadFile, "%s: reserved field is %u, not 0", path, prefix.reserved);
+  }
+  const uint64_t bytes_left = bytes.size() - sizeof prefix;
+  if (prefix.header_bytes > format::kMaxHeaderBytes || prefix.header_bytes > bytes_left) {
+    fail(Status::kBadFile,
+         "%s: header length is %llu bytes; %llu are left in the file and %lld is the limit", path,
+         static_cast<unsigned long long>(prefix.header_bytes),
+         static_cast<unsigned long long>(bytes_left),
+         static_cast<long long>(format::kMaxHeaderBytes));
+  }
+  return static_cast<int64_t>(prefix.header_bytes);
+}
+
+std::string read_name(const json& entry, const std::string& where) {
+  const std::string name = json_string(entry, "name", where);
+  if (!format::is_name(name)) {
+    fail(Status::kBadFile, "%s field \"name\" is \"%s\": not 1 to %zu printable bytes",
+         where.c_str(), printable(name).c_str(), format::kMaxNameBytes);
+  }
+  return name;
+}
+
+DType read_dtype(const json& entry, const std::string& where) {
+  const std::string name = json_string(entry, "dtype", where);
+  for (const DType dtype : {DType::kF32, DType::kU8}) {
+    if (name == name_of(dtype)) return dtype;
+  }
+  fail(Status::kBadFile, "%s field \"dtype\" is \"%s\", not one of: f32, u8", where.c_str(),
+       printable(name).c_str());
+}
+
+// Every number of the result is consistent with the others and inside the file.
+TensorInfo read_tensor(const json& entry, size_t i_tensor, int64_t data_begin,
+                       const MappedFile& file) {
+  const std::string number = file.path() + ": tensor " + std::to_string(i_tensor);
+  TensorInfo tensor;
+  tensor.name = read_name(entry, number);
+  const std::string where = file.path() + ": tensor \"" + printable(tensor.name) + "\"";
+  tensor.dtype = read_dtype(entry, where);
+  tensor.shape = json_sizes(entry, "shape", where);
+  tensor.offset = json_int(entry, "offset", where);
+  tensor.bytes = json_int(entry, "bytes", where);
+
+  const std::optional<int64_t> expected = shape_bytes(tensor.shape, size_of(tensor.dtype));
+  if (expected != tensor.bytes) {
+    fail(Status::kBadFile, "%s field \"bytes\" is %lld, which is not the size of %s %s",
+         where.c_str(), static_cast<long long>(tensor.bytes), name_of(tensor.dtype),
+         shape_text(tensor.shape).c_str());
+  }
+  const auto file_bytes = static_cast<int64_t>(file.bytes().size());
+  if (tensor.offset < data_begin || tensor.offset > file_bytes ||
+      tensor.offset % format::kAlignment != 0) {
+    fail(Status::kBadFile, "%s field \"offset\" is %lld, not a multiple of %lld in [%lld, %lld]",
+         where.c_str(), static_cast<long long>(tensor.offset),
+         static_cast<long long>(format::kAlignment), static_cast<long long>(data_begin),
+         static_cast<long long>(file_bytes));
+  }
+  if (tensor.bytes > file_bytes - tensor.offset) {
+    fail(Status::kBadFile, "%s field \"bytes\" is %lld, but the file ends %lld bytes after it",
+         where.c_str(), static_cast<long long>(tensor.bytes),
+         static_cast<long long>(file_bytes - tensor.offset));
+  }
+  return tensor;
+}
+
+void read_tensors(const json& header, int64_t data_begin, const MappedFile& file,
+                  std::vector<TensorInfo>* tensors) {
+  const json& table = json_field(header, "tensors", file.path() + ": header");
+  if (!table.is_array()) {
+    fail(Status::kBadFile, "%s: header field \"tensors\" is not an array", file.path().c_str());
+  }
+  tensors->reserve(table.size());
+  for (const json& entry : table) {
+    tensors->push_back(read_tensor(entry, tensors->size(), data_begin, file));
+  }
+  std::vector<TensorRange> ranges;
+  ranges.reserve(tensors->size());
+  for (const TensorInfo& tensor : *tensors) {
+    ranges.push_back({tensor.name, tensor.offset, tensor.offset + tensor.bytes});
+  }
+  check_disjoint(std::move(ranges), file.path());
+}
+
+// Takes the field out of the header, which spares a copy.
+json take_object(json* header, const char* key, bool may_be_null, const std::string& path) {
+  const json& field = json_field(*header, key, path + ": header");
+  if (!field.is_object() && !(may_be_null && field.is_null())) {
+    fail(Status::kBadFile, "%s: header field \"%s\" is not an object%s", path.c_str(), key,
+         may_be_null ? " and not null" : "");
+  }
+  return std::move((*header)[key]);
+}
+
+}  // namespace
+
+Container Container::open(const std::string& path) try {
+  auto impl = std::make_unique<Impl>(path);
+  const int64_t header_bytes = check_prefix(impl->file);
+  const auto begin = static_cast<int64_t>(sizeof(format::Prefix));
+  json header = parse_json(impl->file.text(begin, header_bytes), path + ": header");
+  impl->config = take_object(&header, "config", false, path);
+  impl->tokenizer = take_object(&header, "tokenizer", true, path);
+  read_tensors(header, begin + header_bytes, impl->file, &impl->tensors);
+  for (size_t i = 0; i < impl->tensors.size(); ++i) {
+    const std::string& name = impl->tensors[i].name;
+    if (!impl->index.emplace(name, i).second) {
+      fail(Status::kBadFile, "%s: tensor \"%s\" is in the table twice", path.c_str(), name.c_str());
+    }
+  }
+  return Container(std::move(impl));
+} catch (const std::bad_alloc&) {
+  fail(Status::kOutOfMemory, "%s: no memory for its header", path.c_str());
+}
+
+Container::Container(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Container::Container(Container&&) noexcept = default;
+Container& Container::operator=(Container&&) noexcept = default;
+Container::~Container() = default;
+
+const std::string& Container::path() const { return impl_->file.path(); }
+const json& Container::config() const { return impl_->config; }
+const json& Container::tokenizer() const { return impl_->tokenizer; }
+int64_t Container::file_bytes() const { return static_cast<int64_t>(impl_->file.bytes().size()); }
+const std::vector<TensorInfo>& Container::tensors() const { return impl_->tensors; }
+
+const TensorInfo* Container::find(std::string_view name) const {
+  const auto found = impl_->index.find(name);
+  return found != impl_->index.end() ? &impl_->tensors[found->second] : nullptr;
+}
+
+std::span<const std::byte> Container::data(const TensorInfo& tensor) const {
+  return impl_->file.bytes().subspan(static_cast<size_t>(tensor.offset),
+                                     static_cast<size_t>(tensor.bytes));
+}
+
+const float* Container::f32(std::string_view name, std::initializer_list<int64_t> shape) const {
+  const std::string quoted = printable(name);
+  const TensorInfo* tensor = find(name);
+  if (tensor == nullptr) {
+    fail(Status::kBadFile, "%s: tensor \"%s\" is missing", path().c_str(), quoted.c_str());
+  }
+  const bool same_shape =
+      std::equal(shape.begin(), shape.end(), tensor->shape.begin(), tensor->shape.end());
+  if (tensor->dtype != DType::kF32 || !same_shape) {
+    fail(Status::kBadFile, "%s: tensor \"%s\" is %s %s, not f32 %s", path().c_str(), quoted.c_str(),
+         name_of(tensor->dtype), shape_text(tensor->shape).c_str(),
+         shape_text({shape.begin(), shape.size()}).c_str());
+  }
+  return reinterpret_cast<const float*>(data(*tensor).data());
+}
+
+void Container::release_pages(const TensorInfo& tensor) const { impl_->file.release(data(tensor)); }
+
+}  // namespace headlane
