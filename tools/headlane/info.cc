@@ -1,0 +1,94 @@
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tools/headlane/commands.h"
+
+namespace tool {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json tensors_of(const headlane_model* model, int64_t n_tensors) {
+  ordered_json tensors = ordered_json::array();
+  for (int64_t i = 0; i < n_tensors; ++i) {
+    headlane_tensor_facts tensor{};
+    tensor.struct_size = sizeof tensor;
+    check(headlane_model_get_tensor(model, i, &tensor));
+    tensors.push_back({{"name", tensor.name},
+                       {"dtype", tensor.dtype},
+                       {"shape", std::vector<int64_t>(tensor.shape, tensor.shape + tensor.rank)},
+                       {"bytes", tensor.bytes}});
+  }
+  return tensors;
+}
+
+ordered_json kernels_of(const headlane_model* model) {
+  ordered_json kernels;
+  std::istringstream lines(headlane_model_kernels(model));
+  for (std::string line; std::getline(lines, line);) {
+    const size_t colon = line.find(": ");
+    kernels[line.substr(0, colon)] = line.substr(colon + 2);
+  }
+  return kernels;
+}
+
+ordered_json describe(const std::string& path, const headlane_model* model) {
+  const headlane_model_facts f = facts_of(model);
+  return {{"file", path},
+          {"architecture", f.architecture},
+          {"n_layers", f.n_layers},
+          {"d_model", f.d_model},
+          {"n_heads", f.n_heads},
+          {"head_dim", f.head_dim},
+          {"d_ff", f.d_ff},
+          {"activation", f.activation},
+          {"norm_eps", f.norm_eps},
+          {"vocab_size", f.vocab_size},
+          {"n_types", f.n_types},
+          {"max_positions", f.max_positions},
+          {"max_seq_len", f.max_seq_len},
+          {"pooling", f.pooling},
+          {"normalize", f.normalize != 0},
+          {"tokenizer", f.has_tokenizer != 0},
+          {"n_parameters", f.n_parameters},
+          {"file_bytes", f.file_bytes},
+          {"packed_bytes", f.packed_bytes},
+          {"isa", f.isa},
+          {"kernels", kernels_of(model)},
+          {"tensors", tensors_of(model, f.n_tensors)}};
+}
+
+std::string shape_text(const ordered_json& shape) {
+  std::string text = "[";
+  for (const auto& n : shape) text += (text.size() > 1 ? ", " : "") + n.dump();
+  return text + "]";
+}
+
+}  // namespace
+
+void info(const std::string& model_path, const std::string& isa, bool as_json) {
+  const Model model = open_model(model_path, isa);
+  const ordered_json facts = describe(model_path, model.get());
+  if (as_json) {
+    std::printf("%s\n", facts.dump(2).c_str());
+    return;
+  }
+  for (const auto& [key, value] : facts.items()) {
+    if (value.is_array() || value.is_object()) continue;
+    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    std::printf("%-14s %s\n", key.c_str(), text.c_str());
+  }
+  std::printf("\nkernels on this machine\n");
+  for (const auto& [slot, name] : facts["kernels"].items()) {
+    std::printf("  %-16s %s\n", slot.c_str(), name.get<std::string>().c_str());
+  }
+  std::printf("\n%zu tensors\n", facts["tensors"].size());
+  for (const auto& tensor : facts["tensors"]) {
+    std::printf("  %-36s %-4s %-16s %10lld bytes\n", tensor["name"].get<std::string>().c_str(),
+                tensor["dtype"].get<std::string>().c_str(), shape_text(tensor["shape"]).c_str(),
+                static_cast<long long>(tensor["bytes"].get<int64_t>()));
+  }
+}
+
+}  // namespace tool

@@ -1,0 +1,32 @@
+#include "tools/headlane/library.h"
+
+#include <algorithm>
+
+namespace tool {
+
+Model open_model(const std::string& path, const std::string& isa) {
+  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  if (!isa.empty()) options.isa = isa.c_str();
+  headlane_model* model = nullptr;
+  check(headlane_model_open(path.c_str(), &options, &model));
+  return Model(model);
+}
+
+headlane_model_facts facts_of(const headlane_model* model) {
+  headlane_model_facts facts{};
+  facts.struct_size = sizeof facts;
+  check(headlane_model_get_facts(model, &facts));
+  return facts;
+}
+
+Session create_session(headlane_model* model, const RunOptions& options, int64_t max_len) {
+  headlane_session_options session_options = HEADLANE_SESSION_OPTIONS_INIT;
+  session_options.max_tokens = std::max(options.batch_tokens, max_len);
+  session_options.max_len = max_len;
+  session_options.n_threads = options.n_threads;
+  headlane_session* session = nullptr;
+  check(headlane_session_create(model, &session_options, &session));
+  return Session(session);
+}
+
+}  // namespace tool

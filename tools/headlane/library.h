@@ -1,0 +1,43 @@
+// The C API as the tool uses it: handles that end themselves, statuses that throw.
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "headlane/headlane.h"
+
+namespace tool {
+
+// Throws std::runtime_error with the library's sentence.
+inline void check(headlane_status status) {
+  if (status != HEADLANE_OK) throw std::runtime_error(headlane_error());
+}
+
+struct ModelClose {
+  void operator()(headlane_model* model) const { headlane_model_close(model); }
+};
+struct SessionDestroy {
+  void operator()(headlane_session* session) const { headlane_session_destroy(session); }
+};
+using Model = std::unique_ptr<headlane_model, ModelClose>;
+using Session = std::unique_ptr<headlane_session, SessionDestroy>;
+
+// What the commands that run a model have in common.
+struct RunOptions {
+  std::string model_path;
+  std::string isa;  // "": the fastest there is
+  int n_threads = 0;
+  int64_t batch_tokens = 4096;
+  int64_t max_length = 0;  // 0: the model's own
+};
+
+Model open_model(const std::string& path, const std::string& isa);
+headlane_model_facts facts_of(const headlane_model* model);
+
+// A session for batches of `options.batch_tokens` tokens, and sequences of up to max_len.
+Session create_session(headlane_model* model, const RunOptions& options, int64_t max_len);
+
+}  // namespace tool
