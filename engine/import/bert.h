@@ -1,0 +1,30 @@
+// BERT (model_type "bert") as Hugging Face keeps it: the fields of its config and the names of its
+// tensors.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "engine/import/safetensors.h"
+#include "engine/model/config.h"
+
+namespace headlane {
+
+// A tensor under Headlane's own name.
+struct ImportedTensor {
+  std::string name;
+  std::vector<int64_t> shape;
+  F32Data data;
+};
+
+// Everything of the config but pooling, normalize and max_seq_len, which other files say.
+// Throws Error naming the field of the file `path`; kUnsupported if it asks for what Headlane
+// lacks.
+ModelConfig bert_config(const nlohmann::json& config, const std::string& path);
+
+// The weights, matrices as [out_features, in_features]. Query, key and value become one matrix, the
+// rows of q, then k, then v; the rest are views of the model's files where these hold f32.
+std::vector<ImportedTensor> bert_tensors(const SafetensorsModel& model, const ModelConfig& config);
+
+}  // namespace headlane

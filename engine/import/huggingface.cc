@@ -1,0 +1,91 @@
+// Brings together what the files of a Hugging Face folder say, and writes one .headlane file.
+// What is particular to a family of models is in that family's file.
+#include "engine/import/huggingface.h"
+
+#include <algorithm>
+#include <new>
+
+#include "engine/error.h"
+#include "engine/import/bert.h"
+#include "engine/import/json_file.h"
+#include "engine/import/safetensors.h"
+#include "engine/import/sentence_transformers.h"
+#include "engine/model/container.h"
+
+namespace headlane {
+namespace {
+
+using nlohmann::json;
+
+struct Family {
+  const char* model_type;
+  ModelConfig (*config)(const json& config, const std::string& path);
+  std::vector<ImportedTensor> (*tensors)(const SafetensorsModel& model, const ModelConfig& config);
+};
+constexpr Family kFamilies[] = {{"bert", bert_config, bert_tensors}};
+
+const Family& find_family(const json& config, const std::string& path) {
+  const std::string type = json_string(config, "model_type", path);
+  std::string known;
+  for (const Family& family : kFamilies) {
+    if (type == family.model_type) return family;
+    known += (known.empty() ? "" : ", ") + std::string(family.model_type);
+  }
+  fail(Status::kUnsupported, "%s field \"model_type\" is \"%s\", not one of: %s", path.c_str(),
+       printable(type).c_str(), known.c_str());
+}
+
+// Ids beyond the embedding table would have no row. Fewer are fine: tables are often padded.
+void check_vocab(const ImportedTokenizer& tokenizer, const ModelConfig& config,
+                 const std::string& path) {
+  const int64_t n_tokens = std::count(tokenizer.vocab.begin(), tokenizer.vocab.end(), '\n');
+  if (n_tokens <= config.vocab_size) return;
+  fail(Status::kBadFile, "%s field \"vocab_size\" is %lld, but the tokenizer has %lld tokens",
+       path.c_str(), static_cast<long long>(config.vocab_size), static_cast<long long>(n_tokens));
+}
+
+// Views of the tensors, which must outlive the result, as must the tokenizer.
+std::vector<TensorSource> make_sources(const std::vector<ImportedTensor>& tensors,
+                                       const ImportedTokenizer& tokenizer) {
+  std::vector<TensorSource> sources;
+  sources.reserve(tensors.size() + 1);
+  for (const ImportedTensor& tensor : tensors) {
+    sources.push_back(
+        {tensor.name, DType::kF32, tensor.shape, std::as_bytes(tensor.data.values())});
+  }
+  if (!tokenizer.spec.is_null()) {
+    sources.push_back({"tokenizer.vocab",
+                       DType::kU8,
+                       {static_cast<int64_t>(tokenizer.vocab.size())},
+                       std::as_bytes(std::span(tokenizer.vocab))});
+  }
+  return sources;
+}
+
+}  // namespace
+
+void convert_huggingface(const std::string& hf_dir, const std::string& out_path) try {
+  const SentenceModules modules = read_sentence_modules(hf_dir);
+  const std::string& dir = modules.transformer_dir;
+  const std::string config_path = dir + "/config.json";
+  const json source_config = read_json_file(config_path);
+  const Family& family = find_family(source_config, config_path);
+
+  ModelConfig config = family.config(source_config, config_path);
+  config.pooling = modules.pooling;
+  config.normalize = modules.normalize;
+  config.max_seq_len = read_max_seq_len(dir, config.max_positions);
+  config.validate(config_path);
+
+  refuse_extra_lowercasing(dir);
+  const ImportedTokenizer tokenizer = import_tokenizer(dir);
+  check_vocab(tokenizer, config, config_path);
+
+  const SafetensorsModel model(dir);  // the tensors are views of its files
+  const std::vector<ImportedTensor> tensors = family.tensors(model, config);
+  write_container(out_path, config.to_json(), tokenizer.spec, make_sources(tensors, tokenizer));
+} catch (const std::bad_alloc&) {
+  fail(Status::kOutOfMemory, "%s: no memory to convert it", hf_dir.c_str());
+}
+
+}  // namespace headlane

@@ -1,0 +1,85 @@
+// The weights of a Hugging Face folder: model.safetensors, or the shards that
+// model.safetensors.index.json lists. A .safetensors file is
+//
+//   offset 0   header length in bytes, u64, little endian
+//          8   header: JSON   { "NAME": {"dtype", "shape", "data_offsets": [begin, end]}, ... }
+//              data; the offsets count from here, and nothing is aligned
+//
+// Files are mapped and hostile until checked, as .headlane files are. A key "__metadata__" is
+// skipped.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/model/mapped_file.h"
+
+namespace headlane {
+
+enum class SafetensorsType { kF32, kF16, kBF16, kF64, kOther };
+
+struct SafetensorsEntry {
+  SafetensorsType type = SafetensorsType::kOther;
+  std::string type_name;  // as in the file, for messages
+  std::vector<int64_t> shape;
+  std::span<const std::byte> data;  // inside the mapped file, perhaps not aligned
+};
+
+// The elements of a tensor as f32: a view of the mapped file where it holds just that, aligned, or
+// a buffer of converted values. May be moved; a view must not outlive its SafetensorsFile.
+class F32Data {
+ public:
+  explicit F32Data(std::span<const float> view) : values_(view) {}
+  explicit F32Data(std::vector<float> buffer) : buffer_(std::move(buffer)), values_(buffer_) {}
+  F32Data(F32Data&&) = default;  // a moved vector keeps its elements where they are
+  F32Data& operator=(F32Data&&) = default;
+
+  std::span<const float> values() const { return values_; }
+  bool is_view() const { return buffer_.empty() && !values_.empty(); }
+
+ private:
+  std::vector<float> buffer_;
+  std::span<const float> values_;
+};
+
+// One file. Throws Error(kIo, kBadFile, or kUnsupported for a dtype it does not know).
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::string& path);
+  const std::string& path() const { return file_.path(); }
+  const std::unordered_map<std::string, SafetensorsEntry>& entries() const { return entries_; }
+
+ private:
+  MappedFile file_;
+  std::unordered_map<std::string, SafetensorsEntry> entries_;
+};
+
+// All files of a model.
+class SafetensorsModel {
+ public:
+  // Throws Error(kIo) if `dir` has neither model.safetensors nor the index.
+  explicit SafetensorsModel(const std::string& dir);
+
+  bool contains(const std::string& name) const { return files_by_tensor_.contains(name); }
+  // The tensor, which must have this shape and a floating type.
+  // Throws Error: kBadFile if it is missing or of another shape, kUnsupported if of another type.
+  F32Data load_f32(const std::string& name, const std::vector<int64_t>& shape) const;
+
+ private:
+  void open_shards(const std::string& dir, const std::string& index_path);
+
+  std::string list_path_;  // the file that says which tensors there are, for messages
+  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::unordered_map<std::string, const SafetensorsFile*> files_by_tensor_;
+};
+
+// IEEE 754 half and bfloat16 bits to f32; exact, since f32 holds every value of both.
+float f32_from_f16(uint16_t bits);
+float f32_from_bf16(uint16_t bits);
+
+}  // namespace headlane
