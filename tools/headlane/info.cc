@@ -60,9 +60,12 @@ ordered_json describe(const std::string& path, const headlane_model* model) {
 }
 
 std::string shape_text(const ordered_json& shape) {
-  std::string text = "[";
-  for (const auto& n : shape) text += (text.size() > 1 ? ", " : "") + n.dump();
-  return text + "]";
+  std::string text;
+  for (const auto& n : shape) {
+    if (!text.empty()) text += ", ";
+    text += n.dump();
+  }
+  return text;
 }
 
 }  // namespace
@@ -85,7 +88,7 @@ void info(const std::string& model_path, const std::string& isa, bool as_json) {
   }
   std::printf("\n%zu tensors\n", facts["tensors"].size());
   for (const auto& tensor : facts["tensors"]) {
-    std::printf("  %-36s %-4s %-16s %10lld bytes\n", tensor["name"].get<std::string>().c_str(),
+    std::printf("  %-36s %-4s [%s]  %lld bytes\n", tensor["name"].get<std::string>().c_str(),
                 tensor["dtype"].get<std::string>().c_str(), shape_text(tensor["shape"]).c_str(),
                 static_cast<long long>(tensor["bytes"].get<int64_t>()));
   }
