@@ -56,7 +56,7 @@ TEST(JsonFields, NameWhereKeyAndType) {
   EXPECT_ERROR(json_int(object, "z", "f.json"), Status::kBadFile, "f.json field \"z\" is missing");
   EXPECT_ERROR(json_int(object, "f", "f"), Status::kBadFile, "\"f\" is 3.0, not an integer");
   EXPECT_ERROR(json_int(object, "u", "f"), Status::kBadFile, "is 18446744073709551615, not an int");
-  EXPECT_ERROR(json_int(object, "s", "f"), Status::kBadFile, "is string, not an integer");
+  EXPECT_ERROR(json_int(object, "s", "f"), Status::kBadFile, "is a string, not an integer");
   EXPECT_ERROR(json_bool(object, "i", "f"), Status::kBadFile, "is 3, not true or false");
   EXPECT_ERROR(json_string(object, "i", "f"), Status::kBadFile, "is 3, not a string");
   EXPECT_ERROR(json_number(object, "n", "f"), Status::kBadFile, "is null, not a number");

@@ -10,6 +10,10 @@
 //              tensors, each at a multiple of 64 from the start of the file, canonical row-major,
 //              little endian, in the order of the table, zero padding between
 //
+// Limits, beyond which a file is refused: header 64 MiB, 32 levels and 2^22 values of JSON, no key
+// twice in an object, 8 dimensions, names of 1 to 255 bytes without control characters.
+// The reader ignores header fields that it does not know, and bytes after the last tensor.
+//
 // Packed layouts belong to a machine, not to a file, so none is stored. The file is mapped, not read,
 // and hostile until checked: see Container::open.
 #pragma once

@@ -90,7 +90,10 @@ class Builder : public nlohmann::json_sax<json> {
 
 [[noreturn]] void fail_type(const json& value, const char* key, const std::string& where,
                             const char* expected) {
-  const std::string found = value.is_number() ? value.dump() : value.type_name();
+  const std::string type = value.type_name();
+  const std::string found = value.is_structured() ? "an " + type
+                            : value.is_string()   ? "a string"
+                                                  : value.dump();
   fail(Status::kBadFile, "%s field \"%s\" is %s, not %s", where.c_str(), key, found.c_str(),
        expected);
 }
