@@ -176,8 +176,8 @@ TEST(Golden, BertsAreWhole) {
     }
   }
   EXPECT_EQ(n_models, 13);
-  for (const size_t n : {1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129, 255,
-                         256, 511, 512}) {
+  for (const size_t n :
+       {1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129, 255, 256, 511, 512}) {
     EXPECT_TRUE(lengths.contains(n)) << "no sequence of " << n << " tokens";
   }
 }
