@@ -1,5 +1,5 @@
-// The C API: arguments checked, structs of any age read, exceptions turned into status and message. No
-// work of its own.
+// The C API: arguments checked, structs of any age read, exceptions turned into status and message.
+// No work of its own.
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -65,8 +65,8 @@ void require(const void* argument, const char* name) {
   if (argument == nullptr) fail(Status::kInvalidArgument, "%s is null", name);
 }
 
-// A caller's struct as this library knows it: fields that the caller's version lacks are zero; fields
-// that this version lacks must be zero, since they would be ignored.
+// A caller's struct as this library knows it: fields that the caller's version lacks are zero;
+// fields that this version lacks must be zero, since they would be ignored.
 template <typename Struct>
 Struct read_struct(const Struct* theirs, const char* name) {
   Struct ours{};
@@ -74,13 +74,15 @@ Struct read_struct(const Struct* theirs, const char* name) {
   size_t size = 0;
   std::memcpy(&size, theirs, sizeof size);  // it is the first field of every struct
   if (size < sizeof size || size > 4096) {
-    fail(Status::kInvalidArgument, "%s: struct_size is %zu; set it to sizeof(%s)", name, size, name);
+    fail(Status::kInvalidArgument, "%s: struct_size is %zu; set it to sizeof(%s)", name, size,
+         name);
   }
   std::memcpy(&ours, theirs, size < sizeof ours ? size : sizeof ours);
   const char* bytes = reinterpret_cast<const char*>(theirs);
   for (size_t i = sizeof ours; i < size; ++i) {
     if (bytes[i] != 0) {
-      fail(Status::kUnsupported, "%s sets a field that this version of Headlane does not know", name);
+      fail(Status::kUnsupported, "%s sets a field that this version of Headlane does not know",
+           name);
     }
   }
   ours.struct_size = size;
@@ -94,8 +96,8 @@ void write_struct(const Struct& ours, Struct* theirs, const char* name) {
   const size_t size = read_struct(theirs, name).struct_size;
   constexpr size_t kFirst = sizeof(size_t);  // struct_size stays the caller's
   const size_t end = size < sizeof ours ? size : sizeof ours;
-  std::memcpy(reinterpret_cast<char*>(theirs) + kFirst, reinterpret_cast<const char*>(&ours) + kFirst,
-              end - kFirst);
+  std::memcpy(reinterpret_cast<char*>(theirs) + kFirst,
+              reinterpret_cast<const char*>(&ours) + kFirst, end - kFirst);
 }
 
 headlane::Limits limits_of(const headlane_model* model, const headlane_session_options& options) {
@@ -108,7 +110,8 @@ headlane::Limits limits_of(const headlane_model* model, const headlane_session_o
 std::string describe_kernels(const headlane::kernels::Table& table) {
   const std::string isa = table.isa;
   std::string text = "gemm_f32: " + std::string(table.gemm_f32.name) + " " +
-                     std::to_string(table.gemm_f32.mr) + "x" + std::to_string(table.gemm_f32.nr) + "\n";
+                     std::to_string(table.gemm_f32.mr) + "x" + std::to_string(table.gemm_f32.nr) +
+                     "\n";
   for (const char* slot : {"attention_f32", "layer_norm_f32", "embed_f32", "pool_f32"}) {
     text += std::string(slot) + ": " + isa + "\n";
   }
@@ -123,14 +126,22 @@ const char* headlane_version(void) { return HEADLANE_VERSION; }
 
 const char* headlane_status_name(headlane_status status) {
   switch (status) {
-    case HEADLANE_OK: return "ok";
-    case HEADLANE_INVALID_ARGUMENT: return "invalid argument";
-    case HEADLANE_IO: return "input/output error";
-    case HEADLANE_BAD_FILE: return "bad file";
-    case HEADLANE_UNSUPPORTED: return "unsupported";
-    case HEADLANE_OUT_OF_MEMORY: return "out of memory";
-    case HEADLANE_TOO_LARGE: return "too large";
-    case HEADLANE_INTERNAL: return "internal error";
+    case HEADLANE_OK:
+      return "ok";
+    case HEADLANE_INVALID_ARGUMENT:
+      return "invalid argument";
+    case HEADLANE_IO:
+      return "input/output error";
+    case HEADLANE_BAD_FILE:
+      return "bad file";
+    case HEADLANE_UNSUPPORTED:
+      return "unsupported";
+    case HEADLANE_OUT_OF_MEMORY:
+      return "out of memory";
+    case HEADLANE_TOO_LARGE:
+      return "too large";
+    case HEADLANE_INTERNAL:
+      return "internal error";
   }
   return "unknown status";
 }
@@ -143,7 +154,8 @@ headlane_status headlane_model_open(const char* path, const headlane_model_optio
     const headlane_model_options read = read_struct(options, "headlane_model_options");
     const std::string gemm = read.gemm ? read.gemm : "headlane";
     if (gemm != "headlane") {
-      fail(Status::kInvalidArgument, "option gemm is \"%s\"; it must be \"headlane\"", gemm.c_str());
+      fail(Status::kInvalidArgument, "option gemm is \"%s\"; it must be \"headlane\"",
+           gemm.c_str());
     }
     auto model = std::make_unique<headlane_model>();
     model->model = headlane::Model::open(path, read.isa ? read.isa : "");

@@ -1,9 +1,10 @@
 // O = softmax(scale * Q K^T) V for one head of one sequence.
 //
-// K is packed once into panels as GEMM packs weights ([head_dim, NR keys] each), V into rows of whole
-// vectors. Then strips of MR queries, each with its full rows of scores: exact maximum, no rescaling. A
-// strip's scores, MR x kv_len floats, stay in L1 up to kv_len 1000 or so; K and V stream from L2, 16 to 24
-// bytes a cycle. Each query's result is made by one fixed order of operations, whatever its strip.
+// K is packed once into panels as GEMM packs weights ([head_dim, NR keys] each), V into rows of
+// whole vectors. Then strips of MR queries, each with its full rows of scores: exact maximum, no
+// rescaling. A strip's scores, MR x kv_len floats, stay in L1 up to kv_len 1000 or so; K and V
+// stream from L2, 16 to 24 bytes a cycle. Each query's result is made by one fixed order of
+// operations, whatever its strip.
 //
 //   scratch:  K panels  [kv_len up to NR] x [head_dim]
 //             V rows    [kv_len] x [head_dim up to kRowAlign]

@@ -1,5 +1,6 @@
-// Which instruction sets this machine can run, and the choice among the tables. The environment variable
-// HEADLANE_MAX_ISA, read once, hides what is above it from the whole process, as an older CPU would.
+// Which instruction sets this machine can run, and the choice among the tables. The environment
+// variable HEADLANE_MAX_ISA, read once, hides what is above it from the whole process, as an older
+// CPU would.
 #include <cpuid.h>
 
 #include <cstdint>
@@ -18,7 +19,8 @@ struct CpuFeatures {
 
 constexpr bool has(uint32_t word, int bit) { return (word >> bit) & 1u; }
 
-// The register states that the operating system saves: XCR0. Asked only where OSXSAVE says it can be.
+// The register states that the operating system saves: XCR0. Asked only where OSXSAVE says it can
+// be.
 uint64_t saved_states() {
   uint32_t low = 0, high = 0;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));

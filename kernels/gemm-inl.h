@@ -5,16 +5,17 @@
 //                     ...
 //                     row K-1 [NR]
 //
-// Loops, outermost first: panels of NR columns; blocks of KC rows of the panel; strips of MR rows of A.
-// So a block of a panel (KC x NR floats) stays in L1 or L2 while all of A passes by, and each panel is
-// read from farther away once per call: callers give it as many rows of A as their L2 holds.
-// Each element of C is one chain of fused multiply-adds over k = 0 .. K-1 that begins at its bias, in every
-// register tile: its bits depend on its row of A and its column of W alone.
+// Loops, outermost first: panels of NR columns; blocks of KC rows of the panel; strips of MR rows
+// of A. So a block of a panel (KC x NR floats) stays in L1 or L2 while all of A passes by, and each
+// panel is read from farther away once per call: callers give it as many rows of A as their L2
+// holds. Each element of C is one chain of fused multiply-adds over k = 0 .. K-1 that begins at its
+// bias, in every register tile: its bits depend on its row of A and its column of W alone.
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-// The register tile: C[MR, NV vectors] = init + A[MR, k] * B[k, NV vectors]. `init` is one row that every
-// row starts from, or null to go on from what C holds. Accumulators MR x NV, plus NV of B and 1 of A.
+// The register tile: C[MR, NV vectors] = init + A[MR, k] * B[k, NV vectors]. `init` is one row that
+// every row starts from, or null to go on from what C holds. Accumulators MR x NV, plus NV of B and
+// 1 of A.
 template <int MR, int NV>
 inline void micro_kernel(int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
                          const float* init, float* c, int64_t ldc) {
@@ -66,7 +67,9 @@ constexpr MicroKernels make_micro_kernels() {
 constexpr MicroKernels kMicroKernels = make_micro_kernels();
 constexpr int64_t kNR = int64_t{kNV} * kWidth;
 
-inline int64_t round_up(int64_t x, int64_t multiple) { return (x + multiple - 1) / multiple * multiple; }
+inline int64_t round_up(int64_t x, int64_t multiple) {
+  return (x + multiple - 1) / multiple * multiple;
+}
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Transposes rows [n, k] (n <= NR, stride ld) into panel [k, NR]; columns n .. NR become zeros.
@@ -98,7 +101,8 @@ inline void gemm_pack_f32(const float* w, const float* bias, int64_t n, int64_t 
 }
 
 // activation over a tile of C that was just computed, so that it is read from L1.
-inline void activate_tile(Activation activation, int64_t rows, int64_t vectors, float* c, int64_t ldc) {
+inline void activate_tile(Activation activation, int64_t rows, int64_t vectors, float* c,
+                          int64_t ldc) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t v = 0; v < vectors; ++v) {
       float* p = c + r * ldc + v * kWidth;

@@ -1,10 +1,12 @@
-// The contract between engine and kernels: a table of functions for one instruction set. Each computes
-// on one thread over plain pointers, sizes and strides, allocates nothing, and knows nothing of engine/.
+// The contract between engine and kernels: a table of functions for one instruction set. Each
+// computes on one thread over plain pointers, sizes and strides, allocates nothing, and knows
+// nothing of engine/.
 //
-// Tables are made by kernels/isa/<isa>.cc and chosen by kernels/dispatch.cc. Sizes and strides count
-// elements. A stride (lda, ldx, ...) is the distance from one row to the next. Preconditions are
-// asserts. Every result depends on the row it belongs to and on the sizes, never on how many other
-// rows were computed in the same call: that is what makes results independent of batch and threads.
+// Tables are made by kernels/isa/<isa>.cc and chosen by kernels/dispatch.cc. Sizes and strides
+// count elements. A stride (lda, ldx, ...) is the distance from one row to the next. Preconditions
+// are asserts. Every result depends on the row it belongs to and on the sizes, never on how many
+// other rows were computed in the same call: that is what makes results independent of batch and
+// threads.
 #pragma once
 
 #include <cstddef>
@@ -17,11 +19,12 @@ namespace headlane::kernels {
 // What a product does to each element after the bias.
 enum class Activation { kNone, kGelu, kGeluTanh, kRelu };
 
-// Rows that kernels write in whole vectors have strides that are multiples of this: 64 bytes of floats.
+// Rows that kernels write in whole vectors have strides that are multiples of this: 64 bytes of
+// floats.
 inline constexpr int64_t kRowAlign = 16;
 
-// The stride of a buffer of `cols` columns: whole cache lines, and off the multiples of 4096 bytes at
-// which the rows of a register tile would all fall into the same L1 set.
+// The stride of a buffer of `cols` columns: whole cache lines, and off the multiples of 4096 bytes
+// at which the rows of a register tile would all fall into the same L1 set.
 constexpr int64_t padded_stride(int64_t cols) {
   const int64_t ld = (cols + kRowAlign - 1) / kRowAlign * kRowAlign;
   return ld % 1024 == 0 ? ld + kRowAlign : ld;
@@ -35,12 +38,13 @@ struct GemmF32Args {
   int64_t lda = 0;
   const float* packed = nullptr;  // by pack() of the same table, 64-byte aligned
   Activation activation = Activation::kNone;
-  float* c = nullptr;  // [m, n], 64-byte aligned; whole vectors are written, so ldc >= n rounded up to
-  int64_t ldc = 0;     // kRowAlign, and ldc % kRowAlign == 0
+  float* c =
+      nullptr;      // [m, n], 64-byte aligned; whole vectors are written, so ldc >= n rounded up to
+  int64_t ldc = 0;  // kRowAlign, and ldc % kRowAlign == 0
 };
 
-// C[m, n] = activation(A[m, k] * W[n, k]^T + bias[n]). W is packed once, in the order in which run reads it:
-// panels of nr columns, each its bias and then its k rows, zeros beyond n.
+// C[m, n] = activation(A[m, k] * W[n, k]^T + bias[n]). W is packed once, in the order in which run
+// reads it: panels of nr columns, each its bias and then its k rows, zeros beyond n.
 struct GemmF32 {
   const char* name = nullptr;
   int64_t mr = 0, nr = 0;  // register tile
@@ -120,7 +124,8 @@ struct Table {
 // The tables that this machine can run and HEADLANE_MAX_ISA allows, slowest ("ref") first.
 std::span<const Table* const> supported();
 
-// The fastest supported table at or below the instruction set `max_isa` in the order ref, avx2, avx512.
+// The fastest supported table at or below the instruction set `max_isa` in the order ref, avx2,
+// avx512.
 // "" means no cap of the caller's. Null if `max_isa` or HEADLANE_MAX_ISA is no known name.
 const Table* select(std::string_view max_isa);
 

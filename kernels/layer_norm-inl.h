@@ -12,10 +12,12 @@ inline void for_each_vector(int64_t d, Body body) {
 }
 
 inline F32 load_up_to(const float* p, int64_t n) { return n == kWidth ? load(p) : load_n(p, n); }
-inline void store_up_to(float* p, F32 x, int64_t n) { n == kWidth ? store(p, x) : store_n(p, x, n); }
+inline void store_up_to(float* p, F32 x, int64_t n) {
+  n == kWidth ? store(p, x) : store_n(p, x, n);
+}
 
-// The sum of term(offset, n) over the vectors of a row. Four partial sums, so that additions overlap;
-// the order depends on d alone.
+// The sum of term(offset, n) over the vectors of a row. Four partial sums, so that additions
+// overlap; the order depends on d alone.
 template <typename Term>
 inline float sum_over_row(int64_t d, Term term) {
   F32 sums[4] = {broadcast(0), broadcast(0), broadcast(0), broadcast(0)};
@@ -28,7 +30,8 @@ inline float sum_over_row(int64_t d, Term term) {
   return reduce_add((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
-inline void layer_norm_row(const LayerNormF32Args& args, const float* x, const float* residual, float* y) {
+inline void layer_norm_row(const LayerNormF32Args& args, const float* x, const float* residual,
+                           float* y) {
   const int64_t d = args.d;
   const float sum = sum_over_row(d, [&](int64_t i, int64_t n) {
     F32 s = load_up_to(x + i, n);

@@ -11,10 +11,11 @@ inline F32 polynomial(F32 x, const float (&c)[N]) {
   return sum;
 }
 
-// 2^x: x = n + f with whole n and |f| <= 1/2; the polynomial is within 1.9e-9 of 2^f, relative. Below
-// -126.5 the result is 0 (denormals would cost an assist each), above 127 it stays at 2^127; NaN stays NaN.
+// 2^x: x = n + f with whole n and |f| <= 1/2; the polynomial is within 1.9e-9 of 2^f, relative.
+// Below -126.5 the result is 0 (denormals would cost an assist each), above 127 it stays at 2^127;
+// NaN stays NaN.
 inline F32 exp2(F32 x) {
-  constexpr float kC[] = {1.0f,           0.693147182f,   0.240226462f,  0.0555032864f,
+  constexpr float kC[] = {1.0f,           0.693147182f,   0.240226462f,   0.0555032864f,
                           0.00961848907f, 0.00133999309f, 0.000153458124f};
   x = max(broadcast(-127.0f), min(broadcast(127.0f), x));
   const F32 n = round_even(x);
@@ -23,17 +24,19 @@ inline F32 exp2(F32 x) {
 
 inline F32 relu(F32 x) { return max(broadcast(0.0f), x); }
 
-// x/2 (1 + erf(x/sqrt 2)) = max(x, 0) - a e^(-a^2/2) R(a) with a = |x|, R(a) = e^(a^2/2) erfc(a/sqrt 2) / 2.
-// R's polynomial makes an error of 1.9e-8 |x|; beyond a = 5.75, where it ends, what is subtracted is
-// under 3e-8 and falling. No division, no cancellation: the subtracted term is never over max(x, 0) + 0.17.
+// x/2 (1 + erf(x/sqrt 2)) = max(x, 0) - a e^(-a^2/2) R(a) with a = |x|, R(a) = e^(a^2/2)
+// erfc(a/sqrt 2) / 2. R's polynomial makes an error of 1.9e-8 |x|; beyond a = 5.75, where it ends,
+// what is subtracted is under 3e-8 and falling. No division, no cancellation: the subtracted term
+// is never over max(x, 0) + 0.17.
 inline F32 gelu(F32 x) {
-  constexpr float kR[] = {0.49999997f,    -0.398940474f,  0.24997066f,   -0.132795274f,
-                          0.0618947968f,  -0.0254257154f, 0.00895932969f, -0.00256306119f,
+  constexpr float kR[] = {0.49999997f,     -0.398940474f,    0.24997066f,     -0.132795274f,
+                          0.0618947968f,   -0.0254257154f,   0.00895932969f,  -0.00256306119f,
                           0.000553327554f, -8.23711016e-05f, 7.39972256e-06f, -2.9868292e-07f};
   constexpr float kHalfLog2E = 0.72134752044f;
   const F32 a = abs(x);
   const F32 tail = exp2(a * a * broadcast(-kHalfLog2E));
-  const F32 clamped = min(broadcast(5.75f), a);  // also keeps infinity off the product with tail = 0
+  const F32 clamped =
+      min(broadcast(5.75f), a);  // also keeps infinity off the product with tail = 0
   return fnma(clamped * tail, polynomial(clamped, kR), relu(x));
 }
 
@@ -47,10 +50,14 @@ inline F32 gelu_tanh(F32 x) {
 
 inline F32 activate(Activation activation, F32 x) {
   switch (activation) {
-    case Activation::kGelu: return gelu(x);
-    case Activation::kGeluTanh: return gelu_tanh(x);
-    case Activation::kRelu: return relu(x);
-    case Activation::kNone: break;
+    case Activation::kGelu:
+      return gelu(x);
+    case Activation::kGeluTanh:
+      return gelu_tanh(x);
+    case Activation::kRelu:
+      return relu(x);
+    case Activation::kNone:
+      break;
   }
   return x;
 }

@@ -1,8 +1,8 @@
 // What every *-inl.h expects before it, included once by each kernels/isa/<isa>.cc.
 //
-// The -inl.h files are compiled once per instruction set, inside the namespace HEADLANE_ISA, so that no
-// inline function compiled with one set of flags can be linked into another's code. For the same reason
-// they use no standard containers or algorithms.
+// The -inl.h files are compiled once per instruction set, inside the namespace HEADLANE_ISA, so
+// that no inline function compiled with one set of flags can be linked into another's code. For the
+// same reason they use no standard containers or algorithms.
 #pragma once
 
 #include <cassert>

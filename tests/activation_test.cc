@@ -10,11 +10,14 @@ using test::kEps;
 
 double reference(Activation activation, double x) {
   switch (activation) {
-    case Activation::kGelu: return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
+    case Activation::kGelu:
+      return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
     case Activation::kGeluTanh:
       return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
-    case Activation::kRelu: return x > 0 ? x : 0;
-    case Activation::kNone: break;
+    case Activation::kRelu:
+      return x > 0 ? x : 0;
+    case Activation::kNone:
+      break;
   }
   return x;
 }
@@ -30,12 +33,14 @@ class ActivationKernel : public test::KernelTest {
   }
 };
 
-// Within 4 roundings of |x| everywhere: the sum of erf's or the polynomial's error and three roundings.
+// Within 4 roundings of |x| everywhere: the sum of erf's or the polynomial's error and three
+// roundings.
 TEST_P(ActivationKernel, MatchesFloat64) {
   std::vector<float> x;
   for (double v = -12; v <= 12; v += 1.0 / 1024) x.push_back(static_cast<float>(v + 1e-5));
   for (float v = 1e-30f; v < 1e4f; v *= 1.37f) x.insert(x.end(), {v, -v});
-  for (const Activation activation : {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+  for (const Activation activation :
+       {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
     const std::vector<float> y = apply(activation, x);
     for (size_t i = 0; i < x.size(); ++i) {
       ASSERT_NEAR(y[i], reference(activation, x[i]), 4 * kEps * std::fabs(x[i]) + 1e-38)
@@ -46,7 +51,8 @@ TEST_P(ActivationKernel, MatchesFloat64) {
 
 TEST_P(ActivationKernel, SpecialValues) {
   const float inf = INFINITY, nan = std::nanf("");
-  for (const Activation activation : {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+  for (const Activation activation :
+       {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
     const std::vector<float> y = apply(activation, {0.0f, inf, 3e38f, nan});
     EXPECT_EQ(y[0], 0.0f);
     EXPECT_EQ(y[1], inf) << static_cast<int>(activation);

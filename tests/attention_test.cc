@@ -16,11 +16,12 @@ struct Case {
 
 class Attention : public test::KernelTest {
  protected:
-  // One query's result and its bound in float64. The error of a score s is that of its sum of products
-  // (d + 1 roundings of |q||k|) and of scaling; the exponential turns it into a relative error of p, to
-  // which it adds its own few roundings; P V is again a sum of products.
-  static void reference(const Case& c, const float* q, int64_t ldq, GuardedFloats& k, GuardedFloats& v,
-                        float scale, std::vector<double>* o, std::vector<double>* bound) {
+  // One query's result and its bound in float64. The error of a score s is that of its sum of
+  // products (d + 1 roundings of |q||k|) and of scaling; the exponential turns it into a relative
+  // error of p, to which it adds its own few roundings; P V is again a sum of products.
+  static void reference(const Case& c, const float* q, int64_t ldq, GuardedFloats& k,
+                        GuardedFloats& v, float scale, std::vector<double>* o,
+                        std::vector<double>* bound) {
     std::vector<double> score(c.kv_len);
     double largest = -INFINITY, score_error = 0;
     for (int64_t j = 0; j < c.kv_len; ++j) {
@@ -41,13 +42,15 @@ class Attention : public test::KernelTest {
     bound->assign(c.head_dim, 0);
     for (int64_t j = 0; j < c.kv_len; ++j) {
       const double p = score[j] / total;
-      // Of p: its own score's error and the maximum's, 8 roundings of the exponential, and as much for
-      // the sum that divides it.
-      const double relative = 2 * (2 * score_error + (8 + std::fabs(std::log(score[j] + 1e-38))) * kEps);
+      // Of p: its own score's error and the maximum's, 8 roundings of the exponential, and as much
+      // for the sum that divides it.
+      const double relative =
+          2 * (2 * score_error + (8 + std::fabs(std::log(score[j] + 1e-38))) * kEps);
       for (int64_t d = 0; d < c.head_dim; ++d) {
         const double product = p * v[j * c.head_dim + d];
         (*o)[d] += product;
-        (*bound)[d] += std::fabs(product) * (relative + static_cast<double>(2 * c.kv_len + 4) * kEps);
+        (*bound)[d] +=
+            std::fabs(product) * (relative + static_cast<double>(2 * c.kv_len + 4) * kEps);
       }
     }
   }
@@ -63,10 +66,19 @@ class Attention : public test::KernelTest {
     fill_random(&k, &random, c.spread);
     fill_random(&v, &random);
     const float scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
-    kernels().attention_f32({.q_len = c.q_len, .kv_len = c.kv_len, .head_dim = c.head_dim,
-                             .scale = scale, .q = q.data(), .ldq = c.head_dim, .k = k.data(),
-                             .ldk = c.head_dim, .v = v.data(), .ldv = c.head_dim, .o = o.data(),
-                             .ldo = c.head_dim, .scratch = scratch.data()});
+    kernels().attention_f32({.q_len = c.q_len,
+                             .kv_len = c.kv_len,
+                             .head_dim = c.head_dim,
+                             .scale = scale,
+                             .q = q.data(),
+                             .ldq = c.head_dim,
+                             .k = k.data(),
+                             .ldk = c.head_dim,
+                             .v = v.data(),
+                             .ldv = c.head_dim,
+                             .o = o.data(),
+                             .ldo = c.head_dim,
+                             .scratch = scratch.data()});
     std::vector<double> expected, bound;
     for (int64_t i = 0; i < c.q_len; ++i) {
       reference(c, &q[i * c.head_dim], c.head_dim, k, v, scale, &expected, &bound);
@@ -112,8 +124,18 @@ TEST_P(Attention, WorkedExample) {
   k[1] = std::log(3.0f);
   v[0] = 4;
   v[1] = 8;
-  kernels().attention_f32({.q_len = 1, .kv_len = 2, .head_dim = 1, .scale = 1, .q = q.data(), .ldq = 1,
-                           .k = k.data(), .ldk = 1, .v = v.data(), .ldv = 1, .o = o.data(), .ldo = 1,
+  kernels().attention_f32({.q_len = 1,
+                           .kv_len = 2,
+                           .head_dim = 1,
+                           .scale = 1,
+                           .q = q.data(),
+                           .ldq = 1,
+                           .k = k.data(),
+                           .ldk = 1,
+                           .v = v.data(),
+                           .ldv = 1,
+                           .o = o.data(),
+                           .ldo = 1,
                            .scratch = scratch.data()});
   EXPECT_NEAR(o[0], 7.0f, 8 * 8 * kEps);
 }
@@ -125,9 +147,19 @@ TEST_P(Attention, QueriesDoNotInfluenceEachOther) {
   GuardedFloats qkv(len * ld), all(len * d), one(d);
   GuardedFloats scratch(kernels().attention_scratch_floats(len, d));
   fill_random(&qkv, &random);
-  AttentionF32Args args{.q_len = len, .kv_len = len, .head_dim = d, .scale = 0.3f, .q = qkv.data(),
-                        .ldq = ld, .k = qkv.data() + d, .ldk = ld, .v = qkv.data() + 2 * d, .ldv = ld,
-                        .o = all.data(), .ldo = d, .scratch = scratch.data()};
+  AttentionF32Args args{.q_len = len,
+                        .kv_len = len,
+                        .head_dim = d,
+                        .scale = 0.3f,
+                        .q = qkv.data(),
+                        .ldq = ld,
+                        .k = qkv.data() + d,
+                        .ldk = ld,
+                        .v = qkv.data() + 2 * d,
+                        .ldv = ld,
+                        .o = all.data(),
+                        .ldo = d,
+                        .scratch = scratch.data()};
   kernels().attention_f32(args);
   for (int64_t i = 0; i < len; ++i) {
     args.q_len = 1;
@@ -147,9 +179,19 @@ TEST_P(Attention, NanInAQueryStaysInItsRow) {
   fill_random(&k, &random);
   fill_random(&v, &random);
   q[9 * d + 1] = std::nanf("");
-  kernels().attention_f32({.q_len = len, .kv_len = len, .head_dim = d, .scale = 1, .q = q.data(),
-                           .ldq = d, .k = k.data(), .ldk = d, .v = v.data(), .ldv = d, .o = o.data(),
-                           .ldo = d, .scratch = scratch.data()});
+  kernels().attention_f32({.q_len = len,
+                           .kv_len = len,
+                           .head_dim = d,
+                           .scale = 1,
+                           .q = q.data(),
+                           .ldq = d,
+                           .k = k.data(),
+                           .ldk = d,
+                           .v = v.data(),
+                           .ldv = d,
+                           .o = o.data(),
+                           .ldo = d,
+                           .scratch = scratch.data()});
   for (int64_t i = 0; i < len * d; ++i) ASSERT_EQ(std::isnan(o[i]), i / d == 9) << i;
 }
 

@@ -77,8 +77,15 @@ TEST_P(Gemm, PartsHaveTheBitsOfTheWhole) {
   gemm.pack(w.data(), nullptr, n, k, 2, gemm.n_panels(n), packed.data());
   const int64_t ldc = padded_stride(n);
   GuardedFloats whole(m * ldc), parts(m * ldc);
-  GemmF32Args args{.m = m, .k = k, .n = n, .panel_end = gemm.n_panels(n), .a = a.data(), .lda = k,
-                   .packed = packed.data(), .activation = Activation::kGelu, .c = whole.data(),
+  GemmF32Args args{.m = m,
+                   .k = k,
+                   .n = n,
+                   .panel_end = gemm.n_panels(n),
+                   .a = a.data(),
+                   .lda = k,
+                   .packed = packed.data(),
+                   .activation = Activation::kGelu,
+                   .c = whole.data(),
                    .ldc = ldc};
   gemm.run(args);
   for (int64_t i = 0; i < m; i += 5) {
@@ -105,10 +112,18 @@ TEST_P(Gemm, AppliesTheActivationOnce) {
   fill_random(&w, &random);
   gemm.pack(w.data(), nullptr, n, k, 0, gemm.n_panels(n), packed.data());
   const int64_t ldc = padded_stride(n);
-  for (const Activation activation : {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+  for (const Activation activation :
+       {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
     GuardedFloats plain(m * ldc), active(m * ldc), expected(n);
-    GemmF32Args args{.m = m, .k = k, .n = n, .panel_end = gemm.n_panels(n), .a = a.data(), .lda = k,
-                     .packed = packed.data(), .c = plain.data(), .ldc = ldc};
+    GemmF32Args args{.m = m,
+                     .k = k,
+                     .n = n,
+                     .panel_end = gemm.n_panels(n),
+                     .a = a.data(),
+                     .lda = k,
+                     .packed = packed.data(),
+                     .c = plain.data(),
+                     .ldc = ldc};
     gemm.run(args);
     args.activation = activation;
     args.c = active.data();
@@ -132,8 +147,16 @@ TEST_P(Gemm, NanStaysInItsRow) {
   gemm.pack(w.data(), nullptr, n, k, 0, gemm.n_panels(n), packed.data());
   const int64_t ldc = padded_stride(n);
   GuardedFloats c(m * ldc);
-  gemm.run({.m = m, .k = k, .n = n, .panel_end = gemm.n_panels(n), .a = a.data(), .lda = k,
-            .packed = packed.data(), .activation = Activation::kGelu, .c = c.data(), .ldc = ldc});
+  gemm.run({.m = m,
+            .k = k,
+            .n = n,
+            .panel_end = gemm.n_panels(n),
+            .a = a.data(),
+            .lda = k,
+            .packed = packed.data(),
+            .activation = Activation::kGelu,
+            .c = c.data(),
+            .ldc = ldc});
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) ASSERT_EQ(std::isnan(c[i * ldc + j]), i == 4) << i << ", " << j;
   }

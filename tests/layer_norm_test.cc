@@ -9,8 +9,9 @@ using test::kEps;
 
 class LayerNormKernel : public test::KernelTest {
  protected:
-  // With n = d: the mean is wrong by n eps mean|s|, which with the rounding of s moves each centred value;
-  // the variance by (n + 4) eps relative; so does the result, relative to |normal| and the shift.
+  // With n = d: the mean is wrong by n eps mean|s|, which with the rounding of s moves each centred
+  // value; the variance by (n + 4) eps relative; so does the result, relative to |normal| and the
+  // shift.
   void check(int64_t rows, int64_t d, bool residual, float offset) {
     SCOPED_TRACE("rows " + std::to_string(rows) + " d " + std::to_string(d));
     std::mt19937 random(static_cast<uint32_t>(rows * 7919 + d));
@@ -22,23 +23,34 @@ class LayerNormKernel : public test::KernelTest {
     fill_random(&beta, &random);
     for (int64_t i = 0; i < x.size(); ++i) x[i] += offset;
     const float eps = 1e-5f;
-    kernels().layer_norm_f32({.rows = rows, .d = d, .x = x.data(), .ldx = ld,
-                              .residual = residual ? r.data() : nullptr, .ld_residual = d,
-                              .gamma = gamma.data(), .beta = beta.data(), .eps = eps, .y = y.data(),
+    kernels().layer_norm_f32({.rows = rows,
+                              .d = d,
+                              .x = x.data(),
+                              .ldx = ld,
+                              .residual = residual ? r.data() : nullptr,
+                              .ld_residual = d,
+                              .gamma = gamma.data(),
+                              .beta = beta.data(),
+                              .eps = eps,
+                              .y = y.data(),
                               .ldy = d});
     for (int64_t i = 0; i < rows; ++i) {
-      const auto s = [&](int64_t j) { return double{x[i * ld + j]} + (residual ? r[i * d + j] : 0.0f); };
+      const auto s = [&](int64_t j) {
+        return double{x[i * ld + j]} + (residual ? r[i * d + j] : 0.0f);
+      };
       double mean = 0, magnitude = 0, variance = 0;
       for (int64_t j = 0; j < d; ++j) mean += s(j) / static_cast<double>(d);
       for (int64_t j = 0; j < d; ++j) magnitude += std::fabs(s(j)) / static_cast<double>(d);
-      for (int64_t j = 0; j < d; ++j) variance += (s(j) - mean) * (s(j) - mean) / static_cast<double>(d);
+      for (int64_t j = 0; j < d; ++j)
+        variance += (s(j) - mean) * (s(j) - mean) / static_cast<double>(d);
       const double inverse = 1 / std::sqrt(variance + eps);
       const double n = static_cast<double>(d);
       for (int64_t j = 0; j < d; ++j) {
         const double normal = (s(j) - mean) * inverse;
         const double shift = ((n + 2) * magnitude + 2 * std::fabs(s(j))) * kEps * inverse;
         const double bound =
-            std::fabs(gamma[j]) * (shift + std::fabs(normal) * ((n + 8) * kEps + shift * shift + shift)) +
+            std::fabs(gamma[j]) *
+                (shift + std::fabs(normal) * ((n + 8) * kEps + shift * shift + shift)) +
             2 * kEps * (std::fabs(gamma[j] * normal) + std::fabs(beta[j]));
         ASSERT_NEAR(y[i * d + j], normal * gamma[j] + beta[j], bound + 1e-37) << i << ", " << j;
       }
@@ -47,7 +59,8 @@ class LayerNormKernel : public test::KernelTest {
 };
 
 TEST_P(LayerNormKernel, MatchesFloat64AroundVectorSizes) {
-  for (const int64_t d : {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 312, 384, 768, 1023}) {
+  for (const int64_t d :
+       {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 312, 384, 768, 1023}) {
     check(3, d, false, 0.0f);
     check(3, d, true, 0.0f);
   }
@@ -60,9 +73,17 @@ TEST_P(LayerNormKernel, MayWriteOverItsInput) {
   std::mt19937 random(6);
   GuardedFloats x(d), r(d), gamma(d), beta(d), y(d);
   for (GuardedFloats* p : {&x, &r, &gamma, &beta}) fill_random(p, &random);
-  LayerNormF32Args args{.rows = 1, .d = d, .x = x.data(), .ldx = d, .residual = r.data(),
-                        .ld_residual = d, .gamma = gamma.data(), .beta = beta.data(), .eps = 1e-12f,
-                        .y = y.data(), .ldy = d};
+  LayerNormF32Args args{.rows = 1,
+                        .d = d,
+                        .x = x.data(),
+                        .ldx = d,
+                        .residual = r.data(),
+                        .ld_residual = d,
+                        .gamma = gamma.data(),
+                        .beta = beta.data(),
+                        .eps = 1e-12f,
+                        .y = y.data(),
+                        .ldy = d};
   kernels().layer_norm_f32(args);
   args.y = x.data();
   kernels().layer_norm_f32(args);
@@ -78,8 +99,15 @@ TEST_P(LayerNormKernel, ConstantRowGivesBeta) {
     gamma[i] = 2.0f;
     beta[i] = static_cast<float>(i);
   }
-  kernels().layer_norm_f32({.rows = 1, .d = d, .x = x.data(), .ldx = d, .gamma = gamma.data(),
-                            .beta = beta.data(), .eps = 1e-12f, .y = y.data(), .ldy = d});
+  kernels().layer_norm_f32({.rows = 1,
+                            .d = d,
+                            .x = x.data(),
+                            .ldx = d,
+                            .gamma = gamma.data(),
+                            .beta = beta.data(),
+                            .eps = 1e-12f,
+                            .y = y.data(),
+                            .ldy = d});
   for (int64_t i = 0; i < d; ++i) EXPECT_EQ(y[i], static_cast<float>(i));
 }
 

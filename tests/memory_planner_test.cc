@@ -25,8 +25,8 @@ TEST(MemoryPlanner, TouchingLifetimesDoNotShare) {
   EXPECT_EQ(plan.size, 20);
 }
 
-// Largest first: a 64 at 0, b 48 at 64, c 32 at 112. d (16) overlaps a and c in time, not b: the gap
-// between them, 64 .. 112, takes it.
+// Largest first: a 64 at 0, b 48 at 64, c 32 at 112. d (16) overlaps a and c in time, not b: the
+// gap between them, 64 .. 112, takes it.
 TEST(MemoryPlanner, FillsTheSmallestGap) {
   const Lifetime lives[] = {{0, 9, 64}, {0, 4, 48}, {0, 9, 32}, {5, 9, 16}};
   const MemoryPlan plan = plan_memory(lives, 16);
@@ -59,7 +59,8 @@ TEST(MemoryPlanner, RandomGraphsNeverOverlap) {
         const bool together = lives[i].first <= lives[j].last && lives[j].first <= lives[i].last;
         const bool apart = plan.offsets[i] + lives[i].size <= plan.offsets[j] ||
                            plan.offsets[j] + lives[j].size <= plan.offsets[i];
-        ASSERT_TRUE(!together || apart || !lives[i].size || !lives[j].size) << round << ": " << i << ", " << j;
+        ASSERT_TRUE(!together || apart || !lives[i].size || !lives[j].size)
+            << round << ": " << i << ", " << j;
       }
     }
   }

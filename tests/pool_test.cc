@@ -15,8 +15,13 @@ class PoolKernel : public test::KernelTest {
     const int64_t ldx = d + 1;
     GuardedFloats x(rows * ldx - 1), y(d);
     fill_random(&x, &random);
-    kernels().pool_f32({.pooling = pooling, .normalize = normalize, .rows = rows, .d = d, .x = x.data(),
-                        .ldx = ldx, .y = y.data()});
+    kernels().pool_f32({.pooling = pooling,
+                        .normalize = normalize,
+                        .rows = rows,
+                        .d = d,
+                        .x = x.data(),
+                        .ldx = ldx,
+                        .y = y.data()});
     std::vector<double> expected(d), magnitude(d);
     double squares = 0;
     for (int64_t i = 0; i < d; ++i) {
@@ -43,10 +48,11 @@ class PoolKernel : public test::KernelTest {
     const double n = static_cast<double>(rows + 1);
     for (int64_t i = 0; i < d; ++i) {
       const double own = (n + 1) * kEps * magnitude[i] / length;
-      const double of_length = normalize ? std::fabs(expected[i]) / length *
-                                               ((static_cast<double>(d) + 4) * kEps +
-                                                n * kEps * std::sqrt(total) / length)
-                                         : 0;
+      const double of_length =
+          normalize
+              ? std::fabs(expected[i]) / length *
+                    ((static_cast<double>(d) + 4) * kEps + n * kEps * std::sqrt(total) / length)
+              : 0;
       ASSERT_NEAR(y[i], expected[i] / length, own + of_length + 1e-37) << i;
     }
   }
@@ -66,7 +72,8 @@ TEST_P(PoolKernel, MatchesFloat64) {
 TEST_P(PoolKernel, ZeroVectorStaysZeroWhenNormalised) {
   GuardedFloats x(5), y(5);
   for (int64_t i = 0; i < 5; ++i) x[i] = 0;
-  kernels().pool_f32({.normalize = true, .rows = 1, .d = 5, .x = x.data(), .ldx = 5, .y = y.data()});
+  kernels().pool_f32(
+      {.normalize = true, .rows = 1, .d = 5, .x = x.data(), .ldx = 5, .y = y.data()});
   for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(y[i], 0.0f);
 }
 
@@ -74,8 +81,8 @@ TEST_P(PoolKernel, MaximumShowsNan) {
   for (const int64_t row : {0, 1, 2}) {
     GuardedFloats x(3), y(1);
     for (int64_t r = 0; r < 3; ++r) x[r] = r == row ? std::nanf("") : 1.0f;
-    kernels().pool_f32({.pooling = Pooling::kMax, .rows = 3, .d = 1, .x = x.data(), .ldx = 1,
-                        .y = y.data()});
+    kernels().pool_f32(
+        {.pooling = Pooling::kMax, .rows = 3, .d = 1, .x = x.data(), .ldx = 1, .y = y.data()});
     EXPECT_TRUE(std::isnan(y[0])) << row;
   }
 }
@@ -92,9 +99,16 @@ TEST_P(EmbedKernel, AddsTableRows) {
     for (GuardedFloats* p : {&word, &position, &type}) fill_random(p, &random);
     const int32_t ids[] = {4, 0, 2}, positions[] = {0, 2, 1}, types[] = {1, 0, 1};
     for (const bool typed : {false, true}) {
-      kernels().embed_f32({.rows = 3, .d = d, .ids = ids, .positions = positions,
-                           .types = typed ? types : nullptr, .word = word.data(),
-                           .position = position.data(), .type = type.data(), .y = y.data(), .ldy = d});
+      kernels().embed_f32({.rows = 3,
+                           .d = d,
+                           .ids = ids,
+                           .positions = positions,
+                           .types = typed ? types : nullptr,
+                           .word = word.data(),
+                           .position = position.data(),
+                           .type = type.data(),
+                           .y = y.data(),
+                           .ldy = d});
       for (int64_t i = 0; i < 3 * d; ++i) {
         const int64_t r = i / d, c = i % d;
         const float sum = word[ids[r] * d + c] + type[(typed ? types[r] : 0) * d + c];

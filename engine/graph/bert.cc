@@ -1,5 +1,5 @@
-// BERT (Devlin et al. 2018, "BERT: Pre-training of Deep Bidirectional Transformers"): embeddings, then
-// encoder blocks that normalise after each residual sum.
+// BERT (Devlin et al. 2018, "BERT: Pre-training of Deep Bidirectional Transformers"): embeddings,
+// then encoder blocks that normalise after each residual sum.
 #include "engine/graph/blocks.h"
 
 namespace headlane {

@@ -9,19 +9,26 @@ namespace {
 
 kernels::Activation kernel_of(Activation activation) {
   switch (activation) {
-    case Activation::kGelu: return kernels::Activation::kGelu;
-    case Activation::kGeluTanh: return kernels::Activation::kGeluTanh;
-    case Activation::kRelu: return kernels::Activation::kRelu;
+    case Activation::kGelu:
+      return kernels::Activation::kGelu;
+    case Activation::kGeluTanh:
+      return kernels::Activation::kGeluTanh;
+    case Activation::kRelu:
+      return kernels::Activation::kRelu;
   }
   fail(Status::kInternal, "activation %d has no kernel", static_cast<int>(activation));
 }
 
 kernels::Pooling kernel_of(Pooling pooling) {
   switch (pooling) {
-    case Pooling::kMean: return kernels::Pooling::kMean;
-    case Pooling::kCls: return kernels::Pooling::kCls;
-    case Pooling::kMax: return kernels::Pooling::kMax;
-    case Pooling::kNone: break;
+    case Pooling::kMean:
+      return kernels::Pooling::kMean;
+    case Pooling::kCls:
+      return kernels::Pooling::kCls;
+    case Pooling::kMax:
+      return kernels::Pooling::kMax;
+    case Pooling::kNone:
+      break;
   }
   fail(Status::kInternal, "pooling %d has no kernel", static_cast<int>(pooling));
 }
@@ -32,7 +39,8 @@ ValueId GraphBuilder::embed(const std::string& name) {
   const int64_t d = config_.d_model;
   const float* word = weights_.f32(name + ".word", {config_.vocab_size, d});
   const float* position = weights_.f32(name + ".position", {config_.max_positions, d});
-  const float* type = config_.n_types ? weights_.f32(name + ".type", {config_.n_types, d}) : nullptr;
+  const float* type =
+      config_.n_types ? weights_.f32(name + ".type", {config_.n_types, d}) : nullptr;
   return graph_.add(std::make_unique<Embed>(d, word, position, type), {}, Rows::kTokens, d);
 }
 
@@ -41,7 +49,8 @@ ValueId GraphBuilder::linear(const std::string& name, ValueId x, int64_t n,
   const int64_t k = graph_.values[x].cols;
   const float* weight = weights_.f32(name + ".weight", {n, k});
   const float* bias = weights_.f32(name + ".bias", {n});
-  return graph_.add(std::make_unique<Linear>(n, k, weight, bias, activation), {x}, Rows::kTokens, n);
+  return graph_.add(std::make_unique<Linear>(n, k, weight, bias, activation), {x}, Rows::kTokens,
+                    n);
 }
 
 std::unique_ptr<LayerNorm> GraphBuilder::make_norm(const std::string& name) const {
@@ -75,7 +84,8 @@ ValueId GraphBuilder::feed_forward(const std::string& name, ValueId x) {
 Graph GraphBuilder::finish(ValueId hidden) && {
   graph_.hidden = hidden;
   if (config_.pooling != Pooling::kNone) {
-    auto pool = std::make_unique<Pool>(config_.d_model, kernel_of(config_.pooling), config_.normalize);
+    auto pool =
+        std::make_unique<Pool>(config_.d_model, kernel_of(config_.pooling), config_.normalize);
     graph_.pooled = graph_.add(std::move(pool), {hidden}, Rows::kSeqs, config_.d_model);
   }
   return std::move(graph_);

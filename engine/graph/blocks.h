@@ -1,5 +1,5 @@
-// The blocks that architectures are made of. `name` is the prefix of the block's tensors in the file,
-// such as "layers.0.attention". Each returns its output, [n_tokens, ...].
+// The blocks that architectures are made of. `name` is the prefix of the block's tensors in the
+// file, such as "layers.0.attention". Each returns its output, [n_tokens, ...].
 #pragma once
 
 #include <string>
@@ -10,7 +10,8 @@ namespace headlane {
 
 class GraphBuilder {
  public:
-  GraphBuilder(const ModelConfig& config, const Container& weights) : config_(config), weights_(weights) {}
+  GraphBuilder(const ModelConfig& config, const Container& weights)
+      : config_(config), weights_(weights) {}
 
   // name.word, name.position, name.type -> [d_model]
   ValueId embed(const std::string& name);

@@ -15,7 +15,8 @@ ValueId Graph::add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows row
 
 Graph build_graph(const ModelConfig& config, const Container& weights) {
   switch (config.architecture) {
-    case Architecture::kBert: return build_bert(config, weights);
+    case Architecture::kBert:
+      return build_bert(config, weights);
   }
   fail(Status::kInternal, "no graph for architecture \"%s\"", name_of(config.architecture));
 }

@@ -28,8 +28,9 @@ struct Graph {
   ValueId add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows rows, int64_t cols);
 };
 
-// The graph of a model whose config has been validated; its weights are taken from the container, which
-// must outlive the graph. Throws Error(kBadFile) that names a tensor missing or of the wrong shape.
+// The graph of a model whose config has been validated; its weights are taken from the container,
+// which must outlive the graph. Throws Error(kBadFile) that names a tensor missing or of the wrong
+// shape.
 Graph build_graph(const ModelConfig& config, const Container& weights);
 
 // One file per architecture.

@@ -8,7 +8,8 @@
 
 namespace headlane {
 
-// What a folder says of its tokenizer, in the form make_tokenizer reads; spec is null if it has none.
+// What a folder says of its tokenizer, in the form make_tokenizer reads; spec is null if it has
+// none.
 struct ImportedTokenizer {
   nlohmann::json spec;
   std::string vocab;  // tokens by id, each ended by '\n'
@@ -19,7 +20,8 @@ struct ImportedTokenizer {
 ImportedTokenizer import_tokenizer(const std::string& hf_dir);
 
 // Reads config.json, model.safetensors (or its shards and their index), the tokenizer's files,
-// modules.json, 1_Pooling/config.json and sentence_bert_config.json of `hf_dir`, and writes `out_path`.
+// modules.json, 1_Pooling/config.json and sentence_bert_config.json of `hf_dir`, and writes
+// `out_path`.
 void convert_huggingface(const std::string& hf_dir, const std::string& out_path);
 
 }  // namespace headlane

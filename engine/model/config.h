@@ -1,5 +1,5 @@
-// What a model is: its architecture and sizes. Read from the .headlane header, or made by an importer
-// from another format's config; validated once, then trusted everywhere.
+// What a model is: its architecture and sizes. Read from the .headlane header, or made by an
+// importer from another format's config; validated once, then trusted everywhere.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,8 @@ struct ModelConfig {
   bool normalize = false;   // divide pooled vectors by their Euclidean length
   int64_t max_seq_len = 0;  // text is truncated to this many tokens, special ones included
 
-  // Throws Error(kBadFile) that names the first field out of range. `where` is the file for the message.
+  // Throws Error(kBadFile) that names the first field out of range. `where` is the file for the
+  // message.
   void validate(const std::string& where) const;
 
   nlohmann::json to_json() const;

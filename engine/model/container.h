@@ -5,7 +5,8 @@
 //         12   reserved, u32               zero
 //         16   header length in bytes, u64
 //         24   header: JSON, UTF-8         { "config": {...}, "tokenizer": {...} or null,
-//                                            "tensors": [ {"name","dtype","shape","offset","bytes"}, ... ] }
+//                                            "tensors": [
+//                                            {"name","dtype","shape","offset","bytes"}, ... ] }
 //              zero padding up to 64
 //              tensors, each at a multiple of 64 from the start of the file, canonical row-major,
 //              little endian, in the order of the table, zero padding between
@@ -14,8 +15,8 @@
 // twice in an object, 8 dimensions, names of 1 to 255 bytes without control characters.
 // The reader ignores header fields that it does not know, and bytes after the last tensor.
 //
-// Packed layouts belong to a machine, not to a file, so none is stored. The file is mapped, not read,
-// and hostile until checked: see Container::open.
+// Packed layouts belong to a machine, not to a file, so none is stored. The file is mapped, not
+// read, and hostile until checked: see Container::open.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +31,8 @@
 namespace headlane {
 
 enum class DType { kF32, kU8 };
-const char* name_of(DType dtype);      // "f32", "u8"
-int64_t size_of(DType dtype);          // bytes of one element
+const char* name_of(DType dtype);  // "f32", "u8"
+int64_t size_of(DType dtype);      // bytes of one element
 
 struct TensorInfo {
   std::string name;
@@ -49,13 +50,15 @@ struct TensorSource {
   std::span<const std::byte> data;  // canonical row-major, product(shape) * size_of(dtype) bytes
 };
 
-// Writes to a temporary name beside `path`, then renames: `path` is either the old file or the whole
-// new one. The same input gives the same bytes. Throws Error(kIo) and leaves no temporary behind.
+// Writes to a temporary name beside `path`, then renames: `path` is either the old file or the
+// whole new one. The same input gives the same bytes. Throws Error(kIo) and leaves no temporary
+// behind.
 void write_container(const std::string& path, const nlohmann::json& config,
                      const nlohmann::json& tokenizer, std::span<const TensorSource> tensors);
 
-// A mapped .headlane file whose framing has been checked: magic, version, lengths, header JSON, and for
-// each tensor its dtype, rank, shape, bytes, alignment, place inside the file, and overlap with others.
+// A mapped .headlane file whose framing has been checked: magic, version, lengths, header JSON, and
+// for each tensor its dtype, rank, shape, bytes, alignment, place inside the file, and overlap with
+// others.
 class Container {
  public:
   static Container open(const std::string& path);  // throws Error(kIo or kBadFile)
@@ -71,8 +74,8 @@ class Container {
 
   const TensorInfo* find(std::string_view name) const;  // null if there is none
   std::span<const std::byte> data(const TensorInfo& tensor) const;
-  // The elements of an f32 tensor that must exist with exactly this shape; Error(kBadFile) otherwise.
-  // Valid as long as the container.
+  // The elements of an f32 tensor that must exist with exactly this shape; Error(kBadFile)
+  // otherwise. Valid as long as the container.
   const float* f32(std::string_view name, std::initializer_list<int64_t> shape) const;
   // Tells the system that these pages are not needed soon (they were packed), so that they do not
   // count as resident memory.

@@ -9,7 +9,8 @@ std::unique_ptr<Model> Model::open(const std::string& path, const std::string& i
   const kernels::Table* kernels = kernels::select(isa);
   if (kernels == nullptr) {
     fail(Status::kInvalidArgument,
-         "the instruction set to use (option isa \"%s\", or HEADLANE_MAX_ISA) is none of ref, avx2, avx512",
+         "the instruction set to use (option isa \"%s\", or HEADLANE_MAX_ISA) is none of ref, "
+         "avx2, avx512",
          isa.c_str());
   }
   std::unique_ptr<Model> model(new Model(Container::open(path)));
@@ -20,7 +21,8 @@ std::unique_ptr<Model> Model::open(const std::string& path, const std::string& i
   if (!container.tokenizer().is_null()) {
     const TensorInfo* vocab = container.find("tokenizer.vocab");
     if (vocab == nullptr || vocab->dtype != DType::kU8) {
-      fail(Status::kBadFile, "%s: there is a tokenizer, but no u8 tensor \"tokenizer.vocab\"", path.c_str());
+      fail(Status::kBadFile, "%s: there is a tokenizer, but no u8 tensor \"tokenizer.vocab\"",
+           path.c_str());
     }
     model->tokenizer_ = make_tokenizer(container.tokenizer(), container.data(*vocab), path);
     if (model->tokenizer_->vocab_size() > model->config_.vocab_size) {
@@ -50,7 +52,8 @@ void Model::pack_weights() {
   });
   for (const TensorInfo& tensor : container_.tensors()) {
     // The norms' and biases' own pages stay: they are small, and norms are read where they lie.
-    if (tensor.shape.size() == 2 && tensor.name.starts_with("layers.")) container_.release_pages(tensor);
+    if (tensor.shape.size() == 2 && tensor.name.starts_with("layers."))
+      container_.release_pages(tensor);
   }
 }
 

@@ -1,5 +1,5 @@
-// An opened model: its file, its graph, and its weights packed for the kernels of this machine. Read only
-// once made, so any number of sessions and threads share it.
+// An opened model: its file, its graph, and its weights packed for the kernels of this machine.
+// Read only once made, so any number of sessions and threads share it.
 #pragma once
 
 #include <memory>

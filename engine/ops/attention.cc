@@ -4,8 +4,8 @@
 
 namespace headlane {
 
-// A task is one head of one sequence; where there are sequences enough to feed the threads, all its heads,
-// so that the sequence's rows are read by one core.
+// A task is one head of one sequence; where there are sequences enough to feed the threads, all its
+// heads, so that the sequence's rows are read by one core.
 int64_t Attention::heads_per_task(const Run& run) const {
   return run.n_seqs >= 8 * run.n_threads ? n_heads_ : 1;
 }

@@ -14,8 +14,8 @@ void Linear::pack(const kernels::Table& kernels, float* packed, Slice slice) {
   if (slice.index == 0) packed_ = packed;
 }
 
-// Threads that share rows divide the panels, so that each reads its own part of the weights; where there
-// are more threads than panels, groups of them divide the rows too.
+// Threads that share rows divide the panels, so that each reads its own part of the weights; where
+// there are more threads than panels, groups of them divide the rows too.
 void Linear::run_rows(const Run& run, int64_t, int64_t n_rows, Slice slice,
                       std::span<const View> inputs, View output) const {
   const kernels::GemmF32& gemm = run.kernels->gemm_f32;

@@ -1,7 +1,7 @@
 // What an op is to the planner and the session. One file per op in this folder implements one.
 //
-// Ops are made once per model, packed once for its kernels, and then only read: all state of a run is in
-// what the run passes in.
+// Ops are made once per model, packed once for its kernels, and then only read: all state of a run
+// is in what the run passes in.
 #pragma once
 
 #include <cstdint>
@@ -60,8 +60,8 @@ class Op {
   virtual ~Op() = default;
   virtual const char* name() const = 0;
 
-  // Weights packed for the kernels: how much memory, and this slice of the packing into it. The memory
-  // belongs to the model, begins at a multiple of 64 bytes, and outlives the op.
+  // Weights packed for the kernels: how much memory, and this slice of the packing into it. The
+  // memory belongs to the model, begins at a multiple of 64 bytes, and outlives the op.
   virtual int64_t packed_floats(const kernels::Table&) const { return 0; }
   virtual void pack(const kernels::Table&, float* /*packed*/, Slice) {}
 
@@ -69,8 +69,8 @@ class Op {
   ValueId output = -1;
 };
 
-// An op whose row i of output needs row i of its inputs alone. Runs of them become one pass over blocks
-// of rows, with what passes between them kept in cache.
+// An op whose row i of output needs row i of its inputs alone. Runs of them become one pass over
+// blocks of rows, with what passes between them kept in cache.
 class RowOp : public Op {
  public:
   // Computes n_rows rows, the first of which is row row_begin of the batch; the views begin there.
@@ -79,7 +79,8 @@ class RowOp : public Op {
                         std::span<const View> inputs, View output) const = 0;
 };
 
-// An op that mixes rows of a sequence: independent tasks, each on one thread. The views begin at row 0.
+// An op that mixes rows of a sequence: independent tasks, each on one thread. The views begin at
+// row 0.
 class TaskOp : public Op {
  public:
   virtual int64_t n_tasks(const Run& run) const = 0;

@@ -23,7 +23,8 @@ class Embed : public RowOp {
 // output = activation(input * weight^T + bias)
 class Linear : public RowOp {
  public:
-  Linear(int64_t n, int64_t k, const float* weight, const float* bias, kernels::Activation activation)
+  Linear(int64_t n, int64_t k, const float* weight, const float* bias,
+         kernels::Activation activation)
       : n_(n), k_(k), weight_(weight), bias_(bias), activation_(activation) {}
   const char* name() const override { return "linear"; }
   int64_t packed_floats(const kernels::Table&) const override;

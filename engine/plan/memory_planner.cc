@@ -12,9 +12,12 @@ struct Placed {
   int64_t end = 0;
 };
 
-bool overlap(const Lifetime& a, const Lifetime& b) { return a.first <= b.last && b.first <= a.last; }
+bool overlap(const Lifetime& a, const Lifetime& b) {
+  return a.first <= b.last && b.first <= a.last;
+}
 
-// The start of the smallest gap of at least `size` between neighbours (sorted by begin), or their end.
+// The start of the smallest gap of at least `size` between neighbours (sorted by begin), or their
+// end.
 int64_t best_gap(const std::vector<Placed>& neighbours, int64_t size, int64_t alignment) {
   int64_t end = 0;
   int64_t best = -1;

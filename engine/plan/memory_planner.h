@@ -1,4 +1,5 @@
-// Where values of known lifetimes lie in one block of memory: a pure function, no kernels, no threads.
+// Where values of known lifetimes lie in one block of memory: a pure function, no kernels, no
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +8,8 @@
 
 namespace headlane {
 
-// A value that lives from step `first` to step `last`, both included: two values may share memory only
-// if one's last comes before the other's first.
+// A value that lives from step `first` to step `last`, both included: two values may share memory
+// only if one's last comes before the other's first.
 struct Lifetime {
   int first = 0;
   int last = 0;
@@ -20,8 +21,8 @@ struct MemoryPlan {
   int64_t size = 0;              // of the whole block
 };
 
-// Places the largest first, each into the smallest gap that fits between those it overlaps in time, or
-// at the end. Offsets are multiples of `alignment`.
+// Places the largest first, each into the smallest gap that fits between those it overlaps in time,
+// or at the end. Offsets are multiples of `alignment`.
 MemoryPlan plan_memory(std::span<const Lifetime> lifetimes, int64_t alignment);
 
 }  // namespace headlane

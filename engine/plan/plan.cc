@@ -42,8 +42,8 @@ int64_t stride_of(const Value& value) { return kernels::padded_stride(value.cols
 // Rows of a block so that its values fit `l2_bytes`, within what keeps weights worth their reading
 // (at least 32 rows) and threads evenly fed (at most 128).
 int64_t choose_block_rows(int64_t widest_row_floats, int64_t l2_bytes) {
-  const int64_t fitting = l2_bytes / static_cast<int64_t>(sizeof(float)) /
-                          std::max<int64_t>(widest_row_floats, 1);
+  const int64_t fitting =
+      l2_bytes / static_cast<int64_t>(sizeof(float)) / std::max<int64_t>(widest_row_floats, 1);
   return std::clamp<int64_t>(fitting / 8 * 8, 32, 128);
 }
 

@@ -1,8 +1,9 @@
 // A graph made ready to run: a flat list of passes over memory whose every offset is fixed.
 //
-// Consecutive row ops become one row pass: blocks of rows go through all of its ops while they are in
-// cache, and only values that another pass needs ever leave it. Every other op is a task pass. So a BERT
-// layer is two passes: attention; and output projection, add & norm, feed-forward, add & norm, next QKV.
+// Consecutive row ops become one row pass: blocks of rows go through all of its ops while they are
+// in cache, and only values that another pass needs ever leave it. Every other op is a task pass.
+// So a BERT layer is two passes: attention; and output projection, add & norm, feed-forward, add &
+// norm, next QKV.
 #pragma once
 
 #include <cstdint>
@@ -38,10 +39,10 @@ struct Pass {
 
 struct Plan {
   std::vector<Pass> passes;
-  Place hidden;                 // the last hidden states, in the arena
-  int64_t block_rows = 0;       // rows of a block in a row pass
-  int64_t arena_floats = 0;     // values that passes exchange, for the largest run
-  int64_t scratch_floats = 0;   // for each thread: a block's values, or a task's scratch
+  Place hidden;                // the last hidden states, in the arena
+  int64_t block_rows = 0;      // rows of a block in a row pass
+  int64_t arena_floats = 0;    // values that passes exchange, for the largest run
+  int64_t scratch_floats = 0;  // for each thread: a block's values, or a task's scratch
 };
 
 // `l2_bytes`: what a block of rows may take, one core's share of L2.

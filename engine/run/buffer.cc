@@ -12,8 +12,8 @@ Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   const size_t alignment = bytes >= kHugePage ? kHugePage : kCacheLine;
   void* memory = nullptr;
   if (posix_memalign(&memory, alignment, bytes ? bytes : 1) != 0) throw std::bad_alloc();
-  // Advice only: fewer page faults and TLB misses. Only whole huge pages, so that no memory is taken
-  // that was not asked for.
+  // Advice only: fewer page faults and TLB misses. Only whole huge pages, so that no memory is
+  // taken that was not asked for.
   if (bytes >= kHugePage) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
   data_.reset(memory);
 }

@@ -16,8 +16,8 @@ constexpr int64_t kMaxInputs = 4;  // of an op
 int64_t checked_option(const char* name, int64_t value, int64_t fallback, int64_t largest) {
   if (value == 0) return fallback;
   if (value < 0 || value > largest) {
-    fail(Status::kInvalidArgument, "session option %s is %lld; it must be from 1 to %lld, or 0", name,
-         static_cast<long long>(value), static_cast<long long>(largest));
+    fail(Status::kInvalidArgument, "session option %s is %lld; it must be from 1 to %lld, or 0",
+         name, static_cast<long long>(value), static_cast<long long>(largest));
   }
   return value;
 }
@@ -34,7 +34,8 @@ Parts divide(const Plan& plan, const Limits& limits) {
   parts.scratch = round_up(static_cast<size_t>(plan.arena_floats) * sizeof(float));
   parts.positions = parts.scratch + static_cast<size_t>(limits.n_threads) *
                                         static_cast<size_t>(plan.scratch_floats) * sizeof(float);
-  parts.total = round_up(parts.positions + static_cast<size_t>(limits.max_tokens) * sizeof(int32_t));
+  parts.total =
+      round_up(parts.positions + static_cast<size_t>(limits.max_tokens) * sizeof(int32_t));
   return parts;
 }
 
@@ -94,12 +95,13 @@ void Session::check(const BatchView& batch, bool wants_pooled) const {
     }
     // In this order, so that no difference of two hostile offsets can overflow.
     if (end > limits_.max_tokens) {
-      fail(Status::kTooLarge, "batch.offsets[%lld] is %lld, the session's max_tokens %lld", ll{i + 1},
-           ll{end}, ll{limits_.max_tokens});
+      fail(Status::kTooLarge, "batch.offsets[%lld] is %lld, the session's max_tokens %lld",
+           ll{i + 1}, ll{end}, ll{limits_.max_tokens});
     }
     if (end - begin > limits_.max_len) {
-      fail(Status::kTooLarge, "sequence %lld of the batch has %lld tokens, the session's max_len is %lld",
-           ll{i}, ll{end - begin}, ll{limits_.max_len});
+      fail(Status::kTooLarge,
+           "sequence %lld of the batch has %lld tokens, the session's max_len is %lld", ll{i},
+           ll{end - begin}, ll{limits_.max_len});
     }
   }
   const int64_t n_tokens = batch.offsets[batch.n_seqs];
@@ -112,8 +114,8 @@ void Session::check(const BatchView& batch, bool wants_pooled) const {
     }
     const int32_t type = batch.type_ids ? batch.type_ids[i] : 0;
     if (type < 0 || type >= std::max<int64_t>(config.n_types, 1)) {
-      fail(Status::kInvalidArgument, "batch.type_ids[%lld] is %d; types are from 0 to %lld", ll{i}, type,
-           ll{std::max<int64_t>(config.n_types, 1) - 1});
+      fail(Status::kInvalidArgument, "batch.type_ids[%lld] is %d; types are from 0 to %lld", ll{i},
+           type, ll{std::max<int64_t>(config.n_types, 1) - 1});
     }
   }
   if (wants_pooled && model_.graph().pooled < 0) {
@@ -161,9 +163,12 @@ void Session::run_passes(const Run& run, float* hidden, float* pooled, int threa
 
 View Session::resolve(const Place& place, float* scratch, int64_t row, float* pooled) const {
   switch (place.where) {
-    case Place::Where::kArena: return {arena_ + place.offset + row * place.ld, place.ld};
-    case Place::Where::kBlock: return {scratch + place.offset, place.ld};
-    case Place::Where::kPooled: return {pooled, place.ld};
+    case Place::Where::kArena:
+      return {arena_ + place.offset + row * place.ld, place.ld};
+    case Place::Where::kBlock:
+      return {scratch + place.offset, place.ld};
+    case Place::Where::kPooled:
+      return {pooled, place.ld};
   }
   return {};
 }
@@ -183,8 +188,9 @@ void Session::run_block(const Pass& pass, const Run& run, int64_t row, int64_t n
   }
 }
 
-// Where there are rows for a block each, threads take whole blocks. Fewer rows are one block on which all
-// threads work, each on its part of the columns, so that each reads its part of the weights only.
+// Where there are rows for a block each, threads take whole blocks. Fewer rows are one block on
+// which all threads work, each on its part of the columns, so that each reads its part of the
+// weights only.
 void Session::run_rows(const Pass& pass, std::atomic<int64_t>* next, const Run& run, int thread) {
   const int64_t n_rows = run.n_tokens;
   if (run.n_threads > 1 && n_rows <= plan_.block_rows) {

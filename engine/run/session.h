@@ -42,7 +42,8 @@ class Session {
   void check(const BatchView& batch, bool wants_pooled) const;
   void run_passes(const Run& run, float* hidden, float* pooled, int thread, int count);
   void run_rows(const Pass& pass, std::atomic<int64_t>* next, const Run& run, int thread);
-  void run_tasks(const Pass& pass, std::atomic<int64_t>* next, const Run& run, float* pooled, int thread);
+  void run_tasks(const Pass& pass, std::atomic<int64_t>* next, const Run& run, float* pooled,
+                 int thread);
   void run_block(const Pass& pass, const Run& run, int64_t row, int64_t n_rows, Slice slice,
                  float* scratch) const;
   void copy_hidden(const Run& run, float* hidden, Slice slice) const;
@@ -53,9 +54,9 @@ class Session {
   Plan plan_;
   Team team_;
   Buffer own_memory_;
-  float* arena_ = nullptr;                // [plan_.arena_floats]
-  float* scratch_ = nullptr;              // [n_threads, plan_.scratch_floats]
-  int32_t* positions_ = nullptr;          // [max_tokens]
+  float* arena_ = nullptr;                  // [plan_.arena_floats]
+  float* scratch_ = nullptr;                // [n_threads, plan_.scratch_floats]
+  int32_t* positions_ = nullptr;            // [max_tokens]
   std::vector<std::atomic<int64_t>> next_;  // for each pass, the next task to be taken
 };
 

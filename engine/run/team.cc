@@ -7,7 +7,8 @@ namespace headlane {
 int available_cpus() { return omp_get_num_procs(); }
 
 void Team::run_erased(void (*call)(void*, int, int), void* context) {
-  if (n_threads_ == 1) return call(context, 0, 1);  // no region: a single thread never touches OpenMP
+  if (n_threads_ == 1)
+    return call(context, 0, 1);  // no region: a single thread never touches OpenMP
 #pragma omp parallel num_threads(n_threads_)
   call(context, omp_get_thread_num(), omp_get_num_threads());
 }

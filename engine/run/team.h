@@ -14,13 +14,15 @@ class Team {
   explicit Team(int n_threads) : n_threads_(n_threads) {}
   int n_threads() const { return n_threads_; }
 
-  // Calls body(thread, count) once on each of `count` threads at the same time, thread = 0 .. count - 1,
-  // and returns when all have; count is n_threads(), or less where the system gives fewer. The caller is
-  // thread 0. body must not throw. Allocates nothing once the threads exist (the first call makes them).
+  // Calls body(thread, count) once on each of `count` threads at the same time, thread = 0 .. count
+  // - 1, and returns when all have; count is n_threads(), or less where the system gives fewer. The
+  // caller is thread 0. body must not throw. Allocates nothing once the threads exist (the first
+  // call makes them).
   template <typename Body>
   void run(Body&& body) {
     using Plain = std::remove_reference_t<Body>;
-    run_erased([](void* context, int thread, int count) { (*static_cast<Plain*>(context))(thread, count); },
+    run_erased([](void* context, int thread,
+                  int count) { (*static_cast<Plain*>(context))(thread, count); },
                &body);
   }
 

@@ -14,13 +14,14 @@
  *    HEADLANE_OK, headlane_error() is a sentence that names what is wrong and where, and no output
  *    has been written.
  *  - Option and result structs begin with struct_size, which the caller sets to the sizeof of the
- *    struct that it was compiled with (the *_INIT macros do), so that structs can grow. A null options
- *    pointer means defaults; so does a field that is zero.
+ *    struct that it was compiled with (the *_INIT macros do), so that structs can grow. A null
+ * options pointer means defaults; so does a field that is zero.
  *  - Nothing is printed, no exception leaves, the process is never ended, no global state of the
  *    caller's (floating-point mode, locale, signals) is changed.
  *  - Sizes count elements unless the name ends in _bytes. Text is UTF-8; invalid bytes are allowed.
  *
- * Threads: a model may be used by any number of threads and sessions at once; a session by one at a time.
+ * Threads: a model may be used by any number of threads and sessions at once; a session by one at a
+ * time.
  */
 #ifndef HEADLANE_HEADLANE_H_
 #define HEADLANE_HEADLANE_H_
@@ -38,7 +39,8 @@
 extern "C" {
 #endif
 
-/* ---- Status ------------------------------------------------------------------------------------- */
+/* ---- Status -------------------------------------------------------------------------------------
+ */
 
 typedef enum headlane_status {
   HEADLANE_OK = 0,
@@ -51,7 +53,8 @@ typedef enum headlane_status {
   HEADLANE_INTERNAL = 7   /* a bug in Headlane */
 } headlane_status;
 
-/* This thread's last failure, one sentence; "" if there was none. Valid until this thread's next call. */
+/* This thread's last failure, one sentence; "" if there was none. Valid until this thread's next
+ * call. */
 HEADLANE_API const char* headlane_error(void);
 
 /* "ok", "invalid argument", ...; never null. Static. */
@@ -60,15 +63,16 @@ HEADLANE_API const char* headlane_status_name(headlane_status status);
 /* "0.1.0". Static. */
 HEADLANE_API const char* headlane_version(void);
 
-/* ---- Models ------------------------------------------------------------------------------------- */
+/* ---- Models -------------------------------------------------------------------------------------
+ */
 
 typedef struct headlane_model headlane_model;
 
 typedef struct headlane_model_options {
   size_t struct_size;
-  /* The fastest instruction set to use: "ref", "avx2", "avx512"; null: the fastest that this machine
-   * has and the environment variable HEADLANE_MAX_ISA allows. Naming one that the machine lacks uses
-   * the fastest below it. */
+  /* The fastest instruction set to use: "ref", "avx2", "avx512"; null: the fastest that this
+   * machine has and the environment variable HEADLANE_MAX_ISA allows. Naming one that the machine
+   * lacks uses the fastest below it. */
   const char* isa;
   /* Who multiplies matrices: "headlane" (or null), or "onednn" where the library was built with it.
    * oneDNN's results may depend on how many rows came along; Headlane's never do. */
@@ -78,9 +82,9 @@ typedef struct headlane_model_options {
 #define HEADLANE_MODEL_OPTIONS_INIT \
   { sizeof(headlane_model_options), 0, 0 }
 
-/* Maps `path` (a .headlane file), checks all of it, and packs the weights for this machine's kernels.
- * `options` may be null. The caller owns *out and ends it by headlane_model_close.
- * Errors: INVALID_ARGUMENT, IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY. */
+/* Maps `path` (a .headlane file), checks all of it, and packs the weights for this machine's
+ * kernels. `options` may be null. The caller owns *out and ends it by headlane_model_close. Errors:
+ * INVALID_ARGUMENT, IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY. */
 HEADLANE_API headlane_status headlane_model_open(const char* path,
                                                  const headlane_model_options* options,
                                                  headlane_model** out);
@@ -134,46 +138,51 @@ HEADLANE_API headlane_status headlane_model_get_tensor(const headlane_model* mod
  * long as the model. Null if `model` is null. */
 HEADLANE_API const char* headlane_model_kernels(const headlane_model* model);
 
-/* ---- Text --------------------------------------------------------------------------------------- */
+/* ---- Text ---------------------------------------------------------------------------------------
+ */
 
 /* Token ids of text[0 .. text_bytes), special tokens included, truncated to max_len tokens
- * (0: the model's max_seq_len). Writes at most `capacity` ids to `ids` [capacity] and the number of ids
- * that the text has to *n_ids. Asking with capacity 0 (ids may be null) gives the number alone.
+ * (0: the model's max_seq_len). Writes at most `capacity` ids to `ids` [capacity] and the number of
+ * ids that the text has to *n_ids. Asking with capacity 0 (ids may be null) gives the number alone.
  * Errors: INVALID_ARGUMENT; TOO_LARGE if 0 < capacity < *n_ids (*n_ids is written all the same);
  * UNSUPPORTED if the file has no tokenizer. */
 HEADLANE_API headlane_status headlane_tokenize(const headlane_model* model, const char* text,
                                                size_t text_bytes, int64_t max_len, int32_t* ids,
                                                int64_t capacity, int64_t* n_ids);
 
-/* The spelling of one token, not null-terminated: *text [*text_bytes] lives as long as the model. */
+/* The spelling of one token, not null-terminated: *text [*text_bytes] lives as long as the model.
+ */
 HEADLANE_API headlane_status headlane_token_text(const headlane_model* model, int32_t id,
                                                  const char** text, size_t* text_bytes);
 
-/* ---- Sessions ----------------------------------------------------------------------------------- */
+/* ---- Sessions -----------------------------------------------------------------------------------
+ */
 
 typedef struct headlane_session headlane_session;
 
 typedef struct headlane_session_options {
   size_t struct_size;
-  int64_t max_tokens;  /* tokens of a batch, all sequences together; 0: 4096, or max_len if that is more */
-  int64_t max_seqs;    /* sequences of a batch; 0: max_tokens */
-  int64_t max_len;     /* tokens of one sequence; 0: max_positions, or max_tokens if that is less */
-  int32_t n_threads;   /* 0: one for each CPU that this process may run on */
-  void* memory;        /* the caller's block of memory_bytes, 64-byte aligned, which the session uses */
+  int64_t max_tokens; /* tokens of a batch, all sequences together; 0: 4096, or max_len if that is
+                         more */
+  int64_t max_seqs;   /* sequences of a batch; 0: max_tokens */
+  int64_t max_len;    /* tokens of one sequence; 0: max_positions, or max_tokens if that is less */
+  int32_t n_threads;  /* 0: one for each CPU that this process may run on */
+  void* memory; /* the caller's block of memory_bytes, 64-byte aligned, which the session uses */
   size_t memory_bytes; /* until it is destroyed; null: the session allocates its own */
 } headlane_session_options;
 
 #define HEADLANE_SESSION_OPTIONS_INIT \
   { sizeof(headlane_session_options), 0, 0, 0, 0, 0, 0 }
 
-/* The exact size of the block in which a session with these options works: all activations and scratch.
- * It grows linearly with max_tokens. (The handle itself, a list of passes, takes some KB more.) */
+/* The exact size of the block in which a session with these options works: all activations and
+ * scratch. It grows linearly with max_tokens. (The handle itself, a list of passes, takes some KB
+ * more.) */
 HEADLANE_API headlane_status headlane_session_bytes(const headlane_model* model,
                                                     const headlane_session_options* options,
                                                     size_t* out);
 
-/* Plans the passes and takes the memory; running allocates nothing. The caller owns *out, ends it by
- * headlane_session_destroy, and keeps `model` open until then. */
+/* Plans the passes and takes the memory; running allocates nothing. The caller owns *out, ends it
+ * by headlane_session_destroy, and keeps `model` open until then. */
 HEADLANE_API headlane_status headlane_session_create(headlane_model* model,
                                                      const headlane_session_options* options,
                                                      headlane_session** out);
@@ -194,21 +203,22 @@ typedef struct headlane_batch {
 typedef struct headlane_outputs {
   size_t struct_size;
   float* hidden; /* [n_tokens, d_model], last hidden states; null: not wanted */
-  float* pooled; /* [n_seqs, d_model], pooled and, if the model says so, normalised; null: not wanted.
-                  * The vector of an empty sequence is zero. */
+  float* pooled; /* [n_seqs, d_model], pooled and, if the model says so, normalised; null: not
+                  * wanted. The vector of an empty sequence is zero. */
 } headlane_outputs;
 
-/* Runs the model. The result for a sequence has the same bits in any batch, in any order, for any number
- * of threads. Errors: INVALID_ARGUMENT (ids, offsets), TOO_LARGE, UNSUPPORTED (pooled wanted of a model
- * without pooling); nothing is written then. */
+/* Runs the model. The result for a sequence has the same bits in any batch, in any order, for any
+ * number of threads. Errors: INVALID_ARGUMENT (ids, offsets), TOO_LARGE, UNSUPPORTED (pooled wanted
+ * of a model without pooling); nothing is written then. */
 HEADLANE_API headlane_status headlane_encode(headlane_session* session, const headlane_batch* batch,
                                              const headlane_outputs* outputs);
 
-/* ---- Conversion --------------------------------------------------------------------------------- */
+/* ---- Conversion ---------------------------------------------------------------------------------
+ */
 
 /* Reads a Hugging Face model folder (config.json, model.safetensors or its shards, the tokenizer's
- * files, modules.json, 1_Pooling/config.json, sentence_bert_config.json) and writes one .headlane file,
- * by a temporary name that is renamed at the end. The same input gives the same bytes. */
+ * files, modules.json, 1_Pooling/config.json, sentence_bert_config.json) and writes one .headlane
+ * file, by a temporary name that is renamed at the end. The same input gives the same bytes. */
 HEADLANE_API headlane_status headlane_convert(const char* hf_dir, const char* out_path);
 
 #ifdef __cplusplus

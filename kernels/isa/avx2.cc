@@ -9,12 +9,12 @@ constexpr int kMR = 6, kNV = 2;  // 12 accumulators + 2 of B + 1 of A of 16 regi
 constexpr int64_t kKC = 256;     // KC x NR floats = 16 KB: half of L1
 }  // namespace headlane::kernels::avx2
 
-#include "kernels/math-inl.h"
+#include "kernels/attention-inl.h"
+#include "kernels/embed-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/layer_norm-inl.h"
-#include "kernels/embed-inl.h"
+#include "kernels/math-inl.h"
 #include "kernels/pool-inl.h"
-#include "kernels/attention-inl.h"
 // clang-format on
 #include "kernels/isa/tables.h"
 
@@ -22,9 +22,12 @@ namespace headlane::kernels {
 
 constexpr Table kAvx2Table = {
     .isa = "avx2",
-    .gemm_f32 = {.name = "avx2", .mr = avx2::kMR, .nr = avx2::kNR,
+    .gemm_f32 = {.name = "avx2",
+                 .mr = avx2::kMR,
+                 .nr = avx2::kNR,
                  .packed_floats = avx2::gemm_packed_floats,
-                 .pack = avx2::gemm_pack_f32, .run = avx2::gemm_run_f32},
+                 .pack = avx2::gemm_pack_f32,
+                 .run = avx2::gemm_run_f32},
     .layer_norm_f32 = avx2::layer_norm_f32,
     .embed_f32 = avx2::embed_f32,
     .attention_f32 = avx2::attention_f32,

@@ -9,12 +9,12 @@ constexpr int kMR = 8, kNV = 3;  // 24 accumulators + 3 of B + 1 of A of 32 regi
 constexpr int64_t kKC = 384;     // chosen by bench gemm
 }  // namespace headlane::kernels::avx512
 
-#include "kernels/math-inl.h"
+#include "kernels/attention-inl.h"
+#include "kernels/embed-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/layer_norm-inl.h"
-#include "kernels/embed-inl.h"
+#include "kernels/math-inl.h"
 #include "kernels/pool-inl.h"
-#include "kernels/attention-inl.h"
 // clang-format on
 #include "kernels/isa/tables.h"
 
@@ -22,9 +22,12 @@ namespace headlane::kernels {
 
 constexpr Table kAvx512Table = {
     .isa = "avx512",
-    .gemm_f32 = {.name = "avx512", .mr = avx512::kMR, .nr = avx512::kNR,
+    .gemm_f32 = {.name = "avx512",
+                 .mr = avx512::kMR,
+                 .nr = avx512::kNR,
                  .packed_floats = avx512::gemm_packed_floats,
-                 .pack = avx512::gemm_pack_f32, .run = avx512::gemm_run_f32},
+                 .pack = avx512::gemm_pack_f32,
+                 .run = avx512::gemm_run_f32},
     .layer_norm_f32 = avx512::layer_norm_f32,
     .embed_f32 = avx512::embed_f32,
     .attention_f32 = avx512::attention_f32,

@@ -1,6 +1,6 @@
-// Plain C++ for any machine, and the oracle that the other tables are compared with: the obvious loops,
-// sharing no code with them. Its panels are NR = 16 columns, so that compilers can use what vectors the
-// baseline has.
+// Plain C++ for any machine, and the oracle that the other tables are compared with: the obvious
+// loops, sharing no code with them. Its panels are NR = 16 columns, so that compilers can use what
+// vectors the baseline has.
 #include <cassert>
 #include <cmath>
 #include <cstdint>
@@ -32,11 +32,14 @@ void pack(const float* w, const float* bias, int64_t n, int64_t k, int64_t panel
 
 float activate(Activation activation, float x) {
   switch (activation) {
-    case Activation::kGelu: return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f));
+    case Activation::kGelu:
+      return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f));
     case Activation::kGeluTanh:
       return 0.5f * x * (1.0f + std::tanh(0.7978845608028654f * (x + 0.044715f * x * x * x)));
-    case Activation::kRelu: return x < 0.0f ? 0.0f : x;  // NaN stays
-    case Activation::kNone: break;
+    case Activation::kRelu:
+      return x < 0.0f ? 0.0f : x;  // NaN stays
+    case Activation::kNone:
+      break;
   }
   return x;
 }
@@ -154,7 +157,11 @@ void activate_all(Activation activation, int64_t n, const float* x, float* y) {
 
 constexpr Table kRefTable = {
     .isa = "ref",
-    .gemm_f32 = {.name = "ref", .mr = kMR, .nr = kNR, .packed_floats = packed_floats, .pack = pack,
+    .gemm_f32 = {.name = "ref",
+                 .mr = kMR,
+                 .nr = kNR,
+                 .packed_floats = packed_floats,
+                 .pack = pack,
                  .run = gemm},
     .layer_norm_f32 = layer_norm,
     .embed_f32 = embed,

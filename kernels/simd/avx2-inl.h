@@ -1,5 +1,5 @@
-// The vector primitives of AVX2 with FMA: all that the algorithms in *-inl.h need beyond xsimd's batch.
-// simd/avx512-inl.h is its twin.
+// The vector primitives of AVX2 with FMA: all that the algorithms in *-inl.h need beyond xsimd's
+// batch. simd/avx512-inl.h is its twin.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -29,7 +29,9 @@ inline F32 abs(F32 x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
 // The larger of the two; b where either is NaN.
 inline F32 max(F32 a, F32 b) { return _mm256_max_ps(a, b); }
 inline F32 min(F32 a, F32 b) { return _mm256_min_ps(a, b); }
-inline F32 round_even(F32 x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline F32 round_even(F32 x) {
+  return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 // p * 2^n for whole n, |n| <= 127; 2^-127 counts as zero.
 inline F32 scale_by_power(F32 p, F32 n) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));

@@ -1,5 +1,5 @@
-// What the tests of kernels share: one test for each instruction set, buffers that end at a guard page,
-// random operands, and the bound of a sum of products.
+// What the tests of kernels share: one test for each instruction set, buffers that end at a guard
+// page, random operands, and the bound of a sum of products.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -17,15 +17,16 @@
 
 namespace headlane::test {
 
-// A test of this fixture runs once for each row of the dispatch table; rows that this machine lacks are
-// skipped by name.
+// A test of this fixture runs once for each row of the dispatch table; rows that this machine lacks
+// are skipped by name.
 class KernelTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     for (const kernels::Table* table : kernels::supported()) {
       if (std::string(table->isa) == GetParam()) table_ = table;
     }
-    if (table_ == nullptr) GTEST_SKIP() << "this machine (or HEADLANE_MAX_ISA) lacks " << GetParam();
+    if (table_ == nullptr)
+      GTEST_SKIP() << "this machine (or HEADLANE_MAX_ISA) lacks " << GetParam();
   }
   const kernels::Table& kernels() const { return *table_; }
 
@@ -33,13 +34,13 @@ class KernelTest : public testing::TestWithParam<const char*> {
   const kernels::Table* table_ = nullptr;
 };
 
-#define HEADLANE_FOR_EACH_ISA(Suite)                                                       \
-  INSTANTIATE_TEST_SUITE_P(Isa, Suite, testing::Values("ref", "avx2", "avx512"), [](auto& info) { \
-    return std::string(info.param);                                                        \
-  })
+#define HEADLANE_FOR_EACH_ISA(Suite)                                             \
+  INSTANTIATE_TEST_SUITE_P(Isa, Suite, testing::Values("ref", "avx2", "avx512"), \
+                           [](auto& info) { return std::string(info.param); })
 
-// n floats (or other elements), the last of which ends at a page that may not be touched; the first is
-// preceded by one too if `guard_front`. Filled with NaN bytes, so that what is read unwritten shows.
+// n floats (or other elements), the last of which ends at a page that may not be touched; the first
+// is preceded by one too if `guard_front`. Filled with NaN bytes, so that what is read unwritten
+// shows.
 template <typename T>
 class Guarded {
  public:
@@ -78,8 +79,8 @@ inline void fill_random(GuardedFloats* buffer, std::mt19937* random, float scale
 
 constexpr double kEps = std::numeric_limits<float>::epsilon() / 2;  // unit roundoff, 2^-24
 
-// What a sum of n products may be wrong by in fp32, in any order: (n + 1) eps sum |a||b|, to first order
-// (Higham, "Accuracy and Stability of Numerical Algorithms", 3.1).
+// What a sum of n products may be wrong by in fp32, in any order: (n + 1) eps sum |a||b|, to first
+// order (Higham, "Accuracy and Stability of Numerical Algorithms", 3.1).
 inline double product_bound(int64_t n, double sum_of_magnitudes) {
   return static_cast<double>(n + 1) * kEps * sum_of_magnitudes * 1.001;
 }

@@ -11,8 +11,8 @@ constexpr size_t kMostSequencesPerWindow = 16384;  // bounds the window where se
 
 }  // namespace
 
-BatchRunner::BatchRunner(headlane_model* model, const RunOptions& options, int64_t max_len, Want want,
-                         Emit emit)
+BatchRunner::BatchRunner(headlane_model* model, const RunOptions& options, int64_t max_len,
+                         Want want, Emit emit)
     : session_(create_session(model, options, max_len)),
       d_model_(facts_of(model).d_model),
       batch_tokens_(std::max(options.batch_tokens, max_len)),
@@ -35,7 +35,8 @@ void BatchRunner::flush() {
   const auto length = [&](size_t i) { return begin_[i + 1] - begin_[i]; };
   std::vector<size_t> order(n);
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return length(a) > length(b); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return length(a) > length(b); });
   const size_t rows = want_ == Want::kPooled ? n : ids_.size();
   results_.resize(rows * static_cast<size_t>(d_model_));
   for (size_t first = 0; first < n;) {
@@ -61,8 +62,8 @@ void BatchRunner::run_batch(const size_t* order, size_t n) {
   }
   const bool pooled = want_ == Want::kPooled;
   batch_results_.resize((pooled ? n : batch_ids_.size()) * static_cast<size_t>(d_model_));
-  headlane_batch batch{sizeof batch, static_cast<int64_t>(n), batch_offsets_.data(), batch_ids_.data(),
-                       nullptr};
+  headlane_batch batch{sizeof batch, static_cast<int64_t>(n), batch_offsets_.data(),
+                       batch_ids_.data(), nullptr};
   headlane_outputs outputs{sizeof outputs, pooled ? nullptr : batch_results_.data(),
                            pooled ? batch_results_.data() : nullptr};
   check(headlane_encode(session_.get(), &batch, &outputs));

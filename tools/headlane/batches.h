@@ -18,7 +18,8 @@ class BatchRunner {
   // `emit` receives results in input order: for kPooled one row, for kHidden a row for each token.
   using Emit = std::function<void(const float* rows, int64_t n_rows)>;
 
-  BatchRunner(headlane_model* model, const RunOptions& options, int64_t max_len, Want want, Emit emit);
+  BatchRunner(headlane_model* model, const RunOptions& options, int64_t max_len, Want want,
+              Emit emit);
 
   void add(const std::vector<int32_t>& ids);
   void flush();  // runs what is left; call once at the end
@@ -30,9 +31,9 @@ class BatchRunner {
   int64_t d_model_, batch_tokens_, window_tokens_;
   Want want_;
   Emit emit_;
-  std::vector<int32_t> ids_;      // of the window, end to end
+  std::vector<int32_t> ids_;       // of the window, end to end
   std::vector<int64_t> begin_{0};  // [sequences + 1], where each begins in ids_
-  std::vector<float> results_;    // of the window, in input order
+  std::vector<float> results_;     // of the window, in input order
   std::vector<int32_t> batch_ids_;
   std::vector<int64_t> batch_offsets_;
   std::vector<float> batch_results_;

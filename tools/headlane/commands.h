@@ -1,4 +1,5 @@
-// The commands of `headlane`, one file each. Each throws std::runtime_error with a sentence for the user.
+// The commands of `headlane`, one file each. Each throws std::runtime_error with a sentence for the
+// user.
 #pragma once
 
 #include <string>

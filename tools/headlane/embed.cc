@@ -18,7 +18,8 @@ template <typename Body>
 void for_each_text(const EmbedOptions& options, Body body) {
   int64_t bytes = 0;
   if (!options.texts.empty()) {
-    for (const std::string& text : options.texts) body(text, bytes += static_cast<int64_t>(text.size()));
+    for (const std::string& text : options.texts)
+      body(text, bytes += static_cast<int64_t>(text.size()));
     return;
   }
   std::ifstream file;
@@ -29,8 +30,11 @@ void for_each_text(const EmbedOptions& options, Body body) {
     }
   }
   std::istream& in = options.input.empty() ? std::cin : file;
-  for (std::string line; std::getline(in, line);) body(line, bytes += static_cast<int64_t>(line.size()) + 1);
-  if (in.bad()) throw std::runtime_error((options.input.empty() ? "standard input" : options.input) + ": read error");
+  for (std::string line; std::getline(in, line);)
+    body(line, bytes += static_cast<int64_t>(line.size()) + 1);
+  if (in.bad())
+    throw std::runtime_error((options.input.empty() ? "standard input" : options.input) +
+                             ": read error");
 }
 
 // One JSON array a row: the shortest decimals that read back as the same floats. JSON has no NaN or
@@ -84,14 +88,16 @@ void embed(const EmbedOptions& options) {
   for_each_text(options, [&](const std::string& text, int64_t bytes) {
     int64_t n_ids = 0;
     ids.resize(static_cast<size_t>(max_len));
-    check(headlane_tokenize(model.get(), text.data(), text.size(), max_len, ids.data(), max_len, &n_ids));
+    check(headlane_tokenize(model.get(), text.data(), text.size(), max_len, ids.data(), max_len,
+                            &n_ids));
     ids.resize(static_cast<size_t>(n_ids));
     runner.add(ids);
     progress.update(++n_texts, bytes);
   });
   runner.flush();
   if (npy) npy->finish();
-  if (!npy && std::fflush(stdout) != 0) throw std::runtime_error("standard output: cannot be written");
+  if (!npy && std::fflush(stdout) != 0)
+    throw std::runtime_error("standard output: cannot be written");
 }
 
 }  // namespace tool

@@ -20,7 +20,8 @@ std::vector<int32_t> parse_ids(const std::string& line, const std::string& where
     const auto [next, error] = std::from_chars(at, end, id);
     const bool ends_here = next == end || *next == ' ' || *next == '\t' || *next == '\r';
     if (error != std::errc() || !ends_here) {
-      const std::string word(at, std::find_if(at, end, [](char c) { return c == ' ' || c == '\t'; }));
+      const std::string word(at,
+                             std::find_if(at, end, [](char c) { return c == ' ' || c == '\t'; }));
       throw std::runtime_error(where + ": \"" + word.substr(0, 40) + "\" is not a token id");
     }
     ids.push_back(id);

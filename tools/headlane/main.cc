@@ -1,5 +1,5 @@
-// headlane: the command line. Exit status 0: done; 1: it could not be done, with a sentence on standard
-// error; 2: the command line itself is wrong.
+// headlane: the command line. Exit status 0: done; 1: it could not be done, with a sentence on
+// standard error; 2: the command line itself is wrong.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -17,7 +17,8 @@ void add_isa(CLI::App* command, std::string* isa) {
 
 void add_run_options(CLI::App* command, tool::RunOptions* run) {
   command->add_option("-m,--model", run->model_path, "A .headlane file")->required();
-  command->add_option("--threads", run->n_threads, "Threads; 0: all CPUs")->check(CLI::Range(0, 1024));
+  command->add_option("--threads", run->n_threads, "Threads; 0: all CPUs")
+      ->check(CLI::Range(0, 1024));
   command->add_option("--batch-tokens", run->batch_tokens, "Tokens of a batch")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24))
       ->capture_default_str();
@@ -32,14 +33,16 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
 
   std::string hf_dir, out_path;
-  CLI::App* convert = app.add_subcommand("convert", "Make a .headlane file of a Hugging Face model folder");
+  CLI::App* convert =
+      app.add_subcommand("convert", "Make a .headlane file of a Hugging Face model folder");
   convert->add_option("HF_DIR", hf_dir, "The folder")->required();
   convert->add_option("-o,--output", out_path, "The .headlane file to write")->required();
   convert->callback([&] { tool::convert(hf_dir, out_path); });
 
   std::string info_path, info_isa;
   bool as_json = false;
-  CLI::App* info = app.add_subcommand("info", "Show what a file holds and what this machine runs it with");
+  CLI::App* info =
+      app.add_subcommand("info", "Show what a file holds and what this machine runs it with");
   info->add_option("FILE", info_path, "A .headlane file")->required();
   info->add_flag("--json", as_json, "Print JSON");
   add_isa(info, &info_isa);

@@ -32,8 +32,8 @@ void NpyWriter::write(const void* data, size_t bytes) {
   if (std::fwrite(data, 1, bytes, file_) != bytes) fail();
 }
 
-// NumPy's format, version 1.0: magic, version, length of the rest of the header, a Python literal padded
-// with spaces and ended by a newline.
+// NumPy's format, version 1.0: magic, version, length of the rest of the header, a Python literal
+// padded with spaces and ended by a newline.
 void NpyWriter::write_header() {
   std::string header("\x93NUMPY\x01\x00", 8);
   const size_t literal_bytes = kHeaderBytes - 10;

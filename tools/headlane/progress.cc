@@ -9,7 +9,10 @@
 namespace tool {
 
 Progress::Progress(int64_t total_bytes)
-    : enabled_(isatty(STDERR_FILENO) != 0), total_bytes_(total_bytes), start_(Clock::now()), last_(start_) {}
+    : enabled_(isatty(STDERR_FILENO) != 0),
+      total_bytes_(total_bytes),
+      start_(Clock::now()),
+      last_(start_) {}
 
 Progress::~Progress() {
   if (shown_) std::fprintf(stderr, "\r\033[K");
@@ -25,10 +28,11 @@ void Progress::update(int64_t sentences, int64_t bytes) {
   const double rate = static_cast<double>(sentences) / seconds;
   if (total_bytes_ > 0) {
     constexpr int kWidth = 30;
-    const double share = std::min(1.0, static_cast<double>(bytes) / static_cast<double>(total_bytes_));
+    const double share =
+        std::min(1.0, static_cast<double>(bytes) / static_cast<double>(total_bytes_));
     const std::string bar(static_cast<size_t>(share * kWidth), '#');
-    std::fprintf(stderr, "\r[%-*s] %3.0f %%  %lld sentences, %.0f/s\033[K", kWidth, bar.c_str(), share * 100,
-                 static_cast<long long>(sentences), rate);
+    std::fprintf(stderr, "\r[%-*s] %3.0f %%  %lld sentences, %.0f/s\033[K", kWidth, bar.c_str(),
+                 share * 100, static_cast<long long>(sentences), rate);
   } else {
     std::fprintf(stderr, "\r%lld sentences, %.0f/s\033[K", static_cast<long long>(sentences), rate);
   }

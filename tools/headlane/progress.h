@@ -1,4 +1,5 @@
-// A line on a terminal that says how far a long input is; nothing where standard error is no terminal.
+// A line on a terminal that says how far a long input is; nothing where standard error is no
+// terminal.
 #pragma once
 
 #include <chrono>
