@@ -4,8 +4,8 @@
 #include <random>
 
 #include "engine/import/huggingface.h"
-#include "tests/temporary_folder.h"
-#include "tests/tokenizer_testing.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tokenizer_testing.h"
 
 namespace headlane {
 namespace {
@@ -47,7 +47,7 @@ TEST(TokenizerGolden, CutsWhatItDoesNotNeedToRead) {
 
 TEST(TokenizerGolden, MatchesTheLibraryInOtherSettings) {
   const std::vector<std::string> lines = read_lines(golden_path("case_lines.txt"));
-  const json golden = json::parse(read_bytes(golden_path("cases.json")));
+  const json golden = json::parse(read_file(golden_path("cases.json")));
   json vocab;
   for (const json& token : golden["vocab"]) vocab[token.get<std::string>()] = vocab.size();
   ASSERT_GE(golden["cases"].size(), 16u);
@@ -55,8 +55,8 @@ TEST(TokenizerGolden, MatchesTheLibraryInOtherSettings) {
     SCOPED_TRACE(item["name"]);
     json file = item["tokenizer"];
     file["model"]["vocab"] = vocab;
-    const TemporaryFolder folder;
-    folder.write("tokenizer.json", file.dump());
+    const TempDir folder;
+    write_file(folder.file("tokenizer.json"), file.dump());
     const ImportedTokenizer imported = import_tokenizer(folder.path());
     const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
     const int64_t max_len = item["max_len"].is_null() ? kNoLimit : item["max_len"].get<int64_t>();

@@ -2,8 +2,8 @@
 
 #include "engine/error.h"
 #include "engine/import/huggingface.h"
-#include "tests/temporary_folder.h"
-#include "tests/tokenizer_testing.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tokenizer_testing.h"
 
 namespace headlane {
 namespace {
@@ -37,15 +37,15 @@ json small_tokenizer() {
 }
 
 ImportedTokenizer import_files(const json& tokenizer_json) {
-  const TemporaryFolder folder;
-  folder.write("tokenizer.json", tokenizer_json.dump());
+  const TempDir folder;
+  write_file(folder.file("tokenizer.json"), tokenizer_json.dump());
   return import_tokenizer(folder.path());
 }
 
 ImportedTokenizer import_files(const std::string& vocab, const json& config) {
-  const TemporaryFolder folder;
-  folder.write("vocab.txt", vocab);
-  if (!config.is_null()) folder.write("tokenizer_config.json", config.dump());
+  const TempDir folder;
+  write_file(folder.file("vocab.txt"), vocab);
+  if (!config.is_null()) write_file(folder.file("tokenizer_config.json"), config.dump());
   return import_tokenizer(folder.path());
 }
 
@@ -65,8 +65,8 @@ TEST(ImportTokenizer, ReadsTokenizerJson) {
   const ImportedTokenizer imported = import_files(small_tokenizer());
   EXPECT_EQ(imported.vocab, "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\n[X]\n[Y]\n");
   EXPECT_EQ(imported.spec["n_pieces"], 6);
-  EXPECT_EQ(imported.spec["ids_before"], json({2}));
-  EXPECT_EQ(imported.spec["ids_after"], json({3}));
+  EXPECT_EQ(imported.spec["ids_before"], json::array({2}));
+  EXPECT_EQ(imported.spec["ids_after"], json::array({3}));
   EXPECT_EQ(imported.spec["added_tokens"].size(), 3u);
   const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
   EXPECT_EQ(encode(*tokenizer, "a[X]b[Y][CLS] [SEP]"),
@@ -121,7 +121,7 @@ TEST(ImportTokenizer, RefusesBadFiles) {
   refused("/added_tokens/1/lstrip", 1, "lstrip");
   refused("/added_tokens/1", 1, "id");
   refused("/normalizer/lowercase", nullptr, "lowercase");
-  refused("/post_processor/special_tokens/[CLS]/ids", {"x"}, "ids_before");
+  refused("/post_processor/special_tokens/[CLS]/ids", json::array({"x"}), "ids_before");
   refused("/post_processor/single/0/SpecialToken/id", "[X]", "[X]");
   refused("/normalizer", "lower", "normalizer");
 }
@@ -147,7 +147,7 @@ TEST(ImportTokenizer, ReadsVocabTxt) {
 }
 
 TEST(ImportTokenizer, MakesNoneOfAnEmptyFolder) {
-  const ImportedTokenizer imported = import_tokenizer(TemporaryFolder().path());
+  const ImportedTokenizer imported = import_tokenizer(TempDir().path());
   EXPECT_TRUE(imported.spec.is_null());
   EXPECT_TRUE(imported.vocab.empty());
 }

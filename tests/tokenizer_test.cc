@@ -4,7 +4,7 @@
 #include <random>
 
 #include "engine/error.h"
-#include "tests/tokenizer_testing.h"
+#include "tests/support/tokenizer_testing.h"
 
 namespace headlane {
 namespace {
@@ -242,13 +242,13 @@ TEST(Tokenizer, RefusesBadFields) {
       {"max_chars_per_word", 0},
       {"max_chars_per_word", 5000},
       {"ids_before", 1},
-      {"ids_before", {1000}},
-      {"ids_after", {-1}},
-      {"ids_after", {"2"}},
+      {"ids_before", json::array({1000})},
+      {"ids_after", json::array({-1})},
+      {"ids_after", json::array({"2"})},
       {"ids_after", std::vector<int>(65, 2)},
       {"added_tokens", json::object()},
-      {"added_tokens", {1}},
-      {"added_tokens", {added_token(1000)}},
+      {"added_tokens", json::array({1})},
+      {"added_tokens", json::array({added_token(1000)})},
       {"added_tokens", {added_token(3), added_token(3)}}};
   for (const auto& [field, value] : cases) {
     json spec = test_spec();
@@ -271,7 +271,7 @@ TEST(Tokenizer, RefusesBadVocabularies) {
   EXPECT_NE(error_of(spec, "[UNK]\n[CLS]\n[SEP]\n"), "");   // one too few
   EXPECT_NE(error_of(spec, "[PAD]\n[CLS]\n[SEP]\na\n"), "");
   json with_added = spec;
-  with_added["added_tokens"] = {added_token(3)};
+  with_added["added_tokens"] = json::array({added_token(3)});
   EXPECT_NE(error_of(with_added, "[UNK]\n[CLS]\n[SEP]\n\n"), "");      // empty
   EXPECT_NE(error_of(with_added, "[UNK]\n[CLS]\n[SEP]\n\xA9\n"), "");  // not UTF-8
   with_added["added_tokens"][0]["normalized"] = true;

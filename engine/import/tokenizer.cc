@@ -66,7 +66,7 @@ class Tokens {
       fail(Status::kBadFile, "%s has the id %" PRId64 ", in the vocabulary %" PRId64,
            added_where.c_str(), id, this->id(token));
     }
-    json entry = {{"id", id}};
+    json entry = json::object({{"id", id}});
     for (const char* key : {"single_word", "lstrip", "rstrip", "normalized"}) {
       entry[key] = json_bool(flags, key, added_where);
     }
@@ -167,7 +167,7 @@ void read_post_processor(const json& file, const std::string& path, json* spec) 
     if (!pair.is_array() || pair.size() != 2) {
       fail(Status::kBadFile, "%s field \"%s\" is not a token and its id", where.c_str(), from);
     }
-    (*spec)[to] = {pair[1]};
+    (*spec)[to] = json::array({pair[1]});
   }
 }
 
@@ -267,8 +267,8 @@ ImportedTokenizer from_vocab_txt(const std::string& path, const std::string& con
       tokens.add(content, tokens.id(content), token);
     }
   }
-  spec["ids_before"] = {tokens.id(cls)};
-  spec["ids_after"] = {tokens.id(sep)};
+  spec["ids_before"] = json::array({tokens.id(cls)});
+  spec["ids_after"] = json::array({tokens.id(sep)});
   return finish(std::move(spec), tokens, path);
 }
 

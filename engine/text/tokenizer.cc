@@ -45,7 +45,7 @@ std::vector<int32_t> read_ids(const json& object, const char* key, const std::st
   std::vector<int32_t> ids;
   for (const json& id : read_array(object, key, where, kMaxTemplateIds)) {
     // An object of one field, for the getter to check.
-    ids.push_back(read_id({{"id", id}}, where + " field \"" + key + "\":"));
+    ids.push_back(read_id(json::object({{"id", id}}), where + " field \"" + key + "\":"));
   }
   return ids;
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "engine/text/tokenizer.h"
+#include "tests/support/temp_dir.h"
 
 namespace headlane {
 
@@ -22,14 +22,9 @@ inline std::string golden_path(const char* name) {
   return std::string(HEADLANE_GOLDEN_DIR "/tokenizer/") + name;
 }
 
-inline std::string read_bytes(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 inline std::vector<std::string> read_lines(const std::string& path) {
   std::vector<std::string> lines;
-  std::istringstream bytes(read_bytes(path));
+  std::istringstream bytes(read_file(path));
   for (std::string line; std::getline(bytes, line);) lines.push_back(line);
   return lines;
 }
@@ -46,12 +41,18 @@ inline std::unique_ptr<Tokenizer> make_test_tokenizer(const nlohmann::json& spec
 
 // BERT's settings, with [CLS] and [SEP] at 1 and 2 and n_pieces tokens.
 inline nlohmann::json bert_spec(int64_t n_pieces) {
-  return {{"type", "wordpiece"},       {"n_pieces", n_pieces},
-          {"clean_text", true},        {"handle_chinese_chars", true},
-          {"strip_accents", nullptr},  {"lowercase", true},
-          {"unk_token", "[UNK]"},      {"prefix", "##"},
-          {"max_chars_per_word", 100}, {"ids_before", {1}},
-          {"ids_after", {2}},          {"added_tokens", nlohmann::json::array()}};
+  return {{"type", "wordpiece"},
+          {"n_pieces", n_pieces},
+          {"clean_text", true},
+          {"handle_chinese_chars", true},
+          {"strip_accents", nullptr},
+          {"lowercase", true},
+          {"unk_token", "[UNK]"},
+          {"prefix", "##"},
+          {"max_chars_per_word", 100},
+          {"ids_before", nlohmann::json::array({1})},
+          {"ids_after", nlohmann::json::array({2})},
+          {"added_tokens", nlohmann::json::array()}};
 }
 
 inline nlohmann::json added_token(int32_t id) {
