@@ -152,13 +152,9 @@ headlane_status headlane_model_open(const char* path, const headlane_model_optio
     require(path, "path");
     require(out, "out");
     const headlane_model_options read = read_struct(options, "headlane_model_options");
-    const std::string gemm = read.gemm ? read.gemm : "headlane";
-    if (gemm != "headlane") {
-      fail(Status::kInvalidArgument, "option gemm is \"%s\"; it must be \"headlane\"",
-           gemm.c_str());
-    }
     auto model = std::make_unique<headlane_model>();
-    model->model = headlane::Model::open(path, read.isa ? read.isa : "");
+    model->model =
+        headlane::Model::open(path, read.isa ? read.isa : "", read.gemm ? read.gemm : "headlane");
     model->kernels = describe_kernels(model->model->kernels());
     *out = model.release();
   });
@@ -176,7 +172,7 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.activation = name_of(config.activation);
     facts.pooling = name_of(config.pooling);
     facts.isa = m.kernels().isa;
-    facts.gemm = "headlane";
+    facts.gemm = m.kernels().gemm_f32.create ? "onednn" : "headlane";
     facts.n_layers = config.n_layers;
     facts.d_model = config.d_model;
     facts.n_heads = config.n_heads;

@@ -13,6 +13,12 @@ void Team::run_erased(void (*call)(void*, int, int), void* context) {
   call(context, omp_get_thread_num(), omp_get_num_threads());
 }
 
+int Team::set_library_threads(int n_threads) {
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(n_threads);
+  return before;
+}
+
 void Team::barrier() {
 #pragma omp barrier
 }

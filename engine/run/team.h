@@ -26,11 +26,25 @@ class Team {
                &body);
   }
 
+  // Calls body() where libraries that ask OpenMP how many threads to use are told one.
+  template <typename Body>
+  static void with_one_thread(Body&& body) {
+    const int before = set_library_threads(1);
+    try {
+      body();
+    } catch (...) {
+      set_library_threads(before);
+      throw;
+    }
+    set_library_threads(before);
+  }
+
   // Inside run: waits until every thread of the team is here. What one wrote before, all see after.
   static void barrier();
 
  private:
   void run_erased(void (*call)(void*, int, int), void* context);
+  static int set_library_threads(int n_threads);  // for the calling thread; returns what it was
 
   int n_threads_;
 };

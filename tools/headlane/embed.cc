@@ -69,7 +69,7 @@ int64_t input_bytes(const EmbedOptions& options) {
 }  // namespace
 
 void embed(const EmbedOptions& options) {
-  const Model model = open_model(options.run.model_path, options.run.isa);
+  const Model model = open_model(options.run.model_path, options.run.isa, options.run.gemm);
   const headlane_model_facts facts = facts_of(model.get());
   const int64_t max_len = options.run.max_length ? options.run.max_length : facts.max_seq_len;
   if (max_len > facts.max_positions) {
