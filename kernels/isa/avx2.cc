@@ -1,6 +1,7 @@
 // AVX2 with FMA: 16 registers of 8 floats.
 #define HEADLANE_ISA avx2
-// The order is that of use: primitives first, then what builds on them.
+// The order matters: the vector primitives, the register tile, then the algorithms, each building
+// on those before it.
 // clang-format off
 #include "kernels/prologue-inl.h"
 #include "kernels/simd/avx2-inl.h"

@@ -1,6 +1,7 @@
 // AVX-512 F, BW, DQ, VL: 32 registers of 16 floats.
 #define HEADLANE_ISA avx512
-// The order is that of use: primitives first, then what builds on them.
+// The order matters: the vector primitives, the register tile, then the algorithms, each building
+// on those before it.
 // clang-format off
 #include "kernels/prologue-inl.h"
 #include "kernels/simd/avx512-inl.h"
