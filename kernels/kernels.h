@@ -86,19 +86,43 @@ struct EmbedF32Args {
   int64_t ldy = 0;
 };
 
-// O = softmax(scale * Q K^T) V for one head of one sequence.
+// O = softmax(cap(scale * Q K^T) + bias) V for one head of one sequence, over the keys that each
+// query sees.
+//
+// Query i stands at key position i + q_offset. It sees key j if all of these hold:
+//   - j >= i + q_offset - window_left
+//   - j <= i + q_offset + window_right, or j < prefix_len    (window_right = 0 is the causal mask)
+//   - mask[i, j] is not 0, where there is a mask
+//   - bias[i, j] is neither -inf nor the most negative finite number, where there is a bias
+// A query that sees no key gets zeros. What is in K and V of a key that no query sees never
+// matters.
 struct AttentionF32Args {
-  int64_t q_len = 0, kv_len = 0, head_dim = 0;  // kv_len >= 1
-  float scale = 1;                              // > 0
-  const float* q = nullptr;                     // [q_len, head_dim]
+  int64_t q_len = 0, kv_len = 0;
+  int64_t head_dim = 0, v_dim = 0;  // columns of Q and K; of V and O
+  float scale = 1;                  // > 0
+  float softcap = 0;                // scores become softcap * tanh(score / softcap); 0: they do not
+  int64_t q_offset = 0;
+  int64_t window_left = kUnlimited, window_right = kUnlimited;
+  int64_t prefix_len = 0;
+  const float* q = nullptr;  // [q_len, head_dim]
   int64_t ldq = 0;
   const float* k = nullptr;  // [kv_len, head_dim]
   int64_t ldk = 0;
-  const float* v = nullptr;  // [kv_len, head_dim]
+  const float* v = nullptr;  // [kv_len, v_dim]
   int64_t ldv = 0;
-  float* o = nullptr;  // [q_len, head_dim]; written exactly, no padding
+  // Element [i, j] is bias[i * ld_bias + j]: 0 is one row for all queries, -1 a function of j - i
+  // alone.
+  const float* bias = nullptr;  // [q_len, kv_len], or null
+  int64_t ld_bias = 0;
+  const uint8_t* mask = nullptr;  // [q_len, kv_len], 0: not seen; or null
+  int64_t ld_mask = 0;
+  const float* sink =
+      nullptr;         // a score that takes its share of the softmax and has no value; or null
+  float* o = nullptr;  // [q_len, v_dim]; written exactly, no padding
   int64_t ldo = 0;
-  float* scratch = nullptr;  // attention_scratch_floats(kv_len, head_dim), 64-byte aligned
+  float* scratch = nullptr;  // attention_scratch_floats(head_dim, v_dim), 64-byte aligned
+
+  static constexpr int64_t kUnlimited = int64_t{1} << 40;
 };
 
 enum class Pooling { kMean, kCls, kMax };
@@ -119,8 +143,7 @@ struct Table {
   void (*layer_norm_f32)(const LayerNormF32Args& args) = nullptr;
   void (*embed_f32)(const EmbedF32Args& args) = nullptr;
   void (*attention_f32)(const AttentionF32Args& args) = nullptr;
-  // Grows linearly with kv_len.
-  int64_t (*attention_scratch_floats)(int64_t kv_len, int64_t head_dim) = nullptr;
+  int64_t (*attention_scratch_floats)(int64_t head_dim, int64_t v_dim) = nullptr;
   void (*pool_f32)(const PoolF32Args& args) = nullptr;
   // y[i] = activation(x[i]), i < n: what a product applies to each element.
   void (*activate_f32)(Activation activation, int64_t n, const float* x, float* y) = nullptr;

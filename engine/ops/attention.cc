@@ -14,8 +14,8 @@ int64_t Attention::n_tasks(const Run& run) const {
   return run.n_seqs * (n_heads_ / heads_per_task(run));
 }
 
-int64_t Attention::scratch_floats(const kernels::Table& kernels, const Limits& limits) const {
-  return kernels.attention_scratch_floats(limits.max_len, head_dim_);
+int64_t Attention::scratch_floats(const kernels::Table& kernels, const Limits&) const {
+  return kernels.attention_scratch_floats(head_dim_, head_dim_);
 }
 
 void Attention::run_task(const Run& run, int64_t task, std::span<const View> inputs, View output,
@@ -33,6 +33,7 @@ void Attention::run_task(const Run& run, int64_t task, std::span<const View> inp
     run.kernels->attention_f32({.q_len = len,
                                 .kv_len = len,
                                 .head_dim = head_dim_,
+                                .v_dim = head_dim_,
                                 .scale = scale_,
                                 .q = q,
                                 .ldq = qkv.ld,

@@ -1,9 +1,11 @@
 // Plain C++ for any machine, and the oracle that the other tables are compared with: the obvious
 // loops, sharing no code with them. Its panels are NR = 16 columns, so that compilers can use what
 // vectors the baseline has.
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "kernels/isa/tables.h"
 
@@ -107,34 +109,63 @@ void embed(const EmbedF32Args& args) {
   }
 }
 
-// One query at a time: its row of scores, then the weighted sum of V.
-void attention(const AttentionF32Args& args) {
-  assert(args.kv_len >= 1 && args.scale > 0);
-  float* p = args.scratch;
-  for (int64_t i = 0; i < args.q_len; ++i) {
-    const float* q = args.q + i * args.ldq;
-    float largest = -INFINITY;
-    for (int64_t j = 0; j < args.kv_len; ++j) {
-      float dot = 0;
-      for (int64_t d = 0; d < args.head_dim; ++d) dot += q[d] * args.k[j * args.ldk + d];
-      p[j] = dot * args.scale;
-      if (p[j] > largest) largest = p[j];
-    }
-    float sum = 0;
-    for (int64_t j = 0; j < args.kv_len; ++j) {
-      p[j] = std::exp(p[j] - largest);
-      sum += p[j];
-    }
-    float* o = args.o + i * args.ldo;
-    for (int64_t d = 0; d < args.head_dim; ++d) o[d] = 0;
-    for (int64_t j = 0; j < args.kv_len; ++j) {
-      for (int64_t d = 0; d < args.head_dim; ++d) o[d] += p[j] * args.v[j * args.ldv + d];
-    }
-    for (int64_t d = 0; d < args.head_dim; ++d) o[d] /= sum;
-  }
+constexpr int64_t kScoreBlock = 1024;  // scores held at a time
+
+// Whether query i sees key j, and the score it sees; the dot product is taken only if so.
+bool score_of(const AttentionF32Args& args, int64_t i, int64_t j, float* score) {
+  const int64_t position = i + args.q_offset;
+  if (j < position - args.window_left) return false;
+  if (j > position + args.window_right && j >= args.prefix_len) return false;
+  if (args.mask && args.mask[i * args.ld_mask + j] == 0) return false;
+  const float bias = args.bias ? args.bias[i * args.ld_bias + j] : 0.0f;
+  if (bias <= -std::numeric_limits<float>::max()) return false;
+  float dot = 0;
+  for (int64_t d = 0; d < args.head_dim; ++d)
+    dot += args.q[i * args.ldq + d] * args.k[j * args.ldk + d];
+  dot *= args.scale;
+  if (args.softcap > 0) dot = args.softcap * std::tanh(dot / args.softcap);
+  *score = dot + bias;
+  return true;
 }
 
-int64_t attention_scratch_floats(int64_t kv_len, int64_t) { return kv_len; }
+// One query at a time. Its keys come in blocks; what was summed so far is scaled when the maximum
+// grows.
+void attend(const AttentionF32Args& args, int64_t i) {
+  float* o = args.o + i * args.ldo;
+  float* scores = args.scratch;
+  float largest = args.sink ? *args.sink : -INFINITY;
+  float sum = args.sink ? 1.0f : 0.0f;
+  bool sees_any = false;
+  for (int64_t d = 0; d < args.v_dim; ++d) o[d] = 0;
+  for (int64_t begin = 0; begin < args.kv_len; begin += kScoreBlock) {
+    const int64_t n = std::min(kScoreBlock, args.kv_len - begin);
+    bool seen[kScoreBlock];
+    float block_largest = largest;
+    for (int64_t j = 0; j < n; ++j) {
+      seen[j] = score_of(args, i, begin + j, &scores[j]);
+      sees_any = sees_any || seen[j];
+      if (seen[j] && scores[j] > block_largest) block_largest = scores[j];
+    }
+    const float rescale = largest == block_largest ? 1.0f : std::exp(largest - block_largest);
+    largest = block_largest;
+    sum *= rescale;
+    for (int64_t d = 0; d < args.v_dim; ++d) o[d] *= rescale;
+    for (int64_t j = 0; j < n; ++j) {
+      if (!seen[j]) continue;
+      const float p = std::exp(scores[j] - largest);
+      sum += p;
+      for (int64_t d = 0; d < args.v_dim; ++d) o[d] += p * args.v[(begin + j) * args.ldv + d];
+    }
+  }
+  for (int64_t d = 0; d < args.v_dim; ++d) o[d] = sees_any ? o[d] / sum : 0.0f;
+}
+
+void attention(const AttentionF32Args& args) {
+  assert(args.kv_len >= 0 && args.scale > 0);
+  for (int64_t i = 0; i < args.q_len; ++i) attend(args, i);
+}
+
+int64_t attention_scratch_floats(int64_t, int64_t) { return kScoreBlock; }
 
 void pool(const PoolF32Args& args) {
   assert(args.rows >= 1);
