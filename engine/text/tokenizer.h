@@ -29,6 +29,22 @@ class Tokenizer {
 // Makes the tokenizer that a .headlane file describes: `spec` is the header's "tokenizer" object,
 // `vocab` the bytes of the u8 tensor "tokenizer.vocab" (tokens by id, each ended by '\n').
 // Throws Error(kBadFile) naming the field at fault; `where` is the file for the message.
+//
+// All fields of `spec` must be there:
+//   "type": "wordpiece"
+//   "n_pieces": 30522              tokens that words are made of: the first of the vocabulary
+//   "clean_text": true             drop control characters, make all white space ' '
+//   "handle_chinese_chars": true   set spaces around each Chinese character
+//   "strip_accents": null          decompose and drop accents; null: as "lowercase"
+//   "lowercase": true
+//   "unk_token": "[UNK]"           for words that cannot be made of pieces, or are too long
+//   "prefix": "##"                 of pieces that do not begin a word
+//   "max_chars_per_word": 100      in [1, 4096]
+//   "ids_before": [101], "ids_after": [102]    special tokens around the text, at most 64 each
+//   "added_tokens": [{"id": 103,   found in the text as a whole; spelled as in the vocabulary
+//                     "normalized": false,     in normalized text, spelling normalized too; else
+//                     raw "single_word": false,    not beside a word character "lstrip": false,
+//                     "rstrip": false}]   with the white space before, behind it
 std::unique_ptr<Tokenizer> make_tokenizer(const nlohmann::json& spec,
                                           std::span<const std::byte> vocab,
                                           const std::string& where);

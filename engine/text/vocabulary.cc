@@ -19,10 +19,10 @@ constexpr int kMaxProbes = 512;
 Vocabulary::Vocabulary(std::span<const std::byte> bytes, int64_t n_pieces,
                        const std::string& where) {
   if (bytes.empty() || bytes.back() != std::byte{'\n'}) {
-    fail(Status::kBadFile, "%s: tokenizer.vocab does not end with a newline", where.c_str());
+    fail(Status::kBadFile, "%s.vocab does not end with a newline", where.c_str());
   }
   if (bytes.size() > std::numeric_limits<int32_t>::max()) {
-    fail(Status::kBadFile, "%s: tokenizer.vocab has 2 GB or more", where.c_str());
+    fail(Status::kBadFile, "%s.vocab has 2 GB or more", where.c_str());
   }
   text_.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   starts_.reserve(static_cast<size_t>(std::count(text_.begin(), text_.end(), '\n')) + 1);
@@ -32,7 +32,7 @@ Vocabulary::Vocabulary(std::span<const std::byte> bytes, int64_t n_pieces,
     starts_.push_back(static_cast<uint32_t>(pos));
   }
   if (n_pieces < 1 || n_pieces > size()) {
-    fail(Status::kBadFile, "%s: tokenizer.n_pieces is %lld, but tokenizer.vocab has %lld tokens",
+    fail(Status::kBadFile, "%s field \"n_pieces\" is %lld, but the vocabulary has %lld tokens",
          where.c_str(), static_cast<long long>(n_pieces), static_cast<long long>(size()));
   }
   const size_t n_slots = std::bit_ceil(static_cast<size_t>(n_pieces) * 2 + 2);
@@ -51,7 +51,7 @@ void Vocabulary::insert(int32_t id, const std::string& where) {
   for (int n_probes = 0; slots_[i].id >= 0; i = (i + 1) & mask_) {
     if (slots_[i].tag == tag && spells(slots_[i].id, {}, spelling)) break;
     if (++n_probes > kMaxProbes) {
-      fail(Status::kBadFile, "%s: tokenizer.vocab has too many tokens of one hash", where.c_str());
+      fail(Status::kBadFile, "%s.vocab has too many tokens of one hash", where.c_str());
     }
   }
   slots_[i] = {tag, id};

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/error.h"
+#include "engine/model/json_fields.h"
 #include "engine/text/unicode.h"
 
 namespace headlane {
@@ -57,15 +58,15 @@ WordPieceTokenizer::WordPieceTokenizer(WordPieceSpec spec, std::span<const std::
       prefix_hash_(Vocabulary::extend_hash(Vocabulary::kHashSeed, spec_.prefix)),
       unk_id_(vocabulary_.find(spec_.unk_token)) {
   if (unk_id_ < 0) {
-    fail(Status::kBadFile, "%s: tokenizer.unk_token \"%.80s\" is not in the vocabulary",
-         where.c_str(), spec_.unk_token.c_str());
+    fail(Status::kBadFile, "%s field \"unk_token\" is \"%s\", not in the vocabulary", where.c_str(),
+         printable(spec_.unk_token).c_str());
   }
 }
 
 void WordPieceTokenizer::check_ids(const std::string& where) const {
   const auto check = [&](int32_t id, const char* field) {
     if (id < 0 || id >= vocabulary_.size()) {
-      fail(Status::kBadFile, "%s: tokenizer.%s has the id %d, but the vocabulary %lld tokens",
+      fail(Status::kBadFile, "%s field \"%s\" has the id %d, but the vocabulary %lld tokens",
            where.c_str(), field, id, static_cast<long long>(vocabulary_.size()));
     }
   };
@@ -75,7 +76,7 @@ void WordPieceTokenizer::check_ids(const std::string& where) const {
   for (const WordPieceSpec::Added& added : spec_.added_tokens) {
     check(added.token.id, "added_tokens");
     if (!seen.insert(added.token.id).second) {
-      fail(Status::kBadFile, "%s: tokenizer.added_tokens has the id %d twice", where.c_str(),
+      fail(Status::kBadFile, "%s field \"added_tokens\" has the id %d twice", where.c_str(),
            added.token.id);
     }
   }
@@ -99,7 +100,7 @@ std::vector<AddedToken> WordPieceTokenizer::added_tokens(bool normalized,
     if (!well_formed || token.content.empty() || token.content.size() > kMaxAddedTokenBytes ||
         !seen.insert(token.content).second) {
       fail(Status::kBadFile,
-           "%s: tokenizer.added_tokens: token %d is empty, too long, not UTF-8 or there twice",
+           "%s field \"added_tokens\": token %d is empty, too long, not UTF-8 or there twice",
            where.c_str(), token.id);
     }
     tokens.push_back(std::move(token));

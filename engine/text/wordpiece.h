@@ -36,7 +36,7 @@ struct WordPieceSpec {
 
 class WordPieceTokenizer : public Tokenizer {
  public:
-  // Throws Error(kBadFile), where `where` names the file.
+  // Throws Error(kBadFile), whose sentence begins with `where`: "a.headlane: tokenizer".
   WordPieceTokenizer(WordPieceSpec spec, std::span<const std::byte> vocab,
                      const std::string& where);
 
