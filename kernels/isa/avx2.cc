@@ -1,6 +1,8 @@
 // AVX2 with FMA: 16 registers of 8 floats.
 #define HEADLANE_ISA avx2
-// clang-format off: simd first, then what builds on it
+// The order matters: the vector primitives, the register tile, then the algorithms, each building
+// on those before it.
+// clang-format off
 #include "kernels/prologue-inl.h"
 #include "kernels/simd/avx2-inl.h"
 
@@ -9,12 +11,12 @@ constexpr int kMR = 6, kNV = 2;  // 12 accumulators + 2 of B + 1 of A of 16 regi
 constexpr int64_t kKC = 256;     // KC x NR floats = 16 KB: half of L1
 }  // namespace headlane::kernels::avx2
 
-#include "kernels/attention-inl.h"
-#include "kernels/embed-inl.h"
+#include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/layer_norm-inl.h"
-#include "kernels/math-inl.h"
+#include "kernels/embed-inl.h"
 #include "kernels/pool-inl.h"
+#include "kernels/attention-inl.h"
 // clang-format on
 #include "kernels/isa/tables.h"
 

@@ -1,6 +1,8 @@
 // AVX-512 F, BW, DQ, VL: 32 registers of 16 floats.
 #define HEADLANE_ISA avx512
-// clang-format off: simd first, then what builds on it
+// The order matters: the vector primitives, the register tile, then the algorithms, each building
+// on those before it.
+// clang-format off
 #include "kernels/prologue-inl.h"
 #include "kernels/simd/avx512-inl.h"
 
@@ -9,12 +11,12 @@ constexpr int kMR = 8, kNV = 3;  // 24 accumulators + 3 of B + 1 of A of 32 regi
 constexpr int64_t kKC = 384;     // chosen by bench gemm
 }  // namespace headlane::kernels::avx512
 
-#include "kernels/attention-inl.h"
-#include "kernels/embed-inl.h"
+#include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/layer_norm-inl.h"
-#include "kernels/math-inl.h"
+#include "kernels/embed-inl.h"
 #include "kernels/pool-inl.h"
+#include "kernels/attention-inl.h"
 // clang-format on
 #include "kernels/isa/tables.h"
 

@@ -10,7 +10,8 @@
 namespace headlane::kernels {
 namespace {
 
-constexpr int64_t kMR = 4;
+// The most rows whose sums gcc keeps in SSE's registers: 28 GFLOP/s, against 27 at 4 rows, 10 at 2.
+constexpr int64_t kMR = 3;
 constexpr int64_t kNR = 16;
 
 int64_t packed_floats(int64_t n, int64_t k) { return (n + kNR - 1) / kNR * kNR * (k + 1); }
@@ -44,17 +45,20 @@ float activate(Activation activation, float x) {
   return x;
 }
 
-// rows <= kMR rows of one panel.
+// rows <= kMR rows of one panel. All loops have constant bounds, so that compilers keep the sums in
+// registers: rows that are not there are computed from the last that is, and not stored.
 void gemm_tile(const GemmF32Args& args, int64_t m0, int64_t rows, const float* panel, float* c) {
+  const float* a[kMR];
   float acc[kMR][kNR];
   for (int64_t r = 0; r < kMR; ++r) {
+    a[r] = args.a + (m0 + (r < rows ? r : rows - 1)) * args.lda;
     for (int64_t j = 0; j < kNR; ++j) acc[r][j] = panel[j];
   }
   for (int64_t kk = 0; kk < args.k; ++kk) {
     const float* b = panel + (kk + 1) * kNR;
-    for (int64_t r = 0; r < rows; ++r) {
-      const float a = args.a[(m0 + r) * args.lda + kk];
-      for (int64_t j = 0; j < kNR; ++j) acc[r][j] += a * b[j];
+    for (int64_t r = 0; r < kMR; ++r) {
+      const float a_r = a[r][kk];
+      for (int64_t j = 0; j < kNR; ++j) acc[r][j] += a_r * b[j];
     }
   }
   for (int64_t r = 0; r < rows; ++r) {

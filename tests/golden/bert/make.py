@@ -16,8 +16,8 @@ up to 6e-8 of a value, so a test may hold Headlane to a small multiple of what f
 PyTorch.
 
 All parameters are random, biases and LayerNorms too: as made by default they are zeros and ones,
-and a bias forgotten would not show. The products' weights are large enough
-for attention to be far from uniform, small enough for float32 not to be amplified beyond 2e-5.
+and a bias forgotten would not show. The products' weights are large enough for attention to be far
+from uniform, small enough for float32 not to be amplified beyond 2e-5.
 """
 
 import argparse
