@@ -22,45 +22,50 @@ namespace {
   "xmm0", "xmm1", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", \
       "xmm13", "xmm14", "xmm15", "cc", "memory"
 
+// One instruction a line:
+// clang-format off
+
 // n steps of twelve instructions in twelve chains: two units with four or five cycles' latency need
 // eight or ten to be busy. seed: 16 floats to multiply by, 16 to add, 16 to begin with.
-#define HEADLANE_ARITHMETIC_LOOP(name, mov, reg, first_six, second_six, end)             \
-  void name(int64_t n, const float* seed) {                                              \
-    __asm__ volatile(mov " (%1), %%" reg "0\n" mov " 64(%1), %%" reg                     \
-                         "1\n"                                                           \
-                         ".irp i,4,5,6,7,8,9,10,11,12,13,14,15\n" mov " 128(%1), %%" reg \
-                         "\\i\n"                                                         \
-                         ".endr\n"                                                       \
-                         "1:\n"                                                          \
-                         ".irp i,4,5,6,7,8,9\n" first_six                                \
-                         "\n.endr\n"                                                     \
-                         ".irp i,10,11,12,13,14,15\n" second_six                         \
-                         "\n.endr\n"                                                     \
-                         "dec %0\n"                                                      \
-                         "jnz 1b\n" end                                                  \
-                     : "+r"(n)                                                           \
-                     : "r"(seed)                                                         \
-                     : HEADLANE_CLOBBERS);                                               \
+#define HEADLANE_ARITHMETIC_LOOP(name, mov, reg, first_six, second_six, end) \
+  void name(int64_t n, const float* seed) {                                  \
+    __asm__ volatile(                                                        \
+        mov " (%1), %%" reg "0\n"                                            \
+        mov " 64(%1), %%" reg "1\n"                                          \
+        ".irp i,4,5,6,7,8,9,10,11,12,13,14,15\n"                             \
+        mov " 128(%1), %%" reg "\\i\n"                                       \
+        ".endr\n"                                                            \
+        "1:\n"                                                               \
+        ".irp i,4,5,6,7,8,9\n" first_six "\n.endr\n"                         \
+        ".irp i,10,11,12,13,14,15\n" second_six "\n.endr\n"                  \
+        "dec %0\n"                                                           \
+        "jnz 1b\n" end                                                       \
+        : "+r"(n)                                                            \
+        : "r"(seed)                                                          \
+        : HEADLANE_CLOBBERS);                                                \
   }
 
-// n steps of sixteen vectors: at each offset, one from each of four streams that begin `apart`
-// bytes from another.
-#define HEADLANE_READ_LOOP(name, mov, reg, offsets, end)                            \
-  void name(int64_t n, const char* p, int64_t apart, int64_t step) {                \
-    __asm__ volatile(                                                               \
-        "1:\n"                                                                      \
-        ".irp offset," offsets "\n" mov " \\offset(%1), %%" reg "4\n" mov           \
-        " \\offset(%1,%2), %%" reg "5\n" mov " \\offset(%1,%2,2), %%" reg "6\n" mov \
-        " \\offset(%1,%3), %%" reg                                                  \
-        "7\n"                                                                       \
-        ".endr\n"                                                                   \
-        "add %4, %1\n"                                                              \
-        "dec %0\n"                                                                  \
-        "jnz 1b\n" end                                                              \
-        : "+r"(n), "+r"(p)                                                          \
-        : "r"(apart), "r"(3 * apart), "r"(step)                                     \
-        : HEADLANE_CLOBBERS);                                                       \
+// n steps of sixteen vectors: at each of four offsets, one from each of four streams that begin
+// `apart` bytes from another.
+#define HEADLANE_READ_LOOP(name, mov, reg, offsets, end)                     \
+  void name(int64_t n, const char* p, int64_t apart, int64_t step) {         \
+    __asm__ volatile(                                                        \
+        "1:\n"                                                               \
+        ".irp offset," offsets "\n"                                          \
+        mov " \\offset(%1), %%" reg "4\n"                                    \
+        mov " \\offset(%1,%2), %%" reg "5\n"                                 \
+        mov " \\offset(%1,%2,2), %%" reg "6\n"                               \
+        mov " \\offset(%1,%3), %%" reg "7\n"                                 \
+        ".endr\n"                                                            \
+        "add %4, %1\n"                                                       \
+        "dec %0\n"                                                           \
+        "jnz 1b\n" end                                                       \
+        : "+r"(n), "+r"(p)                                                   \
+        : "r"(apart), "r"(3 * apart), "r"(step)                              \
+        : HEADLANE_CLOBBERS);                                                \
   }
+
+// clang-format on
 
 // Without FMA a multiplication and an addition at once are the most that a CPU does.
 HEADLANE_ARITHMETIC_LOOP(mul_add_sse2, "movups", "xmm", "mulps %%xmm0, %%xmm\\i",
