@@ -152,6 +152,16 @@ TEST(Tokenizer, HonoursTheFlagsOfAddedTokens) {
   EXPECT_EQ(pieces(*with_flag("rstrip"), "[MASK]  ab"), "[MASK] ab");
 }
 
+TEST(Tokenizer, StripsNoSpaceTwice) {
+  json spec = bert_spec(5);
+  spec["added_tokens"] = {added_token(3), added_token(4)};
+  spec["added_tokens"][0]["rstrip"] = true;
+  spec["added_tokens"][1]["lstrip"] = true;
+  const auto tokenizer = make_test_tokenizer(spec, "[UNK]\n[CLS]\n[SEP]\nx\n\t\n");
+  EXPECT_EQ(encode(*tokenizer, "x \tx"), (std::vector<int32_t>{1, 3, 3, 2}));
+  EXPECT_EQ(encode(*tokenizer, " \t\tx"), (std::vector<int32_t>{1, 4, 4, 3, 2}));
+}
+
 TEST(Tokenizer, MatchesNormalizedTokensInNormalizedText) {
   json spec = test_spec();
   spec["n_pieces"] = spec["n_pieces"].get<int64_t>() - 1;  // the last, "E", is an added one only

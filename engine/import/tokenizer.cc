@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <map>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -70,17 +71,14 @@ class Tokens {
     for (const char* key : {"single_word", "lstrip", "rstrip", "normalized"}) {
       entry[key] = json_bool(flags, key, added_where);
     }
-    // One that is there twice has the flags of the last.
-    const auto same = std::find_if(added_.begin(), added_.end(),
-                                   [&](const json& other) { return other["id"] == id; });
-    if (same != added_.end()) {
-      *same = std::move(entry);
-    } else {
-      added_.push_back(std::move(entry));
-    }
+    added_[id] = std::move(entry);  // one that is there twice has the flags of the last
   }
 
-  const json& added() const { return added_; }
+  json added() const {
+    json added = json::array();
+    for (const auto& [id, entry] : added_) added.push_back(entry);
+    return added;
+  }
 
   std::string text() const {
     std::string text;
@@ -92,7 +90,7 @@ class Tokens {
   std::string where_;
   std::vector<std::string> spellings_;
   std::unordered_map<std::string, int64_t> ids_;
-  json added_ = json::array();
+  std::map<int64_t, json> added_;
 };
 
 // model.vocab, whose ids must be 0 to n - 1, each once.
@@ -140,8 +138,9 @@ void read_template(const json& processor, const std::string& where, json* spec) 
     const json& element = json_field(item, kind, where);
     const std::string id = json_string(element, "id", where);
     const bool second = sequence && (id != "A" || ids == &after);
-    if (second || json_int(element, "type_id", where) != 0)
+    if (second || json_int(element, "type_id", where) != 0) {
       unsupported(where, "single", item.dump());
+    }
     if (sequence) {
       ids = &after;
       continue;

@@ -100,7 +100,8 @@ bool AddedTokens::Splitter::next_token(TextPart* token) {
       stop = space_end_;
     }
     done_ = stop;
-    *token = {found->id, text_.substr(start, stop > start ? stop - start : 0)};
+    if (start >= stop) continue;  // white space that the token before has taken already
+    *token = {found->id, text_.substr(start, stop - start)};
     return true;
   }
   return false;

@@ -53,6 +53,7 @@ WordPieceTokenizer::WordPieceTokenizer(WordPieceSpec spec, std::span<const std::
     : spec_(std::move(spec)),
       vocabulary_(vocab, spec_.n_pieces, where),
       normalizer_(spec_.normalizer),
+      // The ids first, with which added_tokens finds the spellings.
       raw_tokens_((check_ids(where), added_tokens(false, where))),
       normalized_tokens_(added_tokens(true, where)),
       prefix_hash_(Vocabulary::extend_hash(Vocabulary::kHashSeed, spec_.prefix)),

@@ -42,7 +42,7 @@ void for_each_text(const EmbedOptions& options, Body body) {
 void print_rows(const float* rows, int64_t n_rows, int64_t cols) {
   std::string line;
   for (int64_t r = 0; r < n_rows; ++r) {
-    line = "[";
+    line.assign(1, '[');
     for (int64_t c = 0; c < cols; ++c) {
       if (c > 0) line += ",";
       const float value = rows[r * cols + c];

@@ -1,0 +1,100 @@
+// A run allocates nothing: every allocator of the C library is wrapped in this program, and
+// counted.
+#include <dlfcn.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+
+#include "tests/api/encoder.h"
+#include "tests/support/temp_dir.h"
+
+namespace {
+
+std::atomic<int64_t> n_allocations{0};
+
+template <typename Function>
+Function next_of(const char* name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
+}
+
+}  // namespace
+
+extern "C" {
+void* __libc_malloc(size_t);
+void* __libc_calloc(size_t, size_t);
+void* __libc_realloc(void*, size_t);
+void* __libc_memalign(size_t, size_t);
+
+void* malloc(size_t bytes) {
+  ++n_allocations;
+  return __libc_malloc(bytes);
+}
+void* calloc(size_t n, size_t bytes) {
+  ++n_allocations;
+  return __libc_calloc(n, bytes);
+}
+void* realloc(void* p, size_t bytes) {
+  ++n_allocations;
+  return __libc_realloc(p, bytes);
+}
+int posix_memalign(void** out, size_t alignment, size_t bytes) {
+  ++n_allocations;
+  *out = __libc_memalign(alignment, bytes);
+  return *out ? 0 : ENOMEM;
+}
+void* aligned_alloc(size_t alignment, size_t bytes) {
+  ++n_allocations;
+  return __libc_memalign(alignment, bytes);
+}
+void* mmap(void* address, size_t bytes, int protection, int flags, int fd, off_t offset) {
+  ++n_allocations;
+  static const auto kNext = next_of<decltype(&mmap)>("mmap");
+  return kNext(address, bytes, protection, flags, fd, offset);
+}
+}
+
+namespace headlane::test {
+namespace {
+
+TEST(Allocations, TheCountersCount) {
+  const int64_t before = n_allocations;
+  void* volatile small = ::operator new(1);  // volatile: a compiler may leave out what nobody sees
+  void* volatile large = std::malloc(5000000);
+  void* volatile aligned = std::aligned_alloc(64, 640);
+  EXPECT_GE(n_allocations - before, 3);
+  ::operator delete(small);
+  std::free(large);
+  std::free(aligned);
+}
+
+TEST(Allocations, ARunAllocatesNothing) {
+  TempDir temp;
+  const std::string path = temp.file("model.headlane");
+  tool::check(
+      headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path.c_str()));
+  for (const int n_threads : {1, 2, 3}) {
+    Encoder encoder(path, "", n_threads);
+    std::vector<int32_t> ids(1000);
+    for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i % 50);
+    const size_t d = static_cast<size_t>(encoder.facts().d_model);
+    std::vector<float> hidden(ids.size() * d), pooled(50 * d);
+    // The first run of a session counts too: short and long batches, with and without each output.
+    for (const int64_t n_seqs : {1, 50, 3}) {
+      std::vector<int64_t> offsets;
+      for (int64_t i = 0; i <= n_seqs; ++i) offsets.push_back(i * 20);
+      const headlane_batch batch{sizeof batch, n_seqs, offsets.data(), ids.data(), nullptr};
+      for (float* wanted : {hidden.data(), static_cast<float*>(nullptr)}) {
+        const headlane_outputs outputs{sizeof outputs, wanted, pooled.data()};
+        const int64_t before = n_allocations;
+        const headlane_status status = headlane_encode(encoder.session(), &batch, &outputs);
+        const int64_t allocated = n_allocations - before;
+        ASSERT_EQ(status, HEADLANE_OK);
+        ASSERT_EQ(allocated, 0) << n_threads << " threads, " << n_seqs << " sequences";
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace headlane::test
