@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -48,6 +49,14 @@ TEST(Dispatch, EnvironmentCapTakesEffect) {
   };
   EXPECT_LE(position(supported().back()->isa), position(cap));
   EXPECT_LE(position(select("")->isa), position(cap));
+}
+
+// tests/emulated names what the CPU that it emulates must get.
+TEST(Dispatch, ChoosesTheExpectedInstructionSet) {
+  const char* expected = std::getenv("HEADLANE_EXPECT_ISA");
+  if (expected == nullptr) GTEST_SKIP() << "HEADLANE_EXPECT_ISA is not set in this run";
+  ASSERT_NE(select(""), nullptr);
+  EXPECT_STREQ(select("")->isa, expected);
 }
 
 }  // namespace

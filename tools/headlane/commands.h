@@ -3,9 +3,9 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "tools/headlane/library.h"
+#include "tools/headlane/texts.h"
 
 namespace tool {
 
@@ -15,9 +15,9 @@ void info(const std::string& model_path, const std::string& isa, bool as_json);
 
 struct EmbedOptions {
   RunOptions run;
-  std::vector<std::string> texts;  // of the command line; none: `input`
-  std::string input;               // a file of lines; "": standard input
-  std::string output;              // a .npy file; "": JSON lines on standard output
+  Texts texts;
+  std::string output;       // a .npy file; "": JSON lines on standard output
+  bool statistics = false;  // print how long it took
 };
 void embed(const EmbedOptions& options);
 
@@ -27,5 +27,11 @@ struct EncodeOptions {
   std::string output;  // a .npy file
 };
 void encode(const EncodeOptions& options);
+
+struct SimilarityOptions {
+  RunOptions run;
+  Texts texts;
+};
+void similarity(const SimilarityOptions& options);
 
 }  // namespace tool

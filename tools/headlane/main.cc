@@ -23,6 +23,20 @@ void add_run_options(CLI::App* command, tool::RunOptions* run) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24))
       ->capture_default_str();
   add_isa(command, &run->isa);
+  command->add_option("--gemm", run->gemm, "Who multiplies matrices")
+      ->check(CLI::IsMember({"headlane", "onednn"}))
+      ->capture_default_str();
+}
+
+void add_max_length(CLI::App* command, tool::RunOptions* run) {
+  command->add_option("--max-length", run->max_length, "Cut texts to this many tokens")
+      ->check(CLI::Range(int64_t{2}, int64_t{1} << 20));
+}
+
+void add_texts(CLI::App* command, tool::Texts* texts) {
+  auto* words =
+      command->add_option("TEXT", texts->of_command_line, "Texts; none: -i, or standard input");
+  command->add_option("-i,--input", texts->file, "A file of texts, one a line")->excludes(words);
 }
 
 }  // namespace
@@ -51,11 +65,10 @@ int main(int argc, char** argv) {
   tool::EmbedOptions embed_options;
   CLI::App* embed = app.add_subcommand("embed", "Turn texts into vectors, one a line");
   add_run_options(embed, &embed_options.run);
-  embed->add_option("--max-length", embed_options.run.max_length, "Cut texts to this many tokens")
-      ->check(CLI::Range(int64_t{2}, int64_t{1} << 20));
-  embed->add_option("TEXT", embed_options.texts, "Texts; none: -i, or standard input");
-  embed->add_option("-i,--input", embed_options.input, "A file of texts, one a line");
+  add_max_length(embed, &embed_options.run);
+  add_texts(embed, &embed_options.texts);
   embed->add_option("-o,--output", embed_options.output, "A .npy file; none: JSON lines");
+  embed->add_flag("--stats", embed_options.statistics, "Say how long it took (standard error)");
   embed->callback([&] { tool::embed(embed_options); });
 
   tool::EncodeOptions encode_options;
@@ -64,6 +77,13 @@ int main(int argc, char** argv) {
   encode->add_option("--ids", encode_options.ids, "A file of ids, one sequence a line")->required();
   encode->add_option("-o,--output", encode_options.output, "The .npy file to write")->required();
   encode->callback([&] { tool::encode(encode_options); });
+
+  tool::SimilarityOptions similarity_options;
+  CLI::App* similarity = app.add_subcommand("similarity", "Show how alike texts are: cosines");
+  add_run_options(similarity, &similarity_options.run);
+  add_max_length(similarity, &similarity_options.run);
+  add_texts(similarity, &similarity_options.texts);
+  similarity->callback([&] { tool::similarity(similarity_options); });
 
   try {
     app.parse(argc, argv);

@@ -1,0 +1,79 @@
+#include "tools/headlane/texts.h"
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "tools/headlane/progress.h"
+
+namespace tool {
+namespace {
+
+int64_t input_bytes(const Texts& texts) {
+  std::error_code ignored;
+  if (!texts.of_command_line.empty()) return 0;
+  if (!std::filesystem::is_regular_file(texts.file, ignored)) return 0;
+  return static_cast<int64_t>(std::filesystem::file_size(texts.file, ignored));
+}
+
+int64_t length_limit(const headlane_model_facts& facts, const RunOptions& options) {
+  const int64_t max_len = options.max_length ? options.max_length : facts.max_seq_len;
+  if (max_len > facts.max_positions) {
+    throw std::runtime_error("--max-length is " + std::to_string(max_len) + ", the model has " +
+                             std::to_string(facts.max_positions) + " positions");
+  }
+  return max_len;
+}
+
+}  // namespace
+
+void for_each_text(const Texts& texts,
+                   const std::function<void(const std::string&, int64_t)>& body) {
+  int64_t bytes = 0;
+  for (const std::string& text : texts.of_command_line) {
+    bytes += static_cast<int64_t>(text.size());
+    body(text, bytes);
+  }
+  if (!texts.of_command_line.empty()) return;
+  std::ifstream file;
+  if (!texts.file.empty()) {
+    file.open(texts.file, std::ios::binary);
+    if (!file || std::filesystem::is_directory(texts.file)) {
+      throw std::runtime_error(texts.file + ": cannot be read");
+    }
+  }
+  std::istream& in = texts.file.empty() ? std::cin : file;
+  for (std::string line; std::getline(in, line);) {
+    bytes += static_cast<int64_t>(line.size()) + 1;
+    body(line, bytes);
+  }
+  if (in.bad()) {
+    throw std::runtime_error((texts.file.empty() ? "standard input" : texts.file) + ": read error");
+  }
+}
+
+Statistics embed_texts(headlane_model* model, const RunOptions& options, const Texts& texts,
+                       BatchRunner::Emit emit) {
+  const int64_t max_len = length_limit(facts_of(model), options);
+  BatchRunner runner(model, options, max_len, Want::kPooled, std::move(emit));
+  Progress progress(input_bytes(texts));
+  Statistics statistics;
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<int32_t> ids;
+  for_each_text(texts, [&](const std::string& text, int64_t bytes) {
+    int64_t n_ids = 0;
+    ids.resize(static_cast<size_t>(max_len));
+    check(headlane_tokenize(model, text.data(), text.size(), max_len, ids.data(), max_len, &n_ids));
+    ids.resize(static_cast<size_t>(n_ids));
+    runner.add(ids);
+    statistics.n_tokens += n_ids;
+    progress.update(++statistics.n_texts, bytes);
+  });
+  runner.flush();
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  statistics.seconds = taken.count();
+  return statistics;
+}
+
+}  // namespace tool

@@ -1,0 +1,33 @@
+// Where the texts of a command come from, and their way through the model.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tools/headlane/batches.h"
+#include "tools/headlane/library.h"
+
+namespace tool {
+
+struct Texts {
+  std::vector<std::string> of_command_line;  // none: `file`
+  std::string file;                          // of lines; "": standard input
+};
+
+// Calls body(text, bytes read so far) for each text. Throws std::runtime_error.
+void for_each_text(const Texts& texts,
+                   const std::function<void(const std::string&, int64_t)>& body);
+
+struct Statistics {
+  int64_t n_texts = 0;
+  int64_t n_tokens = 0;
+  double seconds = 0;  // of reading, tokenising and running; the model was open before
+};
+
+// Embeds each text and gives the vectors to `emit`, in order.
+Statistics embed_texts(headlane_model* model, const RunOptions& options, const Texts& texts,
+                       BatchRunner::Emit emit);
+
+}  // namespace tool
