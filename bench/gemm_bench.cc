@@ -50,8 +50,6 @@ Work gemm_work(const GemmShape& shape, int64_t m, int64_t packed_floats, bool co
 void add_gemm_rows() {
   for (const GemmShape& shape : kShapes) {
     for (const int64_t m : kRows) {
-      const std::string text =
-          "m" + std::to_string(m) + "_n" + std::to_string(shape.n) + "_k" + std::to_string(shape.k);
       for (const bool cold : {false, true}) {
         for (const kernels::Table* table : kernels::supported()) {
           add_row(

@@ -200,7 +200,8 @@ const Limits& limits(std::string_view isa) {
 void add_context() {
   std::string caches;
   for (int level = 1; level <= 3; ++level) {
-    caches += (level > 1 ? " / " : "") + std::to_string(cache_bytes(level) >> 10);
+    if (level > 1) caches += " / ";
+    caches += std::to_string(cache_bytes(level) >> 10);
   }
   benchmark::AddCustomContext("L1 / L2 / L3, KiB", caches);
   benchmark::AddCustomContext("cold operands, KiB", std::to_string(cold_bytes() >> 10));
