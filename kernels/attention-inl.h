@@ -103,7 +103,7 @@ inline void adjust_scores(const AttentionF32Args& args, int64_t i, int64_t begin
   for_each_vector(n, [&](int64_t j, int64_t width) {
     F32 x = load(s + j) * broadcast(args.scale);
     if (args.softcap > 0) {
-      const F32 e = exp2(x * broadcast(2 * kLog2E / args.softcap));
+      const F32 e = exp2(min(broadcast(127.0f), x * broadcast(2 * kLog2E / args.softcap)));
       x = broadcast(args.softcap) - broadcast(2 * args.softcap) / (e + broadcast(1.0f));
     }
     if (bias) {
@@ -130,25 +130,28 @@ inline float softmax_update(float* s, int64_t n, float factor, float* m, float* 
   const float block_m = reduce_max(largest) * factor;
   const float new_m = block_m > *m ? block_m : *m;
   // Nothing seen so far: -inf - (-inf) would be NaN, and every exponential is to be 0.
-  const F32 offset = broadcast(new_m == minus_infinity ? 0.0f : new_m);
+  const F32 minus_offset = broadcast(new_m == minus_infinity ? 0.0f : -new_m);
   F32 sum = broadcast(0.0f);
   for_each_vector(n, [&](int64_t j, int64_t width) {
-    const F32 p = keep_n(exp2(load(s + j) * broadcast(factor) - offset), width, 0.0f);
+    const F32 p = keep_n(exp2(fma(load(s + j), broadcast(factor), minus_offset)), width, 0.0f);
     store(s + j, p);
     sum = sum + p;
   });
   const bool first = *m == minus_infinity;
-  const float rescale = first || new_m == *m ? 1.0f : exp2(broadcast(*m) - offset).get(0);
+  const float rescale = first || new_m == *m ? 1.0f : exp2(broadcast(*m) + minus_offset).get(0);
   *l = *l * rescale + reduce_add(sum);
   *m = new_m;
   return rescale;
 }
 
-// O[rows, v_dim] += P[rows, n] V for a block whose V is not all finite: what a query does not see
-// (P = 0) must not turn into NaN, so products with it are left out. Rare, so plain.
+// O[rows, v_dim] += P[rows, n] V (= where it is the first) for a block whose V is not all finite:
+// what a query does not see (P = 0) must not turn into NaN, so products with it are left out. Rare,
+// so plain.
 inline void add_values_seen(const AttentionF32Args& args, const AttentionScratch& at, int64_t rows,
-                            int64_t n, float* o) {
+                            int64_t n, bool first, float* o) {
   for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; first && c < at.ldv; ++c) o[r * at.ldv + c] = 0.0f;
+    for (int64_t c = 0; first && c < at.ldv; ++c) o[r * at.ldv + c] = 0.0f;
     for (int64_t j = 0; j < n; ++j) {
       const float p = at.s[r * kBC + j];
       if (p == 0.0f) continue;
@@ -163,6 +166,7 @@ inline void add_values_seen(const AttentionF32Args& args, const AttentionScratch
 inline void attend_block(const AttentionF32Args& args, const AttentionScratch& at, int64_t i,
                          int64_t rows, int64_t row_in_group, int64_t begin, int64_t n,
                          bool finite) {
+  const bool first = begin == keys_seen(args, i).begin / kBC * kBC;  // O holds nothing yet
   constexpr float kLog2E = 1.4426950408889634f;
   const bool adjusted = args.softcap > 0 || args.bias || args.mask;
   for (int64_t j = 0; j < n; j += kNR) {
@@ -179,14 +183,14 @@ inline void attend_block(const AttentionF32Args& args, const AttentionScratch& a
     for (int64_t j = seen.end > begin ? seen.end - begin : 0; j < n; ++j) s[j] = -__builtin_inff();
     const float rescale = softmax_update(s, n, adjusted ? 1.0f : args.scale * kLog2E,
                                          at.m + row_in_group + r, at.l + row_in_group + r);
-    if (rescale == 1.0f) continue;
+    if (first || rescale == 1.0f) continue;
     for (int64_t c = 0; c < at.ldv; c += kWidth) {
       store(o + r * at.ldv + c, load(o + r * at.ldv + c) * broadcast(rescale));
     }
   }
-  if (!finite) return add_values_seen(args, at, rows, n, o);
-  multiply_strip(rows, round_up(args.v_dim, kWidth), n, at.s, kBC, at.v, at.ldv, nullptr, o,
-                 at.ldv);
+  if (!finite) return add_values_seen(args, at, rows, n, first, o);
+  multiply_strip(rows, round_up(args.v_dim, kWidth), n, at.s, kBC, at.v, at.ldv,
+                 first ? kZeroRow : nullptr, o, at.ldv);
 }
 
 // O of a group, divided by its sums, to the caller.
@@ -201,17 +205,17 @@ inline void finish_group(const AttentionF32Args& args, const AttentionScratch& a
       rescale = at.m[r] == m ? 1.0f : exp2(broadcast(at.m[r]) - broadcast(m)).get(0);
       sum = sum * rescale + exp2(broadcast(sink) - broadcast(m)).get(0);
     }
-    const float factor = at.l[r] == 0.0f ? 0.0f : rescale / sum;
+    const bool sees_nothing = at.l[r] == 0.0f;  // and there may be nothing in its O
+    const F32 factor = broadcast(rescale / sum);
     for_each_vector(args.v_dim, [&](int64_t c, int64_t width) {
-      store_up_to(args.o + (first + r) * args.ldo + c,
-                  load(at.o + r * at.ldv + c) * broadcast(factor), width);
+      const F32 o = sees_nothing ? broadcast(0.0f) : load(at.o + r * at.ldv + c) * factor;
+      store_up_to(args.o + (first + r) * args.ldo + c, o, width);
     });
   }
 }
 
 inline void attend_group(const AttentionF32Args& args, const AttentionScratch& at, int64_t first,
                          int64_t rows) {
-  for (int64_t x = 0; x < rows * at.ldv; x += kWidth) store(at.o + x, broadcast(0.0f));
   for (int64_t r = 0; r < rows; ++r) {
     at.m[r] = -__builtin_inff();
     at.l[r] = 0.0f;

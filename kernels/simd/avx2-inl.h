@@ -32,13 +32,14 @@ inline F32 min(F32 a, F32 b) { return _mm256_min_ps(a, b); }
 inline F32 round_even(F32 x) {
   return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-// p * 2^n for whole n, |n| <= 127; 2^-127 counts as zero.
+// p * 2^n for whole n from -127 to 127; 2^-127 counts as zero.
 inline F32 scale_by_power(F32 p, F32 n) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
 }
 // The first n lanes of x, `fill` beyond.
 inline F32 keep_n(F32 x, int64_t n, float fill) {
+  if (n == kWidth) return x;  // folded away where n is known
   return _mm256_blendv_ps(_mm256_set1_ps(fill), x, _mm256_castsi256_ps(first_lanes(n)));
 }
 inline float reduce_add(F32 x) {

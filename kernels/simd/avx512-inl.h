@@ -27,13 +27,14 @@ inline F32 abs(F32 x) { return _mm512_abs_ps(x); }
 inline F32 max(F32 a, F32 b) { return _mm512_max_ps(a, b); }
 inline F32 min(F32 a, F32 b) { return _mm512_min_ps(a, b); }
 inline F32 round_even(F32 x) { return _mm512_roundscale_ps(x, 0); }
-// p * 2^n for whole n, |n| <= 127; 2^-127 counts as zero.
+// p * 2^n for whole n from -127 to 127; 2^-127 counts as zero.
 inline F32 scale_by_power(F32 p, F32 n) {
   const __mmask16 normal = _mm512_cmp_ps_mask(n, _mm512_set1_ps(-126.0f), _CMP_NLT_UQ);
   return _mm512_maskz_scalef_ps(normal, p, n);
 }
 // The first n lanes of x, `fill` beyond.
 inline F32 keep_n(F32 x, int64_t n, float fill) {
+  if (n == kWidth) return x;  // folded away where n is known
   return _mm512_mask_blend_ps(first_lanes(n), _mm512_set1_ps(fill), x);
 }
 inline float reduce_add(F32 x) { return _mm512_reduce_add_ps(x); }
