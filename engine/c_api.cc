@@ -65,18 +65,26 @@ void require(const void* argument, const char* name) {
   if (argument == nullptr) fail(Status::kInvalidArgument, "%s is null", name);
 }
 
+// struct_size is the first field of every struct.
+size_t size_of_struct(const void* theirs, const char* name) {
+  size_t size = 0;
+  std::memcpy(&size, theirs, sizeof size);
+  constexpr size_t kMostBytes =
+      4096;  // no struct comes near; an unset field mostly does not either
+  if (size < sizeof size || size > kMostBytes) {
+    fail(Status::kInvalidArgument, "%s: struct_size is %zu; set it to sizeof(%s)", name, size,
+         name);
+  }
+  return size;
+}
+
 // A caller's struct as this library knows it: fields that the caller's version lacks are zero;
 // fields that this version lacks must be zero, since they would be ignored.
 template <typename Struct>
 Struct read_struct(const Struct* theirs, const char* name) {
   Struct ours{};
   if (theirs == nullptr) return ours;
-  size_t size = 0;
-  std::memcpy(&size, theirs, sizeof size);  // it is the first field of every struct
-  if (size < sizeof size || size > 4096) {
-    fail(Status::kInvalidArgument, "%s: struct_size is %zu; set it to sizeof(%s)", name, size,
-         name);
-  }
+  const size_t size = size_of_struct(theirs, name);
   std::memcpy(&ours, theirs, size < sizeof ours ? size : sizeof ours);
   const char* bytes = reinterpret_cast<const char*>(theirs);
   for (size_t i = sizeof ours; i < size; ++i) {
@@ -85,19 +93,20 @@ Struct read_struct(const Struct* theirs, const char* name) {
            name);
     }
   }
-  ours.struct_size = size;
   return ours;
 }
 
-// Fills as much of a caller's struct as the caller's version has.
+// Fills a caller's struct as far as both versions know it; what this version lacks becomes zero.
+// struct_size stays the caller's.
 template <typename Struct>
 void write_struct(const Struct& ours, Struct* theirs, const char* name) {
   require(theirs, name);
-  const size_t size = read_struct(theirs, name).struct_size;
-  constexpr size_t kFirst = sizeof(size_t);  // struct_size stays the caller's
+  const size_t size = size_of_struct(theirs, name);
+  constexpr size_t kFirst = sizeof(size_t);
+  char* to = reinterpret_cast<char*>(theirs);
+  std::memset(to + kFirst, 0, size - kFirst);
   const size_t end = size < sizeof ours ? size : sizeof ours;
-  std::memcpy(reinterpret_cast<char*>(theirs) + kFirst,
-              reinterpret_cast<const char*>(&ours) + kFirst, end - kFirst);
+  std::memcpy(to + kFirst, reinterpret_cast<const char*>(&ours) + kFirst, end - kFirst);
 }
 
 headlane::Limits limits_of(const headlane_model* model, const headlane_session_options& options) {
@@ -152,13 +161,9 @@ headlane_status headlane_model_open(const char* path, const headlane_model_optio
     require(path, "path");
     require(out, "out");
     const headlane_model_options read = read_struct(options, "headlane_model_options");
-    const std::string gemm = read.gemm ? read.gemm : "headlane";
-    if (gemm != "headlane") {
-      fail(Status::kInvalidArgument, "option gemm is \"%s\"; it must be \"headlane\"",
-           gemm.c_str());
-    }
     auto model = std::make_unique<headlane_model>();
-    model->model = headlane::Model::open(path, read.isa ? read.isa : "");
+    model->model =
+        headlane::Model::open(path, read.isa ? read.isa : "", read.gemm ? read.gemm : "headlane");
     model->kernels = describe_kernels(model->model->kernels());
     *out = model.release();
   });
@@ -176,7 +181,7 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.activation = name_of(config.activation);
     facts.pooling = name_of(config.pooling);
     facts.isa = m.kernels().isa;
-    facts.gemm = "headlane";
+    facts.gemm = m.kernels().gemm_f32.create ? "onednn" : "headlane";
     facts.n_layers = config.n_layers;
     facts.d_model = config.d_model;
     facts.n_heads = config.n_heads;

@@ -37,10 +37,11 @@ struct GemmF32Args {
   const float* a = nullptr;                // [m, k]
   int64_t lda = 0;
   const float* packed = nullptr;  // by pack() of the same table, 64-byte aligned
+  const void* state = nullptr;    // by create(), where the table has it
   Activation activation = Activation::kNone;
-  float* c =
-      nullptr;      // [m, n], 64-byte aligned; whole vectors are written, so ldc >= n rounded up to
-  int64_t ldc = 0;  // kRowAlign, and ldc % kRowAlign == 0
+  // [m, n], 64-byte aligned. Whole vectors are written: ldc is a multiple of kRowAlign, at least n.
+  float* c = nullptr;
+  int64_t ldc = 0;
 };
 
 // C[m, n] = activation(A[m, k] * W[n, k]^T + bias[n]). W is packed once, in the order in which run
@@ -53,6 +54,10 @@ struct GemmF32 {
   void (*pack)(const float* w, const float* bias, int64_t n, int64_t k, int64_t panel_begin,
                int64_t panel_end, float* packed) = nullptr;
   void (*run)(const GemmF32Args& args) = nullptr;
+  // What products of one shape need beside packed weights, made before the first run; both null
+  // where they need nothing, as Headlane's own do. create may throw.
+  void* (*create)(int64_t n, int64_t k, Activation activation) = nullptr;
+  void (*destroy)(void* state) = nullptr;
   int64_t n_panels(int64_t n) const { return (n + nr - 1) / nr; }
 };
 
@@ -128,5 +133,10 @@ std::span<const Table* const> supported();
 // avx512.
 // "" means no cap of the caller's. Null if `max_isa` or HEADLANE_MAX_ISA is no known name.
 const Table* select(std::string_view max_isa);
+
+// Puts oneDNN's products into the table's slots; false, and no change, where the library was built
+// without oneDNN. They are single-threaded only where OpenMP gives them one thread, from create to
+// run.
+bool with_onednn(Table* table);
 
 }  // namespace headlane::kernels

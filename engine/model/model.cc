@@ -5,14 +5,31 @@
 
 namespace headlane {
 
-std::unique_ptr<Model> Model::open(const std::string& path, const std::string& isa) {
-  const kernels::Table* kernels = kernels::select(isa);
-  if (kernels == nullptr) {
+namespace {
+
+kernels::Table choose_kernels(const std::string& isa, const std::string& gemm) {
+  const kernels::Table* chosen = kernels::select(isa);
+  if (chosen == nullptr) {
     fail(Status::kInvalidArgument,
-         "the instruction set to use (option isa \"%s\", or HEADLANE_MAX_ISA) is none of ref, "
-         "avx2, avx512",
+         "the instruction set to use (option isa \"%s\", or HEADLANE_MAX_ISA) is none of "
+         "ref, avx2, avx512",
          isa.c_str());
   }
+  kernels::Table table = *chosen;
+  if (gemm == "onednn") {
+    if (!with_onednn(&table)) fail(Status::kUnsupported, "this library was built without oneDNN");
+  } else if (gemm != "headlane") {
+    fail(Status::kInvalidArgument, "option gemm is \"%s\"; it must be \"headlane\" or \"onednn\"",
+         gemm.c_str());
+  }
+  return table;
+}
+
+}  // namespace
+
+std::unique_ptr<Model> Model::open(const std::string& path, const std::string& isa,
+                                   const std::string& gemm) {
+  const kernels::Table kernels = choose_kernels(isa, gemm);
   std::unique_ptr<Model> model(new Model(Container::open(path)));
   const Container& container = model->container_;
   model->kernels_ = kernels;
@@ -37,17 +54,22 @@ std::unique_ptr<Model> Model::open(const std::string& path, const std::string& i
 
 void Model::pack_weights() {
   constexpr int64_t kAlign = kernels::kRowAlign;
+  Team::with_one_thread([&] {
+    for (const auto& op : graph_.ops) op->prepare(kernels_);
+  });
   std::vector<int64_t> offsets;
   int64_t floats = 0;
   for (const auto& op : graph_.ops) {
     offsets.push_back(floats);
-    floats += (op->packed_floats(*kernels_) + kAlign - 1) / kAlign * kAlign;
+    floats += (op->packed_floats(kernels_) + kAlign - 1) / kAlign * kAlign;
   }
   packed_ = Buffer(static_cast<size_t>(floats) * sizeof(float));
   float* base = static_cast<float*>(packed_.data());
-  Team(available_cpus()).run([&](int thread, int count) {
+  // Where the kernels' provider has threads of its own, it packs on them; ours are then one.
+  Team team(kernels_.gemm_f32.create ? 1 : available_cpus());
+  team.run([&](int thread, int count) {
     for (size_t i = 0; i < graph_.ops.size(); ++i) {
-      graph_.ops[i]->pack(*kernels_, base + offsets[i], {thread, count});
+      graph_.ops[i]->pack(kernels_, base + offsets[i], {thread, count});
     }
   });
   for (const TensorInfo& tensor : container_.tensors()) {

@@ -17,12 +17,14 @@ namespace headlane {
 
 class Model {
  public:
-  // `isa`: the fastest instruction set to use, "" for no cap. Throws Error.
-  static std::unique_ptr<Model> open(const std::string& path, const std::string& isa);
+  // `isa`: the fastest instruction set to use, "" for no cap. `gemm`: "headlane" or "onednn", who
+  // multiplies matrices. Throws Error.
+  static std::unique_ptr<Model> open(const std::string& path, const std::string& isa,
+                                     const std::string& gemm);
 
   const ModelConfig& config() const { return config_; }
   const Container& container() const { return container_; }
-  const kernels::Table& kernels() const { return *kernels_; }
+  const kernels::Table& kernels() const { return kernels_; }
   const Graph& graph() const { return graph_; }
   const Tokenizer* tokenizer() const { return tokenizer_.get(); }  // null if the file has none
   int64_t n_parameters() const;
@@ -34,7 +36,7 @@ class Model {
 
   Container container_;
   ModelConfig config_;
-  const kernels::Table* kernels_ = nullptr;
+  kernels::Table kernels_;
   Graph graph_;
   Buffer packed_;
   std::unique_ptr<Tokenizer> tokenizer_;

@@ -8,6 +8,11 @@ int64_t Linear::packed_floats(const kernels::Table& kernels) const {
   return kernels.gemm_f32.packed_floats(n_, k_);
 }
 
+void Linear::prepare(const kernels::Table& kernels) {
+  const kernels::GemmF32& gemm = kernels.gemm_f32;
+  if (gemm.create) state_ = {gemm.create(n_, k_, activation_), gemm.destroy};
+}
+
 void Linear::pack(const kernels::Table& kernels, float* packed, Slice slice) {
   const Range panels = part_of(kernels.gemm_f32.n_panels(n_), slice);
   kernels.gemm_f32.pack(weight_, bias_, n_, k_, panels.begin, panels.end, packed);
@@ -34,6 +39,7 @@ void Linear::run_rows(const Run& run, int64_t, int64_t n_rows, Slice slice,
             .a = inputs[0].data + rows.begin * inputs[0].ld,
             .lda = inputs[0].ld,
             .packed = packed_,
+            .state = state_.get(),
             .activation = activation_,
             .c = output.data + rows.begin * output.ld,
             .ldc = output.ld});

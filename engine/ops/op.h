@@ -60,6 +60,8 @@ class Op {
   virtual ~Op() = default;
   virtual const char* name() const = 0;
 
+  // Makes what the kernels need beside packed weights; called once, on one thread, before pack.
+  virtual void prepare(const kernels::Table&) {}
   // Weights packed for the kernels: how much memory, and this slice of the packing into it. The
   // memory belongs to the model, begins at a multiple of 64 bytes, and outlives the op.
   virtual int64_t packed_floats(const kernels::Table&) const { return 0; }

@@ -1,6 +1,8 @@
 // The ops there are. Weights are pointers into the model's file, valid as long as the model.
 #pragma once
 
+#include <memory>
+
 #include "engine/ops/op.h"
 
 namespace headlane {
@@ -28,6 +30,7 @@ class Linear : public RowOp {
       : n_(n), k_(k), weight_(weight), bias_(bias), activation_(activation) {}
   const char* name() const override { return "linear"; }
   int64_t packed_floats(const kernels::Table&) const override;
+  void prepare(const kernels::Table&) override;
   void pack(const kernels::Table&, float* packed, Slice) override;
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
@@ -37,6 +40,7 @@ class Linear : public RowOp {
   const float* bias_;    // [n], or null
   kernels::Activation activation_;
   const float* packed_ = nullptr;
+  std::unique_ptr<void, void (*)(void*)> state_{nullptr, nullptr};  // of the kernels' create()
 };
 
 // output = norm(input 0 [+ input 1]) * gamma + beta: "add & norm" with a second input

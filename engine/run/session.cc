@@ -156,7 +156,7 @@ void Session::run_passes(const Run& run, float* hidden, float* pooled, int threa
     } else {
       run_tasks(pass, &next_[i], run, pooled, thread);
     }
-    if (count > 1) Team::barrier();
+    team_.barrier(count);
   }
   if (hidden != nullptr) copy_hidden(run, hidden, {thread, count});
 }
@@ -174,7 +174,7 @@ View Session::resolve(const Place& place, float* scratch, int64_t row, float* po
 }
 
 void Session::run_block(const Pass& pass, const Run& run, int64_t row, int64_t n_rows, Slice slice,
-                        float* scratch) const {
+                        float* scratch) {
   for (const Step& step : pass.steps) {
     View inputs[kMaxInputs];
     for (size_t i = 0; i < step.inputs.size(); ++i) {
@@ -184,7 +184,7 @@ void Session::run_block(const Pass& pass, const Run& run, int64_t row, int64_t n
                                                  {inputs, step.inputs.size()},
                                                  resolve(step.output, scratch, row, nullptr));
     const bool next_reads_it = &step != &pass.steps.back();
-    if (slice.count > 1 && next_reads_it) Team::barrier();
+    if (next_reads_it) team_.barrier(static_cast<int>(slice.count));
   }
 }
 

@@ -45,7 +45,7 @@ class Session {
   void run_tasks(const Pass& pass, std::atomic<int64_t>* next, const Run& run, float* pooled,
                  int thread);
   void run_block(const Pass& pass, const Run& run, int64_t row, int64_t n_rows, Slice slice,
-                 float* scratch) const;
+                 float* scratch);
   void copy_hidden(const Run& run, float* hidden, Slice slice) const;
   View resolve(const Place& place, float* scratch, int64_t row, float* pooled) const;
 

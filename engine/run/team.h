@@ -1,6 +1,7 @@
 // The threads of a session, and the only place in Headlane that knows of OpenMP.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <type_traits>
 
@@ -26,13 +27,31 @@ class Team {
                &body);
   }
 
-  // Inside run: waits until every thread of the team is here. What one wrote before, all see after.
-  static void barrier();
+  // Calls body() where libraries that ask OpenMP how many threads to use are told one.
+  template <typename Body>
+  static void with_one_thread(Body&& body) {
+    const int before = set_library_threads(1);
+    try {
+      body();
+    } catch (...) {
+      set_library_threads(before);
+      throw;
+    }
+    set_library_threads(before);
+  }
+
+  // Inside run: waits until all `count` threads of the team are here. What one wrote before, all see
+  // after. A thread spins only briefly, then sleeps: where other processes hold a core, a teammate may
+  // be long in coming, and spinning for it takes the time it needs.
+  void barrier(int count);
 
  private:
   void run_erased(void (*call)(void*, int, int), void* context);
+  static int set_library_threads(int n_threads);  // for the calling thread; returns what it was
 
   int n_threads_;
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<uint32_t> generation_{0};  // how many barriers have been passed
 };
 
 }  // namespace headlane

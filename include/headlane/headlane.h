@@ -74,8 +74,9 @@ typedef struct headlane_model_options {
    * machine has and the environment variable HEADLANE_MAX_ISA allows. Naming one that the machine
    * lacks uses the fastest below it. */
   const char* isa;
-  /* Who multiplies matrices: "headlane" (or null), or "onednn" where the library was built with it.
-   * oneDNN's results may depend on how many rows came along; Headlane's never do. */
+  /* Who multiplies matrices: "headlane" (or null), or "onednn" where the library was built with it,
+   * for comparison. With oneDNN a run may allocate, and results may depend on how many rows came
+   * along. */
   const char* gemm;
 } headlane_model_options;
 

@@ -22,8 +22,9 @@ struct Encoded {
 
 class Encoder {
  public:
-  Encoder(const std::string& path, const std::string& isa, int n_threads, int64_t max_tokens = 4096)
-      : model_(tool::open_model(path, isa)), facts_(tool::facts_of(model_.get())) {
+  Encoder(const std::string& path, const std::string& isa, int n_threads, int64_t max_tokens = 4096,
+          const std::string& gemm = "headlane")
+      : model_(tool::open_model(path, isa, gemm)), facts_(tool::facts_of(model_.get())) {
     headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
     options.max_tokens = max_tokens;
     options.n_threads = n_threads;

@@ -80,6 +80,20 @@ TEST_P(GoldenBert, TextsGiveTheIdsAndVectorsOfSentenceTransformers) {
   expect_near(encoder.encode(ids).pooled, "/text_pooled.npy", "pooled_float32_from_float64");
 }
 
+TEST_P(GoldenBert, MatchesTransformersWithProductsByOneDnn) {
+  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  options.gemm = "onednn";
+  headlane_model* model = nullptr;
+  const headlane_status status = headlane_model_open(path_.c_str(), &options, &model);
+  if (status == HEADLANE_UNSUPPORTED) GTEST_SKIP() << headlane_error();
+  headlane_model_close(model);
+  for (const int n_threads : {1, 2}) {
+    Encoder encoder(path_, isa_, n_threads, 4096, "onednn");
+    EXPECT_STREQ(encoder.facts().gemm, "onednn");
+    expect_near(encoder.encode(ids_, types_).hidden, "/hidden.npy", "hidden_float32_from_float64");
+  }
+}
+
 // The same bits alone, in any order, in any batch, for any number of threads.
 TEST_P(GoldenBert, BitsDoNotDependOnTheBatch) {
   Encoder one(path_, isa_, 1), two(path_, isa_, 2), three(path_, isa_, 3);

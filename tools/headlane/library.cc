@@ -4,9 +4,10 @@
 
 namespace tool {
 
-Model open_model(const std::string& path, const std::string& isa) {
+Model open_model(const std::string& path, const std::string& isa, const std::string& gemm) {
   headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
   if (!isa.empty()) options.isa = isa.c_str();
+  options.gemm = gemm.c_str();
   headlane_model* model = nullptr;
   check(headlane_model_open(path.c_str(), &options, &model));
   return Model(model);

@@ -29,12 +29,14 @@ using Session = std::unique_ptr<headlane_session, SessionDestroy>;
 struct RunOptions {
   std::string model_path;
   std::string isa;  // "": the fastest there is
+  std::string gemm = "headlane";
   int n_threads = 0;
   int64_t batch_tokens = 4096;
   int64_t max_length = 0;  // 0: the model's own
 };
 
-Model open_model(const std::string& path, const std::string& isa);
+Model open_model(const std::string& path, const std::string& isa,
+                 const std::string& gemm = "headlane");
 headlane_model_facts facts_of(const headlane_model* model);
 
 // A session for batches of `options.batch_tokens` tokens, and sequences of up to max_len.

@@ -23,6 +23,9 @@ void add_run_options(CLI::App* command, tool::RunOptions* run) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24))
       ->capture_default_str();
   add_isa(command, &run->isa);
+  command->add_option("--gemm", run->gemm, "Who multiplies matrices")
+      ->check(CLI::IsMember({"headlane", "onednn"}))
+      ->capture_default_str();
 }
 
 void add_max_length(CLI::App* command, tool::RunOptions* run) {

@@ -85,7 +85,7 @@ MODELS = [
            "d_model 51; largest of the tokens, length 1; folder and tokenizer.json as "
            "sentence-transformers 6.2 writes them", pooling="max", normalize=True,
            folder_style="6.2", act="gelu_new", vocab_size=64, max_seq_len=24),
-    Golden("head_dim_26_f16_weights", 12, 26, 500, 1, [1, 17, 33],
+    Golden("head_dim_26_f16_weights", 12, 26, 1200, 1, [1, 17, 33],
            "12 heads of 26, as TinyBERT's; weights stored as F16", std=0.08, dtype=torch.float16),
     Golden("head_dim_32_sharded", 2, 32, 45, 1, [2, 31, 49],
            "weights in several files with an index", layout="sharded", std=0.2),
