@@ -1,0 +1,37 @@
+// The limits of the machine that the benchmarks run on, measured in the same process: what the
+// column limit% is a percentage of. A limit is measured with the vectors of one instruction set,
+// since that is what its kernels can reach.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace headlane::bench {
+
+// CPU seconds of this thread: other processes on a shared machine do not count.
+double thread_seconds();
+
+// Of level 1, 2 or 3, as CPUID tells. (sysconf adds up every L3 of a package of chiplets.)
+int64_t cache_bytes(int level);
+
+// What cold rows cycle their operands through: more than L2 and half of L3, so they come from L3.
+int64_t cold_bytes();
+
+struct Limits {
+  double flops = 0;    // per second, one core: fused multiply-adds, without FMA mul + add
+  double read_l1 = 0;  // bytes per second, one core
+  double read_l2 = 0;
+  double read_l3 = 0;  // over cold_bytes()
+  double read_memory = 0;
+
+  // The bandwidth of the nearest level that holds `bytes`.
+  double read(int64_t bytes) const;
+};
+
+// Of "ref", "avx2" or "avx512", measured at the first call, which takes half a second.
+const Limits& limits(std::string_view isa);
+
+// Measures the limits of each supported instruction set and adds them to the benchmark's context.
+void add_context();
+
+}  // namespace headlane::bench
