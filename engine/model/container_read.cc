@@ -63,7 +63,7 @@ int64_t check_prefix(const MappedFile& file) {
 }
 
 std::string read_name(const json& entry, const std::string& where) {
-  const std::string name = json_string(entry, "name", where);
+  std::string name = json_string(entry, "name", where);
   if (!format::is_name(name)) {
     fail(Status::kBadFile, "%s field \"name\" is \"%s\": not 1 to %zu printable bytes",
          where.c_str(), printable(name).c_str(), format::kMaxNameBytes);

@@ -278,6 +278,7 @@ TEST_F(CApi, SessionsRunAtOnceOnOneModel) {
   for (int32_t i = 1; i < 30; ++i) ids.emplace_back(static_cast<size_t>(i), i);
   const Encoded expected = encoder.encode(ids);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       tool::RunOptions options;

@@ -109,7 +109,7 @@ inline void expect_tiny_tensors(const Container& model) {
     expect_tensor(model, to + "attention.qkv.bias", {3 * kD},
                   {self + "query.bias", self + "key.bias", self + "value.bias"});
     const auto both = [&](const std::string& name, const std::string& source, int64_t n_out,
-                          std::vector<int64_t> shape) {
+                          const std::vector<int64_t>& shape) {
       expect_tensor(model, to + name + ".weight", shape, {from + source + ".weight"});
       expect_tensor(model, to + name + ".bias", {n_out}, {from + source + ".bias"});
     };
