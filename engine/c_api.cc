@@ -1,5 +1,7 @@
 // The C API: arguments checked, structs of any age read, exceptions turned into status and message.
 // No work of its own.
+#include "engine/c_api.h"
+
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -13,9 +15,14 @@
 #include "engine/run/session.h"
 #include "headlane/headlane.h"
 
-using headlane::Error;
 using headlane::fail;
 using headlane::Status;
+using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what this file is of
+
+char* headlane::c_api::last_error() {
+  thread_local char message[kMessageBytes] = "";
+  return message;
+}
 
 struct headlane_model {
   std::unique_ptr<headlane::Model> model;
@@ -35,79 +42,6 @@ static_assert(static_cast<int>(Status::kUnsupported) == HEADLANE_UNSUPPORTED);
 static_assert(static_cast<int>(Status::kOutOfMemory) == HEADLANE_OUT_OF_MEMORY);
 static_assert(static_cast<int>(Status::kTooLarge) == HEADLANE_TOO_LARGE);
 static_assert(static_cast<int>(Status::kInternal) == HEADLANE_INTERNAL);
-
-// A fixed array, so that reporting a lack of memory needs none.
-thread_local char last_error[512] = "";
-
-headlane_status report(Status status, const char* message) {
-  std::snprintf(last_error, sizeof last_error, "%s", message);
-  return static_cast<headlane_status>(status);
-}
-
-template <typename Body>
-headlane_status guarded(Body body) noexcept {
-  last_error[0] = '\0';
-  try {
-    body();
-    return HEADLANE_OK;
-  } catch (const Error& error) {
-    return report(error.status(), error.what());
-  } catch (const std::bad_alloc&) {
-    return report(Status::kOutOfMemory, "out of memory");
-  } catch (const std::exception& error) {
-    return report(Status::kInternal, error.what());
-  } catch (...) {
-    return report(Status::kInternal, "an unknown exception");
-  }
-}
-
-void require(const void* argument, const char* name) {
-  if (argument == nullptr) fail(Status::kInvalidArgument, "%s is null", name);
-}
-
-// struct_size is the first field of every struct.
-size_t size_of_struct(const void* theirs, const char* name) {
-  size_t size = 0;
-  std::memcpy(&size, theirs, sizeof size);
-  constexpr size_t kMostBytes =
-      4096;  // no struct comes near; an unset field mostly does not either
-  if (size < sizeof size || size > kMostBytes) {
-    fail(Status::kInvalidArgument, "%s: struct_size is %zu; set it to sizeof(%s)", name, size,
-         name);
-  }
-  return size;
-}
-
-// A caller's struct as this library knows it: fields that the caller's version lacks are zero;
-// fields that this version lacks must be zero, since they would be ignored.
-template <typename Struct>
-Struct read_struct(const Struct* theirs, const char* name) {
-  Struct ours{};
-  if (theirs == nullptr) return ours;
-  const size_t size = size_of_struct(theirs, name);
-  std::memcpy(&ours, theirs, size < sizeof ours ? size : sizeof ours);
-  const char* bytes = reinterpret_cast<const char*>(theirs);
-  for (size_t i = sizeof ours; i < size; ++i) {
-    if (bytes[i] != 0) {
-      fail(Status::kUnsupported, "%s sets a field that this version of Headlane does not know",
-           name);
-    }
-  }
-  return ours;
-}
-
-// Fills a caller's struct as far as both versions know it; what this version lacks becomes zero.
-// struct_size stays the caller's.
-template <typename Struct>
-void write_struct(const Struct& ours, Struct* theirs, const char* name) {
-  require(theirs, name);
-  const size_t size = size_of_struct(theirs, name);
-  constexpr size_t kFirst = sizeof(size_t);
-  char* to = reinterpret_cast<char*>(theirs);
-  std::memset(to + kFirst, 0, size - kFirst);
-  const size_t end = size < sizeof ours ? size : sizeof ours;
-  std::memcpy(to + kFirst, reinterpret_cast<const char*>(&ours) + kFirst, end - kFirst);
-}
 
 headlane::Limits limits_of(const headlane_model* model, const headlane_session_options& options) {
   return session_limits(*model->model, {.max_tokens = options.max_tokens,
@@ -129,7 +63,7 @@ std::string describe_kernels(const headlane::kernels::Table& table) {
 
 }  // namespace
 
-const char* headlane_error(void) { return last_error; }
+const char* headlane_error(void) { return last_error(); }
 
 const char* headlane_version(void) { return HEADLANE_VERSION; }
 
@@ -289,16 +223,7 @@ headlane_status headlane_session_create(headlane_model* model,
     require(out, "out");
     const auto read = read_struct(options, "headlane_session_options");
     const headlane::Limits limits = limits_of(model, read);
-    if (read.memory != nullptr) {
-      const size_t needed = headlane::Session::bytes(*model->model, limits);
-      if (read.memory_bytes < needed) {
-        fail(Status::kTooLarge, "session option memory_bytes is %zu; these options need %zu",
-             read.memory_bytes, needed);
-      }
-      if (reinterpret_cast<uintptr_t>(read.memory) % 64 != 0) {
-        fail(Status::kInvalidArgument, "session option memory is not aligned to 64 bytes");
-      }
-    }
+    check_memory(read.memory, read.memory_bytes, headlane::Session::bytes(*model->model, limits));
     *out = new headlane_session{headlane::Session(*model->model, limits, read.memory)};
   });
 }

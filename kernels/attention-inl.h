@@ -94,7 +94,10 @@ inline bool pack_block(const AttentionF32Args& args, const AttentionScratch& at,
   return reduce_add(differences) == 0.0f;
 }
 
-// Turns scores of one query into exponents of 2: caps, adds the bias, applies the mask.
+alignas(64) constexpr float kLaneNumbers[16] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                8, 9, 10, 11, 12, 13, 14, 15};
+
+// Turns scores of one query into exponents of 2: caps, adds bias and ALiBi, applies the mask.
 inline void adjust_scores(const AttentionF32Args& args, int64_t i, int64_t begin, int64_t n,
                           float* s) {
   constexpr float kLog2E = 1.4426950408889634f;
@@ -110,6 +113,10 @@ inline void adjust_scores(const AttentionF32Args& args, int64_t i, int64_t begin
       const F32 b = load_up_to(bias + j, width);
       const auto masked = b <= broadcast(-__FLT_MAX__);  // false for NaN
       x = xsimd::select(masked, minus_infinity, x + b);
+    }
+    if (args.alibi_slope != 0) {
+      const float distance = static_cast<float>(begin + j - (i + args.q_offset));  // of lane 0
+      x = fnma(abs(load(kLaneNumbers) + broadcast(distance)), broadcast(args.alibi_slope), x);
     }
     store(s + j, x * broadcast(kLog2E));
   });
@@ -168,7 +175,7 @@ inline void attend_block(const AttentionF32Args& args, const AttentionScratch& a
                          bool finite) {
   const bool first = begin == keys_seen(args, i).begin / kBC * kBC;  // O holds nothing yet
   constexpr float kLog2E = 1.4426950408889634f;
-  const bool adjusted = args.softcap > 0 || args.bias || args.mask;
+  const bool adjusted = args.softcap > 0 || args.bias || args.mask || args.alibi_slope != 0;
   for (int64_t j = 0; j < n; j += kNR) {
     multiply_strip(rows, round_up(smaller(kNR, n - j), kWidth), args.head_dim,
                    args.q + i * args.ldq, args.ldq, at.k + j * args.head_dim, kNR, kZeroRow,

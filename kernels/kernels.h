@@ -86,8 +86,8 @@ struct EmbedF32Args {
   int64_t ldy = 0;
 };
 
-// O = softmax(cap(scale * Q K^T) + bias) V for one head of one sequence, over the keys that each
-// query sees.
+// O = softmax(cap(scale * Q K^T) + bias + alibi) V for one head of one sequence, over the keys that
+// each query sees.
 //
 // Query i stands at key position i + q_offset. It sees key j if all of these hold:
 //   - j >= i + q_offset - window_left
@@ -114,6 +114,8 @@ struct AttentionF32Args {
   // alone.
   const float* bias = nullptr;  // [q_len, kv_len], or null
   int64_t ld_bias = 0;
+  float alibi_slope =
+      0;  // scores lose alibi_slope * |i + q_offset - j| (Press et al. 2021, "ALiBi")
   const uint8_t* mask = nullptr;  // [q_len, kv_len], 0: not seen; or null
   int64_t ld_mask = 0;
   const float* sink =
@@ -144,6 +146,7 @@ struct Table {
   void (*embed_f32)(const EmbedF32Args& args) = nullptr;
   void (*attention_f32)(const AttentionF32Args& args) = nullptr;
   int64_t (*attention_scratch_floats)(int64_t head_dim, int64_t v_dim) = nullptr;
+  int64_t attention_group_rows = 1;  // queries that share a packing of K and V: split at multiples
   void (*pool_f32)(const PoolF32Args& args) = nullptr;
   // y[i] = activation(x[i]), i < n: what a product applies to each element.
   void (*activate_f32)(Activation activation, int64_t n, const float* x, float* y) = nullptr;

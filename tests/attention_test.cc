@@ -72,17 +72,17 @@ Expected reference(const AttentionF32Args& a, int64_t i) {
       sum += product;
       magnitudes += std::fabs(product);
     }
-    error = std::max(error, test::product_bound(a.head_dim + 3, magnitudes) * a.scale);
     score[j] = sum * a.scale;
+    double own_error = test::product_bound(a.head_dim + 3, magnitudes) * a.scale;
     if (a.softcap > 0) {
       score[j] = a.softcap * std::tanh(score[j] / a.softcap);
-      error = std::max(error, 8 * kEps * a.softcap + error);
+      own_error += 8 * kEps * a.softcap;
     }
-    if (a.bias) {
-      score[j] += a.bias[i * a.ld_bias + j];
-      error += 0;
-    }
-    error = std::max(error, 4 * kEps * std::fabs(score[j]) + error * (a.bias ? 1 : 0));
+    const double bias = a.bias ? a.bias[i * a.ld_bias + j] : 0.0f;
+    const double distance = static_cast<double>(std::abs(i + a.q_offset - j));
+    score[j] += bias - a.alibi_slope * distance;
+    own_error += 4 * kEps * (std::fabs(score[j]) + std::fabs(bias) + a.alibi_slope * distance);
+    error = std::max(error, own_error);
     largest = std::max(largest, score[j]);
   }
   double total = a.sink ? std::exp(*a.sink - largest) : 0;
@@ -233,6 +233,19 @@ TEST_P(Attention, CombinesMaskBiasWindowCapAndSink) {
   p.args.window_right = 0;
   p.args.q_offset = kv_len - q_len;
   check(p);
+  p.args.alibi_slope = 0.25f;
+  check(p);
+}
+
+TEST_P(Attention, SubtractsDistanceForAlibi) {
+  for (const int64_t kv_len : {5, 40, 300}) {
+    Problem p(37, kv_len, 16, 16);
+    p.args.alibi_slope = 0.0625f;
+    check(p);
+    p.args.q_offset = kv_len - 37;
+    p.args.window_right = 0;
+    check(p);
+  }
 }
 
 TEST_P(Attention, AQueryThatSeesNothingGetsZeros) {

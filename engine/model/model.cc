@@ -1,6 +1,7 @@
 #include "engine/model/model.h"
 
 #include "engine/error.h"
+#include "engine/isa.h"
 #include "engine/run/team.h"
 
 namespace headlane {
@@ -8,14 +9,7 @@ namespace headlane {
 namespace {
 
 kernels::Table choose_kernels(const std::string& isa, const std::string& gemm) {
-  const kernels::Table* chosen = kernels::select(isa);
-  if (chosen == nullptr) {
-    fail(Status::kInvalidArgument,
-         "the instruction set to use (option isa \"%s\", or HEADLANE_MAX_ISA) is none of "
-         "ref, avx2, avx512",
-         isa.c_str());
-  }
-  kernels::Table table = *chosen;
+  kernels::Table table = kernels_for(isa);
   if (gemm == "onednn") {
     if (!with_onednn(&table)) fail(Status::kUnsupported, "this library was built without oneDNN");
   } else if (gemm != "headlane") {

@@ -34,6 +34,7 @@ constexpr Table kAvx2Table = {
     .embed_f32 = avx2::embed_f32,
     .attention_f32 = avx2::attention_f32,
     .attention_scratch_floats = avx2::attention_scratch_floats,
+    .attention_group_rows = avx2::kGroupRows,
     .pool_f32 = avx2::pool_f32,
     .activate_f32 = avx2::activate_f32,
 };

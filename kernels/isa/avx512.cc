@@ -34,6 +34,7 @@ constexpr Table kAvx512Table = {
     .embed_f32 = avx512::embed_f32,
     .attention_f32 = avx512::attention_f32,
     .attention_scratch_floats = avx512::attention_scratch_floats,
+    .attention_group_rows = avx512::kGroupRows,
     .pool_f32 = avx512::pool_f32,
     .activate_f32 = avx512::activate_f32,
 };

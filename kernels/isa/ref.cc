@@ -124,7 +124,7 @@ bool score_of(const AttentionF32Args& args, int64_t i, int64_t j, float* score) 
     dot += args.q[i * args.ldq + d] * args.k[j * args.ldk + d];
   dot *= args.scale;
   if (args.softcap > 0) dot = args.softcap * std::tanh(dot / args.softcap);
-  *score = dot + bias;
+  *score = dot + bias - args.alibi_slope * static_cast<float>(std::abs(position - j));
   return true;
 }
 
@@ -202,6 +202,7 @@ constexpr Table kRefTable = {
     .embed_f32 = embed,
     .attention_f32 = attention,
     .attention_scratch_floats = attention_scratch_floats,
+    .attention_group_rows = 1,
     .pool_f32 = pool,
     .activate_f32 = activate_all,
 };

@@ -1,0 +1,101 @@
+// What the files of the C API share: exceptions become status and message, structs of any age are
+// read.
+#pragma once
+
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include "engine/error.h"
+#include "headlane/headlane.h"
+
+namespace headlane::c_api {
+
+// This thread's message: a fixed array, so that reporting a lack of memory needs none.
+inline constexpr size_t kMessageBytes = 512;
+char* last_error();
+
+inline headlane_status report(Status status, const char* message) {
+  std::snprintf(last_error(), kMessageBytes, "%s", message);
+  return static_cast<headlane_status>(status);
+}
+
+// Runs the body of a call. Nothing that it throws leaves.
+template <typename Body>
+headlane_status guarded(Body body) noexcept {
+  last_error()[0] = '\0';
+  try {
+    body();
+    return HEADLANE_OK;
+  } catch (const Error& error) {
+    return report(error.status(), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(Status::kOutOfMemory, "out of memory");
+  } catch (const std::exception& error) {
+    return report(Status::kInternal, error.what());
+  } catch (...) {
+    return report(Status::kInternal, "an unknown exception");
+  }
+}
+
+inline void require(const void* argument, const char* name) {
+  if (argument == nullptr) fail(Status::kInvalidArgument, "%s is null", name);
+}
+
+// struct_size is the first field of every struct.
+inline size_t size_of_struct(const void* theirs, const char* name) {
+  size_t size = 0;
+  std::memcpy(&size, theirs, sizeof size);
+  constexpr size_t kMostBytes =
+      4096;  // no struct comes near; an unset field mostly does not either
+  if (size < sizeof size || size > kMostBytes) {
+    fail(Status::kInvalidArgument, "%s: struct_size is %zu; set it to sizeof(%s)", name, size,
+         name);
+  }
+  return size;
+}
+
+// A caller's struct as this library knows it: fields that the caller's version lacks are zero;
+// fields that this version lacks must be zero, since they would be ignored.
+template <typename Struct>
+Struct read_struct(const Struct* theirs, const char* name) {
+  Struct ours{};
+  if (theirs == nullptr) return ours;
+  const size_t size = size_of_struct(theirs, name);
+  std::memcpy(&ours, theirs, size < sizeof ours ? size : sizeof ours);
+  const char* bytes = reinterpret_cast<const char*>(theirs);
+  for (size_t i = sizeof ours; i < size; ++i) {
+    if (bytes[i] != 0) {
+      fail(Status::kUnsupported, "%s sets a field that this version of Headlane does not know",
+           name);
+    }
+  }
+  return ours;
+}
+
+// Fills a caller's struct as far as both versions know it; what this version lacks becomes zero.
+// struct_size stays the caller's.
+template <typename Struct>
+void write_struct(const Struct& ours, Struct* theirs, const char* name) {
+  require(theirs, name);
+  const size_t size = size_of_struct(theirs, name);
+  constexpr size_t kFirst = sizeof(size_t);
+  char* to = reinterpret_cast<char*>(theirs);
+  std::memset(to + kFirst, 0, size - kFirst);
+  const size_t end = size < sizeof ours ? size : sizeof ours;
+  std::memcpy(to + kFirst, reinterpret_cast<const char*>(&ours) + kFirst, end - kFirst);
+}
+
+// The caller's block, if there is one: large enough and aligned.
+inline void check_memory(const void* memory, size_t memory_bytes, size_t needed) {
+  if (memory == nullptr) return;
+  if (memory_bytes < needed) {
+    fail(Status::kTooLarge, "option memory_bytes is %zu; these options need %zu", memory_bytes,
+         needed);
+  }
+  if (reinterpret_cast<uintptr_t>(memory) % 64 != 0) {
+    fail(Status::kInvalidArgument, "option memory is not aligned to 64 bytes");
+  }
+}
+
+}  // namespace headlane::c_api
