@@ -28,7 +28,8 @@ void Team::barrier(int count) {
     generation_.notify_all();
     return;
   }
-  // Some 20 to 60 microseconds, by what a pause costs: longer than teammates with equal parts differ.
+  // Some 20 to 60 microseconds, by what a pause costs: longer than teammates with equal parts
+  // differ.
   constexpr int kSpins = 2000;
   for (int i = 0; i < kSpins; ++i) {
     if (generation_.load(std::memory_order_acquire) != generation) return;

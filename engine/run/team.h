@@ -40,9 +40,9 @@ class Team {
     set_library_threads(before);
   }
 
-  // Inside run: waits until all `count` threads of the team are here. What one wrote before, all see
-  // after. A thread spins only briefly, then sleeps: where other processes hold a core, a teammate may
-  // be long in coming, and spinning for it takes the time it needs.
+  // Inside run: waits until all `count` threads of the team are here. What one wrote before, all
+  // see after. A thread spins only briefly, then sleeps: where other processes hold a core, a
+  // teammate may be long in coming, and spinning for it takes the time it needs.
   void barrier(int count);
 
  private:
