@@ -95,7 +95,6 @@ AttentionCall::AttentionCall(const AttentionSpec& spec, const kernels::Table& ke
     memory = own_memory_.data();
   }
   scratch_ = static_cast<float*>(memory);
-  team_.run([](int, int) {});  // makes the threads, so that no run has to
 }
 
 void AttentionCall::check(const AttentionBatch& batch) const {

@@ -73,7 +73,6 @@ Session::Session(const Model& model, const Limits& limits, void* memory)
   arena_ = reinterpret_cast<float*>(base + parts.arena);
   scratch_ = reinterpret_cast<float*>(base + parts.scratch);
   positions_ = reinterpret_cast<int32_t*>(base + parts.positions);
-  team_.run([](int, int) {});  // makes the threads, so that no run has to
 }
 
 void Session::check(const BatchView& batch, bool wants_pooled) const {
