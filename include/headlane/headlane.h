@@ -12,16 +12,18 @@
  * Conventions of every function here:
  *  - Returns a status; results come through the pointers at the end of the list. After anything but
  *    HEADLANE_OK, headlane_error() is a sentence that names what is wrong and where, and no output
- *    has been written.
+ *    has been written (but for *n_ids of headlane_tokenize).
  *  - Option and result structs begin with struct_size, which the caller sets to the sizeof of the
- *    struct that it was compiled with (the *_INIT macros do), so that structs can grow. A null
- * options pointer means defaults; so does a field that is zero.
+ *    struct that it was compiled with (the INIT macros do), so that structs can grow. A null
+ *    options pointer means defaults; so does a field that is zero.
  *  - Nothing is printed, no exception leaves, the process is never ended, no global state of the
  *    caller's (floating-point mode, locale, signals) is changed.
  *  - Sizes count elements unless the name ends in _bytes. Text is UTF-8; invalid bytes are allowed.
  *
  * Threads: a model may be used by any number of threads and sessions at once; a session by one at a
- * time.
+ * time, whichever it is. Each session has threads of its own, which sleep between runs. A forked
+ * child may use the models and sessions of its parent (these with the calling thread alone) and
+ * make its own; fork while another thread is inside a call, and the child may use neither.
  */
 #ifndef HEADLANE_HEADLANE_H_
 #define HEADLANE_HEADLANE_H_
@@ -29,11 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32)
-#define HEADLANE_API __declspec(dllexport)
-#else
 #define HEADLANE_API __attribute__((visibility("default")))
-#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -53,7 +51,7 @@ typedef enum headlane_status {
   HEADLANE_INTERNAL = 7   /* a bug in Headlane */
 } headlane_status;
 
-/* This thread's last failure, one sentence; "" if there was none. Valid until this thread's next
+/* What was wrong with this thread's last call; "" if it succeeded. Valid until this thread's next
  * call. */
 HEADLANE_API const char* headlane_error(void);
 
@@ -135,8 +133,8 @@ typedef struct headlane_tensor_facts {
 HEADLANE_API headlane_status headlane_model_get_tensor(const headlane_model* model, int64_t i,
                                                        headlane_tensor_facts* out);
 
-/* The kernels chosen, one line "slot: implementation" each, as a static sentence list that lives as
- * long as the model. Null if `model` is null. */
+/* The kernels chosen: lines "slot: implementation". Lives as long as the model; null if `model` is
+ * null. */
 HEADLANE_API const char* headlane_model_kernels(const headlane_model* model);
 
 /* ---- Text ---------------------------------------------------------------------------------------
@@ -144,9 +142,9 @@ HEADLANE_API const char* headlane_model_kernels(const headlane_model* model);
 
 /* Token ids of text[0 .. text_bytes), special tokens included, truncated to max_len tokens
  * (0: the model's max_seq_len). Writes at most `capacity` ids to `ids` [capacity] and the number of
- * ids that the text has to *n_ids. Asking with capacity 0 (ids may be null) gives the number alone.
- * Errors: INVALID_ARGUMENT; TOO_LARGE if 0 < capacity < *n_ids (*n_ids is written all the same);
- * UNSUPPORTED if the file has no tokenizer. */
+ * ids that the text has to *n_ids, after truncation. Asking with capacity 0 (ids may be null) gives
+ * the number alone. Errors: INVALID_ARGUMENT; TOO_LARGE if 0 < capacity < *n_ids (*n_ids is written
+ * all the same); UNSUPPORTED if the file has no tokenizer. */
 HEADLANE_API headlane_status headlane_tokenize(const headlane_model* model, const char* text,
                                                size_t text_bytes, int64_t max_len, int32_t* ids,
                                                int64_t capacity, int64_t* n_ids);
