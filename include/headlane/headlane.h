@@ -14,8 +14,8 @@
  *    HEADLANE_OK, headlane_error() is a sentence that names what is wrong and where, and no output
  *    has been written (but for *n_ids of headlane_tokenize).
  *  - Option and result structs begin with struct_size, which the caller sets to the sizeof of the
- * struct that it was compiled with (the INIT macros do), so that structs can grow. A null options
- * pointer means defaults; so does a field that is zero.
+ *    struct that it was compiled with (the INIT macros do), so that structs can grow. A null
+ *    options pointer means defaults; so does a field that is zero.
  *  - Nothing is printed, no exception leaves, the process is never ended, no global state of the
  *    caller's (floating-point mode, locale, signals) is changed.
  *  - Sizes count elements unless the name ends in _bytes. Text is UTF-8; invalid bytes are allowed.
