@@ -34,9 +34,11 @@ inline F32 gelu(F32 x) {
   constexpr float kHalfLog2E = 0.72134752044f;
   const F32 a = abs(x);
   const F32 tail = exp2(a * a * broadcast(-kHalfLog2E));
-  const F32 clamped =
-      min(broadcast(5.75f), a);  // also keeps infinity off the product with tail = 0
-  return fnma(clamped * tail, polynomial(clamped, kR), relu(x));
+  // (x + |x|) / 2 is max(x, 0), but NaN for -infinity, as x/2 (1 + erf) is; and the clamp keeps
+  // infinity off the product with tail = 0.
+  const F32 positive = fma(broadcast(0.5f), a, broadcast(0.5f) * x);
+  const F32 clamped = min(broadcast(5.75f), a);
+  return fnma(clamped * tail, polynomial(clamped, kR), positive);
 }
 
 // x/2 (1 + tanh u) = x / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3).
