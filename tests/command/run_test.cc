@@ -158,6 +158,14 @@ TEST_F(Run, EncodeGivesTheGoldenStates) {
             4 * manifest["hidden_float32_from_float64"].get<double>());
 }
 
+TEST_F(Run, EncodeTakesMoreEmptySequencesThanABatchHas) {
+  const std::string ids = dir_.file("ids"), npy = dir_.file("out.npy");
+  write_file(ids, std::string(5000, '\n') + "1 2\n");
+  const Finished done = run_headlane({"encode", "-m", model(), "--ids", ids, "-o", npy});
+  ASSERT_EQ(done.status, 0) << done.err;
+  EXPECT_EQ(read_npy(npy).shape, (std::vector<int64_t>{2, 48}));
+}
+
 TEST_F(Run, EncodeNamesTheLineOfABadId) {
   const std::string ids = dir_.file("ids");
   const auto encode = [&](const std::string& lines) {
