@@ -20,7 +20,7 @@ using headlane::Status;
 using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what this file is of
 
 char* headlane::c_api::last_error() {
-  thread_local char message[kMessageBytes] = "";
+  thread_local char message[headlane::kMaxMessageBytes] = "";
   return message;
 }
 

@@ -118,6 +118,16 @@ TEST_F(Files, MissingModelIsNamed) {
   expect_failure(run_headlane({"info", dir_.path()}), dir_.path());
 }
 
+// Through both buffers that a message passes, fail()'s and headlane_error()'s.
+TEST_F(Files, LongPathIsNamedWhole) {
+  const std::string folder = dir_.file(std::string(200, 'a') + "/" + std::string(200, 'b'));
+  std::filesystem::create_directories(folder);
+  const std::string path = folder + "/" + std::string(200, 'c');
+  expect_failure(run_headlane({"info", path}), path + ": cannot open: ");
+  write_file(path, "not a model");
+  expect_failure(run_headlane({"info", path}), path + " is not a .headlane file");
+}
+
 TEST_F(Files, CutModelIsRefused) {
   const std::string whole = read_file(model());
   const std::string cut = dir_.file("cut.headlane");
