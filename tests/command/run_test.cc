@@ -105,6 +105,15 @@ TEST_F(Run, FilesThatCannotBeUsedAreNamed) {
   expect_failure(run_headlane({"embed", "-m", model(), "-o", nowhere, "text"}), nowhere);
 }
 
+TEST_F(Run, ModelWithoutTokenizerIsNamed) {
+  const std::string path = model("head_dim_5_one_type_gelu_new");
+  const std::string words = path + ": the file has no tokenizer";
+  expect_failure(run_headlane({"embed", "-m", path, "text"}), words);
+  expect_failure(run_headlane({"embed", "-m", path, "-o", dir_.file("out.npy"), "text"}), words);
+  expect_failure(run_headlane({"similarity", "-m", path, "a", "b"}), words);
+  EXPECT_EQ(dir_.n_entries(), 0u) << "an output was written all the same";
+}
+
 TEST_F(Run, LengthBeyondTheModelIsRefused) {
   expect_failure(run_headlane({"embed", "-m", model(), "--max-length", "100000", "text"}),
                  "--max-length");
