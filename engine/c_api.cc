@@ -20,7 +20,7 @@ using headlane::Status;
 using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what this file is of
 
 char* headlane::c_api::last_error() {
-  thread_local char message[kMessageBytes] = "";
+  thread_local char message[headlane::kMaxMessageBytes] = "";
   return message;
 }
 
@@ -42,6 +42,15 @@ static_assert(static_cast<int>(Status::kUnsupported) == HEADLANE_UNSUPPORTED);
 static_assert(static_cast<int>(Status::kOutOfMemory) == HEADLANE_OUT_OF_MEMORY);
 static_assert(static_cast<int>(Status::kTooLarge) == HEADLANE_TOO_LARGE);
 static_assert(static_cast<int>(Status::kInternal) == HEADLANE_INTERNAL);
+
+const headlane::Tokenizer* tokenizer_of(const headlane_model* model) {
+  const headlane::Tokenizer* tokenizer = model->model->tokenizer();
+  if (tokenizer == nullptr) {
+    fail(Status::kUnsupported, "%s: the file has no tokenizer",
+         model->model->container().path().c_str());
+  }
+  return tokenizer;
+}
 
 headlane::Limits limits_of(const headlane_model* model, const headlane_session_options& options) {
   return session_limits(*model->model, {.max_tokens = options.max_tokens,
@@ -168,8 +177,7 @@ headlane_status headlane_tokenize(const headlane_model* model, const char* text,
     if (text_bytes > 0) require(text, "text");
     if (capacity < 0) fail(Status::kInvalidArgument, "capacity is negative");
     if (capacity > 0) require(ids, "ids");
-    const headlane::Tokenizer* tokenizer = model->model->tokenizer();
-    if (tokenizer == nullptr) fail(Status::kUnsupported, "the model's file has no tokenizer");
+    const headlane::Tokenizer* tokenizer = tokenizer_of(model);
     if (max_len == 0) max_len = model->model->config().max_seq_len;
     if (max_len < tokenizer->n_special()) {
       fail(Status::kInvalidArgument, "max_len is %lld; the special tokens alone are %lld",
@@ -193,8 +201,7 @@ headlane_status headlane_token_text(const headlane_model* model, int32_t id, con
     require(model, "model");
     require(text, "text");
     require(text_bytes, "text_bytes");
-    const headlane::Tokenizer* tokenizer = model->model->tokenizer();
-    if (tokenizer == nullptr) fail(Status::kUnsupported, "the model's file has no tokenizer");
+    const headlane::Tokenizer* tokenizer = tokenizer_of(model);
     if (id < 0 || id >= tokenizer->vocab_size()) {
       fail(Status::kInvalidArgument, "id is %d; ids are from 0 to %lld", id,
            static_cast<long long>(tokenizer->vocab_size() - 1));

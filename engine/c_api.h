@@ -12,11 +12,10 @@
 namespace headlane::c_api {
 
 // This thread's message: a fixed array, so that reporting a lack of memory needs none.
-inline constexpr size_t kMessageBytes = 512;
 char* last_error();
 
 inline headlane_status report(Status status, const char* message) {
-  std::snprintf(last_error(), kMessageBytes, "%s", message);
+  std::snprintf(last_error(), kMaxMessageBytes, "%s", message);
   return static_cast<headlane_status>(status);
 }
 

@@ -5,7 +5,7 @@
 namespace headlane {
 
 void fail(Status status, const char* format, ...) {
-  char message[512];
+  char message[kMaxMessageBytes];
   va_list args;
   va_start(args, format);
   std::vsnprintf(message, sizeof message, format, args);

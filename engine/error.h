@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdarg>
+#include <cstddef>
 #include <exception>
 #include <string>
 
@@ -30,6 +31,9 @@ class Error : public std::exception {
   Status status_;
   std::string message_;
 };
+
+// What a message is cut to: the longest path that Linux takes, and a sentence about it.
+inline constexpr size_t kMaxMessageBytes = 4096 + 512;
 
 // Throws Error with a printf-formatted sentence, which names the file, field or argument at fault.
 [[noreturn]] [[gnu::format(printf, 2, 3)]] void fail(Status status, const char* format, ...);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/expect_error.h"
+
 namespace headlane {
 namespace {
 
@@ -13,6 +15,12 @@ TEST(Error, CarriesStatusAndSentence) {
     EXPECT_EQ(error.status(), Status::kBadFile);
     EXPECT_STREQ(error.what(), "a.headlane: field \"n_layers\" is -1");
   }
+}
+
+TEST(Error, LongPathHidesNoField) {
+  const std::string path(600, 'p');
+  EXPECT_ERROR(fail(Status::kBadFile, "%s: field \"%s\" is %d", path.c_str(), "n_layers", -1),
+               Status::kBadFile, path + ": field \"n_layers\" is -1");
 }
 
 }  // namespace

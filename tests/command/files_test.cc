@@ -66,12 +66,13 @@ TEST_F(Files, ConvertNamesAMissingFolder) {
 TEST_F(Files, InfoTellsWhatTheFileHolds) {
   const Finished text = run_headlane({"info", model()});
   ASSERT_EQ(text.status, 0) << text.err;
-  for (const char* words :
-       {"head_dim       16\n", "pooling        mean\n", "gemm_f32 ", "tensors"}) {
+  for (const char* words : {"head_dim       16\n", "norm_eps       1e-12\n",
+                            "pooling        mean\n", "gemm_f32 ", "tensors"}) {
     EXPECT_TRUE(contains(text.out, words)) << words << " is not in\n" << text.out;
   }
   const Finished done = run_headlane({"info", "--json", model()});
   ASSERT_EQ(done.status, 0) << done.err;
+  EXPECT_TRUE(contains(done.out, "\"norm_eps\": 1e-12,")) << done.out;
   const json facts = json::parse(done.out);
   EXPECT_EQ(facts["n_heads"], 3);
   EXPECT_EQ(facts["head_dim"], 16);
@@ -115,6 +116,16 @@ TEST_F(Files, MissingModelIsNamed) {
   expect_failure(run_headlane({"similarity", "-m", missing, "a", "b"}), missing);
   expect_failure(run_headlane({"encode", "-m", missing, "--ids", "x", "-o", "y"}), missing);
   expect_failure(run_headlane({"info", dir_.path()}), dir_.path());
+}
+
+// Through both buffers that a message passes, fail()'s and headlane_error()'s.
+TEST_F(Files, LongPathIsNamedWhole) {
+  const std::string folder = dir_.file(std::string(200, 'a') + "/" + std::string(200, 'b'));
+  std::filesystem::create_directories(folder);
+  const std::string path = folder + "/" + std::string(200, 'c');
+  expect_failure(run_headlane({"info", path}), path + ": cannot open: ");
+  write_file(path, "not a model");
+  expect_failure(run_headlane({"info", path}), path + " is not a .headlane file");
 }
 
 TEST_F(Files, CutModelIsRefused) {

@@ -105,6 +105,15 @@ TEST_F(Run, FilesThatCannotBeUsedAreNamed) {
   expect_failure(run_headlane({"embed", "-m", model(), "-o", nowhere, "text"}), nowhere);
 }
 
+TEST_F(Run, ModelWithoutTokenizerIsNamed) {
+  const std::string path = model("head_dim_5_one_type_gelu_new");
+  const std::string words = path + ": the file has no tokenizer";
+  expect_failure(run_headlane({"embed", "-m", path, "text"}), words);
+  expect_failure(run_headlane({"embed", "-m", path, "-o", dir_.file("out.npy"), "text"}), words);
+  expect_failure(run_headlane({"similarity", "-m", path, "a", "b"}), words);
+  EXPECT_EQ(dir_.n_entries(), 0u) << "an output was written all the same";
+}
+
 TEST_F(Run, LengthBeyondTheModelIsRefused) {
   expect_failure(run_headlane({"embed", "-m", model(), "--max-length", "100000", "text"}),
                  "--max-length");
@@ -156,6 +165,14 @@ TEST_F(Run, EncodeGivesTheGoldenStates) {
   const json manifest = json::parse(read_file(golden + "/manifest.json"));
   EXPECT_LE(largest_difference(read_npy(npy).data, read_npy(golden + "/hidden.npy").data),
             4 * manifest["hidden_float32_from_float64"].get<double>());
+}
+
+TEST_F(Run, EncodeTakesMoreEmptySequencesThanABatchHas) {
+  const std::string ids = dir_.file("ids"), npy = dir_.file("out.npy");
+  write_file(ids, std::string(5000, '\n') + "1 2\n");
+  const Finished done = run_headlane({"encode", "-m", model(), "--ids", ids, "-o", npy});
+  ASSERT_EQ(done.status, 0) << done.err;
+  EXPECT_EQ(read_npy(npy).shape, (std::vector<int64_t>{2, 48}));
 }
 
 TEST_F(Run, EncodeNamesTheLineOfABadId) {

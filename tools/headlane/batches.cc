@@ -40,8 +40,10 @@ void BatchRunner::flush() {
   const size_t rows = want_ == Want::kPooled ? n : ids_.size();
   results_.resize(rows * static_cast<size_t>(d_model_));
   for (size_t first = 0; first < n;) {
+    // The session takes as many sequences as tokens: what counts where sequences are empty.
+    const size_t end = std::min(n, first + static_cast<size_t>(batch_tokens_));
     size_t last = first;
-    for (int64_t tokens = 0; last < n && tokens + length(order[last]) <= batch_tokens_; ++last) {
+    for (int64_t tokens = 0; last < end && tokens + length(order[last]) <= batch_tokens_; ++last) {
       tokens += length(order[last]);
     }
     run_batch(order.data() + first, last - first);

@@ -1,3 +1,4 @@
+#include <charconv>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -33,6 +34,16 @@ ordered_json kernels_of(const headlane_model* model) {
   return kernels;
 }
 
+// The double with the shortest decimal that reads back as the same float: 1e-12, where the float
+// itself, widened, is 9.999999960041972e-13.
+double as_written(float value) {
+  char digits[32];
+  const char* end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  double widened = 0;
+  std::from_chars(digits, end, widened);
+  return widened;
+}
+
 ordered_json describe(const std::string& path, const headlane_model* model) {
   const headlane_model_facts f = facts_of(model);
   return {{"file", path},
@@ -43,7 +54,7 @@ ordered_json describe(const std::string& path, const headlane_model* model) {
           {"head_dim", f.head_dim},
           {"d_ff", f.d_ff},
           {"activation", f.activation},
-          {"norm_eps", f.norm_eps},
+          {"norm_eps", as_written(f.norm_eps)},
           {"vocab_size", f.vocab_size},
           {"n_types", f.n_types},
           {"max_positions", f.max_positions},

@@ -23,6 +23,7 @@ headlane_model_facts facts_of(const headlane_model* model) {
 Session create_session(headlane_model* model, const RunOptions& options, int64_t max_len) {
   headlane_session_options session_options = HEADLANE_SESSION_OPTIONS_INIT;
   session_options.max_tokens = std::max(options.batch_tokens, max_len);
+  session_options.max_seqs = session_options.max_tokens;  // more only if sequences are empty
   session_options.max_len = max_len;
   session_options.n_threads = options.n_threads;
   headlane_session* session = nullptr;

@@ -39,7 +39,8 @@ Model open_model(const std::string& path, const std::string& isa,
                  const std::string& gemm = "headlane");
 headlane_model_facts facts_of(const headlane_model* model);
 
-// A session for batches of `options.batch_tokens` tokens, and sequences of up to max_len.
+// A session for batches of `options.batch_tokens` tokens, or max_len if that is more, and as many
+// sequences, each of up to max_len.
 Session create_session(headlane_model* model, const RunOptions& options, int64_t max_len);
 
 }  // namespace tool
