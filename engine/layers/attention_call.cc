@@ -51,7 +51,11 @@ void check_output(const AttentionBatch& batch, const AttentionSpec& spec) {
            "the strides of o overlap: one is %lld, and rows of smaller strides reach over %lld",
            ll{stride}, ll{reach});
     }
-    reach = stride * (size - 1) + reach;
+    int64_t last = 0;
+    if (__builtin_mul_overflow(stride, size - 1, &last) ||
+        __builtin_add_overflow(last, reach, &reach)) {
+      fail(Status::kInvalidArgument, "a stride of o is %lld: no memory is as large", ll{stride});
+    }
   }
 }
 
