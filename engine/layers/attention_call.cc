@@ -42,6 +42,9 @@ void check_output(const AttentionBatch& batch, const AttentionSpec& spec) {
   std::pair<int64_t, int64_t> dims[] = {{batch.o.token_stride, tokens},
                                         {batch.o.head_stride, spec.n_heads},
                                         {batch.o.seq_stride, ragged ? 1 : batch.n_seqs}};
+  for (const auto& [stride, size] : dims) {
+    if (size == 0) return;
+  }
   std::sort(std::begin(dims), std::end(dims));
   int64_t reach = spec.v_dim;
   for (const auto& [stride, size] : dims) {
