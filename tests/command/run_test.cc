@@ -1,4 +1,6 @@
 // headlane embed, encode and similarity.
+#include <sys/stat.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <regex>
@@ -103,6 +105,24 @@ TEST_F(Run, FilesThatCannotBeUsedAreNamed) {
   EXPECT_EQ(dir_.n_entries(), 0u) << "an output was written all the same";
   const std::string nowhere = dir_.file("no/out.npy");
   expect_failure(run_headlane({"embed", "-m", model(), "-o", nowhere, "text"}), nowhere);
+}
+
+TEST_F(Run, OutputReplacesFilesOnly) {
+  namespace fs = std::filesystem;
+  const std::string pipe = dir_.file("pipe"), link = dir_.file("link"), file = dir_.file("file");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);  // for a device, which only root can make
+  fs::create_symlink("file", link);
+  write_file(file, "old");
+  const auto embed_to = [](const std::string& path) {
+    return run_headlane({"embed", "-m", model(), "-o", path, "we"});
+  };
+  expect_failure(embed_to(pipe), pipe + ": not a regular file");
+  expect_failure(embed_to(dir_.path()), dir_.path() + ": not a regular file");
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  ASSERT_EQ(embed_to(link).status, 0);
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(read_npy(file).shape, (std::vector<int64_t>{1, 48}));
+  EXPECT_EQ(dir_.n_entries(), 3u) << "a temporary was left behind";
 }
 
 TEST_F(Run, ModelWithoutTokenizerIsNamed) {
