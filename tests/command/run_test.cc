@@ -66,11 +66,14 @@ TEST_F(Run, EmbedReadsArgumentsFileAndStandardInputAlike) {
   const Finished of_file = run_headlane({"embed", "-m", model(), "-i", texts});
   const Finished of_input =
       run_headlane({"embed", "-m", model()}, {.input = read_file(texts), .more = {}});
+  const Finished of_dash =
+      run_headlane({"embed", "-m", model(), "-i", "-"}, {.input = read_file(texts), .more = {}});
   const Finished of_arguments = run_headlane(arguments);
   ASSERT_EQ(of_file.status, 0) << of_file.err;
   EXPECT_NE(of_file.out, "");
   EXPECT_EQ(of_file.err, "");
   EXPECT_EQ(of_input.out, of_file.out);
+  EXPECT_EQ(of_dash.out, of_file.out) << of_dash.err;
   EXPECT_EQ(of_arguments.out, of_file.out);
 }
 

@@ -36,7 +36,8 @@ void add_max_length(CLI::App* command, tool::RunOptions* run) {
 void add_texts(CLI::App* command, tool::Texts* texts) {
   auto* words =
       command->add_option("TEXT", texts->of_command_line, "Texts; none: -i, or standard input");
-  command->add_option("-i,--input", texts->file, "A file of texts, one a line")->excludes(words);
+  command->add_option("-i,--input", texts->file, "A file of texts, one a line; -: standard input")
+      ->excludes(words);
 }
 
 }  // namespace

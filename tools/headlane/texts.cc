@@ -12,7 +12,7 @@ namespace {
 
 int64_t input_bytes(const Texts& texts) {
   std::error_code ignored;
-  if (!texts.of_command_line.empty()) return 0;
+  if (!texts.of_command_line.empty() || texts.file == "-") return 0;
   if (!std::filesystem::is_regular_file(texts.file, ignored)) return 0;
   return static_cast<int64_t>(std::filesystem::file_size(texts.file, ignored));
 }
@@ -36,14 +36,15 @@ void for_each_text(const Texts& texts,
     body(text, bytes);
   }
   if (!texts.of_command_line.empty()) return;
+  const bool standard_input = texts.file.empty() || texts.file == "-";
   std::ifstream file;
-  if (!texts.file.empty()) {
+  if (!standard_input) {
     file.open(texts.file, std::ios::binary);
     if (!file || std::filesystem::is_directory(texts.file)) {
       throw std::runtime_error(texts.file + ": cannot be read");
     }
   }
-  std::istream& in = texts.file.empty() ? std::cin : file;
+  std::istream& in = standard_input ? std::cin : file;
   for (std::string line; std::getline(in, line);) {
     bytes += static_cast<int64_t>(line.size()) + 1;
     body(line, bytes);

@@ -13,7 +13,7 @@ namespace tool {
 
 struct Texts {
   std::vector<std::string> of_command_line;  // none: `file`
-  std::string file;                          // of lines; "": standard input
+  std::string file;                          // of lines; "" or "-": standard input
 };
 
 // Calls body(text, bytes read so far) for each text. Throws std::runtime_error.
