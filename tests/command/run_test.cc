@@ -170,6 +170,20 @@ TEST_F(Run, MemoryDoesNotGrowWithTheInput) {
   EXPECT_LT(many - few, 10 * 1024) << few << " KB for 20,000 lines, " << many << " KB for 100,000";
 }
 
+// A line each 100 ms is slow enough for the bar, which waits for 200 ms.
+TEST_F(Run, ProgressIsNotShownAmongRows) {
+  const auto shown = [](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"embed", "-m", model()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_on_terminal(arguments, 8, std::chrono::milliseconds(100));
+  };
+  const std::string with_rows = shown({}), without_rows = shown({"-o", dir_.file("out.npy")});
+  EXPECT_TRUE(contains(with_rows, "[")) << with_rows;
+  EXPECT_FALSE(contains(with_rows, "sentences")) << with_rows;
+  EXPECT_TRUE(contains(without_rows, "sentences, ")) << without_rows;
+  EXPECT_EQ(read_npy(dir_.file("out.npy")).shape, (std::vector<int64_t>{8, 48}));
+}
+
 TEST_F(Run, StatisticsCount) {
   const Finished done =
       run_headlane({"embed", "--stats", "-m", model(), "-o", dir_.file("out.npy"), "we", "we"});

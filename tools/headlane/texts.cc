@@ -1,5 +1,7 @@
 #include "tools/headlane/texts.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -50,15 +52,16 @@ void for_each_text(const Texts& texts,
     body(line, bytes);
   }
   if (in.bad()) {
-    throw std::runtime_error((texts.file.empty() ? "standard input" : texts.file) + ": read error");
+    throw std::runtime_error((standard_input ? "standard input" : texts.file) + ": read error");
   }
 }
 
 Statistics embed_texts(headlane_model* model, const RunOptions& options, const Texts& texts,
-                       BatchRunner::Emit emit) {
+                       bool prints, BatchRunner::Emit emit) {
   const int64_t max_len = length_limit(facts_of(model), options);
   BatchRunner runner(model, options, max_len, Want::kPooled, std::move(emit));
-  Progress progress(input_bytes(texts));
+  const bool shown = isatty(STDERR_FILENO) != 0 && !(prints && isatty(STDOUT_FILENO) != 0);
+  Progress progress(shown, input_bytes(texts));
   Statistics statistics;
   const auto start = std::chrono::steady_clock::now();
   std::vector<int32_t> ids;

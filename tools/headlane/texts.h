@@ -26,8 +26,9 @@ struct Statistics {
   double seconds = 0;  // of reading, tokenising and running; the model was open before
 };
 
-// Embeds each text and gives the vectors to `emit`, in order.
+// Embeds each text and gives the vectors to `emit`, in order. `prints`: `emit` prints to standard
+// output, so if that is a terminal there is no progress bar: it would fall between the vectors.
 Statistics embed_texts(headlane_model* model, const RunOptions& options, const Texts& texts,
-                       BatchRunner::Emit emit);
+                       bool prints, BatchRunner::Emit emit);
 
 }  // namespace tool
