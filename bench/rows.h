@@ -74,7 +74,7 @@ std::string row_name(const char* kernel, const char* isa, std::initializer_list<
                      bool cold);
 
 using Body = std::function<void(benchmark::State&)>;
-inline void add_row(const std::string& name, Body body) {
+inline void add_row(const std::string& name, const Body& body) {
   benchmark::RegisterBenchmark(name.c_str(), body)->Unit(benchmark::kMicrosecond);
 }
 

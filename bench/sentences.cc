@@ -48,7 +48,7 @@ double quantile(std::vector<double> values, double q) {
 
 class Encoder {
  public:
-  Encoder(const Options& options)
+  explicit Encoder(const Options& options)
       : model_(nullptr, headlane_model_close), session_(nullptr, headlane_session_destroy) {
     headlane_model_options model_options = HEADLANE_MODEL_OPTIONS_INIT;
     if (!options.isa.empty()) model_options.isa = options.isa.c_str();

@@ -89,8 +89,8 @@ void write_struct(const Struct& ours, Struct* theirs, const char* name) {
 inline void check_memory(const void* memory, size_t memory_bytes, size_t needed) {
   if (memory == nullptr) return;
   if (memory_bytes < needed) {
-    fail(Status::kTooLarge, "option memory_bytes is %zu; these options need %zu", memory_bytes,
-         needed);
+    fail(Status::kInvalidArgument, "option memory_bytes is %zu; these options need %zu",
+         memory_bytes, needed);
   }
   if (reinterpret_cast<uintptr_t>(memory) % 64 != 0) {
     fail(Status::kInvalidArgument, "option memory is not aligned to 64 bytes");

@@ -1,5 +1,7 @@
 // The C API's attention on the caller's buffers.
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <string>
 
 #include "engine/c_api.h"
@@ -25,13 +27,16 @@ int64_t window_of(const char* name, int64_t window) {
          static_cast<long long>(window));
   }
   if (window == -1) return 0;
-  return window == 0 ? headlane::kernels::AttentionF32Args::kUnlimited : window;
+  constexpr int64_t kUnlimited = headlane::kernels::AttentionF32Args::kUnlimited;
+  return window == 0 ? kUnlimited : std::min(window, kUnlimited);  // positions are added to it
 }
 
 headlane::AttentionSpec spec_of(const headlane_attention_options& options) {
-  if (options.causal < HEADLANE_CAUSAL_NONE || options.causal > HEADLANE_CAUSAL_LOWER_RIGHT) {
-    fail(Status::kInvalidArgument, "causal is %d; it must be one of headlane_causal",
-         static_cast<int>(options.causal));
+  int causal = 0;  // C may put any number there; as an enum it could not be looked at
+  static_assert(sizeof causal == sizeof options.causal);
+  std::memcpy(&causal, &options.causal, sizeof causal);
+  if (causal < HEADLANE_CAUSAL_NONE || causal > HEADLANE_CAUSAL_LOWER_RIGHT) {
+    fail(Status::kInvalidArgument, "causal is %d; it must be one of headlane_causal", causal);
   }
   headlane::AttentionSpec spec;
   spec.n_heads = options.n_heads;
@@ -43,7 +48,7 @@ headlane::AttentionSpec spec_of(const headlane_attention_options& options) {
     spec.scale = 1.0f / std::sqrt(static_cast<float>(spec.head_dim));
   }
   spec.softcap = options.softcap;
-  spec.causal = static_cast<headlane::Causal>(options.causal);
+  spec.causal = static_cast<headlane::Causal>(causal);
   spec.window_left = window_of("window_left", options.window_left);
   spec.window_right = window_of("window_right", options.window_right);
   headlane::AttentionCall::check(spec);

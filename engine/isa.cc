@@ -1,5 +1,7 @@
 #include "engine/isa.h"
 
+#include <cstdlib>
+
 #include "engine/error.h"
 
 namespace headlane {
@@ -7,10 +9,12 @@ namespace headlane {
 const kernels::Table& kernels_for(const std::string& isa) {
   const kernels::Table* chosen = kernels::select(isa);
   if (chosen == nullptr) {
+    const char* cap = std::getenv("HEADLANE_MAX_ISA");
+    const std::string names = kernels::isa_names();
     fail(Status::kInvalidArgument,
-         "the instruction set to use (option isa \"%s\", or HEADLANE_MAX_ISA) is none of "
-         "ref, avx2, avx512",
-         isa.c_str());
+         "the instruction set to use is none of %s: option isa is \"%s\", HEADLANE_MAX_ISA is "
+         "\"%s\"",
+         names.c_str(), isa.c_str(), cap ? cap : "");
   }
   return *chosen;
 }

@@ -106,8 +106,7 @@ inline void adjust_scores(const AttentionF32Args& args, int64_t i, int64_t begin
   for_each_vector(n, [&](int64_t j, int64_t width) {
     F32 x = load(s + j) * broadcast(args.scale);
     if (args.softcap > 0) {
-      const F32 e = exp2(min(broadcast(127.0f), x * broadcast(2 * kLog2E / args.softcap)));
-      x = broadcast(args.softcap) - broadcast(2 * args.softcap) / (e + broadcast(1.0f));
+      x = broadcast(args.softcap) * tanh(x / broadcast(args.softcap));
     }
     if (bias) {
       const F32 b = load_up_to(bias + j, width);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 
 #include "kernels/isa/tables.h"
 #include "kernels/kernels.h"
@@ -56,7 +57,7 @@ struct Rows {
   bool cap_is_known = true;  // HEADLANE_MAX_ISA is unset, empty or the name of a row
 };
 
-// The registry: one line an instruction set.
+// The registry: one line an instruction set (and its count above).
 Rows make_rows() {
   const CpuFeatures cpu = detect_cpu();
   Rows rows = {{{"ref", &ref_table(), true},
@@ -83,6 +84,15 @@ const Rows& rows() {
 }  // namespace
 
 std::span<const Table* const> supported() { return {rows().usable, rows().n_usable}; }
+
+std::string isa_names() {
+  std::string names;
+  for (const Row& row : rows().row) {
+    if (!names.empty()) names += ", ";
+    names += row.isa;
+  }
+  return names;
+}
 
 const Table* select(std::string_view max_isa) {
   if (!rows().cap_is_known) return nullptr;

@@ -8,14 +8,16 @@
 // Loops, outermost first: panels of NR columns; blocks of KC rows of the panel; strips of MR rows
 // of A. So a block of a panel (KC x NR floats) stays in L1 or L2 while all of A passes by, and each
 // panel is read from farther away once per call: callers give it as many rows of A as their L2
-// holds. Each element of C is one chain of fused multiply-adds over k = 0 .. K-1 that begins at its
-// bias, in every register tile: its bits depend on its row of A and its column of W alone.
+// holds. Each element of C is a sum over blocks of KC, each block a chain of fused multiply-adds
+// (the first begins at the bias): short chains keep errors small (a third at K = 3072). That order
+// is the same in every register tile, so its bits depend on its row of A and its column of W alone.
 
 namespace headlane::kernels::HEADLANE_ISA {
 
 // The register tile: C[MR, NV vectors] = init + A[MR, k] * B[k, NV vectors]. `init` is one row that
-// every row starts from, or null to go on from what C holds. Accumulators MR x NV, plus NV of B and
-// 1 of A. AHEAD vectors of each row of `ahead`, [k, NR], are fetched into the caches on the way.
+// every row starts from; null adds the product to what C holds. Accumulators MR x NV, plus NV of B
+// and 1 of A. AHEAD vectors of each row of `ahead`, [k, NR], are fetched into the caches on the
+// way.
 template <int MR, int NV, int AHEAD>
 inline void micro_kernel_ahead(int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
                                const float* init, float* c, int64_t ldc, const float* ahead) {
@@ -23,7 +25,7 @@ inline void micro_kernel_ahead(int64_t k, const float* a, int64_t lda, const flo
   HEADLANE_UNROLL
   for (int r = 0; r < MR; ++r) {
     HEADLANE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[r][v] = load((init ? init : c + r * ldc) + v * kWidth);
+    for (int v = 0; v < NV; ++v) acc[r][v] = init ? load(init + v * kWidth) : broadcast(0.0f);
   }
   for (int64_t kk = 0; kk < k; ++kk, b += ldb) {
     HEADLANE_UNROLL
@@ -41,7 +43,10 @@ inline void micro_kernel_ahead(int64_t k, const float* a, int64_t lda, const flo
   HEADLANE_UNROLL
   for (int r = 0; r < MR; ++r) {
     HEADLANE_UNROLL
-    for (int v = 0; v < NV; ++v) store(c + r * ldc + v * kWidth, acc[r][v]);
+    for (int v = 0; v < NV; ++v) {
+      float* at = c + r * ldc + v * kWidth;
+      store(at, init ? acc[r][v] : load(at) + acc[r][v]);
+    }
   }
 }
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace headlane::kernels {
@@ -155,9 +156,12 @@ struct Table {
 // The tables that this machine can run and HEADLANE_MAX_ISA allows, slowest ("ref") first.
 std::span<const Table* const> supported();
 
-// The fastest supported table at or below the instruction set `max_isa` in the order ref, avx2,
-// avx512.
-// "" means no cap of the caller's. Null if `max_isa` or HEADLANE_MAX_ISA is no known name.
+// The names of all instruction sets there are tables for, slowest first: "ref, avx2, avx512".
+std::string isa_names();
+
+// The fastest supported table at or below the instruction set `max_isa`, in the order of
+// isa_names(); "" means no cap of the caller's. Null if `max_isa` or HEADLANE_MAX_ISA is no known
+// name.
 const Table* select(std::string_view max_isa);
 
 // Puts oneDNN's products into the table's slots; false, and no change, where the library was built

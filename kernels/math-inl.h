@@ -34,9 +34,11 @@ inline F32 gelu(F32 x) {
   constexpr float kHalfLog2E = 0.72134752044f;
   const F32 a = abs(x);
   const F32 tail = exp2(a * a * broadcast(-kHalfLog2E));
-  const F32 clamped =
-      min(broadcast(5.75f), a);  // also keeps infinity off the product with tail = 0
-  return fnma(clamped * tail, polynomial(clamped, kR), relu(x));
+  // (x + |x|) / 2 is max(x, 0), but NaN for -infinity, as x/2 (1 + erf) is; and the clamp keeps
+  // infinity off the product with tail = 0.
+  const F32 positive = fma(broadcast(0.5f), a, broadcast(0.5f) * x);
+  const F32 clamped = min(broadcast(5.75f), a);
+  return fnma(clamped * tail, polynomial(clamped, kR), positive);
 }
 
 // x/2 (1 + tanh u) = x / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3).
@@ -45,6 +47,19 @@ inline F32 gelu_tanh(F32 x) {
   constexpr float kSqrt2OverPi = 0.7978845608028654f;
   const F32 u = x * fma(x * x, broadcast(0.044715f * kSqrt2OverPi), broadcast(kSqrt2OverPi));
   return x / (broadcast(1.0f) + exp2(min(broadcast(127.0f), u * broadcast(kMinus2Log2E))));
+}
+
+// tanh u = 1 - 2 / (e^(2u) + 1), which near 0 would lose to the 1 what it must tell: there
+// tanh u = u + u z P(z), z = u^2, to 2.8e-9, relative.
+inline F32 tanh(F32 u) {
+  constexpr float k2Log2E = 2.8853900817779268f;
+  constexpr float kP[] = {-0.333332986f, 0.133319244f, -0.0537838303f, 0.0207959712f,
+                          -0.00589515828f};
+  const F32 z = u * u;
+  const F32 small = fma(u * z, polynomial(z, kP), u);
+  const F32 e = exp2(min(broadcast(127.0f), u * broadcast(k2Log2E)));
+  const F32 large = broadcast(1.0f) - broadcast(2.0f) / (e + broadcast(1.0f));
+  return xsimd::select(z <= broadcast(0.36f), small, large);
 }
 
 inline F32 activate(Activation activation, F32 x) {

@@ -8,8 +8,9 @@ inline F32 pool_vector(Pooling pooling, int64_t rows, const float* x, int64_t ld
   if (pooling == Pooling::kCls) return result;
   for (int64_t r = 1; r < rows; ++r) {
     const F32 row = load_up_to(x + r * ldx, n);
-    // A NaN on either side must show, and max returns its second operand then.
-    if (pooling == Pooling::kMax) result = max(row, result) + (row - row);
+    // A NaN on either side must show; max returns its second operand then, so the first is asked
+    // for.
+    if (pooling == Pooling::kMax) result = xsimd::select(row == row, max(row, result), row);
     if (pooling == Pooling::kMean) result = result + row;
   }
   return pooling == Pooling::kMean ? result / broadcast(static_cast<float>(rows)) : result;

@@ -53,11 +53,13 @@ TEST_P(ActivationKernel, SpecialValues) {
   const float inf = INFINITY, nan = std::nanf("");
   for (const Activation activation :
        {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
-    const std::vector<float> y = apply(activation, {0.0f, inf, 3e38f, nan});
+    const std::vector<float> y = apply(activation, {0.0f, inf, 3e38f, nan, -inf});
     EXPECT_EQ(y[0], 0.0f);
     EXPECT_EQ(y[1], inf) << static_cast<int>(activation);
     EXPECT_EQ(y[2], 3e38f);
     EXPECT_TRUE(std::isnan(y[3]));
+    // The formulas have infinity times zero there: it must show, as NaN or infinity.
+    EXPECT_EQ(std::isfinite(y[4]), activation == Activation::kRelu) << y[4];
   }
 }
 

@@ -76,7 +76,7 @@ Expected reference(const AttentionF32Args& a, int64_t i) {
     double own_error = test::product_bound(a.head_dim + 3, magnitudes) * a.scale;
     if (a.softcap > 0) {
       score[j] = a.softcap * std::tanh(score[j] / a.softcap);
-      own_error += 8 * kEps * a.softcap;
+      own_error += 8 * kEps * std::fabs(score[j]);
     }
     const double bias = a.bias ? a.bias[i * a.ld_bias + j] : 0.0f;
     const double distance = static_cast<double>(std::abs(i + a.q_offset - j));

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "engine/error.h"
 #include "engine/import/huggingface.h"
 #include "tests/support/temp_dir.h"
 
@@ -97,6 +98,26 @@ TEST_F(PlanTest, NothingAliveIsOverwritten) {
       }
     }
   }
+}
+
+// A row op on pooled vectors has other rows than one on tokens: a pass of its own, over sequences.
+TEST_F(PlanTest, RowsOfSequencesAreAPassOfTheirOwn) {
+  const auto norm = [&] {
+    return std::make_unique<LayerNorm>(48, container_->f32("embeddings.norm.weight", {48}),
+                                       container_->f32("embeddings.norm.bias", {48}), 1e-5f);
+  };
+  graph_.add(norm(), {graph_.pooled}, Rows::kSeqs, 48);
+  graph_.add(norm(), {graph_.hidden}, Rows::kTokens, 48);
+  const Plan p = plan(128);
+  ASSERT_EQ(p.passes.size(), 6u);
+  EXPECT_EQ(p.passes[2].rows, Rows::kTokens);
+  EXPECT_EQ(p.passes[4].rows, Rows::kSeqs);
+  EXPECT_EQ(p.passes[5].rows, Rows::kTokens);
+}
+
+TEST_F(PlanTest, TooManyInputsAreRefused) {
+  graph_.ops.back()->inputs.assign(kMaxInputs + 1, graph_.hidden);
+  EXPECT_THROW(plan(128), Error);
 }
 
 TEST_F(PlanTest, MemoryGrowsWithTokensAlone) {

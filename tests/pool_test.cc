@@ -77,6 +77,22 @@ TEST_P(PoolKernel, ZeroVectorStaysZeroWhenNormalised) {
   for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(y[i], 0.0f);
 }
 
+TEST_P(PoolKernel, NanShowsWhenNormalised) {
+  GuardedFloats x(5), y(5);
+  for (int64_t i = 0; i < 5; ++i) x[i] = i == 2 ? std::nanf("") : 1.0f;
+  kernels().pool_f32(
+      {.normalize = true, .rows = 1, .d = 5, .x = x.data(), .ldx = 5, .y = y.data()});
+  for (int64_t i = 0; i < 5; ++i) EXPECT_TRUE(std::isnan(y[i]));
+}
+
+TEST_P(PoolKernel, MaximumShowsInfinity) {
+  GuardedFloats x(2), y(1);
+  x[0] = x[1] = INFINITY;
+  kernels().pool_f32(
+      {.pooling = Pooling::kMax, .rows = 2, .d = 1, .x = x.data(), .ldx = 1, .y = y.data()});
+  EXPECT_EQ(y[0], INFINITY);
+}
+
 TEST_P(PoolKernel, MaximumShowsNan) {
   for (const int64_t row : {0, 1, 2}) {
     GuardedFloats x(3), y(1);

@@ -42,6 +42,9 @@ void check_output(const AttentionBatch& batch, const AttentionSpec& spec) {
   std::pair<int64_t, int64_t> dims[] = {{batch.o.token_stride, tokens},
                                         {batch.o.head_stride, spec.n_heads},
                                         {batch.o.seq_stride, ragged ? 1 : batch.n_seqs}};
+  for (const auto& [stride, size] : dims) {
+    if (size == 0) return;
+  }
   std::sort(std::begin(dims), std::end(dims));
   int64_t reach = spec.v_dim;
   for (const auto& [stride, size] : dims) {
@@ -51,7 +54,11 @@ void check_output(const AttentionBatch& batch, const AttentionSpec& spec) {
            "the strides of o overlap: one is %lld, and rows of smaller strides reach over %lld",
            ll{stride}, ll{reach});
     }
-    reach = stride * (size - 1) + reach;
+    int64_t last = 0;
+    if (__builtin_mul_overflow(stride, size - 1, &last) ||
+        __builtin_add_overflow(last, reach, &reach)) {
+      fail(Status::kInvalidArgument, "a stride of o is %lld: no memory is as large", ll{stride});
+    }
   }
 }
 
@@ -95,7 +102,6 @@ AttentionCall::AttentionCall(const AttentionSpec& spec, const kernels::Table& ke
     memory = own_memory_.data();
   }
   scratch_ = static_cast<float*>(memory);
-  team_.run([](int, int) {});  // makes the threads, so that no run has to
 }
 
 void AttentionCall::check(const AttentionBatch& batch) const {

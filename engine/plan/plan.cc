@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/error.h"
 #include "engine/plan/memory_planner.h"
 
 namespace headlane {
@@ -9,15 +10,18 @@ namespace {
 
 constexpr int64_t kAlign = kernels::kRowAlign;  // 64 bytes
 
-// Runs of row ops become one pass each, the other ops one pass of their own.
+Rows rows_of(const Graph& graph, const Op* op) { return graph.values[op->output].rows; }
+
+// Runs of row ops over the same rows become one pass each, the other ops one pass of their own.
 std::vector<std::vector<const Op*>> fuse(const Graph& graph) {
   std::vector<std::vector<const Op*>> passes;
-  bool previous_is_row_wise = false;
+  const Op* previous = nullptr;  // where the last op was a row op
   for (const auto& op : graph.ops) {
     const bool row_wise = dynamic_cast<const RowOp*>(op.get()) != nullptr;
-    if (!row_wise || !previous_is_row_wise) passes.emplace_back();
+    const bool joins = row_wise && previous && rows_of(graph, previous) == rows_of(graph, op.get());
+    if (!joins) passes.emplace_back();
     passes.back().push_back(op.get());
-    previous_is_row_wise = row_wise;
+    previous = row_wise ? op.get() : nullptr;
   }
   return passes;
 }
@@ -91,8 +95,12 @@ Pass make_pass(const Graph& graph, const std::vector<const Op*>& ops,
                const std::vector<Place>& places) {
   Pass pass;
   pass.row_wise = dynamic_cast<const RowOp*>(ops.front()) != nullptr;
+  pass.rows = rows_of(graph, ops.front());
   pass.for_pooled = ops.back()->output == graph.pooled;
   for (const Op* op : ops) {
+    if (op->inputs.size() > kMaxInputs) {
+      fail(Status::kInternal, "op \"%s\" has more than %zu inputs", op->name(), kMaxInputs);
+    }
     Step step;
     step.op = op;
     for (const ValueId input : op->inputs) step.inputs.push_back(places[input]);

@@ -25,6 +25,8 @@ struct Place {
   int64_t ld = 0;
 };
 
+constexpr size_t kMaxInputs = 4;  // of an op
+
 struct Step {
   const Op* op = nullptr;
   std::vector<Place> inputs;
@@ -32,8 +34,9 @@ struct Step {
 };
 
 struct Pass {
-  bool row_wise = false;    // steps are RowOps; otherwise there is one step, a TaskOp
-  bool for_pooled = false;  // needed only if pooled vectors are wanted
+  bool row_wise = false;      // steps are RowOps; otherwise there is one step, a TaskOp
+  Rows rows = Rows::kTokens;  // what the rows of its outputs stand for
+  bool for_pooled = false;    // needed only if pooled vectors are wanted
   std::vector<Step> steps;
 };
 

@@ -11,8 +11,6 @@ namespace {
 // One core's share of L2 that a block of rows may fill; the rest is for the weights passing by.
 constexpr int64_t kBlockBytes = 640 * 1024;
 
-constexpr int64_t kMaxInputs = 4;  // of an op
-
 int64_t checked_option(const char* name, int64_t value, int64_t fallback, int64_t largest) {
   if (value == 0) return fallback;
   if (value < 0 || value > largest) {
@@ -73,7 +71,6 @@ Session::Session(const Model& model, const Limits& limits, void* memory)
   arena_ = reinterpret_cast<float*>(base + parts.arena);
   scratch_ = reinterpret_cast<float*>(base + parts.scratch);
   positions_ = reinterpret_cast<int32_t*>(base + parts.positions);
-  team_.run([](int, int) {});  // makes the threads, so that no run has to
 }
 
 void Session::check(const BatchView& batch, bool wants_pooled) const {
@@ -192,7 +189,7 @@ void Session::run_block(const Pass& pass, const Run& run, int64_t row, int64_t n
 // which all threads work, each on its part of the columns, so that each reads its part of the
 // weights only.
 void Session::run_rows(const Pass& pass, std::atomic<int64_t>* next, const Run& run, int thread) {
-  const int64_t n_rows = run.n_tokens;
+  const int64_t n_rows = pass.rows == Rows::kTokens ? run.n_tokens : run.n_seqs;
   if (run.n_threads > 1 && n_rows <= plan_.block_rows) {
     return run_block(pass, run, 0, n_rows, {thread, run.n_threads}, scratch_);
   }

@@ -1,16 +1,90 @@
 #include "engine/run/team.h"
 
 #include <omp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <system_error>
+
+#include "engine/error.h"
 
 namespace headlane {
+namespace {
+
+// While it lives, new threads start with all signals blocked: signals are for the host's own
+// threads.
+class BlockSignals {
+ public:
+  BlockSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockSignals(const BlockSignals&) = delete;
+  BlockSignals& operator=(const BlockSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace
 
 int available_cpus() { return omp_get_num_procs(); }
 
-void Team::run_erased(void (*call)(void*, int, int), void* context) {
-  if (n_threads_ == 1)
-    return call(context, 0, 1);  // no region: a single thread never touches OpenMP
-#pragma omp parallel num_threads(n_threads_)
-  call(context, omp_get_thread_num(), omp_get_num_threads());
+Team::Team(int n_threads) : n_threads_(n_threads), process_(getpid()) {
+  if (n_threads == 1) return;
+  threads_ = std::make_unique<std::thread[]>(static_cast<size_t>(n_threads - 1));
+  const BlockSignals blocked;
+  for (int i = 0; i < n_threads - 1; ++i) {
+    try {
+      threads_[static_cast<size_t>(i)] = std::thread([this, i] { work(i + 1); });
+    } catch (const std::system_error& error) {
+      stop(i);
+      fail(Status::kOutOfMemory, "the system refuses thread %d of %d: %s", i + 1, n_threads,
+           error.what());
+    }
+  }
+  run([](int, int) {});  // what threads allocate when they start is allocated now
+}
+
+Team::~Team() { stop(n_threads_ - 1); }
+
+void Team::stop(int n_started) {
+  if (n_started == 0) return;
+  if (getpid() != process_) {
+    // A forked child: there is nothing to join, and a std::thread that seems to run must not be
+    // destroyed.
+    threads_.release();  // NOLINT(bugprone-unused-return-value)
+    return;
+  }
+  stopping_ = true;
+  runs_.fetch_add(1, std::memory_order_release);
+  runs_.notify_all();
+  for (int i = 0; i < n_started; ++i) threads_[static_cast<size_t>(i)].join();
+}
+
+void Team::work(int thread) {
+  set_library_threads(1);
+  for (uint32_t seen = 0;; ++seen) {
+    runs_.wait(seen, std::memory_order_acquire);
+    if (stopping_) return;
+    call_(context_, thread, n_threads_);
+    barrier(n_threads_);
+  }
+}
+
+void Team::run_erased(Call call, void* context) {
+  with_one_thread([&] {
+    if (n_threads_ == 1 || getpid() != process_) return call(context, 0, 1);
+    call_ = call;
+    context_ = context;
+    runs_.fetch_add(1, std::memory_order_release);
+    runs_.notify_all();
+    call(context, 0, n_threads_);
+    barrier(n_threads_);
+  });
 }
 
 int Team::set_library_threads(int n_threads) {

@@ -12,16 +12,18 @@
  * Conventions of every function here:
  *  - Returns a status; results come through the pointers at the end of the list. After anything but
  *    HEADLANE_OK, headlane_error() is a sentence that names what is wrong and where, and no output
- *    has been written.
+ *    has been written (but for *n_ids of headlane_tokenize).
  *  - Option and result structs begin with struct_size, which the caller sets to the sizeof of the
- *    struct that it was compiled with (the *_INIT macros do), so that structs can grow. A null
- * options pointer means defaults; so does a field that is zero.
+ *    struct that it was compiled with (the INIT macros do), so that structs can grow. A null
+ *    options pointer means defaults; so does a field that is zero.
  *  - Nothing is printed, no exception leaves, the process is never ended, no global state of the
  *    caller's (floating-point mode, locale, signals) is changed.
  *  - Sizes count elements unless the name ends in _bytes. Text is UTF-8; invalid bytes are allowed.
  *
  * Threads: a model may be used by any number of threads and sessions at once; a session by one at a
- * time.
+ * time, whichever it is. Each session has threads of its own, which sleep between runs. A forked
+ * child may use the models and sessions of its parent (these with the calling thread alone) and
+ * make its own; fork while another thread is inside a call, and the child may use neither.
  */
 #ifndef HEADLANE_HEADLANE_H_
 #define HEADLANE_HEADLANE_H_
@@ -29,11 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32)
-#define HEADLANE_API __declspec(dllexport)
-#else
 #define HEADLANE_API __attribute__((visibility("default")))
-#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -53,7 +51,7 @@ typedef enum headlane_status {
   HEADLANE_INTERNAL = 7   /* a bug in Headlane */
 } headlane_status;
 
-/* This thread's last failure, one sentence; "" if there was none. Valid until this thread's next
+/* What was wrong with this thread's last call; "" if it succeeded. Valid until this thread's next
  * call. */
 HEADLANE_API const char* headlane_error(void);
 
@@ -135,8 +133,8 @@ typedef struct headlane_tensor_facts {
 HEADLANE_API headlane_status headlane_model_get_tensor(const headlane_model* model, int64_t i,
                                                        headlane_tensor_facts* out);
 
-/* The kernels chosen, one line "slot: implementation" each, as a static sentence list that lives as
- * long as the model. Null if `model` is null. */
+/* The kernels chosen: lines "slot: implementation". Lives as long as the model; null if `model` is
+ * null. */
 HEADLANE_API const char* headlane_model_kernels(const headlane_model* model);
 
 /* ---- Text ---------------------------------------------------------------------------------------
@@ -144,9 +142,9 @@ HEADLANE_API const char* headlane_model_kernels(const headlane_model* model);
 
 /* Token ids of text[0 .. text_bytes), special tokens included, truncated to max_len tokens
  * (0: the model's max_seq_len). Writes at most `capacity` ids to `ids` [capacity] and the number of
- * ids that the text has to *n_ids. Asking with capacity 0 (ids may be null) gives the number alone.
- * Errors: INVALID_ARGUMENT; TOO_LARGE if 0 < capacity < *n_ids (*n_ids is written all the same);
- * UNSUPPORTED if the file has no tokenizer. */
+ * ids that the text has to *n_ids, after truncation. Asking with capacity 0 (ids may be null) gives
+ * the number alone. Errors: INVALID_ARGUMENT; TOO_LARGE if 0 < capacity < *n_ids (*n_ids is written
+ * all the same); UNSUPPORTED if the file has no tokenizer. */
 HEADLANE_API headlane_status headlane_tokenize(const headlane_model* model, const char* text,
                                                size_t text_bytes, int64_t max_len, int32_t* ids,
                                                int64_t capacity, int64_t* n_ids);
@@ -214,7 +212,8 @@ typedef struct headlane_outputs {
 HEADLANE_API headlane_status headlane_encode(headlane_session* session, const headlane_batch* batch,
                                              const headlane_outputs* outputs);
 
-/* ---- Attention on your own buffers ---------------------------------------------------------------
+/* ---- Attention on your own buffers
+ * ---------------------------------------------------------------
  *
  * O = softmax(cap(scale * Q K^T) + bias + alibi) V, for programs that have their own model. */
 
@@ -223,7 +222,8 @@ typedef struct headlane_attention headlane_attention;
 /* Which keys a query sees by position, where lengths differ. */
 typedef enum headlane_causal {
   HEADLANE_CAUSAL_NONE = 0,
-  HEADLANE_CAUSAL_UPPER_LEFT = 1, /* query i sees keys 0 .. i (PyTorch's is_causal and causal_upper_left) */
+  HEADLANE_CAUSAL_UPPER_LEFT =
+      1, /* query i sees keys 0 .. i (PyTorch's is_causal and causal_upper_left) */
   HEADLANE_CAUSAL_LOWER_RIGHT = 2 /* the last query sees all keys (PyTorch's causal_lower_right) */
 } headlane_causal;
 
@@ -236,16 +236,18 @@ typedef struct headlane_attention_options {
   float scale;        /* > 0; 0: 1 / sqrt(head_dim) */
   float softcap;      /* scores become softcap * tanh(score / softcap); 0: they do not */
   headlane_causal causal;
-  int64_t window_left;  /* keys before its own position that a query sees; 0: all; -1: none. Its position is */
-  int64_t window_right; /* its number, or with LOWER_RIGHT its number + kv_len - q_len. Likewise after it;
-                         * with a causal mask there is nothing after it */
+  int64_t window_left;  /* keys before its own position that a query sees; 0: all; -1: none. Its
+                           position is */
+  int64_t window_right; /* its number, or with LOWER_RIGHT its number + kv_len - q_len. Likewise
+                         * after it; with a causal mask there is nothing after it */
   int32_t n_threads;    /* 0: one for each CPU that this process may run on */
   const char* isa;      /* as in headlane_model_options */
   void* memory;         /* as in headlane_session_options */
   size_t memory_bytes;
 } headlane_attention_options;
 
-/* The exact size of the block in which calls with these options work. It does not depend on lengths. */
+/* The exact size of the block in which calls with these options work. It does not depend on
+ * lengths. */
 HEADLANE_API headlane_status headlane_attention_bytes(const headlane_attention_options* options,
                                                       size_t* out);
 
@@ -257,8 +259,10 @@ HEADLANE_API headlane_status headlane_attention_create(const headlane_attention_
 /* Null is allowed. */
 HEADLANE_API void headlane_attention_destroy(headlane_attention* attention);
 
-/* Element [seq, token, head, c] lies at data[seq * seq_stride + token * token_stride + head * head_stride
- * + c]: packed Q K V, [seqs, heads, tokens, dim] and [seqs, tokens, heads, dim] all need no copy. */
+/* Element [seq, token, head, c] lies at data[seq * seq_stride + token * token_stride + head *
+ * head_stride
+ * + c]: packed Q K V, [seqs, heads, tokens, dim] and [seqs, tokens, heads, dim] all need no copy.
+ */
 typedef struct headlane_heads {
   const float* data;
   int64_t seq_stride; /* not used where sequences are ragged */
@@ -275,33 +279,37 @@ typedef struct headlane_attention_batch {
   /* Padded: every sequence has q_len and kv_len rows. */
   int64_t q_len;
   int64_t kv_len;
-  const int64_t* q_lengths;  /* [n_seqs], how many of the rows are real; null: all. Others of O become 0 */
-  const int64_t* kv_lengths; /* [n_seqs]; null: all. What is in other rows of K and V is never read */
-  int32_t left_padded;       /* 1: the real rows are the last ones, not the first */
+  const int64_t*
+      q_lengths; /* [n_seqs], how many of the rows are real; null: all. Others of O become 0 */
+  const int64_t*
+      kv_lengths;      /* [n_seqs]; null: all. What is in other rows of K and V is never read */
+  int32_t left_padded; /* 1: the real rows are the last ones, not the first */
 
   headlane_heads q; /* [n_seqs, q_len, n_heads, head_dim] */
   headlane_heads k; /* [n_seqs, kv_len, n_kv_heads, head_dim] */
   headlane_heads v; /* [n_seqs, kv_len, n_kv_heads, v_dim] */
   headlane_heads o; /* [n_seqs, q_len, n_heads, v_dim]; its data is written */
 
-  /* Added to the scores: element [seq, head, i, j] at bias[seq * bias_seq_stride + head * bias_head_stride +
-   * i * bias_query_stride + j]; a stride of 0 repeats. -inf and the most negative float mask. Null: none.
-   * i and j count rows of the padded tensors, or of the sequence where sequences are ragged. */
+  /* Added to the scores: element [seq, head, i, j] at bias[seq * bias_seq_stride + head *
+   * bias_head_stride + i * bias_query_stride + j]; a stride of 0 repeats. -inf and the most
+   * negative float mask. Null: none. i and j count rows of the padded tensors, or of the sequence
+   * where sequences are ragged. */
   const float* bias;
   int64_t bias_seq_stride, bias_head_stride, bias_query_stride;
   /* 1: may be seen, 0: not; laid out likewise. Null: all may. */
   const uint8_t* mask;
   int64_t mask_seq_stride, mask_head_stride, mask_query_stride;
 
-  const int64_t* prefix_lengths; /* [n_seqs]: keys that a causal mask leaves to all queries; null: none */
-  const float* alibi_slopes;     /* [n_heads]: scores lose slope * distance; null: none */
-  const float* sinks;            /* [n_heads]: a score with a share and no value; null: none */
+  const int64_t*
+      prefix_lengths; /* [n_seqs]: keys that a causal mask leaves to all queries; null: none */
+  const float* alibi_slopes; /* [n_heads]: scores lose slope * distance; null: none */
+  const float* sinks;        /* [n_heads]: a score with a share and no value; null: none */
 } headlane_attention_batch;
 
-/* Masks combine: a key is seen if all of them allow it. A query that sees no key gets zeros. Values of keys
- * that a query does not see never matter, NaN included; NaN in what it sees shows in its own result.
- * Errors: INVALID_ARGUMENT naming the field (nulls, sizes, offsets, strides by which rows of O overlap).
- * O must not overlap Q, K or V. */
+/* Masks combine: a key is seen if all of them allow it. A query that sees no key gets zeros. Values
+ * of keys that a query does not see never matter, NaN included; NaN in what it sees shows in its
+ * own result. Errors: INVALID_ARGUMENT naming the field (nulls, sizes, offsets, strides by which
+ * rows of O overlap). O must not overlap Q, K or V. */
 HEADLANE_API headlane_status headlane_attention_run(headlane_attention* attention,
                                                     const headlane_attention_batch* batch);
 

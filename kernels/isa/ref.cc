@@ -47,24 +47,33 @@ float activate(Activation activation, float x) {
   return x;
 }
 
+constexpr int64_t kKC =
+    256;  // sums of this many products are added up: shorter chains, smaller errors
+
 // rows <= kMR rows of one panel. All loops have constant bounds, so that compilers keep the sums in
 // registers: rows that are not there are computed from the last that is, and not stored.
 void gemm_tile(const GemmF32Args& args, int64_t m0, int64_t rows, const float* panel, float* c) {
   const float* a[kMR];
-  float acc[kMR][kNR];
+  float total[kMR][kNR];
   for (int64_t r = 0; r < kMR; ++r) {
     a[r] = args.a + (m0 + (r < rows ? r : rows - 1)) * args.lda;
-    for (int64_t j = 0; j < kNR; ++j) acc[r][j] = panel[j];
+    for (int64_t j = 0; j < kNR; ++j) total[r][j] = panel[j];
   }
-  for (int64_t kk = 0; kk < args.k; ++kk) {
-    const float* b = panel + (kk + 1) * kNR;
+  for (int64_t k0 = 0; k0 < args.k; k0 += kKC) {
+    float acc[kMR][kNR] = {};
+    for (int64_t kk = k0; kk < std::min(args.k, k0 + kKC); ++kk) {
+      const float* b = panel + (kk + 1) * kNR;
+      for (int64_t r = 0; r < kMR; ++r) {
+        const float a_r = a[r][kk];
+        for (int64_t j = 0; j < kNR; ++j) acc[r][j] += a_r * b[j];
+      }
+    }
     for (int64_t r = 0; r < kMR; ++r) {
-      const float a_r = a[r][kk];
-      for (int64_t j = 0; j < kNR; ++j) acc[r][j] += a_r * b[j];
+      for (int64_t j = 0; j < kNR; ++j) total[r][j] += acc[r][j];
     }
   }
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t j = 0; j < kNR; ++j) c[r * args.ldc + j] = activate(args.activation, acc[r][j]);
+    for (int64_t j = 0; j < kNR; ++j) c[r * args.ldc + j] = activate(args.activation, total[r][j]);
   }
 }
 
@@ -182,7 +191,8 @@ void pool(const PoolF32Args& args) {
     squares += static_cast<double>(result) * result;
   }
   if (!args.normalize) return;
-  const double length = std::fmax(std::sqrt(squares), 1e-12);
+  const double root = std::sqrt(squares);
+  const double length = root < 1e-12 ? 1e-12 : root;  // NaN stays
   for (int64_t i = 0; i < args.d; ++i) args.y[i] = static_cast<float>(args.y[i] / length);
 }
 

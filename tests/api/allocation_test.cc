@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "tests/api/attention.h"
 #include "tests/api/encoder.h"
 #include "tests/support/temp_dir.h"
 
@@ -92,6 +93,33 @@ TEST(Allocations, ARunAllocatesNothing) {
         ASSERT_EQ(status, HEADLANE_OK);
         ASSERT_EQ(allocated, 0) << n_threads << " threads, " << n_seqs << " sequences";
       }
+    }
+  }
+}
+
+TEST(Allocations, AttentionOnOnesOwnBuffersAllocatesNothing) {
+  for (const int n_threads : {1, 2, 3}) {
+    headlane_attention_options options = attention_options(2, 16);
+    options.n_threads = n_threads;
+    const Attention attention = create_attention(options);
+    const int64_t row = 2 * 16;
+    const std::vector<float> x(1000 * row, 0.5f);
+    std::vector<float> o(x.size());
+    // The first run counts too; long after short.
+    for (const int64_t len : {1, 20, 1000}) {
+      const int64_t real = len - len / 4;
+      headlane_attention_batch batch{};
+      batch.struct_size = sizeof batch;
+      batch.n_seqs = 1;
+      batch.q_len = batch.kv_len = len;
+      batch.q_lengths = batch.kv_lengths = &real;
+      batch.q = batch.k = batch.v = {x.data(), 0, row, 16};
+      batch.o = {o.data(), 0, row, 16};
+      const int64_t before = n_allocations;
+      const headlane_status status = headlane_attention_run(attention.get(), &batch);
+      const int64_t allocated = n_allocations - before;
+      ASSERT_EQ(status, HEADLANE_OK) << headlane_error();
+      ASSERT_EQ(allocated, 0) << n_threads << " threads, " << len << " tokens";
     }
   }
 }

@@ -227,8 +227,8 @@ TEST_F(CApi, CallersMemoryIsExact) {
   options.memory = aligned;
   options.memory_bytes = bytes - 1;
   headlane_session* session = nullptr;
-  expect_failure(headlane_session_create(encoder.model(), &options, &session), HEADLANE_TOO_LARGE,
-                 "memory_bytes");
+  expect_failure(headlane_session_create(encoder.model(), &options, &session),
+                 HEADLANE_INVALID_ARGUMENT, "memory_bytes");
   options.memory = aligned + 4;
   options.memory_bytes = bytes;
   expect_failure(headlane_session_create(encoder.model(), &options, &session),

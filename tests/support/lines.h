@@ -1,6 +1,5 @@
 // Reads the text files of tests/golden: texts, one a line, and token ids, one sequence a line.
-#ifndef HEADLANE_TESTS_SUPPORT_LINES_H_
-#define HEADLANE_TESTS_SUPPORT_LINES_H_
+#pragma once
 
 #include <charconv>
 #include <cstdint>
@@ -43,5 +42,3 @@ inline std::vector<std::vector<int32_t>> read_ids(const std::string& path) {
 }
 
 }  // namespace headlane::test
-
-#endif  // HEADLANE_TESTS_SUPPORT_LINES_H_

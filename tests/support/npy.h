@@ -4,8 +4,7 @@
 //
 // all little-endian; the header is a Python dict in ASCII: {'descr': '<f4', 'fortran_order': False,
 // 'shape': (2, 3), }. Only '<f4' and '<f8' in C order of rank 1 or 2: anything else throws.
-#ifndef HEADLANE_TESTS_SUPPORT_NPY_H_
-#define HEADLANE_TESTS_SUPPORT_NPY_H_
+#pragma once
 
 #include <bit>
 #include <cstddef>
@@ -116,5 +115,3 @@ inline Npy read_npy(const std::string& path) {
 }
 
 }  // namespace headlane::test
-
-#endif  // HEADLANE_TESTS_SUPPORT_NPY_H_

@@ -1,0 +1,120 @@
+// What a host process may do around the library: fork, refuse threads, measure idle CPU time.
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <thread>
+
+#include "tests/api/encoder.h"
+#include "tests/support/temp_dir.h"
+
+namespace headlane::test {
+namespace {
+
+class Process : public testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = temp_.file("model.headlane");
+    tool::check(
+        headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path_.c_str()));
+  }
+
+  // Runs body in a forked child, whose exit status tells whether it returned true. A child that
+  // hangs is ended by its alarm.
+  template <typename Body>
+  static int in_child(Body body) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(60);
+      try {
+        _exit(body() ? 0 : 1);
+      } catch (...) {
+        _exit(2);  // else the child would go on with the other tests
+      }
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    return status;
+  }
+
+  TempDir temp_;
+  std::string path_;
+};
+
+const Sequences kIds = {{1, 2, 3, 4}, {5, 6}, {7, 8, 9, 10, 11, 12}};
+
+TEST_F(Process, AForkedChildUsesTheParentsSessionAndNewOnes) {
+  Encoder parent(path_, "", 2);
+  const std::vector<float> expected = parent.encode(kIds).pooled;
+  EXPECT_EQ(in_child([&] { return parent.encode(kIds).pooled == expected; }), 0);
+  EXPECT_EQ(in_child([&] { return Encoder(path_, "", 2).encode(kIds).pooled == expected; }), 0);
+  EXPECT_EQ(in_child([&] {
+              auto* gone = new Encoder(path_, "", 2);
+              delete gone;
+              return parent.encode(kIds).pooled == expected;
+            }),
+            0);
+  EXPECT_EQ(parent.encode(kIds).pooled, expected);
+}
+
+TEST_F(Process, AChildMayDestroyTheParentsSession) {
+  auto* parent = new Encoder(path_, "", 3);
+  const std::vector<float> expected = parent->encode(kIds).pooled;
+  EXPECT_EQ(in_child([&] {
+              delete parent;
+              return true;
+            }),
+            0);
+  EXPECT_EQ(parent->encode(kIds).pooled, expected);
+  delete parent;
+}
+
+TEST_F(Process, RefusedThreadsAreAStatus) {
+  const int status = in_child([&] {
+    const rlimit none{0, 0};
+    setrlimit(RLIMIT_NPROC, &none);
+    // Root is exempt from the limit on processes; the limit on memory holds for all: a thread's
+    // stack no longer fits.
+    const rlimit memory{rlim_t{1} << 32, rlim_t{1} << 32};
+    setrlimit(RLIMIT_AS, &memory);
+    const tool::Model model = tool::open_model(path_, "");
+    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    options.max_tokens = 64;
+    options.n_threads = 1000;
+    headlane_session* session = nullptr;
+    const headlane_status got = headlane_session_create(model.get(), &options, &session);
+    return got == HEADLANE_OUT_OF_MEMORY && session == nullptr;
+  });
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "AddressSanitizer takes more address space than the limit: status " << status;
+#endif
+  EXPECT_EQ(status, 0);
+}
+
+// CPU time, not wall time: other processes do not count. The threads of a session sleep between
+// runs.
+TEST_F(Process, ThreadsSleepAfterARun) {
+  Encoder encoder(path_, "", 3);
+  encoder.encode(kIds);
+  const auto cpu_ms = [] {
+    timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) / 1e6;
+  };
+  const double before = cpu_ms();
+  usleep(300000);
+  EXPECT_LT(cpu_ms() - before, 30.0);  // spinning threads would burn 300 ms each
+}
+
+// A session made by one thread may be run by another, and allocates and starts nothing there.
+TEST_F(Process, ASessionMovesBetweenThreads) {
+  Encoder encoder(path_, "", 2);
+  const std::vector<float> expected = encoder.encode(kIds).pooled;
+  std::vector<float> got;
+  std::thread([&] { got = encoder.encode(kIds).pooled; }).join();
+  EXPECT_EQ(got, expected);
+}
+
+}  // namespace
+}  // namespace headlane::test
