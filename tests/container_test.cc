@@ -82,6 +82,40 @@ TEST(Container, F32ChecksTypeAndShape) {
   EXPECT_ERROR(moved.f32("v", {12}), Status::kBadFile, "tensor \"v\" is missing");
 }
 
+TEST(Container, LinkStaysAndItsFileIsReplaced) {
+  namespace fs = std::filesystem;
+  const TempDir dir;
+  fs::create_directory(dir.file("sub"));
+  write_file(dir.file("sub/m"), "old");
+  fs::create_symlink("sub/m", dir.file("link"));
+  fs::create_symlink("sub/new", dir.file("dangling"));
+  fs::create_symlink("link", dir.file("second"));
+  for (const char* name : {"link", "dangling", "second"}) {
+    Sample().write(dir.file(name));
+    EXPECT_TRUE(fs::is_symlink(dir.file(name))) << name;
+    EXPECT_NO_THROW(Container::open(dir.file(name))) << name;
+  }
+  EXPECT_TRUE(fs::is_regular_file(dir.file("sub/m")));
+  EXPECT_TRUE(fs::is_regular_file(dir.file("sub/new")));
+  EXPECT_EQ(dir.n_entries(), 4u) << "a temporary was left behind";
+}
+
+// A pipe for all that is no file: unlike a device, every user can make one.
+TEST(Container, WhatIsNoFileIsNotReplaced) {
+  const TempDir dir;
+  ASSERT_EQ(::mkfifo(dir.file("pipe").c_str(), 0600), 0);
+  std::filesystem::create_symlink("pipe", dir.file("link"));
+  std::filesystem::create_symlink("circle", dir.file("circle"));
+  for (const char* name : {"pipe", "link"}) {
+    EXPECT_ERROR(Sample().write(dir.file(name)), Status::kIo,
+                 name + std::string(": not a regular"));
+  }
+  EXPECT_ERROR(Sample().write(dir.path()), Status::kIo, dir.path() + ": not a regular");
+  EXPECT_ERROR(Sample().write(dir.file("circle")), Status::kIo, "circle: cannot create: ");
+  EXPECT_TRUE(std::filesystem::is_fifo(dir.file("pipe")));
+  EXPECT_EQ(dir.n_entries(), 3u) << "a temporary was left behind";
+}
+
 TEST(Container, NoTensorsAndNoTokenizer) {
   const TempDir dir;
   write_container(dir.file("m"), json::object(), nullptr, {});
@@ -174,7 +208,7 @@ TEST(ContainerWrite, RefusedByTheSystem) {
   write_file(dir.file("file"), "");
   EXPECT_ERROR(Sample().write(dir.file("file/m")), Status::kIo, "Not a directory");
   mkdir(dir.file("dir").c_str(), 0755);
-  EXPECT_ERROR(Sample().write(dir.file("dir")), Status::kIo, "dir: cannot replace: ");
+  EXPECT_ERROR(Sample().write(dir.file("dir")), Status::kIo, "dir: not a regular file");
   EXPECT_EQ(dir.n_entries(), 2u);
 }
 

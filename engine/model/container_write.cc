@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <set>
 
 #include "engine/error.h"
@@ -22,17 +23,35 @@ namespace {
 using nlohmann::json;
 namespace format = container_format;
 
+// The file that `path` stands for, symbolic links followed, so that a rename replaces the file and
+// not the link. What is there and is no regular file is refused: a rename would replace a device
+// too. The tool has the same in npy.cc, since it sees the C API only.
+std::string file_to_replace(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    fail(Status::kIo, "%s: not a regular file, so it is not replaced", path.c_str());
+  }
+  if (error && status.type() != fs::file_type::not_found) {  // a circle of links, for one
+    fail_io(path, "create", error.value());
+  }
+  fs::path file = path;
+  while (fs::is_symlink(file, error)) file = file.parent_path() / fs::read_symlink(file, error);
+  return file.string();
+}
+
 // A new file beside the target that becomes the target by commit(), or is removed.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(const std::string& target) : target_(target) {
+  explicit TemporaryFile(const std::string& path) : path_(path), target_(file_to_replace(path)) {
     // Unlike mkstemp's, this name costs no 0600 that would have to be widened by the umask, which
     // cannot be read without changing it. O_EXCL makes it as safe.
     static std::atomic<unsigned> counter{0};
     for (int attempt = 0; fd_ < 0; ++attempt) {
-      path_ = target + ".tmp" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
-      fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-      if (fd_ < 0 && (errno != EEXIST || attempt == 1000)) fail_io(target, "create", errno);
+      temporary_ = target_ + ".tmp" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
+      fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+      if (fd_ < 0 && (errno != EEXIST || attempt == 1000)) fail_io(path_, "create", errno);
     }
   }
   TemporaryFile(const TemporaryFile&) = delete;
@@ -40,14 +59,14 @@ class TemporaryFile {
 
   ~TemporaryFile() {
     if (fd_ >= 0) ::close(fd_);
-    if (!committed_) ::unlink(path_.c_str());
+    if (!committed_) ::unlink(temporary_.c_str());
   }
 
   void write(std::span<const std::byte> bytes) {
     constexpr size_t kMaxWrite = size_t{1} << 30;  // Linux writes at most 2 GiB - 4 KiB at once
     while (!bytes.empty()) {
       const ssize_t n = ::write(fd_, bytes.data(), std::min(bytes.size(), kMaxWrite));
-      if (n < 0 && errno != EINTR) fail_io(target_, "write", errno);
+      if (n < 0 && errno != EINTR) fail_io(path_, "write", errno);
       if (n > 0) bytes = bytes.subspan(static_cast<size_t>(n));
     }
   }
@@ -55,17 +74,17 @@ class TemporaryFile {
   // The data is on the disk before the name is: after a crash the target is old or new, never
   // short.
   void commit() {
-    if (::fsync(fd_) != 0) fail_io(target_, "write", errno);
+    if (::fsync(fd_) != 0) fail_io(path_, "write", errno);
     const int fd = fd_;
     fd_ = -1;
-    if (::close(fd) != 0) fail_io(target_, "write", errno);
-    if (::rename(path_.c_str(), target_.c_str()) != 0) fail_io(target_, "replace", errno);
+    if (::close(fd) != 0) fail_io(path_, "write", errno);
+    if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail_io(path_, "replace", errno);
     committed_ = true;
   }
 
  private:
-  std::string target_;
-  std::string path_;
+  std::string path_;  // as the caller wrote it, for messages
+  std::string target_, temporary_;
   int fd_ = -1;
   bool committed_ = false;
 };

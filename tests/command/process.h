@@ -2,13 +2,16 @@
 #pragma once
 
 #include <fcntl.h>
+#include <pty.h>
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/support/temp_dir.h"
@@ -59,6 +62,37 @@ inline Finished run_headlane(const std::vector<std::string>& arguments,
   if (wait4(child, &wait_status, 0, &usage) != child) throw std::runtime_error("wait4 failed");
   return {WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1, read_file(out), read_file(err),
           usage.ru_maxrss};
+}
+
+// On a terminal, where a user types `n_lines` texts, one after each `pause`. What it then shows.
+inline std::string run_on_terminal(const std::vector<std::string>& arguments, int n_lines,
+                                   std::chrono::milliseconds pause) {
+  std::vector<char*> argv{const_cast<char*>(HEADLANE_TOOL)};
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  int terminal = -1;
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (child < 0) throw std::runtime_error("no terminal");
+  if (child == 0) {
+    execv(HEADLANE_TOOL, argv.data());
+    _exit(127);
+  }
+  const auto type = [&](const std::string& keys) {
+    if (write(terminal, keys.data(), keys.size()) < 0) throw std::runtime_error("cannot type");
+  };
+  for (int i = 0; i < n_lines; ++i) {
+    std::this_thread::sleep_for(pause);
+    type("we\n");
+  }
+  type("\x04");  // end of input
+  std::string shown;
+  char buffer[4096];
+  for (ssize_t n = 0; (n = read(terminal, buffer, sizeof buffer)) > 0;) {  // EIO at its end
+    shown.append(buffer, static_cast<size_t>(n));
+  }
+  close(terminal);
+  waitpid(child, nullptr, 0);
+  return shown;
 }
 
 inline bool contains(const std::string& text, const std::string& part) {

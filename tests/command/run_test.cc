@@ -1,4 +1,6 @@
 // headlane embed, encode and similarity.
+#include <sys/stat.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <regex>
@@ -64,11 +66,14 @@ TEST_F(Run, EmbedReadsArgumentsFileAndStandardInputAlike) {
   const Finished of_file = run_headlane({"embed", "-m", model(), "-i", texts});
   const Finished of_input =
       run_headlane({"embed", "-m", model()}, {.input = read_file(texts), .more = {}});
+  const Finished of_dash =
+      run_headlane({"embed", "-m", model(), "-i", "-"}, {.input = read_file(texts), .more = {}});
   const Finished of_arguments = run_headlane(arguments);
   ASSERT_EQ(of_file.status, 0) << of_file.err;
   EXPECT_NE(of_file.out, "");
   EXPECT_EQ(of_file.err, "");
   EXPECT_EQ(of_input.out, of_file.out);
+  EXPECT_EQ(of_dash.out, of_file.out) << of_dash.err;
   EXPECT_EQ(of_arguments.out, of_file.out);
 }
 
@@ -103,6 +108,24 @@ TEST_F(Run, FilesThatCannotBeUsedAreNamed) {
   EXPECT_EQ(dir_.n_entries(), 0u) << "an output was written all the same";
   const std::string nowhere = dir_.file("no/out.npy");
   expect_failure(run_headlane({"embed", "-m", model(), "-o", nowhere, "text"}), nowhere);
+}
+
+TEST_F(Run, OutputReplacesFilesOnly) {
+  namespace fs = std::filesystem;
+  const std::string pipe = dir_.file("pipe"), link = dir_.file("link"), file = dir_.file("file");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);  // for a device, which only root can make
+  fs::create_symlink("file", link);
+  write_file(file, "old");
+  const auto embed_to = [](const std::string& path) {
+    return run_headlane({"embed", "-m", model(), "-o", path, "we"});
+  };
+  expect_failure(embed_to(pipe), pipe + ": not a regular file");
+  expect_failure(embed_to(dir_.path()), dir_.path() + ": not a regular file");
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  ASSERT_EQ(embed_to(link).status, 0);
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(read_npy(file).shape, (std::vector<int64_t>{1, 48}));
+  EXPECT_EQ(dir_.n_entries(), 3u) << "a temporary was left behind";
 }
 
 TEST_F(Run, ModelWithoutTokenizerIsNamed) {
@@ -145,6 +168,20 @@ TEST_F(Run, MemoryDoesNotGrowWithTheInput) {
   };
   const long few = peak_kb(20000), many = peak_kb(100000);
   EXPECT_LT(many - few, 10 * 1024) << few << " KB for 20,000 lines, " << many << " KB for 100,000";
+}
+
+// A line each 100 ms is slow enough for the bar, which waits for 200 ms.
+TEST_F(Run, ProgressIsNotShownAmongRows) {
+  const auto shown = [](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"embed", "-m", model()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_on_terminal(arguments, 8, std::chrono::milliseconds(100));
+  };
+  const std::string with_rows = shown({}), without_rows = shown({"-o", dir_.file("out.npy")});
+  EXPECT_TRUE(contains(with_rows, "[")) << with_rows;
+  EXPECT_FALSE(contains(with_rows, "sentences")) << with_rows;
+  EXPECT_TRUE(contains(without_rows, "sentences, ")) << without_rows;
+  EXPECT_EQ(read_npy(dir_.file("out.npy")).shape, (std::vector<int64_t>{8, 48}));
 }
 
 TEST_F(Run, StatisticsCount) {

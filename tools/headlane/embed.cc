@@ -52,7 +52,7 @@ void embed(const EmbedOptions& options) {
   const auto emit = [&](const float* rows, int64_t n_rows) {
     npy ? npy->append(rows, n_rows) : print_rows(rows, n_rows, d_model);
   };
-  const Statistics statistics = embed_texts(model.get(), options.run, options.texts, emit);
+  const Statistics statistics = embed_texts(model.get(), options.run, options.texts, !npy, emit);
   if (npy) npy->finish();
   if (!npy && std::fflush(stdout) != 0) {
     throw std::runtime_error("standard output: cannot be written");

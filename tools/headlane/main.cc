@@ -2,6 +2,7 @@
 // standard error; 2: the command line itself is wrong.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <memory>
 
 #include "tools/headlane/commands.h"
 
@@ -36,7 +37,65 @@ void add_max_length(CLI::App* command, tool::RunOptions* run) {
 void add_texts(CLI::App* command, tool::Texts* texts) {
   auto* words =
       command->add_option("TEXT", texts->of_command_line, "Texts; none: -i, or standard input");
-  command->add_option("-i,--input", texts->file, "A file of texts, one a line")->excludes(words);
+  command->add_option("-i,--input", texts->file, "A file of texts, one a line; -: standard input")
+      ->excludes(words);
+}
+
+// One function for each command. Its options are shared with the callback, which runs later.
+
+void add_convert(CLI::App* app) {
+  struct Paths {
+    std::string hf_dir, out;
+  };
+  const auto paths = std::make_shared<Paths>();
+  CLI::App* command =
+      app->add_subcommand("convert", "Make a .headlane file of a Hugging Face model folder");
+  command->add_option("HF_DIR", paths->hf_dir, "The folder")->required();
+  command->add_option("-o,--output", paths->out, "The .headlane file to write")->required();
+  command->callback([paths] { tool::convert(paths->hf_dir, paths->out); });
+}
+
+void add_info(CLI::App* app) {
+  struct Options {
+    std::string path, isa;
+    bool as_json = false;
+  };
+  const auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app->add_subcommand("info", "Show what a file holds and what this machine runs it with");
+  command->add_option("FILE", options->path, "A .headlane file")->required();
+  command->add_flag("--json", options->as_json, "Print JSON");
+  add_isa(command, &options->isa);
+  command->callback([options] { tool::info(options->path, options->isa, options->as_json); });
+}
+
+void add_embed(CLI::App* app) {
+  const auto options = std::make_shared<tool::EmbedOptions>();
+  CLI::App* command = app->add_subcommand("embed", "Turn texts into vectors, one a line");
+  add_run_options(command, &options->run);
+  add_max_length(command, &options->run);
+  add_texts(command, &options->texts);
+  command->add_option("-o,--output", options->output, "A .npy file; none: JSON lines");
+  command->add_flag("--stats", options->statistics, "Say how long it took (standard error)");
+  command->callback([options] { tool::embed(*options); });
+}
+
+void add_encode(CLI::App* app) {
+  const auto options = std::make_shared<tool::EncodeOptions>();
+  CLI::App* command = app->add_subcommand("encode", "Turn token ids into last hidden states");
+  add_run_options(command, &options->run);
+  command->add_option("--ids", options->ids, "A file of ids, one sequence a line")->required();
+  command->add_option("-o,--output", options->output, "The .npy file to write")->required();
+  command->callback([options] { tool::encode(*options); });
+}
+
+void add_similarity(CLI::App* app) {
+  const auto options = std::make_shared<tool::SimilarityOptions>();
+  CLI::App* command = app->add_subcommand("similarity", "Show how alike texts are: cosines");
+  add_run_options(command, &options->run);
+  add_max_length(command, &options->run);
+  add_texts(command, &options->texts);
+  command->callback([options] { tool::similarity(*options); });
 }
 
 }  // namespace
@@ -45,45 +104,7 @@ int main(int argc, char** argv) {
   CLI::App app("Headlane: transformer layers on CPUs", "headlane");
   app.set_version_flag("--version", std::string("headlane ") + headlane_version());
   app.require_subcommand(1);
-
-  std::string hf_dir, out_path;
-  CLI::App* convert =
-      app.add_subcommand("convert", "Make a .headlane file of a Hugging Face model folder");
-  convert->add_option("HF_DIR", hf_dir, "The folder")->required();
-  convert->add_option("-o,--output", out_path, "The .headlane file to write")->required();
-  convert->callback([&] { tool::convert(hf_dir, out_path); });
-
-  std::string info_path, info_isa;
-  bool as_json = false;
-  CLI::App* info =
-      app.add_subcommand("info", "Show what a file holds and what this machine runs it with");
-  info->add_option("FILE", info_path, "A .headlane file")->required();
-  info->add_flag("--json", as_json, "Print JSON");
-  add_isa(info, &info_isa);
-  info->callback([&] { tool::info(info_path, info_isa, as_json); });
-
-  tool::EmbedOptions embed_options;
-  CLI::App* embed = app.add_subcommand("embed", "Turn texts into vectors, one a line");
-  add_run_options(embed, &embed_options.run);
-  add_max_length(embed, &embed_options.run);
-  add_texts(embed, &embed_options.texts);
-  embed->add_option("-o,--output", embed_options.output, "A .npy file; none: JSON lines");
-  embed->add_flag("--stats", embed_options.statistics, "Say how long it took (standard error)");
-  embed->callback([&] { tool::embed(embed_options); });
-
-  tool::EncodeOptions encode_options;
-  CLI::App* encode = app.add_subcommand("encode", "Turn token ids into last hidden states");
-  add_run_options(encode, &encode_options.run);
-  encode->add_option("--ids", encode_options.ids, "A file of ids, one sequence a line")->required();
-  encode->add_option("-o,--output", encode_options.output, "The .npy file to write")->required();
-  encode->callback([&] { tool::encode(encode_options); });
-
-  tool::SimilarityOptions similarity_options;
-  CLI::App* similarity = app.add_subcommand("similarity", "Show how alike texts are: cosines");
-  add_run_options(similarity, &similarity_options.run);
-  add_max_length(similarity, &similarity_options.run);
-  add_texts(similarity, &similarity_options.texts);
-  similarity->callback([&] { tool::similarity(similarity_options); });
+  for (const auto add : {add_convert, add_info, add_embed, add_encode, add_similarity}) add(&app);
 
   try {
     app.parse(argc, argv);

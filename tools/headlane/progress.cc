@@ -1,18 +1,13 @@
 #include "tools/headlane/progress.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <string>
 
 namespace tool {
 
-Progress::Progress(int64_t total_bytes)
-    : enabled_(isatty(STDERR_FILENO) != 0),
-      total_bytes_(total_bytes),
-      start_(Clock::now()),
-      last_(start_) {}
+Progress::Progress(bool enabled, int64_t total_bytes)
+    : enabled_(enabled), total_bytes_(total_bytes), start_(Clock::now()), last_(start_) {}
 
 Progress::~Progress() {
   if (shown_) std::fprintf(stderr, "\r\033[K");

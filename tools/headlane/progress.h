@@ -1,5 +1,4 @@
-// A line on a terminal that says how far a long input is; nothing where standard error is no
-// terminal.
+// A line on standard error, if that is a terminal, that says how far a long input is.
 #pragma once
 
 #include <chrono>
@@ -9,8 +8,8 @@ namespace tool {
 
 class Progress {
  public:
-  explicit Progress(int64_t total_bytes);  // of the input; 0: unknown
-  ~Progress();                             // clears the line
+  Progress(bool enabled, int64_t total_bytes);  // of the input; 0: unknown
+  ~Progress();                                  // clears the line
   void update(int64_t sentences, int64_t bytes);
 
  private:

@@ -128,7 +128,7 @@ void similarity(const SimilarityOptions& options) {
   const Model model = open_model(options.run.model_path, options.run.isa, options.run.gemm);
   const auto d = static_cast<size_t>(facts_of(model.get()).d_model);
   std::vector<float> rows;
-  embed_texts(model.get(), options.run, texts, [&](const float* emitted, int64_t n_rows) {
+  embed_texts(model.get(), options.run, texts, false, [&](const float* emitted, int64_t n_rows) {
     rows.insert(rows.end(), emitted, emitted + static_cast<size_t>(n_rows) * d);
   });
   normalize(&rows, list.size(), d);

@@ -1,5 +1,7 @@
 #include "tools/headlane/texts.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -12,7 +14,7 @@ namespace {
 
 int64_t input_bytes(const Texts& texts) {
   std::error_code ignored;
-  if (!texts.of_command_line.empty()) return 0;
+  if (!texts.of_command_line.empty() || texts.file == "-") return 0;
   if (!std::filesystem::is_regular_file(texts.file, ignored)) return 0;
   return static_cast<int64_t>(std::filesystem::file_size(texts.file, ignored));
 }
@@ -36,28 +38,30 @@ void for_each_text(const Texts& texts,
     body(text, bytes);
   }
   if (!texts.of_command_line.empty()) return;
+  const bool standard_input = texts.file.empty() || texts.file == "-";
   std::ifstream file;
-  if (!texts.file.empty()) {
+  if (!standard_input) {
     file.open(texts.file, std::ios::binary);
     if (!file || std::filesystem::is_directory(texts.file)) {
       throw std::runtime_error(texts.file + ": cannot be read");
     }
   }
-  std::istream& in = texts.file.empty() ? std::cin : file;
+  std::istream& in = standard_input ? std::cin : file;
   for (std::string line; std::getline(in, line);) {
     bytes += static_cast<int64_t>(line.size()) + 1;
     body(line, bytes);
   }
   if (in.bad()) {
-    throw std::runtime_error((texts.file.empty() ? "standard input" : texts.file) + ": read error");
+    throw std::runtime_error((standard_input ? "standard input" : texts.file) + ": read error");
   }
 }
 
 Statistics embed_texts(headlane_model* model, const RunOptions& options, const Texts& texts,
-                       BatchRunner::Emit emit) {
+                       bool prints, BatchRunner::Emit emit) {
   const int64_t max_len = length_limit(facts_of(model), options);
   BatchRunner runner(model, options, max_len, Want::kPooled, std::move(emit));
-  Progress progress(input_bytes(texts));
+  const bool shown = isatty(STDERR_FILENO) != 0 && !(prints && isatty(STDOUT_FILENO) != 0);
+  Progress progress(shown, input_bytes(texts));
   Statistics statistics;
   const auto start = std::chrono::steady_clock::now();
   std::vector<int32_t> ids;

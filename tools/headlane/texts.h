@@ -13,7 +13,7 @@ namespace tool {
 
 struct Texts {
   std::vector<std::string> of_command_line;  // none: `file`
-  std::string file;                          // of lines; "": standard input
+  std::string file;                          // of lines; "" or "-": standard input
 };
 
 // Calls body(text, bytes read so far) for each text. Throws std::runtime_error.
@@ -26,8 +26,9 @@ struct Statistics {
   double seconds = 0;  // of reading, tokenising and running; the model was open before
 };
 
-// Embeds each text and gives the vectors to `emit`, in order.
+// Embeds each text and gives the vectors to `emit`, in order. `prints`: `emit` prints to standard
+// output, so if that is a terminal there is no progress bar: it would fall between the vectors.
 Statistics embed_texts(headlane_model* model, const RunOptions& options, const Texts& texts,
-                       BatchRunner::Emit emit);
+                       bool prints, BatchRunner::Emit emit);
 
 }  // namespace tool
