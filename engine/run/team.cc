@@ -34,6 +34,7 @@ class BlockSignals {
 int available_cpus() { return omp_get_num_procs(); }
 
 Team::Team(int n_threads) : n_threads_(n_threads), process_(getpid()) {
+  set_library_threads(set_library_threads(1));  // OpenMP allocates at a thread's first call: now
   if (n_threads == 1) return;
   threads_ = std::make_unique<std::thread[]>(static_cast<size_t>(n_threads - 1));
   const BlockSignals blocked;

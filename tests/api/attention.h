@@ -39,7 +39,7 @@ class AttentionTest : public testing::TestWithParam<const char*> {
     // Only a model says on what it runs.
     static const TempDir dir;
     static const std::string path = [] {
-      const std::string model = dir.file("model.headlane");
+      std::string model = dir.file("model.headlane");
       tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", model.c_str()));
       return model;
     }();

@@ -72,6 +72,7 @@ TEST_P(AttentionApi, BitsDoNotDependOnBatchOrThreads) {
     seqs.push_back(random_sequence(of, n, n, static_cast<uint32_t>(n)));
   }
   std::vector<std::vector<float>> alone;
+  alone.reserve(seqs.size());
   for (const Sequence& seq : seqs) alone.push_back(attend(of, {seq})[0]);
   std::vector<size_t> order = {0, 1, 2, 3, 4, 5, 6};
   std::mt19937 random(5);
