@@ -52,12 +52,12 @@ inline F32 gelu_tanh(F32 x) {
 // tanh u = 1 - 2 / (e^(2u) + 1), which near 0 would lose to the 1 what it must tell: there
 // tanh u = u + u z P(z), z = u^2, to 2.8e-9, relative.
 inline F32 tanh(F32 u) {
-  constexpr float k2Log2E = 2.8853900817779268f;
+  constexpr float kTwiceLog2E = 2.8853900817779268f;
   constexpr float kP[] = {-0.333332986f, 0.133319244f, -0.0537838303f, 0.0207959712f,
                           -0.00589515828f};
   const F32 z = u * u;
   const F32 small = fma(u * z, polynomial(z, kP), u);
-  const F32 e = exp2(min(broadcast(127.0f), u * broadcast(k2Log2E)));
+  const F32 e = exp2(min(broadcast(127.0f), u * broadcast(kTwiceLog2E)));
   const F32 large = broadcast(1.0f) - broadcast(2.0f) / (e + broadcast(1.0f));
   return xsimd::select(z <= broadcast(0.36f), small, large);
 }
