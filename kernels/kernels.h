@@ -69,9 +69,19 @@ struct LayerNormF32Args {
   const float* residual = nullptr;  // [rows, d], added to x first; or null
   int64_t ld_residual = 0;
   const float* gamma = nullptr;  // [d]
-  const float* beta = nullptr;   // [d]
+  const float* beta = nullptr;   // [d], or null: zeros
   float eps = 0;
   float* y = nullptr;  // [rows, d]; may be x or residual itself
+  int64_t ldy = 0;
+};
+
+struct AddF32Args {
+  int64_t rows = 0, d = 0;
+  const float* a = nullptr;  // [rows, d]
+  int64_t lda = 0;
+  const float* b = nullptr;  // [rows, d]
+  int64_t ldb = 0;
+  float* y = nullptr;  // [rows, d]; may be a or b itself
   int64_t ldy = 0;
 };
 
@@ -157,6 +167,7 @@ struct Table {
   const char* isa = nullptr;  // "ref", "avx2", "avx512"
   GemmF32 gemm_f32;
   void (*layer_norm_f32)(const LayerNormF32Args& args) = nullptr;
+  void (*add_f32)(const AddF32Args& args) = nullptr;
   void (*embed_f32)(const EmbedF32Args& args) = nullptr;
   void (*attention_f32)(const AttentionF32Args& args) = nullptr;
   // p [q_len, kv_len] = P, what attention_f32 weights the values with: 0 for keys not seen; a row

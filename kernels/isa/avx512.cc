@@ -14,6 +14,7 @@ constexpr int64_t kKC = 384;     // chosen by bench gemm
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/layer_norm-inl.h"
+#include "kernels/add-inl.h"
 #include "kernels/embed-inl.h"
 #include "kernels/pool-inl.h"
 #include "kernels/rotary-inl.h"
@@ -34,6 +35,7 @@ constexpr Table kAvx512Table = {
                  .pack = avx512::gemm_pack_f32,
                  .run = avx512::gemm_run_f32},
     .layer_norm_f32 = avx512::layer_norm_f32,
+    .add_f32 = avx512::add_f32,
     .embed_f32 = avx512::embed_f32,
     .attention_f32 = avx512::attention_f32,
     .attention_probabilities_f32 = avx512::attention_probabilities_f32,

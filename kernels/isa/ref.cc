@@ -102,7 +102,15 @@ void layer_norm(const LayerNormF32Args& args) {
     for (int64_t i = 0; i < args.d; ++i) squares += (y[i] - mean) * (y[i] - mean);
     const double inverse = 1 / std::sqrt(squares / static_cast<double>(args.d) + args.eps);
     for (int64_t i = 0; i < args.d; ++i) {
-      y[i] = static_cast<float>((y[i] - mean) * inverse * args.gamma[i] + args.beta[i]);
+      y[i] = static_cast<float>((y[i] - mean) * inverse * args.gamma[i] + (args.beta ? args.beta[i] : 0.0f));
+    }
+  }
+}
+
+void add(const AddF32Args& args) {
+  for (int64_t r = 0; r < args.rows; ++r) {
+    for (int64_t i = 0; i < args.d; ++i) {
+      args.y[r * args.ldy + i] = args.a[r * args.lda + i] + args.b[r * args.ldb + i];
     }
   }
 }
@@ -151,6 +159,7 @@ constexpr Table kRefTable = {
                  .pack = pack,
                  .run = gemm},
     .layer_norm_f32 = layer_norm,
+    .add_f32 = add,
     .embed_f32 = embed,
     .attention_f32 = ref::attention,
     .attention_probabilities_f32 = ref::attention_probabilities,
