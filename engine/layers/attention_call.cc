@@ -54,19 +54,26 @@ void AttentionCall::check(const AttentionBatch& batch) const {
 
 void AttentionCall::run(const AttentionBatch& batch, const AttentionMaps& maps) {
   check(batch);
-  int64_t longest = 0;
+  int64_t longest = 0, n_pairs = 0;
   for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
-    longest = std::max(longest, batch.q_rows.of(seq).len);
+    const int64_t q_len = batch.q_rows.of(seq).len;
+    longest = std::max(longest, q_len);
+    n_pairs += q_len * batch.kv_rows.of(seq).len;
   }
+  // Short sequences run at a fraction of long ones' speed, so each head has a share of its own.
+  const double seconds = attention_flops(spec_, n_pairs) / 100e9 +
+                         static_cast<double>(batch.n_seqs * spec_.n_heads) * 0.2e-6;
   const AttentionSplit split =
       split_attention(spec_, kernels_, batch.n_seqs, longest, team_.n_threads());
   next_.store(0, std::memory_order_relaxed);
-  team_.run([&](int thread, int) {
-    float* scratch = scratch_ + thread * scratch_floats_;
-    for (int64_t i = 0; (i = next_.fetch_add(1, std::memory_order_relaxed)) < split.n_tasks;) {
-      run_attention(spec_, tables_, kernels_, batch, split, i, maps, scratch);
-    }
-  });
+  team_.run(
+      [&](int thread, int) {
+        float* scratch = scratch_ + thread * scratch_floats_;
+        for (int64_t i = 0; (i = next_.fetch_add(1, std::memory_order_relaxed)) < split.n_tasks;) {
+          run_attention(spec_, tables_, kernels_, batch, split, i, maps, scratch);
+        }
+      },
+      seconds);
   clear_padding(batch);
 }
 

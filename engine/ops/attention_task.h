@@ -85,6 +85,12 @@ struct AttentionMaps {
   bool has(int64_t head) const { return head >= first_head && head - first_head < n_heads; }
 };
 
+// Of the two products, for so many pairs of a query and a key of its sequence.
+inline double attention_flops(const AttentionSpec& spec, int64_t n_pairs) {
+  return 2.0 * static_cast<double>(spec.n_heads * (spec.head_dim + spec.v_dim)) *
+         static_cast<double>(n_pairs);
+}
+
 // How a batch is cut: a task is `heads` heads of a sequence, or, where there are too few of those
 // for the threads, one of `parts` parts of a head's queries.
 struct AttentionSplit {

@@ -57,6 +57,7 @@ struct Run {
   int64_t n_memory = 0;
   int64_t n_seqs = 0;
   int64_t longest = 0;  // sequence, in tokens
+  int64_t n_pairs = 0;  // of a query and a key of its sequence
   int64_t n_threads = 1;
   const int64_t* offsets = nullptr;         // [n_seqs + 1] of tokens
   const int64_t* memory_offsets = nullptr;  // [n_seqs + 1]
@@ -108,6 +109,8 @@ class Op {
  public:
   virtual ~Op() = default;
   virtual const char* name() const = 0;
+  // Multiplications and additions on `rows` rows of output; 0 where they do not count.
+  virtual double flops(const Run&, int64_t /*rows*/) const { return 0; }
 
   std::vector<ValueId> inputs;
   ValueId output = -1;

@@ -69,6 +69,9 @@ class Linear : public RowOp {
  public:
   explicit Linear(const PackedWeight* weight) : weight_(*weight) {}
   const char* name() const override { return "linear"; }
+  double flops(const Run&, int64_t rows) const override {
+    return 2.0 * static_cast<double>(weight_.n) * static_cast<double>(weight_.k * rows);
+  }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
@@ -103,6 +106,9 @@ class Attention : public TaskOp {
   Attention(const AttentionSpec& spec, const AttentionWeights& weights, Columns q, Columns k,
             Columns v, int64_t layer, bool over_memory);
   const char* name() const override { return "attention"; }
+  double flops(const Run& run, int64_t) const override {
+    return attention_flops(spec_, run.n_pairs);
+  }
   int64_t n_tasks(const Run&) const override;
   int64_t scratch_floats(const kernels::Table&, const Limits&) const override;
   void run_task(const Run&, int64_t, std::span<const View>, View, float*) const override;

@@ -75,7 +75,9 @@ void Session::forward(const ActivationBatch& batch, const LayerMaps* maps) {
   run.offsets = tokens_.offsets;
   run.n_tokens = run.offsets[batch.n_seqs];
   for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
-    run.longest = std::max(run.longest, batch.q_rows.of(seq).len);
+    const int64_t q_len = batch.q_rows.of(seq).len;
+    run.longest = std::max(run.longest, q_len);
+    run.n_pairs += q_len * batch.kv_rows.of(seq).len;
   }
   run.tokens = {tokens_.seq, tokens_.token};
   run.positions = positions_;

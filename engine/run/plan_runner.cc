@@ -35,13 +35,30 @@ void PlanRunner::use(void* memory) {
   scratch_ = reinterpret_cast<float*>(static_cast<char*>(memory) + arena_bytes(plan_));
 }
 
+// What the run would take on one thread. The speed is that of small products on one slow core: it
+// decides no more than whether other threads are worth waking.
+double PlanRunner::estimate_seconds(const Run& run) const {
+  constexpr double kFlopsPerSecond = 100e9, kSecondsPerTask = 0.2e-6;
+  double flops = 0, tasks = 0;
+  for (const Pass& pass : plan_.passes) {
+    for (const Step& step : pass.steps) {
+      flops += step.op->flops(run, run.count(pass.rows));
+      if (pass.row_wise) continue;
+      tasks += static_cast<double>(static_cast<const TaskOp*>(step.op)->n_tasks(run));
+    }
+  }
+  return flops / kFlopsPerSecond + tasks * kSecondsPerTask;
+}
+
 void PlanRunner::run(const Run& run, const RowTarget& hidden, float* pooled) {
   for (auto& next : next_) next.store(0, std::memory_order_relaxed);
-  team_.run([&](int thread, int count) {
-    Run mine = run;
-    mine.n_threads = count;
-    run_passes(mine, hidden, pooled, thread);
-  });
+  team_.run(
+      [&](int thread, int count) {
+        Run mine = run;
+        mine.n_threads = count;
+        run_passes(mine, hidden, pooled, thread);
+      },
+      estimate_seconds(run));
 }
 
 void PlanRunner::run_passes(const Run& run, const RowTarget& hidden, float* pooled, int thread) {

@@ -31,6 +31,7 @@ class PlanRunner {
   void run(const Run& run, const RowTarget& hidden, float* pooled);
 
  private:
+  double estimate_seconds(const Run& run) const;
   void run_passes(const Run& run, const RowTarget& hidden, float* pooled, int thread);
   void run_rows(const Pass& pass, std::atomic<int64_t>* next, const Run& run, int thread);
   void run_tasks(const Pass& pass, std::atomic<int64_t>* next, const Run& run, float* pooled,

@@ -159,6 +159,7 @@ void Session::encode(const TokenBatch& batch, float* hidden, float* pooled, cons
     const int64_t begin = batch.offsets[seq], end = batch.offsets[seq + 1];
     for (int64_t i = begin; i < end; ++i) positions_[i] = static_cast<int32_t>(i - begin);
     run.longest = std::max(run.longest, end - begin);
+    run.n_pairs += (end - begin) * (end - begin);
   }
   run.kernels = &model_.kernels();
   run.n_tokens = batch.offsets[batch.n_seqs];
