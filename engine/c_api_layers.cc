@@ -123,26 +123,55 @@ headlane::RowSource source_of(const headlane_rows& rows, int64_t columns, int64_
   return {filled.data, filled.seq_stride, filled.token_stride};
 }
 
+// Of what a call without keys of its own may not have, the first that it has; null if none.
+const char* key_field_of(const headlane_forward_batch& in) {
+  if (in.key.data) return "key";
+  if (in.value.data) return "value";
+  if (in.kv_offsets) return "kv_offsets";
+  if (in.kv_lengths) return "kv_lengths";
+  return in.kv_len != 0 ? "kv_len" : nullptr;
+}
+
+void check_columns(const char* absent, const char* taken, int64_t columns, int64_t needed) {
+  if (columns == needed) return;
+  fail(Status::kInvalidArgument,
+       "%s.data is null, and %s cannot stand for it: %lld columns, not %lld", absent, taken,
+       ll{columns}, ll{needed});
+}
+
+// Keys and values that are not given are x, and the key.
+void read_memory(const headlane_forward_batch& in, const headlane::ModelConfig& config,
+                 headlane::ActivationBatch* batch) {
+  batch->kv_rows = batch->q_rows;
+  batch->key = batch->value = batch->x;
+  if (in.key.data == nullptr && key_field_of(in) == nullptr) {
+    check_columns("key", "x", config.d_model, config.kdim);
+    check_columns("value", "x", config.d_model, config.vdim);
+    return;
+  }
+  batch->kv_rows = read_kv_rows(in);
+  batch->key = source_of(in.key, config.kdim, in.kv_len);
+  batch->value = batch->key;
+  if (in.value.data) {
+    batch->value = source_of(in.value, config.vdim, in.kv_len);
+  } else {
+    check_columns("value", "key", config.kdim, config.vdim);
+  }
+}
+
 headlane::ActivationBatch batch_of(const headlane_forward_batch& in,
                                    const headlane::ModelConfig& config, bool has_memory) {
   headlane::ActivationBatch batch;
   batch.n_seqs = in.n_seqs;
-  batch.q_rows = read_q_rows(in);
-  batch.kv_rows = has_memory ? read_kv_rows(in) : batch.q_rows;
+  batch.q_rows = batch.kv_rows = read_q_rows(in);
   batch.x = source_of(in.x, config.d_model, in.q_len);
   const headlane_rows out = filled_in(in.out, config.d_model, in.q_len);
   batch.out = {const_cast<float*>(out.data), out.seq_stride, out.token_stride};
   if (has_memory) {
-    batch.key = in.key.data ? source_of(in.key, config.kdim, in.kv_len) : batch.x;
-    batch.value = in.value.data ? source_of(in.value, config.vdim, in.kv_len) : batch.key;
-  } else if (in.key.data || in.value.data || in.kv_offsets || in.kv_len != 0 || in.kv_lengths) {
+    read_memory(in, config, &batch);
+  } else if (const char* field = key_field_of(in)) {
     fail(Status::kInvalidArgument,
-         "%s is given, but the session was created without cross_attention",
-         in.key.data     ? "key"
-         : in.value.data ? "value"
-         : in.kv_offsets ? "kv_offsets"
-         : in.kv_lengths ? "kv_lengths"
-                         : "kv_len");
+         "%s is given, but the session was created without cross_attention", field);
   }
   batch.scores = read_scores(in, batch.q_rows, batch.kv_rows);
   return batch;

@@ -1,7 +1,7 @@
 #include "engine/layers/attention_call.h"
 
 #include <algorithm>
-#include <utility>
+#include <tuple>
 
 #include "engine/error.h"
 
@@ -38,14 +38,18 @@ AttentionCall::AttentionCall(const AttentionSpec& spec, const AttentionWeights& 
 
 void AttentionCall::check(const AttentionBatch& batch) const {
   check_seqs(spec_, batch.n_seqs, batch.q_rows, batch.kv_rows, batch.scores.prefix_lengths);
-  const std::pair<const char*, const void*> needed[] = {
-      {"q", batch.q.data}, {"k", batch.k.data}, {"v", batch.v.data}, {"o", batch.o.data}};
-  for (const auto& [name, data] : needed) {
-    if (data == nullptr && batch.n_seqs > 0)
-      fail(Status::kInvalidArgument, "%s.data is null", name);
-  }
   const bool ragged = batch.q_rows.ragged();
-  const int64_t tokens = ragged ? batch.q_rows.offsets[batch.n_seqs] : batch.q_rows.len;
+  const auto rows_of = [&](const SeqRows& rows) {
+    return ragged ? rows.offsets[batch.n_seqs] : batch.n_seqs > 0 ? rows.len : 0;
+  };
+  const int64_t tokens = rows_of(batch.q_rows), keys = rows_of(batch.kv_rows);
+  const std::tuple<const char*, const void*, int64_t> needed[] = {{"q", batch.q.data, tokens},
+                                                                  {"k", batch.k.data, keys},
+                                                                  {"v", batch.v.data, keys},
+                                                                  {"o", batch.o.data, tokens}};
+  for (const auto& [name, data, rows] : needed) {
+    if (data == nullptr && rows > 0) fail(Status::kInvalidArgument, "%s.data is null", name);
+  }
   check_strides("o", spec_.v_dim,
                 {{{batch.o.token_stride, tokens},
                   {batch.o.head_stride, spec_.n_heads},

@@ -23,6 +23,17 @@ void Session::check_fits(const char* name, const SeqRows& rows, int64_t n_seqs,
   }
 }
 
+namespace {
+
+bool has_keys(const ActivationBatch& batch) {
+  for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
+    if (batch.kv_rows.of(seq).len > 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 void Session::check(const ActivationBatch& batch) const {
   const ModelConfig& config = model_.config();
   if (config.architecture != Architecture::kLayers) {
@@ -38,11 +49,15 @@ void Session::check(const ActivationBatch& batch) const {
   if (limits_.has_memory) {
     check_fits("keys", batch.kv_rows, batch.n_seqs, limits_.max_memory);
   }
-  const bool none = batch.n_seqs == 0;
-  if (batch.x.data == nullptr && !none) fail(Status::kInvalidArgument, "x.data is null");
-  if (batch.out.data == nullptr && !none) fail(Status::kInvalidArgument, "out.data is null");
   const bool ragged = batch.q_rows.ragged();
   const int64_t tokens = ragged ? batch.q_rows.offsets[batch.n_seqs] : batch.q_rows.len;
+  const bool has_rows = tokens > 0 && batch.n_seqs > 0;
+  if (has_rows && batch.x.data == nullptr) fail(Status::kInvalidArgument, "x.data is null");
+  if (has_rows && batch.out.data == nullptr) fail(Status::kInvalidArgument, "out.data is null");
+  if (limits_.has_memory && has_keys(batch)) {
+    if (batch.key.data == nullptr) fail(Status::kInvalidArgument, "key.data is null");
+    if (batch.value.data == nullptr) fail(Status::kInvalidArgument, "value.data is null");
+  }
   check_strides("out", config.d_model,
                 {{{batch.out.token_stride, tokens},
                   {batch.out.seq_stride, ragged ? 1 : batch.n_seqs},
