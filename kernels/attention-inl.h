@@ -78,9 +78,8 @@ inline void attend_block(const AttentionF32Args& args, const AttentionScratch& a
                          int64_t n, bool finite) {
   // Whether O holds nothing yet.
   const bool first = begin == keys_seen(args, group.first + r0).begin / kBC * kBC;
-  const float factor = score_factor(args);
   score_strip(args, at, group, r0, rows, begin, n, [&](int64_t r, float* s) {
-    const float rescale = softmax_update(s, n, factor, at.m + r, at.l + r);
+    const float rescale = softmax_update(s, n, group.factor, at.m + r, at.l + r);
     if (first || rescale == 1.0f) return;
     for (int64_t c = 0; c < at.ldv; c += kWidth) {
       store(at.o + r * at.ldv + c, load(at.o + r * at.ldv + c) * broadcast(rescale));

@@ -61,7 +61,7 @@ inline void probabilities_of_group(const AttentionF32Args& args, const Attention
     fill_zeros(row, 0, sees_nothing ? args.kv_len : seen.begin);
     if (sees_nothing) continue;
     fill_zeros(row, seen.end, args.kv_len);
-    normalise_row(row + seen.begin, seen.end - seen.begin, score_factor(args), args.sink);
+    normalise_row(row + seen.begin, seen.end - seen.begin, group.factor, args.sink);
   }
 }
 

@@ -72,22 +72,26 @@ inline KeyRange keys_seen(const AttentionF32Args& args, int64_t i) {
   return {first > 0 ? first : 0, smaller(end, args.kv_len)};
 }
 
-// Queries first .. first + rows, as scores are to be made of them: the caller's rows or turned
-// copies.
+// Queries first .. first + rows, as scores are to be made of them.
 struct QueryGroup {
   int64_t first, rows;
-  const float* q;
+  const float* q;  // the caller's rows or turned copies
   int64_t ldq;
+  bool adjusts;  // whether scores need more than the scale before the exponential
+  float factor;  // what S of score_strip() is to be multiplied by, to be exponents of 2
 };
 
 inline QueryGroup make_group(const AttentionF32Args& args, const AttentionScratch& at,
                              int64_t first, int64_t rows) {
+  const bool adjusts =
+      args.softcap > 0 || args.bias || args.mask || args.alibi_slope != 0 || args.relative_bias;
+  const float factor = adjusts ? 1.0f : args.scale * kLog2E;
   const float* q = args.q + first * args.ldq;
-  if (!args.rotary) return {first, rows, q, args.ldq};
+  if (!args.rotary) return {first, rows, q, args.ldq, adjusts, factor};
   for (int64_t r = 0; r < rows; ++r) {
     turn_row(args, first + r + args.q_position, q + r * args.ldq, at.q_turned + r * at.ldq);
   }
-  return {first, rows, at.q_turned, at.ldq};
+  return {first, rows, at.q_turned, at.ldq, adjusts, factor};
 }
 
 // Calls pack(begin, n) for each block of keys [begin, begin + n) that the group sees, then
@@ -163,11 +167,6 @@ inline void pack_keys(const AttentionF32Args& args, const AttentionScratch& at, 
 alignas(64) constexpr float kLaneNumbers[16] = {0, 1, 2,  3,  4,  5,  6,  7,
                                                 8, 9, 10, 11, 12, 13, 14, 15};
 
-// Whether scores need more than the scale before the exponential.
-inline bool adjusts_scores(const AttentionF32Args& args) {
-  return args.softcap > 0 || args.bias || args.mask || args.alibi_slope != 0 || args.relative_bias;
-}
-
 // Turns scores of one query into exponents of 2: caps, adds biases and ALiBi, applies the mask.
 [[gnu::noinline]] inline void adjust_scores(const AttentionF32Args& args, int64_t i, int64_t begin,
                                             int64_t n, float* s) {
@@ -197,11 +196,6 @@ inline bool adjusts_scores(const AttentionF32Args& args) {
   }
 }
 
-// What score_strip() leaves in S must be multiplied by this to be exponents of 2.
-inline float score_factor(const AttentionF32Args& args) {
-  return adjusts_scores(args) ? 1.0f : args.scale * kLog2E;
-}
-
 // S of the group's queries r .. r + rows and the packed keys [begin, begin + n), -inf where a query
 // does not see a key. done(r, s) is called with each query's row as soon as it is complete.
 template <typename Done>
@@ -218,11 +212,10 @@ inline void score_strip(const AttentionF32Args& args, const AttentionScratch& at
       multiply_strip(rows, width, args.head_dim, q, group.ldq, panel, kNR, kZeroRow, at.s + j, kBC);
     }
   }
-  const bool adjusts = adjusts_scores(args);
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t i = group.first + r0 + r;
     float* s = at.s + r * kBC;
-    if (adjusts) adjust_scores(args, i, begin, n, s);
+    if (group.adjusts) adjust_scores(args, i, begin, n, s);
     const KeyRange seen = keys_seen(args, i);
     for (int64_t j = 0; j < smaller(seen.begin - begin, n); ++j) s[j] = -kInfinity;
     for (int64_t j = seen.end > begin ? seen.end - begin : 0; j < n; ++j) s[j] = -kInfinity;
