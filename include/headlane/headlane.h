@@ -397,6 +397,12 @@ typedef struct headlane_attention_batch {
   const headlane_attention_maps* maps; /* its layers are not looked at; null: not wanted */
 } headlane_attention_batch;
 
+#define HEADLANE_ATTENTION_BATCH_INIT                                                     \
+  {                                                                                       \
+    sizeof(headlane_attention_batch), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, \
+        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                          \
+  }
+
 /* Masks combine: a key is seen if all of them allow it. A query that sees no key gets zeros. Values
  * of keys that a query does not see never matter, NaN included; NaN in what it sees shows in its
  * own result. Errors: INVALID_ARGUMENT naming the field (nulls, sizes, offsets, strides by which
@@ -444,6 +450,12 @@ typedef struct headlane_layer_options {
   int64_t max_len;          /* no sequence may be longer; 0: as long as its position tables go */
 } headlane_layer_options;
 
+#define HEADLANE_LAYER_OPTIONS_INIT                                                           \
+  {                                                                                           \
+    sizeof(headlane_layer_options), 0, 0, 0, 0, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, 0, 0, \
+        HEADLANE_NORM_NONE, 0, 0, 0, 0                                                        \
+  }
+
 /* Packs the weights, which may go afterwards; `model_options` may be null. The model's sessions run
  * by headlane_forward; it has neither tokenizer nor file. The caller owns *out and ends it by
  * headlane_model_close. Errors: INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY. */
@@ -485,6 +497,12 @@ typedef struct headlane_forward_batch {
   const int64_t* prefix_lengths;
   const headlane_attention_maps* maps; /* null: not wanted */
 } headlane_forward_batch;
+
+#define HEADLANE_FORWARD_BATCH_INIT                                                          \
+  {                                                                                          \
+    sizeof(headlane_forward_batch), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}, \
+        {0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                              \
+  }
 
 /* Runs a model that takes activations. The same promises as headlane_encode and
  * headlane_attention_run. Errors: INVALID_ARGUMENT naming the field, TOO_LARGE, UNSUPPORTED (the
