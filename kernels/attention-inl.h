@@ -28,14 +28,10 @@ inline bool pack_block(const AttentionF32Args& args, const AttentionScratch& at,
   return reduce_add(differences) == 0.0f;
 }
 
-// One query's scores of one block become 2^(factor * score - m); m and l are brought up to date.
-// Returns what the query's O so far must be multiplied by.
-inline float softmax_update(float* s, int64_t n, float factor, float* m, float* l) {
+// One query's scores of one block, the largest of them given lane by lane, become 2^(factor * score
+// - m); m and l are brought up to date. Returns what the query's O so far must be multiplied by.
+inline float softmax_update(float* s, int64_t n, F32 largest, float factor, float* m, float* l) {
   const float minus_infinity = -kInfinity;
-  F32 largest = broadcast(minus_infinity);
-  for_each_vector(n, [&](int64_t j, int64_t width) {
-    largest = max(largest, keep_n(load(s + j), width, minus_infinity));
-  });
   const float block_m = reduce_max(largest) * factor;
   const float new_m = block_m > *m ? block_m : *m;
   // Nothing seen so far: -inf - (-inf) would be NaN, and every exponential is to be 0.
@@ -76,10 +72,11 @@ inline void add_values_seen(const AttentionF32Args& args, const AttentionScratch
 inline void attend_block(const AttentionF32Args& args, const AttentionScratch& at,
                          const QueryGroup& group, int64_t r0, int64_t rows, int64_t begin,
                          int64_t n, bool finite) {
-  // Whether O holds nothing yet.
-  const bool first = begin == keys_seen(args, group.first + r0).begin / kBC * kBC;
-  score_strip(args, at, group, r0, rows, begin, n, [&](int64_t r, float* s) {
-    const float rescale = softmax_update(s, n, group.factor, at.m + r, at.l + r);
+  // Whether O holds nothing yet; where a strip's first block may be any, it began as zeros.
+  const bool first =
+      !group.may_skip && begin == keys_seen(args, group.first + r0).begin / kBC * kBC;
+  score_strip(args, at, group, r0, rows, begin, n, [&](int64_t r, float* s, F32 largest) {
+    const float rescale = softmax_update(s, n, largest, group.factor, at.m + r, at.l + r);
     if (first || rescale == 1.0f) return;
     for (int64_t c = 0; c < at.ldv; c += kWidth) {
       store(at.o + r * at.ldv + c, load(at.o + r * at.ldv + c) * broadcast(rescale));
@@ -117,6 +114,9 @@ inline void attend_group(const AttentionF32Args& args, const AttentionScratch& a
   for (int64_t r = 0; r < rows; ++r) {
     at.m[r] = -kInfinity;
     at.l[r] = 0.0f;
+  }
+  for (int64_t c = 0; group.may_skip && c < rows * at.ldv; c += kWidth) {
+    store(at.o + c, broadcast(0.0f));
   }
   bool finite = true;
   for_each_block(
