@@ -235,6 +235,34 @@ typedef struct headlane_outputs {
 HEADLANE_API headlane_status headlane_encode(headlane_session* session, const headlane_batch* batch,
                                              const headlane_outputs* outputs);
 
+/* ---- Profiles ----
+ *
+ * Where the time of a session's runs goes, pass by pass. Off unless asked for; it costs a clock
+ * reading a pass. */
+
+/* From the next run on: 1 counts from zero, 0 stops counting. */
+HEADLANE_API headlane_status headlane_session_profile(headlane_session* session, int32_t on);
+
+typedef struct headlane_pass_facts {
+  size_t struct_size;
+  const char*
+      name; /* "load + linear + linear", the ops of the pass; lives as long as the session */
+  int64_t n_passes;    /* of the session, whichever is asked for */
+  int64_t n_runs;      /* counted */
+  double seconds;      /* of all of them, by the clock of the thread that called */
+  double flops;        /* multiplications and additions of products and attention, likewise */
+  double weight_bytes; /* what one reading of its packed weights takes; each block of rows reads
+                        * them once */
+  int64_t block_rows;  /* rows of a block; 0: the pass is not one over rows */
+} headlane_pass_facts;
+
+#define HEADLANE_PASS_FACTS_INIT \
+  { sizeof(headlane_pass_facts), 0, 0, 0, 0, 0, 0, 0 }
+
+/* Of the i-th pass, 0 <= i < n_passes; there is always one. The last one copies the result out. */
+HEADLANE_API headlane_status headlane_session_get_pass(const headlane_session* session, int64_t i,
+                                                       headlane_pass_facts* out);
+
 /* ---- Attention on your own buffers ----
  *
  * O = softmax(cap(score(Q, K)) + bias + positions) V, for programs that have their own model. */

@@ -98,13 +98,30 @@ void add_similarity(CLI::App* app) {
   command->callback([options] { tool::similarity(*options); });
 }
 
+void add_bench(CLI::App* app) {
+  const auto options = std::make_shared<tool::BenchOptions>();
+  CLI::App* command = app->add_subcommand("bench", "Time a model on this machine");
+  command->add_option("-m,--model", options->run.model_path, "A .headlane file")->required();
+  command->add_option("CASE", options->cases, "SEQUENCESxTOKENS, such as 8x128; none: usual ones");
+  command->add_option("--seconds", options->seconds, "For each case")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  command->add_option("--threads", options->run.n_threads, "Threads; 0: all CPUs")
+      ->check(CLI::Range(0, 1024));
+  add_isa(command, &options->run.isa);
+  command->add_flag("--profile", options->profile, "Time, work and bound of each pass");
+  command->add_flag("--json", options->as_json, "Print JSON, passes included");
+  command->callback([options] { tool::bench(*options); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Headlane: transformer layers on CPUs", "headlane");
   app.set_version_flag("--version", std::string("headlane ") + headlane_version());
   app.require_subcommand(1);
-  for (const auto add : {add_convert, add_info, add_embed, add_encode, add_similarity}) add(&app);
+  for (const auto add : {add_convert, add_info, add_embed, add_encode, add_similarity, add_bench})
+    add(&app);
 
   try {
     app.parse(argc, argv);
