@@ -19,6 +19,7 @@ inline bool pack_block(const AttentionF32Args& args, const AttentionScratch& at,
   pack_keys(args, at, begin, n);
   F32 differences = broadcast(0.0f);  // x - x is 0, or NaN for what is not finite
   for (int64_t j = 0; j < n; ++j) {
+    if (args.next_v) fetch_row(args.next_v + (begin + j) * args.ldv, args.v_dim);
     for_each_vector(args.v_dim, [&](int64_t c, int64_t width) {
       const F32 x = load_up_to(args.v + (begin + j) * args.ldv + c, width);
       differences = differences + (x - x);
@@ -92,6 +93,7 @@ inline void attend_block(const AttentionF32Args& args, const AttentionScratch& a
 inline void finish_group(const AttentionF32Args& args, const AttentionScratch& at,
                          const QueryGroup& group) {
   for (int64_t r = 0; r < group.rows; ++r) {
+    if (args.next_q) fetch_row(args.next_q + (group.first + r) * args.ldq, args.head_dim);
     float sum = at.l[r], rescale = 1.0f;
     if (args.sink) {
       const float sink = *args.sink * kLog2E;

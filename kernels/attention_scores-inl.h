@@ -168,9 +168,18 @@ alignas(64) constexpr float kZeroRow[kNR] = {};
   }
 }
 
+// Asks for a row to be brought near. Rows of one head in a tensor of many lie too far apart for the
+// hardware to see them coming.
+inline void fetch_row(const float* row, int64_t n) {
+  for (int64_t i = 0; i < n; i += kRowAlign) __builtin_prefetch(row + i, 0, 2);
+}
+
 // Packs the K of keys [begin, begin + n).
 inline void pack_keys(const AttentionF32Args& args, const AttentionScratch& at, int64_t begin,
                       int64_t n) {
+  for (int64_t j = begin; args.next_k && j < begin + n; ++j) {
+    fetch_row(args.next_k + j * args.ldk, args.head_dim);
+  }
   for (int64_t j = 0; j < n; j += kNR) {
     const int64_t keys = smaller(kNR, n - j);
     const float* k = args.k + (begin + j) * args.ldk;
