@@ -139,7 +139,7 @@ void run_attention(const AttentionSpec& spec, const AttentionTables& tables,
 }
 
 // Taken from the smallest, each stride must step over all that those before it reach.
-void check_strides(const char* name, int64_t row, std::array<Dimension, 3> dimensions) {
+void check_strides(const char* name, int64_t row, std::array<Dimension, 4> dimensions) {
   for (const Dimension& dimension : dimensions) {
     if (dimension.size == 0) return;
   }
@@ -159,6 +159,16 @@ void check_strides(const char* name, int64_t row, std::array<Dimension, 3> dimen
            ll{stride});
     }
   }
+}
+
+void check_maps(const LayerMaps& maps, int64_t n_seqs, int64_t q_len, int64_t kv_len) {
+  const AttentionMaps& of = maps.maps;
+  if (of.n_heads == 0) return;
+  check_strides("maps", kv_len,
+                {{{of.p.query_stride, q_len},
+                  {of.p.head_stride, of.n_heads},
+                  {of.p.seq_stride, n_seqs},
+                  {maps.layer_stride, maps.n_layers}}});
 }
 
 void check_seqs(const AttentionSpec& spec, int64_t n_seqs, const SeqRows& q_rows,

@@ -85,6 +85,13 @@ struct AttentionMaps {
   bool has(int64_t head) const { return head >= first_head && head - first_head < n_heads; }
 };
 
+// Maps of the probabilities of some layers; those of layer i begin (i - first_layer) * layer_stride
+// elements into maps.
+struct LayerMaps {
+  AttentionMaps maps;
+  int64_t layer_stride = 0, first_layer = 0, n_layers = 0;
+};
+
 // Of the two products, for so many pairs of a query and a key of its sequence.
 inline double attention_flops(const AttentionSpec& spec, int64_t n_pairs) {
   return 2.0 * static_cast<double>(spec.n_heads * (spec.head_dim + spec.v_dim)) *
@@ -114,7 +121,10 @@ struct Dimension {
   bool operator<(const Dimension& other) const { return stride < other.stride; }
 };
 // Refuses strides by which two elements of an output of rows of `row` elements would share a place.
-void check_strides(const char* name, int64_t row, std::array<Dimension, 3> dimensions);
+void check_strides(const char* name, int64_t row, std::array<Dimension, 4> dimensions);
+
+// The same for maps of sequences of up to q_len queries and kv_len keys.
+void check_maps(const LayerMaps& maps, int64_t n_seqs, int64_t q_len, int64_t kv_len);
 
 // Sequences, lengths and prefixes of a batch are possible, and none is longer than the spec allows;
 // otherwise Error(kInvalidArgument) that names the field.

@@ -43,13 +43,6 @@ struct RowMap {
 // The inputs of a model that takes activations.
 enum class Input { kX, kKey, kValue };
 
-// Maps of the probabilities of some layers; those of layer i begin (i - first_layer) * layer_stride
-// elements into maps.
-struct LayerMaps {
-  AttentionMaps maps;
-  int64_t layer_stride = 0, first_layer = 0, n_layers = 0;
-};
-
 // One call of the model, as ops see it.
 struct Run {
   const kernels::Table* kernels = nullptr;

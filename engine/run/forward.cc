@@ -61,6 +61,7 @@ void Session::check(const ActivationBatch& batch) const {
   check_strides("out", config.d_model,
                 {{{batch.out.token_stride, tokens},
                   {batch.out.seq_stride, ragged ? 1 : batch.n_seqs},
+                  {0, 1},
                   {0, 1}}});
 }
 
@@ -82,18 +83,21 @@ void Session::map_rows(const SeqRows& rows, int64_t n_seqs, const RowPlaces& map
 
 void Session::forward(const ActivationBatch& batch, const LayerMaps* maps) {
   check(batch);
+  Run run;
+  int64_t longest_kv = 0;
+  for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
+    const int64_t q_len = batch.q_rows.of(seq).len, kv_len = batch.kv_rows.of(seq).len;
+    run.longest = std::max(run.longest, q_len);
+    longest_kv = std::max(longest_kv, kv_len);
+    run.n_pairs += q_len * kv_len;
+  }
+  if (maps) check_maps(*maps, batch.n_seqs, run.longest, longest_kv);
   map_rows(batch.q_rows, batch.n_seqs, tokens_, positions_);
   if (limits_.has_memory) map_rows(batch.kv_rows, batch.n_seqs, memory_, nullptr);
-  Run run;
   run.kernels = &model_.kernels();
   run.n_seqs = batch.n_seqs;
   run.offsets = tokens_.offsets;
   run.n_tokens = run.offsets[batch.n_seqs];
-  for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
-    const int64_t q_len = batch.q_rows.of(seq).len;
-    run.longest = std::max(run.longest, q_len);
-    run.n_pairs += q_len * batch.kv_rows.of(seq).len;
-  }
   run.tokens = {tokens_.seq, tokens_.token};
   run.positions = positions_;
   if (limits_.has_memory) {

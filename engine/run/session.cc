@@ -161,6 +161,7 @@ void Session::encode(const TokenBatch& batch, float* hidden, float* pooled, cons
     run.longest = std::max(run.longest, end - begin);
     run.n_pairs += (end - begin) * (end - begin);
   }
+  if (maps) check_maps(*maps, batch.n_seqs, run.longest, run.longest);
   run.kernels = &model_.kernels();
   run.n_tokens = batch.offsets[batch.n_seqs];
   run.n_seqs = batch.n_seqs;

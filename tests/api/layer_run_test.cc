@@ -78,6 +78,38 @@ TEST_P(LayerRun, TheSameBitsInAnyCompany) {
   EXPECT_TRUE(same_bits(together, alone));
 }
 
+// Runs long enough to wake other threads: many rows, and few rows of wide layers, whose columns the
+// threads share.
+TEST_P(LayerRun, TheSameBitsOnAnyNumberOfThreads) {
+  for (const auto& [d, n, kv] : {std::array<int64_t, 3>{64, 700, 300}, {320, 60, 90}}) {
+    Layer layer(d, 4, d / 4);
+    layer.options.residual = 1;
+    layer.options.norm = HEADLANE_NORM_PRE;
+    const Model model = create_layer(layer.fill(), GetParam());
+    const Floats x = layer.numbers(n * d, 1), key = layer.numbers(kv * d, 1);
+    for (const bool cross : {false, true}) {
+      Floats results[3];
+      for (int threads = 1; threads <= 3; ++threads) {
+        Floats& out = results[threads - 1];
+        out.resize(x.size());
+        headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+        batch.n_seqs = 1;
+        batch.q_len = n;
+        batch.x.data = x.data();
+        batch.out.data = out.data();
+        if (cross) {
+          batch.key.data = key.data();
+          batch.kv_len = kv;
+        }
+        const Session session = create_session(model.get(), cross, threads, 1024);
+        tool::check(headlane_forward(session.get(), &batch));
+      }
+      EXPECT_TRUE(same_bits(results[0], results[1])) << d << " " << cross;
+      EXPECT_TRUE(same_bits(results[0], results[2])) << d << " " << cross;
+    }
+  }
+}
+
 // Padded rows hold NaN; strides step over more of it; padding of the output becomes 0.
 TEST_P(LayerRun, PaddedRowsOnEitherSide) {
   const std::vector<Floats> seqs = random_seqs({5, 1, 0, 7});
@@ -238,6 +270,12 @@ TEST_P(LayerRun, WhatIsWrongIsNamed) {
   maps.first_head = 0;
   maps.first_layer = 1;
   expect_refused(bad, HEADLANE_INVALID_ARGUMENT, "layers from 1 on");
+  maps.first_layer = 0;
+  maps.query_stride = 8;
+  expect_refused(bad, HEADLANE_INVALID_ARGUMENT, "strides of maps overlap");
+  maps.head_stride = 64;
+  maps.query_stride = 7;
+  expect_refused(bad, HEADLANE_INVALID_ARGUMENT, "strides of maps overlap");
   const headlane_batch tokens{sizeof tokens, 0, offsets, nullptr, nullptr};
   const headlane_outputs outputs{sizeof outputs, out.data(), nullptr, nullptr};
   expect_failure(headlane_encode(session_.get(), &tokens, &outputs), HEADLANE_UNSUPPORTED,
