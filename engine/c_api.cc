@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "engine/error.h"
-#include "engine/import/huggingface.h"
+#include "engine/import/convert.h"
 
 using headlane::fail;
 using headlane::Status;
@@ -136,6 +136,7 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.n_tensors = static_cast<int64_t>(m.container().tensors().size());
     facts.kdim = config.kdim;
     facts.vdim = config.vdim;
+    facts.batch_first = config.batch_first ? 1 : 0;
     write_struct(facts, out, "headlane_model_facts");
   });
 }
@@ -278,10 +279,10 @@ headlane_status headlane_encode(headlane_session* session, const headlane_batch*
   });
 }
 
-headlane_status headlane_convert(const char* hf_dir, const char* out_path) {
+headlane_status headlane_convert(const char* path, const char* out_path) {
   return guarded([&] {
-    require(hf_dir, "hf_dir");
+    require(path, "path");
     require(out_path, "out_path");
-    headlane::convert_huggingface(hf_dir, out_path);
+    headlane::convert_model(path, out_path);
   });
 }

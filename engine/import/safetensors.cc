@@ -166,11 +166,31 @@ SafetensorsModel::SafetensorsModel(const std::string& dir) {
          "%s: has its weights only in pytorch_model.bin, a Python pickle; save them as safetensors",
          dir.c_str());
   }
-  list_path_ = single;
-  files_.push_back(std::make_unique<SafetensorsFile>(single));
+  open_single(single);
+}
+
+SafetensorsModel SafetensorsModel::of_file(const std::string& path) {
+  SafetensorsModel model;
+  model.open_single(path);
+  return model;
+}
+
+void SafetensorsModel::open_single(const std::string& path) {
+  list_path_ = path;
+  files_.push_back(std::make_unique<SafetensorsFile>(path));
   for (const auto& [name, entry] : files_[0]->entries()) {
     files_by_tensor_.emplace(name, files_[0].get());
   }
+}
+
+std::vector<std::string> SafetensorsModel::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, file] : files_by_tensor_) names.push_back(name);
+  return names;
+}
+
+const std::vector<int64_t>& SafetensorsModel::shape_of(const std::string& name) const {
+  return files_by_tensor_.at(name)->entries().at(name).shape;
 }
 
 void SafetensorsModel::open_shards(const std::string& dir, const std::string& index_path) {

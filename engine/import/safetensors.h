@@ -64,13 +64,20 @@ class SafetensorsModel {
  public:
   // Throws Error(kIo) if `dir` has neither model.safetensors nor the index.
   explicit SafetensorsModel(const std::string& dir);
+  // All tensors of one file.
+  static SafetensorsModel of_file(const std::string& path);
 
+  std::vector<std::string> names() const;
+  // Of a tensor that is there.
+  const std::vector<int64_t>& shape_of(const std::string& name) const;
   bool contains(const std::string& name) const { return files_by_tensor_.contains(name); }
   // The tensor, which must have this shape and a floating type.
   // Throws Error: kBadFile if it is missing or of another shape, kUnsupported if of another type.
   F32Data load_f32(const std::string& name, const std::vector<int64_t>& shape) const;
 
  private:
+  SafetensorsModel() = default;
+  void open_single(const std::string& path);
   void open_shards(const std::string& dir, const std::string& index_path);
 
   std::string list_path_;  // the file that says which tensors there are, for messages

@@ -166,6 +166,7 @@ json ModelConfig::to_json() const {
     config["residual"] = residual;
     config["final_norm"] = final_norm;
     config["positions"] = find_name(kPositions, positions);
+    config["batch_first"] = batch_first;
     config["attention"] = to_json_of(attention);
   }
   return config;
@@ -191,6 +192,7 @@ ModelConfig ModelConfig::from_json(const json& config, const std::string& file) 
     result.residual = json_bool(config, "residual", where);
     result.final_norm = json_bool(config, "final_norm", where);
     result.positions = parse_name(kPositions, config, "positions", where);
+    result.batch_first = json_bool(config, "batch_first", where);
     result.attention = attention_from_json(json_field(config, "attention", where),
                                            where + " field \"attention\":");
   }

@@ -45,6 +45,7 @@ struct ModelConfig {
   bool residual = false;    // x is added to what attention (and feed-forward) make of it
   bool final_norm = false;  // one more norm at the end
   Positions positions = Positions::kNone;
+  bool batch_first = true;  // padded arrays are [batch, seq, d_model], not [seq, batch, d_model]
   // Of architecture "bert".
   Pooling pooling = Pooling::kNone;
   bool normalize = false;   // divide pooled vectors by their Euclidean length

@@ -115,6 +115,8 @@ typedef struct headlane_model_facts {
   int64_t n_tensors;
   int64_t kdim; /* of "layers": columns that keys and values are projected from; 0 otherwise */
   int64_t vdim;
+  int32_t batch_first; /* of "layers": 1: arrays of it are [batch, seq, d_model] by custom, 0: [seq,
+                        * batch, d_model]; strides say what a call's are */
 } headlane_model_facts;
 
 /* Fills *out as far as out->struct_size reaches. */
@@ -540,10 +542,18 @@ HEADLANE_API headlane_status headlane_forward(headlane_session* session,
 
 /* ---- Conversion ---- */
 
-/* Reads a Hugging Face model folder (config.json, model.safetensors or its shards, the tokenizer's
- * files, modules.json, 1_Pooling/config.json, sentence_bert_config.json) and writes one .headlane
- * file, by a temporary name that is renamed at the end. The same input gives the same bytes. */
-HEADLANE_API headlane_status headlane_convert(const char* hf_dir, const char* out_path);
+/* Writes one .headlane file, by a temporary name that is renamed at the end. The same input gives
+ * the same bytes. `path` is
+ *  - a Hugging Face model folder (config.json, model.safetensors or its shards, the tokenizer's
+ * files, modules.json, 1_Pooling/config.json, sentence_bert_config.json), or
+ *  - the state dict of PyTorch's nn.MultiheadAttention, nn.TransformerEncoderLayer or
+ *    nn.TransformerEncoder: a folder with one .safetensors and one .json file, or the .safetensors
+ *    file with the .json of its name, or config.json, beside it. The JSON has the module's
+ *    arguments: d_model (or embed_dim), nhead (or num_heads), norm_first, activation ("relu",
+ *    "gelu"), layer_norm_eps, batch_first, kdim, vdim, add_zero_attn, with PyTorch's defaults; and,
+ *    added to the input, positions ("none", "sinusoidal", or "learned" from the tensor
+ *    positions.weight) with max_positions. */
+HEADLANE_API headlane_status headlane_convert(const char* path, const char* out_path);
 
 #ifdef __cplusplus
 }

@@ -35,7 +35,7 @@ TEST_F(CApi, NullsAreNamed) {
   expect_failure(headlane_session_create(nullptr, nullptr, nullptr), HEADLANE_INVALID_ARGUMENT,
                  "model");
   expect_failure(headlane_encode(nullptr, nullptr, nullptr), HEADLANE_INVALID_ARGUMENT, "session");
-  expect_failure(headlane_convert(nullptr, "x"), HEADLANE_INVALID_ARGUMENT, "hf_dir");
+  expect_failure(headlane_convert(nullptr, "x"), HEADLANE_INVALID_ARGUMENT, "path");
   expect_failure(headlane_model_get_facts(nullptr, nullptr), HEADLANE_INVALID_ARGUMENT, "model");
   headlane_model_close(nullptr);
   headlane_session_destroy(nullptr);

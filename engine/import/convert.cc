@@ -1,0 +1,14 @@
+#include "engine/import/convert.h"
+
+#include "engine/import/huggingface.h"
+#include "engine/import/pytorch.h"
+
+namespace headlane {
+
+void convert_model(const std::string& path, const std::string& out_path) {
+  PyTorchFiles files;
+  if (find_pytorch_files(path, &files)) return convert_pytorch(files, out_path);
+  convert_huggingface(path, out_path);
+}
+
+}  // namespace headlane

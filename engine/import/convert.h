@@ -1,0 +1,12 @@
+// Other people's formats into .headlane files: which importer a path is for.
+#pragma once
+
+#include <string>
+
+namespace headlane {
+
+// `path`: a Hugging Face folder, or a PyTorch module's state dict (engine/import/pytorch.h). Throws
+// Error naming the file and field at fault.
+void convert_model(const std::string& path, const std::string& out_path);
+
+}  // namespace headlane

@@ -1,0 +1,23 @@
+// State dicts of PyTorch's nn.MultiheadAttention, nn.TransformerEncoderLayer and
+// nn.TransformerEncoder, as safetensors beside a small JSON of the module's arguments, into
+// .headlane files of architecture "layers".
+#pragma once
+
+#include <string>
+
+namespace headlane {
+
+// The two files: model.safetensors and config.json of a folder, or the only ones of their kinds
+// there; or a .safetensors file and the .json of its name, or config.json, beside it.
+struct PyTorchFiles {
+  std::string weights, config;
+};
+
+// Whether `path` is such a folder or file rather than a Hugging Face folder: its JSON has "nhead"
+// or "num_heads" and no "model_type". Then *files is set.
+bool find_pytorch_files(const std::string& path, PyTorchFiles* files);
+
+// Throws Error naming the file and the field or tensor at fault.
+void convert_pytorch(const PyTorchFiles& files, const std::string& out_path);
+
+}  // namespace headlane

@@ -1,0 +1,131 @@
+// State dicts of PyTorch's attention and encoder modules (tests/golden/layers), converted, opened
+// and run, against PyTorch in float64.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/api/attention.h"
+#include "tests/support/npy.h"
+
+namespace headlane::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::vector<std::string> golden_layers() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(HEADLANE_GOLDEN_DIR "/layers")) {
+    if (entry.is_directory()) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// One call of a module, as its manifest and arrays say.
+struct Call {
+  Call(const std::string& folder, const json& entry) : manifest(entry) {
+    const auto read = [&](const char* what) {
+      const std::string path =
+          folder + "/" + entry.at("name").get<std::string>() + "_" + what + ".npy";
+      return fs::exists(path) ? read_npy(path).data : std::vector<float>();
+    };
+    x = read("x"), key = read("key"), value = read("value"), mask = read("mask");
+    bias = read("bias"), out = read("out"), maps = read("maps");
+    for (const float seen : mask) seen_keys.push_back(seen != 0);
+    batch = entry.at("batch"), q_len = entry.at("q_len"), kv_len = entry.at("kv_len");
+    if (entry.at("causal")) {  // the C API's models have it fixed; as a mask it is the call's
+      for (int64_t e = 0; e < q_len * kv_len; ++e) seen_keys.push_back(e % kv_len <= e / kv_len);
+    }
+    if (!entry.at("lengths").is_null()) lengths = entry.at("lengths").get<std::vector<int64_t>>();
+    if (!entry.at("kv_lengths").is_null()) {
+      kv_lengths = entry.at("kv_lengths").get<std::vector<int64_t>>();
+    }
+  }
+
+  headlane_forward_batch describe(std::vector<float>* result) const {
+    headlane_forward_batch b = HEADLANE_FORWARD_BATCH_INIT;
+    b.n_seqs = batch;
+    b.q_len = q_len;
+    b.x.data = x.data();
+    b.out.data = result->data();
+    if (!lengths.empty()) b.q_lengths = lengths.data();
+    if (!key.empty()) {
+      b.key.data = key.data();
+      b.value.data = value.data();
+      b.kv_len = kv_len;
+      if (!kv_lengths.empty()) b.kv_lengths = kv_lengths.data();
+    }
+    if (!seen_keys.empty()) b.mask = seen_keys.data();
+    b.mask_query_stride = kv_len;
+    if (!bias.empty()) b.bias = bias.data();
+    b.bias_query_stride = kv_len;
+    return b;
+  }
+
+  json manifest;
+  std::vector<float> x, key, value, mask, bias, out, maps;
+  std::vector<uint8_t> seen_keys;
+  std::vector<int64_t> lengths, kv_lengths;
+  int64_t batch = 0, q_len = 0, kv_len = 0;
+};
+
+class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const char*>> {
+ protected:
+  void SetUp() override {
+    folder_ = std::string(HEADLANE_GOLDEN_DIR "/layers/") + std::get<0>(GetParam());
+    path_ = temp_.file("module.headlane");
+    isa_ = std::get<1>(GetParam());
+    tool::check(headlane_convert(folder_.c_str(), path_.c_str()));
+    if (!runs(path_, isa_)) GTEST_SKIP() << "this machine (or HEADLANE_MAX_ISA) lacks " << isa_;
+  }
+
+  void check(headlane_model* model, const Call& call, int n_threads) {
+    SCOPED_TRACE(call.manifest.at("name").get<std::string>());
+    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    options.n_threads = n_threads;
+    options.cross_attention = !call.key.empty();
+    headlane_session* created = nullptr;
+    tool::check(headlane_session_create(model, &options, &created));
+    const tool::Session session(created);
+    std::vector<float> result(call.out.size(), NAN), maps_data(call.maps.size(), NAN);
+    headlane_forward_batch batch = call.describe(&result);
+    headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+    if (!call.maps.empty()) {
+      maps.data = maps_data.data();
+      maps.query_stride = call.kv_len;
+      maps.head_stride = call.q_len * call.kv_len;
+      maps.seq_stride = static_cast<int64_t>(call.maps.size()) / call.batch;
+      batch.maps = &maps;
+    }
+    tool::check(headlane_forward(session.get(), &batch));
+    // PyTorch's own float32 error, four times: another order of the same sums.
+    const double bound = 4 * call.manifest.at("float32_from_float64").get<double>();
+    for (size_t i = 0; i < result.size(); ++i) ASSERT_NEAR(result[i], call.out[i], bound) << i;
+    for (size_t i = 0; i < maps_data.size(); ++i) {
+      ASSERT_NEAR(maps_data[i], call.maps[i], bound) << "probability " << i;
+    }
+  }
+
+  TempDir temp_;
+  std::string folder_, path_, isa_;
+};
+
+TEST_P(GoldenLayers, MatchPyTorch) {
+  const tool::Model model = tool::open_model(path_, isa_);
+  const json manifest = json::parse(std::ifstream(folder_ + "/manifest.json"));
+  for (const json& entry : manifest.at("calls")) {
+    for (const int n_threads : {1, 2}) check(model.get(), Call(folder_, entry), n_threads);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GoldenLayers,
+                         testing::Combine(testing::ValuesIn(golden_layers()),
+                                          testing::Values("ref", "avx2", "avx512")),
+                         [](const auto& info) {
+                           return std::get<0>(info.param) + "_" + std::get<1>(info.param);
+                         });
+
+}  // namespace
+}  // namespace headlane::test

@@ -1,0 +1,238 @@
+"""Writes small random PyTorch attention and encoder modules, and what PyTorch says of them.
+
+    python make.py [--out DIR] [NAME ...]
+
+Each folder is what headlane convert takes, model.safetensors and config.json, and calls:
+    NAME_x.npy                      [batch * q_len, d_model]
+    NAME_key.npy, NAME_value.npy    [batch * kv_len, kdim], [.., vdim], of cross-attention
+    NAME_mask.npy                   [q_len, kv_len], 1: may be seen, 0: not
+    NAME_bias.npy                   [q_len, kv_len], added to the scores
+    NAME_out.npy                    [batch * q_len, d_model]; rows of padding are 0
+    NAME_maps.npy                   [batch * n_heads * q_len, kv_len], attention probabilities
+    manifest.json                   sizes and lengths of each call, and how far PyTorch's own float32
+                                    is from the float64, at most
+Outputs are computed in float64 from the float32 weights and rounded once. All parameters are
+random, biases and norms too. No query is left without keys: PyTorch answers NaN there, Headlane 0.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+torch.backends.mha.set_fastpath_enabled(False)  # the plain formulas
+
+
+def randomise(module, rng):
+    for name, parameter in sorted(module.named_parameters()):
+        values = rng.standard_normal(tuple(parameter.shape))
+        if "norm" in name and name.endswith("weight"):
+            values = rng.uniform(0.5, 1.5, tuple(parameter.shape))
+        elif name.endswith("bias"):
+            values *= 0.2
+        else:
+            values *= 1.5 / np.sqrt(parameter.shape[-1])
+        parameter.data = torch.from_numpy(values).float()
+    return module.eval()
+
+
+class Folder:
+    """One module and its calls."""
+
+    def __init__(self, out, name, module, config):
+        self.path = out / name
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir(parents=True)
+        self.rng = np.random.default_rng(sum(name.encode()))
+        self.module, self.config, self.calls = randomise(module, self.rng), config, []
+        save_file({key: value.contiguous() for key, value in module.state_dict().items()},
+                  self.path / "model.safetensors")
+        (self.path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+    def numbers(self, *shape):
+        return torch.from_numpy(self.rng.standard_normal(shape)).float()
+
+    def save(self, call, name, tensor):
+        rows = tensor.reshape(-1, tensor.shape[-1])
+        np.save(self.path / f"{call}_{name}.npy", rows.numpy().astype(np.float32))
+
+    def call(self, name, run, x, key=None, value=None, lengths=None, mask=None, bias=None,
+             causal=False, kv_lengths=None):
+        """run(module, dtype): the output [batch, q_len, d_model], or that and maps."""
+        exact, exact_maps = run(self.module.double(), torch.float64)
+        single, _ = run(self.module.float(), torch.float32)
+        real = torch.ones(x.shape[:2], dtype=torch.bool)
+        if lengths is not None:
+            real = torch.arange(x.shape[1]) < torch.tensor(lengths)[:, None]
+        exact = torch.where(real[..., None], exact, 0)
+        error = ((single - exact).abs() * real[..., None]).max()
+        assert torch.isfinite(exact).all() and error < 1e-5, (name, error)
+        for what, tensor in (("x", x), ("key", key), ("value", value), ("mask", mask),
+                             ("bias", bias), ("out", exact), ("maps", exact_maps)):
+            if tensor is not None:
+                self.save(name, what, tensor)
+        self.calls.append({
+            "name": name, "batch": x.shape[0], "q_len": x.shape[1],
+            "kv_len": (x if key is None else key).shape[1], "lengths": lengths,
+            "kv_lengths": kv_lengths, "causal": causal, "float32_from_float64": float(error)})
+
+    def finish(self):
+        (self.path / "manifest.json").write_text(json.dumps({"calls": self.calls}, indent=2) + "\n")
+        size = sum(path.stat().st_size for path in self.path.iterdir())
+        print(f"{self.path.name:28} {size:7} bytes  {len(self.calls)} calls")
+
+
+def swap(module_takes_batch_first, tensor):
+    return tensor if module_takes_batch_first or tensor is None else tensor.transpose(0, 1)
+
+
+def attention(out, name, d_model, n_heads, batch_first=True, **arguments):
+    module = nn.MultiheadAttention(d_model, n_heads, batch_first=batch_first, **arguments)
+    config = {"embed_dim": d_model, "num_heads": n_heads, "batch_first": batch_first, **arguments}
+    config.pop("bias", None)
+    folder = Folder(out, name, module, config)
+
+    def add(call, batch, q_len, kv_len=None, lengths=None, mask=None, bias=None, causal=False):
+        x = folder.numbers(batch, q_len, d_model)
+        key = value = None
+        if kv_len:
+            key = folder.numbers(batch, kv_len, arguments.get("kdim", d_model))
+            value = folder.numbers(batch, kv_len, arguments.get("vdim", d_model))
+        attn_mask = bias
+        if mask is not None:
+            attn_mask = mask == 0
+        if causal:
+            attn_mask = torch.ones(q_len, q_len).triu(1).bool()
+
+        def run(module, dtype):
+            inputs = [swap(batch_first, t.to(dtype))
+                      for t in (x, x if key is None else key, x if value is None else value)]
+            padding = None
+            if lengths is not None:
+                padding = torch.arange(kv_len or q_len) >= torch.tensor(lengths)[:, None]
+            given = attn_mask
+            if given is not None and given.dtype != torch.bool:
+                given = given.to(dtype)
+            with torch.no_grad():
+                y, maps = module(*inputs, key_padding_mask=padding, attn_mask=given,
+                                 need_weights=True, average_attn_weights=False)
+            if lengths is not None or "add_zero_attn" in arguments:
+                maps = None
+            return swap(batch_first, y), maps
+        folder.call(call, run, x, key, value, None if kv_len else lengths, mask, bias, causal,
+                    lengths if kv_len else None)
+    return folder, add
+
+
+def encoder(out, name, d_model, n_heads, d_ff, n_layers=0, final_norm=False, batch_first=True,
+            **arguments):
+    layer = nn.TransformerEncoderLayer(d_model, n_heads, d_ff, dropout=0.0, batch_first=batch_first,
+                                       **arguments)
+    norm = nn.LayerNorm(d_model, eps=arguments.get("layer_norm_eps", 1e-5)) if final_norm else None
+    module = layer if n_layers == 0 else nn.TransformerEncoder(layer, n_layers, norm,
+                                                               enable_nested_tensor=False)
+    config = {"d_model": d_model, "nhead": n_heads, "batch_first": batch_first, **arguments}
+    config.pop("bias", None)
+    folder = Folder(out, name, module, config)
+
+    def add(call, batch, n, lengths=None, mask=None, bias=None, causal=False):
+        x = folder.numbers(batch, n, d_model)
+
+        def run(module, dtype):
+            given = None if bias is None else bias.to(dtype)
+            if mask is not None:
+                given = mask == 0
+            if causal:
+                given = torch.ones(n, n).triu(1).bool()
+            padding = None
+            if lengths is not None:
+                padding = torch.arange(n) >= torch.tensor(lengths)[:, None]
+            name = "src_mask" if n_layers == 0 else "mask"
+            with torch.no_grad():
+                y = module(swap(batch_first, x.to(dtype)), src_key_padding_mask=padding,
+                           **{name: given})
+            return swap(batch_first, y), None
+        folder.call(call, run, x, None, None, lengths, mask, bias, causal)
+    return folder, add
+
+
+def random_mask(folder, q_len, kv_len):
+    mask = torch.from_numpy(folder.rng.random((q_len, kv_len)) < 0.7).float()
+    mask[:, 0] = 1  # a key for every query
+    return mask
+
+
+def make(out, wanted):
+    def want(name):
+        return not wanted or name in wanted
+    if want("attention"):
+        folder, add = attention(out, "attention", 24, 3)
+        add("plain", 2, 5)
+        add("lengths", 3, 9, lengths=[9, 4, 1])
+        add("mask", 2, 7, mask=random_mask(folder, 7, 7))
+        add("bias", 2, 7, bias=folder.numbers(7, 7))
+        add("causal", 2, 11, causal=True)
+        folder.finish()
+    if want("attention_seq_first_no_bias"):
+        folder, add = attention(out, "attention_seq_first_no_bias", 35, 5, batch_first=False,
+                                bias=False)
+        add("plain", 3, 6)
+        add("lengths", 2, 8, lengths=[3, 8])
+        folder.finish()
+    if want("attention_cross_kdim_vdim"):
+        folder, add = attention(out, "attention_cross_kdim_vdim", 40, 5, kdim=12, vdim=17)
+        add("plain", 2, 4, 9)
+        add("lengths", 2, 3, 6, lengths=[6, 2])
+        add("mask", 1, 5, 8, mask=random_mask(folder, 5, 8))
+        folder.finish()
+    if want("attention_zero"):
+        folder, add = attention(out, "attention_zero", 16, 2, add_zero_attn=True)
+        add("plain", 2, 5)
+        folder.finish()
+    if want("layer_post_norm_relu"):
+        folder, add = encoder(out, "layer_post_norm_relu", 24, 3, 50)
+        add("plain", 2, 6)
+        add("lengths", 3, 9, lengths=[9, 4, 1])
+        add("mask", 2, 7, mask=random_mask(folder, 7, 7))
+        add("bias", 2, 7, bias=folder.numbers(7, 7))
+        folder.finish()
+    if want("layer_pre_norm_gelu"):
+        folder, add = encoder(out, "layer_pre_norm_gelu", 64, 4, 33, norm_first=True,
+                              activation="gelu", layer_norm_eps=1e-3)
+        add("plain", 2, 6)
+        add("causal", 1, 12, causal=True)
+        folder.finish()
+    if want("layer_no_bias_seq_first"):
+        folder, add = encoder(out, "layer_no_bias_seq_first", 21, 3, 40, bias=False,
+                              batch_first=False)
+        add("plain", 3, 5)
+        folder.finish()
+    if want("encoder_post_norm"):
+        folder, add = encoder(out, "encoder_post_norm", 32, 4, 48, n_layers=2, activation="gelu")
+        add("plain", 2, 6)
+        add("lengths", 3, 10, lengths=[2, 10, 7])
+        folder.finish()
+    if want("encoder_pre_norm_final"):
+        folder, add = encoder(out, "encoder_pre_norm_final", 40, 5, 64, n_layers=3, final_norm=True,
+                              norm_first=True)
+        add("plain", 2, 6)
+        add("mask_and_lengths", 2, 8, lengths=[8, 5], mask=random_mask(folder, 8, 8))
+        folder.finish()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent)
+    parser.add_argument("names", nargs="*", help="folders to make; all if none is named")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    make(arguments.out, arguments.names)
+
+
+if __name__ == "__main__":
+    main()
