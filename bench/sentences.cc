@@ -120,7 +120,7 @@ class Encoder {
     batch_vectors_.resize(n * d_model_);
     const headlane_batch batch = {sizeof batch, static_cast<int64_t>(n), offsets_.data(),
                                   batch_ids_.data(), nullptr};
-    const headlane_outputs outputs = {sizeof outputs, nullptr, batch_vectors_.data()};
+    const headlane_outputs outputs = {sizeof outputs, nullptr, batch_vectors_.data(), nullptr};
     check(headlane_encode(session_.get(), &batch, &outputs));
     for (size_t i = 0; i < n; ++i) {
       std::copy_n(batch_vectors_.data() + i * d_model_, d_model_,

@@ -11,9 +11,6 @@
 
 #include "engine/error.h"
 #include "engine/import/huggingface.h"
-#include "engine/model/model.h"
-#include "engine/run/session.h"
-#include "headlane/headlane.h"
 
 using headlane::fail;
 using headlane::Status;
@@ -23,15 +20,6 @@ char* headlane::c_api::last_error() {
   thread_local char message[headlane::kMaxMessageBytes] = "";
   return message;
 }
-
-struct headlane_model {
-  std::unique_ptr<headlane::Model> model;
-  std::string kernels;  // the text of headlane_model_kernels
-};
-
-struct headlane_session {
-  headlane::Session session;
-};
 
 namespace {
 
@@ -56,7 +44,9 @@ headlane::Limits limits_of(const headlane_model* model, const headlane_session_o
   return session_limits(*model->model, {.max_tokens = options.max_tokens,
                                         .max_seqs = options.max_seqs,
                                         .max_len = options.max_len,
-                                        .n_threads = options.n_threads});
+                                        .n_threads = options.n_threads,
+                                        .cross_attention = options.cross_attention != 0,
+                                        .max_kv_tokens = options.max_kv_tokens});
 }
 
 std::string describe_kernels(const headlane::kernels::Table& table) {
@@ -64,13 +54,19 @@ std::string describe_kernels(const headlane::kernels::Table& table) {
   std::string text = "gemm_f32: " + std::string(table.gemm_f32.name) + " " +
                      std::to_string(table.gemm_f32.mr) + "x" + std::to_string(table.gemm_f32.nr) +
                      "\n";
-  for (const char* slot : {"attention_f32", "layer_norm_f32", "embed_f32", "pool_f32"}) {
+  // A row of kernels fills all of its slots but the products itself.
+  for (const char* slot : {"attention_f32", "layer_norm_f32", "add_f32", "embed_f32", "pool_f32"}) {
     text += std::string(slot) + ": " + isa + "\n";
   }
   return text;
 }
 
 }  // namespace
+
+headlane_model* headlane::c_api::new_model(std::unique_ptr<headlane::Model> made) {
+  std::string kernels = describe_kernels(made->kernels());
+  return new headlane_model{std::move(made), std::move(kernels)};
+}
 
 const char* headlane_error(void) { return last_error(); }
 
@@ -104,11 +100,8 @@ headlane_status headlane_model_open(const char* path, const headlane_model_optio
     require(path, "path");
     require(out, "out");
     const headlane_model_options read = read_struct(options, "headlane_model_options");
-    auto model = std::make_unique<headlane_model>();
-    model->model =
-        headlane::Model::open(path, read.isa ? read.isa : "", read.gemm ? read.gemm : "headlane");
-    model->kernels = describe_kernels(model->model->kernels());
-    *out = model.release();
+    *out = new_model(
+        headlane::Model::open(path, read.isa ? read.isa : "", read.gemm ? read.gemm : "headlane"));
   });
 }
 
@@ -127,8 +120,8 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.gemm = m.kernels().gemm_f32.create ? "onednn" : "headlane";
     facts.n_layers = config.n_layers;
     facts.d_model = config.d_model;
-    facts.n_heads = config.n_heads;
-    facts.head_dim = config.head_dim;
+    facts.n_heads = config.attention.n_heads;
+    facts.head_dim = config.attention.head_dim;
     facts.d_ff = config.d_ff;
     facts.vocab_size = config.vocab_size;
     facts.max_positions = config.max_positions;
@@ -141,6 +134,8 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.file_bytes = m.container().file_bytes();
     facts.packed_bytes = m.packed_bytes();
     facts.n_tensors = static_cast<int64_t>(m.container().tensors().size());
+    facts.kdim = config.kdim;
+    facts.vdim = config.vdim;
     write_struct(facts, out, "headlane_model_facts");
   });
 }
@@ -245,7 +240,11 @@ headlane_status headlane_encode(headlane_session* session, const headlane_batch*
     require(outputs, "outputs");
     const auto in = read_struct(batch, "headlane_batch");
     const auto out = read_struct(outputs, "headlane_outputs");
-    session->session.encode({in.n_seqs, in.offsets, in.ids, in.type_ids}, out.hidden, out.pooled);
+    const headlane::ModelConfig& config = session->session.model().config();
+    const headlane::LayerMaps maps =
+        read_maps(out.attention, config.n_layers, config.attention.n_heads);
+    session->session.encode({in.n_seqs, in.offsets, in.ids, in.type_ids}, out.hidden, out.pooled,
+                            out.attention ? &maps : nullptr);
   });
 }
 

@@ -4,10 +4,23 @@
 
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <new>
+#include <string>
 
 #include "engine/error.h"
+#include "engine/model/model.h"
+#include "engine/run/session.h"
 #include "headlane/headlane.h"
+
+struct headlane_model {
+  std::unique_ptr<headlane::Model> model;
+  std::string kernels;  // the text of headlane_model_kernels
+};
+
+struct headlane_session {
+  headlane::Session session;
+};
 
 namespace headlane::c_api {
 
@@ -96,5 +109,50 @@ inline void check_memory(const void* memory, size_t memory_bytes, size_t needed)
     fail(Status::kInvalidArgument, "option memory is not aligned to 64 bytes");
   }
 }
+
+// C may put any number into an enum field; as an enum it could not be looked at.
+template <typename Enum>
+Enum read_enum(const char* name, const Enum& field, int last) {
+  int value = 0;
+  static_assert(sizeof value == sizeof field);
+  std::memcpy(&value, &field, sizeof value);
+  if (value < 0 || value > last) {
+    fail(Status::kInvalidArgument, "%s is %d; it must be from 0 to %d", name, value, last);
+  }
+  return static_cast<Enum>(value);
+}
+
+// The parts of a model's handle; `made` is owned by the result.
+headlane_model* new_model(std::unique_ptr<Model> made);
+
+// What the options of an attention say, checked.
+AttentionSpec read_spec(const headlane_attention_options& options);
+AttentionWeights read_weights(const headlane_attention_options& options, const AttentionSpec& spec);
+
+// Bias, mask and prefixes of a batch, whose sequences lie as the rows say.
+template <typename Batch>
+ScoreInputs read_scores(const Batch& batch, const SeqRows& q_rows, const SeqRows& kv_rows) {
+  ScoreInputs scores;
+  scores.q_rows = q_rows;
+  scores.kv_rows = kv_rows;
+  scores.bias = {batch.bias, batch.bias_seq_stride, batch.bias_head_stride,
+                 batch.bias_query_stride};
+  scores.mask = {batch.mask, batch.mask_seq_stride, batch.mask_head_stride,
+                 batch.mask_query_stride};
+  scores.prefix_lengths = batch.prefix_lengths;
+  return scores;
+}
+template <typename Batch>
+SeqRows read_q_rows(const Batch& batch) {
+  return {batch.q_offsets, batch.q_len, batch.q_lengths, batch.left_padded != 0};
+}
+template <typename Batch>
+SeqRows read_kv_rows(const Batch& batch) {
+  return {batch.kv_offsets ? batch.kv_offsets : batch.q_offsets, batch.kv_len, batch.kv_lengths,
+          batch.left_padded != 0};
+}
+
+// Null gives maps of no layer and no head.
+LayerMaps read_maps(const headlane_attention_maps* maps, int64_t n_layers, int64_t n_heads);
 
 }  // namespace headlane::c_api

@@ -1,8 +1,6 @@
-// The C API's attention on the caller's buffers.
+// The C API's attention on the caller's buffers, and what all its attention has in common.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <string>
 
 #include "engine/c_api.h"
 #include "engine/isa.h"
@@ -14,44 +12,79 @@ using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what 
 
 struct headlane_attention {
   headlane::AttentionCall call;
+  int64_t n_heads;
 };
 
 namespace {
 
-static_assert(static_cast<int>(headlane::Causal::kUpperLeft) == HEADLANE_CAUSAL_UPPER_LEFT);
-static_assert(static_cast<int>(headlane::Causal::kLowerRight) == HEADLANE_CAUSAL_LOWER_RIGHT);
+using ll = long long;
+using headlane::Causal;
+using headlane::RotaryScaling;
+using headlane::Score;
+
+static_assert(static_cast<int>(Causal::kUpperLeft) == HEADLANE_CAUSAL_UPPER_LEFT);
+static_assert(static_cast<int>(Causal::kLowerRight) == HEADLANE_CAUSAL_LOWER_RIGHT);
+static_assert(static_cast<int>(Score::kDot) == HEADLANE_SCORE_DOT);
+static_assert(static_cast<int>(Score::kBilinear) == HEADLANE_SCORE_BILINEAR);
+static_assert(static_cast<int>(Score::kAdditive) == HEADLANE_SCORE_ADDITIVE);
+static_assert(static_cast<int>(RotaryScaling::kLinear) == HEADLANE_ROTARY_LINEAR);
+static_assert(static_cast<int>(RotaryScaling::kNtk) == HEADLANE_ROTARY_NTK);
+static_assert(static_cast<int>(RotaryScaling::kYarn) == HEADLANE_ROTARY_YARN);
+static_assert(static_cast<int>(RotaryScaling::kLlama3) == HEADLANE_ROTARY_LLAMA3);
 
 int64_t window_of(const char* name, int64_t window) {
   if (window < -1) {
-    fail(Status::kInvalidArgument, "%s is %lld; it must be -1 or more", name,
-         static_cast<long long>(window));
+    fail(Status::kInvalidArgument, "%s is %lld; it must be -1 or more", name, ll{window});
   }
   if (window == -1) return 0;
   constexpr int64_t kUnlimited = headlane::kernels::AttentionF32Args::kUnlimited;
   return window == 0 ? kUnlimited : std::min(window, kUnlimited);  // positions are added to it
 }
 
-headlane::AttentionSpec spec_of(const headlane_attention_options& options) {
-  int causal = 0;  // C may put any number there; as an enum it could not be looked at
-  static_assert(sizeof causal == sizeof options.causal);
-  std::memcpy(&causal, &options.causal, sizeof causal);
-  if (causal < HEADLANE_CAUSAL_NONE || causal > HEADLANE_CAUSAL_LOWER_RIGHT) {
-    fail(Status::kInvalidArgument, "causal is %d; it must be one of headlane_causal", causal);
+headlane::RotarySpec rotary_of(const headlane_rotary* options, int64_t head_dim) {
+  headlane::RotarySpec rotary;
+  if (options == nullptr) return rotary;
+  const headlane_rotary in = read_struct(options, "headlane_rotary");
+  const auto either = [](double value, double otherwise) { return value != 0 ? value : otherwise; };
+  const auto scaling = read_enum("rotary.scaling", in.scaling, HEADLANE_ROTARY_LLAMA3);
+  rotary.dims = in.dims ? in.dims : head_dim;
+  rotary.interleaved = in.interleaved != 0;
+  rotary.base = either(in.base, rotary.base);
+  rotary.max_positions = in.max_positions;
+  rotary.scaling = static_cast<RotaryScaling>(scaling);
+  rotary.factor = either(in.factor, rotary.factor);
+  rotary.original_max_positions = in.original_max_positions;
+  rotary.beta_fast = either(in.beta_fast, rotary.beta_fast);
+  rotary.beta_slow = either(in.beta_slow, rotary.beta_slow);
+  rotary.attention_factor = in.attention_factor;
+  rotary.low_freq_factor = either(in.low_freq_factor, rotary.low_freq_factor);
+  rotary.high_freq_factor = either(in.high_freq_factor, rotary.high_freq_factor);
+  rotary.truncate = in.untruncated == 0;
+  return rotary;
+}
+
+headlane::RelativeBiasSpec relative_of(const headlane_relative_bias* options) {
+  headlane::RelativeBiasSpec relative;
+  if (options == nullptr) return relative;
+  const headlane_relative_bias in = read_struct(options, "headlane_relative_bias");
+  if (in.n_buckets == 0) {
+    fail(Status::kInvalidArgument, "relative_bias.n_buckets is 0; it must be 2 or more");
   }
-  headlane::AttentionSpec spec;
-  spec.n_heads = options.n_heads;
-  spec.n_kv_heads = options.n_kv_heads ? options.n_kv_heads : options.n_heads;
-  spec.head_dim = options.head_dim;
-  spec.v_dim = options.v_dim ? options.v_dim : options.head_dim;
-  spec.scale = options.scale;
-  if (spec.scale == 0 && spec.head_dim > 0) {
-    spec.scale = 1.0f / std::sqrt(static_cast<float>(spec.head_dim));
+  relative.n_buckets = in.n_buckets;
+  relative.max_distance = in.max_distance;
+  relative.bidirectional = in.bidirectional != 0;
+  relative.max_len = in.max_len;
+  return relative;
+}
+
+// Bilinear scores need weights, so a call on buffers has none.
+headlane::AttentionSpec spec_of_call(const headlane_attention_options& options) {
+  const headlane::AttentionSpec spec = read_spec(options);
+  if (spec.score == Score::kBilinear) {
+    fail(Status::kInvalidArgument,
+         "score is bilinear, which is for layers: there W is folded into the projection of Q "
+         "(headlane_layer_create)");
   }
-  spec.softcap = options.softcap;
-  spec.causal = static_cast<headlane::Causal>(causal);
-  spec.window_left = window_of("window_left", options.window_left);
-  spec.window_right = window_of("window_right", options.window_right);
-  headlane::AttentionCall::check(spec);
   return spec;
 }
 
@@ -80,32 +113,89 @@ headlane::Heads<const float> heads_of(const headlane_heads& heads) {
 headlane::AttentionBatch batch_of(const headlane_attention_batch& in) {
   headlane::AttentionBatch batch;
   batch.n_seqs = in.n_seqs;
-  batch.q_offsets = in.q_offsets;
-  batch.kv_offsets = in.kv_offsets ? in.kv_offsets : in.q_offsets;
-  batch.q_len = in.q_len;
-  batch.kv_len = in.kv_len;
-  batch.q_lengths = in.q_lengths;
-  batch.kv_lengths = in.kv_lengths;
-  batch.left_padded = in.left_padded != 0;
+  batch.q_rows = read_q_rows(in);
+  batch.kv_rows = read_kv_rows(in);
   batch.q = heads_of(in.q);
   batch.k = heads_of(in.k);
   batch.v = heads_of(in.v);
   batch.o = {const_cast<float*>(in.o.data), in.o.seq_stride, in.o.token_stride, in.o.head_stride};
-  batch.bias = {in.bias, in.bias_seq_stride, in.bias_head_stride, in.bias_query_stride};
-  batch.mask = {in.mask, in.mask_seq_stride, in.mask_head_stride, in.mask_query_stride};
-  batch.prefix_lengths = in.prefix_lengths;
-  batch.alibi_slopes = in.alibi_slopes;
-  batch.sinks = in.sinks;
+  batch.scores = read_scores(in, batch.q_rows, batch.kv_rows);
   return batch;
 }
 
 }  // namespace
 
+headlane::AttentionSpec headlane::c_api::read_spec(const headlane_attention_options& options) {
+  AttentionSpec spec;
+  spec.n_heads = options.n_heads;
+  spec.n_kv_heads = options.n_kv_heads ? options.n_kv_heads : options.n_heads;
+  spec.head_dim = options.head_dim;
+  spec.v_dim = options.v_dim ? options.v_dim : options.head_dim;
+  spec.score = static_cast<Score>(read_enum("score", options.score, HEADLANE_SCORE_ADDITIVE));
+  spec.scale = options.scale;
+  if (spec.scale == 0 && spec.score != Score::kScaledDot) spec.scale = 1;
+  if (spec.scale == 0 && spec.head_dim > 0) {
+    spec.scale = 1.0f / std::sqrt(static_cast<float>(spec.head_dim));
+  }
+  spec.softcap = options.softcap;
+  spec.causal =
+      static_cast<Causal>(read_enum("causal", options.causal, HEADLANE_CAUSAL_LOWER_RIGHT));
+  spec.window_left = window_of("window_left", options.window_left);
+  spec.window_right = window_of("window_right", options.window_right);
+  spec.rotary = rotary_of(options.rotary, spec.head_dim);
+  spec.relative = relative_of(options.relative_bias);
+  spec.check();
+  return spec;
+}
+
+headlane::AttentionWeights headlane::c_api::read_weights(const headlane_attention_options& options,
+                                                         const AttentionSpec& spec) {
+  AttentionWeights weights;
+  if (options.relative_bias) {
+    weights.relative_bias = read_struct(options.relative_bias, "headlane_relative_bias").table;
+  }
+  weights.additive = options.additive;
+  weights.alibi_slopes = options.alibi_slopes;
+  weights.sinks = options.sinks;
+  check_weights(spec, weights);
+  return weights;
+}
+
+headlane::LayerMaps headlane::c_api::read_maps(const headlane_attention_maps* maps,
+                                               int64_t n_layers, int64_t n_heads) {
+  LayerMaps result;
+  if (maps == nullptr) return result;
+  const headlane_attention_maps in = read_struct(maps, "headlane_attention_maps");
+  require(in.data, "maps.data");
+  const auto part = [](const char* what, int64_t first, int64_t n, int64_t all) {
+    if (first < 0 || first >= all || n < 0 || n > all - first) {
+      fail(Status::kInvalidArgument, "maps want %lld %s from %lld on; there are %lld", ll{n}, what,
+           ll{first}, ll{all});
+    }
+    return n ? n : all - first;
+  };
+  result.first_layer = in.first_layer;
+  result.n_layers = part("layers", in.first_layer, in.n_layers, n_layers);
+  result.layer_stride = in.layer_stride;
+  result.maps.p = {in.data, in.seq_stride, in.head_stride, in.query_stride};
+  result.maps.first_head = in.first_head;
+  result.maps.n_heads = part("heads", in.first_head, in.n_heads, n_heads);
+  return result;
+}
+
+headlane_status headlane_alibi_slopes(int64_t n_heads, float* slopes) {
+  return guarded([&] {
+    if (n_heads < 1) fail(Status::kInvalidArgument, "n_heads is %lld", ll{n_heads});
+    require(slopes, "slopes");
+    headlane::fill_alibi_slopes(n_heads, slopes);
+  });
+}
+
 headlane_status headlane_attention_bytes(const headlane_attention_options* options, size_t* out) {
   return guarded([&] {
     const auto read = read_options(options);
     require(out, "out");
-    *out = headlane::AttentionCall::bytes(spec_of(read), kernels_of(read), threads_of(read));
+    *out = headlane::AttentionCall::bytes(spec_of_call(read), kernels_of(read), threads_of(read));
   });
 }
 
@@ -114,12 +204,14 @@ headlane_status headlane_attention_create(const headlane_attention_options* opti
   return guarded([&] {
     const auto read = read_options(options);
     require(out, "out");
-    const headlane::AttentionSpec spec = spec_of(read);
+    const headlane::AttentionSpec spec = spec_of_call(read);
+    const headlane::AttentionWeights weights = read_weights(read, spec);
     const auto& kernels = kernels_of(read);
     const int64_t n_threads = threads_of(read);
     check_memory(read.memory, read.memory_bytes,
                  headlane::AttentionCall::bytes(spec, kernels, n_threads));
-    *out = new headlane_attention{headlane::AttentionCall(spec, kernels, n_threads, read.memory)};
+    *out = new headlane_attention{
+        headlane::AttentionCall(spec, weights, kernels, n_threads, read.memory), spec.n_heads};
   });
 }
 
@@ -130,6 +222,8 @@ headlane_status headlane_attention_run(headlane_attention* attention,
   return guarded([&] {
     require(attention, "attention");
     require(batch, "batch");
-    attention->call.run(batch_of(read_struct(batch, "headlane_attention_batch")));
+    const auto read = read_struct(batch, "headlane_attention_batch");
+    const headlane::LayerMaps maps = read_maps(read.maps, INT64_MAX, attention->n_heads);
+    attention->call.run(batch_of(read), maps.maps);
   });
 }

@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
   }
   float* vectors = malloc((size_t)(n_texts * facts.d_model) * sizeof *vectors);
   const headlane_batch batch = {sizeof batch, n_texts, offsets, ids, NULL};
-  const headlane_outputs outputs = {sizeof outputs, NULL, vectors};
+  const headlane_outputs outputs = {sizeof outputs, NULL, vectors, NULL};
   check(headlane_encode(session, &batch, &outputs));
 
   printf("%s, %zu bytes of working memory\n", facts.isa, bytes);

@@ -69,9 +69,19 @@ struct LayerNormF32Args {
   const float* residual = nullptr;  // [rows, d], added to x first; or null
   int64_t ld_residual = 0;
   const float* gamma = nullptr;  // [d]
-  const float* beta = nullptr;   // [d]
+  const float* beta = nullptr;   // [d], or null: zeros
   float eps = 0;
   float* y = nullptr;  // [rows, d]; may be x or residual itself
+  int64_t ldy = 0;
+};
+
+struct AddF32Args {
+  int64_t rows = 0, d = 0;
+  const float* a = nullptr;  // [rows, d]
+  int64_t lda = 0;
+  const float* b = nullptr;  // [rows, d]
+  int64_t ldb = 0;
+  float* y = nullptr;  // [rows, d]; may be a or b itself
   int64_t ldy = 0;
 };
 
@@ -87,8 +97,8 @@ struct EmbedF32Args {
   int64_t ldy = 0;
 };
 
-// O = softmax(cap(scale * Q K^T) + bias + alibi) V for one head of one sequence, over the keys that
-// each query sees.
+// O = P V, P = softmax(cap(scale * Q K^T) + bias + relative_bias - alibi), for one head of one
+// sequence, over the keys that each query sees.
 //
 // Query i stands at key position i + q_offset. It sees key j if all of these hold:
 //   - j >= i + q_offset - window_left
@@ -96,7 +106,7 @@ struct EmbedF32Args {
 //   - mask[i, j] is not 0, where there is a mask
 //   - bias[i, j] is neither -inf nor the most negative finite number, where there is a bias
 // A query that sees no key gets zeros. What is in K and V of a key that no query sees never
-// matters.
+// matters. The caller's Q and K are not written.
 struct AttentionF32Args {
   int64_t q_len = 0, kv_len = 0;
   int64_t head_dim = 0, v_dim = 0;  // columns of Q and K; of V and O
@@ -117,7 +127,20 @@ struct AttentionF32Args {
   int64_t ld_bias = 0;
   float alibi_slope =
       0;  // scores lose alibi_slope * |i + q_offset - j| (Press et al. 2021, "ALiBi")
-  const uint8_t* mask = nullptr;  // [q_len, kv_len], 0: not seen; or null
+  // Added to the score of query i and key j: relative_bias[j - (i + q_offset)]. It points to the
+  // element of distance 0; all distances of the call's queries and keys are there, finite.
+  const float* relative_bias = nullptr;
+  // The first rotary_dims columns of Q and K turn by their position (Su et al. 2021, "RoFormer"):
+  // query i by row i + q_position of the table, key j by row j + k_position. A row is
+  // rotary_dims / 2 cosines, then as many sines (a scale of both may be in them).
+  const float* rotary = nullptr;    // [positions, rotary_dims], or null
+  int64_t rotary_dims = 0;          // even, <= head_dim
+  bool rotary_interleaved = false;  // pairs are (2 c, 2 c + 1), not (c, c + rotary_dims / 2)
+  int64_t q_position = 0, k_position = 0;
+  // Scores are sum over c of additive[c] * tanh(Q[i, c] + K[j, c]) in place of scale * Q K^T
+  // (Bahdanau et al. 2014); scale is 1 then, and rotary null.
+  const float* additive = nullptr;  // [head_dim], or null
+  const uint8_t* mask = nullptr;    // [q_len, kv_len], 0: not seen; or null
   int64_t ld_mask = 0;
   const float* sink =
       nullptr;         // a score that takes its share of the softmax and has no value; or null
@@ -144,8 +167,13 @@ struct Table {
   const char* isa = nullptr;  // "ref", "avx2", "avx512"
   GemmF32 gemm_f32;
   void (*layer_norm_f32)(const LayerNormF32Args& args) = nullptr;
+  void (*add_f32)(const AddF32Args& args) = nullptr;
   void (*embed_f32)(const EmbedF32Args& args) = nullptr;
   void (*attention_f32)(const AttentionF32Args& args) = nullptr;
+  // p [q_len, kv_len] = P, what attention_f32 weights the values with: 0 for keys not seen; a row
+  // sums to less than 1 where there is a sink. Written exactly. v and o may be null.
+  void (*attention_probabilities_f32)(const AttentionF32Args& args, float* p,
+                                      int64_t ldp) = nullptr;
   int64_t (*attention_scratch_floats)(int64_t head_dim, int64_t v_dim) = nullptr;
   int64_t attention_group_rows = 1;  // queries that share a packing of K and V: split at multiples
   void (*pool_f32)(const PoolF32Args& args) = nullptr;

@@ -48,7 +48,8 @@ inline void layer_norm_row(const LayerNormF32Args& args, const float* x, const f
   const F32 inverse = broadcast(1.0f / __builtin_sqrtf(variance + args.eps));
   for_each_vector(d, [&](int64_t i, int64_t n) {
     const F32 normal = (load_up_to(y + i, n) - broadcast(mean)) * inverse;
-    store_up_to(y + i, fma(normal, load_up_to(args.gamma + i, n), load_up_to(args.beta + i, n)), n);
+    const F32 beta = args.beta ? load_up_to(args.beta + i, n) : broadcast(0.0f);
+    store_up_to(y + i, fma(normal, load_up_to(args.gamma + i, n), beta), n);
   });
 }
 

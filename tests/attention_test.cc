@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "tests/support/kernel_test.h"
+#include "tests/support/attention_reference.h"
 
 namespace headlane::kernels {
 namespace {
@@ -10,116 +10,9 @@ using test::fill_random;
 using test::Guarded;
 using test::GuardedFloats;
 using test::kEps;
+using test::Problem;
 
-// One head's operands, ending at guard pages, and its result checked against float64.
-struct Problem {
-  Problem(int64_t q_len, int64_t kv_len, int64_t head_dim, int64_t v_dim, float spread = 1.0f)
-      : q(q_len * head_dim), k(kv_len * head_dim), v(kv_len * v_dim), o(q_len * v_dim) {
-    std::mt19937 random(static_cast<uint32_t>(q_len * 10007 + kv_len * 101 + head_dim));
-    fill_random(&q, &random, spread);
-    fill_random(&k, &random, spread);
-    fill_random(&v, &random);
-    args.q_len = q_len;
-    args.kv_len = kv_len;
-    args.head_dim = head_dim;
-    args.v_dim = v_dim;
-    args.scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-    args.q = q.data();
-    args.k = k.data();
-    args.v = v.data();
-    args.o = o.data();
-    args.ldq = args.ldk = head_dim;
-    args.ldv = args.ldo = v_dim;
-  }
-
-  void run(const Table& kernels) {
-    GuardedFloats scratch(kernels.attention_scratch_floats(args.head_dim, args.v_dim));
-    args.scratch = scratch.data();
-    kernels.attention_f32(args);
-  }
-
-  GuardedFloats q, k, v, o;
-  AttentionF32Args args;
-};
-
-bool sees(const AttentionF32Args& a, int64_t i, int64_t j) {
-  const int64_t position = i + a.q_offset;
-  const bool in_window =
-      j >= position - a.window_left && (j <= position + a.window_right || j < a.prefix_len);
-  const bool masked = a.mask && a.mask[i * a.ld_mask + j] == 0;
-  const bool biased_away = a.bias && a.bias[i * a.ld_bias + j] <= -3.4028234e38f;
-  return in_window && !masked && !biased_away;
-}
-
-struct Expected {
-  std::vector<double> o, bound;
-};
-
-// One query's result and its bound in float64. The error of a score is that of its sum of products
-// (head_dim + 1 roundings of |q||k|), of scaling, capping (8 roundings) and the bias; the
-// exponential turns it into a relative error of p, to which it adds its own few roundings and those
-// of its argument; P V is again a sum of products, and the sums are rescaled at most once a block
-// of keys.
-Expected reference(const AttentionF32Args& a, int64_t i) {
-  Expected e{std::vector<double>(a.v_dim), std::vector<double>(a.v_dim)};
-  std::vector<double> score(a.kv_len, -INFINITY);
-  double largest = a.sink ? *a.sink : -INFINITY, error = 0;
-  for (int64_t j = 0; j < a.kv_len; ++j) {
-    if (!sees(a, i, j)) continue;
-    double sum = 0, magnitudes = 0;
-    for (int64_t d = 0; d < a.head_dim; ++d) {
-      const double product = double{a.q[i * a.ldq + d]} * a.k[j * a.ldk + d];
-      sum += product;
-      magnitudes += std::fabs(product);
-    }
-    score[j] = sum * a.scale;
-    double own_error = test::product_bound(a.head_dim + 3, magnitudes) * a.scale;
-    if (a.softcap > 0) {
-      score[j] = a.softcap * std::tanh(score[j] / a.softcap);
-      own_error += 8 * kEps * std::fabs(score[j]);
-    }
-    const double bias = a.bias ? a.bias[i * a.ld_bias + j] : 0.0f;
-    const double distance = static_cast<double>(std::abs(i + a.q_offset - j));
-    score[j] += bias - a.alibi_slope * distance;
-    own_error += 4 * kEps * (std::fabs(score[j]) + std::fabs(bias) + a.alibi_slope * distance);
-    error = std::max(error, own_error);
-    largest = std::max(largest, score[j]);
-  }
-  double total = a.sink ? std::exp(*a.sink - largest) : 0;
-  for (const double s : score) total += s == -INFINITY ? 0 : std::exp(s - largest);
-  const double n = static_cast<double>(a.kv_len);
-  for (int64_t j = 0; j < a.kv_len; ++j) {
-    if (score[j] == -INFINITY) continue;
-    const double p = std::exp(score[j] - largest) / total;
-    const double relative = 2 * (2 * error + (8 + 2 * std::fabs(score[j] - largest)) * kEps);
-    for (int64_t d = 0; d < a.v_dim; ++d) {
-      const double product = p * a.v[j * a.ldv + d];
-      e.o[d] += product;
-      e.bound[d] += std::fabs(product) * (relative + (2 * n + n / 64 + 8) * kEps);
-    }
-  }
-  return e;
-}
-
-class Attention : public test::KernelTest {
- protected:
-  void check(Problem& p) {
-    const AttentionF32Args& a = p.args;
-    SCOPED_TRACE("q " + std::to_string(a.q_len) + " kv " + std::to_string(a.kv_len) + " d " +
-                 std::to_string(a.head_dim) + " v " + std::to_string(a.v_dim));
-    p.run(kernels());
-    for (int64_t i = 0; i < a.q_len; ++i) {
-      const Expected e = reference(a, i);
-      for (int64_t d = 0; d < a.v_dim; ++d) {
-        ASSERT_NEAR(a.o[i * a.ldo + d], e.o[d], e.bound[d] + 1e-37) << i << ", " << d;
-      }
-    }
-  }
-  void check(int64_t q_len, int64_t kv_len, int64_t head_dim) {
-    Problem p(q_len, kv_len, head_dim, head_dim);
-    check(p);
-  }
-};
+class Attention : public test::AttentionTest {};
 
 // Around the strips of queries (6, 8), the panels of keys (16, 48) and whole vectors (8, 16).
 TEST_P(Attention, MatchesFloat64AroundBlockSizes) {

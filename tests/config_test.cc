@@ -20,8 +20,8 @@ ModelConfig small_config() {
   config.max_positions = 64;
   config.n_layers = 3;
   config.d_model = 32;
-  config.n_heads = 4;
-  config.head_dim = 8;
+  config.attention.n_heads = 4;
+  config.attention.head_dim = 8;
   config.d_ff = 128;
   config.activation = Activation::kGeluTanh;
   config.norm_eps = 1e-12f;
@@ -54,8 +54,8 @@ TEST(Config, RoundTripThroughText) {
   EXPECT_EQ(read.max_positions, 64);
   EXPECT_EQ(read.n_layers, 3);
   EXPECT_EQ(read.d_model, 32);
-  EXPECT_EQ(read.n_heads, 4);
-  EXPECT_EQ(read.head_dim, 8);
+  EXPECT_EQ(read.attention.n_heads, 4);
+  EXPECT_EQ(read.attention.head_dim, 8);
   EXPECT_EQ(read.d_ff, 128);
   EXPECT_EQ(read.max_seq_len, 48);
   EXPECT_EQ(read.activation, Activation::kGeluTanh);
@@ -108,7 +108,7 @@ TEST(Config, UnknownNamesListTheKnown) {
 
 struct Range {
   const char* name;
-  int64_t ModelConfig::*member;
+  int64_t& (*member)(ModelConfig&);
   int64_t min, max;
 };
 
@@ -118,7 +118,7 @@ TEST_P(ConfigRange, OneBelowAndOneAbove) {
   const Range& range = GetParam();
   for (const int64_t value : {range.min - 1, range.max + 1, INT64_MIN, INT64_MAX}) {
     ModelConfig config = small_config();
-    config.*range.member = value;
+    range.member(config) = value;
     EXPECT_ERROR(config.validate("m"), Status::kBadFile,
                  std::string("m: config field \"") + range.name + "\" is " + std::to_string(value) +
                      ", outside [");
@@ -127,20 +127,23 @@ TEST_P(ConfigRange, OneBelowAndOneAbove) {
 
 INSTANTIATE_TEST_SUITE_P(
     Fields, ConfigRange,
-    testing::Values(Range{"vocab_size", &ModelConfig::vocab_size, 1, 1 << 24},
-                    Range{"n_types", &ModelConfig::n_types, 0, 1 << 16},
-                    Range{"max_positions", &ModelConfig::max_positions, 2, 1 << 20},
-                    Range{"n_layers", &ModelConfig::n_layers, 1, 1024},
-                    Range{"d_model", &ModelConfig::d_model, 1, 65536},
-                    Range{"n_heads", &ModelConfig::n_heads, 1, 65536},
-                    Range{"head_dim", &ModelConfig::head_dim, 1, 65536},
-                    Range{"d_ff", &ModelConfig::d_ff, 1, 1 << 20},
-                    Range{"max_seq_len", &ModelConfig::max_seq_len, 2, 1 << 20}),
+    testing::Values(
+        Range{"vocab_size", [](ModelConfig& c) -> int64_t& { return c.vocab_size; }, 1, 1 << 24},
+        Range{"n_types", [](ModelConfig& c) -> int64_t& { return c.n_types; }, 0, 1 << 16},
+        Range{"max_positions", [](ModelConfig& c) -> int64_t& { return c.max_positions; }, 2,
+              1 << 20},
+        Range{"n_layers", [](ModelConfig& c) -> int64_t& { return c.n_layers; }, 1, 1024},
+        Range{"d_model", [](ModelConfig& c) -> int64_t& { return c.d_model; }, 1, 65536},
+        Range{"n_heads", [](ModelConfig& c) -> int64_t& { return c.attention.n_heads; }, 1, 65536},
+        Range{"head_dim", [](ModelConfig& c) -> int64_t& { return c.attention.head_dim; }, 1,
+              65536},
+        Range{"d_ff", [](ModelConfig& c) -> int64_t& { return c.d_ff; }, 1, 1 << 20},
+        Range{"max_seq_len", [](ModelConfig& c) -> int64_t& { return c.max_seq_len; }, 2, 1 << 20}),
     [](const auto& param) { return std::string(param.param.name); });
 
 TEST(Config, FieldsAgree) {
   ModelConfig config = small_config();
-  config.n_heads = 5;
+  config.attention.n_heads = 5;
   EXPECT_ERROR(config.validate("m"), Status::kBadFile,
                "config field \"d_model\" is 32, which is not \"n_heads\" (5) x \"head_dim\" (8)");
   config = small_config();

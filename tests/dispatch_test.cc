@@ -24,6 +24,7 @@ TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
     EXPECT_NE(table->layer_norm_f32, nullptr);
     EXPECT_NE(table->embed_f32, nullptr);
     EXPECT_NE(table->attention_f32, nullptr);
+    EXPECT_NE(table->attention_probabilities_f32, nullptr);
     EXPECT_NE(table->pool_f32, nullptr);
     EXPECT_NE(table->activate_f32, nullptr);
   }

@@ -87,8 +87,8 @@ TEST_F(HuggingFace, TensorsAndConfig) {
   EXPECT_EQ(config.max_positions, kPositions);
   EXPECT_EQ(config.n_layers, kLayers);
   EXPECT_EQ(config.d_model, kD);
-  EXPECT_EQ(config.n_heads, 2);
-  EXPECT_EQ(config.head_dim, 2);
+  EXPECT_EQ(config.attention.n_heads, 2);
+  EXPECT_EQ(config.attention.head_dim, 2);
   EXPECT_EQ(config.d_ff, kFf);
   EXPECT_EQ(config.activation, Activation::kGelu);
   EXPECT_EQ(config.norm_eps, 1e-12f);

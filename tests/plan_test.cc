@@ -21,16 +21,21 @@ class PlanTest : public testing::Test {
     convert_huggingface(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path);
     container_ = std::make_unique<Container>(Container::open(path));
     config_ = ModelConfig::from_json(container_->config(), path);
-    graph_ = build_graph(config_, *container_);
+    graph_ = build_graph({config_, *container_, &packed_}, false);
   }
   Plan plan(int64_t max_tokens, int64_t l2_bytes = 1 << 20) const {
-    const Limits limits{max_tokens, 10, 64, 2};
+    Limits limits;
+    limits.max_tokens = max_tokens;
+    limits.max_seqs = 10;
+    limits.max_len = 64;
+    limits.n_threads = 2;
     return make_plan(graph_, *kernels::select("ref"), limits, l2_bytes);
   }
 
   TempDir temp_;
   std::unique_ptr<Container> container_;
   ModelConfig config_;
+  PackedWeights packed_;
   Graph graph_;
 };
 

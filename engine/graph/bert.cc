@@ -4,12 +4,12 @@
 
 namespace headlane {
 
-Graph build_bert(const ModelConfig& config, const Container& weights) {
-  GraphBuilder graph(config, weights);
+Graph build_bert(const GraphSource& source) {
+  GraphBuilder graph(source);
   ValueId x = graph.norm("embeddings.norm", graph.embed("embeddings"));
-  for (int64_t i = 0; i < config.n_layers; ++i) {
+  for (int64_t i = 0; i < source.config.n_layers; ++i) {
     const std::string layer = "layers." + std::to_string(i);
-    const ValueId context = graph.self_attention(layer + ".attention", x);
+    const ValueId context = graph.self_attention(layer + ".attention", x, i);
     x = graph.add_norm(layer + ".attention.norm", context, x);
     const ValueId wide = graph.feed_forward(layer + ".ffn", x);
     x = graph.add_norm(layer + ".ffn.norm", wide, x);

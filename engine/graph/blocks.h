@@ -8,31 +8,59 @@
 
 namespace headlane {
 
+struct KeysValues {
+  ValueId k = -1, v = -1;
+};
+
 class GraphBuilder {
  public:
-  GraphBuilder(const ModelConfig& config, const Container& weights)
-      : config_(config), weights_(weights) {}
+  explicit GraphBuilder(const GraphSource& source)
+      : config_(source.config), weights_(source.weights), packed_(*source.packed) {}
 
   // name.word, name.position, name.type -> [d_model]
   ValueId embed(const std::string& name);
-  // name.weight [n, k], name.bias [n]
+  ValueId load(Input input, Rows rows, int64_t d);
+  // x + the table of the config's kind of positions: name.weight [max_positions, d_model], or
+  // sinusoids
+  ValueId add_positions(const std::string& name, ValueId x);
+  // name.weight [n, k]; name.bias [n] if there is one
   ValueId linear(const std::string& name, ValueId x, int64_t n, kernels::Activation activation);
-  // name.weight [d_model], name.bias [d_model]; norm(x + residual)
+  // name.weight [d_model]; name.bias [d_model] if there is one; norm(x + residual)
   ValueId add_norm(const std::string& name, ValueId x, ValueId residual);
   ValueId norm(const std::string& name, ValueId x);
   // Projections name.qkv and name.out around multi-head self-attention.
-  ValueId self_attention(const std::string& name, ValueId x);
+  ValueId self_attention(const std::string& name, ValueId x, int64_t layer);
+  // Projections name.k and name.v of the rows that x, projected by name.q, then attends to; and
+  // name.out.
+  KeysValues keys_values(const std::string& name, ValueId key, ValueId value);
+  ValueId attention(const std::string& name, ValueId x, KeysValues memory, int64_t layer);
   // name.up, the activation, name.down
   ValueId feed_forward(const std::string& name, ValueId x);
+
+  // f(x) with the residual and the norm `name` where the config places them.
+  template <typename F>
+  ValueId sublayer(const std::string& name, ValueId x, F f) {
+    if (config_.norm == NormPlacement::kPre) return add_residual(f(norm(name, x)), x);
+    const ValueId y = f(x);
+    if (config_.norm == NormPlacement::kNone) return add_residual(y, x);
+    return config_.residual ? add_norm(name, y, x) : norm(name, y);
+  }
 
   // Declares the last hidden states, adds the config's pooling, and gives the graph away.
   Graph finish(ValueId hidden) &&;
 
  private:
   std::unique_ptr<LayerNorm> make_norm(const std::string& name) const;
+  ValueId add_residual(ValueId y, ValueId x);
+  // The tensor, or null if the file has none of that name.
+  const float* optional_f32(const std::string& name, std::initializer_list<int64_t> shape) const;
+  // The same for name.bias, which only layers may lack.
+  const float* bias_of(const std::string& name, int64_t n) const;
+  AttentionWeights attention_weights(const std::string& name) const;
 
   const ModelConfig& config_;
   const Container& weights_;
+  PackedWeights& packed_;
   Graph graph_;
 };
 

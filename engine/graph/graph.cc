@@ -13,12 +13,14 @@ ValueId Graph::add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows row
   return output;
 }
 
-Graph build_graph(const ModelConfig& config, const Container& weights) {
-  switch (config.architecture) {
+Graph build_graph(const GraphSource& source, bool over_memory) {
+  switch (source.config.architecture) {
     case Architecture::kBert:
-      return build_bert(config, weights);
+      return build_bert(source);
+    case Architecture::kLayers:
+      return build_layers(source, over_memory);
   }
-  fail(Status::kInternal, "no graph for architecture \"%s\"", name_of(config.architecture));
+  fail(Status::kInternal, "no graph for architecture \"%s\"", name_of(source.config.architecture));
 }
 
 }  // namespace headlane

@@ -11,8 +11,6 @@
 
 namespace headlane {
 
-enum class Rows { kTokens, kSeqs };  // what the rows of a value stand for
-
 struct Value {
   Rows rows = Rows::kTokens;
   int64_t cols = 0;
@@ -28,12 +26,20 @@ struct Graph {
   ValueId add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows rows, int64_t cols);
 };
 
-// The graph of a model whose config has been validated; its weights are taken from the container,
-// which must outlive the graph. Throws Error(kBadFile) that names a tensor missing or of the wrong
-// shape.
-Graph build_graph(const ModelConfig& config, const Container& weights);
+// What a model's graphs are made of: its config, validated, and its weights, which must outlive
+// them; those of products are packed once for all graphs.
+struct GraphSource {
+  const ModelConfig& config;
+  const Container& weights;
+  PackedWeights* packed;
+};
+
+// Throws Error(kBadFile) that names a tensor missing or of the wrong shape. `over_memory`: keys and
+// values come from rows of their own, which the config must allow.
+Graph build_graph(const GraphSource& source, bool over_memory);
 
 // One file per architecture.
-Graph build_bert(const ModelConfig& config, const Container& weights);
+Graph build_bert(const GraphSource& source);
+Graph build_layers(const GraphSource& source, bool over_memory);
 
 }  // namespace headlane

@@ -129,14 +129,13 @@ ModelConfig bert_config(const json& config, const std::string& path) {
   result.max_positions = json_int(config, "max_position_embeddings", path);
   result.n_layers = json_int(config, "num_hidden_layers", path);
   result.d_model = json_int(config, "hidden_size", path);
-  result.n_heads = json_int(config, "num_attention_heads", path);
-  if (result.n_heads < 1 || result.d_model % result.n_heads != 0) {
+  const int64_t n_heads = json_int(config, "num_attention_heads", path);
+  if (n_heads < 1 || result.d_model % n_heads != 0) {
     fail(Status::kBadFile,
          "%s field \"num_attention_heads\" is %lld, which does not divide \"hidden_size\" (%lld)",
-         path.c_str(), static_cast<long long>(result.n_heads),
-         static_cast<long long>(result.d_model));
+         path.c_str(), static_cast<long long>(n_heads), static_cast<long long>(result.d_model));
   }
-  result.head_dim = result.d_model / result.n_heads;
+  result.attention.set_heads(n_heads, result.d_model / n_heads);
   result.d_ff = json_int(config, "intermediate_size", path);
   result.activation = read_activation(config, path);
   result.norm_eps = static_cast<float>(json_number(config, "layer_norm_eps", path));

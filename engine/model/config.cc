@@ -1,16 +1,18 @@
 #include "engine/model/config.h"
 
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "engine/error.h"
+#include "engine/model/attention_json.h"
+#include "engine/model/enum_names.h"
 #include "engine/model/json_fields.h"
 
 namespace headlane {
 namespace {
 
 using nlohmann::json;
+using ll = long long;
 
 // Far above any published model, and small enough that the product of any two sizes, times a few,
 // is far from the end of int64.
@@ -21,80 +23,97 @@ constexpr int64_t kMaxLayers = 1024;
 constexpr int64_t kMaxDModel = 65536;
 constexpr int64_t kMaxDFf = int64_t{1} << 20;
 
+enum Of : unsigned { kOfBert = 1, kOfLayers = 2, kOfBoth = 3 };
+
 struct IntField {
   const char* name;
-  int64_t ModelConfig::*member;
+  int64_t& (*at)(ModelConfig&);
   int64_t min, max;
+  Of of;  // the architectures that have it
+
+  bool belongs_to(Architecture architecture) const {
+    return (of & (architecture == Architecture::kBert ? kOfBert : kOfLayers)) != 0;
+  }
+  int64_t value(const ModelConfig& config) const { return at(const_cast<ModelConfig&>(config)); }
 };
 
+#define HEADLANE_FIELD(member) [](ModelConfig& config) -> int64_t& { return config.member; }
 constexpr IntField kIntFields[] = {
-    {"vocab_size", &ModelConfig::vocab_size, 1, kMaxVocabSize},
-    {"n_types", &ModelConfig::n_types, 0, kMaxTypes},
-    {"max_positions", &ModelConfig::max_positions, 2, kMaxPositions},
-    {"n_layers", &ModelConfig::n_layers, 1, kMaxLayers},
-    {"d_model", &ModelConfig::d_model, 1, kMaxDModel},
-    {"n_heads", &ModelConfig::n_heads, 1, kMaxDModel},
-    {"head_dim", &ModelConfig::head_dim, 1, kMaxDModel},
-    {"d_ff", &ModelConfig::d_ff, 1, kMaxDFf},
+    {"vocab_size", HEADLANE_FIELD(vocab_size), 1, kMaxVocabSize, kOfBert},
+    {"n_types", HEADLANE_FIELD(n_types), 0, kMaxTypes, kOfBert},
+    {"max_positions", HEADLANE_FIELD(max_positions), 2, kMaxPositions, kOfBert},
+    {"max_positions", HEADLANE_FIELD(max_positions), 1, kMaxPositions, kOfLayers},
+    {"n_layers", HEADLANE_FIELD(n_layers), 1, kMaxLayers, kOfBoth},
+    {"d_model", HEADLANE_FIELD(d_model), 1, kMaxDModel, kOfBoth},
+    {"kdim", HEADLANE_FIELD(kdim), 1, kMaxDModel, kOfLayers},
+    {"vdim", HEADLANE_FIELD(vdim), 1, kMaxDModel, kOfLayers},
+    {"n_heads", HEADLANE_FIELD(attention.n_heads), 1, kMaxDModel, kOfBert},
+    {"head_dim", HEADLANE_FIELD(attention.head_dim), 1, kMaxDModel, kOfBert},
+    {"d_ff", HEADLANE_FIELD(d_ff), 1, kMaxDFf, kOfBert},
+    {"d_ff", HEADLANE_FIELD(d_ff), 0, kMaxDFf, kOfLayers},
     // Two special tokens; the position table's rows are the other bound.
-    {"max_seq_len", &ModelConfig::max_seq_len, 2, kMaxPositions},
+    {"max_seq_len", HEADLANE_FIELD(max_seq_len), 2, kMaxPositions, kOfBert},
 };
+#undef HEADLANE_FIELD
 
-template <typename Enum>
-struct Name {
-  Enum value;
-  const char* name;
-};
-
-constexpr Name<Architecture> kArchitectures[] = {{Architecture::kBert, "bert"}};
-constexpr Name<Activation> kActivations[] = {
+constexpr EnumName<Architecture> kArchitectures[] = {{Architecture::kBert, "bert"},
+                                                     {Architecture::kLayers, "layers"}};
+constexpr EnumName<Activation> kActivations[] = {
     {Activation::kGelu, "gelu"}, {Activation::kGeluTanh, "gelu_tanh"}, {Activation::kRelu, "relu"}};
-constexpr Name<Pooling> kPoolings[] = {{Pooling::kNone, "none"},
-                                       {Pooling::kMean, "mean"},
-                                       {Pooling::kCls, "cls"},
-                                       {Pooling::kMax, "max"}};
+constexpr EnumName<Pooling> kPoolings[] = {{Pooling::kNone, "none"},
+                                           {Pooling::kMean, "mean"},
+                                           {Pooling::kCls, "cls"},
+                                           {Pooling::kMax, "max"}};
 
-// Null if the value is none of the enum's.
-template <typename Enum, size_t n>
-const char* find_name(const Name<Enum> (&names)[n], Enum value) {
-  for (const auto& entry : names) {
-    if (entry.value == value) return entry.name;
-  }
-  return nullptr;
-}
-
-template <typename Enum, size_t n>
-Enum parse_name(const Name<Enum> (&names)[n], const json& config, const char* key,
-                const std::string& where) {
-  const std::string text = json_string(config, key, where);
-  std::string allowed;
-  for (const auto& entry : names) {
-    if (text == entry.name) return entry.value;
-    if (!allowed.empty()) allowed += ", ";
-    allowed += entry.name;
-  }
-  fail(Status::kBadFile, "%s field \"%s\" is \"%s\", not one of: %s", where.c_str(), key,
-       printable(text).c_str(), allowed.c_str());
-}
-
-// The double whose shortest decimal is that of the float: 1e-12, where a plain conversion would be
-// written as 9.999999960041972e-13. It converts back to the same float.
-double shortest_decimal(float value) {
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-  double result = value;
-  std::from_chars(text, end, result);
-  return result;
-}
+constexpr EnumName<NormPlacement> kNormPlacements[] = {
+    {NormPlacement::kNone, "none"}, {NormPlacement::kPost, "post"}, {NormPlacement::kPre, "pre"}};
+constexpr EnumName<Positions> kPositions[] = {{Positions::kNone, "none"},
+                                              {Positions::kLearned, "learned"},
+                                              {Positions::kSinusoidal, "sinusoidal"}};
 
 void check_names(const ModelConfig& config, const std::string& where) {
   const std::pair<const char*, const char*> names[] = {
       {"architecture", find_name(kArchitectures, config.architecture)},
       {"activation", find_name(kActivations, config.activation)},
-      {"pooling", find_name(kPoolings, config.pooling)}};
+      {"pooling", find_name(kPoolings, config.pooling)},
+      {"norm", find_name(kNormPlacements, config.norm)},
+      {"positions", find_name(kPositions, config.positions)}};
   for (const auto& [field, name] : names) {
     if (name != nullptr) continue;
     fail(Status::kBadFile, "%s field \"%s\" has no such value", where.c_str(), field);
+  }
+}
+
+void check_bert(const ModelConfig& config, const std::string& where) {
+  const int64_t n_heads = config.attention.n_heads, head_dim = config.attention.head_dim;
+  if (n_heads * head_dim != config.d_model) {
+    fail(Status::kBadFile,
+         "%s field \"d_model\" is %lld, which is not \"n_heads\" (%lld) x \"head_dim\" (%lld)",
+         where.c_str(), ll{config.d_model}, ll{n_heads}, ll{head_dim});
+  }
+  if (config.max_seq_len > config.max_positions) {
+    fail(Status::kBadFile, "%s field \"max_seq_len\" is %lld, more than \"max_positions\" (%lld)",
+         where.c_str(), ll{config.max_seq_len}, ll{config.max_positions});
+  }
+}
+
+void check_layers(const ModelConfig& config, const std::string& where) {
+  try {
+    config.attention.check();
+  } catch (const Error& error) {
+    fail(Status::kBadFile, "%s field \"attention\": %s", where.c_str(), error.what());
+  }
+  if (config.max_positions > config.attention.max_len()) {
+    fail(Status::kBadFile,
+         "%s field \"max_positions\" is %lld, but attention's position tables end at %lld",
+         where.c_str(), ll{config.max_positions}, ll{config.attention.max_len()});
+  }
+  if (!config.can_attend_to_itself() && !config.can_attend_to_memory()) {
+    fail(
+        Status::kBadFile,
+        "%s fields \"kdim\" (%lld) and \"vdim\" (%lld) must be \"d_model\" (%lld), since there are "
+        "%lld layers",
+        where.c_str(), ll{config.kdim}, ll{config.vdim}, ll{config.d_model}, ll{config.n_layers});
   }
 }
 
@@ -119,36 +138,36 @@ void ModelConfig::validate(const std::string& file) const {
   const std::string where = file + ": config";
   check_names(*this, where);
   for (const IntField& field : kIntFields) {
-    const int64_t value = this->*field.member;
-    if (value >= field.min && value <= field.max) continue;
+    const int64_t value = field.value(*this);
+    if (!field.belongs_to(architecture) || (value >= field.min && value <= field.max)) continue;
     fail(Status::kBadFile, "%s field \"%s\" is %lld, outside [%lld, %lld]", where.c_str(),
-         field.name, static_cast<long long>(value), static_cast<long long>(field.min),
-         static_cast<long long>(field.max));
-  }
-  if (n_heads * head_dim != d_model) {
-    fail(Status::kBadFile,
-         "%s field \"d_model\" is %lld, which is not \"n_heads\" (%lld) x \"head_dim\" (%lld)",
-         where.c_str(), static_cast<long long>(d_model), static_cast<long long>(n_heads),
-         static_cast<long long>(head_dim));
+         field.name, ll{value}, ll{field.min}, ll{field.max});
   }
   if (!(norm_eps > 0 && norm_eps < 1)) {  // written so that NaN fails
     fail(Status::kBadFile, "%s field \"norm_eps\" is %g, outside (0, 1)", where.c_str(),
          static_cast<double>(norm_eps));
   }
-  if (max_seq_len > max_positions) {
-    fail(Status::kBadFile, "%s field \"max_seq_len\" is %lld, more than \"max_positions\" (%lld)",
-         where.c_str(), static_cast<long long>(max_seq_len), static_cast<long long>(max_positions));
-  }
+  architecture == Architecture::kBert ? check_bert(*this, where) : check_layers(*this, where);
 }
 
 json ModelConfig::to_json() const {
   json config = json::object();
-  for (const IntField& field : kIntFields) config[field.name] = this->*field.member;
+  for (const IntField& field : kIntFields) {
+    if (field.belongs_to(architecture)) config[field.name] = field.value(*this);
+  }
   config["architecture"] = name_of(architecture);
   config["activation"] = name_of(activation);
   config["norm_eps"] = shortest_decimal(norm_eps);
-  config["pooling"] = name_of(pooling);
-  config["normalize"] = normalize;
+  if (architecture == Architecture::kBert) {
+    config["pooling"] = name_of(pooling);
+    config["normalize"] = normalize;
+  } else {
+    config["norm"] = find_name(kNormPlacements, norm);
+    config["residual"] = residual;
+    config["final_norm"] = final_norm;
+    config["positions"] = find_name(kPositions, positions);
+    config["attention"] = to_json_of(attention);
+  }
   return config;
 }
 
@@ -158,12 +177,23 @@ ModelConfig ModelConfig::from_json(const json& config, const std::string& file) 
   // First, since it decides what the other fields may be.
   result.architecture = parse_name(kArchitectures, config, "architecture", where);
   for (const IntField& field : kIntFields) {
-    result.*field.member = json_int(config, field.name, where);
+    if (!field.belongs_to(result.architecture)) continue;
+    field.at(result) = json_int(config, field.name, where);
   }
   result.activation = parse_name(kActivations, config, "activation", where);
   result.norm_eps = static_cast<float>(json_number(config, "norm_eps", where));
-  result.pooling = parse_name(kPoolings, config, "pooling", where);
-  result.normalize = json_bool(config, "normalize", where);
+  if (result.architecture == Architecture::kBert) {
+    result.pooling = parse_name(kPoolings, config, "pooling", where);
+    result.normalize = json_bool(config, "normalize", where);
+    result.attention.set_heads(result.attention.n_heads, result.attention.head_dim);
+  } else {
+    result.norm = parse_name(kNormPlacements, config, "norm", where);
+    result.residual = json_bool(config, "residual", where);
+    result.final_norm = json_bool(config, "final_norm", where);
+    result.positions = parse_name(kPositions, config, "positions", where);
+    result.attention = attention_from_json(json_field(config, "attention", where),
+                                           where + " field \"attention\":");
+  }
   result.validate(file);
   return result;
 }

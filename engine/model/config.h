@@ -6,11 +6,22 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "engine/ops/attention_spec.h"
+
 namespace headlane {
 
-enum class Architecture { kBert };
+enum class Architecture {
+  kBert,    // token ids in, hidden states out
+  kLayers,  // activations in and out: attention, alone or with norms and feed-forward
+};
 enum class Activation { kGelu, kGeluTanh, kRelu };  // kGelu is x/2 (1 + erf(x/sqrt 2))
 enum class Pooling { kNone, kMean, kCls, kMax };
+enum class NormPlacement {
+  kNone,
+  kPost,  // norm(x + f(x)), as in Vaswani et al. 2017
+  kPre,   // x + f(norm(x))
+};
+enum class Positions { kNone, kLearned, kSinusoidal };  // added to the input
 
 // The names used in the .headlane header and in messages: "bert", "gelu", "gelu_tanh", "mean", ...
 const char* name_of(Architecture architecture);
@@ -24,14 +35,29 @@ struct ModelConfig {
   int64_t max_positions = 0;  // rows of the position table: no sequence may be longer
   int64_t n_layers = 0;
   int64_t d_model = 0;
-  int64_t n_heads = 0;
-  int64_t head_dim = 0;
-  int64_t d_ff = 0;
+  int64_t d_ff = 0;  // 0: no feed-forward (layers only)
+  AttentionSpec attention;
   Activation activation = Activation::kGelu;
   float norm_eps = 1e-12f;
+  // Of architecture "layers".
+  int64_t kdim = 0, vdim = 0;  // columns of the inputs that keys and values are projected from
+  NormPlacement norm = NormPlacement::kNone;
+  bool residual = false;    // x is added to what attention (and feed-forward) make of it
+  bool final_norm = false;  // one more norm at the end
+  Positions positions = Positions::kNone;
+  // Of architecture "bert".
   Pooling pooling = Pooling::kNone;
   bool normalize = false;   // divide pooled vectors by their Euclidean length
   int64_t max_seq_len = 0;  // text is truncated to this many tokens, special ones included
+
+  // Whether keys and values may come from x itself.
+  bool can_attend_to_itself() const {
+    return architecture != Architecture::kLayers || (kdim == d_model && vdim == d_model);
+  }
+  // Whether they may come from rows of their own.
+  bool can_attend_to_memory() const {
+    return architecture == Architecture::kLayers && n_layers == 1;
+  }
 
   // Throws Error(kBadFile) that names the first field out of range. `where` is the file for the
   // message.

@@ -62,6 +62,10 @@ void write_container(const std::string& path, const nlohmann::json& config,
 class Container {
  public:
   static Container open(const std::string& path);  // throws Error(kIo or kBadFile)
+  // One that was never a file: the tensors are copied into memory of its own. `name` stands for the
+  // path in messages.
+  static Container make(const std::string& name, nlohmann::json config,
+                        std::span<const TensorSource> tensors);
   Container(Container&&) noexcept;
   Container& operator=(Container&&) noexcept;
   ~Container();

@@ -18,7 +18,18 @@ const char* name_of(DType dtype) { return dtype == DType::kF32 ? "f32" : "u8"; }
 int64_t size_of(DType dtype) { return dtype == DType::kF32 ? 4 : 1; }
 
 struct Container::Impl {
-  explicit Impl(const std::string& path) : file(path) {}
+  explicit Impl(MappedFile bytes) : file(std::move(bytes)) {}
+
+  // Once all tensors are there.
+  void make_index() {
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      const std::string& name = tensors[i].name;
+      if (!index.emplace(name, i).second) {
+        fail(Status::kBadFile, "%s: tensor \"%s\" is in the table twice", file.path().c_str(),
+             name.c_str());
+      }
+    }
+  }
 
   MappedFile file;
   json config;
@@ -145,22 +156,37 @@ json take_object(json* header, const char* key, bool may_be_null, const std::str
 }  // namespace
 
 Container Container::open(const std::string& path) try {
-  auto impl = std::make_unique<Impl>(path);
+  auto impl = std::make_unique<Impl>(MappedFile(path));
   const int64_t header_bytes = check_prefix(impl->file);
   const auto begin = static_cast<int64_t>(sizeof(format::Prefix));
   json header = parse_json(impl->file.text(begin, header_bytes), path + ": header");
   impl->config = take_object(&header, "config", false, path);
   impl->tokenizer = take_object(&header, "tokenizer", true, path);
   read_tensors(header, begin + header_bytes, impl->file, &impl->tensors);
-  for (size_t i = 0; i < impl->tensors.size(); ++i) {
-    const std::string& name = impl->tensors[i].name;
-    if (!impl->index.emplace(name, i).second) {
-      fail(Status::kBadFile, "%s: tensor \"%s\" is in the table twice", path.c_str(), name.c_str());
-    }
-  }
+  impl->make_index();
   return Container(std::move(impl));
 } catch (const std::bad_alloc&) {
   fail(Status::kOutOfMemory, "%s: no memory for its header", path.c_str());
+}
+
+Container Container::make(const std::string& name, json config,
+                          std::span<const TensorSource> tensors) {
+  int64_t total = 0;
+  std::vector<TensorInfo> infos;
+  for (const TensorSource& tensor : tensors) {
+    const auto bytes = static_cast<int64_t>(tensor.data.size());
+    infos.push_back({tensor.name, tensor.dtype, tensor.shape, total, bytes});
+    total = format::align_up(total + bytes);
+  }
+  auto impl = std::make_unique<Impl>(MappedFile(name, static_cast<size_t>(total)));
+  const std::span<std::byte> memory = impl->file.own_bytes();
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    std::copy(tensors[i].data.begin(), tensors[i].data.end(), memory.begin() + infos[i].offset);
+  }
+  impl->config = std::move(config);
+  impl->tensors = std::move(infos);
+  impl->make_index();
+  return Container(std::move(impl));
 }
 
 Container::Container(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -8,6 +8,7 @@
 #include <cassert>
 #include <cerrno>
 #include <cstdint>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -46,20 +47,35 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   size_ = static_cast<size_t>(info.st_size);
 }
 
+MappedFile::MappedFile(std::string name, size_t size) : path_(std::move(name)), own_(true) {
+  if (size == 0) return;
+  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) throw std::bad_alloc();
+  data_ = static_cast<const std::byte*>(data);
+  size_ = size;
+}
+
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)),
       data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
+      size_(std::exchange(other.size_, 0)),
+      own_(other.own_) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(own_, other.own_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+std::span<std::byte> MappedFile::own_bytes() {
+  assert(own_);
+  return {const_cast<std::byte*>(data_), size_};
 }
 
 std::string_view MappedFile::text(size_t offset, size_t size) const {

@@ -2,7 +2,6 @@
 
 #include "engine/error.h"
 #include "engine/isa.h"
-#include "engine/run/team.h"
 
 namespace headlane {
 
@@ -23,53 +22,47 @@ kernels::Table choose_kernels(const std::string& isa, const std::string& gemm) {
 
 std::unique_ptr<Model> Model::open(const std::string& path, const std::string& isa,
                                    const std::string& gemm) {
-  const kernels::Table kernels = choose_kernels(isa, gemm);
-  std::unique_ptr<Model> model(new Model(Container::open(path)));
+  choose_kernels(isa, gemm);  // before the file: an option's mistake costs no reading
+  return make(Container::open(path), isa, gemm);
+}
+
+std::unique_ptr<Model> Model::make(Container opened, const std::string& isa,
+                                   const std::string& gemm) {
+  std::unique_ptr<Model> model(new Model(std::move(opened)));
   const Container& container = model->container_;
-  model->kernels_ = kernels;
-  model->config_ = ModelConfig::from_json(container.config(), path);
-  model->graph_ = build_graph(model->config_, container);
-  if (!container.tokenizer().is_null()) {
-    const TensorInfo* vocab = container.find("tokenizer.vocab");
-    if (vocab == nullptr || vocab->dtype != DType::kU8) {
-      fail(Status::kBadFile, "%s: there is a tokenizer, but no u8 tensor \"tokenizer.vocab\"",
-           path.c_str());
-    }
-    model->tokenizer_ = make_tokenizer(container.tokenizer(), container.data(*vocab), path);
-    if (model->tokenizer_->vocab_size() > model->config_.vocab_size) {
-      fail(Status::kBadFile, "%s: the tokenizer has %lld tokens, the model embeddings for %lld",
-           path.c_str(), static_cast<long long>(model->tokenizer_->vocab_size()),
-           static_cast<long long>(model->config_.vocab_size));
-    }
-  }
-  model->pack_weights();
+  model->kernels_ = choose_kernels(isa, gemm);
+  model->config_ = ModelConfig::from_json(container.config(), container.path());
+  const GraphSource source{model->config_, container, model->packed_.get()};
+  if (model->config_.can_attend_to_itself()) model->graph_ = build_graph(source, false);
+  if (model->config_.can_attend_to_memory()) model->memory_graph_ = build_graph(source, true);
+  model->make_tokenizer();
+  model->packed_->pack(model->kernels_);
+  model->release_packed_pages();
   return model;
 }
 
-void Model::pack_weights() {
-  constexpr int64_t kAlign = kernels::kRowAlign;
-  Team::with_one_thread([&] {
-    for (const auto& op : graph_.ops) op->prepare(kernels_);
-  });
-  std::vector<int64_t> offsets;
-  int64_t floats = 0;
-  for (const auto& op : graph_.ops) {
-    offsets.push_back(floats);
-    floats += (op->packed_floats(kernels_) + kAlign - 1) / kAlign * kAlign;
+void Model::make_tokenizer() {
+  if (container_.tokenizer().is_null()) return;
+  const std::string& path = container_.path();
+  const TensorInfo* vocab = container_.find("tokenizer.vocab");
+  if (vocab == nullptr || vocab->dtype != DType::kU8) {
+    fail(Status::kBadFile, "%s: there is a tokenizer, but no u8 tensor \"tokenizer.vocab\"",
+         path.c_str());
   }
-  packed_ = Buffer(static_cast<size_t>(floats) * sizeof(float));
-  float* base = static_cast<float*>(packed_.data());
-  // Where the kernels' provider has threads of its own, it packs on them; ours are then one.
-  Team team(kernels_.gemm_f32.create ? 1 : available_cpus());
-  team.run([&](int thread, int count) {
-    for (size_t i = 0; i < graph_.ops.size(); ++i) {
-      graph_.ops[i]->pack(kernels_, base + offsets[i], {thread, count});
-    }
-  });
+  tokenizer_ = headlane::make_tokenizer(container_.tokenizer(), container_.data(*vocab), path);
+  if (tokenizer_->vocab_size() > config_.vocab_size) {
+    fail(Status::kBadFile, "%s: the tokenizer has %lld tokens, the model embeddings for %lld",
+         path.c_str(), static_cast<long long>(tokenizer_->vocab_size()),
+         static_cast<long long>(config_.vocab_size));
+  }
+}
+
+void Model::release_packed_pages() const {
   for (const TensorInfo& tensor : container_.tensors()) {
     // The norms' and biases' own pages stay: they are small, and norms are read where they lie.
-    if (tensor.shape.size() == 2 && tensor.name.starts_with("layers."))
+    if (tensor.shape.size() == 2 && tensor.name.starts_with("layers.")) {
       container_.release_pages(tensor);
+    }
   }
 }
 

@@ -1,50 +1,52 @@
-#include <algorithm>
-
 #include "engine/ops/ops.h"
 
 namespace headlane {
 
-// A task is one head of one sequence; where there are sequences enough to feed the threads, all its
-// heads, so that the sequence's rows are read by one core.
-int64_t Attention::heads_per_task(const Run& run) const {
-  return run.n_seqs >= 8 * run.n_threads ? n_heads_ : 1;
+Attention::Attention(const AttentionSpec& spec, const AttentionWeights& weights, Columns q,
+                     Columns k, Columns v, int64_t layer, bool over_memory)
+    : spec_(spec),
+      table_memory_(static_cast<size_t>(attention_table_floats(spec)) * sizeof(float)),
+      tables_(fill_attention_tables(spec, weights, static_cast<float*>(table_memory_.data()))),
+      q_(q),
+      k_(k),
+      v_(v),
+      layer_(layer),
+      over_memory_(over_memory) {}
+
+AttentionSplit Attention::split(const Run& run) const {
+  return split_attention(spec_, *run.kernels, run.n_seqs, run.longest, run.n_threads);
 }
 
-int64_t Attention::n_tasks(const Run& run) const {
-  return run.n_seqs * (n_heads_ / heads_per_task(run));
-}
+int64_t Attention::n_tasks(const Run& run) const { return split(run).n_tasks; }
 
 int64_t Attention::scratch_floats(const kernels::Table& kernels, const Limits&) const {
-  return kernels.attention_scratch_floats(head_dim_, head_dim_);
+  return kernels.attention_scratch_floats(spec_.head_dim, spec_.v_dim);
 }
 
 void Attention::run_task(const Run& run, int64_t task, std::span<const View> inputs, View output,
                          float* scratch) const {
-  const int64_t heads = heads_per_task(run);
-  const int64_t groups = n_heads_ / heads;
-  const int64_t seq = task / groups;
-  const int64_t begin = run.offsets[seq];
-  const int64_t len = run.offsets[seq + 1] - begin;
-  if (len == 0) return;
-  const View qkv = inputs[0];
-  const int64_t d_model = n_heads_ * head_dim_;
-  for (int64_t head = task % groups * heads; head < (task % groups + 1) * heads; ++head) {
-    const float* q = qkv.data + begin * qkv.ld + head * head_dim_;
-    run.kernels->attention_f32({.q_len = len,
-                                .kv_len = len,
-                                .head_dim = head_dim_,
-                                .v_dim = head_dim_,
-                                .scale = scale_,
-                                .q = q,
-                                .ldq = qkv.ld,
-                                .k = q + d_model,
-                                .ldk = qkv.ld,
-                                .v = q + 2 * d_model,
-                                .ldv = qkv.ld,
-                                .o = output.data + begin * output.ld + head * head_dim_,
-                                .ldo = output.ld,
-                                .scratch = scratch});
+  const auto heads_of = [&](Columns columns, int64_t dim) -> Heads<const float> {
+    const View& view = inputs[columns.input];
+    return {view.data + columns.first, 0, view.ld, dim};
+  };
+  AttentionBatch batch;
+  batch.n_seqs = run.n_seqs;
+  batch.q_rows.offsets = run.offsets;
+  batch.kv_rows.offsets = over_memory_ ? run.memory_offsets : run.offsets;
+  batch.q = heads_of(q_, spec_.head_dim);
+  batch.k = heads_of(k_, spec_.head_dim);
+  batch.v = heads_of(v_, spec_.v_dim);
+  batch.o = {output.data, 0, output.ld, spec_.v_dim};
+  batch.scores.q_rows = batch.q_rows;
+  batch.scores.kv_rows = batch.kv_rows;
+  if (run.scores) batch.scores = *run.scores;
+  AttentionMaps maps;
+  if (run.maps && layer_ >= run.maps->first_layer &&
+      layer_ - run.maps->first_layer < run.maps->n_layers) {
+    maps = run.maps->maps;
+    maps.p.data += (layer_ - run.maps->first_layer) * run.maps->layer_stride;
   }
+  run_attention(spec_, tables_, *run.kernels, batch, split(run), task, maps, scratch);
 }
 
 }  // namespace headlane

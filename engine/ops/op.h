@@ -1,13 +1,13 @@
 // What an op is to the planner and the session. One file per op in this folder implements one.
 //
-// Ops are made once per model, packed once for its kernels, and then only read: all state of a run
-// is in what the run passes in.
+// Ops are made once per model and then only read: all state of a run is in what the run passes in.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "engine/ops/attention_task.h"
 #include "kernels/kernels.h"
 
 namespace headlane {
@@ -20,16 +20,60 @@ struct View {
   int64_t ld = 0;
 };
 
+// What the rows of a value stand for.
+enum class Rows {
+  kTokens,
+  kMemory,  // tokens that keys and values come from, where those are others
+  kSeqs,
+};
+
+// Rows of a caller's tensor: row [seq, token] begins at data + seq * seq_stride + token *
+// token_stride.
+struct RowSource {
+  const float* data = nullptr;
+  int64_t seq_stride = 0, token_stride = 0;
+};
+
+// Which row of a caller's tensor each row of a run is.
+struct RowMap {
+  const int32_t* seq = nullptr;    // [n rows]
+  const int32_t* token = nullptr;  // [n rows]
+};
+
+// The inputs of a model that takes activations.
+enum class Input { kX, kKey, kValue };
+
+// Maps of the probabilities of some layers; those of layer i begin (i - first_layer) * layer_stride
+// elements into maps.
+struct LayerMaps {
+  AttentionMaps maps;
+  int64_t layer_stride = 0, first_layer = 0, n_layers = 0;
+};
+
 // One call of the model, as ops see it.
 struct Run {
   const kernels::Table* kernels = nullptr;
   int64_t n_tokens = 0;
+  int64_t n_memory = 0;
   int64_t n_seqs = 0;
+  int64_t longest = 0;  // sequence, in tokens
+  int64_t n_pairs = 0;  // of a query and a key of its sequence
   int64_t n_threads = 1;
-  const int64_t* offsets = nullptr;    // [n_seqs + 1]
+  const int64_t* offsets = nullptr;         // [n_seqs + 1] of tokens
+  const int64_t* memory_offsets = nullptr;  // [n_seqs + 1]
+  // Of a model that takes tokens.
   const int32_t* ids = nullptr;        // [n_tokens]
   const int32_t* positions = nullptr;  // [n_tokens], within the sequence
   const int32_t* types = nullptr;      // [n_tokens], or null: all 0
+  // Of a model that takes activations.
+  RowSource sources[3];  // by Input
+  RowMap tokens, memory;
+  const ScoreInputs* scores = nullptr;  // null: neither bias nor mask
+  const LayerMaps* maps = nullptr;      // null: not wanted
+
+  int64_t count(Rows rows) const {
+    return rows == Rows::kTokens ? n_tokens : rows == Rows::kMemory ? n_memory : n_seqs;
+  }
 };
 
 // The largest run that a session takes.
@@ -38,6 +82,12 @@ struct Limits {
   int64_t max_seqs = 0;
   int64_t max_len = 0;
   int64_t n_threads = 1;
+  int64_t max_memory = 0;   // rows of memory
+  bool has_memory = false;  // keys and values come from rows of their own
+
+  int64_t most(Rows rows) const {
+    return rows == Rows::kTokens ? max_tokens : rows == Rows::kMemory ? max_memory : max_seqs;
+  }
 };
 
 // One thread's share of work that `count` threads do together on the same rows.
@@ -59,13 +109,8 @@ class Op {
  public:
   virtual ~Op() = default;
   virtual const char* name() const = 0;
-
-  // Makes what the kernels need beside packed weights; called once, on one thread, before pack.
-  virtual void prepare(const kernels::Table&) {}
-  // Weights packed for the kernels: how much memory, and this slice of the packing into it. The
-  // memory belongs to the model, begins at a multiple of 64 bytes, and outlives the op.
-  virtual int64_t packed_floats(const kernels::Table&) const { return 0; }
-  virtual void pack(const kernels::Table&, float* /*packed*/, Slice) {}
+  // Multiplications and additions on `rows` rows of output; 0 where they do not count.
+  virtual double flops(const Run&, int64_t /*rows*/) const { return 0; }
 
   std::vector<ValueId> inputs;
   ValueId output = -1;

@@ -4,6 +4,8 @@
 #include <memory>
 
 #include "engine/ops/op.h"
+#include "engine/ops/packed_weight.h"
+#include "engine/run/buffer.h"
 
 namespace headlane {
 
@@ -22,25 +24,58 @@ class Embed : public RowOp {
   const float* type_;      // [n_types, d_model], or null
 };
 
-// output = activation(input * weight^T + bias)
-class Linear : public RowOp {
+// Copies rows of the caller's input  -> [n_tokens or n_memory, d]
+class Load : public RowOp {
  public:
-  Linear(int64_t n, int64_t k, const float* weight, const float* bias,
-         kernels::Activation activation)
-      : n_(n), k_(k), weight_(weight), bias_(bias), activation_(activation) {}
-  const char* name() const override { return "linear"; }
-  int64_t packed_floats(const kernels::Table&) const override;
-  void prepare(const kernels::Table&) override;
-  void pack(const kernels::Table&, float* packed, Slice) override;
+  Load(int64_t d, Input input, Rows rows) : d_(d), input_(input), rows_(rows) {}
+  const char* name() const override { return "load"; }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
-  int64_t n_, k_;
-  const float* weight_;  // [n, k]
-  const float* bias_;    // [n], or null
-  kernels::Activation activation_;
-  const float* packed_ = nullptr;
-  std::unique_ptr<void, void (*)(void*)> state_{nullptr, nullptr};  // of the kernels' create()
+  int64_t d_;
+  Input input_;
+  Rows rows_;
+};
+
+// output = input 0 + input 1
+class Add : public RowOp {
+ public:
+  explicit Add(int64_t d) : d_(d) {}
+  const char* name() const override { return "add"; }
+  void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
+
+ private:
+  int64_t d_;
+};
+
+// output[row] = input[row] + table[position]
+class AddPositions : public RowOp {
+ public:
+  // The table is the model file's, or the op's own.
+  AddPositions(int64_t d, const float* table) : d_(d), table_(table) {}
+  AddPositions(int64_t d, Buffer own)
+      : d_(d), own_(std::move(own)), table_(static_cast<const float*>(own_.data())) {}
+  const char* name() const override { return "add_positions"; }
+  void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
+
+ private:
+  int64_t d_;
+  Buffer own_;
+  const float* table_;  // [max_positions, d]
+};
+
+// output = activation(input * weight^T + bias)
+class Linear : public RowOp {
+ public:
+  explicit Linear(const PackedWeight* weight) : weight_(*weight) {}
+  const char* name() const override { return "linear"; }
+  double flops(const Run&, int64_t rows) const override {
+    return 2.0 * static_cast<double>(weight_.n) * static_cast<double>(weight_.k * rows);
+  }
+  void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
+
+ private:
+  const PackedWeight& weight_;
 };
 
 // output = norm(input 0 [+ input 1]) * gamma + beta: "add & norm" with a second input
@@ -54,25 +89,39 @@ class LayerNorm : public RowOp {
  private:
   int64_t d_;
   const float* gamma_;  // [d]
-  const float* beta_;   // [d]
+  const float* beta_;   // [d], or null: zeros
   float eps_;
 };
 
-// Self-attention of each sequence over itself. Input: a row is Q of all heads, then K, then V.
+// Each sequence's queries attend to its keys; heads side by side  -> [n_tokens, n_heads * v_dim]
 class Attention : public TaskOp {
  public:
-  Attention(int64_t n_heads, int64_t head_dim, float scale)
-      : n_heads_(n_heads), head_dim_(head_dim), scale_(scale) {}
+  // Where the columns of Q, K or V begin: in one of the op's inputs.
+  struct Columns {
+    size_t input = 0;
+    int64_t first = 0;
+  };
+  // `layer`: which one it is, for maps of probabilities. `over_memory`: K and V are of rows of
+  // their own.
+  Attention(const AttentionSpec& spec, const AttentionWeights& weights, Columns q, Columns k,
+            Columns v, int64_t layer, bool over_memory);
   const char* name() const override { return "attention"; }
+  double flops(const Run& run, int64_t) const override {
+    return attention_flops(spec_, run.n_pairs);
+  }
   int64_t n_tasks(const Run&) const override;
   int64_t scratch_floats(const kernels::Table&, const Limits&) const override;
   void run_task(const Run&, int64_t, std::span<const View>, View, float*) const override;
 
  private:
-  int64_t heads_per_task(const Run&) const;
+  AttentionSplit split(const Run&) const;
 
-  int64_t n_heads_, head_dim_;
-  float scale_;
+  AttentionSpec spec_;
+  Buffer table_memory_;
+  AttentionTables tables_;
+  Columns q_, k_, v_;
+  int64_t layer_;
+  bool over_memory_;
 };
 
 // One vector a sequence  -> [n_seqs, d], not padded

@@ -79,9 +79,8 @@ int64_t place_arena_values(const Graph& graph, std::vector<Lifetime> lives, cons
                            std::vector<Place>* places) {
   for (size_t i = 0; i < lives.size(); ++i) {
     const Value& value = graph.values[i];
-    const int64_t rows = value.rows == Rows::kTokens ? limits.max_tokens : limits.max_seqs;
     const bool elsewhere = (*places)[i].where != Place::Where::kArena;
-    lives[i].size = elsewhere ? 0 : rows * stride_of(value);
+    lives[i].size = elsewhere ? 0 : limits.most(value.rows) * stride_of(value);
   }
   const MemoryPlan memory = plan_memory(lives, kAlign);
   for (size_t i = 0; i < lives.size(); ++i) {

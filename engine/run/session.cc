@@ -1,39 +1,46 @@
 #include "engine/run/session.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "engine/error.h"
 
 namespace headlane {
 namespace {
 
-// One core's share of L2 that a block of rows may fill; the rest is for the weights passing by.
-constexpr int64_t kBlockBytes = 640 * 1024;
+using ll = long long;
 
 int64_t checked_option(const char* name, int64_t value, int64_t fallback, int64_t largest) {
   if (value == 0) return fallback;
   if (value < 0 || value > largest) {
     fail(Status::kInvalidArgument, "session option %s is %lld; it must be from 1 to %lld, or 0",
-         name, static_cast<long long>(value), static_cast<long long>(largest));
+         name, ll{value}, ll{largest});
   }
   return value;
 }
 
-// Contiguous parts of a session's block, each a multiple of 64 bytes.
+// Parts of a session's block behind those of the runner, each a multiple of 64 bytes.
 struct Parts {
-  size_t arena, scratch, positions, total;
+  size_t positions, token_seq, token_row, memory_seq, memory_row, offsets, memory_offsets, total;
 };
 
-Parts divide(const Plan& plan, const Limits& limits) {
-  const auto round_up = [](size_t bytes) { return (bytes + 63) / 64 * 64; };
+Parts divide(const Model& model, const Limits& limits) {
+  const bool maps = model.config().architecture == Architecture::kLayers;
+  const Graph& graph = model.graph(limits.has_memory);
+  size_t end = PlanRunner::bytes(graph, model.kernels(), limits);
+  const auto take = [&](int64_t n, size_t size) {
+    const size_t begin = end;
+    end += (static_cast<size_t>(n) * size + 63) / 64 * 64;
+    return begin;
+  };
   Parts parts;
-  parts.arena = 0;
-  parts.scratch = round_up(static_cast<size_t>(plan.arena_floats) * sizeof(float));
-  parts.positions = parts.scratch + static_cast<size_t>(limits.n_threads) *
-                                        static_cast<size_t>(plan.scratch_floats) * sizeof(float);
-  parts.total =
-      round_up(parts.positions + static_cast<size_t>(limits.max_tokens) * sizeof(int32_t));
+  parts.positions = take(limits.max_tokens, sizeof(int32_t));
+  parts.token_seq = take(maps ? limits.max_tokens : 0, sizeof(int32_t));
+  parts.token_row = take(maps ? limits.max_tokens : 0, sizeof(int32_t));
+  parts.offsets = take(maps ? limits.max_seqs + 1 : 0, sizeof(int64_t));
+  parts.memory_seq = take(limits.max_memory, sizeof(int32_t));
+  parts.memory_row = take(limits.max_memory, sizeof(int32_t));
+  parts.memory_offsets = take(limits.has_memory ? limits.max_seqs + 1 : 0, sizeof(int64_t));
+  parts.total = end;
   return parts;
 }
 
@@ -41,40 +48,65 @@ Parts divide(const Plan& plan, const Limits& limits) {
 
 Limits session_limits(const Model& model, const SessionOptions& options) {
   constexpr int64_t kDefaultTokens = 4096, kMostTokens = int64_t{1} << 31, kMostThreads = 1024;
-  const int64_t max_positions = model.config().max_positions;
+  const ModelConfig& config = model.config();
+  const int64_t max_positions = config.max_positions;
   Limits limits;
   limits.max_len = checked_option("max_len", options.max_len, 0, max_positions);
   limits.max_tokens = checked_option("max_tokens", options.max_tokens,
                                      std::max(kDefaultTokens, limits.max_len), kMostTokens);
-  if (limits.max_len == 0) limits.max_len = std::min(max_positions, limits.max_tokens);
+  limits.has_memory = options.cross_attention;
+  if (limits.has_memory && !config.can_attend_to_memory()) {
+    fail(Status::kUnsupported,
+         "session option cross_attention is set, but only a model of one layer on activations has "
+         "it");
+  }
+  if (!limits.has_memory && !config.can_attend_to_itself()) {
+    fail(Status::kInvalidArgument,
+         "the model's keys have %lld columns and its values %lld, the queries' input %lld: set "
+         "session option cross_attention",
+         ll{config.kdim}, ll{config.vdim}, ll{config.d_model});
+  }
+  if (limits.has_memory) {
+    limits.max_memory =
+        checked_option("max_kv_tokens", options.max_kv_tokens, limits.max_tokens, kMostTokens);
+  } else if (options.max_kv_tokens != 0) {
+    fail(Status::kInvalidArgument, "session option max_kv_tokens is set without cross_attention");
+  }
+  if (limits.max_len == 0) {
+    limits.max_len = std::min(max_positions, std::max(limits.max_tokens, limits.max_memory));
+  }
   limits.max_seqs = checked_option("max_seqs", options.max_seqs, limits.max_tokens, kMostTokens);
   limits.n_threads = checked_option("n_threads", options.n_threads, available_cpus(), kMostThreads);
   return limits;
 }
 
 size_t Session::bytes(const Model& model, const Limits& limits) {
-  return divide(make_plan(model.graph(), model.kernels(), limits, kBlockBytes), limits).total;
+  return divide(model, limits).total;
 }
 
 Session::Session(const Model& model, const Limits& limits, void* memory)
     : model_(model),
       limits_(limits),
-      plan_(make_plan(model.graph(), model.kernels(), limits, kBlockBytes)),
-      team_(static_cast<int>(limits.n_threads)),
-      next_(plan_.passes.size()) {
-  const Parts parts = divide(plan_, limits);
+      runner_(model.graph(limits.has_memory), model.kernels(), limits) {
+  const Parts parts = divide(model, limits);
   if (memory == nullptr) {
     own_memory_ = Buffer(parts.total);
     memory = own_memory_.data();
   }
   char* base = static_cast<char*>(memory);
-  arena_ = reinterpret_cast<float*>(base + parts.arena);
-  scratch_ = reinterpret_cast<float*>(base + parts.scratch);
-  positions_ = reinterpret_cast<int32_t*>(base + parts.positions);
+  const auto ints = [&](size_t offset) { return reinterpret_cast<int32_t*>(base + offset); };
+  runner_.use(memory);
+  positions_ = ints(parts.positions);
+  tokens_ = {ints(parts.token_seq), ints(parts.token_row),
+             reinterpret_cast<int64_t*>(base + parts.offsets)};
+  memory_ = {ints(parts.memory_seq), ints(parts.memory_row),
+             reinterpret_cast<int64_t*>(base + parts.memory_offsets)};
 }
 
-void Session::check(const BatchView& batch, bool wants_pooled) const {
-  using ll = long long;
+void Session::check(const TokenBatch& batch, bool wants_pooled) const {
+  if (model_.config().architecture == Architecture::kLayers) {
+    fail(Status::kUnsupported, "the model takes activations, not token ids: use headlane_forward");
+  }
   if (batch.n_seqs < 0) fail(Status::kInvalidArgument, "batch.n_seqs is %lld", ll{batch.n_seqs});
   if (batch.n_seqs > limits_.max_seqs) {
     fail(Status::kTooLarge, "batch.n_seqs is %lld, the session's max_seqs %lld", ll{batch.n_seqs},
@@ -120,16 +152,15 @@ void Session::check(const BatchView& batch, bool wants_pooled) const {
   }
 }
 
-void Session::encode(const BatchView& batch, float* hidden, float* pooled) {
+void Session::encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps) {
   check(batch, pooled != nullptr);
-  for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
-    const int64_t begin = batch.offsets[seq];
-    for (int64_t i = begin; i < batch.offsets[seq + 1]; ++i) {
-      positions_[i] = static_cast<int32_t>(i - begin);
-    }
-  }
-  for (auto& next : next_) next.store(0, std::memory_order_relaxed);
   Run run;
+  for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
+    const int64_t begin = batch.offsets[seq], end = batch.offsets[seq + 1];
+    for (int64_t i = begin; i < end; ++i) positions_[i] = static_cast<int32_t>(i - begin);
+    run.longest = std::max(run.longest, end - begin);
+    run.n_pairs += (end - begin) * (end - begin);
+  }
   run.kernels = &model_.kernels();
   run.n_tokens = batch.offsets[batch.n_seqs];
   run.n_seqs = batch.n_seqs;
@@ -137,95 +168,8 @@ void Session::encode(const BatchView& batch, float* hidden, float* pooled) {
   run.ids = batch.ids;
   run.positions = positions_;
   run.types = batch.type_ids;
-  team_.run([&](int thread, int count) {
-    Run mine = run;
-    mine.n_threads = count;
-    run_passes(mine, hidden, pooled, thread, count);
-  });
-}
-
-void Session::run_passes(const Run& run, float* hidden, float* pooled, int thread, int count) {
-  for (size_t i = 0; i < plan_.passes.size(); ++i) {
-    const Pass& pass = plan_.passes[i];
-    if (pass.for_pooled && pooled == nullptr) continue;
-    if (pass.row_wise) {
-      run_rows(pass, &next_[i], run, thread);
-    } else {
-      run_tasks(pass, &next_[i], run, pooled, thread);
-    }
-    team_.barrier(count);
-  }
-  if (hidden != nullptr) copy_hidden(run, hidden, {thread, count});
-}
-
-View Session::resolve(const Place& place, float* scratch, int64_t row, float* pooled) const {
-  switch (place.where) {
-    case Place::Where::kArena:
-      return {arena_ + place.offset + row * place.ld, place.ld};
-    case Place::Where::kBlock:
-      return {scratch + place.offset, place.ld};
-    case Place::Where::kPooled:
-      return {pooled, place.ld};
-  }
-  return {};
-}
-
-void Session::run_block(const Pass& pass, const Run& run, int64_t row, int64_t n_rows, Slice slice,
-                        float* scratch) {
-  for (const Step& step : pass.steps) {
-    View inputs[kMaxInputs];
-    for (size_t i = 0; i < step.inputs.size(); ++i) {
-      inputs[i] = resolve(step.inputs[i], scratch, row, nullptr);
-    }
-    static_cast<const RowOp*>(step.op)->run_rows(run, row, n_rows, slice,
-                                                 {inputs, step.inputs.size()},
-                                                 resolve(step.output, scratch, row, nullptr));
-    const bool next_reads_it = &step != &pass.steps.back();
-    if (next_reads_it) team_.barrier(static_cast<int>(slice.count));
-  }
-}
-
-// Where there are rows for a block each, threads take whole blocks. Fewer rows are one block on
-// which all threads work, each on its part of the columns, so that each reads its part of the
-// weights only.
-void Session::run_rows(const Pass& pass, std::atomic<int64_t>* next, const Run& run, int thread) {
-  const int64_t n_rows = pass.rows == Rows::kTokens ? run.n_tokens : run.n_seqs;
-  if (run.n_threads > 1 && n_rows <= plan_.block_rows) {
-    return run_block(pass, run, 0, n_rows, {thread, run.n_threads}, scratch_);
-  }
-  // As many blocks as are needed, rounded up to feed all threads alike, and of equal size.
-  const int64_t round = plan_.block_rows * run.n_threads;
-  const int64_t n_blocks = (n_rows + round - 1) / round * run.n_threads;
-  float* scratch = scratch_ + thread * plan_.scratch_floats;
-  for (int64_t i = 0; (i = next->fetch_add(1, std::memory_order_relaxed)) < n_blocks;) {
-    const Range rows = part_of(n_rows, {i, n_blocks});
-    run_block(pass, run, rows.begin, rows.end - rows.begin, {}, scratch);
-  }
-}
-
-void Session::run_tasks(const Pass& pass, std::atomic<int64_t>* next, const Run& run, float* pooled,
-                        int thread) {
-  const Step& step = pass.steps.front();
-  const auto* op = static_cast<const TaskOp*>(step.op);
-  float* scratch = scratch_ + thread * plan_.scratch_floats;
-  View inputs[kMaxInputs];
-  for (size_t i = 0; i < step.inputs.size(); ++i) {
-    inputs[i] = resolve(step.inputs[i], scratch, 0, pooled);
-  }
-  const View output = resolve(step.output, scratch, 0, pooled);
-  const int64_t n_tasks = op->n_tasks(run);
-  for (int64_t i = 0; (i = next->fetch_add(1, std::memory_order_relaxed)) < n_tasks;) {
-    op->run_task(run, i, {inputs, step.inputs.size()}, output, scratch);
-  }
-}
-
-void Session::copy_hidden(const Run& run, float* hidden, Slice slice) const {
-  const int64_t d = model_.config().d_model;
-  const Range rows = part_of(run.n_tokens, slice);
-  for (int64_t i = rows.begin; i < rows.end; ++i) {
-    std::memcpy(hidden + i * d, arena_ + plan_.hidden.offset + i * plan_.hidden.ld,
-                static_cast<size_t>(d) * sizeof(float));
-  }
+  run.maps = maps;
+  runner_.run(run, {hidden, 0, model_.config().d_model}, pooled);
 }
 
 }  // namespace headlane

@@ -1,13 +1,10 @@
-// The working memory of one stream of calls, and the loop that runs a plan.
+// The working memory and threads of one stream of calls on a model, and what a call may be.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <memory>
 
 #include "engine/model/model.h"
-#include "engine/plan/plan.h"
-#include "engine/run/team.h"
+#include "engine/run/plan_runner.h"
 
 namespace headlane {
 
@@ -16,13 +13,26 @@ struct SessionOptions {
   int64_t max_seqs = 0;
   int64_t max_len = 0;
   int64_t n_threads = 0;
+  bool cross_attention = false;
+  int64_t max_kv_tokens = 0;
 };
 
-struct BatchView {
+// A batch for a model that takes token ids.
+struct TokenBatch {
   int64_t n_seqs = 0;
   const int64_t* offsets = nullptr;   // [n_seqs + 1]
   const int32_t* ids = nullptr;       // [offsets[n_seqs]]
   const int32_t* type_ids = nullptr;  // likewise, or null
+};
+
+// A batch for a model that takes activations. Keys and values are only of a session that has rows
+// for them; without, they come from x, and kv_rows are q_rows.
+struct ActivationBatch {
+  int64_t n_seqs = 0;
+  SeqRows q_rows, kv_rows;
+  RowSource x, key, value;  // [n_seqs, q_len, d_model], [n_seqs, kv_len, kdim], [.., vdim]
+  RowTarget out;            // [n_seqs, q_len, d_model]
+  ScoreInputs scores;
 };
 
 // The defaults filled in and every field checked against the model; throws Error.
@@ -35,29 +45,32 @@ class Session {
   // `memory`: bytes() of it, 64-byte aligned, or null: the session takes its own.
   Session(const Model& model, const Limits& limits, void* memory);
 
-  // Outputs as in headlane_outputs: either may be null. Throws Error before anything is written.
-  void encode(const BatchView& batch, float* hidden, float* pooled);
+  const Model& model() const { return model_; }
+  bool has_memory() const { return limits_.has_memory; }
+
+  // Both throw Error before anything is written. `maps` may be null.
+  // Outputs as in headlane_outputs: either may be null.
+  void encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps);
+  void forward(const ActivationBatch& batch, const LayerMaps* maps);
 
  private:
-  void check(const BatchView& batch, bool wants_pooled) const;
-  void run_passes(const Run& run, float* hidden, float* pooled, int thread, int count);
-  void run_rows(const Pass& pass, std::atomic<int64_t>* next, const Run& run, int thread);
-  void run_tasks(const Pass& pass, std::atomic<int64_t>* next, const Run& run, float* pooled,
-                 int thread);
-  void run_block(const Pass& pass, const Run& run, int64_t row, int64_t n_rows, Slice slice,
-                 float* scratch);
-  void copy_hidden(const Run& run, float* hidden, Slice slice) const;
-  View resolve(const Place& place, float* scratch, int64_t row, float* pooled) const;
+  void check(const TokenBatch& batch, bool wants_pooled) const;
+  void check(const ActivationBatch& batch) const;
+  void check_fits(const char* name, const SeqRows& rows, int64_t n_seqs, int64_t max_rows) const;
 
   const Model& model_;
   Limits limits_;
-  Plan plan_;
-  Team team_;
+  PlanRunner runner_;
   Buffer own_memory_;
-  float* arena_ = nullptr;                  // [plan_.arena_floats]
-  float* scratch_ = nullptr;                // [n_threads, plan_.scratch_floats]
-  int32_t* positions_ = nullptr;            // [max_tokens]
-  std::vector<std::atomic<int64_t>> next_;  // for each pass, the next task to be taken
+  int32_t* positions_ = nullptr;  // [max_tokens]
+  // Of models that take activations: which of the caller's rows each of ours is.
+  struct RowPlaces {
+    int32_t *seq = nullptr, *token = nullptr;  // [max_tokens] or [max_memory]
+    int64_t* offsets = nullptr;                // [max_seqs + 1]
+  };
+  static void map_rows(const SeqRows& rows, int64_t n_seqs, const RowPlaces& map,
+                       int32_t* positions);
+  RowPlaces tokens_, memory_;
 };
 
 }  // namespace headlane

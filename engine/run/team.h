@@ -26,14 +26,15 @@ class Team {
   int n_threads() const { return n_threads_; }
 
   // Calls body(thread, count) once on each of `count` threads at the same time, thread = 0 .. count
-  // - 1, and returns when all have; count is n_threads(), or 1 in a forked child. The caller is
-  // thread 0. body must not throw. Allocates nothing.
+  // - 1, and returns when all have; count is n_threads(), or 1 in a forked child or where
+  // `seconds`, what the body is thought to take on one thread, is not worth waking the others. The
+  // caller is thread 0. body must not throw. Allocates nothing.
   template <typename Body>
-  void run(Body&& body) {
+  void run(Body&& body, double seconds = 1) {
     using Plain = std::remove_reference_t<Body>;
     run_erased([](void* context, int thread,
                   int count) { (*static_cast<Plain*>(context))(thread, count); },
-               &body);
+               &body, seconds);
   }
 
   // Inside run: waits until all `count` threads of the team are here. What one wrote before, all
@@ -57,7 +58,7 @@ class Team {
  private:
   using Call = void (*)(void* context, int thread, int count);
 
-  void run_erased(Call call, void* context);
+  void run_erased(Call call, void* context, double seconds);
   void work(int thread);  // what each thread of the pool does
   void stop(int n_started);
   static int set_library_threads(int n_threads);  // for the calling thread; returns what it was

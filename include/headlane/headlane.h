@@ -37,8 +37,7 @@
 extern "C" {
 #endif
 
-/* ---- Status -------------------------------------------------------------------------------------
- */
+/* ---- Status ---- */
 
 typedef enum headlane_status {
   HEADLANE_OK = 0,
@@ -61,8 +60,7 @@ HEADLANE_API const char* headlane_status_name(headlane_status status);
 /* "0.1.0". Static. */
 HEADLANE_API const char* headlane_version(void);
 
-/* ---- Models -------------------------------------------------------------------------------------
- */
+/* ---- Models ---- */
 
 typedef struct headlane_model headlane_model;
 
@@ -93,7 +91,8 @@ HEADLANE_API void headlane_model_close(headlane_model* model);
 
 typedef struct headlane_model_facts {
   size_t struct_size;
-  const char* architecture; /* "bert"; strings live as long as the model */
+  const char* architecture; /* "bert": takes token ids; "layers": takes activations. Strings live as
+                             * long as the model */
   const char* activation;   /* "gelu", "gelu_tanh", "relu" */
   const char* pooling;      /* "none", "mean", "cls", "max" */
   const char* isa;          /* the instruction set chosen: "ref", "avx2", "avx512" */
@@ -114,6 +113,8 @@ typedef struct headlane_model_facts {
   int64_t file_bytes;
   int64_t packed_bytes; /* memory that the packed weights take */
   int64_t n_tensors;
+  int64_t kdim; /* of "layers": columns that keys and values are projected from; 0 otherwise */
+  int64_t vdim;
 } headlane_model_facts;
 
 /* Fills *out as far as out->struct_size reaches. */
@@ -137,8 +138,7 @@ HEADLANE_API headlane_status headlane_model_get_tensor(const headlane_model* mod
  * null. */
 HEADLANE_API const char* headlane_model_kernels(const headlane_model* model);
 
-/* ---- Text ---------------------------------------------------------------------------------------
- */
+/* ---- Text ---- */
 
 /* Token ids of text[0 .. text_bytes), special tokens included, truncated to max_len tokens
  * (0: the model's max_seq_len). Writes at most `capacity` ids to `ids` [capacity] and the number of
@@ -154,8 +154,7 @@ HEADLANE_API headlane_status headlane_tokenize(const headlane_model* model, cons
 HEADLANE_API headlane_status headlane_token_text(const headlane_model* model, int32_t id,
                                                  const char** text, size_t* text_bytes);
 
-/* ---- Sessions -----------------------------------------------------------------------------------
- */
+/* ---- Sessions ---- */
 
 typedef struct headlane_session headlane_session;
 
@@ -167,11 +166,15 @@ typedef struct headlane_session_options {
   int64_t max_len;    /* tokens of one sequence; 0: max_positions, or max_tokens if that is less */
   int32_t n_threads;  /* 0: one for each CPU that this process may run on */
   void* memory; /* the caller's block of memory_bytes, 64-byte aligned, which the session uses */
-  size_t memory_bytes; /* until it is destroyed; null: the session allocates its own */
+  size_t memory_bytes;     /* until it is destroyed; null: the session allocates its own */
+  int32_t cross_attention; /* 1: keys and values come from rows of their own, not from x; for a
+                            * model of one layer on activations */
+  int64_t max_kv_tokens;   /* with cross_attention: keys of a batch, all sequences together; 0:
+                            * max_tokens */
 } headlane_session_options;
 
 #define HEADLANE_SESSION_OPTIONS_INIT \
-  { sizeof(headlane_session_options), 0, 0, 0, 0, 0, 0 }
+  { sizeof(headlane_session_options), 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* The exact size of the block in which a session with these options works: all activations and
  * scratch. It grows linearly with max_tokens. (The handle itself, a list of passes, takes some KB
@@ -199,55 +202,146 @@ typedef struct headlane_batch {
   const int32_t* type_ids; /* [offsets[n_seqs]], each in [0, n_types); null: all 0 */
 } headlane_batch;
 
+/* Where to write attention probabilities, what the values are weighted with: rows that sum to 1 (to
+ * less with sinks, to 0 where nothing is seen). They cost a second computation of the scores of
+ * what is asked for, and nothing where they are not. */
+typedef struct headlane_attention_maps {
+  size_t struct_size;
+  /* Element [layer, seq, head, i, j], query i, key j, at data + (layer - first_layer) *
+   * layer_stride
+   * + seq * seq_stride + (head - first_head) * head_stride + i * query_stride + j. i and j count
+   * the rows of the padded tensors, or of the sequence where sequences are ragged. Only elements of
+   * real queries and keys are written. */
+  float* data;
+  int64_t layer_stride, seq_stride, head_stride, query_stride;
+  int64_t first_layer, n_layers; /* n_layers 0: all from first_layer on */
+  int64_t first_head, n_heads;   /* likewise */
+} headlane_attention_maps;
+
+#define HEADLANE_ATTENTION_MAPS_INIT \
+  { sizeof(headlane_attention_maps), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
 typedef struct headlane_outputs {
   size_t struct_size;
   float* hidden; /* [n_tokens, d_model], last hidden states; null: not wanted */
   float* pooled; /* [n_seqs, d_model], pooled and, if the model says so, normalised; null: not
                   * wanted. The vector of an empty sequence is zero. */
+  const headlane_attention_maps* attention; /* null: not wanted */
 } headlane_outputs;
 
-/* Runs the model. The result for a sequence has the same bits in any batch, in any order, for any
- * number of threads. Errors: INVALID_ARGUMENT (ids, offsets), TOO_LARGE, UNSUPPORTED (pooled wanted
- * of a model without pooling); nothing is written then. */
+/* Runs a model that takes token ids. The result for a sequence has the same bits in any batch, in
+ * any order, for any number of threads. Errors: INVALID_ARGUMENT (ids, offsets), TOO_LARGE,
+ * UNSUPPORTED (pooled wanted of a model without pooling); nothing is written then. */
 HEADLANE_API headlane_status headlane_encode(headlane_session* session, const headlane_batch* batch,
                                              const headlane_outputs* outputs);
 
-/* ---- Attention on your own buffers
- * ---------------------------------------------------------------
+/* ---- Attention on your own buffers ----
  *
- * O = softmax(cap(scale * Q K^T) + bias + alibi) V, for programs that have their own model. */
+ * O = softmax(cap(score(Q, K)) + bias + positions) V, for programs that have their own model. */
 
 typedef struct headlane_attention headlane_attention;
 
-/* Which keys a query sees by position, where lengths differ. */
+typedef enum headlane_score {
+  HEADLANE_SCORE_SCALED_DOT = 0, /* scale * q . k (Vaswani et al. 2017) */
+  HEADLANE_SCORE_DOT = 1,        /* q . k */
+  HEADLANE_SCORE_BILINEAR = 2,   /* q^T W k (Luong et al. 2015, "general"): layers only, where W is
+                                  * folded into the projection of Q and costs nothing */
+  HEADLANE_SCORE_ADDITIVE = 3    /* v . tanh(q + k) (Bahdanau et al. 2014), q and k being projected
+                                  * already. head_dim hyperbolic tangents a score: far slower than
+                                  * a dot product */
+} headlane_score;
+
+/* Which keys a query sees by position, where lengths differ. PyTorch's names are is_causal and
+ * causal_upper_left, and causal_lower_right; ONNX Attention's is_causal is the former. */
 typedef enum headlane_causal {
   HEADLANE_CAUSAL_NONE = 0,
-  HEADLANE_CAUSAL_UPPER_LEFT =
-      1, /* query i sees keys 0 .. i (PyTorch's is_causal and causal_upper_left) */
-  HEADLANE_CAUSAL_LOWER_RIGHT = 2 /* the last query sees all keys (PyTorch's causal_lower_right) */
+  HEADLANE_CAUSAL_UPPER_LEFT = 1, /* query i sees keys 0 .. i */
+  HEADLANE_CAUSAL_LOWER_RIGHT = 2 /* the last query sees all keys: i sees 0 .. i + kv_len - q_len */
 } headlane_causal;
 
+typedef enum headlane_rotary_scaling {
+  HEADLANE_ROTARY_PLAIN = 0,
+  HEADLANE_ROTARY_LINEAR = 1, /* positions divided by factor */
+  HEADLANE_ROTARY_NTK = 2,    /* base times factor^(dims / (dims - 2)) */
+  HEADLANE_ROTARY_YARN = 3,   /* Peng et al. 2023, "YaRN" */
+  HEADLANE_ROTARY_LLAMA3 = 4  /* Llama 3.1's */
+} headlane_rotary_scaling;
+
+/* Rotary positions (Su et al. 2021, "RoFormer"): pairs of columns of Q and K turn by position times
+ * base^(-2 c / dims). Positions count a sequence's real rows from 0; with CAUSAL_LOWER_RIGHT the
+ * last query stands at the last key. A field that is 0 has its default. */
+typedef struct headlane_rotary {
+  size_t struct_size;
+  int64_t dims;          /* columns of each head that turn, the first ones; even; 0: head_dim */
+  int32_t interleaved;   /* 0: pairs are columns (c, c + dims / 2), as in Llama, Qwen and GPT-NeoX;
+                          * 1: (2 c, 2 c + 1), as in RoFormer and GPT-J */
+  double base;           /* 0: 10000 */
+  int64_t max_positions; /* no sequence may be longer; needed */
+  headlane_rotary_scaling scaling;
+  double factor;                  /* of all scalings; 0: 1 */
+  int64_t original_max_positions; /* YaRN, Llama 3: the length that the model was trained for */
+  double beta_fast, beta_slow;    /* YaRN; 0: 32 and 1 */
+  double attention_factor;        /* YaRN: multiplies cosines and sines; 0: 0.1 ln(factor) + 1 */
+  double low_freq_factor, high_freq_factor; /* Llama 3; 0: 1 and 4 */
+  int32_t untruncated; /* YaRN: 1: what blends begins and ends between pairs ("truncate": false) */
+} headlane_rotary;
+
+#define HEADLANE_ROTARY_INIT \
+  { sizeof(headlane_rotary), 0, 0, 0, 0, HEADLANE_ROTARY_PLAIN, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/* A learned bias for each head and bucket of distances (Raffel et al. 2020, "T5"). */
+typedef struct headlane_relative_bias {
+  size_t struct_size;
+  const float* table; /* [n_buckets, n_heads] */
+  int64_t n_buckets;
+  int64_t max_distance;  /* from here on, all are one bucket */
+  int32_t bidirectional; /* 1: half of the buckets are for keys after the query (encoders); 0: those
+                          * count as distance 0 (decoders) */
+  int64_t max_len;       /* no sequence may be longer */
+} headlane_relative_bias;
+
+#define HEADLANE_RELATIVE_BIAS_INIT \
+  { sizeof(headlane_relative_bias), 0, 0, 0, 0, 0 }
+
+/* Pointers in here are read by create, and may go afterwards. */
 typedef struct headlane_attention_options {
   size_t struct_size;
   int64_t n_heads;    /* of Q and O */
   int64_t n_kv_heads; /* of K and V, a divisor of n_heads (grouped and multi-query); 0: n_heads */
   int64_t head_dim;   /* of Q and K, 1 to 256 */
   int64_t v_dim;      /* of V and O, 1 to 256; 0: head_dim */
-  float scale;        /* > 0; 0: 1 / sqrt(head_dim) */
-  float softcap;      /* scores become softcap * tanh(score / softcap); 0: they do not */
+  headlane_score score;
+  float scale;   /* of SCALED_DOT, > 0; 0: 1 / sqrt(head_dim) */
+  float softcap; /* scores become softcap * tanh(score / softcap); 0: they do not */
   headlane_causal causal;
-  int64_t window_left;  /* keys before its own position that a query sees; 0: all; -1: none. Its
-                           position is */
-  int64_t window_right; /* its number, or with LOWER_RIGHT its number + kv_len - q_len. Likewise
-                         * after it; with a causal mask there is nothing after it */
-  int32_t n_threads;    /* 0: one for each CPU that this process may run on */
-  const char* isa;      /* as in headlane_model_options */
-  void* memory;         /* as in headlane_session_options */
+  /* Keys before and after its own position that a query sees; 0: all; -1: none. Its position is its
+   * number, or with CAUSAL_LOWER_RIGHT its number + kv_len - q_len. With a causal mask there is
+   * nothing after it. */
+  int64_t window_left, window_right;
+  const headlane_rotary* rotary;               /* null: none */
+  const headlane_relative_bias* relative_bias; /* null: none */
+  const float* alibi_slopes; /* [n_heads]: scores lose slope * distance (Press et al. 2021,
+                              * "ALiBi"); see headlane_alibi_slopes; null: none */
+  const float* sinks;        /* [n_heads]: a score with a share and no value; null: none */
+  const float* additive;     /* [n_heads, head_dim], the v of ADDITIVE; null otherwise */
+  int32_t n_threads;         /* 0: one for each CPU that this process may run on */
+  const char* isa;           /* as in headlane_model_options */
+  void* memory;              /* as in headlane_session_options */
   size_t memory_bytes;
 } headlane_attention_options;
 
-/* The exact size of the block in which calls with these options work. It does not depend on
- * lengths. */
+#define HEADLANE_ATTENTION_OPTIONS_INIT                                              \
+  {                                                                                  \
+    sizeof(headlane_attention_options), 0, 0, 0, 0, HEADLANE_SCORE_SCALED_DOT, 0, 0, \
+        HEADLANE_CAUSAL_NONE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                        \
+  }
+
+/* The slopes of Press et al. for any number of heads, [n_heads]: 2^(-8 i / n) for powers of two,
+ * and between those every other one of the next power. */
+HEADLANE_API headlane_status headlane_alibi_slopes(int64_t n_heads, float* slopes);
+
+/* The exact size of the block in which calls with these options work. It does not depend on lengths
+ * (but on those of rotary and relative_bias, whose tables are in it). */
 HEADLANE_API headlane_status headlane_attention_bytes(const headlane_attention_options* options,
                                                       size_t* out);
 
@@ -260,9 +354,8 @@ HEADLANE_API headlane_status headlane_attention_create(const headlane_attention_
 HEADLANE_API void headlane_attention_destroy(headlane_attention* attention);
 
 /* Element [seq, token, head, c] lies at data[seq * seq_stride + token * token_stride + head *
- * head_stride
- * + c]: packed Q K V, [seqs, heads, tokens, dim] and [seqs, tokens, heads, dim] all need no copy.
- */
+ * head_stride + c]: packed Q K V, [seqs, heads, tokens, dim] and [seqs, tokens, heads, dim] all
+ * need no copy. */
 typedef struct headlane_heads {
   const float* data;
   int64_t seq_stride; /* not used where sequences are ragged */
@@ -277,10 +370,9 @@ typedef struct headlane_attention_batch {
   const int64_t* q_offsets;  /* [n_seqs + 1], from 0, never falling; null: padded */
   const int64_t* kv_offsets; /* [n_seqs + 1]; null with q_offsets: the same */
   /* Padded: every sequence has q_len and kv_len rows. */
-  int64_t q_len;
-  int64_t kv_len;
-  const int64_t*
-      q_lengths; /* [n_seqs], how many of the rows are real; null: all. Others of O become 0 */
+  int64_t q_len, kv_len;
+  const int64_t* q_lengths; /* [n_seqs], how many of the rows are real; null: all. Others of O
+                             * become 0 */
   const int64_t*
       kv_lengths;      /* [n_seqs]; null: all. What is in other rows of K and V is never read */
   int32_t left_padded; /* 1: the real rows are the last ones, not the first */
@@ -300,21 +392,107 @@ typedef struct headlane_attention_batch {
   const uint8_t* mask;
   int64_t mask_seq_stride, mask_head_stride, mask_query_stride;
 
-  const int64_t*
-      prefix_lengths; /* [n_seqs]: keys that a causal mask leaves to all queries; null: none */
-  const float* alibi_slopes; /* [n_heads]: scores lose slope * distance; null: none */
-  const float* sinks;        /* [n_heads]: a score with a share and no value; null: none */
+  const int64_t* prefix_lengths; /* [n_seqs]: keys that a causal mask leaves to all queries; null:
+                                  * none */
+  const headlane_attention_maps* maps; /* its layers are not looked at; null: not wanted */
 } headlane_attention_batch;
 
 /* Masks combine: a key is seen if all of them allow it. A query that sees no key gets zeros. Values
  * of keys that a query does not see never matter, NaN included; NaN in what it sees shows in its
  * own result. Errors: INVALID_ARGUMENT naming the field (nulls, sizes, offsets, strides by which
- * rows of O overlap). O must not overlap Q, K or V. */
+ * rows of O overlap), TOO_LARGE. O must not overlap Q, K or V. */
 HEADLANE_API headlane_status headlane_attention_run(headlane_attention* attention,
                                                     const headlane_attention_batch* batch);
 
-/* ---- Conversion ---------------------------------------------------------------------------------
+/* ---- Layers on activations ----
+ *
+ * A multi-head attention layer made from weights at hand, or a file of PyTorch's attention or
+ * encoder modules (see headlane_convert), is a model whose sessions run on activations. */
+
+/* y = x * weight^T + bias */
+typedef struct headlane_linear {
+  const float* weight; /* [n_out, n_in] */
+  const float* bias;   /* [n_out], or null */
+} headlane_linear;
+
+typedef enum headlane_norm {
+  HEADLANE_NORM_NONE = 0,
+  HEADLANE_NORM_POST = 1, /* norm(x + attention(x)), without residual norm(attention(x)) */
+  HEADLANE_NORM_PRE = 2   /* x + attention(norm(x)), without residual attention(norm(x)); what keys
+                           * and values come from is normalised only where it is x */
+} headlane_norm;
+
+typedef struct headlane_layer_options {
+  size_t struct_size;
+  int64_t d_model; /* columns of the input x and of the output */
+  int64_t kdim;    /* columns that keys are projected from; 0: d_model */
+  int64_t vdim;    /* columns that values are projected from; 0: d_model */
+  /* Heads, scores, masks by position. Its n_threads, isa, memory and memory_bytes must be 0: those
+   * belong to the session and the model. */
+  const headlane_attention_options* attention;
+  headlane_linear q;   /* [n_heads * head_dim, d_model] */
+  headlane_linear k;   /* [n_kv_heads * head_dim, kdim] */
+  headlane_linear v;   /* [n_kv_heads * v_dim, vdim] */
+  headlane_linear qkv; /* in place of the three: their rows one below the other, all from d_model */
+  headlane_linear out; /* [d_model, n_heads * v_dim] */
+  const float* bilinear; /* [n_heads, head_dim, head_dim], W of q^T W k; null: not BILINEAR */
+  int32_t residual;      /* 1: x is added */
+  headlane_norm norm;
+  const float* norm_weight; /* [d_model] */
+  const float* norm_bias;   /* [d_model], or null */
+  float norm_eps;           /* 0: 1e-5 */
+  int64_t max_len;          /* no sequence may be longer; 0: as long as its position tables go */
+} headlane_layer_options;
+
+/* Packs the weights, which may go afterwards; `model_options` may be null. The model's sessions run
+ * by headlane_forward; it has neither tokenizer nor file. The caller owns *out and ends it by
+ * headlane_model_close. Errors: INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY. */
+HEADLANE_API headlane_status headlane_layer_create(const headlane_layer_options* options,
+                                                   const headlane_model_options* model_options,
+                                                   headlane_model** out);
+
+/* Row [seq, token] of a tensor begins at data + seq * seq_stride + token * token_stride. Strides of
+ * 0 stand for rows one behind the other: token_stride = columns, seq_stride = rows * token_stride.
  */
+typedef struct headlane_rows {
+  const float* data;
+  int64_t seq_stride; /* not used where sequences are ragged */
+  int64_t token_stride;
+} headlane_rows;
+
+typedef struct headlane_forward_batch {
+  size_t struct_size;
+  int64_t n_seqs;
+  /* Rows of x and out, ragged or padded, as in headlane_attention_batch. Those of key and value
+   * only in a session with cross_attention; without, leave them null and 0. */
+  const int64_t* q_offsets;
+  const int64_t* kv_offsets;
+  int64_t q_len, kv_len;
+  const int64_t* q_lengths;
+  const int64_t* kv_lengths;
+  int32_t left_padded;
+
+  headlane_rows x;     /* [n_seqs, q_len, d_model] */
+  headlane_rows key;   /* [n_seqs, kv_len, kdim]; null: x */
+  headlane_rows value; /* [n_seqs, kv_len, vdim]; null: key */
+  headlane_rows out;   /* [n_seqs, q_len, d_model]; its data is written, and may be x itself */
+
+  /* As in headlane_attention_batch; the same for all layers. */
+  const float* bias;
+  int64_t bias_seq_stride, bias_head_stride, bias_query_stride;
+  const uint8_t* mask;
+  int64_t mask_seq_stride, mask_head_stride, mask_query_stride;
+  const int64_t* prefix_lengths;
+  const headlane_attention_maps* maps; /* null: not wanted */
+} headlane_forward_batch;
+
+/* Runs a model that takes activations. The same promises as headlane_encode and
+ * headlane_attention_run. Errors: INVALID_ARGUMENT naming the field, TOO_LARGE, UNSUPPORTED (the
+ * model takes token ids). */
+HEADLANE_API headlane_status headlane_forward(headlane_session* session,
+                                              const headlane_forward_batch* batch);
+
+/* ---- Conversion ---- */
 
 /* Reads a Hugging Face model folder (config.json, model.safetensors or its shards, the tokenizer's
  * files, modules.json, 1_Pooling/config.json, sentence_bert_config.json) and writes one .headlane

@@ -14,9 +14,13 @@ constexpr int64_t kKC = 256;     // KC x NR floats = 16 KB: half of L1
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/layer_norm-inl.h"
+#include "kernels/add-inl.h"
 #include "kernels/embed-inl.h"
 #include "kernels/pool-inl.h"
+#include "kernels/rotary-inl.h"
+#include "kernels/attention_scores-inl.h"
 #include "kernels/attention-inl.h"
+#include "kernels/attention_probabilities-inl.h"
 // clang-format on
 #include "kernels/isa/tables.h"
 
@@ -31,8 +35,10 @@ constexpr Table kAvx2Table = {
                  .pack = avx2::gemm_pack_f32,
                  .run = avx2::gemm_run_f32},
     .layer_norm_f32 = avx2::layer_norm_f32,
+    .add_f32 = avx2::add_f32,
     .embed_f32 = avx2::embed_f32,
     .attention_f32 = avx2::attention_f32,
+    .attention_probabilities_f32 = avx2::attention_probabilities_f32,
     .attention_scratch_floats = avx2::attention_scratch_floats,
     .attention_group_rows = avx2::kGroupRows,
     .pool_f32 = avx2::pool_f32,

@@ -14,9 +14,13 @@ constexpr int64_t kKC = 384;     // chosen by bench gemm
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/layer_norm-inl.h"
+#include "kernels/add-inl.h"
 #include "kernels/embed-inl.h"
 #include "kernels/pool-inl.h"
+#include "kernels/rotary-inl.h"
+#include "kernels/attention_scores-inl.h"
 #include "kernels/attention-inl.h"
+#include "kernels/attention_probabilities-inl.h"
 // clang-format on
 #include "kernels/isa/tables.h"
 
@@ -31,8 +35,10 @@ constexpr Table kAvx512Table = {
                  .pack = avx512::gemm_pack_f32,
                  .run = avx512::gemm_run_f32},
     .layer_norm_f32 = avx512::layer_norm_f32,
+    .add_f32 = avx512::add_f32,
     .embed_f32 = avx512::embed_f32,
     .attention_f32 = avx512::attention_f32,
+    .attention_probabilities_f32 = avx512::attention_probabilities_f32,
     .attention_scratch_floats = avx512::attention_scratch_floats,
     .attention_group_rows = avx512::kGroupRows,
     .pool_f32 = avx512::pool_f32,

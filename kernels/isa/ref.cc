@@ -5,8 +5,8 @@
 #include <cassert>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
+#include "kernels/isa/ref_attention.h"
 #include "kernels/isa/tables.h"
 
 namespace headlane::kernels {
@@ -102,7 +102,15 @@ void layer_norm(const LayerNormF32Args& args) {
     for (int64_t i = 0; i < args.d; ++i) squares += (y[i] - mean) * (y[i] - mean);
     const double inverse = 1 / std::sqrt(squares / static_cast<double>(args.d) + args.eps);
     for (int64_t i = 0; i < args.d; ++i) {
-      y[i] = static_cast<float>((y[i] - mean) * inverse * args.gamma[i] + args.beta[i]);
+      y[i] = static_cast<float>((y[i] - mean) * inverse * args.gamma[i] + (args.beta ? args.beta[i] : 0.0f));
+    }
+  }
+}
+
+void add(const AddF32Args& args) {
+  for (int64_t r = 0; r < args.rows; ++r) {
+    for (int64_t i = 0; i < args.d; ++i) {
+      args.y[r * args.ldy + i] = args.a[r * args.lda + i] + args.b[r * args.ldb + i];
     }
   }
 }
@@ -117,64 +125,6 @@ void embed(const EmbedF32Args& args) {
     }
   }
 }
-
-constexpr int64_t kScoreBlock = 1024;  // scores held at a time
-
-// Whether query i sees key j, and the score it sees; the dot product is taken only if so.
-bool score_of(const AttentionF32Args& args, int64_t i, int64_t j, float* score) {
-  const int64_t position = i + args.q_offset;
-  if (j < position - args.window_left) return false;
-  if (j > position + args.window_right && j >= args.prefix_len) return false;
-  if (args.mask && args.mask[i * args.ld_mask + j] == 0) return false;
-  const float bias = args.bias ? args.bias[i * args.ld_bias + j] : 0.0f;
-  if (bias <= -std::numeric_limits<float>::max()) return false;
-  float dot = 0;
-  for (int64_t d = 0; d < args.head_dim; ++d)
-    dot += args.q[i * args.ldq + d] * args.k[j * args.ldk + d];
-  dot *= args.scale;
-  if (args.softcap > 0) dot = args.softcap * std::tanh(dot / args.softcap);
-  *score = dot + bias - args.alibi_slope * static_cast<float>(std::abs(position - j));
-  return true;
-}
-
-// One query at a time. Its keys come in blocks; what was summed so far is scaled when the maximum
-// grows.
-void attend(const AttentionF32Args& args, int64_t i) {
-  float* o = args.o + i * args.ldo;
-  float* scores = args.scratch;
-  float largest = args.sink ? *args.sink : -INFINITY;
-  float sum = args.sink ? 1.0f : 0.0f;
-  bool sees_any = false;
-  for (int64_t d = 0; d < args.v_dim; ++d) o[d] = 0;
-  for (int64_t begin = 0; begin < args.kv_len; begin += kScoreBlock) {
-    const int64_t n = std::min(kScoreBlock, args.kv_len - begin);
-    bool seen[kScoreBlock];
-    float block_largest = largest;
-    for (int64_t j = 0; j < n; ++j) {
-      seen[j] = score_of(args, i, begin + j, &scores[j]);
-      sees_any = sees_any || seen[j];
-      if (seen[j] && scores[j] > block_largest) block_largest = scores[j];
-    }
-    const float rescale = largest == block_largest ? 1.0f : std::exp(largest - block_largest);
-    largest = block_largest;
-    sum *= rescale;
-    for (int64_t d = 0; d < args.v_dim; ++d) o[d] *= rescale;
-    for (int64_t j = 0; j < n; ++j) {
-      if (!seen[j]) continue;
-      const float p = std::exp(scores[j] - largest);
-      sum += p;
-      for (int64_t d = 0; d < args.v_dim; ++d) o[d] += p * args.v[(begin + j) * args.ldv + d];
-    }
-  }
-  for (int64_t d = 0; d < args.v_dim; ++d) o[d] = sees_any ? o[d] / sum : 0.0f;
-}
-
-void attention(const AttentionF32Args& args) {
-  assert(args.kv_len >= 0 && args.scale > 0);
-  for (int64_t i = 0; i < args.q_len; ++i) attend(args, i);
-}
-
-int64_t attention_scratch_floats(int64_t, int64_t) { return kScoreBlock; }
 
 void pool(const PoolF32Args& args) {
   assert(args.rows >= 1);
@@ -209,9 +159,11 @@ constexpr Table kRefTable = {
                  .pack = pack,
                  .run = gemm},
     .layer_norm_f32 = layer_norm,
+    .add_f32 = add,
     .embed_f32 = embed,
-    .attention_f32 = attention,
-    .attention_scratch_floats = attention_scratch_floats,
+    .attention_f32 = ref::attention,
+    .attention_probabilities_f32 = ref::attention_probabilities,
+    .attention_scratch_floats = ref::attention_scratch_floats,
     .attention_group_rows = 1,
     .pool_f32 = pool,
     .activate_f32 = activate_all,

@@ -52,6 +52,12 @@ inline float reduce_max(F32 x) {
   half = _mm_max_ps(half, _mm_movehl_ps(half, half));
   return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
 }
+// Lanes 1 0 3 2 ...
+inline F32 swap_pairs(F32 x) { return _mm256_permute_ps(x, 0xb1); }
+// Lanes 0 0 1 1 2 2 ...
+inline F32 spread_pairs(F32 x) {
+  return _mm256_permutevar8x32_ps(x, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+}
 
 // Transposes the 8 x 8 block r in place: 4 x 4 within 128-bit lanes, then the lanes.
 inline void transpose(F32 (&r)[kWidth]) {

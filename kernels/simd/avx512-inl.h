@@ -39,6 +39,13 @@ inline F32 keep_n(F32 x, int64_t n, float fill) {
 }
 inline float reduce_add(F32 x) { return _mm512_reduce_add_ps(x); }
 inline float reduce_max(F32 x) { return _mm512_reduce_max_ps(x); }
+// Lanes 1 0 3 2 ...
+inline F32 swap_pairs(F32 x) { return _mm512_permute_ps(x, 0xb1); }
+// Lanes 0 0 1 1 2 2 ...
+inline F32 spread_pairs(F32 x) {
+  return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7),
+                               x);
+}
 
 // Transposes the 16 x 16 block r in place: 4 x 4 within 128-bit lanes, then the lanes.
 inline void transpose(F32 (&r)[kWidth]) {

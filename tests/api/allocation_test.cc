@@ -86,7 +86,7 @@ TEST(Allocations, ARunAllocatesNothing) {
       for (int64_t i = 0; i <= n_seqs; ++i) offsets.push_back(i * 20);
       const headlane_batch batch{sizeof batch, n_seqs, offsets.data(), ids.data(), nullptr};
       for (float* wanted : {hidden.data(), static_cast<float*>(nullptr)}) {
-        const headlane_outputs outputs{sizeof outputs, wanted, pooled.data()};
+        const headlane_outputs outputs{sizeof outputs, wanted, pooled.data(), nullptr};
         const int64_t before = n_allocations;
         const headlane_status status = headlane_encode(encoder.session(), &batch, &outputs);
         const int64_t allocated = n_allocations - before;

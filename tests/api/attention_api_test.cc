@@ -278,12 +278,13 @@ TEST_P(AttentionApi, AlibiIsTheBiasItStandsFor) {
   batch.struct_size = sizeof batch;
   batch.n_seqs = 1;
   batch.q_len = batch.kv_len = n;
-  batch.alibi_slopes = &slope;
   batch.q = {seq.q.data(), 0, 8, 8};
   batch.k = {seq.k.data(), 0, 8, 8};
   batch.v = {seq.v.data(), 0, 8, 8};
   batch.o = {o.data(), 0, 8, 8};
-  tool::check(headlane_attention_run(create_attention(of).get(), &batch));
+  headlane_attention_options sloping = of;
+  sloping.alibi_slopes = &slope;
+  tool::check(headlane_attention_run(create_attention(sloping).get(), &batch));
   for (int64_t i = 0; i < n * n; ++i) {
     seq.bias.push_back(-slope * static_cast<float>(std::abs(i / n - i % n)));
   }

@@ -111,9 +111,9 @@ class AttentionGolden : public AttentionTest {
       batch.mask_query_stride = numbers.stride(2);
     }
     if (tensors.contains("alibi_slopes")) {
-      batch.alibi_slopes = tensors.at("alibi_slopes")->data.data();
+      of.alibi_slopes = tensors.at("alibi_slopes")->data.data();
     }
-    if (tensors.contains("sinks")) batch.sinks = tensors.at("sinks")->data.data();
+    if (tensors.contains("sinks")) of.sinks = tensors.at("sinks")->data.data();
 
     tool::check(headlane_attention_run(create_attention(of).get(), &batch));
     const double bound = kOfPyTorchsError * c.at("float32_from_float64").get<double>();

@@ -155,7 +155,7 @@ TEST_F(CApi, BadBatchesAreNamedAndWriteNothing) {
   const auto encode = [&](int64_t n_seqs, const int64_t* offsets, const int32_t* ids,
                           const int32_t* types) {
     const headlane_batch batch{sizeof batch, n_seqs, offsets, ids, types};
-    const headlane_outputs outputs{sizeof outputs, nullptr, pooled.data()};
+    const headlane_outputs outputs{sizeof outputs, nullptr, pooled.data(), nullptr};
     return headlane_encode(encoder.session(), &batch, &outputs);
   };
   const int32_t ids[] = {1, 2, 3, 4};
@@ -203,7 +203,7 @@ TEST_F(CApi, PooledOfAModelWithoutPoolingIsRefused) {
   const int64_t offsets[] = {0, 1};
   float pooled[64];
   const headlane_batch batch{sizeof batch, 1, offsets, ids, nullptr};
-  const headlane_outputs outputs{sizeof outputs, nullptr, pooled};
+  const headlane_outputs outputs{sizeof outputs, nullptr, pooled, nullptr};
   expect_failure(headlane_encode(encoder.session(), &batch, &outputs), HEADLANE_UNSUPPORTED,
                  "pooling");
   int64_t n = 0;
@@ -242,7 +242,7 @@ TEST_F(CApi, CallersMemoryIsExact) {
   for (int64_t i = 0; i <= 8; ++i) offsets.push_back(i * 32);
   std::vector<float> pooled(8 * static_cast<size_t>(encoder.facts().d_model));
   const headlane_batch batch{sizeof batch, 8, offsets.data(), ids.data(), nullptr};
-  const headlane_outputs outputs{sizeof outputs, nullptr, pooled.data()};
+  const headlane_outputs outputs{sizeof outputs, nullptr, pooled.data(), nullptr};
   tool::check(headlane_encode(session, &batch, &outputs));
   for (unsigned char* p = block.data(); p < aligned; ++p) ASSERT_EQ(*p, 0xa5);
   for (unsigned char* p = aligned + bytes; p < block.data() + block.size(); ++p)
@@ -293,7 +293,7 @@ TEST_F(CApi, SessionsRunAtOnceOnOneModel) {
       std::vector<float> pooled(expected.pooled.size());
       const headlane_batch batch{sizeof batch, static_cast<int64_t>(ids.size()), offsets.data(),
                                  flat.data(), nullptr};
-      const headlane_outputs outputs{sizeof outputs, nullptr, pooled.data()};
+      const headlane_outputs outputs{sizeof outputs, nullptr, pooled.data(), nullptr};
       for (int round = 0; round < 20; ++round) {
         ASSERT_EQ(headlane_encode(session.get(), &batch, &outputs), HEADLANE_OK);
         ASSERT_EQ(pooled, expected.pooled);

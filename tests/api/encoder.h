@@ -54,7 +54,7 @@ class Encoder {
     const headlane_batch batch{sizeof batch, static_cast<int64_t>(ids.size()), offsets.data(),
                                flat_ids.data(), types.empty() ? nullptr : flat_types.data()};
     const headlane_outputs outputs{sizeof outputs, out.hidden.data(),
-                                   pools() ? out.pooled.data() : nullptr};
+                                   pools() ? out.pooled.data() : nullptr, nullptr};
     tool::check(headlane_encode(session_.get(), &batch, &outputs));
     return out;
   }

@@ -67,7 +67,7 @@ void BatchRunner::run_batch(const size_t* order, size_t n) {
   headlane_batch batch{sizeof batch, static_cast<int64_t>(n), batch_offsets_.data(),
                        batch_ids_.data(), nullptr};
   headlane_outputs outputs{sizeof outputs, pooled ? nullptr : batch_results_.data(),
-                           pooled ? batch_results_.data() : nullptr};
+                           pooled ? batch_results_.data() : nullptr, nullptr};
   check(headlane_encode(session_.get(), &batch, &outputs));
   for (size_t i = 0; i < n; ++i) {
     const int64_t from = pooled ? static_cast<int64_t>(i) : batch_offsets_[i];

@@ -1,0 +1,73 @@
+"""The attention part of headlane.h for the comparisons in this folder, by ctypes."""
+
+import ctypes
+from ctypes import POINTER, c_double, c_float, c_int, c_int32, c_int64, c_size_t, c_void_p
+
+
+def structure(name, *fields):
+    return type(name, (ctypes.Structure,), {"_fields_": list(fields)})
+
+
+def several(kind, *names):
+    return [(name, kind) for name in names]
+
+
+AttentionOptions = structure(
+    "AttentionOptions", ("struct_size", c_size_t),
+    *several(c_int64, "n_heads", "n_kv_heads", "head_dim", "v_dim"), ("score", c_int),
+    *several(c_float, "scale", "softcap"), ("causal", c_int),
+    *several(c_int64, "window_left", "window_right"),
+    *several(c_void_p, "rotary", "relative_bias", "alibi_slopes", "sinks", "additive"),
+    ("n_threads", c_int32), *several(c_void_p, "isa", "memory"), ("memory_bytes", c_size_t))
+Heads = structure("Heads", ("data", c_void_p),
+                  *several(c_int64, "seq_stride", "token_stride", "head_stride"))
+SEQS = [("n_seqs", c_int64), *several(c_void_p, "q_offsets", "kv_offsets"),
+        *several(c_int64, "q_len", "kv_len"), *several(c_void_p, "q_lengths", "kv_lengths"),
+        ("left_padded", c_int32)]
+SCORES = [("bias", c_void_p),
+          *several(c_int64, "bias_seq_stride", "bias_head_stride", "bias_query_stride"),
+          ("mask", c_void_p),
+          *several(c_int64, "mask_seq_stride", "mask_head_stride", "mask_query_stride"),
+          *several(c_void_p, "prefix_lengths", "maps")]
+AttentionBatch = structure("AttentionBatch", ("struct_size", c_size_t), *SEQS,
+                           *several(Heads, "q", "k", "v", "o"), *SCORES)
+Linear = structure("Linear", *several(c_void_p, "weight", "bias"))
+LayerOptions = structure(
+    "LayerOptions", ("struct_size", c_size_t), *several(c_int64, "d_model", "kdim", "vdim"),
+    ("attention", POINTER(AttentionOptions)), *several(Linear, "q", "k", "v", "qkv", "out"),
+    ("bilinear", c_void_p), ("residual", c_int32), ("norm", c_int),
+    *several(c_void_p, "norm_weight", "norm_bias"), ("norm_eps", c_float), ("max_len", c_int64))
+SessionOptions = structure(
+    "SessionOptions", ("struct_size", c_size_t), *several(c_int64, "max_tokens", "max_seqs", "max_len"),
+    ("n_threads", c_int32), ("memory", c_void_p), ("memory_bytes", c_size_t),
+    ("cross_attention", c_int32), ("max_kv_tokens", c_int64))
+Rows = structure("Rows", ("data", c_void_p), *several(c_int64, "seq_stride", "token_stride"))
+ForwardBatch = structure("ForwardBatch", ("struct_size", c_size_t), *SEQS,
+                         *several(Rows, "x", "key", "value", "out"), *SCORES)
+
+
+def make(kind, **fields):
+    made = kind(**fields)
+    made.struct_size = ctypes.sizeof(kind)
+    return made
+
+
+class Library:
+    """Calls by their names without "headlane_"; a status that is not OK raises."""
+
+    def __init__(self, path):
+        self.library = ctypes.CDLL(str(path))
+        self.library.headlane_error.restype = ctypes.c_char_p
+
+    def __getattr__(self, name):
+        function = getattr(self.library, "headlane_" + name)
+
+        def call(*arguments):
+            if function(*arguments) != 0:
+                raise RuntimeError(self.library.headlane_error().decode())
+        return call
+
+    def handle(self, name, *arguments):
+        made = c_void_p()
+        self.__getattr__(name)(*arguments, ctypes.byref(made))
+        return made

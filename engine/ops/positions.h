@@ -1,0 +1,61 @@
+// The tables that tell attention where tokens stand: rotary, ALiBi, T5's relative biases, and
+// sinusoids. Pure functions; float64 inside, rounded once.
+#pragma once
+
+#include <cstdint>
+
+namespace headlane {
+
+// How the wavelengths of rotary positions are stretched for sequences longer than those trained on.
+enum class RotaryScaling {
+  kNone,
+  kLinear,  // all by factor
+  kNtk,   // base becomes base * factor^(dims / (dims - 2)): the longest by factor, the shortest not
+  kYarn,  // by parts, and cosines and sines are scaled (Peng et al. 2023, "YaRN")
+  kLlama3,  // by parts, as Llama 3.1
+};
+
+struct RotarySpec {
+  int64_t dims = 0;  // columns that turn, even
+  bool interleaved =
+      false;  // pairs are (2 c, 2 c + 1), not (c, c + dims / 2); the table is the same
+  double base = 10000;
+  int64_t max_positions = 0;
+  RotaryScaling scaling = RotaryScaling::kNone;
+  double factor = 1;
+  int64_t original_max_positions = 0;    // kYarn, kLlama3: the length trained on
+  double beta_fast = 32, beta_slow = 1;  // kYarn: turns over that length, between which it blends
+  double attention_factor = 0;           // kYarn: scales the table; 0: yarn_magnitude(factor)
+  double low_freq_factor = 1, high_freq_factor = 4;  // kLlama3: likewise
+  bool truncate = true;  // kYarn: the blend begins and ends at whole pairs
+};
+
+// YaRN's scale of cosines and sines, 0.1 mscale ln(factor) + 1, and 1 up to factor 1. A model with
+// `mscale` and `mscale_all_dim` has an attention_factor of the one's magnitude over the other's.
+double yarn_magnitude(double factor, double mscale = 1);
+
+// Row p is position p: dims / 2 cosines, then as many sines.
+void fill_rotary_table(const RotarySpec& spec, float* table /* [max_positions, dims] */);
+
+// Press et al. 2021, "Train Short, Test Long": a geometric sequence for powers of two; for other
+// counts the sequence of the power below, then every other one of the power above.
+void fill_alibi_slopes(int64_t n_heads, float* slopes /* [n_heads] */);
+
+// The bucket of T5 (Raffel et al. 2019) for distance = key - query: half of a direction's buckets
+// are exact, the others grow as logarithms up to max_distance. Without `bidirectional` keys after
+// the query count as distance 0. A direction has n_buckets, or half of them; it needs 2 or more,
+// and max_distance more than half of those.
+int64_t relative_bucket(int64_t distance, int64_t n_buckets, int64_t max_distance,
+                        bool bidirectional);
+
+// One head's biases by distance, key - query, which is at max_len - 1 + distance.
+void fill_relative_bias(const float* table /* [n_buckets, n_heads] */, int64_t n_heads,
+                        int64_t n_buckets, int64_t max_distance, bool bidirectional, int64_t head,
+                        int64_t max_len, float* bias /* [2 * max_len - 1] */);
+
+// Vaswani et al. 2017: column 2 c is sin(position / 10000^(2 c / d_model)), 2 c + 1 its cosine.
+// With `halves` all sines come first, then all cosines (Marian).
+void fill_sinusoidal(int64_t max_positions, int64_t d_model, bool halves,
+                     float* table /* [max_positions, d_model] */);
+
+}  // namespace headlane

@@ -1,0 +1,151 @@
+#include "engine/run/plan_runner.h"
+
+#include <cstring>
+
+namespace headlane {
+namespace {
+
+// One core's share of L2 that a block of rows may fill; the rest is for the weights passing by.
+constexpr int64_t kBlockBytes = 640 * 1024;
+
+// The arena's part of the block, a multiple of 64 bytes as scratch is.
+size_t arena_bytes(const Plan& plan) {
+  return (static_cast<size_t>(plan.arena_floats) * sizeof(float) + 63) / 64 * 64;
+}
+
+size_t plan_bytes(const Plan& plan, const Limits& limits) {
+  return arena_bytes(plan) + static_cast<size_t>(limits.n_threads) *
+                                 static_cast<size_t>(plan.scratch_floats) * sizeof(float);
+}
+
+}  // namespace
+
+size_t PlanRunner::bytes(const Graph& graph, const kernels::Table& kernels, const Limits& limits) {
+  return plan_bytes(make_plan(graph, kernels, limits, kBlockBytes), limits);
+}
+
+PlanRunner::PlanRunner(const Graph& graph, const kernels::Table& kernels, const Limits& limits)
+    : plan_(make_plan(graph, kernels, limits, kBlockBytes)),
+      d_hidden_(graph.values[graph.hidden].cols),
+      team_(static_cast<int>(limits.n_threads)),
+      next_(plan_.passes.size()) {}
+
+void PlanRunner::use(void* memory) {
+  arena_ = static_cast<float*>(memory);
+  scratch_ = reinterpret_cast<float*>(static_cast<char*>(memory) + arena_bytes(plan_));
+}
+
+// What the run would take on one thread. The speed is that of small products on one slow core: it
+// decides no more than whether other threads are worth waking.
+double PlanRunner::estimate_seconds(const Run& run) const {
+  constexpr double kFlopsPerSecond = 100e9, kSecondsPerTask = 0.2e-6;
+  double flops = 0, tasks = 0;
+  for (const Pass& pass : plan_.passes) {
+    for (const Step& step : pass.steps) {
+      flops += step.op->flops(run, run.count(pass.rows));
+      if (pass.row_wise) continue;
+      tasks += static_cast<double>(static_cast<const TaskOp*>(step.op)->n_tasks(run));
+    }
+  }
+  return flops / kFlopsPerSecond + tasks * kSecondsPerTask;
+}
+
+void PlanRunner::run(const Run& run, const RowTarget& hidden, float* pooled) {
+  for (auto& next : next_) next.store(0, std::memory_order_relaxed);
+  team_.run(
+      [&](int thread, int count) {
+        Run mine = run;
+        mine.n_threads = count;
+        run_passes(mine, hidden, pooled, thread);
+      },
+      estimate_seconds(run));
+}
+
+void PlanRunner::run_passes(const Run& run, const RowTarget& hidden, float* pooled, int thread) {
+  const int count = static_cast<int>(run.n_threads);
+  for (size_t i = 0; i < plan_.passes.size(); ++i) {
+    const Pass& pass = plan_.passes[i];
+    if (pass.for_pooled && pooled == nullptr) continue;
+    if (pass.row_wise) {
+      run_rows(pass, &next_[i], run, thread);
+    } else {
+      run_tasks(pass, &next_[i], run, pooled, thread);
+    }
+    team_.barrier(count);
+  }
+  if (hidden.data != nullptr) copy_hidden(run, hidden, {thread, count});
+}
+
+View PlanRunner::resolve(const Place& place, float* scratch, int64_t row, float* pooled) const {
+  switch (place.where) {
+    case Place::Where::kArena:
+      return {arena_ + place.offset + row * place.ld, place.ld};
+    case Place::Where::kBlock:
+      return {scratch + place.offset, place.ld};
+    case Place::Where::kPooled:
+      return {pooled, place.ld};
+  }
+  return {};
+}
+
+void PlanRunner::run_block(const Pass& pass, const Run& run, int64_t row, int64_t n_rows,
+                           Slice slice, float* scratch) {
+  for (const Step& step : pass.steps) {
+    View inputs[kMaxInputs];
+    for (size_t i = 0; i < step.inputs.size(); ++i) {
+      inputs[i] = resolve(step.inputs[i], scratch, row, nullptr);
+    }
+    static_cast<const RowOp*>(step.op)->run_rows(run, row, n_rows, slice,
+                                                 {inputs, step.inputs.size()},
+                                                 resolve(step.output, scratch, row, nullptr));
+    const bool next_reads_it = &step != &pass.steps.back();
+    if (next_reads_it) team_.barrier(static_cast<int>(slice.count));
+  }
+}
+
+// Where there are rows for a block each, threads take whole blocks. Fewer rows are one block on
+// which all threads work, each on its part of the columns, so that each reads its part of the
+// weights only.
+void PlanRunner::run_rows(const Pass& pass, std::atomic<int64_t>* next, const Run& run,
+                          int thread) {
+  const int64_t n_rows = run.count(pass.rows);
+  if (run.n_threads > 1 && n_rows <= plan_.block_rows) {
+    return run_block(pass, run, 0, n_rows, {thread, run.n_threads}, scratch_);
+  }
+  // As many blocks as are needed, rounded up to feed all threads alike, and of equal size.
+  const int64_t round = plan_.block_rows * run.n_threads;
+  const int64_t n_blocks = (n_rows + round - 1) / round * run.n_threads;
+  float* scratch = scratch_ + thread * plan_.scratch_floats;
+  for (int64_t i = 0; (i = next->fetch_add(1, std::memory_order_relaxed)) < n_blocks;) {
+    const Range rows = part_of(n_rows, {i, n_blocks});
+    run_block(pass, run, rows.begin, rows.end - rows.begin, {}, scratch);
+  }
+}
+
+void PlanRunner::run_tasks(const Pass& pass, std::atomic<int64_t>* next, const Run& run,
+                           float* pooled, int thread) {
+  const Step& step = pass.steps.front();
+  const auto* op = static_cast<const TaskOp*>(step.op);
+  float* scratch = scratch_ + thread * plan_.scratch_floats;
+  View inputs[kMaxInputs];
+  for (size_t i = 0; i < step.inputs.size(); ++i) {
+    inputs[i] = resolve(step.inputs[i], scratch, 0, pooled);
+  }
+  const View output = resolve(step.output, scratch, 0, pooled);
+  const int64_t n_tasks = op->n_tasks(run);
+  for (int64_t i = 0; (i = next->fetch_add(1, std::memory_order_relaxed)) < n_tasks;) {
+    op->run_task(run, i, {inputs, step.inputs.size()}, output, scratch);
+  }
+}
+
+void PlanRunner::copy_hidden(const Run& run, const RowTarget& hidden, Slice slice) const {
+  const Range rows = part_of(run.n_tokens, slice);
+  for (int64_t i = rows.begin; i < rows.end; ++i) {
+    const bool mapped = run.tokens.seq != nullptr;
+    float* row = mapped ? hidden.at(run.tokens.seq[i], run.tokens.token[i]) : hidden.at(0, i);
+    std::memcpy(row, arena_ + plan_.hidden.offset + i * plan_.hidden.ld,
+                static_cast<size_t>(d_hidden_) * sizeof(float));
+  }
+}
+
+}  // namespace headlane

@@ -1,0 +1,226 @@
+// Scores of attention: what attention-inl.h and attention_probabilities-inl.h share. It knows which
+// keys a strip of queries sees, packs a block of keys, and computes the strip's scores of it.
+//
+// Loops, outermost first: groups of up to kGroupRows queries; blocks of BC keys; strips of MR
+// queries. A block's K is packed into panels as GEMM packs weights ([head_dim, NR keys] each), once
+// per group. Rows that rotary positions turn are turned on the way, Q's once per group, K's once
+// per packing, so that what is multiplied is the same either way. Blocks that a strip sees nothing
+// of are not computed. Blocks begin at multiples of BC keys: a query's scores do not depend on its
+// strip or group.
+//
+//   scratch:  K block  [BC / NR] panels of [head_dim, NR]
+//             V block  [BC, ldv]
+//             S strip  [MR, BC]
+//             O group  [kGroupRows, ldv]
+//             m, l     [kGroupRows] each
+//             Q turned [kGroupRows, ldq]
+//             K turned [NR, ldq]
+
+namespace headlane::kernels::HEADLANE_ISA {
+
+constexpr int64_t kBC =
+    240;  // keys of a block: a multiple of NR (16, 48) with S strip + panel in L1
+constexpr int64_t kGroupRows =
+    32 * kMR;  // packing a block costs 1 / kGroupRows of multiplying by it
+static_assert(kBC % kNR == 0);
+constexpr float kLog2E = 1.4426950408889634f;
+constexpr float kInfinity = __builtin_inff();
+
+inline void check_attention(const AttentionF32Args& args) {
+  assert(args.kv_len >= 0 && args.head_dim >= 1 && args.scale > 0);
+  assert(args.rotary_dims % 2 == 0 && args.rotary_dims <= args.head_dim);
+  assert(!args.additive || (args.scale == 1 && !args.rotary));
+  (void)args;  // where asserts are off
+}
+
+struct AttentionScratch {
+  int64_t ldq, ldv;
+  float *k, *v, *s, *o, *m, *l, *q_turned, *k_turned;
+};
+
+inline AttentionScratch attention_layout(float* base, int64_t head_dim, int64_t v_dim) {
+  AttentionScratch at;
+  at.ldq = round_up(head_dim, kRowAlign);
+  at.ldv = round_up(v_dim, kRowAlign);
+  at.k = base;
+  at.v = at.k + kBC * at.ldq;
+  at.s = at.v + kBC * at.ldv;
+  at.o = at.s + round_up(kMR * kBC, kRowAlign);
+  at.m = at.o + kGroupRows * at.ldv;
+  at.l = at.m + round_up(kGroupRows, kRowAlign);
+  at.q_turned = at.l + round_up(kGroupRows, kRowAlign);
+  at.k_turned = at.q_turned + kGroupRows * at.ldq;
+  return at;
+}
+
+inline int64_t attention_scratch_floats(int64_t head_dim, int64_t v_dim) {
+  const int64_t ldq = round_up(head_dim, kRowAlign), ldv = round_up(v_dim, kRowAlign);
+  return kBC * (ldq + ldv) + round_up(kMR * kBC, kRowAlign) + kGroupRows * ldv +
+         2 * round_up(kGroupRows, kRowAlign) + (kGroupRows + kNR) * ldq;
+}
+
+// The keys [begin, end) that query i may see by its position.
+struct KeyRange {
+  int64_t begin, end;
+};
+
+inline KeyRange keys_seen(const AttentionF32Args& args, int64_t i) {
+  const int64_t position = i + args.q_offset;
+  const int64_t last = position + args.window_right + 1;
+  const int64_t first = position - args.window_left;
+  const int64_t end = last > args.prefix_len ? last : args.prefix_len;
+  return {first > 0 ? first : 0, smaller(end, args.kv_len)};
+}
+
+// Queries first .. first + rows, as scores are to be made of them.
+struct QueryGroup {
+  int64_t first, rows;
+  const float* q;  // the caller's rows or turned copies
+  int64_t ldq;
+  bool adjusts;  // whether scores need more than the scale before the exponential
+  float factor;  // what S of score_strip() is to be multiplied by, to be exponents of 2
+};
+
+inline QueryGroup make_group(const AttentionF32Args& args, const AttentionScratch& at,
+                             int64_t first, int64_t rows) {
+  const bool adjusts =
+      args.softcap > 0 || args.bias || args.mask || args.alibi_slope != 0 || args.relative_bias;
+  const float factor = adjusts ? 1.0f : args.scale * kLog2E;
+  const float* q = args.q + first * args.ldq;
+  if (!args.rotary) return {first, rows, q, args.ldq, adjusts, factor};
+  for (int64_t r = 0; r < rows; ++r) {
+    turn_row(args, first + r + args.q_position, q + r * args.ldq, at.q_turned + r * at.ldq);
+  }
+  return {first, rows, at.q_turned, at.ldq, adjusts, factor};
+}
+
+// Calls pack(begin, n) for each block of keys [begin, begin + n) that the group sees, then
+// strip(r, rows, begin, n) for the strips of its queries r .. r + rows that see the block.
+template <typename Pack, typename Strip>
+inline void for_each_block(const AttentionF32Args& args, const QueryGroup& group, Pack pack,
+                           Strip strip) {
+  // Both ends of what a query sees move with it: those of a run of queries are its first's and
+  // last's.
+  const int64_t begin = keys_seen(args, group.first).begin / kBC * kBC;
+  const int64_t end = keys_seen(args, group.first + group.rows - 1).end;
+  for (int64_t block = begin; block < end; block += kBC) {
+    const int64_t n = smaller(kBC, args.kv_len - block);
+    pack(block, n);
+    for (int64_t r = 0; r < group.rows; r += kMR) {
+      const int64_t rows = smaller(kMR, group.rows - r);
+      const bool seen = keys_seen(args, group.first + r).begin < block + n &&
+                        keys_seen(args, group.first + r + rows - 1).end > block;
+      if (seen) strip(r, rows, block, n);
+    }
+  }
+}
+
+// tile[rows, n] = (init or tile) + A[rows, k] * B[k, n], B in rows of stride ldb, n a multiple of
+// kWidth.
+inline void multiply_strip(int64_t rows, int64_t n, int64_t k, const float* a, int64_t lda,
+                           const float* b, int64_t ldb, const float* init, float* tile,
+                           int64_t ld) {
+  for (int64_t j = 0; j < n; j += kNR) {
+    const int64_t vectors = smaller(kNV, (n - j) / kWidth);
+    kMicroKernels.of[rows - 1][vectors - 1](k, a, lda, b + j, ldb, init, tile + j, ld);
+  }
+}
+
+alignas(64) constexpr float kZeroRow[kNR] = {};
+
+// tile[rows, n] = sum over c of additive[c] * tanh(q[rows, c] + panel[c, n]), n a multiple of
+// kWidth. Out of line, as adjust_scores is: inside score_strip the two cost plain dot products 1 to
+// 4 % (bench attention_f32/.../d32).
+[[gnu::noinline]] inline void additive_strip(const AttentionF32Args& args, int64_t rows, int64_t n,
+                                             const float* q, int64_t ldq, const float* panel,
+                                             float* tile) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t j = 0; j < n; j += kWidth) {
+      F32 sum = broadcast(0.0f);
+      for (int64_t c = 0; c < args.head_dim; ++c) {
+        const F32 x = broadcast(q[r * ldq + c]) + load(panel + c * kNR + j);
+        sum = fma(broadcast(args.additive[c]), tanh(x), sum);
+      }
+      store(tile + r * kBC + j, sum);
+    }
+  }
+}
+
+// Packs the K of keys [begin, begin + n).
+inline void pack_keys(const AttentionF32Args& args, const AttentionScratch& at, int64_t begin,
+                      int64_t n) {
+  for (int64_t j = 0; j < n; j += kNR) {
+    const int64_t keys = smaller(kNR, n - j);
+    const float* k = args.k + (begin + j) * args.ldk;
+    float* panel = at.k + j * args.head_dim;
+    if (!args.rotary) {
+      pack_panel(k, keys, args.head_dim, args.ldk, panel);
+      continue;
+    }
+    for (int64_t i = 0; i < keys; ++i) {
+      turn_row(args, begin + j + i + args.k_position, k + i * args.ldk, at.k_turned + i * at.ldq);
+    }
+    pack_panel(at.k_turned, keys, args.head_dim, at.ldq, panel);
+  }
+}
+
+alignas(64) constexpr float kLaneNumbers[16] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                8, 9, 10, 11, 12, 13, 14, 15};
+
+// Turns scores of one query into exponents of 2: caps, adds biases and ALiBi, applies the mask.
+[[gnu::noinline]] inline void adjust_scores(const AttentionF32Args& args, int64_t i, int64_t begin,
+                                            int64_t n, float* s) {
+  const F32 minus_infinity = broadcast(-kInfinity);
+  const float* bias = args.bias ? args.bias + i * args.ld_bias + begin : nullptr;
+  const int64_t distance = begin - (i + args.q_offset);  // of the first key
+  for_each_vector(n, [&](int64_t j, int64_t width) {
+    F32 x = load(s + j) * broadcast(args.scale);
+    if (args.softcap > 0) {
+      x = broadcast(args.softcap) * tanh(x / broadcast(args.softcap));
+    }
+    if (bias) {
+      const F32 b = load_up_to(bias + j, width);
+      const auto masked = b <= broadcast(-__FLT_MAX__);  // false for NaN
+      x = xsimd::select(masked, minus_infinity, x + b);
+    }
+    if (args.relative_bias) x = x + load_up_to(args.relative_bias + (distance + j), width);
+    if (args.alibi_slope != 0) {
+      const F32 lane_0 = broadcast(static_cast<float>(distance + j));
+      x = fnma(abs(load(kLaneNumbers) + lane_0), broadcast(args.alibi_slope), x);
+    }
+    store(s + j, x * broadcast(kLog2E));
+  });
+  if (args.mask) {
+    const uint8_t* mask = args.mask + i * args.ld_mask + begin;
+    for (int64_t j = 0; j < n; ++j) s[j] = mask[j] ? s[j] : -kInfinity;
+  }
+}
+
+// S of the group's queries r .. r + rows and the packed keys [begin, begin + n), -inf where a query
+// does not see a key. done(r, s) is called with each query's row as soon as it is complete.
+template <typename Done>
+inline void score_strip(const AttentionF32Args& args, const AttentionScratch& at,
+                        const QueryGroup& group, int64_t r0, int64_t rows, int64_t begin, int64_t n,
+                        Done done) {
+  const float* q = group.q + r0 * group.ldq;
+  for (int64_t j = 0; j < n; j += kNR) {
+    const int64_t width = round_up(smaller(kNR, n - j), kWidth);
+    const float* panel = at.k + j * args.head_dim;
+    if (args.additive) {
+      additive_strip(args, rows, width, q, group.ldq, panel, at.s + j);
+    } else {
+      multiply_strip(rows, width, args.head_dim, q, group.ldq, panel, kNR, kZeroRow, at.s + j, kBC);
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t i = group.first + r0 + r;
+    float* s = at.s + r * kBC;
+    if (group.adjusts) adjust_scores(args, i, begin, n, s);
+    const KeyRange seen = keys_seen(args, i);
+    for (int64_t j = 0; j < smaller(seen.begin - begin, n); ++j) s[j] = -kInfinity;
+    for (int64_t j = seen.end > begin ? seen.end - begin : 0; j < n; ++j) s[j] = -kInfinity;
+    done(r0 + r, s);
+  }
+}
+
+}  // namespace headlane::kernels::HEADLANE_ISA
