@@ -1,5 +1,5 @@
 // One panel for each layer and head: a head alone is large; the heads of one layer fill a near
-// square; of many layers each is a row.
+// square; of many layers each is a row of thumbnails.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -14,40 +14,42 @@ constexpr Rgb kInk{0.11, 0.12, 0.14}, kFaint{0.35, 0.38, 0.43}, kLine{0.72, 0.74
 constexpr Rgb kNotANumber{0.8, 0.2, 0.2}, kPaper{1, 1, 1};
 constexpr int kMargin = 20, kGap = 8, kTitle = 26, kHeader = 56, kFooter = 40;
 constexpr int kLeastLabelledCell = 8;  // pixels: below them tokens cannot be read
-constexpr int kMostLabel = 130;
+constexpr int kMostLabel = 130, kLayerName = 60, kLeastPanel = 60;
 
 struct Layout {
   int n, columns, rows;  // tokens of a panel; panels
   int cell;              // pixels
   double font;
-  bool labelled, with_values;
+  bool thumbnails, labelled, with_values;
   int labels = 0;  // pixels beside and above a matrix, for its tokens
-  int panel_width() const { return labels + n * cell + 2 * kGap; }
-  int panel_height() const { return kTitle + labels + n * cell + 2 * kGap; }
-  int width() const { return std::max(columns * panel_width(), 420) + 2 * kMargin; }
-  int height() const { return rows * panel_height() + kHeader + kFooter + 2 * kMargin; }
+  int left() const { return kMargin + (thumbnails ? kLayerName : 0); }  // of the panels
+  int top() const { return kMargin + kHeader + (thumbnails ? kTitle : 0); }
+  int panel_width() const { return std::max(labels + n * cell + 2 * kGap, kLeastPanel); }
+  int panel_height() const { return (thumbnails ? 0 : kTitle + labels) + n * cell + 2 * kGap; }
+  int width() const { return std::max(left() + columns * panel_width(), 420) + kMargin; }
+  int height() const { return top() + rows * panel_height() + kFooter + kMargin; }
 };
+
+int cell_size(const Layout& l) {
+  if (l.thumbnails) return std::clamp(100 / l.n, 1, 32);
+  if (l.with_values) return 56;
+  if (l.rows * l.columns == 1) {
+    return std::clamp(1200 / l.n, l.n <= 1000 ? kLeastLabelledCell : 2, 36);
+  }
+  return std::clamp(420 / l.n, l.n <= 120 ? kLeastLabelledCell : 2, 28);
+}
 
 Layout lay_out(const AttentionMaps& maps) {
   Layout l{};
   l.n = static_cast<int>(maps.tokens.size());
+  l.thumbnails = maps.n_layers > 1;
   const auto n_heads = static_cast<int>(maps.n_heads);
-  l.columns = maps.n_layers > 1 ? n_heads : static_cast<int>(std::ceil(std::sqrt(1.3 * n_heads)));
-  l.columns = std::min(l.columns, n_heads);
-  l.rows =
-      maps.n_layers > 1 ? static_cast<int>(maps.n_layers) : (n_heads + l.columns - 1) / l.columns;
-  const bool alone = l.columns * l.rows == 1;
-  l.with_values = alone && l.n <= 12;
-  if (l.with_values) {
-    l.cell = 56;
-  } else if (alone) {
-    l.cell = std::clamp(1200 / l.n, l.n <= 1000 ? kLeastLabelledCell : 2, 36);
-  } else if (maps.n_layers == 1) {
-    l.cell = std::clamp(420 / l.n, l.n <= 120 ? kLeastLabelledCell : 2, 28);
-  } else {
-    l.cell = std::clamp(120 / l.n, 1, 16);
-  }
-  l.labelled = l.cell >= kLeastLabelledCell;
+  const int near_square = static_cast<int>(std::ceil(std::sqrt(1.3 * n_heads)));
+  l.columns = l.thumbnails ? n_heads : std::min(near_square, n_heads);
+  l.rows = l.thumbnails ? static_cast<int>(maps.n_layers) : (n_heads + l.columns - 1) / l.columns;
+  l.with_values = l.rows * l.columns == 1 && l.n <= 12;
+  l.cell = cell_size(l);
+  l.labelled = !l.thumbnails && l.cell >= kLeastLabelledCell;
   l.font = std::min(0.8 * l.cell, 14.0);
   if (l.labelled) {
     Canvas scratch(1, 1);
@@ -70,6 +72,14 @@ std::string decimals(float value) {
   return digits;
 }
 
+std::string layer_name(const AttentionMaps& maps, int64_t i_layer) {
+  return "layer " + std::to_string(maps.first_layer + i_layer);
+}
+
+std::string head_name(const AttentionMaps& maps, int64_t i_head) {
+  return "head " + std::to_string(maps.first_head + i_head);
+}
+
 void draw_matrix(const float* map, float largest, const Layout& l, int x, int y, Canvas* canvas) {
   const int side = l.n * l.cell;
   canvas->rectangle(x - 1, y - 1, side + 2, side + 2, kLine);
@@ -87,26 +97,40 @@ void draw_matrix(const float* map, float largest, const Layout& l, int x, int y,
   }
 }
 
-void draw_panel(const AttentionMaps& maps, int64_t i_layer, int64_t i_head, float largest,
-                const Layout& l, int x, int y, Canvas* canvas) {
-  const std::string title = "layer " + std::to_string(maps.first_layer + i_layer) + ", head " +
-                            std::to_string(maps.first_head + i_head);
-  const int left = x + l.labels, top = y + kTitle + l.labels, side = l.n * l.cell;
-  // Where rows and columns of panels are too narrow for words, "2, 3" has to do.
-  const bool wide = canvas->text_width(title, 13, 1e4) <= l.panel_width();
-  const std::string numbers =
-      std::to_string(maps.first_layer + i_layer) + ", " + std::to_string(maps.first_head + i_head);
-  canvas->text(wide ? title : numbers, left + side / 2.0, y + 10, 13, l.panel_width(),
-               Canvas::Align::kCentre, kInk);
-  draw_matrix(maps.map(i_layer, i_head), largest, l, left, top, canvas);
-  if (!l.labelled) return;
+void draw_tokens(const AttentionMaps& maps, const Layout& l, int x, int y, Canvas* canvas) {
   for (int i = 0; i < l.n; ++i) {
     const std::string& token = maps.tokens[static_cast<size_t>(i)];
     const double middle = (i + 0.5) * l.cell;
-    canvas->text(token, left - kGap / 2.0, top + middle, l.font, kMostLabel, Canvas::Align::kRight,
+    canvas->text(token, x - kGap / 2.0, y + middle, l.font, kMostLabel, Canvas::Align::kRight,
                  kInk);
-    canvas->text(token, left + middle, top - kGap / 2.0, l.font, kMostLabel, Canvas::Align::kLeft,
-                 kInk, true);
+    canvas->text(token, x + middle, y - kGap / 2.0, l.font, kMostLabel, Canvas::Align::kLeft, kInk,
+                 true);
+  }
+}
+
+// x, y: its corner.
+void draw_panel(const AttentionMaps& maps, int64_t i_head, float largest, const Layout& l, int x,
+                int y, Canvas* canvas) {
+  const int left = x + l.labels, top = y + kTitle + l.labels;
+  canvas->text(layer_name(maps, 0) + ", " + head_name(maps, i_head), left + l.n * l.cell / 2.0,
+               y + 10, 13, 1e4, Canvas::Align::kCentre, kInk);
+  draw_matrix(maps.map(0, i_head), largest, l, left, top, canvas);
+  if (l.labelled) draw_tokens(maps, l, left, top, canvas);
+}
+
+void draw_thumbnails(const AttentionMaps& maps, float largest, const Layout& l, Canvas* canvas) {
+  for (int column = 0; column < l.columns; ++column) {
+    canvas->text(head_name(maps, column), l.left() + column * l.panel_width() + l.n * l.cell / 2.0,
+                 l.top() - kTitle / 2.0, 13, kLeastPanel, Canvas::Align::kCentre, kInk);
+  }
+  for (int row = 0; row < l.rows; ++row) {
+    const int y = l.top() + row * l.panel_height();
+    canvas->text(layer_name(maps, row), kMargin, y + l.n * l.cell / 2.0, 13, kLayerName,
+                 Canvas::Align::kLeft, kInk);
+    for (int column = 0; column < l.columns; ++column) {
+      draw_matrix(maps.map(row, column), largest, l, l.left() + column * l.panel_width(), y,
+                  canvas);
+    }
   }
 }
 
@@ -132,11 +156,13 @@ std::string attention_png(const AttentionMaps& maps) {
   canvas.text(maps.text, kMargin, kMargin + 10, 17, room, Canvas::Align::kLeft, kInk);
   canvas.text("attention of " + maps.model, kMargin, kMargin + 34, 13, room, Canvas::Align::kLeft,
               kFaint);
-  for (int64_t i = 0; i < maps.n_layers * maps.n_heads; ++i) {
-    const int column = static_cast<int>(i) % l.columns, row = static_cast<int>(i) / l.columns;
-    draw_panel(maps, i / maps.n_heads, i % maps.n_heads, largest, l,
-               kMargin + column * l.panel_width(), kMargin + kHeader + row * l.panel_height(),
-               &canvas);
+  if (l.thumbnails) {
+    draw_thumbnails(maps, largest, l, &canvas);
+  } else {
+    for (int i = 0; i < static_cast<int>(maps.n_heads); ++i) {
+      draw_panel(maps, i, largest, l, l.left() + i % l.columns * l.panel_width(),
+                 l.top() + i / l.columns * l.panel_height(), &canvas);
+    }
   }
   draw_legend(largest, kMargin, l.height() - kMargin - kFooter / 2, &canvas);
   return canvas.png();

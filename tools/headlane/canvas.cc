@@ -8,15 +8,6 @@
 namespace tool {
 namespace {
 
-// Pango ends the process when it has no font to fall back on.
-bool has_fonts() {
-  PangoFontFamily** families = nullptr;
-  int n = 0;
-  pango_font_map_list_families(pango_cairo_font_map_get_default(), &families, &n);
-  g_free(families);
-  return n > 0;
-}
-
 cairo_status_t append(void* out, const unsigned char* data, unsigned bytes) {
   static_cast<std::string*>(out)->append(reinterpret_cast<const char*>(data), bytes);
   return CAIRO_STATUS_SUCCESS;
@@ -35,11 +26,12 @@ Canvas::Canvas(int width, int height)
   }
   cairo_set_antialias(context_.get(), CAIRO_ANTIALIAS_NONE);  // cells are whole pixels
   rectangle(0, 0, width, height, {1, 1, 1});
-  if (has_fonts()) {
-    layout_.reset(pango_cairo_create_layout(context_.get()));
-    pango_layout_set_single_paragraph_mode(layout_.get(), TRUE);
-    pango_layout_set_ellipsize(layout_.get(), PANGO_ELLIPSIZE_END);
-  }
+  layout_.reset(pango_cairo_create_layout(context_.get()));
+  pango_layout_set_single_paragraph_mode(layout_.get(), TRUE);
+  pango_layout_set_ellipsize(layout_.get(), PANGO_ELLIPSIZE_END);
+  // Without any font Pango draws a box for each character: nothing is better.
+  set_text("0a", 10, 1e4);
+  if (pango_layout_get_unknown_glyphs_count(layout_.get()) > 0) layout_.reset();
 }
 
 void Canvas::rectangle(double x, double y, double width, double height, const Rgb& colour) {
