@@ -1,19 +1,16 @@
 // Loops in assembly, because they must do what they say: a compiler that spills an accumulator or
 // drops a load whose value nobody uses would measure something else. No compile flags are needed;
-// which loops may run is decided by kernels::supported().
+// which loops may run is the caller's to know.
 #include "bench/machine.h"
 
-#include <benchmark/benchmark.h>
 #include <cpuid.h>
 #include <time.h>
 
 #include <algorithm>
 #include <map>
+#include <random>
 #include <string>
 #include <vector>
-
-#include "bench/rows.h"
-#include "kernels/kernels.h"
 
 namespace headlane::bench {
 namespace {
@@ -89,6 +86,18 @@ constexpr Loops kLoops[] = {{"ref", 16, 12 * 4, mul_add_sse2, read_sse2},
                             {"avx2", 32, 12 * 8 * 2, fma_avx2, read_avx2},
                             {"avx512", 64, 12 * 16 * 2, fma_avx512, read_avx512}};
 
+// Random floats in (-1, 1), 64-byte aligned: cold_bytes() of them.
+const float* operands() {
+  static const std::vector<float> values = [] {
+    std::mt19937 random(1);
+    std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
+    std::vector<float> filled(static_cast<size_t>(cold_bytes()) / sizeof(float) + 16);
+    for (float& value : filled) value = uniform(random);
+    return filled;
+  }();
+  return values.data() + (64 - reinterpret_cast<uintptr_t>(values.data()) % 64) / sizeof(float);
+}
+
 // The median of `work` a second over seven runs after one to warm up.
 template <typename Run>
 double median_rate(double work, Run run) {
@@ -107,7 +116,7 @@ double arithmetic_rate(const Loops& loops) {
   std::vector<float> seed(48, -1.0f);
   for (size_t i = 0; i < 16; ++i) {
     seed[16 + i] = 0.5f;
-    seed[32 + i] = pool()[i];
+    seed[32 + i] = operands()[i];
   }
   constexpr int64_t kSteps = 1000000;
   return median_rate(kSteps * loops.flops_per_step, [&] { loops.arithmetic(kSteps, seed.data()); });
@@ -148,11 +157,6 @@ size_t memory_bytes() {
   return static_cast<size_t>(std::clamp<int64_t>(2 * cache_bytes(3), 64 << 20, 256 << 20));
 }
 
-std::string in_giga(double x) {
-  std::string text = std::to_string(x / 1e9);
-  return text.substr(0, text.find('.') + 2);
-}
-
 }  // namespace
 
 double thread_seconds() {
@@ -188,31 +192,13 @@ const Limits& limits(std::string_view isa) {
   for (const Loops& loops : kLoops) {
     if (loops.isa != isa) continue;
     limits.flops = arithmetic_rate(loops);
-    limits.read_l1 = read_rate(loops, pool(), cache_bytes(1) / 2);
-    limits.read_l2 = read_rate(loops, pool(), cache_bytes(2) / 2);
-    limits.read_l3 = read_rate(loops, pool(), cold_bytes());
+    limits.read_l1 = read_rate(loops, operands(), cache_bytes(1) / 2);
+    limits.read_l2 = read_rate(loops, operands(), cache_bytes(2) / 2);
+    limits.read_l3 = read_rate(loops, operands(), cold_bytes());
     const std::vector<char> memory(memory_bytes(), 1);
     limits.read_memory = read_rate(loops, memory.data(), static_cast<int64_t>(memory.size()));
   }
   return measured.emplace(isa, limits).first->second;
-}
-
-void add_context() {
-  std::string caches;
-  for (int level = 1; level <= 3; ++level) {
-    if (level > 1) caches += " / ";
-    caches += std::to_string(cache_bytes(level) >> 10);
-  }
-  benchmark::AddCustomContext("L1 / L2 / L3, KiB", caches);
-  benchmark::AddCustomContext("cold operands, KiB", std::to_string(cold_bytes() >> 10));
-  for (const kernels::Table* table : kernels::supported()) {
-    const Limits& limit = limits(table->isa);
-    benchmark::AddCustomContext(table->isa + std::string(" limits"),
-                                in_giga(limit.flops) + " GFLOP/s; read L1 " +
-                                    in_giga(limit.read_l1) + ", L2 " + in_giga(limit.read_l2) +
-                                    ", L3 " + in_giga(limit.read_l3) + ", memory " +
-                                    in_giga(limit.read_memory) + " GB/s");
-  }
 }
 
 }  // namespace headlane::bench

@@ -28,10 +28,8 @@ struct Limits {
   double read(int64_t bytes) const;
 };
 
-// Of "ref", "avx2" or "avx512", measured at the first call, which takes half a second.
+// Of "ref", "avx2" or "avx512", which the machine must have; measured at the first call, which
+// takes half a second.
 const Limits& limits(std::string_view isa);
-
-// Measures the limits of each supported instruction set and adds them to the benchmark's context.
-void add_context();
 
 }  // namespace headlane::bench

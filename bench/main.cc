@@ -10,6 +10,36 @@
 
 #include "bench/rows.h"
 
+namespace {
+
+using namespace headlane;  // NOLINT(google-build-using-namespace): its own program
+
+std::string in_giga(double x) {
+  std::string text = std::to_string(x / 1e9);
+  return text.substr(0, text.find('.') + 2);
+}
+
+// Measures the limits of each supported instruction set and adds them to the benchmark's context.
+void add_context() {
+  std::string caches;
+  for (int level = 1; level <= 3; ++level) {
+    if (level > 1) caches += " / ";
+    caches += std::to_string(bench::cache_bytes(level) >> 10);
+  }
+  benchmark::AddCustomContext("L1 / L2 / L3, KiB", caches);
+  benchmark::AddCustomContext("cold operands, KiB", std::to_string(bench::cold_bytes() >> 10));
+  for (const kernels::Table* table : kernels::supported()) {
+    const bench::Limits& limit = bench::limits(table->isa);
+    benchmark::AddCustomContext(table->isa + std::string(" limits"),
+                                in_giga(limit.flops) + " GFLOP/s; read L1 " +
+                                    in_giga(limit.read_l1) + ", L2 " + in_giga(limit.read_l2) +
+                                    ", L3 " + in_giga(limit.read_l3) + ", memory " +
+                                    in_giga(limit.read_memory) + " GB/s");
+  }
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   omp_set_num_threads(1);  // oneDNN's
   headlane::bench::add_gemm_rows();
@@ -17,7 +47,7 @@ int main(int argc, char** argv) {
   headlane::bench::add_row_kernels();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  headlane::bench::add_context();
+  add_context();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
 }

@@ -232,6 +232,36 @@ headlane_status headlane_session_create(headlane_model* model,
 
 void headlane_session_destroy(headlane_session* session) { delete session; }
 
+headlane_status headlane_session_profile(headlane_session* session, int32_t on) {
+  return guarded([&] {
+    require(session, "session");
+    session->session.set_profiling(on != 0);
+  });
+}
+
+headlane_status headlane_session_get_pass(const headlane_session* session, int64_t i,
+                                          headlane_pass_facts* out) {
+  return guarded([&] {
+    require(session, "session");
+    const auto& passes = session->session.profile();
+    const auto n = static_cast<int64_t>(passes.size());
+    if (i < 0 || i >= n) {
+      fail(Status::kInvalidArgument, "pass index i is %lld; the session has %lld passes",
+           static_cast<long long>(i), static_cast<long long>(n));
+    }
+    const headlane::PassProfile& pass = passes[static_cast<size_t>(i)];
+    headlane_pass_facts facts{};
+    facts.name = pass.name.c_str();
+    facts.n_passes = n;
+    facts.n_runs = pass.n_runs;
+    facts.seconds = pass.seconds;
+    facts.flops = pass.flops;
+    facts.weight_bytes = pass.weight_bytes;
+    facts.block_rows = pass.block_rows;
+    write_struct(facts, out, "headlane_pass_facts");
+  });
+}
+
 headlane_status headlane_encode(headlane_session* session, const headlane_batch* batch,
                                 const headlane_outputs* outputs) {
   return guarded([&] {

@@ -19,6 +19,7 @@ inline bool pack_block(const AttentionF32Args& args, const AttentionScratch& at,
   pack_keys(args, at, begin, n);
   F32 differences = broadcast(0.0f);  // x - x is 0, or NaN for what is not finite
   for (int64_t j = 0; j < n; ++j) {
+    if (args.next_v) fetch_row(args.next_v + (begin + j) * args.ldv, args.v_dim);
     for_each_vector(args.v_dim, [&](int64_t c, int64_t width) {
       const F32 x = load_up_to(args.v + (begin + j) * args.ldv + c, width);
       differences = differences + (x - x);
@@ -28,14 +29,10 @@ inline bool pack_block(const AttentionF32Args& args, const AttentionScratch& at,
   return reduce_add(differences) == 0.0f;
 }
 
-// One query's scores of one block become 2^(factor * score - m); m and l are brought up to date.
-// Returns what the query's O so far must be multiplied by.
-inline float softmax_update(float* s, int64_t n, float factor, float* m, float* l) {
+// One query's scores of one block, the largest of them given lane by lane, become 2^(factor * score
+// - m); m and l are brought up to date. Returns what the query's O so far must be multiplied by.
+inline float softmax_update(float* s, int64_t n, F32 largest, float factor, float* m, float* l) {
   const float minus_infinity = -kInfinity;
-  F32 largest = broadcast(minus_infinity);
-  for_each_vector(n, [&](int64_t j, int64_t width) {
-    largest = max(largest, keep_n(load(s + j), width, minus_infinity));
-  });
   const float block_m = reduce_max(largest) * factor;
   const float new_m = block_m > *m ? block_m : *m;
   // Nothing seen so far: -inf - (-inf) would be NaN, and every exponential is to be 0.
@@ -76,10 +73,11 @@ inline void add_values_seen(const AttentionF32Args& args, const AttentionScratch
 inline void attend_block(const AttentionF32Args& args, const AttentionScratch& at,
                          const QueryGroup& group, int64_t r0, int64_t rows, int64_t begin,
                          int64_t n, bool finite) {
-  // Whether O holds nothing yet.
-  const bool first = begin == keys_seen(args, group.first + r0).begin / kBC * kBC;
-  score_strip(args, at, group, r0, rows, begin, n, [&](int64_t r, float* s) {
-    const float rescale = softmax_update(s, n, group.factor, at.m + r, at.l + r);
+  // Whether O holds nothing yet; where a strip's first block may be any, it began as zeros.
+  const bool first =
+      !group.may_skip && begin == keys_seen(args, group.first + r0).begin / kBC * kBC;
+  score_strip(args, at, group, r0, rows, begin, n, [&](int64_t r, float* s, F32 largest) {
+    const float rescale = softmax_update(s, n, largest, group.factor, at.m + r, at.l + r);
     if (first || rescale == 1.0f) return;
     for (int64_t c = 0; c < at.ldv; c += kWidth) {
       store(at.o + r * at.ldv + c, load(at.o + r * at.ldv + c) * broadcast(rescale));
@@ -95,6 +93,7 @@ inline void attend_block(const AttentionF32Args& args, const AttentionScratch& a
 inline void finish_group(const AttentionF32Args& args, const AttentionScratch& at,
                          const QueryGroup& group) {
   for (int64_t r = 0; r < group.rows; ++r) {
+    if (args.next_q) fetch_row(args.next_q + (group.first + r) * args.ldq, args.head_dim);
     float sum = at.l[r], rescale = 1.0f;
     if (args.sink) {
       const float sink = *args.sink * kLog2E;
@@ -117,6 +116,9 @@ inline void attend_group(const AttentionF32Args& args, const AttentionScratch& a
   for (int64_t r = 0; r < rows; ++r) {
     at.m[r] = -kInfinity;
     at.l[r] = 0.0f;
+  }
+  for (int64_t c = 0; group.may_skip && c < rows * at.ldv; c += kWidth) {
+    store(at.o + c, broadcast(0.0f));
   }
   bool finite = true;
   for_each_block(

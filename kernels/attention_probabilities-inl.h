@@ -35,20 +35,24 @@ inline void normalise_row(float* p, int64_t n, float factor, const float* sink) 
   });
 }
 
-inline void fill_zeros(float* p, int64_t begin, int64_t end) {
+inline void fill(float* p, int64_t begin, int64_t end, float value) {
   if (begin >= end) return;
   for_each_vector(end - begin, [&](int64_t j, int64_t width) {
-    store_up_to(p + begin + j, broadcast(0.0f), width);
+    store_up_to(p + begin + j, broadcast(value), width);
   });
 }
 
 inline void probabilities_of_group(const AttentionF32Args& args, const AttentionScratch& at,
                                    int64_t first, int64_t rows, float* p, int64_t ldp) {
   const QueryGroup group = make_group(args, at, first, rows);
+  for (int64_t i = first; group.may_skip && i < first + rows; ++i) {
+    const KeyRange seen = keys_seen(args, i);
+    fill(p + i * ldp, seen.begin, seen.end, -kInfinity);
+  }
   for_each_block(
       args, group, [&](int64_t begin, int64_t n) { pack_keys(args, at, begin, n); },
       [&](int64_t r0, int64_t strip, int64_t begin, int64_t n) {
-        score_strip(args, at, group, r0, strip, begin, n, [&](int64_t r, const float* s) {
+        score_strip(args, at, group, r0, strip, begin, n, [&](int64_t r, const float* s, F32) {
           float* row = p + (first + r) * ldp + begin;
           for_each_vector(
               n, [&](int64_t j, int64_t width) { store_up_to(row + j, load(s + j), width); });
@@ -58,9 +62,9 @@ inline void probabilities_of_group(const AttentionF32Args& args, const Attention
     const KeyRange seen = keys_seen(args, i);
     float* row = p + i * ldp;
     const bool sees_nothing = seen.begin >= seen.end;
-    fill_zeros(row, 0, sees_nothing ? args.kv_len : seen.begin);
+    fill(row, 0, sees_nothing ? args.kv_len : seen.begin, 0.0f);
     if (sees_nothing) continue;
-    fill_zeros(row, seen.end, args.kv_len);
+    fill(row, seen.end, args.kv_len, 0.0f);
     normalise_row(row + seen.begin, seen.end - seen.begin, group.factor, args.sink);
   }
 }

@@ -5,8 +5,8 @@
 // queries. A block's K is packed into panels as GEMM packs weights ([head_dim, NR keys] each), once
 // per group. Rows that rotary positions turn are turned on the way, Q's once per group, K's once
 // per packing, so that what is multiplied is the same either way. Blocks that a strip sees nothing
-// of are not computed. Blocks begin at multiples of BC keys: a query's scores do not depend on its
-// strip or group.
+// of, by position, mask or bias, are not computed, nor packed if no strip sees them. Blocks begin
+// at multiples of BC keys: a query's scores do not depend on its strip or group.
 //
 //   scratch:  K block  [BC / NR] panels of [head_dim, NR]
 //             V block  [BC, ldv]
@@ -77,21 +77,39 @@ struct QueryGroup {
   int64_t first, rows;
   const float* q;  // the caller's rows or turned copies
   int64_t ldq;
-  bool adjusts;  // whether scores need more than the scale before the exponential
-  float factor;  // what S of score_strip() is to be multiplied by, to be exponents of 2
+  bool adjusts;   // whether scores need more than the scale before the exponential
+  bool may_skip;  // whether strips may skip blocks that their positions would let them see
+  float factor;   // what S of score_strip() is to be multiplied by, to be exponents of 2
 };
 
 inline QueryGroup make_group(const AttentionF32Args& args, const AttentionScratch& at,
                              int64_t first, int64_t rows) {
   const bool adjusts =
       args.softcap > 0 || args.bias || args.mask || args.alibi_slope != 0 || args.relative_bias;
+  const bool may_skip = args.mask || args.bias;
   const float factor = adjusts ? 1.0f : args.scale * kLog2E;
   const float* q = args.q + first * args.ldq;
-  if (!args.rotary) return {first, rows, q, args.ldq, adjusts, factor};
+  if (!args.rotary) return {first, rows, q, args.ldq, adjusts, may_skip, factor};
   for (int64_t r = 0; r < rows; ++r) {
     turn_row(args, first + r + args.q_position, q + r * args.ldq, at.q_turned + r * at.ldq);
   }
-  return {first, rows, at.q_turned, at.ldq, adjusts, factor};
+  return {first, rows, at.q_turned, at.ldq, adjusts, may_skip, factor};
+}
+
+// Whether mask or bias leaves queries i .. i + rows none of the keys [begin, begin + n).
+[[gnu::noinline]] inline bool is_masked_out(const AttentionF32Args& args, int64_t i, int64_t rows,
+                                            int64_t begin, int64_t n) {
+  for (int64_t r = i; r < i + rows; ++r) {
+    bool any = !args.mask;
+    for (int64_t j = begin; !any && j < begin + n; ++j) any = args.mask[r * args.ld_mask + j] != 0;
+    if (!any) continue;
+    any = !args.bias;
+    for (int64_t j = begin; !any && j < begin + n; ++j) {
+      any = !(args.bias[r * args.ld_bias + j] <= -__FLT_MAX__);  // NaN is not masked
+    }
+    if (any) return false;
+  }
+  return true;
 }
 
 // Calls pack(begin, n) for each block of keys [begin, begin + n) that the group sees, then
@@ -105,12 +123,16 @@ inline void for_each_block(const AttentionF32Args& args, const QueryGroup& group
   const int64_t end = keys_seen(args, group.first + group.rows - 1).end;
   for (int64_t block = begin; block < end; block += kBC) {
     const int64_t n = smaller(kBC, args.kv_len - block);
-    pack(block, n);
+    bool packed = false;
     for (int64_t r = 0; r < group.rows; r += kMR) {
       const int64_t rows = smaller(kMR, group.rows - r);
       const bool seen = keys_seen(args, group.first + r).begin < block + n &&
                         keys_seen(args, group.first + r + rows - 1).end > block;
-      if (seen) strip(r, rows, block, n);
+      if (!seen) continue;
+      if (group.may_skip && is_masked_out(args, group.first + r, rows, block, n)) continue;
+      if (!packed) pack(block, n);
+      packed = true;
+      strip(r, rows, block, n);
     }
   }
 }
@@ -146,9 +168,18 @@ alignas(64) constexpr float kZeroRow[kNR] = {};
   }
 }
 
+// Asks for a row to be brought near. Rows of one head in a tensor of many lie too far apart for the
+// hardware to see them coming.
+inline void fetch_row(const float* row, int64_t n) {
+  for (int64_t i = 0; i < n; i += kRowAlign) __builtin_prefetch(row + i, 0, 2);
+}
+
 // Packs the K of keys [begin, begin + n).
 inline void pack_keys(const AttentionF32Args& args, const AttentionScratch& at, int64_t begin,
                       int64_t n) {
+  for (int64_t j = begin; args.next_k && j < begin + n; ++j) {
+    fetch_row(args.next_k + j * args.ldk, args.head_dim);
+  }
   for (int64_t j = 0; j < n; j += kNR) {
     const int64_t keys = smaller(kNR, n - j);
     const float* k = args.k + (begin + j) * args.ldk;
@@ -167,37 +198,80 @@ inline void pack_keys(const AttentionF32Args& args, const AttentionScratch& at, 
 alignas(64) constexpr float kLaneNumbers[16] = {0, 1, 2,  3,  4,  5,  6,  7,
                                                 8, 9, 10, 11, 12, 13, 14, 15};
 
-// Turns scores of one query into exponents of 2: caps, adds biases and ALiBi, applies the mask.
-[[gnu::noinline]] inline void adjust_scores(const AttentionF32Args& args, int64_t i, int64_t begin,
-                                            int64_t n, float* s) {
-  const F32 minus_infinity = broadcast(-kInfinity);
-  const float* bias = args.bias ? args.bias + i * args.ld_bias + begin : nullptr;
+// What of a block's keys [0, n) a query sees by position.
+struct SeenInBlock {
+  int64_t begin, end;
+};
+
+// Turns scores of one query into exponents of 2: caps, adds biases and ALiBi; -inf where the query
+// does not see the key. Returns the largest, lane by lane. One pass, since it runs for every score;
+// what the template leaves out costs nothing.
+template <bool kBias, bool kMask, bool kMore>
+[[gnu::noinline]] inline F32 adjust_row(const AttentionF32Args& args, int64_t i, int64_t begin,
+                                        int64_t n, SeenInBlock seen, float* s) {
+  const F32 unseen = broadcast(-kInfinity), log2e = broadcast(kLog2E);
+  const F32 factor = broadcast(args.scale * kLog2E), slope = broadcast(args.alibi_slope * kLog2E);
+  const bool capped = args.softcap > 0, partly = seen.begin > 0 || seen.end < n;
+  const F32 to_cap = broadcast(capped ? args.scale / args.softcap : 0.0f);
+  const F32 cap = broadcast(args.softcap * kLog2E);
   const int64_t distance = begin - (i + args.q_offset);  // of the first key
+  F32 largest = unseen;
   for_each_vector(n, [&](int64_t j, int64_t width) {
-    F32 x = load(s + j) * broadcast(args.scale);
-    if (args.softcap > 0) {
-      x = broadcast(args.softcap) * tanh(x / broadcast(args.softcap));
-    }
-    if (bias) {
-      const F32 b = load_up_to(bias + j, width);
+    const F32 score = load(s + j);
+    F32 x = kMore && capped ? cap * tanh(score * to_cap) : score * factor;
+    if constexpr (kBias) {
+      const F32 b = load_up_to(args.bias + i * args.ld_bias + begin + j, width);
       const auto masked = b <= broadcast(-__FLT_MAX__);  // false for NaN
-      x = xsimd::select(masked, minus_infinity, x + b);
+      x = xsimd::select(masked, unseen, fma(b, log2e, x));
     }
-    if (args.relative_bias) x = x + load_up_to(args.relative_bias + (distance + j), width);
-    if (args.alibi_slope != 0) {
+    if (kMore && args.relative_bias) {
+      x = fma(load_up_to(args.relative_bias + (distance + j), width), log2e, x);
+    }
+    if (kMore && args.alibi_slope != 0) {
       const F32 lane_0 = broadcast(static_cast<float>(distance + j));
-      x = fnma(abs(load(kLaneNumbers) + lane_0), broadcast(args.alibi_slope), x);
+      x = fnma(abs(load(kLaneNumbers) + lane_0), slope, x);
     }
-    store(s + j, x * broadcast(kLog2E));
+    if constexpr (kMask) {
+      x = keep_seen(x, args.mask + i * args.ld_mask + begin + j, width, unseen);
+    }
+    if (kMore && partly) {
+      const F32 lane = load(kLaneNumbers) + broadcast(static_cast<float>(j));
+      const auto before = lane < broadcast(static_cast<float>(seen.begin));
+      const auto after = lane >= broadcast(static_cast<float>(seen.end));
+      x = xsimd::select(before || after, unseen, x);
+    }
+    store(s + j, x);
+    largest = max(largest, keep_n(x, width, -kInfinity));
   });
-  if (args.mask) {
-    const uint8_t* mask = args.mask + i * args.ld_mask + begin;
-    for (int64_t j = 0; j < n; ++j) s[j] = mask[j] ? s[j] : -kInfinity;
-  }
+  return largest;
+}
+
+inline F32 adjust_scores(const AttentionF32Args& args, int64_t i, int64_t begin, int64_t n,
+                         SeenInBlock seen, float* s) {
+  const bool more = args.softcap > 0 || args.relative_bias || args.alibi_slope != 0 ||
+                    seen.begin > 0 || seen.end < n;
+  using Adjust = F32 (*)(const AttentionF32Args&, int64_t, int64_t, int64_t, SeenInBlock, float*);
+  constexpr Adjust kAdjust[2][2][2] = {
+      // [bias][mask][more]
+      {{adjust_row<0, 0, 0>, adjust_row<0, 0, 1>}, {adjust_row<0, 1, 0>, adjust_row<0, 1, 1>}},
+      {{adjust_row<1, 0, 0>, adjust_row<1, 0, 1>}, {adjust_row<1, 1, 0>, adjust_row<1, 1, 1>}}};
+  return kAdjust[args.bias != nullptr][args.mask != nullptr][more](args, i, begin, n, seen, s);
+}
+
+// The same for scores that need no more than a factor, which the softmax applies.
+inline F32 hide_unseen(int64_t n, SeenInBlock seen, float* s) {
+  for (int64_t j = 0; j < seen.begin; ++j) s[j] = -kInfinity;
+  for (int64_t j = seen.end; j < n; ++j) s[j] = -kInfinity;
+  F32 largest = broadcast(-kInfinity);
+  for_each_vector(n, [&](int64_t j, int64_t width) {
+    largest = max(largest, keep_n(load(s + j), width, -kInfinity));
+  });
+  return largest;
 }
 
 // S of the group's queries r .. r + rows and the packed keys [begin, begin + n), -inf where a query
-// does not see a key. done(r, s) is called with each query's row as soon as it is complete.
+// does not see a key. done(r, s, largest) is called with each query's row as soon as it is
+// complete, and its largest scores, lane by lane.
 template <typename Done>
 inline void score_strip(const AttentionF32Args& args, const AttentionScratch& at,
                         const QueryGroup& group, int64_t r0, int64_t rows, int64_t begin, int64_t n,
@@ -215,11 +289,11 @@ inline void score_strip(const AttentionF32Args& args, const AttentionScratch& at
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t i = group.first + r0 + r;
     float* s = at.s + r * kBC;
-    if (group.adjusts) adjust_scores(args, i, begin, n, s);
-    const KeyRange seen = keys_seen(args, i);
-    for (int64_t j = 0; j < smaller(seen.begin - begin, n); ++j) s[j] = -kInfinity;
-    for (int64_t j = seen.end > begin ? seen.end - begin : 0; j < n; ++j) s[j] = -kInfinity;
-    done(r0 + r, s);
+    const KeyRange keys = keys_seen(args, i);
+    const int64_t first = keys.begin - begin, last = keys.end - begin;
+    const SeenInBlock seen = {first > 0 ? smaller(first, n) : 0, last > 0 ? smaller(last, n) : 0};
+    done(r0 + r, s,
+         group.adjusts ? adjust_scores(args, i, begin, n, seen, s) : hide_unseen(n, seen, s));
   }
 }
 

@@ -143,7 +143,9 @@ struct AttentionF32Args {
   const uint8_t* mask = nullptr;    // [q_len, kv_len], 0: not seen; or null
   int64_t ld_mask = 0;
   const float* sink =
-      nullptr;         // a score that takes its share of the softmax and has no value; or null
+      nullptr;  // a score that takes its share of the softmax and has no value; or null
+  // What the next call will read, laid out as q, k and v are, to be fetched meanwhile; or null.
+  const float *next_q = nullptr, *next_k = nullptr, *next_v = nullptr;
   float* o = nullptr;  // [q_len, v_dim]; written exactly, no padding
   int64_t ldo = 0;
   float* scratch = nullptr;  // attention_scratch_floats(head_dim, v_dim), 64-byte aligned

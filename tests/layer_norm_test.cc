@@ -111,6 +111,24 @@ TEST_P(LayerNormKernel, ConstantRowGivesBeta) {
   for (int64_t i = 0; i < d; ++i) EXPECT_EQ(y[i], static_cast<float>(i));
 }
 
+// No beta is a beta of zeros.
+TEST_P(LayerNormKernel, WithoutBeta) {
+  const int64_t d = 37;
+  std::mt19937 random(3);
+  GuardedFloats x(d), gamma(d), zeros(d), with(d), without(d);
+  fill_random(&x, &random);
+  fill_random(&gamma, &random);
+  for (int64_t i = 0; i < d; ++i) zeros[i] = 0;
+  LayerNormF32Args args{.rows = 1, .d = d, .x = x.data(), .gamma = gamma.data(), .eps = 1e-5f};
+  args.beta = zeros.data();
+  args.y = with.data();
+  kernels().layer_norm_f32(args);
+  args.beta = nullptr;
+  args.y = without.data();
+  kernels().layer_norm_f32(args);
+  for (int64_t i = 0; i < d; ++i) EXPECT_EQ(with[i], without[i]);
+}
+
 HEADLANE_FOR_EACH_ISA(LayerNormKernel);
 
 }  // namespace

@@ -83,17 +83,29 @@ kernels::AttentionF32Args arguments(const AttentionSpec& spec, const AttentionTa
   };
 }
 
+// Has the next head's rows fetched, where they are few enough to stay near until they are read.
+void fetch_next(const AttentionSpec& spec, const AttentionBatch& batch, int64_t head,
+                kernels::AttentionF32Args* args) {
+  constexpr int64_t kMostRows = 256;
+  if (args->q_len > kMostRows || args->kv_len > kMostRows) return;
+  const int64_t sharing = spec.n_heads / spec.n_kv_heads;
+  args->next_q = args->q + batch.q.head_stride;
+  if ((head + 1) % sharing != 0) return;  // the next head has the same keys and values
+  args->next_k = args->k + batch.k.head_stride;
+  args->next_v = args->v + batch.v.head_stride;
+}
+
 }  // namespace
 
-// Where there are sequences enough to feed the threads, a task takes all heads, so that the
-// sequence's rows are read by one core.
+// A task takes as many heads of a sequence as leave each thread eight tasks: a head's rows lie
+// beside the next one's, which are then fetched meanwhile.
 AttentionSplit split_attention(const AttentionSpec& spec, const kernels::Table& kernels,
                                int64_t n_seqs, int64_t longest, int64_t n_threads) {
   AttentionSplit split;
   const int64_t heads = n_seqs * spec.n_heads;
-  if (n_seqs >= 8 * n_threads) {
-    split.heads = spec.n_heads;
-  } else if (const int64_t wanted = 4 * n_threads; heads > 0 && heads < wanted) {
+  split.heads = std::clamp<int64_t>(heads / (8 * n_threads), 1, spec.n_heads);
+  while (spec.n_heads % split.heads != 0) --split.heads;
+  if (const int64_t wanted = 4 * n_threads; heads > 0 && heads < wanted) {
     const int64_t group = kernels.attention_group_rows;
     const int64_t groups = std::max<int64_t>((longest + group - 1) / group, 1);
     split.parts = std::min((wanted + heads - 1) / heads, groups);
@@ -115,7 +127,8 @@ void run_attention(const AttentionSpec& spec, const AttentionTables& tables,
   const int64_t last = std::min(len, groups * (part + 1) / split.parts * group);
   if (first == last) return;
   for (int64_t head = first_head; head < first_head + split.heads; ++head) {
-    const auto args = arguments(spec, tables, batch, seq, head, first, last, scratch);
+    auto args = arguments(spec, tables, batch, seq, head, first, last, scratch);
+    if (head + 1 < first_head + split.heads) fetch_next(spec, batch, head, &args);
     kernels.attention_f32(args);
     if (!maps.has(head)) continue;
     const int64_t i = batch.scores.q_rows.score_begin(seq) + first;

@@ -91,8 +91,8 @@ inline double attention_flops(const AttentionSpec& spec, int64_t n_pairs) {
          static_cast<double>(n_pairs);
 }
 
-// How a batch is cut: a task is `heads` heads of a sequence, or, where there are too few of those
-// for the threads, one of `parts` parts of a head's queries.
+// How a batch is cut: a task is `heads` heads of a sequence (a divisor of n_heads), or, where there
+// are too few of those for the threads, one of `parts` parts of a head's queries.
 struct AttentionSplit {
   int64_t heads = 1;
   int64_t parts = 1;

@@ -111,6 +111,8 @@ class Op {
   virtual const char* name() const = 0;
   // Multiplications and additions on `rows` rows of output; 0 where they do not count.
   virtual double flops(const Run&, int64_t /*rows*/) const { return 0; }
+  // Of packed weights.
+  virtual double weight_bytes(const kernels::Table&) const { return 0; }
 
   std::vector<ValueId> inputs;
   ValueId output = -1;

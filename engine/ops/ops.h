@@ -72,6 +72,9 @@ class Linear : public RowOp {
   double flops(const Run&, int64_t rows) const override {
     return 2.0 * static_cast<double>(weight_.n) * static_cast<double>(weight_.k * rows);
   }
+  double weight_bytes(const kernels::Table& kernels) const override {
+    return static_cast<double>(kernels.gemm_f32.packed_floats(weight_.n, weight_.k)) * 4;
+  }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:

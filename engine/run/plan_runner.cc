@@ -28,26 +28,58 @@ PlanRunner::PlanRunner(const Graph& graph, const kernels::Table& kernels, const 
     : plan_(make_plan(graph, kernels, limits, kBlockBytes)),
       d_hidden_(graph.values[graph.hidden].cols),
       team_(static_cast<int>(limits.n_threads)),
-      next_(plan_.passes.size()) {}
+      next_(plan_.passes.size()) {
+  for (const Pass& pass : plan_.passes) {
+    PassProfile& profile = profile_.emplace_back();
+    for (const Step& step : pass.steps) {
+      profile.name += (profile.name.empty() ? "" : " + ") + std::string(step.op->name());
+      profile.weight_bytes += step.op->weight_bytes(kernels);
+    }
+    if (pass.row_wise) profile.block_rows = plan_.block_rows;
+  }
+  profile_.emplace_back().name = "copy";
+}
 
 void PlanRunner::use(void* memory) {
   arena_ = static_cast<float*>(memory);
   scratch_ = reinterpret_cast<float*>(static_cast<char*>(memory) + arena_bytes(plan_));
 }
 
+void PlanRunner::set_profiling(bool on) {
+  profiling_ = on;
+  if (!on) return;
+  for (PassProfile& profile : profile_) {
+    profile.n_runs = 0;
+    profile.seconds = profile.flops = 0;
+  }
+}
+
+double PlanRunner::flops(const Pass& pass, const Run& run) const {
+  double sum = 0;
+  for (const Step& step : pass.steps) sum += step.op->flops(run, run.count(pass.rows));
+  return sum;
+}
+
 // What the run would take on one thread. The speed is that of small products on one slow core: it
 // decides no more than whether other threads are worth waking.
 double PlanRunner::estimate_seconds(const Run& run) const {
   constexpr double kFlopsPerSecond = 100e9, kSecondsPerTask = 0.2e-6;
-  double flops = 0, tasks = 0;
+  double sum = 0, tasks = 0;
   for (const Pass& pass : plan_.passes) {
-    for (const Step& step : pass.steps) {
-      flops += step.op->flops(run, run.count(pass.rows));
-      if (pass.row_wise) continue;
-      tasks += static_cast<double>(static_cast<const TaskOp*>(step.op)->n_tasks(run));
-    }
+    sum += flops(pass, run);
+    if (pass.row_wise) continue;
+    tasks += static_cast<double>(static_cast<const TaskOp*>(pass.steps.front().op)->n_tasks(run));
   }
-  return flops / kFlopsPerSecond + tasks * kSecondsPerTask;
+  return sum / kFlopsPerSecond + tasks * kSecondsPerTask;
+}
+
+void PlanRunner::count(size_t pass, const Run& run, Clock::time_point* since) {
+  const Clock::time_point now = Clock::now();
+  PassProfile& profile = profile_[pass];
+  ++profile.n_runs;
+  profile.seconds += std::chrono::duration<double>(now - *since).count();
+  if (pass < plan_.passes.size()) profile.flops += flops(plan_.passes[pass], run);
+  *since = now;
 }
 
 void PlanRunner::run(const Run& run, const RowTarget& hidden, float* pooled) {
@@ -63,6 +95,8 @@ void PlanRunner::run(const Run& run, const RowTarget& hidden, float* pooled) {
 
 void PlanRunner::run_passes(const Run& run, const RowTarget& hidden, float* pooled, int thread) {
   const int count = static_cast<int>(run.n_threads);
+  const bool counts = profiling_ && thread == 0;
+  Clock::time_point since = counts ? Clock::now() : Clock::time_point();
   for (size_t i = 0; i < plan_.passes.size(); ++i) {
     const Pass& pass = plan_.passes[i];
     if (pass.for_pooled && pooled == nullptr) continue;
@@ -72,8 +106,11 @@ void PlanRunner::run_passes(const Run& run, const RowTarget& hidden, float* pool
       run_tasks(pass, &next_[i], run, pooled, thread);
     }
     team_.barrier(count);
+    if (counts) this->count(i, run, &since);
   }
-  if (hidden.data != nullptr) copy_hidden(run, hidden, {thread, count});
+  if (hidden.data == nullptr) return;
+  copy_hidden(run, hidden, {thread, count});
+  if (counts) this->count(plan_.passes.size(), run, &since);
 }
 
 View PlanRunner::resolve(const Place& place, float* scratch, int64_t row, float* pooled) const {

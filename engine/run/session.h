@@ -48,6 +48,9 @@ class Session {
   const Model& model() const { return model_; }
   bool has_memory() const { return limits_.has_memory; }
 
+  void set_profiling(bool on) { runner_.set_profiling(on); }
+  const std::vector<PassProfile>& profile() const { return runner_.profile(); }
+
   // Both throw Error before anything is written. `maps` may be null.
   // Outputs as in headlane_outputs: either may be null.
   void encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps);

@@ -235,6 +235,34 @@ typedef struct headlane_outputs {
 HEADLANE_API headlane_status headlane_encode(headlane_session* session, const headlane_batch* batch,
                                              const headlane_outputs* outputs);
 
+/* ---- Profiles ----
+ *
+ * Where the time of a session's runs goes, pass by pass. Off unless asked for; it costs a clock
+ * reading a pass. */
+
+/* From the next run on: 1 counts from zero, 0 stops counting. */
+HEADLANE_API headlane_status headlane_session_profile(headlane_session* session, int32_t on);
+
+typedef struct headlane_pass_facts {
+  size_t struct_size;
+  const char*
+      name; /* "load + linear + linear", the ops of the pass; lives as long as the session */
+  int64_t n_passes;    /* of the session, whichever is asked for */
+  int64_t n_runs;      /* counted */
+  double seconds;      /* of all of them, by the clock of the thread that called */
+  double flops;        /* multiplications and additions of products and attention, likewise */
+  double weight_bytes; /* what one reading of its packed weights takes; each block of rows reads
+                        * them once */
+  int64_t block_rows;  /* rows of a block; 0: the pass is not one over rows */
+} headlane_pass_facts;
+
+#define HEADLANE_PASS_FACTS_INIT \
+  { sizeof(headlane_pass_facts), 0, 0, 0, 0, 0, 0, 0 }
+
+/* Of the i-th pass, 0 <= i < n_passes; there is always one. The last one copies the result out. */
+HEADLANE_API headlane_status headlane_session_get_pass(const headlane_session* session, int64_t i,
+                                                       headlane_pass_facts* out);
+
 /* ---- Attention on your own buffers ----
  *
  * O = softmax(cap(score(Q, K)) + bias + positions) V, for programs that have their own model. */
@@ -397,6 +425,12 @@ typedef struct headlane_attention_batch {
   const headlane_attention_maps* maps; /* its layers are not looked at; null: not wanted */
 } headlane_attention_batch;
 
+#define HEADLANE_ATTENTION_BATCH_INIT                                                     \
+  {                                                                                       \
+    sizeof(headlane_attention_batch), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, \
+        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                          \
+  }
+
 /* Masks combine: a key is seen if all of them allow it. A query that sees no key gets zeros. Values
  * of keys that a query does not see never matter, NaN included; NaN in what it sees shows in its
  * own result. Errors: INVALID_ARGUMENT naming the field (nulls, sizes, offsets, strides by which
@@ -444,6 +478,12 @@ typedef struct headlane_layer_options {
   int64_t max_len;          /* no sequence may be longer; 0: as long as its position tables go */
 } headlane_layer_options;
 
+#define HEADLANE_LAYER_OPTIONS_INIT                                                           \
+  {                                                                                           \
+    sizeof(headlane_layer_options), 0, 0, 0, 0, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, 0, 0, \
+        HEADLANE_NORM_NONE, 0, 0, 0, 0                                                        \
+  }
+
 /* Packs the weights, which may go afterwards; `model_options` may be null. The model's sessions run
  * by headlane_forward; it has neither tokenizer nor file. The caller owns *out and ends it by
  * headlane_model_close. Errors: INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY. */
@@ -485,6 +525,12 @@ typedef struct headlane_forward_batch {
   const int64_t* prefix_lengths;
   const headlane_attention_maps* maps; /* null: not wanted */
 } headlane_forward_batch;
+
+#define HEADLANE_FORWARD_BATCH_INIT                                                          \
+  {                                                                                          \
+    sizeof(headlane_forward_batch), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}, \
+        {0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                              \
+  }
 
 /* Runs a model that takes activations. The same promises as headlane_encode and
  * headlane_attention_run. Errors: INVALID_ARGUMENT naming the field, TOO_LARGE, UNSUPPORTED (the

@@ -42,6 +42,18 @@ inline F32 keep_n(F32 x, int64_t n, float fill) {
   if (n == kWidth) return x;  // folded away where n is known
   return _mm256_blendv_ps(_mm256_set1_ps(fill), x, _mm256_castsi256_ps(first_lanes(n)));
 }
+// x where seen[lane] is not 0, `fill` elsewhere and from lane n on; no byte beyond n is touched.
+inline F32 keep_seen(F32 x, const uint8_t* seen, int64_t n, F32 fill) {
+  uint64_t bytes = 0;
+  if (n == kWidth) {
+    __builtin_memcpy(&bytes, seen, kWidth);
+  } else {
+    for (int64_t i = 0; i < n; ++i) bytes |= uint64_t{seen[i]} << (8 * i);
+  }
+  const __m256i lanes = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(bytes)));
+  const __m256i unseen = _mm256_cmpeq_epi32(lanes, _mm256_setzero_si256());
+  return _mm256_blendv_ps(x, fill, _mm256_castsi256_ps(unseen));
+}
 inline float reduce_add(F32 x) {
   __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
   half = _mm_add_ps(half, _mm_movehl_ps(half, half));

@@ -37,6 +37,11 @@ inline F32 keep_n(F32 x, int64_t n, float fill) {
   if (n == kWidth) return x;  // folded away where n is known
   return _mm512_mask_blend_ps(first_lanes(n), _mm512_set1_ps(fill), x);
 }
+// x where seen[lane] is not 0, `fill` elsewhere and from lane n on; no byte beyond n is touched.
+inline F32 keep_seen(F32 x, const uint8_t* seen, int64_t n, F32 fill) {
+  const __m128i bytes = _mm_maskz_loadu_epi8(first_lanes(n), seen);
+  return _mm512_mask_blend_ps(_mm_test_epi8_mask(bytes, bytes), fill, x);
+}
 inline float reduce_add(F32 x) { return _mm512_reduce_add_ps(x); }
 inline float reduce_max(F32 x) { return _mm512_reduce_max_ps(x); }
 // Lanes 1 0 3 2 ...

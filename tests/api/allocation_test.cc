@@ -8,6 +8,7 @@
 
 #include "tests/api/attention.h"
 #include "tests/api/encoder.h"
+#include "tests/api/layer.h"
 #include "tests/support/temp_dir.h"
 
 namespace {
@@ -120,6 +121,39 @@ TEST(Allocations, AttentionOnOnesOwnBuffersAllocatesNothing) {
       const int64_t allocated = n_allocations - before;
       ASSERT_EQ(status, HEADLANE_OK) << headlane_error();
       ASSERT_EQ(allocated, 0) << n_threads << " threads, " << len << " tokens";
+    }
+  }
+}
+
+TEST(Allocations, ALayerAllocatesNothing) {
+  const int64_t d = 32, head_dim = 16;
+  Layer layer(d, 2, head_dim);
+  layer.options.norm = HEADLANE_NORM_PRE;
+  layer.options.residual = 1;
+  const Model model = create_layer(layer.fill(), nullptr);
+  const Floats x = layer.numbers(1000 * d, 1);
+  Floats out(x.size()), maps_data(2 * 20 * 20);
+  headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+  maps.data = maps_data.data();
+  maps.head_stride = 400;
+  maps.query_stride = 20;
+  for (const bool cross : {false, true}) {
+    for (const int n_threads : {1, 2, 3}) {
+      const Session session = create_session(model.get(), cross, n_threads, 1000);
+      for (const int64_t len : {1, 20, 1000}) {
+        headlane_forward_batch batch{};
+        batch.struct_size = sizeof batch;
+        batch.n_seqs = 1;
+        batch.q_len = len;
+        batch.x.data = x.data();
+        batch.out.data = out.data();
+        if (len == 20) batch.maps = &maps;
+        const int64_t before = n_allocations;
+        const headlane_status status = headlane_forward(session.get(), &batch);
+        const int64_t allocated = n_allocations - before;
+        ASSERT_EQ(status, HEADLANE_OK) << headlane_error();
+        ASSERT_EQ(allocated, 0) << n_threads << " threads, " << len << " tokens";
+      }
     }
   }
 }

@@ -28,6 +28,15 @@ struct EncodeOptions {
 };
 void encode(const EncodeOptions& options);
 
+struct BenchOptions {
+  RunOptions run;
+  std::vector<std::string> cases;  // "8x128": sequences x tokens; none: usual ones
+  double seconds = 1;              // for each case
+  bool profile = false;            // pass by pass
+  bool as_json = false;
+};
+void bench(const BenchOptions& options);
+
 struct SimilarityOptions {
   RunOptions run;
   Texts texts;

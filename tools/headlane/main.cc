@@ -124,6 +124,19 @@ void add_attention(CLI::App* app) {
   });
 }
 
+void add_bench(CLI::App* app) {
+  const auto options = std::make_shared<tool::BenchOptions>();
+  CLI::App* command = app->add_subcommand("bench", "Time a model on this machine");
+  add_model_and_machine(command, &options->run);
+  command->add_option("CASE", options->cases, "SEQUENCESxTOKENS, such as 8x128; none: usual ones");
+  command->add_option("--seconds", options->seconds, "For each case")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  command->add_flag("--profile", options->profile, "Time, work and bound of each pass");
+  command->add_flag("--json", options->as_json, "Print JSON, passes included");
+  command->callback([options] { tool::bench(*options); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -131,7 +144,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("headlane ") + headlane_version());
   app.require_subcommand(1);
   for (const auto add :
-       {add_convert, add_info, add_embed, add_encode, add_similarity, add_attention}) {
+       {add_convert, add_info, add_embed, add_encode, add_similarity, add_attention, add_bench}) {
     add(&app);
   }
 

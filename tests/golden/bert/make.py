@@ -10,8 +10,10 @@ sentence-transformers adds) and
     pooled.npy     [n_seqs, d_model], where the folder says how to pool
     texts.txt, text_ids.txt, text_pooled.npy   where the folder has a tokenizer: texts, their ids
                    (truncated to max_seq_len) and vectors
+    attention.npy  [n_layers * n_heads * n, n], attention probabilities of the last sequence (n
+                   tokens), of one model
     manifest.json  how far transformers' own float32 is from the float64, at most (eager, sdpa)
-hidden.npy and pooled.npy are computed in float64 and rounded once, to float32: they are the truth
+hidden.npy, pooled.npy and attention.npy are computed in float64 and rounded once, to float32: they are the truth
 up to 6e-8 of a value, so a test may hold Headlane to a small multiple of what float32 costs
 PyTorch.
 
@@ -58,6 +60,7 @@ class Golden:
     pooler: bool = False
     layout: str = "plain"  # "plain", "sharded", "masked_lm"
     n_positions: int = 0  # 0: as many as the longest sequence has
+    maps: bool = False  # the last sequence's attention probabilities too
 
 
 # std grows as d_model shrinks: scores are of the order of std^2 * d_model.
@@ -75,7 +78,8 @@ MODELS = [
            "the longest sequences, three layers", vocab_size=101, eps=1e-5, act="gelu_new",
            std=0.6),
     Golden("head_dim_7_odd_width", 5, 7, 53, 2, [31, 32, 33],
-           "d_model 35, d_ff 53: off every tile", act="relu", eps=1e-5),
+           "d_model 35, d_ff 53: off every tile; attention probabilities", act="relu", eps=1e-5,
+           maps=True),
     Golden("head_dim_8_cls", 3, 8, 96, 2, [1, 64, 65, 129],
            "the first token as vector, not normalised", pooling="cls", folder_style="2.0", std=0.4),
     Golden("head_dim_16_mean_normalize", 3, 16, 100, 1, [1, 2, 47, 48, 49, 63],
@@ -241,12 +245,12 @@ def run(model, sequences, types):
                 .last_hidden_state[0].numpy() for ids, segment in zip(sequences, types)]
 
 
-def attention_peak(model, ids, types):
-    """Mean over heads and rows of the largest probability; 1 / n_tokens would be uniform."""
+def probabilities(model, ids, types):
+    """[n_layers, n_heads, n_tokens, n_tokens]"""
     with torch.inference_mode():
         result = model(input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([types]),
                        output_attentions=True)
-    return float(torch.stack([a.max(-1).values.mean() for a in result.attentions]).mean())
+    return torch.cat(result.attentions)
 
 
 def write_lines(path, rows):
@@ -267,7 +271,9 @@ def make(golden, seed, folder):
     if golden.n_types > 1:
         write_lines(folder / "types.txt", types)
 
-    peak = attention_peak(model, sequences[-1], types[-1])
+    # The mean over layers, heads and rows of the largest; 1 / n_tokens would be uniform.
+    maps = probabilities(model, sequences[-1], types[-1])
+    peak = float(maps.max(-1).values.mean())
     single = run(model, sequences, types)
     model.set_attn_implementation("sdpa")  # another order of the same sums
     single_sdpa = run(model, sequences, types)
@@ -285,6 +291,11 @@ def make(golden, seed, folder):
                 "hidden_max_abs": float(np.abs(hidden).max()),
                 "attention_mean_peak": round(peak, 4),
                 "pooling": golden.pooling or "none", "normalize": golden.normalize}
+    if golden.maps:
+        exact_maps = probabilities(model, sequences[-1], types[-1])
+        np.save(folder / "attention.npy",
+                exact_maps.reshape(-1, exact_maps.shape[-1]).numpy().astype(np.float32))
+        manifest["attention_float32_from_float64"] = float((maps - exact_maps).abs().max())
     if golden.pooling:
         save_pooling(golden, folder)
         pooled = np.stack([pool(golden, h) for h in exact])

@@ -1,0 +1,268 @@
+// headlane bench: the speed of a model on this machine, case by case and pass by pass, beside what
+// the machine can do.
+#include <sched.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "bench/machine.h"
+#include "tools/headlane/commands.h"
+
+namespace tool {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using headlane::bench::Limits;
+using nlohmann::json;
+
+struct Case {
+  int64_t n_seqs = 0, n_tokens = 0;  // sequences, and tokens of each
+  std::string name() const { return std::to_string(n_seqs) + "x" + std::to_string(n_tokens); }
+  int64_t all_tokens() const { return n_seqs * n_tokens; }
+};
+
+// "8x128": 8 sequences of 128 tokens
+Case parse_case(const std::string& text, int64_t max_positions) {
+  Case parsed;
+  const char* end = text.data() + text.size();
+  const auto [x, error] = std::from_chars(text.data(), end, parsed.n_seqs);
+  const bool has_x = error == std::errc() && x < end && *x == 'x';
+  const auto [last, error_2] =
+      has_x ? std::from_chars(x + 1, end, parsed.n_tokens) : std::from_chars_result{x, error};
+  constexpr int64_t kMostSeqs = 1 << 20;
+  if (!has_x || error_2 != std::errc() || last != end || parsed.n_seqs < 1 ||
+      parsed.n_seqs > kMostSeqs || parsed.n_tokens < 1) {
+    throw std::runtime_error("case \"" + text + "\" is not SEQUENCESxTOKENS, such as 8x128");
+  }
+  if (parsed.n_tokens > max_positions) {
+    throw std::runtime_error("case " + text + ": the model has " + std::to_string(max_positions) +
+                             " positions");
+  }
+  return parsed;
+}
+
+struct Pass {
+  std::string name;
+  double seconds = 0, flops = 0, weight_bytes = 0;  // of one run
+  int64_t block_rows = 0;
+};
+
+struct Result {
+  Case shape;
+  double median = 0, least = 0, most = 0;  // seconds of one run
+  int64_t n_runs = 0;
+  std::vector<Pass> passes;
+  double flops() const {
+    double sum = 0;
+    for (const Pass& pass : passes) sum += pass.flops;
+    return sum;
+  }
+};
+
+// Random input of a case, and the call that runs it.
+class Runner {
+ public:
+  Runner(headlane_model* model, const headlane_model_facts& facts, const Case& shape, int n_threads)
+      : takes_ids_(facts.vocab_size > 0) {
+    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    options.max_tokens = shape.all_tokens();
+    options.max_seqs = shape.n_seqs;
+    options.max_len = shape.n_tokens;
+    options.n_threads = n_threads;
+    headlane_session* session = nullptr;
+    check(headlane_session_create(model, &options, &session));
+    session_.reset(session);
+    for (int64_t i = 0; i <= shape.n_seqs; ++i) offsets_.push_back(i * shape.n_tokens);
+    const auto n = static_cast<size_t>(shape.all_tokens());
+    std::mt19937 random(1);
+    if (takes_ids_) {
+      std::uniform_int_distribution<int32_t> id(0, static_cast<int32_t>(facts.vocab_size) - 1);
+      for (size_t i = 0; i < n; ++i) ids_.push_back(id(random));
+    } else {
+      std::normal_distribution<float> normal;
+      for (size_t i = 0; i < n * static_cast<size_t>(facts.d_model); ++i)
+        x_.push_back(normal(random));
+    }
+    out_.resize(n * static_cast<size_t>(facts.d_model));
+  }
+
+  headlane_session* session() { return session_.get(); }
+
+  void run() {
+    const auto n_seqs = static_cast<int64_t>(offsets_.size()) - 1;
+    if (takes_ids_) {
+      const headlane_batch batch{sizeof batch, n_seqs, offsets_.data(), ids_.data(), nullptr};
+      const headlane_outputs outputs{sizeof outputs, out_.data(), nullptr, nullptr};
+      return check(headlane_encode(session(), &batch, &outputs));
+    }
+    headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+    batch.n_seqs = n_seqs;
+    batch.q_offsets = offsets_.data();
+    batch.x.data = x_.data();
+    batch.out.data = out_.data();
+    check(headlane_forward(session(), &batch));
+  }
+
+ private:
+  bool takes_ids_;
+  Session session_;
+  std::vector<int64_t> offsets_;
+  std::vector<int32_t> ids_;
+  std::vector<float> x_, out_;
+};
+
+std::vector<Pass> passes_of(headlane_session* session) {
+  std::vector<Pass> passes;
+  headlane_pass_facts facts = HEADLANE_PASS_FACTS_INIT;
+  facts.n_passes = 1;
+  for (int64_t i = 0; i < facts.n_passes; ++i) {
+    check(headlane_session_get_pass(session, i, &facts));
+    const double n = static_cast<double>(std::max<int64_t>(facts.n_runs, 1));
+    passes.push_back(
+        {facts.name, facts.seconds / n, facts.flops / n, facts.weight_bytes, facts.block_rows});
+  }
+  return passes;
+}
+
+Result measure(Runner* runner, const Case& shape, double seconds) {
+  for (int i = 0; i < 3; ++i) runner->run();
+  check(headlane_session_profile(runner->session(), 1));
+  std::vector<double> times;
+  const Clock::time_point start = Clock::now();
+  const auto since = [](Clock::time_point t) {
+    return std::chrono::duration<double>(Clock::now() - t).count();
+  };
+  while (times.size() < 5 || since(start) < seconds) {
+    const Clock::time_point begin = Clock::now();
+    runner->run();
+    times.push_back(since(begin));
+  }
+  Result result;
+  result.shape = shape;
+  result.n_runs = static_cast<int64_t>(times.size());
+  result.passes = passes_of(runner->session());
+  std::sort(times.begin(), times.end());
+  result.median = times[times.size() / 2];
+  result.least = times.front();
+  result.most = times.back();
+  return result;
+}
+
+// CPUs that this process may run on: what a session takes for 0 threads.
+int available_cpus() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+// What bounds a pass: its arithmetic, or reading its weights once for each block of rows.
+double bound_seconds(const Pass& pass, const Case& shape, const Limits& limits, int n_threads) {
+  const double threads = n_threads;
+  const double arithmetic = pass.flops / (limits.flops * threads);
+  if (pass.block_rows == 0) return arithmetic;
+  const double blocks =
+      std::max(1.0, static_cast<double>(shape.all_tokens()) / static_cast<double>(pass.block_rows));
+  const double rate = limits.read(static_cast<int64_t>(pass.weight_bytes));
+  return std::max(arithmetic, blocks * pass.weight_bytes / (rate * threads));
+}
+
+void print_passes(const Result& result, const Limits& limits, int n_threads) {
+  // Equal passes of a model's layers are one line.
+  std::vector<std::pair<Pass, int>> lines;
+  for (const Pass& pass : result.passes) {
+    const auto same = std::find_if(lines.begin(), lines.end(), [&](const auto& line) {
+      return line.first.name == pass.name && line.first.weight_bytes == pass.weight_bytes;
+    });
+    if (same == lines.end()) {
+      lines.emplace_back(pass, 1);
+    } else {
+      same->first.seconds += pass.seconds;
+      same->first.flops += pass.flops;
+      ++same->second;
+    }
+  }
+  double all = 0;
+  for (const Pass& pass : result.passes) all += pass.seconds;
+  for (auto& [pass, n] : lines) {
+    Pass one = pass;
+    one.flops /= n;
+    const double bound = n * bound_seconds(one, result.shape, limits, n_threads);
+    std::printf("    %5.1f %%  %9.3f ms  %7.1f GFLOP/s  %3.0f %% of its bound  %dx %s\n",
+                100 * pass.seconds / all, 1e3 * pass.seconds, pass.flops / pass.seconds / 1e9,
+                100 * bound / pass.seconds, n, pass.name.c_str());
+  }
+}
+
+json to_json(const Result& result) {
+  json passes = json::array();
+  for (const Pass& pass : result.passes) {
+    passes.push_back({{"name", pass.name},
+                      {"seconds", pass.seconds},
+                      {"flops", pass.flops},
+                      {"weight_bytes", pass.weight_bytes},
+                      {"block_rows", pass.block_rows}});
+  }
+  return {{"case", result.shape.name()},
+          {"median_s", result.median},
+          {"least_s", result.least},
+          {"most_s", result.most},
+          {"n_runs", result.n_runs},
+          {"flops", result.flops()},
+          {"tokens", result.shape.all_tokens()},
+          {"passes", passes}};
+}
+
+}  // namespace
+
+void bench(const BenchOptions& options) {
+  const RunOptions& run = options.run;
+  const Model model = open_model(run.model_path, run.isa, run.gemm);
+  const headlane_model_facts facts = facts_of(model.get());
+  std::vector<Case> cases;
+  for (const std::string& text : options.cases) {
+    cases.push_back(parse_case(text, facts.max_positions));
+  }
+  for (const Case& usual : {Case{1, 16}, {1, 128}, {8, 128}, {32, 128}, {1, 512}}) {
+    if (options.cases.empty() && usual.n_tokens <= facts.max_positions) cases.push_back(usual);
+  }
+  const Limits& limits = headlane::bench::limits(facts.isa);
+  const int n_threads = run.n_threads > 0 ? run.n_threads : available_cpus();
+  json results = json::array();
+  if (!options.as_json) {
+    std::printf("%s, %d threads, limits of a core: %.0f GFLOP/s, L3 %.0f GB/s\n", facts.isa,
+                n_threads, limits.flops / 1e9, limits.read_l3 / 1e9);
+    std::printf("%10s %10s %10s %10s %12s %10s %9s\n", "case", "ms", "least", "most", "tokens/s",
+                "GFLOP/s", "of limit");
+  }
+  for (const Case& shape : cases) {
+    Runner runner(model.get(), facts, shape, n_threads);
+    const Result result = measure(&runner, shape, options.seconds);
+    if (options.as_json) {
+      results.push_back(to_json(result));
+      continue;
+    }
+    const double rate = result.flops() / result.median;
+    std::printf("%10s %10.3f %10.3f %10.3f %12.0f %10.1f %7.0f %%\n", shape.name().c_str(),
+                1e3 * result.median, 1e3 * result.least, 1e3 * result.most,
+                static_cast<double>(shape.all_tokens()) / result.median, rate / 1e9,
+                100 * rate / (limits.flops * n_threads));
+    if (options.profile) print_passes(result, limits, n_threads);
+  }
+  if (!options.as_json) return;
+  const json report = {{"isa", facts.isa},
+                       {"threads", n_threads},
+                       {"limits",
+                        {{"flops", limits.flops},
+                         {"read_l1", limits.read_l1},
+                         {"read_l2", limits.read_l2},
+                         {"read_l3", limits.read_l3},
+                         {"read_memory", limits.read_memory}}},
+                       {"cases", results}};
+  std::printf("%s\n", report.dump(2).c_str());
+}
+
+}  // namespace tool
