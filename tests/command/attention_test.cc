@@ -7,8 +7,8 @@
 #include "tests/command/attention_fixture.h"
 #include "tests/command/picture.h"
 #include "tests/support/lines.h"
-#include "tools/headlane/attention_colour.h"
 #include "tools/headlane/library.h"
+#include "tools/headlane/picture/attention_colour.h"
 
 namespace headlane::test {
 namespace {

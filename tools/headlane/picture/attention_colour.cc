@@ -1,4 +1,4 @@
-#include "tools/headlane/attention_colour.h"
+#include "tools/headlane/picture/attention_colour.h"
 
 #include <algorithm>
 #include <cmath>

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "tools/headlane/attention_colour.h"
+#include "tools/headlane/picture/attention_colour.h"
 
 namespace tool {
 

@@ -1,4 +1,4 @@
-#include "tools/headlane/canvas.h"
+#include "tools/headlane/picture/canvas.h"
 
 #include <pango/pangocairo.h>
 
