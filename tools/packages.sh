@@ -54,11 +54,12 @@ ensure_cmake() {
 
 # shellcheck disable=SC2034  # used by those who source this
 build_packages=(g++=g++ cmake=cmake ninja-build=ninja pkg-config=pkg-config libdnnl-dev
-  libxsimd-dev nlohmann-json3-dev libcli11-dev libutf8proc-dev)
+  libxsimd-dev nlohmann-json3-dev libcli11-dev libutf8proc-dev
+  libpango1.0-dev)
 # shellcheck disable=SC2034
 fetch_packages=(python3=python3 python3-pip)
 # shellcheck disable=SC2034
-test_packages=(libgtest-dev qemu-user=qemu-x86_64 binutils=nm)
+test_packages=(libgtest-dev qemu-user=qemu-x86_64 binutils=nm chromium=chromium)
 # shellcheck disable=SC2034
 ci_packages=(libbenchmark-dev clang=clang++ libomp-dev clang-format=clang-format
   clang-tidy=clang-tidy)

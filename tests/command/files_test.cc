@@ -33,6 +33,11 @@ TEST_F(Files, WrongCommandLinesExitWithTwo) {
       {"info", "one", "two"},
       {"encode", "-m", "x", "--ids", "file"},
       {"similarity", "a", "b"},
+      {"attention", "-m", "x"},
+      {"attention", "-m", "x", "text", "another"},
+      {"attention", "-m", "x", "text", "--layer", "-1"},
+      {"attention", "-m", "x", "text", "--head", "first"},
+      {"attention", "-m", "x", "text", "--html"},
   };
   for (const std::vector<std::string>& arguments : wrong) {
     const Finished done = run_headlane(arguments);
@@ -115,6 +120,7 @@ TEST_F(Files, MissingModelIsNamed) {
   expect_failure(run_headlane({"embed", "-m", missing, "text"}), missing);
   expect_failure(run_headlane({"similarity", "-m", missing, "a", "b"}), missing);
   expect_failure(run_headlane({"encode", "-m", missing, "--ids", "x", "-o", "y"}), missing);
+  expect_failure(run_headlane({"attention", "-m", missing, "text"}), missing);
   expect_failure(run_headlane({"info", dir_.path()}), dir_.path());
 }
 

@@ -1,4 +1,4 @@
-// Runs the command headlane, as a shell would, and keeps what it said.
+// Runs the command headlane (or another), as a shell would, and keeps what it said.
 #pragma once
 
 #include <fcntl.h>
@@ -31,8 +31,8 @@ struct Settings {
 };
 
 // Through files, not pipes: a child that says much before it reads cannot block.
-inline Finished run_headlane(const std::vector<std::string>& arguments,
-                             const Settings& settings = {}) {
+inline Finished run_program(const char* program, const std::vector<std::string>& arguments,
+                            const Settings& settings = {}) {
   const TempDir dir;
   const std::string in = dir.file("in"), out = dir.file("out"), err = dir.file("err");
   write_file(in, settings.input);
@@ -43,7 +43,7 @@ inline Finished run_headlane(const std::vector<std::string>& arguments,
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), kWrite, 0600);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), kWrite, 0600);
 
-  std::vector<char*> argv{const_cast<char*>(HEADLANE_TOOL)}, environment;
+  std::vector<char*> argv{const_cast<char*>(program)}, environment;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   for (const std::string& entry : settings.more) {
@@ -54,14 +54,19 @@ inline Finished run_headlane(const std::vector<std::string>& arguments,
 
   pid_t child = 0;
   const int error =
-      posix_spawn(&child, HEADLANE_TOOL, &actions, nullptr, argv.data(), environment.data());
+      posix_spawnp(&child, program, &actions, nullptr, argv.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) throw std::runtime_error("cannot run " HEADLANE_TOOL);
+  if (error != 0) throw std::runtime_error(std::string("cannot run ") + program);
   int wait_status = 0;
   rusage usage{};
   if (wait4(child, &wait_status, 0, &usage) != child) throw std::runtime_error("wait4 failed");
   return {WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1, read_file(out), read_file(err),
           usage.ru_maxrss};
+}
+
+inline Finished run_headlane(const std::vector<std::string>& arguments,
+                             const Settings& settings = {}) {
+  return run_program(HEADLANE_TOOL, arguments, settings);
 }
 
 // On a terminal, where a user types `n_lines` texts, one after each `pause`. What it then shows.

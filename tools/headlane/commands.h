@@ -43,4 +43,12 @@ struct SimilarityOptions {
 };
 void similarity(const SimilarityOptions& options);
 
+struct AttentionOptions {
+  RunOptions run;
+  std::string text;
+  int64_t layer = -1, head = -1;  // -1: all
+  std::string html, png, json;    // files; "": not wanted; json also "-": standard output
+};
+void attention(const AttentionOptions& options);
+
 }  // namespace tool

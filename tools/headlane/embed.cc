@@ -1,30 +1,23 @@
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <optional>
 
 #include "tools/headlane/commands.h"
+#include "tools/headlane/json_number.h"
 #include "tools/headlane/npy.h"
 #include "tools/headlane/texts.h"
 
 namespace tool {
 namespace {
 
-// One JSON array a row: the shortest decimals that read back as the same floats. JSON has no NaN or
-// infinity; null stands for them.
+// One JSON array a row.
 void print_rows(const float* rows, int64_t n_rows, int64_t cols) {
   std::string line;
   for (int64_t r = 0; r < n_rows; ++r) {
     line.assign(1, '[');
     for (int64_t c = 0; c < cols; ++c) {
       if (c > 0) line += ",";
-      const float value = rows[r * cols + c];
-      if (!(value - value == 0)) {
-        line += "null";
-        continue;
-      }
-      char digits[32];
-      line.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+      append_json_number(rows[r * cols + c], &line);
     }
     line += "]\n";
     if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size()) {

@@ -16,14 +16,18 @@ void add_isa(CLI::App* command, std::string* isa) {
       ->check(CLI::IsMember({"ref", "avx2", "avx512"}));
 }
 
-void add_run_options(CLI::App* command, tool::RunOptions* run) {
+void add_model_and_machine(CLI::App* command, tool::RunOptions* run) {
   command->add_option("-m,--model", run->model_path, "A .headlane file")->required();
   command->add_option("--threads", run->n_threads, "Threads; 0: all CPUs")
       ->check(CLI::Range(0, 1024));
+  add_isa(command, &run->isa);
+}
+
+void add_run_options(CLI::App* command, tool::RunOptions* run) {
+  add_model_and_machine(command, run);
   command->add_option("--batch-tokens", run->batch_tokens, "Tokens of a batch")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24))
       ->capture_default_str();
-  add_isa(command, &run->isa);
   command->add_option("--gemm", run->gemm, "Who multiplies matrices")
       ->check(CLI::IsMember({"headlane", "onednn"}))
       ->capture_default_str();
@@ -98,17 +102,36 @@ void add_similarity(CLI::App* app) {
   command->callback([options] { tool::similarity(*options); });
 }
 
+void add_attention(CLI::App* app) {
+  const auto options = std::make_shared<tool::AttentionOptions>();
+  CLI::App* command =
+      app->add_subcommand("attention", "Show which tokens of a text attend to which");
+  add_model_and_machine(command, &options->run);
+  add_max_length(command, &options->run);
+  const CLI::Range number(int64_t{0}, int64_t{1} << 20);
+  command->add_option("TEXT", options->text, "The text")->required();
+  command->add_option("--layer", options->layer, "This layer alone, counted from 0")->check(number);
+  command->add_option("--head", options->head, "This head alone, counted from 0")->check(number);
+  command->add_option("--html", options->html, "A page to write, which any browser shows");
+  command->add_option("--png", options->png, "A picture to write");
+  // Without a file's name CLI11 leaves it empty, as if the option had not been there.
+  CLI::Option* json =
+      command->add_option("--json", options->json, "A file to write; no name: standard output")
+          ->expected(0, 1);
+  command->callback([options, json] {
+    if (json->count() > 0 && options->json.empty()) options->json = "-";
+    tool::attention(*options);
+  });
+}
+
 void add_bench(CLI::App* app) {
   const auto options = std::make_shared<tool::BenchOptions>();
   CLI::App* command = app->add_subcommand("bench", "Time a model on this machine");
-  command->add_option("-m,--model", options->run.model_path, "A .headlane file")->required();
+  add_model_and_machine(command, &options->run);
   command->add_option("CASE", options->cases, "SEQUENCESxTOKENS, such as 8x128; none: usual ones");
   command->add_option("--seconds", options->seconds, "For each case")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
-  command->add_option("--threads", options->run.n_threads, "Threads; 0: all CPUs")
-      ->check(CLI::Range(0, 1024));
-  add_isa(command, &options->run.isa);
   command->add_flag("--profile", options->profile, "Time, work and bound of each pass");
   command->add_flag("--json", options->as_json, "Print JSON, passes included");
   command->callback([options] { tool::bench(*options); });
@@ -120,8 +143,10 @@ int main(int argc, char** argv) {
   CLI::App app("Headlane: transformer layers on CPUs", "headlane");
   app.set_version_flag("--version", std::string("headlane ") + headlane_version());
   app.require_subcommand(1);
-  for (const auto add : {add_convert, add_info, add_embed, add_encode, add_similarity, add_bench})
+  for (const auto add :
+       {add_convert, add_info, add_embed, add_encode, add_similarity, add_attention, add_bench}) {
     add(&app);
+  }
 
   try {
     app.parse(argc, argv);

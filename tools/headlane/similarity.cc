@@ -1,10 +1,9 @@
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "tools/headlane/commands.h"
+#include "tools/headlane/labels.h"
 
 namespace tool {
 namespace {
@@ -16,41 +15,6 @@ struct Pair {
   size_t a, b;  // a < b
   float cosine;
 };
-
-// `text` as a terminal shows it in at most `columns` columns: control characters and invalid bytes,
-// which would upset the columns, become "?", what is too long ends in "...". *width: its columns.
-std::string label(const std::string& text, int columns, int* width) {
-  std::string out, cut;
-  int cut_width = 0;
-  *width = 0;
-  const auto* at = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  for (auto left = static_cast<utf8proc_ssize_t>(text.size()); left > 0;) {
-    utf8proc_int32_t code = 0;
-    const utf8proc_ssize_t taken = utf8proc_iterate(at, left, &code);
-    const bool shown = taken > 0 && code >= 0x20 && (code < 0x7f || code > 0x9f);
-    const int code_width = shown ? utf8proc_charwidth(code) : 1;
-    if (*width + code_width > columns) {
-      *width = cut_width + 3;
-      return cut + "...";
-    }
-    const utf8proc_ssize_t step = std::max<utf8proc_ssize_t>(taken, 1);
-    shown ? out.append(reinterpret_cast<const char*>(at), static_cast<size_t>(step)) : out += '?';
-    *width += code_width;
-    if (*width + 3 <= columns) {
-      cut = out;
-      cut_width = *width;
-    }
-    at += step;
-    left -= step;
-  }
-  return out;
-}
-
-std::string padded_label(const std::string& text, int columns) {
-  int width = 0;
-  std::string shown = label(text, columns, &width);
-  return shown.append(static_cast<size_t>(columns - width), ' ');
-}
 
 // Lengths 1, so that a product of two is their cosine. A vector of zeros stays.
 void normalize(std::vector<float>* rows, size_t n, size_t d) {

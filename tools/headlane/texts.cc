@@ -19,6 +19,8 @@ int64_t input_bytes(const Texts& texts) {
   return static_cast<int64_t>(std::filesystem::file_size(texts.file, ignored));
 }
 
+}  // namespace
+
 int64_t length_limit(const headlane_model_facts& facts, const RunOptions& options) {
   const int64_t max_len = options.max_length ? options.max_length : facts.max_seq_len;
   if (max_len > facts.max_positions) {
@@ -27,8 +29,6 @@ int64_t length_limit(const headlane_model_facts& facts, const RunOptions& option
   }
   return max_len;
 }
-
-}  // namespace
 
 void for_each_text(const Texts& texts,
                    const std::function<void(const std::string&, int64_t)>& body) {

@@ -20,6 +20,9 @@ struct Texts {
 void for_each_text(const Texts& texts,
                    const std::function<void(const std::string&, int64_t)>& body);
 
+// Tokens that a text is cut to: the user's --max-length or the model's own. Throws.
+int64_t length_limit(const headlane_model_facts& facts, const RunOptions& options);
+
 struct Statistics {
   int64_t n_texts = 0;
   int64_t n_tokens = 0;
