@@ -25,8 +25,13 @@ struct EncodeOptions {
   RunOptions run;
   std::string ids;     // a file of ids, one sequence a line
   std::string output;  // a .npy file
+  // Of a model of layers, in place of ids: .npy files; "": not given.
+  std::string x, key, value;
+  std::string attn_mask, key_padding_mask;  // with PyTorch's meaning
+  bool causal = false;
 };
 void encode(const EncodeOptions& options);
+void encode_activations(const EncodeOptions& options);
 
 struct BenchOptions {
   RunOptions run;

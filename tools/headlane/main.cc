@@ -86,11 +86,33 @@ void add_embed(CLI::App* app) {
 
 void add_encode(CLI::App* app) {
   const auto options = std::make_shared<tool::EncodeOptions>();
-  CLI::App* command = app->add_subcommand("encode", "Turn token ids into last hidden states");
+  CLI::App* command =
+      app->add_subcommand("encode", "Turn token ids, or activations, into last hidden states");
   add_run_options(command, &options->run);
-  command->add_option("--ids", options->ids, "A file of ids, one sequence a line")->required();
+  auto* ids =
+      command->add_option("--ids", options->ids, "Of a model of text: ids, one sequence a line");
+  auto* x = command->add_option(
+      "--x", options->x, "Of a model of layers: .npy, float32, [n, d_model] or a batch of them");
+  ids->excludes(x);
+  auto* key =
+      command->add_option("--key", options->key, "Cross-attention: .npy, [.., n_keys, kdim]");
+  command->add_option("--value", options->value, ".npy, [.., n_keys, vdim]; none: the keys")
+      ->needs(key->needs(x));
+  command
+      ->add_option("--attn-mask", options->attn_mask,
+                   ".npy as PyTorch's attn_mask: [n, n_keys] or [batch * heads, n, n_keys]; true: "
+                   "not seen; float32: added")
+      ->needs(x);
+  command
+      ->add_option("--key-padding-mask", options->key_padding_mask,
+                   ".npy as PyTorch's: [batch, n_keys], true: not seen")
+      ->needs(x);
+  command->add_flag("--causal", options->causal, "Row i sees keys 0 to i")->needs(x);
   command->add_option("-o,--output", options->output, "The .npy file to write")->required();
-  command->callback([options] { tool::encode(*options); });
+  command->callback([options, ids, x] {
+    if (ids->count() + x->count() == 0) throw CLI::RequiredError("--ids or --x");
+    x->count() > 0 ? tool::encode_activations(*options) : tool::encode(*options);
+  });
 }
 
 void add_similarity(CLI::App* app) {
