@@ -170,6 +170,11 @@ class Importer {
            files_.weights.c_str(), source.c_str(), tensor);
     }
     if (has(source + "in_proj_weight")) {
+      if (config_.kdim != d || config_.vdim != d) {
+        fail(Status::kBadFile,
+             "%s: tensor \"%sin_proj_weight\" is one for all, but kdim is %lld, vdim %lld",
+             files_.weights.c_str(), source.c_str(), ll{config_.kdim}, ll{config_.vdim});
+      }
       add_parts(source + "in_proj_weight", name, ".weight", {3 * d, d});
     } else {
       add(source + "q_proj_weight", name + "q.weight", {d, d});

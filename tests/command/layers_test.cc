@@ -1,0 +1,188 @@
+// headlane encode on activations: PyTorch's modules of tests/golden/layers, as arrays that NumPy
+// writes.
+#include <nlohmann/json.hpp>
+
+#include "tests/command/model_fixture.h"
+#include "tests/support/npy.h"
+#include "tools/headlane/npy.h"
+
+namespace headlane::test {
+namespace {
+
+using nlohmann::json;
+using Words = std::vector<std::string>;
+
+class Layers : public CommandTest {
+ protected:
+  static std::string folder(const std::string& name) {
+    return HEADLANE_GOLDEN_DIR "/layers/" + name;
+  }
+
+  std::string converted(const std::string& name) {
+    std::string path = dir_.file(name + ".headlane");
+    const Finished done = run_headlane({"convert", folder(name), "-o", path});
+    EXPECT_EQ(done.status, 0) << done.err;
+    return path;
+  }
+
+  // Rows of the golden array with another shape.
+  std::string reshaped(const std::string& golden, const std::vector<int64_t>& shape) {
+    std::string path = dir_.file("in_" + std::to_string(n_files_++) + ".npy");
+    tool::write_npy(path, shape, test::read_npy(golden).data.data());
+    return path;
+  }
+  std::string booleans(const std::vector<int64_t>& shape, const std::string& bytes) {
+    std::string path = dir_.file("in_" + std::to_string(n_files_++) + ".npy");
+    std::string text = "{'descr': '|b1', 'fortran_order': False, 'shape': (";
+    for (const int64_t size : shape) text += std::to_string(size) + ", ";
+    text += "), }\n";
+    write_file(path, std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(text.size()) +
+                         std::string(1, '\0') + text + bytes);
+    return path;
+  }
+
+  // Runs encode and compares with the golden output of the call; `more` are further words.
+  void expect_golden(const std::string& module, const std::string& call,
+                     const std::vector<int64_t>& shape, const Words& more = {}) {
+    const std::string golden = folder(module) + "/" + call, out = dir_.file("out.npy");
+    Words words = {"encode", "-m", converted(module), "--x", reshaped(golden + "_x.npy", shape),
+                   "-o",     out};
+    words.insert(words.end(), more.begin(), more.end());
+    const Finished done = run_headlane(words);
+    ASSERT_EQ(done.status, 0) << done.err;
+    const tool::NpyArray got = tool::read_npy(out);
+    EXPECT_EQ(got.shape, shape);
+    const std::vector<float> expected = test::read_npy(golden + "_out.npy").data;
+    ASSERT_EQ(got.values.size(), expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(got.values[i], expected[i], 2e-5) << i;
+  }
+
+  int n_files_ = 0;
+};
+
+TEST_F(Layers, BatchFirst) { expect_golden("attention", "plain", {2, 5, 24}); }
+
+// Without batch_first [n, batch, d_model]: the same numbers with batch and rows exchanged.
+TEST_F(Layers, SeqFirst) {
+  const std::string module = "layer_no_bias_seq_first";
+  const std::vector<float> x = test::read_npy(folder(module) + "/plain_x.npy").data;
+  const std::vector<float> expected = test::read_npy(folder(module) + "/plain_out.npy").data;
+  std::vector<float> swapped(x.size());
+  const int64_t batch = 3, n = 5, d = 21;
+  const auto at = [&](int64_t e) {  // element e of [n, batch, d] in [batch, n, d]
+    const int64_t t = e / d / batch, b = e / d % batch;
+    return static_cast<size_t>((b * n + t) * d + e % d);
+  };
+  for (int64_t e = 0; e < batch * n * d; ++e) swapped[static_cast<size_t>(e)] = x[at(e)];
+  const std::string in = dir_.file("x.npy"), out = dir_.file("out.npy");
+  tool::write_npy(in, {n, batch, d}, swapped.data());
+  const Finished done = run_headlane({"encode", "-m", converted(module), "--x", in, "-o", out});
+  ASSERT_EQ(done.status, 0) << done.err;
+  const tool::NpyArray got = tool::read_npy(out);
+  EXPECT_EQ(got.shape, (std::vector<int64_t>{n, batch, d}));
+  for (int64_t e = 0; e < batch * n * d; ++e) {
+    ASSERT_NEAR(got.values[static_cast<size_t>(e)], expected[at(e)], 2e-5) << e;
+  }
+}
+
+TEST_F(Layers, Causal) { expect_golden("layer_pre_norm_gelu", "causal", {12, 64}, {"--causal"}); }
+
+TEST_F(Layers, CrossAttention) {
+  const std::string golden = folder("attention_cross_kdim_vdim") + "/plain";
+  expect_golden("attention_cross_kdim_vdim", "plain", {2, 4, 40},
+                {"--key", reshaped(golden + "_key.npy", {2, 9, 12}), "--value",
+                 reshaped(golden + "_value.npy", {2, 9, 17})});
+}
+
+TEST_F(Layers, AttnMaskOfBooleansHides) {
+  const std::string golden = folder("attention") + "/mask";
+  std::string hidden;
+  for (const float seen : test::read_npy(golden + "_mask.npy").data)
+    hidden += seen == 0 ? '\1' : '\0';
+  expect_golden("attention", "mask", {2, 7, 24}, {"--attn-mask", booleans({7, 7}, hidden)});
+  std::string each;  // one for each head of each sequence
+  for (int map = 0; map < 2 * 3; ++map) each += hidden;
+  expect_golden("attention", "mask", {2, 7, 24}, {"--attn-mask", booleans({6, 7, 7}, each)});
+}
+
+TEST_F(Layers, AttnMaskOfNumbersIsAdded) {
+  const std::string bias = folder("attention") + "/bias_bias.npy";
+  expect_golden("attention", "bias", {2, 7, 24}, {"--attn-mask", bias});
+}
+
+// Lengths 9, 4 and 1 of 9. PyTorch's rows of padding are something, the golden files have zeros.
+TEST_F(Layers, KeyPaddingMask) {
+  const std::string golden = folder("attention") + "/lengths", out = dir_.file("out.npy");
+  std::string padding;
+  for (const int length : {9, 4, 1}) {
+    for (int j = 0; j < 9; ++j) padding += j < length ? '\0' : '\1';
+  }
+  const Finished done = run_headlane({"encode", "-m", converted("attention"), "--x",
+                                      reshaped(golden + "_x.npy", {3, 9, 24}), "-o", out,
+                                      "--key-padding-mask", booleans({3, 9}, padding)});
+  ASSERT_EQ(done.status, 0) << done.err;
+  const std::vector<float> got = tool::read_npy(out).values;
+  const std::vector<float> expected = test::read_npy(golden + "_out.npy").data;
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (padding[i / 24] == '\0') {
+      ASSERT_NEAR(got[i], expected[i], 2e-5) << i;
+    }
+  }
+}
+
+TEST_F(Layers, WhatIsWrongIsNamed) {
+  const std::string layers = converted("attention"),
+                    x = reshaped(folder("attention") + "/plain_x.npy", {2, 5, 24});
+  const auto encode = [&](const Words& words) {
+    Words all = {"encode", "-m", layers, "-o", dir_.file("out.npy")};
+    all.insert(all.end(), words.begin(), words.end());
+    return run_headlane(all);
+  };
+  const std::string wide = reshaped(folder("attention") + "/plain_x.npy", {10, 12, 2});
+  expect_failure(encode({"--x", wide}), "is [10, 12, 2]; it must be float32, [n, 24]");
+  expect_failure(encode({"--x", dir_.file("none.npy")}), "none.npy: cannot be read");
+  expect_failure(encode({"--x", x, "--attn-mask", booleans({5, 4}, std::string(20, '\0'))}),
+                 "is [5, 4]; it must be [5, 5] or [6, 5, 5]");
+  expect_failure(encode({"--x", x, "--key-padding-mask", booleans({5}, std::string(5, '\0'))}),
+                 "must be boolean, [2, 5]");
+  expect_failure(encode({"--x", booleans({2, 24}, std::string(48, '\0'))}), "must be float32");
+  expect_failure(encode({"--ids", x}), "takes activations (--x)");
+  expect_failure(run_headlane({"encode", "-m", model(), "--x", x, "-o", dir_.file("o.npy")}),
+                 "takes token ids (--ids)");
+  EXPECT_EQ(encode({}).status, 2);
+  EXPECT_EQ(encode({"--x", x, "--ids", x}).status, 2);
+  EXPECT_FALSE(std::filesystem::exists(dir_.file("out.npy")));
+}
+
+// A header says how many bytes follow; no memory is taken for what is not there.
+TEST_F(Layers, HostileArrays) {
+  const std::string layers = converted("attention");
+  const std::string magic("\x93NUMPY\x01\x00", 8);
+  const auto with_header = [&](std::string text) {
+    text += '\n';
+    return magic + static_cast<char>(text.size()) + std::string(1, '\0') + text;
+  };
+  const std::pair<std::string, const char*> files[] = {
+      {"", "is not a .npy file"},
+      {"PK\3\4 something else", "is not a .npy file"},
+      {magic + "\xff\xff", "ends inside its header"},
+      {with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1, 24), }"), "float32"},
+      {with_header("{'descr': '<f4', 'fortran_order': True, 'shape': (1, 24), }"), "C order"},
+      {with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 24), }"), "shape"},
+      {with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 24"), "shape"},
+      {with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 24), }"),
+       "shape"},
+      {with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 24), }"),
+       "0 bytes of elements"},
+      {with_header("{'descr': '<f4', 'fortran_order': False}"), "shape"},
+  };
+  for (const auto& [bytes, words] : files) {
+    const std::string path = dir_.file("hostile.npy");
+    write_file(path, bytes);
+    expect_failure(run_headlane({"encode", "-m", layers, "--x", path, "-o", dir_.file("o.npy")}),
+                   words);
+  }
+}
+
+}  // namespace
+}  // namespace headlane::test
