@@ -55,6 +55,26 @@ std::map<std::string, std::unique_ptr<Tensor>> read_tensors(const std::string& n
   return tensors;
 }
 
+headlane_rotary rotary_of(const json& c) {
+  headlane_rotary rotary = HEADLANE_ROTARY_INIT;
+  if (!c.contains("rotary")) return rotary;
+  const json& r = c["rotary"];
+  rotary.dims = r.value("dims", 0);
+  rotary.interleaved = r.value("interleaved", false);
+  rotary.base = r.value("base", 0.0);
+  rotary.max_positions = std::max(c.at("q_len").get<int64_t>(), c.at("kv_len").get<int64_t>());
+  rotary.factor = r.value("factor", 0.0);
+  rotary.original_max_positions = r.value("original_max_positions", 0);
+  const std::map<std::string, headlane_rotary_scaling> scalings = {
+      {"none", HEADLANE_ROTARY_PLAIN},
+      {"linear", HEADLANE_ROTARY_LINEAR},
+      {"ntk", HEADLANE_ROTARY_NTK},
+      {"yarn", HEADLANE_ROTARY_YARN},
+      {"llama3", HEADLANE_ROTARY_LLAMA3}};
+  rotary.scaling = scalings.at(r.value("scaling", "none"));
+  return rotary;
+}
+
 class AttentionGolden : public AttentionTest {
  protected:
   void check(const std::string& name, int n_threads) {
@@ -69,6 +89,21 @@ class AttentionGolden : public AttentionTest {
     of.window_left = c.value("window_left", 0);
     of.window_right = c.value("window_right", 0);
     of.n_threads = n_threads;
+    const std::string score = c.value("score", "scaled_dot");
+    if (score == "dot") of.score = HEADLANE_SCORE_DOT;
+    if (score == "additive") of.score = HEADLANE_SCORE_ADDITIVE;
+    if (tensors.contains("additive")) of.additive = tensors.at("additive")->data.data();
+    const headlane_rotary rotary = rotary_of(c);
+    if (c.contains("rotary")) of.rotary = &rotary;
+    headlane_relative_bias relative = HEADLANE_RELATIVE_BIAS_INIT;
+    if (c.contains("relative_bias")) {
+      relative.table = tensors.at("relative_table")->data.data();
+      relative.n_buckets = c["relative_bias"]["n_buckets"];
+      relative.max_distance = c["relative_bias"]["max_distance"];
+      relative.bidirectional = c["relative_bias"]["bidirectional"].get<bool>();
+      relative.max_len = std::max(c.at("q_len").get<int64_t>(), c.at("kv_len").get<int64_t>());
+      of.relative_bias = &relative;
+    }
     const std::string causal = c.value("causal", "");
     if (causal == "upper_left") of.causal = HEADLANE_CAUSAL_UPPER_LEFT;
     if (causal == "lower_right") of.causal = HEADLANE_CAUSAL_LOWER_RIGHT;
@@ -128,7 +163,7 @@ class AttentionGolden : public AttentionTest {
 };
 
 TEST_P(AttentionGolden, MatchesPyTorch) {
-  ASSERT_EQ(cases().size(), 22u);
+  ASSERT_EQ(cases().size(), 42u);
   for (const auto& [name, unused] : cases().items()) {
     for (const int n_threads : {1, 2, 3}) check(name, n_threads);
   }

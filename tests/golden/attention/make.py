@@ -14,6 +14,7 @@ PyTorch's own float32 is off, the worse of sdpa and the formula.
 """
 
 import argparse
+import importlib.util
 import json
 import math
 import pathlib
@@ -22,7 +23,56 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.nn.attention.bias import causal_lower_right, causal_upper_left
+from transformers import T5Config
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
+from transformers.models.gptj.modeling_gptj import apply_rotary_pos_emb as turn_interleaved
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb as turn_halves
+from transformers.models.t5.modeling_t5 import T5Attention
+
+
+def load_sibling(folder):
+    path = pathlib.Path(__file__).parent.parent / folder / "make.py"
+    spec = importlib.util.spec_from_file_location(f"{folder}_make", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+POSITIONS = load_sibling("positions")  # transformers' rotary frequencies, in float64
+
+
+def turned(case, q, k, dtype):
+    """Q and K at their positions, by transformers' own functions."""
+    rotary = case["rotary"]
+    dims = rotary.get("dims", case["head_dim"])
+    names = {"original_max_positions": "original"}
+    spec = {names.get(name, name): value for name, value in rotary.items() if name != "interleaved"}
+    frequencies, scale, _ = POSITIONS.rotary_frequencies({**spec, "dims": dims}, {})
+    shift = case["kv_len"] - case["q_len"] if case.get("causal") == "lower_right" else 0
+
+    def turn(x, first):
+        angles = torch.arange(first, first + x.shape[2])[:, None] * torch.from_numpy(frequencies)
+        cos, sin = ((f(angles) * scale).to(dtype)[None] for f in (torch.cos, torch.sin))
+        part, rest = x[..., :dims], x[..., dims:]
+        if rotary.get("interleaved"):
+            part = turn_interleaved(part.transpose(1, 2), sin, cos).transpose(1, 2)
+        else:
+            cos, sin = (torch.cat([t, t], -1) for t in (cos, sin))
+            part = turn_halves(part, part, cos, sin)[0]
+        return torch.cat([part, rest], -1)
+    return turn(q, shift), turn(k, 0)
+
+
+def relative_bias(case, tensors, dtype):
+    """[1, heads, q_len, kv_len], by T5's own module."""
+    relative = case["relative_bias"]
+    config = T5Config(num_heads=case["n_heads"], is_decoder=not relative["bidirectional"],
+                      relative_attention_num_buckets=relative["n_buckets"],
+                      relative_attention_max_distance=relative["max_distance"])
+    module = T5Attention(config, has_relative_attention_bias=True, layer_idx=0)
+    module.relative_attention_bias.weight.data = tensors["relative_table"].to(dtype)
+    with torch.no_grad():
+        return module.compute_bias(case["q_len"], case["kv_len"])
 
 
 def positions(case):
@@ -50,7 +100,12 @@ def seen(case, tensors):
 
 
 def additive(case, tensors, dtype):
-    """What is added to the scores: bias and ALiBi, or None."""
+    """What is added to the scores: biases and ALiBi, or None."""
+    if "relative_bias" in case:
+        return relative_bias(case, tensors, dtype)
+    if "alibi_slopes" in tensors and case.get("causal") != "upper_left":
+        i, j = positions(case)
+        return -tensors["alibi_slopes"].to(dtype).view(1, -1, 1, 1) * (i - j).abs()
     if "alibi_slopes" in tensors:
         # As transformers has it: it differs from -slope * distance by a number for each query,
         # which softmax takes out.
@@ -60,8 +115,15 @@ def additive(case, tensors, dtype):
 
 def by_formula(case, tensors, dtype):
     q, k, v = (tensors[name].to(dtype) for name in "qkv")
+    if "rotary" in case:
+        q, k = turned(case, q, k, dtype)
     k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
-    scores = q @ k.transpose(2, 3) * case.get("scale", 1 / math.sqrt(q.shape[3]))
+    if case.get("score") == "additive":
+        sums = torch.tanh(q[:, :, :, None] + k[:, :, None])
+        scores = (sums * tensors["additive"].to(dtype)[None, :, None, None]).sum(-1)
+    else:
+        usual = 1 if case.get("score") == "dot" else 1 / math.sqrt(q.shape[3])
+        scores = q @ k.transpose(2, 3) * case.get("scale", usual)
     if "softcap" in case:
         scores = case["softcap"] * torch.tanh(scores / case["softcap"])
     bias = additive(case, tensors, dtype)
@@ -74,11 +136,12 @@ def by_formula(case, tensors, dtype):
 
 def by_sdpa(case, tensors, dtype):
     """None where scaled_dot_product_attention has no word for it."""
-    if "softcap" in case or "sinks" in tensors:
+    if "softcap" in case or "sinks" in tensors or case.get("score") == "additive":
         return None
     plain_causal = case.get("causal") and not any(
         name in case for name in ("window_left", "prefix_lengths", "kv_lengths"))
-    if plain_causal and not {"bias", "mask", "alibi_slopes"} & tensors.keys():
+    given = {"bias", "mask", "alibi_slopes", "relative_table"} & tensors.keys()
+    if plain_causal and not given:
         variant = causal_lower_right if case["causal"] == "lower_right" else causal_upper_left
         mask = variant(case["q_len"], case["kv_len"])
     else:
@@ -86,7 +149,10 @@ def by_sdpa(case, tensors, dtype):
         if bias is not None:
             mask = bias.masked_fill(~mask, -math.inf) if not mask.all() else bias
     q, k, v = (tensors[name].to(dtype) for name in "qkv")
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=case.get("scale"),
+    if "rotary" in case:
+        q, k = turned(case, q, k, dtype)
+    scale = 1.0 if case.get("score") == "dot" else case.get("scale")
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale,
                                           enable_gqa=k.shape[1] != q.shape[1])
 
 
@@ -147,6 +213,44 @@ CASES = {
                                 window_right=5),
     "prefix_causal": problem("a prefix that all queries see", 2, 2, 16, 8, causal="upper_left",
                              prefix_lengths=[6, 0]),
+    "head_dim_1": problem("one number a head", 1, 3, 9, 1),
+    "head_dim_32": problem("a usual size", 1, 2, 9, 32),
+    "head_dim_80": problem("a usual size", 1, 2, 9, 80, spread=1.0),
+    "head_dim_96": problem("a usual size", 1, 2, 9, 96, spread=1.0),
+    "head_dim_128": problem("a usual size", 1, 1, 9, 128, spread=1.0),
+    "head_dim_256": problem("the largest", 1, 1, 9, 256, spread=0.7),
+    "score_dot": problem("not scaled, as T5", 2, 2, 9, 8, spread=1.0, score="dot"),
+    "score_additive": problem("Bahdanau's", 2, 2, 9, 8, kv_len=14, score="additive",
+                              extra={"additive": (2, 8)}),
+    "score_additive_causal": problem("Bahdanau's, with a mask by position", 1, 3, 20, 5,
+                                     causal="upper_left", score="additive",
+                                     extra={"additive": (3, 5)}),
+    "rotary_halves": problem("as Llama, Qwen", 1, 2, 20, 16, causal="upper_left", rotary={}),
+    "rotary_interleaved": problem("as RoFormer, GPT-J", 1, 2, 20, 16, causal="upper_left",
+                                  rotary={"interleaved": True}),
+    "rotary_partial": problem("as GPT-NeoX: 6 of 10 columns", 1, 2, 12, 10,
+                              rotary={"dims": 6, "base": 500.0}),
+    "rotary_cache": problem("new queries on a cache of keys, grouped heads", 1, 4, 5, 8,
+                            n_kv_heads=2, kv_len=19, causal="lower_right", rotary={}),
+    "rotary_linear": problem("positions divided", 1, 2, 14, 16,
+                             rotary={"scaling": "linear", "factor": 2.5}),
+    "rotary_ntk": problem("a larger base", 1, 2, 14, 16, rotary={"scaling": "ntk", "factor": 4.0}),
+    "rotary_yarn": problem("by parts, and scaled", 1, 2, 30, 16, causal="upper_left",
+                           rotary={"scaling": "yarn", "factor": 4.0, "original_max_positions": 64}),
+    "rotary_llama3": problem("by parts, as Llama 3.1", 1, 2, 30, 16, causal="upper_left",
+                             rotary={"scaling": "llama3", "factor": 8.0,
+                                     "original_max_positions": 64, "base": 500000.0}),
+    "relative_encoder": problem("T5's buckets on both sides", 2, 2, 26, 8, scale=1.0, spread=0.8,
+                                relative_bias={"n_buckets": 8, "max_distance": 20,
+                                               "bidirectional": True},
+                                extra={"relative_table": (8, 2)}),
+    "relative_decoder": problem("T5's buckets behind", 1, 3, 26, 8, scale=1.0, spread=0.8,
+                                causal="upper_left",
+                                relative_bias={"n_buckets": 6, "max_distance": 15,
+                                               "bidirectional": False},
+                                extra={"relative_table": (6, 3)}),
+    "alibi_symmetric_6_heads": problem("encoders: distance on both sides", 1, 6, 14, 8,
+                                       extra={"alibi_slopes": (6,)}),
 }
 
 

@@ -95,8 +95,9 @@ def rope_config(spec, other):
                        rope_parameters=parameters)
 
 
-def rotary_table(spec, other):
-    """-> [len(POSITIONS), dims] float64, relative distance of transformers' float32 frequencies"""
+def rotary_frequencies(spec, other):
+    """-> [dims / 2] float64, the scale of cosines and sines, relative distance of transformers' own
+    float32 frequencies"""
     config = rope_config(spec, other)
     init = ROPE_INIT_FUNCTIONS[config.rope_parameters["rope_type"]]
     single, _ = init(config, seq_len=other.get("seq_len"))
@@ -104,9 +105,15 @@ def rotary_table(spec, other):
         frequencies, scale = init(config, seq_len=other.get("seq_len"))
     assert single.dtype == torch.float32 and frequencies.dtype == torch.float64
     frequencies = frequencies.numpy()
+    return frequencies, scale, np.max(np.abs(single.numpy() / frequencies - 1))
+
+
+def rotary_table(spec, other):
+    """-> [len(POSITIONS), dims] float64, that distance"""
+    frequencies, scale, off = rotary_frequencies(spec, other)
     angles = np.array(POSITIONS, np.float64)[:, None] * frequencies
     table = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * scale
-    return table, np.max(np.abs(single.numpy() / frequencies - 1))
+    return table, off
 
 
 def alibi_slopes(n):
