@@ -136,6 +136,10 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.n_tensors = static_cast<int64_t>(m.container().tensors().size());
     facts.kdim = config.kdim;
     facts.vdim = config.vdim;
+    facts.n_kv_heads = config.attention.n_kv_heads;
+    facts.norm = name_of(config.norm);
+    facts.residual = config.residual ? 1 : 0;
+    facts.final_norm = config.final_norm ? 1 : 0;
     facts.batch_first = config.batch_first ? 1 : 0;
     write_struct(facts, out, "headlane_model_facts");
   });

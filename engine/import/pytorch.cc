@@ -63,6 +63,8 @@ class Importer {
     const bool is_encoder = has("layers.0.self_attn.out_proj.weight");
     if (is_attention) {
       config_.n_layers = 1;
+      config_.norm = NormPlacement::kNone;
+      config_.residual = false;
       add_attention("", 0);
     } else if (is_layer || is_encoder) {
       read_encoder(is_encoder);

@@ -134,6 +134,11 @@ const char* name_of(Pooling pooling) {
   return name != nullptr ? name : "unknown";
 }
 
+const char* name_of(NormPlacement placement) {
+  const char* name = find_name(kNormPlacements, placement);
+  return name != nullptr ? name : "unknown";
+}
+
 void ModelConfig::validate(const std::string& file) const {
   const std::string where = file + ": config";
   check_names(*this, where);
@@ -162,7 +167,7 @@ json ModelConfig::to_json() const {
     config["pooling"] = name_of(pooling);
     config["normalize"] = normalize;
   } else {
-    config["norm"] = find_name(kNormPlacements, norm);
+    config["norm"] = name_of(norm);
     config["residual"] = residual;
     config["final_norm"] = final_norm;
     config["positions"] = find_name(kPositions, positions);

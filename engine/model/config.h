@@ -27,6 +27,7 @@ enum class Positions { kNone, kLearned, kSinusoidal };  // added to the input
 const char* name_of(Architecture architecture);
 const char* name_of(Activation activation);
 const char* name_of(Pooling pooling);
+const char* name_of(NormPlacement placement);
 
 struct ModelConfig {
   Architecture architecture = Architecture::kBert;
@@ -39,11 +40,11 @@ struct ModelConfig {
   AttentionSpec attention;
   Activation activation = Activation::kGelu;
   float norm_eps = 1e-12f;
+  NormPlacement norm = NormPlacement::kPost;  // BERT's is always after the residual
   // Of architecture "layers".
   int64_t kdim = 0, vdim = 0;  // columns of the inputs that keys and values are projected from
-  NormPlacement norm = NormPlacement::kNone;
-  bool residual = false;    // x is added to what attention (and feed-forward) make of it
-  bool final_norm = false;  // one more norm at the end
+  bool residual = true;        // x is added to what attention (and feed-forward) make of it
+  bool final_norm = false;     // one more norm at the end
   Positions positions = Positions::kNone;
   bool batch_first = true;  // padded arrays are [batch, seq, d_model], not [seq, batch, d_model]
   // Of architecture "bert".

@@ -79,7 +79,7 @@ void Team::work(int thread) {
 void Team::run_erased(Call call, void* context, double seconds) {
   // A sleeping thread takes some 10 to 50 microseconds to wake, and each barrier is a chance to
   // lose it to another process.
-  constexpr double kWorthWaking = 100e-6;
+  constexpr double kWorthWaking = 200e-6;
   with_one_thread([&] {
     if (n_threads_ == 1 || seconds < kWorthWaking || getpid() != process_) {
       return call(context, 0, 1);

@@ -115,6 +115,10 @@ typedef struct headlane_model_facts {
   int64_t n_tensors;
   int64_t kdim; /* of "layers": columns that keys and values are projected from; 0 otherwise */
   int64_t vdim;
+  int64_t n_kv_heads;
+  const char* norm;    /* "none", "post", "pre": where norms stand about residuals */
+  int32_t residual;    /* 1: x is added to what attention, and the feed-forward, make of it */
+  int32_t final_norm;  /* 1: one more norm at the end */
   int32_t batch_first; /* of "layers": 1: arrays of it are [batch, seq, d_model] by custom, 0: [seq,
                         * batch, d_model]; strides say what a call's are */
 } headlane_model_facts;

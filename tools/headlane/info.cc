@@ -44,30 +44,43 @@ double as_written(float value) {
   return widened;
 }
 
+// What a model has depends on what it takes: token ids, or activations.
 ordered_json describe(const std::string& path, const headlane_model* model) {
   const headlane_model_facts f = facts_of(model);
-  return {{"file", path},
-          {"architecture", f.architecture},
-          {"n_layers", f.n_layers},
-          {"d_model", f.d_model},
-          {"n_heads", f.n_heads},
-          {"head_dim", f.head_dim},
-          {"d_ff", f.d_ff},
-          {"activation", f.activation},
-          {"norm_eps", as_written(f.norm_eps)},
-          {"vocab_size", f.vocab_size},
-          {"n_types", f.n_types},
-          {"max_positions", f.max_positions},
-          {"max_seq_len", f.max_seq_len},
-          {"pooling", f.pooling},
-          {"normalize", f.normalize != 0},
-          {"tokenizer", f.has_tokenizer != 0},
-          {"n_parameters", f.n_parameters},
-          {"file_bytes", f.file_bytes},
-          {"packed_bytes", f.packed_bytes},
-          {"isa", f.isa},
-          {"kernels", kernels_of(model)},
-          {"tensors", tensors_of(model, f.n_tensors)}};
+  ordered_json facts = {{"file", path},
+                        {"architecture", f.architecture},
+                        {"n_layers", f.n_layers},
+                        {"d_model", f.d_model},
+                        {"n_heads", f.n_heads},
+                        {"head_dim", f.head_dim},
+                        {"d_ff", f.d_ff},
+                        {"activation", f.activation},
+                        {"norm_eps", as_written(f.norm_eps)}};
+  if (f.vocab_size > 0) {
+    facts.update({{"vocab_size", f.vocab_size},
+                  {"n_types", f.n_types},
+                  {"max_positions", f.max_positions},
+                  {"max_seq_len", f.max_seq_len},
+                  {"pooling", f.pooling},
+                  {"normalize", f.normalize != 0},
+                  {"tokenizer", f.has_tokenizer != 0}});
+  } else {
+    facts.update({{"n_kv_heads", f.n_kv_heads},
+                  {"kdim", f.kdim},
+                  {"vdim", f.vdim},
+                  {"norm", f.norm},
+                  {"residual", f.residual != 0},
+                  {"final_norm", f.final_norm != 0},
+                  {"batch_first", f.batch_first != 0},
+                  {"max_positions", f.max_positions}});
+  }
+  facts.update({{"n_parameters", f.n_parameters},
+                {"file_bytes", f.file_bytes},
+                {"packed_bytes", f.packed_bytes},
+                {"isa", f.isa},
+                {"kernels", kernels_of(model)},
+                {"tensors", tensors_of(model, f.n_tensors)}});
+  return facts;
 }
 
 std::string shape_text(const ordered_json& shape) {
