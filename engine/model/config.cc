@@ -103,6 +103,15 @@ void check_layers(const ModelConfig& config, const std::string& where) {
   } catch (const Error& error) {
     fail(Status::kBadFile, "%s field \"attention\": %s", where.c_str(), error.what());
   }
+  constexpr int64_t kMostTableFloats = int64_t{1} << 30;
+  if (config.positions == Positions::kSinusoidal &&
+      config.max_positions > kMostTableFloats / config.d_model) {
+    fail(Status::kBadFile,
+         "%s field \"max_positions\" is %lld: with \"d_model\" %lld the table of sinusoids would "
+         "have "
+         "more than %lld numbers",
+         where.c_str(), ll{config.max_positions}, ll{config.d_model}, ll{kMostTableFloats});
+  }
   if (config.max_positions > config.attention.max_len()) {
     fail(Status::kBadFile,
          "%s field \"max_positions\" is %lld, but attention's position tables end at %lld",

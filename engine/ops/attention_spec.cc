@@ -10,7 +10,7 @@ namespace {
 
 using ll = long long;
 constexpr int64_t kMostHeads = 1 << 16, kMostHeadDim = 256;
-constexpr int64_t kMostPositions = int64_t{1} << 24, kMostBuckets = 1 << 16;
+constexpr int64_t kMostPositions = int64_t{1} << 20, kMostBuckets = 1 << 16;
 
 void check_range(const char* name, int64_t value, int64_t least, int64_t most) {
   if (value >= least && value <= most) return;
@@ -117,6 +117,13 @@ void AttentionSpec::check() const {
   check_score(*this);
   if (rotary.dims != 0) check_rotary(rotary, head_dim);
   if (relative.n_buckets != 0) check_relative(relative);
+  // A number in a file must not take memory that no one can have meant.
+  constexpr int64_t kMostTableFloats = int64_t{1} << 30;
+  if (const int64_t floats = attention_table_floats(*this); floats > kMostTableFloats) {
+    fail(Status::kInvalidArgument,
+         "the tables of positions would have %lld numbers; %lld is the limit", ll{floats},
+         ll{kMostTableFloats});
+  }
 }
 
 void check_weights(const AttentionSpec& spec, const AttentionWeights& weights) {

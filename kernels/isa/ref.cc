@@ -102,7 +102,8 @@ void layer_norm(const LayerNormF32Args& args) {
     for (int64_t i = 0; i < args.d; ++i) squares += (y[i] - mean) * (y[i] - mean);
     const double inverse = 1 / std::sqrt(squares / static_cast<double>(args.d) + args.eps);
     for (int64_t i = 0; i < args.d; ++i) {
-      y[i] = static_cast<float>((y[i] - mean) * inverse * args.gamma[i] + (args.beta ? args.beta[i] : 0.0f));
+      y[i] = static_cast<float>((y[i] - mean) * inverse * args.gamma[i] +
+                                (args.beta ? args.beta[i] : 0.0f));
     }
   }
 }
