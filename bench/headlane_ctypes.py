@@ -19,6 +19,16 @@ AttentionOptions = structure(
     *several(c_int64, "window_left", "window_right"),
     *several(c_void_p, "rotary", "relative_bias", "alibi_slopes", "sinks", "additive"),
     ("n_threads", c_int32), *several(c_void_p, "isa", "memory"), ("memory_bytes", c_size_t))
+Rotary = structure(
+    "Rotary", ("struct_size", c_size_t), ("dims", c_int64), ("interleaved", c_int32),
+    ("base", c_double), ("max_positions", c_int64), ("scaling", c_int), ("factor", c_double),
+    ("original_max_positions", c_int64), *several(
+        c_double, "beta_fast", "beta_slow", "attention_factor", "low_freq_factor",
+        "high_freq_factor"), ("untruncated", c_int32))
+RelativeBias = structure(
+    "RelativeBias", ("struct_size", c_size_t), ("table", c_void_p),
+    *several(c_int64, "n_buckets", "max_distance"), ("bidirectional", c_int32),
+    ("max_len", c_int64))
 Heads = structure("Heads", ("data", c_void_p),
                   *several(c_int64, "seq_stride", "token_stride", "head_stride"))
 SEQS = [("n_seqs", c_int64), *several(c_void_p, "q_offsets", "kv_offsets"),
@@ -38,7 +48,8 @@ LayerOptions = structure(
     ("bilinear", c_void_p), ("residual", c_int32), ("norm", c_int),
     *several(c_void_p, "norm_weight", "norm_bias"), ("norm_eps", c_float), ("max_len", c_int64))
 SessionOptions = structure(
-    "SessionOptions", ("struct_size", c_size_t), *several(c_int64, "max_tokens", "max_seqs", "max_len"),
+    "SessionOptions", ("struct_size", c_size_t),
+    *several(c_int64, "max_tokens", "max_seqs", "max_len"),
     ("n_threads", c_int32), ("memory", c_void_p), ("memory_bytes", c_size_t),
     ("cross_attention", c_int32), ("max_kv_tokens", c_int64))
 Rows = structure("Rows", ("data", c_void_p), *several(c_int64, "seq_stride", "token_stride"))

@@ -48,6 +48,15 @@ Positions read_positions(const json& config, const std::string& path) {
        printable(name).c_str());
 }
 
+// The longest beginning of all names that ends with a dot, or "".
+std::string common_prefix(const std::set<std::string>& names) {
+  if (names.empty()) return "";
+  const std::string &first = *names.begin(), &last = *names.rbegin();  // the two least alike
+  const size_t n = static_cast<size_t>(
+      std::mismatch(first.begin(), first.end(), last.begin(), last.end()).first - first.begin());
+  return first.substr(0, first.substr(0, n).rfind('.') + 1);  // npos + 1 is 0
+}
+
 // Takes a module's tensors one by one, under both their names, and then makes sure that none is
 // left.
 class Importer {
@@ -58,22 +67,16 @@ class Importer {
   }
 
   void run() {
+    const Kind kind = find_module();
+    has_bias_ = has_any_bias();
     read_sizes();
-    const bool is_attention = has("out_proj.weight"), is_layer = has("self_attn.out_proj.weight");
-    const bool is_encoder = has("layers.0.self_attn.out_proj.weight");
-    if (is_attention) {
+    if (kind == Kind::kAttention) {
       config_.n_layers = 1;
       config_.norm = NormPlacement::kNone;
       config_.residual = false;
       add_attention("", 0);
-    } else if (is_layer || is_encoder) {
-      read_encoder(is_encoder);
     } else {
-      fail(Status::kBadFile,
-           "%s: none of the tensors \"out_proj.weight\", \"self_attn.out_proj.weight\" and "
-           "\"layers.0.self_attn.out_proj.weight\" is there, so it is no state dict of "
-           "nn.MultiheadAttention, nn.TransformerEncoderLayer or nn.TransformerEncoder",
-           files_.weights.c_str());
+      read_encoder(kind == Kind::kEncoder);
     }
     if (config_.positions == Positions::kLearned) {
       add("positions.weight", "positions.weight", {config_.max_positions, config_.d_model});
@@ -101,7 +104,41 @@ class Importer {
     F32Data data;
   };
 
-  bool has(const std::string& name) const { return model_.contains(name); }
+  enum class Kind { kAttention, kLayer, kEncoder };
+
+  bool has(const std::string& name) const { return model_.contains(prefix_ + name); }
+  bool has_attention(const std::string& at) const {
+    return has(at + "in_proj_weight") || has(at + "q_proj_weight") || has(at + "out_proj.weight");
+  }
+
+  // Which module it is, and what stands before its tensors' names where it was part of another.
+  Kind find_module() {
+    for (prefix_ = common_prefix(left_);;) {
+      if (has_attention("")) return Kind::kAttention;
+      if (has_attention("self_attn.")) return Kind::kLayer;
+      if (has_attention("layers.0.self_attn.")) return Kind::kEncoder;
+      if (prefix_.empty()) break;
+      prefix_.pop_back();
+      prefix_.resize(prefix_.rfind('.') + 1);  // 0 if there is no other
+    }
+    fail(
+        Status::kBadFile,
+        "%s: none of the tensors \"in_proj_weight\", \"self_attn.in_proj_weight\" and "
+        "\"layers.0.self_attn.in_proj_weight\" is there, with or without a prefix that all tensors "
+        "have, so it is no state dict of nn.MultiheadAttention, nn.TransformerEncoderLayer or "
+        "nn.TransformerEncoder",
+        files_.weights.c_str());
+  }
+
+  // The modules have all of these or none, so that one alone that is missing can be told.
+  bool has_any_bias() const {
+    constexpr const char* kBiases[] = {"in_proj_bias", "out_proj.bias", "linear1.bias",
+                                       "linear2.bias", "norm1.bias",    "norm2.bias"};
+    return std::any_of(left_.begin(), left_.end(), [&](const std::string& name) {
+      return std::any_of(std::begin(kBiases), std::end(kBiases),
+                         [&](const char* bias) { return name.ends_with(bias); });
+    });
+  }
 
   // What the JSON says alone.
   void read_sizes() {
@@ -139,28 +176,36 @@ class Importer {
     const bool first = json_bool(source_, "norm_first", path, false);
     config_.norm = first ? NormPlacement::kPre : NormPlacement::kPost;
     config_.residual = true;
-    const std::string first_linear = many ? "layers.0.linear1.weight" : "linear1.weight";
-    config_.d_ff = has(first_linear) ? model_.shape_of(first_linear).at(0) : 0;
+    config_.d_ff = read_d_ff(many ? "layers.0.linear1.weight" : "linear1.weight");
     config_.n_layers = 1;
-    while (many &&
-           has("layers." + std::to_string(config_.n_layers) + ".self_attn.out_proj.weight")) {
+    while (many && has_attention("layers." + std::to_string(config_.n_layers) + ".self_attn.")) {
       ++config_.n_layers;
     }
     for (int64_t i = 0; i < config_.n_layers; ++i) {
       add_layer(many ? "layers." + std::to_string(i) + "." : "", i);
     }
     config_.final_norm = many && has("norm.weight");
-    if (config_.final_norm) add_vectors("norm", "norm", config_.d_model);
+    if (config_.final_norm) add_vectors("norm", "norm", config_.d_model, has("norm.bias"));
+  }
+
+  int64_t read_d_ff(const std::string& name) const {
+    if (!has(name)) return 1;  // asking for the tensor will name it
+    const std::vector<int64_t>& shape = model_.shape_of(prefix_ + name);
+    if (shape.size() == 2 && shape[0] > 0) return shape[0];
+    fail(Status::kBadFile,
+         "%s: tensor \"%s%s\" field \"shape\" is %s, not [dim_feedforward, d_model]",
+         files_.weights.c_str(), printable(prefix_).c_str(), name.c_str(),
+         shape_text(shape).c_str());
   }
 
   void add_layer(const std::string& source, int64_t i) {
     const std::string name = "layers." + std::to_string(i) + ".";
     const int64_t d = config_.d_model;
     add_attention(source + "self_attn.", i);
-    add_vectors(source + "norm1", name + "attention.norm", d);
+    add_vectors(source + "norm1", name + "attention.norm", d, has_bias_);
     add_linear(source + "linear1", name + "ffn.up", config_.d_ff, d);
     add_linear(source + "linear2", name + "ffn.down", d, config_.d_ff);
-    add_vectors(source + "norm2", name + "ffn.norm", d);
+    add_vectors(source + "norm2", name + "ffn.norm", d, has_bias_);
   }
 
   void add_attention(const std::string& source, int64_t i) {
@@ -168,14 +213,15 @@ class Importer {
     const int64_t d = config_.d_model;
     for (const char* tensor : {"bias_k", "bias_v"}) {
       if (!has(source + tensor)) continue;
-      fail(Status::kUnsupported, "%s: tensor \"%s%s\": add_bias_kv is not supported",
-           files_.weights.c_str(), source.c_str(), tensor);
+      fail(Status::kUnsupported, "%s: tensor \"%s%s%s\": add_bias_kv is not supported",
+           files_.weights.c_str(), printable(prefix_).c_str(), source.c_str(), tensor);
     }
-    if (has(source + "in_proj_weight")) {
+    if (has(source + "in_proj_weight") || !has(source + "q_proj_weight")) {
       if (config_.kdim != d || config_.vdim != d) {
         fail(Status::kBadFile,
-             "%s: tensor \"%sin_proj_weight\" is one for all, but kdim is %lld, vdim %lld",
-             files_.weights.c_str(), source.c_str(), ll{config_.kdim}, ll{config_.vdim});
+             "%s: tensor \"%s%sin_proj_weight\" is one for all, but kdim is %lld, vdim %lld",
+             files_.weights.c_str(), printable(prefix_).c_str(), source.c_str(), ll{config_.kdim},
+             ll{config_.vdim});
       }
       add_parts(source + "in_proj_weight", name, ".weight", {3 * d, d});
     } else {
@@ -183,7 +229,7 @@ class Importer {
       add(source + "k_proj_weight", name + "k.weight", {d, config_.kdim});
       add(source + "v_proj_weight", name + "v.weight", {d, config_.vdim});
     }
-    if (has(source + "in_proj_bias")) add_parts(source + "in_proj_bias", name, ".bias", {3 * d});
+    if (has_bias_) add_parts(source + "in_proj_bias", name, ".bias", {3 * d});
     add_linear(source + "out_proj", name + "out", d, d);
     // A key and a value of zeros that all queries see: a score of 0 and nothing to add.
     if (json_bool(source_, "add_zero_attn", files_.config, false)) {
@@ -207,22 +253,21 @@ class Importer {
   }
 
   F32Data take(const std::string& source, const std::vector<int64_t>& shape) {
-    F32Data data = model_.load_f32(source, shape);
-    left_.erase(source);
+    F32Data data = model_.load_f32(prefix_ + source, shape);
+    left_.erase(prefix_ + source);
     return data;
   }
   void add(const std::string& source, const std::string& name, std::vector<int64_t> shape) {
     F32Data data = take(source, shape);
     tensors_.push_back({name, std::move(shape), std::move(data)});
   }
-  // A weight, and a bias if there is one: modules may be made without.
   void add_linear(const std::string& source, const std::string& name, int64_t n, int64_t k) {
     add(source + ".weight", name + ".weight", {n, k});
-    if (has(source + ".bias")) add(source + ".bias", name + ".bias", {n});
+    if (has_bias_) add(source + ".bias", name + ".bias", {n});
   }
-  void add_vectors(const std::string& source, const std::string& name, int64_t d) {
+  void add_vectors(const std::string& source, const std::string& name, int64_t d, bool has_bias) {
     add(source + ".weight", name + ".weight", {d});
-    if (has(source + ".bias")) add(source + ".bias", name + ".bias", {d});
+    if (has_bias) add(source + ".bias", name + ".bias", {d});
   }
 
   const PyTorchFiles& files_;
@@ -231,6 +276,8 @@ class Importer {
   ModelConfig config_;
   std::vector<Tensor> tensors_;
   std::set<std::string> left_;
+  std::string prefix_;     // of every tensor's name, such as "encoder."
+  bool has_bias_ = false;  // modules may be made without; a final norm is for itself
 };
 
 // The file of the folder that has the usual name, or else the only one with its extension; "" if
@@ -249,22 +296,53 @@ std::string find_file(const fs::path& dir, const char* usual, const char* extens
 
 }  // namespace
 
+namespace {
+
+bool is_hugging_face(const std::string& config_path) {
+  const json config = read_json_file(config_path);
+  return config.is_object() && json_has(config, "model_type", config_path);
+}
+
+// The JSON beside a file of weights that was named itself.
+PyTorchFiles files_of_weights(const fs::path& weights) {
+  const std::string own = fs::path(weights).replace_extension(".json").string();
+  const std::string usual = (weights.parent_path() / "config.json").string();
+  const std::string& config = file_exists(own) ? own : usual;
+  if (!file_exists(config)) {
+    fail(Status::kIo, "%s: the module's arguments are neither in %s nor in %s", weights.c_str(),
+         own.c_str(), usual.c_str());
+  }
+  if (is_hugging_face(config)) {
+    fail(Status::kUnsupported, "%s: %s is a Hugging Face model's, which is converted by its folder",
+         weights.c_str(), config.c_str());
+  }
+  return {weights.string(), config};
+}
+
+}  // namespace
+
 bool find_pytorch_files(const std::string& path, PyTorchFiles* files) {
   const fs::path p = path;
   std::error_code error;
-  if (fs::is_directory(p, error)) {
-    *files = {find_file(p, "model.safetensors", ".safetensors"),
-              find_file(p, "config.json", ".json")};
-  } else if (p.extension() == ".safetensors") {
-    const std::string own = fs::path(p).replace_extension(".json").string();
-    *files = {path, file_exists(own) ? own : (p.parent_path() / "config.json").string()};
-  } else {
-    return false;
+  if (!fs::is_directory(p, error)) {
+    if (p.extension() != ".safetensors") return false;
+    *files = files_of_weights(p);
+    return true;
   }
-  if (files->weights.empty() || files->config.empty() || !file_exists(files->config)) return false;
+  *files = {find_file(p, "model.safetensors", ".safetensors"),
+            find_file(p, "config.json", ".json")};
+  if (files->config.empty()) return false;
   const json config = read_json_file(files->config);
-  const auto has = [&](const char* key) { return json_has(config, key, files->config); };
-  return !has("model_type") && (has("nhead") || has("num_heads"));
+  const auto has = [&](const char* key) {
+    return config.is_object() && json_has(config, key, files->config);
+  };
+  const bool is_module = has("nhead") || has("num_heads") || has("d_model") || has("embed_dim");
+  if (!is_module || has("model_type")) return false;
+  if (files->weights.empty()) {
+    fail(Status::kBadFile, "%s: has no model.safetensors, and not just one other .safetensors file",
+         path.c_str());
+  }
+  return true;
 }
 
 void convert_pytorch(const PyTorchFiles& files, const std::string& out_path) try {

@@ -13,8 +13,9 @@ struct PyTorchFiles {
   std::string weights, config;
 };
 
-// Whether `path` is such a folder or file rather than a Hugging Face folder: its JSON has "nhead"
-// or "num_heads" and no "model_type". Then *files is set.
+// Whether `path` is a .safetensors file, or a folder whose JSON has an argument of the modules
+// ("d_model", "embed_dim", "nhead", "num_heads") and not Hugging Face's "model_type". Then *files
+// is set. Throws Error if it is, and one of the two files cannot be told.
 bool find_pytorch_files(const std::string& path, PyTorchFiles* files);
 
 // Throws Error naming the file and the field or tensor at fault.
