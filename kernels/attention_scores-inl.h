@@ -21,7 +21,7 @@ namespace headlane::kernels::HEADLANE_ISA {
 constexpr int64_t kBC =
     240;  // keys of a block: a multiple of NR (16, 48) with S strip + panel in L1
 constexpr int64_t kGroupRows =
-    32 * kMR;  // packing a block costs 1 / kGroupRows of multiplying by it
+    64 * kMR;  // packing a block costs 1 / kGroupRows of multiplying by it
 static_assert(kBC % kNR == 0);
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kInfinity = __builtin_inff();
