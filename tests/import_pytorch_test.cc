@@ -142,6 +142,68 @@ TEST_F(ImportPyTorch, LearnedPositions) {
   EXPECT_EQ(convert().positions, Positions::kLearned);
 }
 
+// A module that was part of another keeps its name before its tensors'.
+TEST_F(ImportPyTorch, PrefixOfAllTensors) {
+  for (const std::string prefix : {"module.", "model.encoder."}) {
+    std::vector<TestTensor> tensors = layer_tensors(prefix + "layers.0.");
+    for (const TestTensor& tensor : layer_tensors(prefix + "layers.1.")) tensors.push_back(tensor);
+    write(kLayer, tensors);
+    EXPECT_EQ(convert().n_layers, 2) << prefix;
+    EXPECT_NE(container_->find("layers.1.ffn.up.bias"), nullptr) << prefix;
+    write(kLayer, attention_tensors(prefix));
+    EXPECT_EQ(convert().d_ff, 0) << prefix;
+    tensors.push_back(numbers("norm.weight", {kD}));  // not of all
+    write(kLayer, tensors);
+    EXPECT_ERROR(convert(), Status::kBadFile, "none of the tensors");
+  }
+  std::vector<TestTensor> tensors = layer_tensors("module.");
+  tensors.erase(tensors.begin() + 4);
+  write(kLayer, tensors);
+  EXPECT_ERROR(convert(), Status::kBadFile, "\"module.norm1.weight\" is missing");
+}
+
+// Without, a lost bias would be taken for a module without biases, and numbers be wrong.
+TEST_F(ImportPyTorch, BiasesAreAllThereOrNone) {
+  const std::vector<TestTensor> whole = layer_tensors("");
+  std::vector<TestTensor> none;
+  for (size_t lost = 0; lost < whole.size(); ++lost) {
+    if (!whole[lost].name.ends_with("bias")) {
+      none.push_back(whole[lost]);
+      continue;
+    }
+    std::vector<TestTensor> tensors = whole;
+    tensors.erase(tensors.begin() + static_cast<std::ptrdiff_t>(lost));
+    write(kLayer, tensors);
+    EXPECT_ERROR(convert(), Status::kBadFile, "\"" + whole[lost].name + "\" is missing");
+  }
+  write(kLayer, none);
+  convert();
+  EXPECT_EQ(container_->find("layers.0.attention.q.bias"), nullptr);
+}
+
+TEST_F(ImportPyTorch, FeedForwardHasAtLeastOneColumn) {
+  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{}, {0, kD}, {kD}}) {
+    std::vector<TestTensor> tensors = layer_tensors("");
+    for (TestTensor& tensor : tensors) {
+      if (tensor.name == "linear1.weight") tensor = numbers(tensor.name, shape);
+    }
+    write(kLayer, tensors);
+    EXPECT_ERROR(convert(), Status::kBadFile, "\"linear1.weight\" field \"shape\" is [");
+  }
+}
+
+TEST_F(ImportPyTorch, FilesThatCannotBeToldAreNamed) {
+  const std::string weights = dir_ + "/mine.safetensors";
+  write(kLayer, layer_tensors(""), "mine.safetensors", "other.json");
+  EXPECT_ERROR(convert(weights), Status::kIo, "mine.json nor in " + dir_ + "/config.json");
+  write({{"d_model", kD}}, layer_tensors(""), "mine.safetensors", "config.json");
+  EXPECT_ERROR(convert(), Status::kBadFile, "\"nhead\" is missing");
+  write({{"model_type", "bert"}}, layer_tensors(""), "mine.safetensors", "config.json");
+  EXPECT_ERROR(convert(weights), Status::kUnsupported, "converted by its folder");
+  write(kLayer, layer_tensors(""), "second.safetensors");
+  EXPECT_ERROR(convert(), Status::kBadFile, "not just one other .safetensors file");
+}
+
 TEST_F(ImportPyTorch, WhatIsWrongIsNamed) {
   const auto refused = [&](const json& change, Status status, const std::string& words) {
     json config = kLayer;
