@@ -554,9 +554,9 @@ HEADLANE_API headlane_status headlane_forward(headlane_session* session,
  *    nn.TransformerEncoder: a folder with one .safetensors and one .json file, or the .safetensors
  *    file with the .json of its name, or config.json, beside it. The JSON has the module's
  *    arguments: d_model (or embed_dim), nhead (or num_heads), norm_first, activation ("relu",
- *    "gelu"), layer_norm_eps, batch_first, kdim, vdim, add_zero_attn, with PyTorch's defaults; and,
- *    added to the input, positions ("none", "sinusoidal", or "learned" from the tensor
- *    positions.weight) with max_positions. */
+ *    "gelu"), layer_norm_eps (of a final norm too), batch_first, kdim, vdim, add_zero_attn, with
+ * PyTorch's defaults; and, added to the input, positions ("none", "sinusoidal", or "learned" from
+ * the tensor positions.weight) with max_positions. */
 HEADLANE_API headlane_status headlane_convert(const char* path, const char* out_path);
 
 #ifdef __cplusplus

@@ -54,7 +54,17 @@ class Layers : public CommandTest {
     EXPECT_EQ(got.shape, shape);
     const std::vector<float> expected = test::read_npy(golden + "_out.npy").data;
     ASSERT_EQ(got.values.size(), expected.size());
-    for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(got.values[i], expected[i], 2e-5) << i;
+    for (size_t i = 0; i < expected.size(); ++i)
+      ASSERT_NEAR(got.values[i], expected[i], bound_of(module, call)) << i;
+  }
+
+  // Four times what PyTorch's own float32 is off by in that call.
+  static double bound_of(const std::string& module, const std::string& call) {
+    const json manifest = json::parse(read_file(folder(module) + "/manifest.json"));
+    for (const json& entry : manifest.at("calls")) {
+      if (entry.at("name") == call) return 4 * entry.at("float32_from_float64").get<double>();
+    }
+    throw std::runtime_error("no call " + call);
   }
 
   int n_files_ = 0;
@@ -80,8 +90,9 @@ TEST_F(Layers, SeqFirst) {
   ASSERT_EQ(done.status, 0) << done.err;
   const tool::NpyArray got = tool::read_npy(out);
   EXPECT_EQ(got.shape, (std::vector<int64_t>{n, batch, d}));
+  const double bound = bound_of(module, "plain");
   for (int64_t e = 0; e < batch * n * d; ++e) {
-    ASSERT_NEAR(got.values[static_cast<size_t>(e)], expected[at(e)], 2e-5) << e;
+    ASSERT_NEAR(got.values[static_cast<size_t>(e)], expected[at(e)], bound) << e;
   }
 }
 
@@ -125,9 +136,43 @@ TEST_F(Layers, KeyPaddingMask) {
   const std::vector<float> expected = test::read_npy(golden + "_out.npy").data;
   for (size_t i = 0; i < got.size(); ++i) {
     if (padding[i / 24] == '\0') {
-      ASSERT_NEAR(got[i], expected[i], 2e-5) << i;
+      ASSERT_NEAR(got[i], expected[i], bound_of("attention", "lengths")) << i;
     }
   }
+}
+
+// A mask of an encoder with padding beside it.
+TEST_F(Layers, AttnMaskAndKeyPaddingTogether) {
+  const std::string module = "encoder_pre_norm_final", call = "mask_and_lengths";
+  const std::string golden = folder(module) + "/" + call, out = dir_.file("out.npy");
+  std::string hidden, padding;
+  for (const float seen : test::read_npy(golden + "_mask.npy").data) {
+    hidden += seen == 0 ? '\1' : '\0';
+  }
+  for (const int length : {8, 5}) {
+    for (int j = 0; j < 8; ++j) padding += j < length ? '\0' : '\1';
+  }
+  const Finished done = run_headlane(
+      {"encode", "-m", converted(module), "--x", reshaped(golden + "_x.npy", {2, 8, 40}), "-o", out,
+       "--attn-mask", booleans({8, 8}, hidden), "--key-padding-mask", booleans({2, 8}, padding)});
+  ASSERT_EQ(done.status, 0) << done.err;
+  const std::vector<float> got = tool::read_npy(out).values;
+  const std::vector<float> expected = test::read_npy(golden + "_out.npy").data;
+  const double bound = bound_of(module, call);
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (padding[i / 40] == '\0') {
+      ASSERT_NEAR(got[i], expected[i], bound) << i;
+    }
+  }
+}
+
+TEST_F(Layers, NoRowsGiveNoRows) {
+  const std::string in = dir_.file("x.npy"), out = dir_.file("out.npy");
+  tool::write_npy(in, {3, 0, 24}, nullptr);
+  const Finished done =
+      run_headlane({"encode", "-m", converted("attention"), "--x", in, "-o", out});
+  ASSERT_EQ(done.status, 0) << done.err;
+  EXPECT_EQ(tool::read_npy(out).shape, (std::vector<int64_t>{3, 0, 24}));
 }
 
 TEST_F(Layers, WhatIsWrongIsNamed) {
@@ -146,6 +191,9 @@ TEST_F(Layers, WhatIsWrongIsNamed) {
   expect_failure(encode({"--x", x, "--key-padding-mask", booleans({5}, std::string(5, '\0'))}),
                  "must be boolean, [2, 5]");
   expect_failure(encode({"--x", booleans({2, 24}, std::string(48, '\0'))}), "must be float32");
+  expect_failure(run_headlane({"encode", "-m", converted("attention_cross_kdim_vdim"), "--x", x,
+                               "-o", dir_.file("o.npy")}),
+                 "give --key and --value");
   expect_failure(encode({"--ids", x}), "takes activations (--x)");
   expect_failure(run_headlane({"encode", "-m", model(), "--x", x, "-o", dir_.file("o.npy")}),
                  "takes token ids (--ids)");

@@ -40,22 +40,45 @@ struct Activations {
 };
 
 // attn_mask, key_padding_mask and causal become what the C API takes: 1 for keys that may be seen,
-// and a bias.
+// and a bias. Memory is taken for the sequences, heads and queries that differ, not for all.
 class Masks {
  public:
   Masks(const EncodeOptions& options, int64_t batch, int64_t n_heads, int64_t q_len, int64_t kv_len)
       : batch_(batch), n_heads_(n_heads), q_len_(q_len), kv_len_(kv_len) {
-    if (!options.attn_mask.empty()) add_attn_mask(options.attn_mask);
-    if (!options.key_padding_mask.empty()) add_key_padding(options.key_padding_mask);
-    if (options.causal) hide([](int64_t, int64_t, int64_t i, int64_t j) { return j > i; });
+    NpyArray attn, padding;
+    if (!options.attn_mask.empty()) attn = read_attn_mask(options.attn_mask);
+    if (!options.key_padding_mask.empty()) padding = read_key_padding(options.key_padding_mask);
+    const bool each = attn.shape.size() == 3;
+    const bool hides = !attn.truth.empty();
+    if (!hides && padding.truth.empty() && !options.causal) {
+      bias_ = std::move(attn);
+      return;
+    }
+    n_seqs_ = each || !padding.truth.empty() ? batch : 1;
+    n_maps_ = hides && each ? n_heads : 1;
+    n_queries_ = hides || options.causal ? q_len : 1;
+    seen_.resize(static_cast<size_t>(n_seqs_ * n_maps_ * n_queries_ * kv_len));
+    for (size_t e = 0; e < seen_.size(); ++e) {
+      const auto at = static_cast<int64_t>(e);
+      const int64_t j = at % kv_len, i = at / kv_len % n_queries_;
+      const int64_t map = at / (kv_len * n_queries_), seq = map / n_maps_;
+      const int64_t of_attn = (each ? map * q_len + i : i) * kv_len + j;
+      const bool hidden =
+          (hides && attn.truth[static_cast<size_t>(of_attn)]) ||
+          (!padding.truth.empty() && padding.truth[static_cast<size_t>(seq * kv_len + j)]) ||
+          (options.causal && j > i);
+      seen_[e] = !hidden;
+    }
+    if (!hides) bias_ = std::move(attn);
   }
 
   void describe(headlane_forward_batch* to) const {
     if (!seen_.empty()) {
+      const int64_t map = n_queries_ * kv_len_;
       to->mask = seen_.data();
-      to->mask_seq_stride = n_heads_ * q_len_ * kv_len_;
-      to->mask_head_stride = q_len_ * kv_len_;
-      to->mask_query_stride = kv_len_;
+      to->mask_seq_stride = n_seqs_ > 1 ? n_maps_ * map : 0;
+      to->mask_head_stride = n_maps_ > 1 ? map : 0;
+      to->mask_query_stride = n_queries_ > 1 ? kv_len_ : 0;
     }
     if (!bias_.values.empty()) {
       const bool each = bias_.shape.size() == 3;  // each head of each sequence has its own
@@ -67,49 +90,26 @@ class Masks {
   }
 
  private:
-  template <typename Hidden>
-  void hide(Hidden hidden) {
-    seen_.resize(static_cast<size_t>(batch_ * n_heads_ * q_len_ * kv_len_), 1);
-    for (size_t e = 0; e < seen_.size(); ++e) {
-      const auto at = static_cast<int64_t>(e);
-      const int64_t map = at / (q_len_ * kv_len_);
-      if (hidden(map / n_heads_, map % n_heads_, at / kv_len_ % q_len_, at % kv_len_)) seen_[e] = 0;
-    }
-  }
-
-  void add_attn_mask(const std::string& path) {
+  NpyArray read_attn_mask(const std::string& path) const {
     NpyArray mask = read_npy(path);
     const std::vector<int64_t> one = {q_len_, kv_len_}, each = {batch_ * n_heads_, q_len_, kv_len_};
-    if (mask.shape != one && mask.shape != each) {
-      throw std::runtime_error(path + ": is " + text_of(mask.shape) + "; it must be " +
-                               text_of(one) + " or " + text_of(each));
-    }
-    if (!mask.is_bool) {
-      bias_ = std::move(mask);
-      return;
-    }
-    const bool shared = mask.shape.size() == 2;
-    hide([&](int64_t seq, int64_t head, int64_t i, int64_t j) {
-      const int64_t map = shared ? 0 : seq * n_heads_ + head;
-      return mask.truth[static_cast<size_t>((map * q_len_ + i) * kv_len_ + j)] != 0;
-    });
+    if (mask.shape == one || mask.shape == each) return mask;
+    throw std::runtime_error(path + ": is " + text_of(mask.shape) + "; it must be " + text_of(one) +
+                             " or " + text_of(each));
   }
 
-  void add_key_padding(const std::string& path) {
-    const NpyArray padding = read_npy(path);
+  NpyArray read_key_padding(const std::string& path) const {
+    NpyArray padding = read_npy(path);
     const std::vector<int64_t> expected = {batch_, kv_len_};
     const bool one = batch_ == 1 && padding.shape == std::vector<int64_t>{kv_len_};
-    if (!padding.is_bool || (padding.shape != expected && !one)) {
-      throw std::runtime_error(path + ": is " + text_of(padding.shape) + "; it must be boolean, " +
-                               text_of(expected));
-    }
-    hide([&](int64_t seq, int64_t, int64_t, int64_t j) {
-      return padding.truth[static_cast<size_t>(seq * kv_len_ + j)] != 0;
-    });
+    if (padding.is_bool && (padding.shape == expected || one)) return padding;
+    throw std::runtime_error(path + ": is " + text_of(padding.shape) + "; it must be boolean, " +
+                             text_of(expected));
   }
 
   int64_t batch_, n_heads_, q_len_, kv_len_;
-  std::vector<uint8_t> seen_;  // [batch, n_heads, q_len, kv_len], or empty: all
+  int64_t n_seqs_ = 1, n_maps_ = 1, n_queries_ = 1;  // that have masks of their own
+  std::vector<uint8_t> seen_;  // [n_seqs_, n_maps_, n_queries_, kv_len], or empty: all
   NpyArray bias_;
 };
 
@@ -137,7 +137,13 @@ void encode_activations(const EncodeOptions& options) {
     throw std::runtime_error(options.run.model_path + ": takes token ids (--ids), not activations");
   }
   const bool batch_first = facts.batch_first != 0;
+  if (options.key.empty() && (facts.kdim != facts.d_model || facts.vdim != facts.d_model)) {
+    throw std::runtime_error(options.run.model_path +
+                             ": its keys and values have columns of their own: give --key" +
+                             (facts.vdim != facts.kdim ? " and --value" : ""));
+  }
   const Activations x(options.x, facts.d_model, batch_first);
+  if (x.array.values.empty()) return write_npy(options.output, x.array.shape, nullptr);
   std::unique_ptr<Activations> key, value;
   if (!options.key.empty())
     key = std::make_unique<Activations>(options.key, facts.kdim, batch_first);

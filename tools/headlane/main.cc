@@ -52,9 +52,12 @@ void add_convert(CLI::App* app) {
     std::string hf_dir, out;
   };
   const auto paths = std::make_shared<Paths>();
-  CLI::App* command =
-      app->add_subcommand("convert", "Make a .headlane file of a Hugging Face model folder");
-  command->add_option("HF_DIR", paths->hf_dir, "The folder")->required();
+  CLI::App* command = app->add_subcommand(
+      "convert", "Make a .headlane file of a Hugging Face folder or a PyTorch module");
+  command
+      ->add_option("DIR", paths->hf_dir,
+                   "The folder, or a module's .safetensors with its .json beside it")
+      ->required();
   command->add_option("-o,--output", paths->out, "The .headlane file to write")->required();
   command->callback([paths] { tool::convert(paths->hf_dir, paths->out); });
 }
@@ -91,8 +94,9 @@ void add_encode(CLI::App* app) {
   add_run_options(command, &options->run);
   auto* ids =
       command->add_option("--ids", options->ids, "Of a model of text: ids, one sequence a line");
-  auto* x = command->add_option(
-      "--x", options->x, "Of a model of layers: .npy, float32, [n, d_model] or a batch of them");
+  auto* x = command->add_option("--x", options->x,
+                                "Of a model of layers: .npy, float32, [n, d_model], [batch, n, "
+                                "d_model] or, without batch_first, [n, batch, d_model]");
   ids->excludes(x);
   auto* key =
       command->add_option("--key", options->key, "Cross-attention: .npy, [.., n_keys, kdim]");

@@ -65,7 +65,7 @@ class Folder:
              causal=False, kv_lengths=None):
         """run(module, dtype): the output [batch, q_len, d_model], or that and maps."""
         exact, exact_maps = run(self.module.double(), torch.float64)
-        single, _ = run(self.module.float(), torch.float32)
+        single, single_maps = run(self.module.float(), torch.float32)
         real = torch.ones(x.shape[:2], dtype=torch.bool)
         if lengths is not None:
             real = torch.arange(x.shape[1]) < torch.tensor(lengths)[:, None]
@@ -79,7 +79,9 @@ class Folder:
         self.calls.append({
             "name": name, "batch": x.shape[0], "q_len": x.shape[1],
             "kv_len": (x if key is None else key).shape[1], "lengths": lengths,
-            "kv_lengths": kv_lengths, "causal": causal, "float32_from_float64": float(error)})
+            "kv_lengths": kv_lengths, "causal": causal, "float32_from_float64": float(error),
+            "maps_float32_from_float64":
+                None if exact_maps is None else float((single_maps - exact_maps).abs().max())})
 
     def finish(self):
         (self.path / "manifest.json").write_text(json.dumps({"calls": self.calls}, indent=2) + "\n")
