@@ -1,7 +1,6 @@
 #include "engine/import/pytorch.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <set>
 
 #include "engine/error.h"
@@ -14,7 +13,6 @@
 namespace headlane {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 using ll = long long;
 
