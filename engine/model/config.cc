@@ -37,6 +37,7 @@ struct IntField {
   int64_t value(const ModelConfig& config) const { return at(const_cast<ModelConfig&>(config)); }
 };
 
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a member's name
 #define HEADLANE_FIELD(member) [](ModelConfig& config) -> int64_t& { return config.member; }
 constexpr IntField kIntFields[] = {
     {"vocab_size", HEADLANE_FIELD(vocab_size), 1, kMaxVocabSize, kOfBert},

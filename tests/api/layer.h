@@ -159,6 +159,7 @@ class LayerReference {
   std::vector<Row> normalised(const std::vector<Row>& x) const {
     std::vector<Row> y;
     const double eps = layer_.options.norm_eps != 0 ? layer_.options.norm_eps : 1e-5f;
+    y.reserve(x.size());
     for (const Row& row : x) {
       y.push_back(layer_norm(row, layer_.options.norm_weight, layer_.options.norm_bias, eps));
     }

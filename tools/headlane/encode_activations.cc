@@ -22,8 +22,8 @@ struct Activations {
   Activations(const std::string& path, int64_t columns, bool batch_first) : array(read_npy(path)) {
     const auto& shape = array.shape;
     if (array.is_bool || shape.size() < 2 || shape.size() > 3 || shape.back() != columns) {
-      throw std::runtime_error(path + ": is " + text_of(shape) + "; it must be float32, " +
-                               (batch_first ? "[n, " : "[n, ") + std::to_string(columns) + "] or " +
+      throw std::runtime_error(path + ": is " + text_of(shape) + "; it must be float32, " + "[n, " +
+                               std::to_string(columns) + "] or " +
                                (batch_first ? "[batch, n, " : "[n, batch, ") +
                                std::to_string(columns) + "]");
     }
