@@ -52,6 +52,7 @@ void OutputFile::fail() const {
 }
 
 void OutputFile::write(const void* data, size_t bytes) {
+  if (bytes == 0) return;  // data may be null, which fwrite does not take
   if (std::fwrite(data, 1, bytes, file_) != bytes) fail();
 }
 
