@@ -216,12 +216,47 @@ json to_json(const Result& result) {
           {"passes", passes}};
 }
 
-}  // namespace
+json to_json(const Limits& limits) {
+  return {{"flops", limits.flops},
+          {"read_l1", limits.read_l1},
+          {"read_l2", limits.read_l2},
+          {"read_l3", limits.read_l3},
+          {"read_memory", limits.read_memory}};
+}
 
-void bench(const BenchOptions& options) {
-  const RunOptions& run = options.run;
-  const Model model = open_model(run.model_path, run.isa, run.gemm);
-  const headlane_model_facts facts = facts_of(model.get());
+void print_limits(const std::string& isa, const Limits& limits, int n_threads) {
+  std::printf(
+      "%s, %d threads; of a core: %.0f GFLOP/s, GB/s from L1 %.0f, L2 %.0f, L3 %.0f, "
+      "memory %.0f\n",
+      isa.c_str(), n_threads, limits.flops / 1e9, limits.read_l1 / 1e9, limits.read_l2 / 1e9,
+      limits.read_l3 / 1e9, limits.read_memory / 1e9);
+}
+
+void print_result(const Result& result, const Limits& limits, int n_threads) {
+  const double rate = result.flops() / result.median;
+  std::printf("%10s %10.3f %10.3f %10.3f %12.0f %10.1f %7.0f %%\n", result.shape.name().c_str(),
+              1e3 * result.median, 1e3 * result.least, 1e3 * result.most,
+              static_cast<double>(result.shape.all_tokens()) / result.median, rate / 1e9,
+              100 * rate / (limits.flops * n_threads));
+}
+
+// What a library of this machine chooses where no model says so: that of the smallest layer.
+std::string isa_without_model(const std::string& cap) {
+  const float one = 1;
+  headlane_attention_options attention = HEADLANE_ATTENTION_OPTIONS_INIT;
+  attention.n_heads = attention.head_dim = 1;
+  headlane_layer_options layer = HEADLANE_LAYER_OPTIONS_INIT;
+  layer.d_model = 1;
+  layer.attention = &attention;
+  layer.q.weight = layer.k.weight = layer.v.weight = layer.out.weight = &one;
+  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  if (!cap.empty()) options.isa = cap.c_str();
+  headlane_model* model = nullptr;
+  check(headlane_layer_create(&layer, &options, &model));
+  return facts_of(Model(model).get()).isa;
+}
+
+std::vector<Case> cases_of(const BenchOptions& options, const headlane_model_facts& facts) {
   std::vector<Case> cases;
   for (const std::string& text : options.cases) {
     cases.push_back(parse_case(text, facts.max_positions));
@@ -229,12 +264,31 @@ void bench(const BenchOptions& options) {
   for (const Case& usual : {Case{1, 16}, {1, 128}, {8, 128}, {32, 128}, {1, 512}}) {
     if (options.cases.empty() && usual.n_tokens <= facts.max_positions) cases.push_back(usual);
   }
-  const Limits& limits = headlane::bench::limits(facts.isa);
+  return cases;
+}
+
+}  // namespace
+
+void bench(const BenchOptions& options) {
+  const RunOptions& run = options.run;
   const int n_threads = run.n_threads > 0 ? run.n_threads : available_cpus();
+  Model model;
+  headlane_model_facts facts = {};
+  std::string isa;
+  std::vector<Case> cases;
+  if (run.model_path.empty()) {
+    if (!options.cases.empty()) throw std::runtime_error("cases are of a model: name one by -m");
+    isa = isa_without_model(run.isa);
+  } else {
+    model = open_model(run.model_path, run.isa, run.gemm);
+    facts = facts_of(model.get());
+    isa = facts.isa;
+    cases = cases_of(options, facts);
+  }
+  const Limits& limits = headlane::bench::limits(isa);
   json results = json::array();
-  if (!options.as_json) {
-    std::printf("%s, %d threads, limits of a core: %.0f GFLOP/s, L3 %.0f GB/s\n", facts.isa,
-                n_threads, limits.flops / 1e9, limits.read_l3 / 1e9);
+  if (!options.as_json) print_limits(isa, limits, n_threads);
+  if (!options.as_json && !cases.empty()) {
     std::printf("%10s %10s %10s %10s %12s %10s %9s\n", "case", "ms", "least", "most", "tokens/s",
                 "GFLOP/s", "of limit");
   }
@@ -245,23 +299,12 @@ void bench(const BenchOptions& options) {
       results.push_back(to_json(result));
       continue;
     }
-    const double rate = result.flops() / result.median;
-    std::printf("%10s %10.3f %10.3f %10.3f %12.0f %10.1f %7.0f %%\n", shape.name().c_str(),
-                1e3 * result.median, 1e3 * result.least, 1e3 * result.most,
-                static_cast<double>(shape.all_tokens()) / result.median, rate / 1e9,
-                100 * rate / (limits.flops * n_threads));
+    print_result(result, limits, n_threads);
     if (options.profile) print_passes(result, limits, n_threads);
   }
   if (!options.as_json) return;
-  const json report = {{"isa", facts.isa},
-                       {"threads", n_threads},
-                       {"limits",
-                        {{"flops", limits.flops},
-                         {"read_l1", limits.read_l1},
-                         {"read_l2", limits.read_l2},
-                         {"read_l3", limits.read_l3},
-                         {"read_memory", limits.read_memory}}},
-                       {"cases", results}};
+  const json report = {
+      {"isa", isa}, {"threads", n_threads}, {"limits", to_json(limits)}, {"cases", results}};
   std::printf("%s\n", report.dump(2).c_str());
 }
 

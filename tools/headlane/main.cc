@@ -16,11 +16,15 @@ void add_isa(CLI::App* command, std::string* isa) {
       ->check(CLI::IsMember({"ref", "avx2", "avx512"}));
 }
 
-void add_model_and_machine(CLI::App* command, tool::RunOptions* run) {
-  command->add_option("-m,--model", run->model_path, "A .headlane file")->required();
+void add_machine(CLI::App* command, tool::RunOptions* run) {
   command->add_option("--threads", run->n_threads, "Threads; 0: all CPUs")
       ->check(CLI::Range(0, 1024));
   add_isa(command, &run->isa);
+}
+
+void add_model_and_machine(CLI::App* command, tool::RunOptions* run) {
+  command->add_option("-m,--model", run->model_path, "A .headlane file")->required();
+  add_machine(command, run);
 }
 
 void add_run_options(CLI::App* command, tool::RunOptions* run) {
@@ -153,7 +157,9 @@ void add_attention(CLI::App* app) {
 void add_bench(CLI::App* app) {
   const auto options = std::make_shared<tool::BenchOptions>();
   CLI::App* command = app->add_subcommand("bench", "Time a model on this machine");
-  add_model_and_machine(command, &options->run);
+  command->add_option("-m,--model", options->run.model_path,
+                      "A .headlane file; without it, the limits of the machine alone");
+  add_machine(command, &options->run);
   command->add_option("CASE", options->cases, "SEQUENCESxTOKENS, such as 8x128; none: usual ones");
   command->add_option("--seconds", options->seconds, "For each case")
       ->check(CLI::Range(0.0, 3600.0))

@@ -1,7 +1,7 @@
-"""The attention part of headlane.h for the comparisons in this folder, by ctypes."""
+"""headlane.h as far as the comparisons need it, by ctypes."""
 
 import ctypes
-from ctypes import POINTER, c_double, c_float, c_int, c_int32, c_int64, c_size_t, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_size_t, c_void_p
 
 
 def structure(name, *fields):
@@ -55,6 +55,18 @@ SessionOptions = structure(
 Rows = structure("Rows", ("data", c_void_p), *several(c_int64, "seq_stride", "token_stride"))
 ForwardBatch = structure("ForwardBatch", ("struct_size", c_size_t), *SEQS,
                          *several(Rows, "x", "key", "value", "out"), *SCORES)
+
+ModelOptions = structure("ModelOptions", ("struct_size", c_size_t),
+                         *several(c_char_p, "isa", "gemm"))
+ModelFacts = structure(
+    "ModelFacts", ("struct_size", c_size_t),
+    *several(c_char_p, "architecture", "activation", "pooling", "isa", "gemm"),
+    *several(c_int64, "n_layers", "d_model", "n_heads", "head_dim", "d_ff", "vocab_size",
+             "max_positions", "max_seq_len"))
+Batch = structure("Batch", ("struct_size", c_size_t), ("n_seqs", c_int64),
+                  *several(c_void_p, "offsets", "ids", "types"))
+Outputs = structure("Outputs", ("struct_size", c_size_t),
+                    *several(c_void_p, "hidden", "pooled", "attention"))
 
 
 def make(kind, **fields):

@@ -1,0 +1,236 @@
+"""Headlane beside other engines on this machine, by turns in one run.
+
+Each case runs in every engine, each engine in a process of its own that stands still while it is
+not its turn, on the same operands and threads. A figure is the median over the rounds; a ratio is
+taken round by round. "of limit" is the share of the machine's multiply-add limit, measured in the
+same run; "peak MB" is the most resident memory of the engine's process in the case; "off by" is the
+largest difference of the output from PyTorch's in float32.
+
+Groups of cases are files of bench/compare/cases, or of your own: the first lines of
+bench/compare/cases.py say what they hold. No group: all of them.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+
+import cases
+import figures
+import models
+import peers
+import report
+from turns import Worker, WorkerError, run_process, take_turns
+
+PATIENCE = 1800  # seconds that an engine may take for an answer: compilers take minutes
+REST = 0.01  # seconds before a turn: what spins of the one before has fallen asleep
+ISA_CAPS = {  # of the peers, where they offer one
+    "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2",
+             "MKL_ENABLE_INSTRUCTIONS": "AVX2", "CT2_FORCE_CPU_ISA": "AVX2",
+             "HEADLANE_MAX_ISA": "avx2"},
+}
+UNCAPPED = {"onnxruntime": "has no cap: it uses all that the machine has",
+            "openvino": "has no cap of its own: ONEDNN_MAX_CPU_ISA is set, but it may ignore it",
+            "llama-cpp": "is built for this machine; no cap"}
+
+
+def environment(arguments):
+    n = str(arguments.threads)
+    return {**os.environ, "OMP_NUM_THREADS": n, "MKL_NUM_THREADS": n, "RAYON_NUM_THREADS": n,
+            "TOKENIZERS_PARALLELISM": "true" if arguments.threads > 1 else "false",
+            "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore",
+            **ISA_CAPS.get(arguments.isa, {})}
+
+
+class Comparison:
+    """Runs cases; keeps the workers of one model at a time."""
+
+    def __init__(self, arguments, store, logs):
+        self.arguments, self.store, self.logs = arguments, store, logs
+        self.environment = environment(arguments)
+        self.model, self.workers, self.absent = None, {}, {}
+        self.settings = {}
+
+    def start(self, model):
+        """Workers of a model; "" is for cases without one."""
+        self.stop()
+        self.model = model
+        folder = self.store.folder(model) if model else ""
+        for engine in self.arguments.engines:
+            try:
+                self.start_one(engine, model, folder)
+            except WorkerError as error:
+                self.absent[engine] = str(error)
+
+    def start_one(self, engine, model, folder):
+        try:
+            versions(engine)
+        except importlib.metadata.PackageNotFoundError as error:
+            raise WorkerError(f"not installed: {error}") from None
+        setup = peers.Setup(self.arguments.threads, self.arguments.isa, folder,
+                            self.store.exports(engine, model), str(self.arguments.build))
+        setup = dataclasses.asdict(setup)
+        if model:
+            self.store.export(engine, setup, self.environment)
+        worker = Worker(engine, setup, self.environment, self.logs / f"{engine}.log")
+        self.workers[engine] = worker
+        if model or engine not in self.settings:
+            try:
+                self.settings[engine] = worker.ask(PATIENCE, do="settings")["settings"]
+            except WorkerError:
+                if model:
+                    raise
+
+    def stop(self):
+        for worker in self.workers.values():
+            worker.stop()
+        self.workers, self.absent = {}, {}
+
+    def run(self, case):
+        if self.model != case.model:
+            self.start(case.model)
+        measure = self.run_processes if case.kind in cases.PROCESSES else self.run_calls
+        return measure(case)
+
+    def run_calls(self, case):
+        failures, extras, lengths = dict(self.absent), {}, []
+        with tempfile.TemporaryDirectory() as outputs:
+            for engine, worker in self.workers.items():
+                output = f"{outputs}/{engine}.npy"
+                try:
+                    told = worker.ask(PATIENCE, do="prepare", case=dataclasses.asdict(case),
+                                      output=output)
+                except WorkerError as error:
+                    failures[engine] = str(error)
+                    continue
+                extras[engine] = {"notes": told["notes"]}
+                lengths = told.get("lengths", lengths)
+            for engine, distance in figures.distances(outputs, peers.REFERENCE).items():
+                extras[engine]["off_by"] = distance
+
+        def turn(engine):
+            time.sleep(REST)
+            told = self.workers[engine].ask(PATIENCE, do="turn", seconds=self.arguments.seconds)
+            extras[engine]["peak_mb"] = told["peak_mb"]
+            return told["value"]
+        values = take_turns(list(extras), turn, self.arguments.rounds, failures.__setitem__)
+        return values, failures, extras, lengths
+
+    def run_processes(self, case):
+        failures, commands = dict(self.absent), {}
+        source = {"kind": "--text", "source": "a sentence"}
+        if case.kind == "memory":
+            source = {"kind": "--file", "source": case.texts}
+        for engine, worker in self.workers.items():
+            try:
+                commands[engine] = worker.ask(PATIENCE, do="embed_command", **source)["command"]
+            except WorkerError as error:
+                failures[engine] = str(error)
+
+        def turn(engine):
+            seconds, peak_mb = run_process(commands[engine], self.environment)
+            return peak_mb if case.kind == "memory" else 1e3 * seconds
+        rounds = 1 if case.kind == "memory" else self.arguments.rounds
+        return take_turns(list(commands), turn, rounds, failures.__setitem__), failures, {}, []
+
+
+def versions(engine):
+    return {name: importlib.metadata.version(name) for name in peers.ENGINES[engine]}
+
+
+def machine(arguments, roofline_model):
+    """What the machine is and can do, and the passes of a model on it, as headlane bench tells."""
+    command = [arguments.build / "bin/headlane", "bench", "--json", "--threads",
+               str(arguments.threads), *(["--isa", arguments.isa] if arguments.isa else [])]
+    if roofline_model:
+        command += ["-m", roofline_model]
+    told = json.loads(subprocess.run([str(word) for word in command], check=True,
+                                     stdout=subprocess.PIPE).stdout)
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return {"cpu": names[0] if names else platform.machine(), "system": platform.platform(),
+            **told}
+
+
+def measure(arguments, wanted):
+    results = []
+    with tempfile.TemporaryDirectory() as logs:
+        store = models.Store(arguments.build, arguments.threads)
+        comparison = Comparison(arguments, store, pathlib.Path(logs))
+        try:
+            model = next((case.model for case in wanted if case.model), None)
+            known = machine(arguments, store.headlane_file(model, comparison.environment)
+                            if model else None)
+            limit = known["limits"]["flops"] * arguments.threads
+            for case in wanted:
+                values, failures, extras, lengths = comparison.run(case)
+                config = store.config(case.model) if case.model else None
+                work = cases.flops(case, config, lengths)
+                results.append(figures.summarise(case, values, failures, extras, limit, work))
+                report.print_case(results[-1])
+        finally:
+            comparison.stop()
+    engines = {name: {"settings": text, "versions": versions(name)}
+               for name, text in comparison.settings.items()}
+    for name in engines.keys() & UNCAPPED.keys():
+        if arguments.isa:
+            engines[name]["settings"] += "; " + UNCAPPED[name]
+    return {"date": datetime.date.today().isoformat(), "threads": arguments.threads,
+            "isa": arguments.isa, "rounds": arguments.rounds, "machine": known,
+            "engines": engines, "results": results}
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        prog="tools/bench", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("groups", nargs="*", metavar="GROUP")
+    parser.add_argument("--engines", nargs="+", choices=list(peers.ENGINES), metavar="ENGINE",
+                        default=list(peers.ENGINES), help=", ".join(peers.ENGINES))
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--isa", default="", choices=["", *ISA_CAPS],
+                        help="cap Headlane's instruction set, and the peers' where they allow it")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of a turn, at least 3 calls")
+    parser.add_argument("--json", type=pathlib.Path, help="write the results there")
+    parser.add_argument("--picture", type=pathlib.Path, help="draw them there (.png, .svg)")
+    parser.add_argument("--results", type=pathlib.Path, nargs="+", metavar="JSON",
+                        help="measure nothing: take what --json wrote, several files as one")
+    parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+    parser.add_argument("--build", type=pathlib.Path, default=cases.ROOT / "build",
+                        help="Headlane's build folder")
+    arguments = parser.parse_args()
+    if min(arguments.threads, arguments.rounds) < 1:
+        parser.error("threads and rounds are at least 1")
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
+    groups = arguments.groups or sorted(file.stem for file in cases.FOLDER.glob("*.txt"))
+    try:
+        if arguments.results:
+            everything = report.merge([json.loads(path.read_text(encoding="utf-8"))
+                                       for path in arguments.results])
+        else:
+            everything = measure(arguments, [c for group in groups for c in cases.read(group)])
+    except (cases.CaseError, models.ModelError) as error:
+        sys.exit(f"tools/bench: {error}")
+    print(report.table(everything, arguments.markdown))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
+    if arguments.picture:
+        import plots  # needs matplotlib, which measuring does not
+        plots.draw(everything, arguments.picture)
+
+
+if __name__ == "__main__":
+    main()

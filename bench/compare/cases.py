@@ -1,0 +1,175 @@
+"""What tools/bench measures: files of cases, one problem a line.
+
+    # all-MiniLM-L6-v2                      a remark
+    model minilm                            what the lines below run: minilm (tools/fetch-model), a
+                                            Hugging Face folder, or
+                                            random-bert N_LAYERS D_MODEL N_HEADS D_FF
+    32x128                                  token ids in, hidden states out: 32 sequences of 128
+    corpus FILE                             texts in, vectors out, one text a line; sentences/s
+    latency FILE                            likewise, one text alone
+    cold-start                              a process that embeds one sentence
+    memory FILE                             a process that embeds a file
+    encoder-layer BATCH SEQ D_MODEL N_HEADS D_FF
+    mha BATCH SEQ D_MODEL N_HEADS
+    attention BATCH SEQ N_HEADS HEAD_DIM [causal]
+    gemm ROWS D_IN D_OUT                    one product with weights and bias
+
+FILE is found from the file of cases, from the root of the repository, or is an absolute path.
+"""
+
+import dataclasses
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDER = pathlib.Path(__file__).resolve().parent / "cases"
+NUMBERS = {  # of kinds that take numbers, in the order of their line
+    "padded": ("batch", "seq"),
+    "encoder-layer": ("batch", "seq", "d_model", "n_heads", "d_ff"),
+    "mha": ("batch", "seq", "d_model", "n_heads"),
+    "attention": ("batch", "seq", "n_heads", "head_dim"),
+    "gemm": ("rows", "d_in", "d_out"),
+}
+WITH_TEXTS = ("corpus", "latency", "memory")
+PROCESSES = ("cold-start", "memory")  # measured from outside, on a process of its own a round
+OF_MODELS = ("padded", *WITH_TEXTS, "cold-start")
+MINILM = "minilm"
+UNITS = {"corpus": "sentences/s", "memory": "MB"}  # ms otherwise
+
+
+class CaseError(ValueError):
+    """A line that is not a case; says where."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    group: str  # the file's name
+    kind: str
+    sizes: dict = dataclasses.field(default_factory=dict)
+    texts: str = ""  # a file
+    model: str = ""  # as in the file; "" where the line says all
+    causal: bool = False
+
+    @property
+    def name(self):
+        if self.kind == "padded":
+            return f"{self.sizes['batch']}x{self.sizes['seq']}"
+        texts = [pathlib.Path(self.texts).stem] * bool(self.texts)
+        return " ".join([self.kind, *map(str, self.sizes.values()), *["causal"] * self.causal,
+                         *texts])
+
+    @property
+    def unit(self):
+        return UNITS.get(self.kind, "ms")
+
+    @property
+    def more_is_better(self):
+        return self.unit == "sentences/s"
+
+
+def parse_line(words, group, model, folder):
+    kind, rest = words[0], words[1:]
+    shape = re.fullmatch(r"(\d+)x(\d+)", kind)
+    if shape:
+        kind, rest = "padded", [*shape.groups(), *rest]
+    if kind not in NUMBERS and kind not in OF_MODELS:
+        raise CaseError(f"{kind} is no kind of case")
+    causal = kind == "attention" and rest[-1:] == ["causal"]
+    if causal:
+        rest = rest[:-1]
+    if kind in OF_MODELS and not model:
+        raise CaseError(f"{kind} needs a line \"model\" above")
+    names = NUMBERS.get(kind, ("FILE",) if kind in WITH_TEXTS else ())
+    if len(rest) != len(names):
+        raise CaseError(f"{kind} takes {' '.join(names) or 'nothing more'}")
+    if kind in WITH_TEXTS:
+        return Case(group, kind, texts=find(rest[0], folder), model=model)
+    if not all(word.isdigit() and int(word) > 0 for word in rest):
+        raise CaseError(f"{' '.join(rest)}: sizes are whole numbers from 1")
+    sizes = dict(zip(names, map(int, rest)))
+    if kind in ("encoder-layer", "mha") and sizes["d_model"] % sizes["n_heads"]:
+        raise CaseError(f"d_model {sizes['d_model']} is no multiple of {sizes['n_heads']} heads")
+    return Case(group, kind, sizes, model=model if kind in OF_MODELS else "", causal=causal)
+
+
+def parse_model(words, folder):
+    if words[:1] == ["random-bert"]:
+        if len(words) != 5 or not all(word.isdigit() and int(word) > 0 for word in words[1:]):
+            raise CaseError("random-bert takes N_LAYERS D_MODEL N_HEADS D_FF")
+    elif len(words) != 1:
+        raise CaseError("model takes minilm, a folder, or random-bert and its sizes")
+    elif words[0] != MINILM:
+        return find(words[0], folder)
+    return " ".join(words)
+
+
+def find(path, folder):
+    """A file named in a file of cases of this folder."""
+    for base in (folder, ROOT):
+        if (base / path).exists():
+            return str((base / path).resolve())
+    raise CaseError(f"{path} is neither in {folder} nor in {ROOT}")
+
+
+def parse(text, group, folder=ROOT):
+    """The cases of a file's text. CaseError names the line."""
+    found, model = [], ""
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split("#", 1)[0].split()
+        try:
+            if words[:1] == ["model"]:
+                model = parse_model(words[1:], folder)
+            elif words:
+                found.append(parse_line(words, group, model, folder))
+        except CaseError as error:
+            raise CaseError(f"{group}:{number}: {error}") from None
+    if not found:
+        raise CaseError(f"{group}: no cases")
+    return found
+
+
+def read(name):
+    """Of bench/cases/NAME.txt, or of a file elsewhere."""
+    path = FOLDER / f"{name}.txt"
+    if not path.is_file():
+        path = pathlib.Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.txt")))
+        raise CaseError(f"{name} is neither a file nor one of {known}")
+    return parse(path.read_text(encoding="utf-8"), path.stem, path.resolve().parent)
+
+
+def read_texts(path):
+    """The lines of a file of texts that are not empty."""
+    lines = pathlib.Path(path).read_text(encoding="utf-8").split("\n")
+    return [line for line in lines if line]
+
+
+def encoder_flops(n_tokens, pairs, n_layers, d_model, d_ff):
+    """Multiplications and additions of the products of an encoder: projections and feed-forward for
+    each token, scores and values for each pair of tokens that see each other."""
+    return n_layers * (2 * n_tokens * (4 * d_model ** 2 + 2 * d_model * d_ff) +
+                       4 * pairs * d_model)
+
+
+def flops(case, config=None, lengths=()):
+    """Of one run of a case, or of one text on average, whose lengths in tokens these are. config:
+    of the case's model."""
+    size = case.sizes
+    n_tokens = size.get("batch", 1) * size.get("seq", 1)
+    pairs = n_tokens * size.get("seq", 1)
+    if case.kind == "padded" or case.kind in WITH_TEXTS and lengths:
+        if lengths:
+            n_tokens = sum(lengths) / len(lengths)
+            pairs = sum(n * n for n in lengths) / len(lengths)
+        return encoder_flops(n_tokens, pairs, config["num_hidden_layers"], config["hidden_size"],
+                             config["intermediate_size"])
+    if case.kind in ("encoder-layer", "mha"):
+        return encoder_flops(n_tokens, pairs, 1, size["d_model"], size.get("d_ff", 0))
+    if case.kind == "attention":
+        if case.causal:
+            pairs = size["batch"] * size["seq"] * (size["seq"] + 1) // 2
+        return 4 * size["n_heads"] * pairs * size["head_dim"]
+    if case.kind == "gemm":
+        return 2 * size["rows"] * size["d_in"] * size["d_out"]
+    return None

@@ -1,0 +1,99 @@
+"""The models that cases name, and the files that engines make of them, under build/bench."""
+
+import hashlib
+import importlib.metadata
+import json
+import pathlib
+import subprocess
+import sys
+
+import cases
+import peers
+from turns import WORKER, WorkerError
+
+RANDOM_BERT = """
+import sys, torch, transformers
+n_layers, d_model, n_heads, d_ff = map(int, sys.argv[2:])
+torch.manual_seed(1)
+config = transformers.BertConfig(hidden_size=d_model, num_hidden_layers=n_layers,
+                                 num_attention_heads=n_heads, intermediate_size=d_ff)
+transformers.BertModel(config, add_pooling_layer=False).save_pretrained(sys.argv[1])
+"""
+
+
+class ModelError(RuntimeError):
+    """A model that cannot be had; says why."""
+
+
+class Store:
+    def __init__(self, build, threads):
+        self.root, self.threads = pathlib.Path(build) / "bench", threads
+
+    def folder(self, model):
+        """The Hugging Face folder of a model as cases name it."""
+        words = model.split()
+        if words[0] == cases.MINILM:
+            return self.told([str(cases.ROOT / "tools/fetch-model")])
+        if words[0] != "random-bert":
+            return model
+        folder = self.root / "models" / "-".join(words)
+        if not (folder / "config.json").is_file():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self.told([sys.executable, "-c", RANDOM_BERT, str(folder), *words[1:]])
+        return str(folder)
+
+    @staticmethod
+    def told(command):
+        run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if run.returncode != 0:
+            raise ModelError(run.stderr.strip().split("\n")[-1])
+        return run.stdout.strip()
+
+    def config(self, model):
+        path = pathlib.Path(self.folder(model)) / "config.json"
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def exports(self, engine, model):
+        name = model.replace(" ", "-")
+        if "/" in name:
+            digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+            name = f"{pathlib.Path(name).name}-{digest}"
+        folder = self.root / "exports" / (name or "none") / engine
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder)
+
+    def export(self, engine, setup, environment):
+        """Has the engine make its files, unless those of the same model, version and settings are
+        there."""
+        stamp = pathlib.Path(setup["exports"]) / "stamp.json"
+        mine = self.stamp(engine, setup)
+        if stamp.is_file() and stamp.read_text(encoding="utf-8") == mine:
+            return
+        run = subprocess.run([sys.executable, str(WORKER), engine, json.dumps(setup), "--export"],
+                             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             text=True, errors="replace")
+        if run.returncode != 0:
+            raise WorkerError(run.stdout.strip().split("\n")[-1][:200])
+        stamp.write_text(mine, encoding="utf-8")
+
+    @staticmethod
+    def stamp(engine, setup):
+        files = [path for path in sorted(pathlib.Path(setup["folder"]).rglob("*"))
+                 if path.is_file()]
+        if engine == "headlane":  # whose converter changes
+            files.append(pathlib.Path(setup["build"]) / "bin/headlane")
+            files.append(pathlib.Path(setup["build"]) / "lib/libheadlane.so")
+        versions = {name: importlib.metadata.version(name) for name in peers.ENGINES[engine]}
+        return json.dumps({"versions": versions, "threads": setup["threads"], "isa": setup["isa"],
+                           "files": [[str(path), path.stat().st_size, path.stat().st_mtime]
+                                     for path in files]})
+
+    def headlane_file(self, model, environment):
+        """Where the model's .headlane is, made now if it was not there."""
+        setup = {"threads": self.threads, "isa": "", "folder": self.folder(model),
+                 "exports": self.exports("headlane", model), "build": str(self.root.parent)}
+        try:
+            self.export("headlane", setup, environment)
+        except WorkerError as error:
+            raise ModelError(f"{model}: {error}") from None
+        return pathlib.Path(setup["exports"]) / "model.headlane"

@@ -1,0 +1,101 @@
+"""The engines that tools/bench compares, a file each, behind the interface Peer.
+
+A file here is imported only in that engine's own process, and imports the engine inside methods, so
+that what is missing is an answer and not a crash.
+"""
+
+import dataclasses
+import importlib
+import json
+import pathlib
+import sys
+
+ENGINES = {  # name: Python distributions whose versions are reported
+    "headlane": (),
+    "torch-eager": ("torch", "transformers"),
+    "torch-compile": ("torch", "transformers"),
+    "sentence-transformers": ("sentence-transformers", "torch"),
+    "onnxruntime": ("onnxruntime",),
+    "openvino": ("openvino",),
+    "ctranslate2": ("ctranslate2",),
+    "llama-cpp": ("llama-cpp-python",),
+}
+REFERENCE = "torch-eager"  # whose outputs the others' distance is from
+
+
+class NotOffered(Exception):
+    """The engine does not do this kind of case, or it would say nothing of it; says why."""
+
+
+@dataclasses.dataclass
+class Setup:
+    threads: int
+    isa: str  # "" or the cap
+    folder: str  # the Hugging Face model; "" for cases without one
+    exports: str  # where files made from it for this engine are
+    build: str  # Headlane's folder
+
+    def export(self, name):
+        return pathlib.Path(self.exports) / name
+
+
+class Peer:
+    """One engine in one process. A call takes nothing, runs once, and returns a numpy array."""
+
+    cold_start = True  # whether cold-start and memory make sense
+
+    def __init__(self, setup):
+        self.setup = setup
+        self.notes = {}  # what was chosen for a case, for the report
+
+    def settings(self):
+        """What makes it fast, in a line."""
+        raise NotImplementedError
+
+    def config(self):
+        text = (pathlib.Path(self.setup.folder) / "config.json").read_text(encoding="utf-8")
+        return json.loads(text)
+
+    def export(self):
+        """Makes the files that load() wants; in a process of its own, before."""
+
+    def load(self):
+        """The model of setup.folder."""
+
+    def fixed(self, ids):
+        """ids [batch, seq], int64, without padding: a call for hidden states [batch, seq,
+        d_model]."""
+        raise NotOffered("takes texts alone")
+
+    def forward(self, ids, mask):
+        """Hidden states of any shape of ids and mask [batch, seq], int64."""
+        raise NotImplementedError
+
+    def embedder(self):
+        """Turns texts into vectors."""
+        from peers.texts import PaddedEmbedder
+        return PaddedEmbedder(self)
+
+    def embed_command(self, kind, source):
+        """A process that prints vectors. kind: "--text" or "--file"."""
+        worker = pathlib.Path(__file__).resolve().parent.parent / "worker.py"
+        return [sys.executable, str(worker), type(self).engine,
+                json.dumps(dataclasses.asdict(self.setup)), "--embed", kind, source]
+
+    def layer(self, case, tensors, x):
+        """encoder-layer and mha: tensors by PyTorch's names, x [batch, seq, d_model]."""
+        raise NotOffered("runs whole models alone")
+
+    def attention(self, q, k, v, causal):
+        """[batch, heads, seq, head_dim] each."""
+        raise NotOffered("runs whole models alone")
+
+    def gemm(self, weight, bias, x):
+        """x [rows, d_in] times weight [d_out, d_in], plus bias."""
+        raise NotOffered("runs whole models alone")
+
+
+def make(engine, setup):
+    module = importlib.import_module("peers." + engine.replace("-", "_"))
+    module.PEER.engine = engine
+    return module.PEER(setup)

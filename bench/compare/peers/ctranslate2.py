@@ -1,0 +1,73 @@
+"""CTranslate2: its own format, made by its converter; the library for products that is faster."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from peers import NotOffered, Peer
+
+# Left to itself it takes oneDNN on any CPU but Intel's.
+VARIANTS = ({"CT2_USE_MKL": "0"}, {"CT2_USE_MKL": "1"})
+TRIAL = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import numpy, peers
+from peers.ctranslate2 import PEER
+peer = PEER(peers.Setup(int(sys.argv[2]), "", "", sys.argv[3], ""))
+peer.load()
+call = peer.fixed(numpy.full((8, 128), 1, dtype=numpy.int64))
+call()
+start = time.perf_counter()
+for i in range(5):
+    call()
+print(time.perf_counter() - start)
+"""
+
+
+class CTranslate2(Peer):
+    def settings(self):
+        variant = json.loads(self.setup.export("variant.json").read_text(encoding="utf-8"))
+        chosen = " ".join(f"{name}={value}" for name, value in variant.items())
+        return f"float32, inter_threads 1, {chosen} (the faster of both)"
+
+    def export(self):
+        from ctranslate2.converters import TransformersConverter
+        try:
+            TransformersConverter(self.setup.folder).convert(self.path(), force=True)
+        except FileNotFoundError:  # no tokenizer: the converter wants a vocabulary
+            raise NotOffered("its converter asks for a tokenizer") from None
+        seconds = [self.try_variant(variant) for variant in VARIANTS]
+        best = VARIANTS[seconds.index(min(seconds))]
+        self.setup.export("variant.json").write_text(json.dumps(best), encoding="utf-8")
+
+    def path(self):
+        return str(self.setup.export("model"))
+
+    def try_variant(self, variant):
+        self.setup.export("variant.json").write_text(json.dumps(variant), encoding="utf-8")
+        bench = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        run = subprocess.run([sys.executable, "-c", TRIAL, bench, str(self.setup.threads),
+                              self.setup.exports], check=True, stdout=subprocess.PIPE)
+        return float(run.stdout.split()[-1])
+
+    def load(self):
+        os.environ.update(json.loads(self.setup.export("variant.json").read_text()))
+        import ctranslate2
+        self.view = ctranslate2.StorageView
+        self.encoder = ctranslate2.Encoder(self.path(), device="cpu", compute_type="float32",
+                                           inter_threads=1, intra_threads=self.setup.threads)
+
+    def fixed(self, ids):
+        mask = ids * 0 + 1
+        return lambda: self.forward(ids, mask)
+
+    def forward(self, ids, mask):
+        ids = self.view.from_array(ids.astype(np.int32))
+        lengths = self.view.from_array(mask.sum(axis=1).astype(np.int32))
+        return np.asarray(self.encoder.forward_batch(ids, lengths).last_hidden_state)
+
+
+PEER = CTranslate2

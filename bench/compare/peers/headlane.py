@@ -1,0 +1,205 @@
+"""Headlane, through its C API; its own tokenizer, ragged batches sorted by length."""
+
+import ctypes
+import json
+import pathlib
+import struct
+import subprocess
+import tempfile
+
+import numpy as np
+
+import headlane_library as hl
+from peers import Peer
+
+BATCH_TOKENS = 4096
+
+
+def pointer(array):
+    return array.ctypes.data
+
+
+def offsets_of(lengths):
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def write_safetensors(path, tensors):
+    header, end = {}, 0
+    for name, tensor in tensors.items():
+        header[name] = {"dtype": "F32", "shape": tensor.shape,
+                        "data_offsets": [end, end + tensor.nbytes]}
+        end += tensor.nbytes
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors.values():
+            file.write(tensor.tobytes())
+
+
+class Headlane(Peer):
+    def __init__(self, setup):
+        super().__init__(setup)
+        self.build = pathlib.Path(setup.build)
+        self.library = hl.Library(self.build / "lib/libheadlane.so")
+        self.max_tokens = 0
+
+    def settings(self):
+        return f"ragged, sorted by length, {BATCH_TOKENS} tokens a batch"
+
+    def path(self):
+        return self.setup.export("model.headlane")
+
+    def export(self):
+        self.convert(self.setup.folder, self.path())
+
+    def convert(self, folder, path):
+        subprocess.run([self.build / "bin/headlane", "convert", folder, "-o", path], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def open(self, path):
+        options = hl.make(hl.ModelOptions, isa=self.setup.isa.encode() or None)
+        return self.library.handle("model_open", str(path).encode(), ctypes.byref(options))
+
+    def session(self, model, max_tokens):
+        options = hl.make(hl.SessionOptions, max_tokens=max_tokens, n_threads=self.setup.threads)
+        return self.library.handle("session_create", model, ctypes.byref(options))
+
+    def load(self):
+        self.model = self.open(self.path())
+        self.facts = hl.make(hl.ModelFacts)
+        self.library.model_get_facts(self.model, ctypes.byref(self.facts))
+
+    def encode(self, session, ids, offsets, **outputs):
+        batch = hl.make(hl.Batch, n_seqs=len(offsets) - 1, offsets=pointer(offsets),
+                        ids=pointer(ids))
+        outputs = {name: pointer(array) for name, array in outputs.items()}
+        self.library.encode(session, ctypes.byref(batch),
+                            ctypes.byref(hl.make(hl.Outputs, **outputs)))
+
+    def fixed(self, ids):
+        n_seqs, seq = ids.shape
+        session = self.session(self.model, ids.size)
+        ids, offsets = ids.astype(np.int32), offsets_of([seq] * n_seqs)
+        hidden = np.empty((n_seqs, seq, self.facts.d_model), dtype=np.float32)
+
+        def call():
+            self.encode(session, ids, offsets, hidden=hidden)
+            return hidden
+        return call
+
+    def embedder(self):
+        return Embedder(self)
+
+    def embed_command(self, kind, source):
+        source = ["-i", source] if kind == "--file" else [source]
+        isa = ["--isa", self.setup.isa] if self.setup.isa else []
+        return [str(self.build / "bin/headlane"), "embed", "-m", str(self.path()), "--threads",
+                str(self.setup.threads), *isa, *source]
+
+    def layer(self, case, tensors, x):
+        size = case.sizes
+        if case.kind == "mha":
+            config = {"embed_dim": size["d_model"], "num_heads": size["n_heads"]}
+        else:
+            config = {"d_model": size["d_model"], "nhead": size["n_heads"],
+                      "dim_feedforward": size["d_ff"]}
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "config.json").write_text(json.dumps(config | {"batch_first": True}))
+            write_safetensors(folder / "model.safetensors", tensors)
+            self.convert(folder, folder / "layer.headlane")
+            model = self.open(folder / "layer.headlane")
+        session = self.session(model, size["batch"] * size["seq"])
+        out = np.empty_like(x)
+        batch = hl.make(hl.ForwardBatch, n_seqs=size["batch"], q_len=size["seq"],
+                        x=hl.Rows(pointer(x), 0, 0), out=hl.Rows(pointer(out), 0, 0))
+
+        def call(arrays=(x, out)):  # which the batch points to
+            self.library.forward(session, ctypes.byref(batch))
+            return arrays[-1]
+        return call
+
+    def attention(self, q, k, v, causal):
+        n_seqs, n_heads, seq, head_dim = q.shape
+        options = hl.make(hl.AttentionOptions, n_heads=n_heads, head_dim=head_dim,
+                          causal=int(causal), n_threads=self.setup.threads,
+                          isa=ctypes.cast(self.isa(), ctypes.c_void_p).value)
+        attention = self.library.handle("attention_create", ctypes.byref(options))
+        o = np.empty_like(q)
+
+        def heads(array):
+            return hl.Heads(pointer(array), n_heads * seq * head_dim, head_dim, seq * head_dim)
+        batch = hl.make(hl.AttentionBatch, n_seqs=n_seqs, q_len=seq, kv_len=seq, q=heads(q),
+                        k=heads(k), v=heads(v), o=heads(o))
+
+        def call(arrays=(q, k, v, o)):  # which the batch points to
+            self.library.attention_run(attention, ctypes.byref(batch))
+            return arrays[-1]
+        return call
+
+    def isa(self):
+        return ctypes.c_char_p(self.setup.isa.encode() or None)
+
+    def gemm(self, weight, bias, x):
+        library = ctypes.CDLL(str(self.build / "lib/libheadlane_bench.so"))
+        library.headlane_bench_linear.restype = ctypes.c_void_p
+        n64, p = ctypes.c_int64, ctypes.c_void_p
+        (rows, d_in), d_out = x.shape, len(bias)
+        layer = library.headlane_bench_linear(n64(rows), n64(d_in), n64(d_out), p(pointer(weight)),
+                                              p(pointer(bias)), self.setup.isa.encode(),
+                                              self.setup.threads)
+        y = np.empty((rows, d_out), dtype=np.float32)
+
+        def call():
+            library.headlane_bench_run_linear(p(layer), p(pointer(x)), p(pointer(y)))
+            return y
+        return call
+
+
+class Embedder:
+    """Texts to vectors as a C program would: tokenize, sort, run in ragged batches."""
+
+    def __init__(self, peer):
+        self.peer, self.max_len = peer, peer.facts.max_seq_len
+        self.session = peer.session(peer.model, max(BATCH_TOKENS, self.max_len))
+        self.ids = np.empty(self.max_len, dtype=np.int32)
+
+    def tune(self, texts):
+        """Nothing to choose."""
+
+    def lengths(self, texts):
+        return [len(self.tokenize(text)) for text in texts]
+
+    def tokenize(self, text):
+        text, n_ids = text.encode(), ctypes.c_int64()
+        self.peer.library.tokenize(self.peer.model, text, ctypes.c_size_t(len(text)),
+                                   ctypes.c_int64(0), ctypes.c_void_p(pointer(self.ids)),
+                                   ctypes.c_int64(self.max_len), ctypes.byref(n_ids))
+        return self.ids[:n_ids.value].copy()
+
+    def batches(self, lengths, order):
+        """Of at most BATCH_TOKENS."""
+        batch, n_tokens = [], 0
+        for i in order:
+            if n_tokens + lengths[i] > BATCH_TOKENS and batch:
+                yield batch
+                batch, n_tokens = [], 0
+            batch.append(i)
+            n_tokens += lengths[i]
+        if batch:
+            yield batch
+
+    def embed(self, texts):
+        """[texts, d_model]"""
+        ids = [self.tokenize(text) for text in texts]
+        lengths = [len(row) for row in ids]
+        vectors = np.empty((len(texts), self.peer.facts.d_model), dtype=np.float32)
+        for batch in self.batches(lengths, sorted(range(len(texts)), key=lambda i: -lengths[i])):
+            pooled = np.empty((len(batch), vectors.shape[1]), dtype=np.float32)
+            self.peer.encode(self.session, np.concatenate([ids[i] for i in batch]),
+                             offsets_of([lengths[i] for i in batch]), pooled=pooled)
+            vectors[batch] = pooled
+        return vectors
+
+
+PEER = Headlane

@@ -1,0 +1,110 @@
+"""llama.cpp through llama-cpp-python: a GGUF file of the BERT encoder in float32, texts alone."""
+
+import pathlib
+
+import numpy as np
+
+from peers import NotOffered, Peer
+from peers.texts import load_pooling, load_tokenizer, max_length
+
+SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how its vocabularies mark the beginning of a word
+SPECIAL = {"[PAD]": "pad", "[UNK]": "unk", "[CLS]": "bos", "[SEP]": "sep", "[MASK]": "mask"}
+BATCH_TOKENS, MOST_TEXTS = 4096, 64
+NAMES = {  # of tensors in Hugging Face's files and in GGUF
+    "embeddings.word_embeddings": "token_embd", "embeddings.position_embeddings": "position_embd",
+    "embeddings.token_type_embeddings": "token_types", "embeddings.LayerNorm": "token_embd_norm",
+    "attention.self.query": "attn_q", "attention.self.key": "attn_k",
+    "attention.self.value": "attn_v", "attention.output.dense": "attn_output",
+    "attention.output.LayerNorm": "attn_output_norm", "intermediate.dense": "ffn_up",
+    "output.dense": "ffn_down", "output.LayerNorm": "layer_output_norm"}
+
+
+def gguf_name(name):
+    """Of "encoder.layer.3.output.dense.weight"; None for what GGUF has not."""
+    stem, _, last = name.rpartition(".")
+    block = ""
+    if stem.startswith("encoder.layer."):
+        number, stem = stem.removeprefix("encoder.layer.").split(".", 1)
+        block = f"blk.{number}."
+    return f"{block}{NAMES[stem]}.{last}" if stem in NAMES else None
+
+
+def spelling(token):
+    if token.startswith("##"):
+        return token[2:]
+    return token if token.startswith("[") and token.endswith("]") else SPACE + token
+
+
+class LlamaCpp(Peer):
+    def settings(self):
+        return f"GGUF float32, batches of {BATCH_TOKENS} tokens and {MOST_TEXTS} texts"
+
+    def path(self):
+        return str(self.setup.export("model.gguf"))
+
+    def export(self):
+        folder, config = pathlib.Path(self.setup.folder), self.config()
+        if not (folder / "vocab.txt").is_file() and not (folder / "tokenizer.json").is_file():
+            raise NotOffered("its files hold a vocabulary, and the model has none")
+        import gguf
+        import torch
+        from transformers import AutoModel
+        writer = gguf.GGUFWriter(self.path(), "bert")
+        writer.add_context_length(config["max_position_embeddings"])
+        writer.add_embedding_length(config["hidden_size"])
+        writer.add_feed_forward_length(config["intermediate_size"])
+        writer.add_block_count(config["num_hidden_layers"])
+        writer.add_head_count(config["num_attention_heads"])
+        writer.add_layer_norm_eps(config["layer_norm_eps"])
+        writer.add_causal_attention(False)
+        writer.add_pooling_type(gguf.PoolingType[load_pooling(folder)[0].upper()])
+        self.add_vocabulary(writer, gguf)
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32, add_pooling_layer=False)
+        for name, tensor in model.state_dict().items():
+            if gguf_name(name):
+                writer.add_tensor(gguf_name(name), tensor.numpy())
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+    def add_vocabulary(self, writer, gguf):
+        vocabulary = load_tokenizer(pathlib.Path(self.setup.folder)).get_vocab()
+        tokens = sorted(vocabulary, key=vocabulary.get)
+        kinds = {True: gguf.TokenType.CONTROL, False: gguf.TokenType.NORMAL}
+        writer.add_tokenizer_model("bert")
+        writer.add_token_type_count(self.config()["type_vocab_size"])
+        writer.add_token_list([spelling(token) for token in tokens])
+        writer.add_token_types([kinds[token in SPECIAL] for token in tokens])
+        for token, name in SPECIAL.items():
+            if token in vocabulary:
+                getattr(writer, f"add_{name}_token_id")(vocabulary[token])
+
+    def load(self):
+        from llama_cpp import Llama
+        n = self.setup.threads
+        self.model = Llama(self.path(), embedding=True, n_ctx=BATCH_TOKENS, n_batch=BATCH_TOKENS,
+                           n_ubatch=BATCH_TOKENS, n_seq_max=MOST_TEXTS, n_threads=n,
+                           n_threads_batch=n, verbose=False)
+
+    def embedder(self):
+        return Embedder(self)
+
+
+class Embedder:
+    def __init__(self, peer):
+        self.model = peer.model
+        self.tokenizer = load_tokenizer(pathlib.Path(peer.setup.folder))
+        self.most = max_length(pathlib.Path(peer.setup.folder))
+
+    def tune(self, texts):
+        """Nothing to choose."""
+
+    def lengths(self, texts):
+        return [len(encoding.ids) for encoding in self.tokenizer.encode_batch(texts)]
+
+    def embed(self, texts):
+        return np.array(self.model.embed(texts, normalize=True), dtype=np.float32)
+
+
+PEER = LlamaCpp

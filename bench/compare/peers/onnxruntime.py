@@ -1,0 +1,123 @@
+"""ONNX Runtime: a graph exported from PyTorch, with the transformer fusions of its own optimiser."""
+
+import json
+
+from peers import Peer
+
+OPSET = 17
+INPUTS = ("input_ids", "attention_mask")
+
+
+def export_onnx(folder, path):
+    """With plain attention and the TorchScript exporter: the form whose layers the optimiser
+    recognises; of the newer exporter's graph it fuses no attention."""
+    import torch
+    from transformers import AutoModel
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32,
+                                      add_pooling_layer=False).eval()
+
+    class HiddenStates(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids, attention_mask):
+            return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
+    ids = torch.ones(2, 16, dtype=torch.int64)
+    axes = {name: {0: "batch", 1: "seq"} for name in (*INPUTS, "hidden")}
+    with torch.no_grad():
+        torch.onnx.export(HiddenStates(), (ids, torch.ones_like(ids)), str(path), dynamo=False,
+                          input_names=list(INPUTS), output_names=["hidden"], dynamic_axes=axes,
+                          opset_version=OPSET)
+
+
+class OnnxRuntime(Peer):
+    def settings(self):
+        fused = json.loads(self.setup.export("fused.json").read_text(encoding="utf-8"))
+        by = "BERT optimiser: " + ", ".join(f"{n} {name}" for name, n in fused.items())
+        return f"{by if fused else 'no BERT optimiser'}; all graph optimisations, spinning threads"
+
+    def export(self):
+        from onnxruntime.transformers import optimizer
+        plain, best = self.setup.export("plain.onnx"), self.setup.export("model.onnx")
+        export_onnx(self.setup.folder, plain)
+        config = self.config()
+        fused = {}
+        try:
+            model = optimizer.optimize_model(
+                str(plain), model_type="bert", num_heads=config["num_attention_heads"],
+                hidden_size=config["hidden_size"], opt_level=0, use_gpu=False)
+            model.save_model_to_file(str(best))
+            fused = {name: n for name, n in model.get_fused_operator_statistics().items() if n}
+        except Exception:  # whatever its reason, the plain graph runs, and settings() says so
+            plain.replace(best)
+        plain.unlink(missing_ok=True)
+        self.setup.export("fused.json").write_text(json.dumps(fused), encoding="utf-8")
+
+    def session(self, model):
+        """Of a file's path or of a model's bytes."""
+        import onnxruntime as ort
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.setup.threads
+        options.inter_op_num_threads = 1
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def load(self):
+        self.model = self.session(str(self.setup.export("model.onnx")))
+
+    def fixed(self, ids):
+        mask = ids * 0 + 1
+        return lambda: self.forward(ids, mask)
+
+    def forward(self, ids, mask):
+        return self.model.run(None, dict(zip(INPUTS, (ids, mask))))[0]
+
+    def layer(self, case, tensors, x):
+        import torch
+        from onnxruntime.transformers import optimizer
+        from peers.torch_eager import layer_module
+        torch.backends.mha.set_fastpath_enabled(False)  # one op, which has no form in ONNX
+        path, size = str(self.setup.export("layer.onnx")), case.sizes
+        with torch.no_grad():
+            torch.onnx.export(layer_module(torch, case, tensors), (torch.from_numpy(x),), path,
+                              dynamo=False, input_names=["x"], opset_version=OPSET)
+        model = optimizer.optimize_model(path, model_type="bert", num_heads=size["n_heads"],
+                                         hidden_size=size["d_model"], opt_level=0, use_gpu=False)
+        fused = {name: n for name, n in model.get_fused_operator_statistics().items() if n}
+        self.notes["fused"] = fused
+        model.save_model_to_file(path)
+        session = self.session(path)
+        return lambda: session.run(None, {"x": x})[0]
+
+    def attention(self, q, k, v, causal):
+        """Its own op, on [batch, seq, heads * head_dim] as the op wants it."""
+        from onnx import TensorProto, helper
+        n_seqs, n_heads, seq, head_dim = q.shape
+        shape = [n_seqs, seq, n_heads * head_dim]
+        node = helper.make_node("MultiHeadAttention", ["q", "k", "v"], ["o"], num_heads=n_heads,
+                                unidirectional=int(causal), domain="com.microsoft")
+        values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "qkvo"]
+        session = self.session(helper.make_model(
+            helper.make_graph([node], "attention", values[:3], values[3:]), ir_version=8,
+            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
+        ).SerializeToString())
+        rows = {name: x.transpose(0, 2, 1, 3).reshape(shape).copy()
+                for name, x in zip("qkv", (q, k, v))}
+        heads = n_seqs, seq, n_heads, head_dim
+        return lambda: session.run(None, rows)[0].reshape(heads).transpose(0, 2, 1, 3)
+
+    def gemm(self, weight, bias, x):
+        from onnx import TensorProto, helper, numpy_helper
+        graph = helper.make_graph(
+            [helper.make_node("Gemm", ["x", "weight", "bias"], ["y"], transB=1)], "gemm",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [len(x), len(bias)])],
+            [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")])
+        session = self.session(helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8).SerializeToString())
+        return lambda: session.run(None, {"x": x})[0]
+
+
+PEER = OnnxRuntime

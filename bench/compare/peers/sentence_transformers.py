@@ -1,0 +1,46 @@
+"""sentence-transformers on PyTorch: what most Python programs call. It sorts by length itself."""
+
+import time
+
+from peers import Peer
+from peers.texts import BATCH_SIZES
+
+
+class Embedder:
+    def __init__(self, peer):
+        self.peer, self.model, self.batch_size = peer, peer.model, BATCH_SIZES[0]
+
+    def lengths(self, texts):
+        ids = self.model.tokenizer(texts, truncation=True, max_length=self.model.max_seq_length)
+        return [len(row) for row in ids["input_ids"]]
+
+    def tune(self, texts):
+        some, seconds = texts[::5] or texts, {}
+        for size in BATCH_SIZES:
+            self.batch_size = size
+            self.embed(some[:size])
+            start = time.perf_counter()
+            self.embed(some)
+            seconds[size] = time.perf_counter() - start
+        self.batch_size = min(seconds, key=seconds.get)
+        self.peer.notes["batch_size"] = self.batch_size
+
+    def embed(self, texts):
+        return self.model.encode(texts, batch_size=self.batch_size, show_progress_bar=False)
+
+
+class SentenceTransformers(Peer):
+    def settings(self):
+        return "SentenceTransformer.encode, float32"
+
+    def load(self):
+        import torch
+        torch.set_num_threads(self.setup.threads)
+        from sentence_transformers import SentenceTransformer
+        self.model = SentenceTransformer(self.setup.folder, device="cpu").float()
+
+    def embedder(self):
+        return Embedder(self)
+
+
+PEER = SentenceTransformers

@@ -1,0 +1,110 @@
+"""Results as one picture: bars of every case's ratio, and a roofline of Headlane's passes."""
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+
+import peers
+
+matplotlib.use("Agg")
+
+INK, PAPER, GRID = "#1d2733", "#ffffff", "#dfe4ea"
+COLOURS = dict(zip(peers.ENGINES, ("#0f6fde", "#e4572e", "#f29e4c", "#c9a227", "#6a994e",
+                                   "#8e6bbf", "#3aa6a6", "#98a1ab")))
+
+
+def draw(everything, path):
+    """A column of bars for each group, and the roofline where passes were measured."""
+    groups = {}
+    for result in everything["results"]:
+        groups.setdefault(result["group"], []).append(result)
+    passes = everything["machine"].get("cases", [])
+    panels = len(groups) + bool(passes)
+    columns = min(2, panels)
+    lines = -(-panels // columns)
+    heights = [max(len(results) for results in groups.values())] if groups else [4]
+    figure, axes = plt.subplots(lines, columns, figsize=(7.2 * columns, (2.6 + 0.32 * heights[0]) * lines),
+                                squeeze=False, facecolor=PAPER)
+    axes = list(axes.flat)
+    for (group, results), axis in zip(groups.items(), axes):
+        draw_bars(axis, group, results)
+    if passes:
+        draw_roofline(axes[len(groups)], everything)
+    for axis in axes[panels:]:
+        axis.set_visible(False)
+    seen = [name for name in peers.ENGINES
+            if any("median" in result["engines"].get(name, {}) for result in everything["results"])]
+    figure.legend([plt.Rectangle((0, 0), 1, 1, color=COLOURS[name]) for name in seen], seen,
+                  loc="upper center", ncols=min(4, len(seen)), frameon=False, fontsize=9)
+    known = everything["machine"]
+    figure.text(0.5, 0.005, f"{known['cpu']}, {everything['threads']} threads, fp32"
+                f"{', capped to ' + everything['isa'] if everything['isa'] else ''}, "
+                f"{everything['date']}; lines: least and most of {everything['rounds']} rounds",
+                ha="center", fontsize=8, color=INK)
+    figure.tight_layout(rect=(0, 0.015, 1, 0.97 if lines > 2 else 0.93))
+    figure.savefig(path, dpi=110, facecolor=PAPER)
+
+
+def speeds(result):
+    """{engine: (speed relative to the best peer, least, most)}: what is better is longer."""
+    best = result["best_peer"]
+    if best is None:
+        return {}
+    base = result["engines"][best]["median"]
+    relative = (lambda x: x / base) if result["more_is_better"] else (lambda x: base / x)
+    return {name: (relative(row["median"]), *sorted((relative(row["least"]), relative(row["most"]))))
+            for name, row in result["engines"].items() if "median" in row}
+
+
+def draw_bars(axis, group, results):
+    names = [name for name in peers.ENGINES
+             if any("median" in result["engines"].get(name, {}) for result in results)]
+    height = 0.8 / max(1, len(names))
+    for line, result in enumerate(results):
+        for name, (value, least, most) in speeds(result).items():
+            y = line - 0.4 + (names.index(name) + 0.5) * height
+            axis.barh(y, value, height, color=COLOURS[name])
+            axis.plot([least, most], [y, y], color=INK, linewidth=0.8)
+    axis.axvline(1, color=INK, linewidth=0.8)
+    axis.set_yticks(range(len(results)), [result["case"] for result in results], fontsize=8)
+    axis.invert_yaxis()
+    axis.set_title(group, fontsize=11, loc="left", color=INK)
+    what = "memory, best peer / own" if results[0]["unit"] == "MB" else "speed, best peer = 1"
+    axis.set_xlabel(what, fontsize=8)
+    tidy(axis)
+
+
+def pass_bytes(one, tokens):
+    """Weights of a pass, read once for each block of rows."""
+    blocks = max(1, tokens / one["block_rows"]) if one["block_rows"] else 0
+    return blocks * one["weight_bytes"]
+
+
+def draw_roofline(axis, everything):
+    """Each pass over rows as a point: work for a byte of weights read, and the speed it has."""
+    known, threads = everything["machine"], everything["threads"]
+    limits = {name: value * threads for name, value in known["limits"].items()}
+    x = np.logspace(0, 4, 200)
+    for level, style in (("read_l2", ":"), ("read_l3", "--"), ("read_memory", "-.")):
+        axis.plot(x, np.minimum(x * limits[level], limits["flops"]) / 1e9, style, color=INK,
+                  linewidth=1, label=level.replace("read_", "weights from ").replace("l", "L", 0))
+    for case, colour in zip(known["cases"], COLOURS.values()):
+        points = [(one["flops"] / pass_bytes(one, case["tokens"]), one["flops"] / one["seconds"] / 1e9)
+                  for one in case["passes"]
+                  if one["flops"] and pass_bytes(one, case["tokens"])]
+        axis.scatter(*zip(*points), s=22, color=colour, label=case["case"], zorder=3)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel("operations for a byte of weights", fontsize=8)
+    axis.set_ylabel("GFLOP/s", fontsize=8)
+    axis.set_title("roofline: each row pass of the model", fontsize=11, loc="left", color=INK)
+    axis.legend(fontsize=7, frameon=False)
+    tidy(axis)
+
+
+def tidy(axis):
+    axis.grid(color=GRID, linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.tick_params(labelsize=8, colors=INK)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)

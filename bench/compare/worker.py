@@ -1,0 +1,155 @@
+"""One engine in a process of its own, for turns.py.
+
+    python worker.py ENGINE SETUP             messages in, answers out, JSON, a line each
+    python worker.py ENGINE SETUP --export    makes the engine's files
+    python worker.py ENGINE SETUP --embed (--text TEXT | --file FILE)
+                                              vectors, a line each: the whole life of a process
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+import traceback
+
+import numpy as np
+
+import inputs
+import peers
+from cases import Case, read_texts
+
+LATENCY_TEXTS = 40
+FEWEST_CALLS = 3
+
+
+class Worker:
+    def __init__(self, engine, setup):
+        self.peer = peers.make(engine, setup)
+        self.loaded = False
+        self.call = self.texts = self.embedder = None
+
+    def load(self):
+        if not self.loaded:
+            self.peer.load()
+            self.loaded = True
+
+    def settings(self):
+        return {"settings": self.peer.settings()}
+
+    def embed_command(self, **source):
+        if not self.peer.cold_start:
+            raise peers.NotOffered("compiles at its first call")
+        return {"command": self.peer.embed_command(**source)}
+
+    def prepare(self, case, output):
+        """Readies a case and writes its result to the file `output`, .npy."""
+        case = Case(**case)
+        self.call = self.texts = None
+        self.peer.notes = {}
+        answer = {}
+        if case.kind in ("corpus", "latency"):
+            answer = self.prepare_texts(case, output)
+        else:
+            self.call = self.make_call(case)
+            np.save(output, self.call())
+        self.reset_peak()
+        return {**answer, "notes": self.peer.notes}
+
+    def make_call(self, case):
+        if case.kind == "padded":
+            self.load()
+            return self.peer.fixed(inputs.ids(case, self.peer.config()["vocab_size"]))
+        if case.kind == "attention":
+            return self.peer.attention(*inputs.attention(case), case.causal)
+        if case.kind == "gemm":
+            return self.peer.gemm(*inputs.gemm(case))
+        return self.peer.layer(case, *inputs.layer(case))
+
+    def prepare_texts(self, case, output):
+        self.load()
+        if self.embedder is None:
+            self.embedder = self.peer.embedder()
+        texts = read_texts(case.texts)
+        if case.kind == "latency":  # spread over the file
+            texts = texts[::max(1, len(texts) // LATENCY_TEXTS)][:LATENCY_TEXTS]
+        else:
+            self.embedder.tune(texts)
+        np.save(output, self.embedder.embed(texts))
+        self.texts = case.kind, texts
+        return {"lengths": self.embedder.lengths(texts)}
+
+    def turn(self, seconds):
+        """One figure: milliseconds of a call, or sentences a second."""
+        if self.texts and self.texts[0] == "corpus":
+            start = time.perf_counter()
+            self.embedder.embed(self.texts[1])
+            value = len(self.texts[1]) / (time.perf_counter() - start)
+        elif self.texts:
+            times = [timed(lambda t=text: self.embedder.embed([t])) for text in self.texts[1]]
+            value = 1e3 * statistics.median(times)
+        else:
+            timed(self.call)  # caches and threads wake up
+            times, end = [], time.perf_counter() + seconds
+            while len(times) < FEWEST_CALLS or time.perf_counter() < end:
+                times.append(timed(self.call))
+            value = 1e3 * statistics.median(times)
+        return {"value": value, "peak_mb": peak_mb()}
+
+    @staticmethod
+    def reset_peak():
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
+
+
+def timed(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def peak_mb():
+    with open("/proc/self/status", encoding="ascii") as file:
+        kilobytes = next(line.split()[1] for line in file if line.startswith("VmHWM"))
+    return int(kilobytes) / 1024
+
+
+def serve(engine, setup, answers):
+    worker = None
+    for line in sys.stdin:
+        message = json.loads(line)
+        try:
+            worker = worker or Worker(engine, setup)
+            answer = getattr(worker, message.pop("do"))(**message)
+        except peers.NotOffered as error:
+            answer = {"error": str(error)}
+        except Exception as error:  # of whatever an engine raises, the report is the place
+            traceback.print_exc()
+            words = str(error).strip().split("\n")[0][:200]
+            answer = {"error": f"{type(error).__name__}: {words}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def embed(engine, setup, kind, source):
+    worker = Worker(engine, setup)
+    worker.load()
+    texts = [source] if kind == "--text" else read_texts(source)
+    for vector in worker.peer.embedder().embed(texts):
+        print(json.dumps([round(float(x), 8) for x in vector]))
+
+
+def main():
+    engine, setup, *rest = sys.argv[1:]
+    setup = peers.Setup(**json.loads(setup))
+    if rest == ["--export"]:
+        peers.make(engine, setup).export()
+    elif rest:
+        embed(engine, setup, *rest[1:])
+    else:
+        answers = os.fdopen(os.dup(1), "w")
+        os.dup2(2, 1)  # what engines print is no answer
+        serve(engine, setup, answers)
+
+
+if __name__ == "__main__":
+    main()
