@@ -1,5 +1,5 @@
 // gemm_f32 at the shapes of MiniLM and BERT-base, beside oneDNN where it was found. M is the rows
-// of one pass: 1 and 8 are short texts alone, 34 a sentence, 64 and 128 rows of a batch.
+// of one pass: 1 to 16 are short texts alone, 34 a sentence, 64 and 128 rows of a batch.
 //
 // limit% is of the FMA rate. The bytes are those of the packed weights, so read% tells how near a
 // row with few rows of A is to what memory delivers.
@@ -9,7 +9,7 @@
 namespace headlane::bench {
 namespace {
 
-constexpr int64_t kRows[] = {1, 8, 34, 64, 128};
+constexpr int64_t kRows[] = {1, 8, 16, 34, 64, 128};
 constexpr GemmShape kShapes[] = {{384, 384}, {1152, 384}, {1536, 384}, {384, 1536},
                                  {768, 768}, {3072, 768}, {768, 3072}};
 

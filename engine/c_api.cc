@@ -240,21 +240,28 @@ void headlane_session_destroy(headlane_session* session) { delete session; }
 headlane_status headlane_session_profile(headlane_session* session, int32_t on) {
   return guarded([&] {
     require(session, "session");
-    session->session.set_profiling(on != 0);
+    session->session.profile().set(on != 0);
   });
 }
+
+namespace {
+
+// Index i of `n` passes or threads.
+size_t checked_index(const char* name, int64_t i, int64_t n) {
+  if (i >= 0 && i < n) return static_cast<size_t>(i);
+  fail(Status::kInvalidArgument, "%s is %lld; the session has %lld of them", name,
+       static_cast<long long>(i), static_cast<long long>(n));
+}
+
+}  // namespace
 
 headlane_status headlane_session_get_pass(const headlane_session* session, int64_t i,
                                           headlane_pass_facts* out) {
   return guarded([&] {
     require(session, "session");
-    const auto& passes = session->session.profile();
+    const auto& passes = session->session.profile().passes();
     const auto n = static_cast<int64_t>(passes.size());
-    if (i < 0 || i >= n) {
-      fail(Status::kInvalidArgument, "pass index i is %lld; the session has %lld passes",
-           static_cast<long long>(i), static_cast<long long>(n));
-    }
-    const headlane::PassProfile& pass = passes[static_cast<size_t>(i)];
+    const headlane::PassProfile& pass = passes[checked_index("pass", i, n)];
     headlane_pass_facts facts{};
     facts.name = pass.name.c_str();
     facts.n_passes = n;
@@ -263,7 +270,22 @@ headlane_status headlane_session_get_pass(const headlane_session* session, int64
     facts.flops = pass.flops;
     facts.weight_bytes = pass.weight_bytes;
     facts.block_rows = pass.block_rows;
+    facts.activation_bytes = pass.activation_bytes;
+    facts.n_threads = session->session.profile().n_threads();
     write_struct(facts, out, "headlane_pass_facts");
+  });
+}
+
+headlane_status headlane_session_get_span(const headlane_session* session, int64_t pass,
+                                          int64_t thread, headlane_pass_span* out) {
+  return guarded([&] {
+    require(session, "session");
+    const headlane::Profile& profile = session->session.profile();
+    const auto n = static_cast<int64_t>(profile.passes().size());
+    const headlane::TimeSpan& span =
+        profile.span(checked_index("pass", pass, n),
+                     static_cast<int64_t>(checked_index("thread", thread, profile.n_threads())));
+    write_struct(headlane_pass_span{0, span.begin, span.end}, out, "headlane_pass_span");
   });
 }
 

@@ -3,8 +3,6 @@
 import pathlib
 import statistics
 
-import numpy as np
-
 OWN = "headlane"
 
 
@@ -21,6 +19,7 @@ def ratios(ours, theirs, more_is_better):
 def distances(folder, reference):
     """{engine: the largest difference of folder/ENGINE.npy from the reference's}; empty without
     the reference. An output of another shape is infinitely far."""
+    import numpy as np
     arrays = {path.stem: np.load(path) for path in pathlib.Path(folder).glob("*.npy")}
     right = arrays.get(reference)
     if right is None:

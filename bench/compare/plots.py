@@ -4,6 +4,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
+import figures
 import peers
 
 matplotlib.use("Agg")
@@ -65,6 +66,8 @@ def draw_bars(axis, group, results):
             y = line - 0.4 + (names.index(name) + 0.5) * height
             axis.barh(y, value, height, color=COLOURS[name])
             axis.plot([least, most], [y, y], color=INK, linewidth=0.8)
+            if name == figures.OWN:
+                axis.text(max(value, most), y, f" {value:.2f}x", va="center", fontsize=7, color=INK)
     axis.axvline(1, color=INK, linewidth=0.8)
     axis.set_yticks(range(len(results)), [result["case"] for result in results], fontsize=8)
     axis.invert_yaxis()
@@ -75,30 +78,34 @@ def draw_bars(axis, group, results):
 
 
 def pass_bytes(one, tokens):
-    """Weights of a pass, read once for each block of rows."""
+    """Activations that a pass reads and writes, and its weights once for each block of rows."""
     blocks = max(1, tokens / one["block_rows"]) if one["block_rows"] else 0
-    return blocks * one["weight_bytes"]
+    return blocks * one["weight_bytes"] + one["activation_bytes"]
 
 
 def draw_roofline(axis, everything):
-    """Each pass over rows as a point: work for a byte of weights read, and the speed it has."""
+    """Each pass as a point: its work for a byte that it moves, and the speed it has; the area is
+    its share of the run."""
     known, threads = everything["machine"], everything["threads"]
-    limits = {name: value * threads for name, value in known["limits"].items()}
-    x = np.logspace(0, 4, 200)
-    for level, style in (("read_l2", ":"), ("read_l3", "--"), ("read_memory", "-.")):
-        axis.plot(x, np.minimum(x * limits[level], limits["flops"]) / 1e9, style, color=INK,
-                  linewidth=1, label=level.replace("read_", "weights from ").replace("l", "L", 0))
+    limits = {name: value * threads / 1e9 for name, value in known["limits"].items()}
+    x = np.logspace(-0.5, 3, 200)
+    for level, style in (("L2", ":"), ("L3", "--"), ("memory", "-.")):
+        axis.plot(x, np.minimum(x * limits["read_" + level.lower()], limits["flops"]), style,
+                  color=INK, linewidth=1, label=f"bytes from {level}")
     for case, colour in zip(known["cases"], COLOURS.values()):
-        points = [(one["flops"] / pass_bytes(one, case["tokens"]), one["flops"] / one["seconds"] / 1e9)
-                  for one in case["passes"]
-                  if one["flops"] and pass_bytes(one, case["tokens"])]
-        axis.scatter(*zip(*points), s=22, color=colour, label=case["case"], zorder=3)
+        whole = sum(one["seconds"] for one in case["passes"])
+        points = [(one["flops"] / pass_bytes(one, case["tokens"]), one["flops"] / one["seconds"] / 1e9,
+                   8 + 300 * one["seconds"] / whole) for one in case["passes"] if one["flops"]]
+        xs, ys, areas = zip(*points)
+        axis.scatter(xs, ys, s=areas, color=colour, alpha=0.7, label=case["case"], zorder=3)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.set_xlabel("operations for a byte of weights", fontsize=8)
+    axis.set_ylim(bottom=limits["flops"] / 30)
+    axis.set_xlabel("operations for a byte of weights and activations", fontsize=8)
     axis.set_ylabel("GFLOP/s", fontsize=8)
-    axis.set_title("roofline: each row pass of the model", fontsize=11, loc="left", color=INK)
-    axis.legend(fontsize=7, frameon=False)
+    axis.set_title("roofline: each pass of the model", fontsize=11, loc="left", color=INK)
+    for handle in axis.legend(fontsize=7, frameon=False).legend_handles[3:]:
+        handle.set_sizes([20])
     tidy(axis)
 
 

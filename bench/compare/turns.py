@@ -75,6 +75,8 @@ class Worker:
     def stop(self):
         self.signal(signal.SIGKILL)
         self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
 
 
 def run_process(command, environment):

@@ -28,36 +28,12 @@ PlanRunner::PlanRunner(const Graph& graph, const kernels::Table& kernels, const 
     : plan_(make_plan(graph, kernels, limits, kBlockBytes)),
       d_hidden_(graph.values[graph.hidden].cols),
       team_(static_cast<int>(limits.n_threads)),
-      next_(plan_.passes.size()) {
-  for (const Pass& pass : plan_.passes) {
-    PassProfile& profile = profile_.emplace_back();
-    for (const Step& step : pass.steps) {
-      profile.name += (profile.name.empty() ? "" : " + ") + std::string(step.op->name());
-      profile.weight_bytes += step.op->weight_bytes(kernels);
-    }
-    if (pass.row_wise) profile.block_rows = plan_.block_rows;
-  }
-  profile_.emplace_back().name = "copy";
-}
+      profile_(plan_, graph, kernels, limits.n_threads),
+      next_(plan_.passes.size()) {}
 
 void PlanRunner::use(void* memory) {
   arena_ = static_cast<float*>(memory);
   scratch_ = reinterpret_cast<float*>(static_cast<char*>(memory) + arena_bytes(plan_));
-}
-
-void PlanRunner::set_profiling(bool on) {
-  profiling_ = on;
-  if (!on) return;
-  for (PassProfile& profile : profile_) {
-    profile.n_runs = 0;
-    profile.seconds = profile.flops = 0;
-  }
-}
-
-double PlanRunner::flops(const Pass& pass, const Run& run) const {
-  double sum = 0;
-  for (const Step& step : pass.steps) sum += step.op->flops(run, run.count(pass.rows));
-  return sum;
 }
 
 // What the run would take on one thread. The speed is that of small products on one slow core: it
@@ -66,24 +42,16 @@ double PlanRunner::estimate_seconds(const Run& run) const {
   constexpr double kFlopsPerSecond = 100e9, kSecondsPerTask = 0.2e-6;
   double sum = 0, tasks = 0;
   for (const Pass& pass : plan_.passes) {
-    sum += flops(pass, run);
+    sum += flops_of(pass, run);
     if (pass.row_wise) continue;
     tasks += static_cast<double>(static_cast<const TaskOp*>(pass.steps.front().op)->n_tasks(run));
   }
   return sum / kFlopsPerSecond + tasks * kSecondsPerTask;
 }
 
-void PlanRunner::count(size_t pass, const Run& run, Clock::time_point* since) {
-  const Clock::time_point now = Clock::now();
-  PassProfile& profile = profile_[pass];
-  ++profile.n_runs;
-  profile.seconds += std::chrono::duration<double>(now - *since).count();
-  if (pass < plan_.passes.size()) profile.flops += flops(plan_.passes[pass], run);
-  *since = now;
-}
-
 void PlanRunner::run(const Run& run, const RowTarget& hidden, float* pooled) {
   for (auto& next : next_) next.store(0, std::memory_order_relaxed);
+  profile_.begin_run();
   team_.run(
       [&](int thread, int count) {
         Run mine = run;
@@ -95,22 +63,25 @@ void PlanRunner::run(const Run& run, const RowTarget& hidden, float* pooled) {
 
 void PlanRunner::run_passes(const Run& run, const RowTarget& hidden, float* pooled, int thread) {
   const int count = static_cast<int>(run.n_threads);
-  const bool counts = profiling_ && thread == 0;
-  Clock::time_point since = counts ? Clock::now() : Clock::time_point();
   for (size_t i = 0; i < plan_.passes.size(); ++i) {
     const Pass& pass = plan_.passes[i];
     if (pass.for_pooled && pooled == nullptr) continue;
+    profile_.begin(i, thread);
     if (pass.row_wise) {
       run_rows(pass, &next_[i], run, thread);
     } else {
       run_tasks(pass, &next_[i], run, pooled, thread);
     }
+    profile_.end(i, thread);
     team_.barrier(count);
-    if (counts) this->count(i, run, &since);
+    if (thread == 0) profile_.finish(i, run);
   }
   if (hidden.data == nullptr) return;
+  const size_t copy = plan_.passes.size();
+  profile_.begin(copy, thread);
   copy_hidden(run, hidden, {thread, count});
-  if (counts) this->count(plan_.passes.size(), run, &since);
+  profile_.end(copy, thread);
+  if (thread == 0) profile_.finish(copy, run);
 }
 
 View PlanRunner::resolve(const Place& place, float* scratch, int64_t row, float* pooled) const {

@@ -2,12 +2,11 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "engine/plan/plan.h"
+#include "engine/run/profile.h"
 #include "engine/run/team.h"
 
 namespace headlane {
@@ -22,14 +21,6 @@ struct RowTarget {
   }
 };
 
-// What runs have spent in one pass.
-struct PassProfile {
-  std::string name;
-  int64_t n_runs = 0;
-  double seconds = 0, flops = 0, weight_bytes = 0;
-  int64_t block_rows = 0;  // 0: not a row pass
-};
-
 class PlanRunner {
  public:
   PlanRunner(const Graph& graph, const kernels::Table& kernels, const Limits& limits);
@@ -41,15 +32,11 @@ class PlanRunner {
   // its tokens, they are the target's in order. `pooled` may be null.
   void run(const Run& run, const RowTarget& hidden, float* pooled);
 
-  // One for each pass, and one for the copy of the result. Counted from zero when switched on.
-  void set_profiling(bool on);
-  const std::vector<PassProfile>& profile() const { return profile_; }
+  Profile& profile() { return profile_; }
+  const Profile& profile() const { return profile_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
-  double flops(const Pass& pass, const Run& run) const;
   double estimate_seconds(const Run& run) const;
-  void count(size_t pass, const Run& run, Clock::time_point* since);
   void run_passes(const Run& run, const RowTarget& hidden, float* pooled, int thread);
   void run_rows(const Pass& pass, std::atomic<int64_t>* next, const Run& run, int thread);
   void run_tasks(const Pass& pass, std::atomic<int64_t>* next, const Run& run, float* pooled,
@@ -64,8 +51,7 @@ class PlanRunner {
   Team team_;
   float* arena_ = nullptr;    // [plan_.arena_floats]
   float* scratch_ = nullptr;  // [n_threads, plan_.scratch_floats]
-  bool profiling_ = false;
-  std::vector<PassProfile> profile_;
+  Profile profile_;
   std::vector<std::atomic<int64_t>> next_;  // for each pass, the next task to be taken
 };
 

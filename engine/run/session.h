@@ -48,8 +48,8 @@ class Session {
   const Model& model() const { return model_; }
   bool has_memory() const { return limits_.has_memory; }
 
-  void set_profiling(bool on) { runner_.set_profiling(on); }
-  const std::vector<PassProfile>& profile() const { return runner_.profile(); }
+  Profile& profile() { return runner_.profile(); }
+  const Profile& profile() const { return runner_.profile(); }
 
   // Both throw Error before anything is written. `maps` may be null.
   // Outputs as in headlane_outputs: either may be null.

@@ -12,6 +12,9 @@
 namespace headlane {
 namespace {
 
+// Some 20 to 60 microseconds, by what a pause costs: longer than teammates with equal parts differ.
+constexpr int kSpins = 2000;
+
 // While it lives, new threads start with all signals blocked: signals are for the host's own
 // threads.
 class BlockSignals {
@@ -66,10 +69,19 @@ void Team::stop(int n_started) {
   for (int i = 0; i < n_started; ++i) threads_[static_cast<size_t>(i)].join();
 }
 
+// A program that calls again at once, as a loop over texts does, finds the thread awake.
+void Team::await_run(uint32_t seen) const {
+  for (int i = 0; i < kSpins; ++i) {
+    if (runs_.load(std::memory_order_acquire) != seen) return;
+    __builtin_ia32_pause();
+  }
+  runs_.wait(seen, std::memory_order_acquire);
+}
+
 void Team::work(int thread) {
   set_library_threads(1);
   for (uint32_t seen = 0;; ++seen) {
-    runs_.wait(seen, std::memory_order_acquire);
+    await_run(seen);
     if (stopping_) return;
     call_(context_, thread, n_threads_);
     barrier(n_threads_);
@@ -108,9 +120,6 @@ void Team::barrier(int count) {
     generation_.notify_all();
     return;
   }
-  // Some 20 to 60 microseconds, by what a pause costs: longer than teammates with equal parts
-  // differ.
-  constexpr int kSpins = 2000;
   for (int i = 0; i < kSpins; ++i) {
     if (generation_.load(std::memory_order_acquire) != generation) return;
     __builtin_ia32_pause();

@@ -13,8 +13,8 @@ namespace headlane {
 int available_cpus();
 
 // A pool of a session's own: nothing of it is shared with other sessions or with the rest of the
-// process. It sleeps between runs, without spinning. In a forked child, where its threads do not
-// exist, it goes on as the calling thread alone.
+// process. It sleeps between runs, after some tens of microseconds. In a forked child, where its
+// threads do not exist, it goes on as the calling thread alone.
 class Team {
  public:
   // Makes n_threads - 1 threads; the caller of run is the last. Throws Error(kOutOfMemory) if the
@@ -60,6 +60,7 @@ class Team {
 
   void run_erased(Call call, void* context, double seconds);
   void work(int thread);  // what each thread of the pool does
+  void await_run(uint32_t seen) const;
   void stop(int n_started);
   static int set_library_threads(int n_threads);  // for the calling thread; returns what it was
 

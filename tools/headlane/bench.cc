@@ -12,6 +12,8 @@
 
 #include "bench/machine.h"
 #include "tools/headlane/commands.h"
+#include "tools/headlane/output_file.h"
+#include "tools/headlane/trace.h"
 
 namespace tool {
 namespace {
@@ -49,6 +51,7 @@ Case parse_case(const std::string& text, int64_t max_positions) {
 struct Pass {
   std::string name;
   double seconds = 0, flops = 0, weight_bytes = 0;  // of one run
+  double activation_bytes = 0;                      // likewise
   int64_t block_rows = 0;
 };
 
@@ -122,9 +125,10 @@ std::vector<Pass> passes_of(headlane_session* session) {
   facts.n_passes = 1;
   for (int64_t i = 0; i < facts.n_passes; ++i) {
     check(headlane_session_get_pass(session, i, &facts));
-    const double n = static_cast<double>(std::max<int64_t>(facts.n_runs, 1));
-    passes.push_back(
-        {facts.name, facts.seconds / n, facts.flops / n, facts.weight_bytes, facts.block_rows});
+    if (facts.n_runs == 0) continue;  // such as pooling, which this does not ask for
+    const auto n = static_cast<double>(facts.n_runs);
+    passes.push_back({facts.name, facts.seconds / n, facts.flops / n, facts.weight_bytes,
+                      facts.activation_bytes / n, facts.block_rows});
   }
   return passes;
 }
@@ -159,41 +163,53 @@ int available_cpus() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-// What bounds a pass: its arithmetic, or reading its weights once for each block of rows.
-double bound_seconds(const Pass& pass, const Case& shape, const Limits& limits, int n_threads) {
-  const double threads = n_threads;
-  const double arithmetic = pass.flops / (limits.flops * threads);
-  if (pass.block_rows == 0) return arithmetic;
+// Bytes of weights that a run reads: all of them for each block of rows.
+double weight_bytes(const Pass& pass, const Case& shape) {
+  if (pass.block_rows == 0) return 0;
   const double blocks =
-      std::max(1.0, static_cast<double>(shape.all_tokens()) / static_cast<double>(pass.block_rows));
-  const double rate = limits.read(static_cast<int64_t>(pass.weight_bytes));
-  return std::max(arithmetic, blocks * pass.weight_bytes / (rate * threads));
+      static_cast<double>(shape.all_tokens()) / static_cast<double>(pass.block_rows);
+  return std::max(1.0, blocks) * pass.weight_bytes;
+}
+
+// What bounds a pass: its arithmetic, or its weights and activations from the caches that hold
+// them.
+double bound_seconds(const Pass& pass, const Case& shape, const Limits& limits, int n_threads) {
+  const double reading =
+      weight_bytes(pass, shape) / limits.read(static_cast<int64_t>(pass.weight_bytes)) +
+      pass.activation_bytes / limits.read(static_cast<int64_t>(pass.activation_bytes));
+  return std::max(pass.flops / limits.flops, reading) / n_threads;
 }
 
 void print_passes(const Result& result, const Limits& limits, int n_threads) {
   // Equal passes of a model's layers are one line.
-  std::vector<std::pair<Pass, int>> lines;
-  for (const Pass& pass : result.passes) {
-    const auto same = std::find_if(lines.begin(), lines.end(), [&](const auto& line) {
-      return line.first.name == pass.name && line.first.weight_bytes == pass.weight_bytes;
-    });
-    if (same == lines.end()) {
-      lines.emplace_back(pass, 1);
-    } else {
-      same->first.seconds += pass.seconds;
-      same->first.flops += pass.flops;
-      ++same->second;
-    }
-  }
+  struct Line {
+    Pass sum;
+    double bytes = 0, bound = 0;
+    int n = 0;
+  };
+  std::vector<Line> lines;
   double all = 0;
-  for (const Pass& pass : result.passes) all += pass.seconds;
-  for (auto& [pass, n] : lines) {
-    Pass one = pass;
-    one.flops /= n;
-    const double bound = n * bound_seconds(one, result.shape, limits, n_threads);
-    std::printf("    %5.1f %%  %9.3f ms  %7.1f GFLOP/s  %3.0f %% of its bound  %dx %s\n",
+  for (const Pass& pass : result.passes) {
+    all += pass.seconds;
+    auto line = std::find_if(lines.begin(), lines.end(), [&](const Line& other) {
+      return other.sum.name == pass.name && other.sum.weight_bytes == pass.weight_bytes;
+    });
+    if (line == lines.end()) {
+      lines.push_back({pass});
+      line = std::prev(lines.end());
+    } else {
+      line->sum.seconds += pass.seconds;
+      line->sum.flops += pass.flops;
+    }
+    line->bytes += weight_bytes(pass, result.shape) + pass.activation_bytes;
+    line->bound += bound_seconds(pass, result.shape, limits, n_threads);
+    ++line->n;
+  }
+  for (const Line& line : lines) {
+    const Pass& pass = line.sum;
+    std::printf("    %5.1f %%  %9.3f ms  %7.1f GFLOP/s  %8.1f MB  %3.0f %% of its bound  %dx %s\n",
                 100 * pass.seconds / all, 1e3 * pass.seconds, pass.flops / pass.seconds / 1e9,
-                100 * bound / pass.seconds, n, pass.name.c_str());
+                line.bytes / 1e6, 100 * line.bound / pass.seconds, line.n, pass.name.c_str());
   }
 }
 
@@ -204,6 +220,7 @@ json to_json(const Result& result) {
                       {"seconds", pass.seconds},
                       {"flops", pass.flops},
                       {"weight_bytes", pass.weight_bytes},
+                      {"activation_bytes", pass.activation_bytes},
                       {"block_rows", pass.block_rows}});
   }
   return {{"case", result.shape.name()},
@@ -286,7 +303,7 @@ void bench(const BenchOptions& options) {
     cases = cases_of(options, facts);
   }
   const Limits& limits = headlane::bench::limits(isa);
-  json results = json::array();
+  json results = json::array(), trace = json::array();
   if (!options.as_json) print_limits(isa, limits, n_threads);
   if (!options.as_json && !cases.empty()) {
     std::printf("%10s %10s %10s %10s %12s %10s %9s\n", "case", "ms", "least", "most", "tokens/s",
@@ -295,12 +312,19 @@ void bench(const BenchOptions& options) {
   for (const Case& shape : cases) {
     Runner runner(model.get(), facts, shape, n_threads);
     const Result result = measure(&runner, shape, options.seconds);
+    const int n_traced = static_cast<int>(&shape - cases.data());
+    for (json& event : trace_events(runner.session(), n_traced, shape.name())) {
+      trace.push_back(std::move(event));
+    }
     if (options.as_json) {
       results.push_back(to_json(result));
       continue;
     }
     print_result(result, limits, n_threads);
     if (options.profile) print_passes(result, limits, n_threads);
+  }
+  if (!options.trace.empty()) {
+    write_output(options.trace, json{{"traceEvents", trace}}.dump(1) + "\n");
   }
   if (!options.as_json) return;
   const json report = {

@@ -38,6 +38,7 @@ struct BenchOptions {
   std::vector<std::string> cases;  // "8x128": sequences x tokens; none: usual ones
   double seconds = 1;              // for each case
   bool profile = false;            // pass by pass
+  std::string trace;               // a file for the timeline of each case's last run; "": none
   bool as_json = false;
 };
 void bench(const BenchOptions& options);

@@ -166,6 +166,8 @@ void add_bench(CLI::App* app) {
       ->capture_default_str();
   command->add_flag("--profile", options->profile, "Time, work and bound of each pass");
   command->add_flag("--json", options->as_json, "Print JSON, passes included");
+  command->add_option("--trace", options->trace,
+                      "Write the last run of each case there, as a Chrome trace");
   command->callback([options] { tool::bench(*options); });
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 import headlane_library as hl
 from peers import Peer
 
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 2048
 
 
 def pointer(array):

@@ -103,7 +103,12 @@ class Embedder:
     def lengths(self, texts):
         return [len(encoding.ids) for encoding in self.tokenizer.encode_batch(texts)]
 
+    def cut(self, text, encoding):
+        """What of the text the model has positions for: beyond them llama.cpp ends the process."""
+        return text[:encoding.offsets[-2][1]] if len(encoding.ids) == self.most else text
+
     def embed(self, texts):
+        texts = [self.cut(*pair) for pair in zip(texts, self.tokenizer.encode_batch(texts))]
         return np.array(self.model.embed(texts, normalize=True), dtype=np.float32)
 
 

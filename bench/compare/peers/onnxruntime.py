@@ -32,6 +32,53 @@ def export_onnx(folder, path):
                           opset_version=OPSET)
 
 
+def plain_layer(torch, n_heads, tensors):
+    """The layer of these tensors in the plain ops whose pattern the optimiser knows."""
+    tensors = {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
+    prefix = "self_attn." if "linear1.weight" in tensors else ""
+    weights = tensors[prefix + "in_proj_weight"].chunk(3)
+    biases = tensors[prefix + "in_proj_bias"].chunk(3)
+
+    def linear(weight, bias):
+        module = torch.nn.Linear(weight.shape[1], len(bias))
+        module.load_state_dict({"weight": weight, "bias": bias})
+        return module
+
+    def norm(name):
+        module = torch.nn.LayerNorm(len(biases[0]))
+        module.load_state_dict({kind: tensors[f"{name}.{kind}"] for kind in ("weight", "bias")})
+        return module
+
+    def named(name):
+        return linear(tensors[name + ".weight"], tensors[name + ".bias"])
+
+    class Layer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.q, self.k, self.v = map(linear, weights, biases)
+            self.out = named(prefix + "out_proj")
+            if prefix:
+                self.up, self.down = named("linear1"), named("linear2")
+                self.norm1, self.norm2 = norm("norm1"), norm("norm2")
+
+        def attend(self, x):
+            n_seqs, seq, d_model = x.shape
+
+            def heads(module):
+                return module(x).view(n_seqs, seq, n_heads, d_model // n_heads).transpose(1, 2)
+            scores = torch.matmul(heads(self.q), heads(self.k).transpose(-1, -2))
+            seen = torch.softmax(scores / (d_model // n_heads) ** 0.5, dim=-1)
+            context = torch.matmul(seen, heads(self.v)).transpose(1, 2).contiguous()
+            return self.out(context.view(n_seqs, seq, d_model))
+
+        def forward(self, x):
+            if not prefix:
+                return self.attend(x)
+            x = self.norm1(x + self.attend(x))
+            return self.norm2(x + self.down(torch.relu(self.up(x))))
+    return Layer().eval()
+
+
 class OnnxRuntime(Peer):
     def settings(self):
         fused = json.loads(self.setup.export("fused.json").read_text(encoding="utf-8"))
@@ -77,12 +124,10 @@ class OnnxRuntime(Peer):
     def layer(self, case, tensors, x):
         import torch
         from onnxruntime.transformers import optimizer
-        from peers.torch_eager import layer_module
-        torch.backends.mha.set_fastpath_enabled(False)  # one op, which has no form in ONNX
         path, size = str(self.setup.export("layer.onnx")), case.sizes
         with torch.no_grad():
-            torch.onnx.export(layer_module(torch, case, tensors), (torch.from_numpy(x),), path,
-                              dynamo=False, input_names=["x"], opset_version=OPSET)
+            torch.onnx.export(plain_layer(torch, size["n_heads"], tensors), (torch.from_numpy(x),),
+                              path, dynamo=False, input_names=["x"], opset_version=OPSET)
         model = optimizer.optimize_model(path, model_type="bert", num_heads=size["n_heads"],
                                          hidden_size=size["d_model"], opt_level=0, use_gpu=False)
         fused = {name: n for name, n in model.get_fused_operator_statistics().items() if n}

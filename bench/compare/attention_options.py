@@ -1,18 +1,15 @@
 #!/usr/bin/env python3
-"""Attention and multi-head attention layers of Headlane beside PyTorch's, by turns in one run.
+"""What the options of attention cost, by turns in one run.
 
-    bench/compare_attention [--bin build/bin] [--lib build/lib] [--threads N] [--rounds R]
-                            [--filter TEXT] [--json]
+    bench/compare/attention_options.py [--bin build/bin] [--lib build/lib] [--threads N]
+                                       [--rounds R] [--filter TEXT] [--json FILE]
 
-Run by a Python that has PyTorch. Each round runs Headlane and then PyTorch on the same operands for
-a few milliseconds each, with a pause before each, so that other users of the machine and its clock
-meet both alike. A time is the median over the rounds, a ratio the median of the rounds' ratios.
-"limit" is the share of the machine's multiply-add limit, measured by kernel_bench before, times the
-threads; of causal cases only what is seen counts as work. "error" is the largest difference from
-PyTorch.
+Run by a Python that has PyTorch, such as build/bench-venv/bin/python. Each round runs both on the
+same operands for a few milliseconds each, with a pause before each, so that other users of the
+machine and its clock meet both alike. A time is the median over the rounds, a ratio the median of
+the rounds' ratios. "limit" is the share of the machine's multiply-add limit, measured before; of
+causal cases only what is seen counts as work. "error" is the largest difference from PyTorch.
 
- - attention: headlane_attention_run beside scaled_dot_product_attention, [batch, heads, seq, dim]
- - mha: headlane_forward beside nn.MultiheadAttention in inference mode, without weights as output
  - ragged: sequences of 1 to 512 tokens, beside PyTorch on them padded, with their mask
  - masks: what lengths, causal and a bias cost Headlane, beside its own time without
  - options: what position schemes and other scores cost, likewise
@@ -33,26 +30,16 @@ import torch
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import headlane_ctypes as hl  # noqa: E402
+import headlane_library as hl  # noqa: E402
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-ATTENTION = [  # batch, seq, heads, head_dim, causal
-    (1, 4096, 8, 64, False), (1, 4096, 8, 64, True), (1, 512, 16, 64, False),
-    (8, 128, 12, 64, False), (32, 10, 8, 64, False), (32, 10, 10, 64, False),
-    (32, 128, 12, 32, False), (1, 4, 8, 64, False)]
-MHA = [  # batch, seq, d_model, heads
-    (32, 10, 512, 8), (32, 10, 640, 10), (8, 128, 768, 12), (1, 512, 1024, 16),
-    (1, 4096, 512, 8), (1, 4, 512, 8)]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def flops_limit(bin_dir, threads):
-    """Multiply-adds of one core as kernel_bench measures them, times the threads, in GFLOP/s."""
-    run = subprocess.run([bin_dir / "kernel_bench", "--benchmark_filter=pool_f32",
-                          "--benchmark_min_time=0.001", "--benchmark_format=json"], check=True,
-                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    context = json.loads(run.stdout)["context"]
-    return threads * max(float(value.split(" GFLOP/s")[0]) for name, value in context.items()
-                         if name.endswith(" limits"))
+    """Of all threads, in GFLOP/s."""
+    run = subprocess.run([bin_dir / "headlane", "bench", "--json"], check=True,
+                         stdout=subprocess.PIPE)
+    return threads * json.loads(run.stdout)["limits"]["flops"] / 1e9
 
 
 def heads_of(tensor):
@@ -112,46 +99,6 @@ class Compare:
         if ragged is not None:
             batch.n_seqs, batch.q_offsets = len(ragged) - 1, ragged.data_ptr()
         return lambda: self.library.attention_run(handle, ctypes.byref(batch))
-
-    def attention(self, n_seqs, seq, n_heads, dim, causal):
-        q, k, v = (torch.randn(n_seqs, n_heads, seq, dim) for _ in range(3))
-        o = torch.empty_like(q)
-        ours = self.attention_call(q, k, v, o, causal)
-
-        def other():
-            return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
-        ours()
-        pairs = seq * (seq + 1) // 2 if causal else seq * seq
-        self.report(f"attention {n_seqs}x{seq} {n_heads} heads of {dim}{' causal' * causal}", ours,
-                    other, "torch", 4 * n_seqs * n_heads * pairs * dim,
-                    (o - other()).abs().max().item())
-
-    def mha(self, n_seqs, seq, d_model, n_heads):
-        module = torch.nn.MultiheadAttention(d_model, n_heads, batch_first=True).eval()
-        x = torch.randn(n_seqs, seq, d_model)
-        out = torch.empty_like(x)
-        attention = hl.make(hl.AttentionOptions, n_heads=n_heads, head_dim=d_model // n_heads)
-
-        def linear(weight, bias):
-            return hl.Linear(weight.data_ptr(), bias.data_ptr())
-        options = hl.make(hl.LayerOptions, d_model=d_model, attention=ctypes.pointer(attention),
-                          qkv=linear(module.in_proj_weight, module.in_proj_bias),
-                          out=linear(module.out_proj.weight, module.out_proj.bias))
-        model = self.library.handle("layer_create", ctypes.byref(options), None)
-        session = self.library.handle("session_create", model, ctypes.byref(hl.make(
-            hl.SessionOptions, max_tokens=n_seqs * seq, n_threads=self.threads)))
-        batch = hl.make(hl.ForwardBatch, n_seqs=n_seqs, q_len=seq, x=hl.Rows(x.data_ptr(), 0, 0),
-                        out=hl.Rows(out.data_ptr(), 0, 0))
-
-        def ours():
-            self.library.forward(session, ctypes.byref(batch))
-
-        def other():
-            return module(x, x, x, need_weights=False)[0]
-        ours()
-        flops = 2 * n_seqs * seq * d_model * (4 * d_model + 2 * seq)
-        self.report(f"mha {n_seqs}x{seq} d_model {d_model} {n_heads} heads", ours, other, "torch",
-                    flops, (out - other()).abs().max().item())
 
     def ragged(self, n_heads=12, dim=64, n_seqs=32):
         lengths = torch.linspace(1, 512, n_seqs).long()
@@ -254,7 +201,6 @@ def main():
           f"limit {compare.limit:.0f} GFLOP/s")
     print(f"{'':38}{'Headlane':>9}{'beside':>9} ms{'':7}ratio{'':18}Headlane  of limit  error")
     cases = [(kind, (method, case)) for kind, method, cases in (
-        ("attention", compare.attention, ATTENTION), ("mha", compare.mha, MHA),
         ("ragged", compare.ragged, [()]), ("masks", compare.masks, [()]),
         ("options", compare.options, [(128,), (512,)]),
         ("memory", compare.memory, [()])) for case in cases]
