@@ -7,9 +7,12 @@
 #include <time.h>
 
 #include <algorithm>
+#include <barrier>
 #include <map>
 #include <random>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace headlane::bench {
@@ -98,17 +101,25 @@ const float* operands() {
   return values.data() + (64 - reinterpret_cast<uintptr_t>(values.data()) % 64) / sizeof(float);
 }
 
-// The median of `work` a second over seven runs after one to warm up.
+// The median of `work` a second over some fifty milliseconds, after as long to warm up: a clock that
+// was low rises within them.
 template <typename Run>
 double median_rate(double work, Run run) {
-  std::vector<double> seconds;
-  for (int i = 0; i < 8; ++i) {
-    const double start = thread_seconds();
-    run();
-    if (i > 0) seconds.push_back(thread_seconds() - start);
-  }
-  std::nth_element(seconds.begin(), seconds.begin() + 3, seconds.end());
-  return work / seconds[3];
+  constexpr double kSeconds = 0.05;
+  const auto run_for = [&](double seconds) {
+    std::vector<double> times;
+    for (double sum = 0; sum < seconds; sum += times.back()) {
+      const double start = thread_seconds();
+      run();
+      times.push_back(thread_seconds() - start);
+    }
+    return times;
+  };
+  run_for(kSeconds);
+  std::vector<double> seconds = run_for(kSeconds);
+  const auto middle = seconds.begin() + static_cast<ptrdiff_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  return work / *middle;
 }
 
 double arithmetic_rate(const Loops& loops) {
@@ -157,6 +168,27 @@ size_t memory_bytes() {
   return static_cast<size_t>(std::clamp<int64_t>(2 * cache_bytes(3), 64 << 20, 256 << 20));
 }
 
+// `together` is called before each rate, so that all threads measure the same one at a time.
+template <typename Together>
+Limits limits_of_this_thread(std::string_view isa, Together together) {
+  Limits limits;
+  const std::vector<char> memory(memory_bytes(), 1);
+  for (const Loops& loops : kLoops) {
+    if (loops.isa != isa) continue;
+    together();
+    limits.flops = arithmetic_rate(loops);
+    together();
+    limits.read_l1 = read_rate(loops, operands(), cache_bytes(1) / 2);
+    together();
+    limits.read_l2 = read_rate(loops, operands(), cache_bytes(2) / 2);
+    together();
+    limits.read_l3 = read_rate(loops, operands(), cold_bytes());
+    together();
+    limits.read_memory = read_rate(loops, memory.data(), static_cast<int64_t>(memory.size()));
+  }
+  return limits;
+}
+
 }  // namespace
 
 double thread_seconds() {
@@ -184,21 +216,26 @@ double Limits::read(int64_t bytes) const {
   return bytes <= std::max(cache_bytes(3), cold_bytes()) ? read_l3 : read_memory;
 }
 
-const Limits& limits(std::string_view isa) {
-  static std::map<std::string, Limits, std::less<>> measured;
-  const auto known = measured.find(isa);
-  if (known != measured.end()) return known->second;
-  Limits limits;
-  for (const Loops& loops : kLoops) {
-    if (loops.isa != isa) continue;
-    limits.flops = arithmetic_rate(loops);
-    limits.read_l1 = read_rate(loops, operands(), cache_bytes(1) / 2);
-    limits.read_l2 = read_rate(loops, operands(), cache_bytes(2) / 2);
-    limits.read_l3 = read_rate(loops, operands(), cold_bytes());
-    const std::vector<char> memory(memory_bytes(), 1);
-    limits.read_memory = read_rate(loops, memory.data(), static_cast<int64_t>(memory.size()));
+const Limits& limits(std::string_view isa, int n_threads) {
+  static std::map<std::pair<std::string, int>, Limits> measured;
+  const auto [place, is_new] = measured.try_emplace({std::string(isa), n_threads});
+  if (!is_new) return place->second;
+  operands();  // made before threads share them
+  std::barrier all(n_threads);
+  std::vector<Limits> of_thread(static_cast<size_t>(n_threads));
+  {
+    std::vector<std::jthread> threads;
+    for (Limits& mine : of_thread) {
+      threads.emplace_back(
+          [&] { mine = limits_of_this_thread(isa, [&] { all.arrive_and_wait(); }); });
+    }
   }
-  return measured.emplace(isa, limits).first->second;
+  Limits& mean = place->second;
+  for (const auto rate : {&Limits::flops, &Limits::read_l1, &Limits::read_l2, &Limits::read_l3,
+                          &Limits::read_memory}) {
+    for (const Limits& mine : of_thread) mean.*rate += mine.*rate / n_threads;
+  }
+  return mean;
 }
 
 }  // namespace headlane::bench

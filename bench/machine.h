@@ -28,8 +28,9 @@ struct Limits {
   double read(int64_t bytes) const;
 };
 
-// Of "ref", "avx2" or "avx512", which the machine must have; measured at the first call, which
-// takes half a second.
-const Limits& limits(std::string_view isa);
+// Of "ref", "avx2" or "avx512", which the machine must have, where n_threads cores work at once, of
+// each of them: memory and the outer caches are shared. Measured at the first call, which takes
+// a second.
+const Limits& limits(std::string_view isa, int n_threads = 1);
 
 }  // namespace headlane::bench

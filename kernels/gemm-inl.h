@@ -15,13 +15,16 @@
 
 namespace headlane::kernels::HEADLANE_ISA {
 
+constexpr int64_t kLine = 64 / sizeof(float);  // of a cache
+
 // The register tile: C[MR, NV vectors] = init + A[MR, k] * B[k, NV vectors]. `init` is one row that
 // every row starts from; null adds the product to what C holds. Accumulators MR x NV, plus NV of B
-// and 1 of A. AHEAD vectors of each row of `ahead`, [k, NR], are fetched into the caches on the
-// way.
-template <int MR, int NV, int AHEAD>
+// and 1 of A. On the way k times `step` floats from `ahead` on are fetched into the caches, LINES
+// of them (64 bytes each) with every step.
+template <int MR, int NV, int LINES>
 inline void micro_kernel_ahead(int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
-                               const float* init, float* c, int64_t ldc, const float* ahead) {
+                               const float* init, float* c, int64_t ldc, const float* ahead,
+                               int64_t step) {
   F32 acc[MR][NV];
   HEADLANE_UNROLL
   for (int r = 0; r < MR; ++r) {
@@ -30,7 +33,7 @@ inline void micro_kernel_ahead(int64_t k, const float* a, int64_t lda, const flo
   }
   for (int64_t kk = 0; kk < k; ++kk, b += ldb) {
     HEADLANE_UNROLL
-    for (int v = 0; v < AHEAD; ++v) __builtin_prefetch(ahead + kk * ldb + v * kWidth);
+    for (int i = 0; i < LINES; ++i) __builtin_prefetch(ahead + kk * step + i * kLine);
     F32 row[NV];
     HEADLANE_UNROLL
     for (int v = 0; v < NV; ++v) row[v] = load(b + v * kWidth);
@@ -54,7 +57,7 @@ inline void micro_kernel_ahead(int64_t k, const float* a, int64_t lda, const flo
 template <int MR, int NV>
 inline void micro_kernel(int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
                          const float* init, float* c, int64_t ldc) {
-  micro_kernel_ahead<MR, NV, 0>(k, a, lda, b, ldb, init, c, ldc, nullptr);
+  micro_kernel_ahead<MR, NV, 0>(k, a, lda, b, ldb, init, c, ldc, nullptr, 0);
 }
 
 using MicroKernel = void (*)(int64_t, const float*, int64_t, const float*, int64_t, const float*,
@@ -84,7 +87,7 @@ constexpr int64_t kNR = int64_t{kNV} * kWidth;
 inline int64_t round_up(int64_t x, int64_t multiple) {
   return (x + multiple - 1) / multiple * multiple;
 }
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Transposes rows [n, k] (n <= NR, stride ld) into panel [k, NR]; columns n .. NR become zeros.
 inline void pack_panel(const float* rows, int64_t n, int64_t k, int64_t ld, float* panel) {
@@ -125,14 +128,32 @@ inline void activate_tile(Activation activation, int64_t rows, int64_t vectors, 
   }
 }
 
+// A full strip that fetches its part, one of PARTS, of the [k, NR] at `next`.
+template <int PARTS>
+inline void micro_kernel_fetching(int64_t part, int64_t k, const float* a, int64_t lda,
+                                  const float* b, const float* init, float* c, int64_t ldc,
+                                  const float* next) {
+  constexpr int64_t kStep = kNR / PARTS;
+  constexpr int kLines = static_cast<int>((kStep + kLine - 1) / kLine);
+  micro_kernel_ahead<kMR, kNV, kLines>(k, a, lda, b, kNR, init, c, ldc, next + part * k * kStep,
+                                       kStep);
+}
+
+using FetchingKernel = void (*)(int64_t, int64_t, const float*, int64_t, const float*, const float*,
+                                float*, int64_t, const float*);
+constexpr int kMostParts = kNR / kLine;  // a line each with every step of k
+constexpr FetchingKernel kFetchingKernels[] = {micro_kernel_fetching<1>,
+                                               micro_kernel_fetching<smaller(2, kMostParts)>,
+                                               micro_kernel_fetching<smaller(3, kMostParts)>};
+static_assert(1 <= kMostParts && kMostParts <= 3);
+
 // The first strips of a block fetch the block that follows it, which otherwise arrives in step with
-// its own first strip, from L3 or memory: a vector of each row by each of NV strips, or all by the
-// first where there are fewer. One strip alone gains nothing over the CPU's own prefetcher and is
-// 10 to 20 % slower so (bench gemm_f32/.../cold).
+// its own first strip, from L3 or memory: each of up to as many full strips as a row of the panel
+// has lines a part of it, one line after another. One strip alone gains nothing over the CPU's own
+// prefetcher and is 10 to 20 % slower so (bench gemm_f32/.../cold).
 inline void gemm_run_f32(const GemmF32Args& args) {
   assert(args.m >= 0 && args.k >= 1 && args.ldc % kRowAlign == 0 && args.lda >= args.k);
-  constexpr int64_t kFetchRows = kNV * kMR;
-  const bool spread = args.m >= kFetchRows;
+  const int64_t parts = args.m > kMR ? smaller(kMostParts, args.m / kMR) : 0;
   for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
     const float* panel = args.packed + p * kNR * (args.k + 1);
     const int64_t vectors = (smaller(kNR, args.n - p * kNR) + kWidth - 1) / kWidth;
@@ -141,17 +162,14 @@ inline void gemm_run_f32(const GemmF32Args& args) {
       const float* init = k0 == 0 ? panel : nullptr;
       const float* b = panel + kNR * (1 + k0);
       const bool last = k0 + kc == args.k && p + 1 == args.panel_end;
-      const bool fetches = args.m > kMR && vectors == kNV && !last;
+      const float* next = b + kNR * kc;
+      const int64_t fetching = vectors == kNV && !last ? parts * kMR : 0;  // rows that fetch
       for (int64_t m0 = 0; m0 < args.m; m0 += kMR) {
         const int64_t mr = smaller(kMR, args.m - m0);
         const float* a = args.a + m0 * args.lda + k0;
         float* c = args.c + m0 * args.ldc + p * kNR;
-        if (fetches && m0 < kFetchRows && spread) {
-          micro_kernel_ahead<kMR, kNV, 1>(kc, a, args.lda, b, kNR, init, c, args.ldc,
-                                          b + kNR * kc + m0 / kMR * kWidth);
-        } else if (fetches && m0 == 0) {
-          micro_kernel_ahead<kMR, kNV, kNV>(kc, a, args.lda, b, kNR, init, c, args.ldc,
-                                            b + kNR * kc);
+        if (m0 < fetching) {
+          kFetchingKernels[parts - 1](m0 / kMR, kc, a, args.lda, b, init, c, args.ldc, next);
         } else {
           kMicroKernels.of[mr - 1][vectors - 1](kc, a, args.lda, b, kNR, init, c, args.ldc);
         }

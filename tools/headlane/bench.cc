@@ -171,12 +171,16 @@ double weight_bytes(const Pass& pass, const Case& shape) {
   return std::max(1.0, blocks) * pass.weight_bytes;
 }
 
-// What bounds a pass: its arithmetic, or its weights and activations from the caches that hold
-// them.
-double bound_seconds(const Pass& pass, const Case& shape, const Limits& limits, int n_threads) {
-  const double reading =
-      weight_bytes(pass, shape) / limits.read(static_cast<int64_t>(pass.weight_bytes)) +
-      pass.activation_bytes / limits.read(static_cast<int64_t>(pass.activation_bytes));
+// What bounds a pass: its arithmetic, or its weights and activations from where they lie. The first
+// block of rows finds the weights where those of the whole model fit (`all_weights` bytes), later
+// ones where those of the pass do.
+double bound_seconds(const Pass& pass, const Case& shape, double all_weights, const Limits& limits,
+                     int n_threads) {
+  const auto rate = [&](double bytes) { return limits.read(static_cast<int64_t>(bytes)); };
+  const double first = pass.block_rows > 0 ? pass.weight_bytes : 0;
+  const double reading = first / rate(all_weights) +
+                         (weight_bytes(pass, shape) - first) / rate(pass.weight_bytes) +
+                         pass.activation_bytes / rate(pass.activation_bytes);
   return std::max(pass.flops / limits.flops, reading) / n_threads;
 }
 
@@ -188,9 +192,12 @@ void print_passes(const Result& result, const Limits& limits, int n_threads) {
     int n = 0;
   };
   std::vector<Line> lines;
-  double all = 0;
+  double all = 0, all_weights = 0;
   for (const Pass& pass : result.passes) {
     all += pass.seconds;
+    all_weights += pass.weight_bytes;
+  }
+  for (const Pass& pass : result.passes) {
     auto line = std::find_if(lines.begin(), lines.end(), [&](const Line& other) {
       return other.sum.name == pass.name && other.sum.weight_bytes == pass.weight_bytes;
     });
@@ -202,7 +209,7 @@ void print_passes(const Result& result, const Limits& limits, int n_threads) {
       line->sum.flops += pass.flops;
     }
     line->bytes += weight_bytes(pass, result.shape) + pass.activation_bytes;
-    line->bound += bound_seconds(pass, result.shape, limits, n_threads);
+    line->bound += bound_seconds(pass, result.shape, all_weights, limits, n_threads);
     ++line->n;
   }
   for (const Line& line : lines) {
@@ -243,7 +250,7 @@ json to_json(const Limits& limits) {
 
 void print_limits(const std::string& isa, const Limits& limits, int n_threads) {
   std::printf(
-      "%s, %d threads; of a core: %.0f GFLOP/s, GB/s from L1 %.0f, L2 %.0f, L3 %.0f, "
+      "%s, %d threads; of a core, all at work: %.0f GFLOP/s, GB/s from L1 %.0f, L2 %.0f, L3 %.0f, "
       "memory %.0f\n",
       isa.c_str(), n_threads, limits.flops / 1e9, limits.read_l1 / 1e9, limits.read_l2 / 1e9,
       limits.read_l3 / 1e9, limits.read_memory / 1e9);
@@ -302,7 +309,7 @@ void bench(const BenchOptions& options) {
     isa = facts.isa;
     cases = cases_of(options, facts);
   }
-  const Limits& limits = headlane::bench::limits(isa);
+  const Limits& limits = headlane::bench::limits(isa, n_threads);
   json results = json::array(), trace = json::array();
   if (!options.as_json) print_limits(isa, limits, n_threads);
   if (!options.as_json && !cases.empty()) {
