@@ -101,8 +101,8 @@ const float* operands() {
   return values.data() + (64 - reinterpret_cast<uintptr_t>(values.data()) % 64) / sizeof(float);
 }
 
-// The median of `work` a second over some fifty milliseconds, after as long to warm up: a clock that
-// was low rises within them.
+// The median of `work` a second over some fifty milliseconds, after as long to warm up: a clock
+// that was low rises within them.
 template <typename Run>
 double median_rate(double work, Run run) {
   constexpr double kSeconds = 0.05;

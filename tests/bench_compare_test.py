@@ -1,6 +1,12 @@
-"""The comparison tool's own parts: cases, statistics, turns. No engine is needed."""
+"""The comparison tool's own parts, and a whole run of it with Headlane alone, which needs NumPy.
 
+    tests/bench_compare_test.py BUILD_FOLDER
+"""
+
+import importlib.util
+import json
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -62,10 +68,39 @@ class Figures(unittest.TestCase):
         self.assertEqual(result["best_peer"], "b")
         self.assertEqual(result["engines"]["headlane"]["ratio_to_best_peer"]["median"], 2.0)
 
+    def test_who_has_more_instructions_is_no_best_peer(self):
+        case = cases.parse("gemm 1 2 3", "mine")[0]
+        result = figures.summarise(case, {"headlane": [2.0], "a": [4.0], "b": [1.0]}, {}, {},
+                                   uncapped={"b": "why"})
+        self.assertEqual(result["best_peer"], "a")
+        self.assertTrue(result["engines"]["b"]["uncapped"])
+
     def test_without_peers_there_is_no_ratio(self):
         result = self.summary("gemm 1 2 3", {"headlane": [1.0]}, {"a": "broken"})
         self.assertIsNone(result["best_peer"])
         self.assertEqual(report.missing(result), {"broken": ["a"]})
+
+
+class Report(unittest.TestCase):
+    def everything(self):
+        case = cases.parse("gemm 1 2 3", "mine")[0]
+        limits = {"flops": 1e9, "read_l2": 1e9, "read_l3": 1e9, "read_memory": 1e9}
+        return {"machine": {"cpu": "a CPU", "limits": limits}, "threads": 2, "isa": "", "rounds": 1,
+                "date": "today", "engines": {"a": {"settings": "fast", "versions": {"a": "1"}}},
+                "results": [figures.summarise(case, {"headlane": [2.0], "a": [4.0]}, {}, {})]}
+
+    def test_the_table_replaces_what_lies_between_the_marks(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "page.md"
+            path.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+            report.update(path, report.markdown(self.everything()))
+            text = path.read_text()
+            self.assertTrue(text.startswith("before\n") and text.endswith("after\n"))
+            self.assertIn("| mine: gemm 1 2 3 | ms | 2 |  | 4 a | 2.00 (2.00 to 2.00) |  |", text)
+            self.assertNotIn("old", text)
+            path.write_text("no marks")
+            with self.assertRaises(ValueError):
+                report.update(path, "text")
 
 
 class Turns(unittest.TestCase):
@@ -97,5 +132,40 @@ class Turns(unittest.TestCase):
         self.assertGreater(peak_mb, 0)
 
 
+@unittest.skipUnless(importlib.util.find_spec("numpy"), "this Python has no NumPy")
+class WholeRun(unittest.TestCase):
+    CASES = f"""
+        model {ROOT}/tests/golden/bert/head_dim_16_mean_normalize
+        2x8
+        corpus texts.txt
+        latency texts.txt
+        cold-start
+        encoder-layer 2 5 16 2 32
+        mha 2 5 16 2
+        attention 2 5 2 8 causal
+        gemm 3 16 32
+    """
+
+    def test_headlane_runs_every_kind_of_case(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "cases.txt").write_text(self.CASES)
+            (folder / "texts.txt").write_text("a b\nc\na b c\n")
+            run = subprocess.run(
+                [sys.executable, ROOT / "bench/compare", folder / "cases.txt", "--engines",
+                 "headlane", "onnxruntime", "--build", BUILD, "--rounds", "2", "--seconds", "0",
+                 "--threads", "1", "--json", folder / "out.json"], capture_output=True, text=True)
+            self.assertEqual(run.returncode, 0, run.stderr)
+            results = json.loads((folder / "out.json").read_text())["results"]
+        self.assertEqual(len(results), len(self.CASES.split("\n")) - 3)
+        for result in results:
+            own = result["engines"]["headlane"]
+            self.assertNotIn("missing", own, result["case"])
+            self.assertEqual(len(own["rounds"]), 2)
+            self.assertTrue(all(value > 0 for value in own["rounds"]), own)
+            self.assertIn("onnxruntime", result["engines"])  # measured or missing, never left out
+
+
 if __name__ == "__main__":
+    BUILD = sys.argv.pop(1)
     unittest.main()

@@ -132,9 +132,8 @@ TEST_F(Safetensors, OtherFloatingTypesAreConverted) {
 TEST_F(Safetensors, LoadSaysWhatIsWrong) {
   const SafetensorsModel model =
       open({f32_tensor("a", {2, 1}, {1, 2}), {"i", "I64", {1}, std::string(8, 0)}});
-  EXPECT_ERROR(
-      model.load_f32("a", {1, 2}), Status::kBadFile,
-      "model.safetensors: tensor \"a\" field \"shape\" is [2, 1]; config.json asks for [1");
+  EXPECT_ERROR(model.load_f32("a", {1, 2}), Status::kBadFile,
+               "model.safetensors: tensor \"a\" field \"shape\" is [2, 1]; the config asks for [1");
   EXPECT_ERROR(model.load_f32("b", {1}), Status::kBadFile, "safetensors: tensor \"b\" is missing");
   EXPECT_ERROR(model.load_f32("i", {1}), Status::kUnsupported, "field \"dtype\" is I64; weights");
 }

@@ -59,7 +59,8 @@ build_packages=(g++=g++ cmake=cmake ninja-build=ninja pkg-config=pkg-config libd
 # shellcheck disable=SC2034
 fetch_packages=(python3=python3 python3-pip)
 # shellcheck disable=SC2034
-test_packages=(libgtest-dev qemu-user=qemu-x86_64 binutils=nm chromium=chromium)
+test_packages=(libgtest-dev qemu-user=qemu-x86_64 binutils=nm chromium=chromium
+  python3=python3 python3-numpy)
 # shellcheck disable=SC2034
 ci_packages=(libbenchmark-dev clang=clang++ libomp-dev clang-format=clang-format
   clang-tidy=clang-tidy)

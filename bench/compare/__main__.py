@@ -37,9 +37,9 @@ ISA_CAPS = {  # of the peers, where they offer one
              "MKL_ENABLE_INSTRUCTIONS": "AVX2", "CT2_FORCE_CPU_ISA": "AVX2",
              "HEADLANE_MAX_ISA": "avx2"},
 }
-UNCAPPED = {"onnxruntime": "has no cap: it uses all that the machine has",
-            "openvino": "has no cap of its own: ONEDNN_MAX_CPU_ISA is set, but it may ignore it",
-            "llama-cpp": "is built for this machine; no cap"}
+UNCAPPED = {"onnxruntime": "has no cap: uses all that the machine has",
+            "openvino": "ignores ONEDNN_MAX_CPU_ISA in its products: uses all that the machine has",
+            "llama-cpp": "built for this machine: uses all that it has"}
 
 
 def environment(arguments):
@@ -174,7 +174,8 @@ def measure(arguments, wanted):
                 values, failures, extras, lengths = comparison.run(case)
                 config = store.config(case.model) if case.model else None
                 work = cases.flops(case, config, lengths)
-                results.append(figures.summarise(case, values, failures, extras, limit, work))
+                results.append(figures.summarise(case, values, failures, extras, limit, work,
+                                                 UNCAPPED if arguments.isa else ()))
                 report.print_case(results[-1])
         finally:
             comparison.stop()
@@ -204,7 +205,8 @@ def parse_arguments():
     parser.add_argument("--picture", type=pathlib.Path, help="draw them there (.png, .svg)")
     parser.add_argument("--results", type=pathlib.Path, nargs="+", metavar="JSON",
                         help="measure nothing: take what --json wrote, several files as one")
-    parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+    parser.add_argument("--update", type=pathlib.Path, metavar="FILE.md",
+                        help="write the table into it, between the lines that say so")
     parser.add_argument("--build", type=pathlib.Path, default=cases.ROOT / "build",
                         help="Headlane's build folder")
     arguments = parser.parse_args()
@@ -224,7 +226,9 @@ def main():
             everything = measure(arguments, [c for group in groups for c in cases.read(group)])
     except (cases.CaseError, models.ModelError) as error:
         sys.exit(f"tools/bench: {error}")
-    print(report.table(everything, arguments.markdown))
+    print(report.table(everything))
+    if arguments.update:
+        report.update(arguments.update, report.markdown(everything))
     if arguments.json:
         arguments.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
     if arguments.picture:

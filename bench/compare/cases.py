@@ -5,8 +5,9 @@
                                             Hugging Face folder, or
                                             random-bert N_LAYERS D_MODEL N_HEADS D_FF
     32x128                                  token ids in, hidden states out: 32 sequences of 128
-    corpus FILE                             texts in, vectors out, one text a line; sentences/s
-    latency FILE                            likewise, one text alone
+    corpus FILE                             texts in, vectors out, one text a line, 500 of them;
+                                            sentences/s
+    latency FILE                            likewise, one text alone, 40 of them
     cold-start                              a process that embeds one sentence
     memory FILE                             a process that embeds a file
     encoder-layer BATCH SEQ D_MODEL N_HEADS D_FF

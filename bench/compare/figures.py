@@ -28,22 +28,24 @@ def distances(folder, reference):
             for name, array in arrays.items()}
 
 
-def best_peer(values, more_is_better):
+def best_peer(values, more_is_better, uncapped=()):
     """The peer with the best median of {engine: figures}; None without peers."""
-    peers = {name: statistics.median(v) for name, v in values.items() if v and name != OWN}
+    peers = {name: statistics.median(v) for name, v in values.items()
+             if v and name != OWN and name not in uncapped}
     if not peers:
         return None
     return (max if more_is_better else min)(peers, key=peers.get)
 
 
-def summarise(case, values, failures, extras, limit_flops=None, work=None):
+def summarise(case, values, failures, extras, limit_flops=None, work=None, uncapped=()):
     """The result of a case, as the JSON has it.
 
     values: {engine: a figure a round}, failures: {engine: why there is none}, extras: {engine: what
     else is known of it}; an engine is in one of the first two. work: flops of a run, or of a
-    sentence; limit_flops: those of the machine in a second.
+    sentence; limit_flops: those of the machine in a second. uncapped: engines that use instructions
+    which the others may not; they are shown, but are no best peer.
     """
-    best = best_peer(values, case.more_is_better)
+    best = best_peer(values, case.more_is_better, uncapped)
     engines = {}
     for name, figures in sorted(values.items(), key=lambda item: item[0] != OWN):
         row = {**spread(figures), "rounds": figures, **extras.get(name, {})}
@@ -52,6 +54,8 @@ def summarise(case, values, failures, extras, limit_flops=None, work=None):
         if work and limit_flops and case.unit != "MB":
             rate = row["median"] if case.more_is_better else 1e3 / row["median"]
             row["of_limit"] = work * rate / limit_flops
+        if name in uncapped:
+            row["uncapped"] = True
         engines[name] = row
     engines |= {name: {"missing": reason} for name, reason in failures.items()}
     own = engines.get(OWN, {})

@@ -12,12 +12,18 @@ import peers
 from turns import WORKER, WorkerError
 
 RANDOM_BERT = """
-import sys, torch, transformers
+import string, sys, torch, transformers
 n_layers, d_model, n_heads, d_ff = map(int, sys.argv[2:])
 torch.manual_seed(1)
-config = transformers.BertConfig(hidden_size=d_model, num_hidden_layers=n_layers,
-                                 num_attention_heads=n_heads, intermediate_size=d_ff)
+config = transformers.BertConfig(
+    hidden_size=d_model, num_hidden_layers=n_layers, num_attention_heads=n_heads,
+    intermediate_size=d_ff, position_embedding_type="absolute")  # which some converters ask for
 transformers.BertModel(config, add_pooling_layer=False).save_pretrained(sys.argv[1])
+words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.ascii_lowercase]
+words += [f"word{i}" for i in range(config.vocab_size - len(words))]
+with open(sys.argv[1] + "/vocab.txt", "w") as vocabulary:
+    vocabulary.write("\\n".join(words) + "\\n")
+transformers.BertTokenizerFast(sys.argv[1] + "/vocab.txt").save_pretrained(sys.argv[1])
 """
 
 

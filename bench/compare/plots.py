@@ -23,8 +23,8 @@ def draw(everything, path):
     panels = len(groups) + bool(passes)
     columns = min(2, panels)
     lines = -(-panels // columns)
-    heights = [max(len(results) for results in groups.values())] if groups else [4]
-    figure, axes = plt.subplots(lines, columns, figsize=(7.2 * columns, (2.6 + 0.32 * heights[0]) * lines),
+    height = 2.6 + 0.32 * max(len(results) for results in groups.values())  # inches
+    figure, axes = plt.subplots(lines, columns, figsize=(7.2 * columns, height * lines),
                                 squeeze=False, facecolor=PAPER)
     axes = list(axes.flat)
     for (group, results), axis in zip(groups.items(), axes):
@@ -53,7 +53,8 @@ def speeds(result):
         return {}
     base = result["engines"][best]["median"]
     relative = (lambda x: x / base) if result["more_is_better"] else (lambda x: base / x)
-    return {name: (relative(row["median"]), *sorted((relative(row["least"]), relative(row["most"]))))
+    return {name: (relative(row["median"]),
+                   *sorted((relative(row["least"]), relative(row["most"]))))
             for name, row in result["engines"].items() if "median" in row}
 
 
@@ -94,8 +95,9 @@ def draw_roofline(axis, everything):
                   color=INK, linewidth=1, label=f"bytes from {level}")
     for case, colour in zip(known["cases"], COLOURS.values()):
         whole = sum(one["seconds"] for one in case["passes"])
-        points = [(one["flops"] / pass_bytes(one, case["tokens"]), one["flops"] / one["seconds"] / 1e9,
-                   8 + 300 * one["seconds"] / whole) for one in case["passes"] if one["flops"]]
+        points = [(one["flops"] / pass_bytes(one, case["tokens"]),
+                   one["flops"] / one["seconds"] / 1e9, 8 + 300 * one["seconds"] / whole)
+                  for one in case["passes"] if one["flops"]]
         xs, ys, areas = zip(*points)
         axis.scatter(xs, ys, s=areas, color=colour, alpha=0.7, label=case["case"], zorder=3)
     axis.set_xscale("log")

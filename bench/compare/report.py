@@ -27,6 +27,7 @@ def print_case(result):
         peak = f"{row['peak_mb']:.0f}" if "peak_mb" in row else ""
         off_by = f"{row['off_by']:.1e}" if "off_by" in row else ""
         better = ratio(row["headlane_is"]) if "headlane_is" in row else ""
+        name += " (uncapped)" * row.get("uncapped", False)
         print(f"  {name:22}{cells}{share:>10}{peak:>9}{off_by:>10}   {better}")
     for reason, names in missing(result).items():
         print(f"  missing: {', '.join(names)}: {reason}")
@@ -65,23 +66,41 @@ def rows(everything):
             "off by": f"{own['off_by']:.1e}" if "off_by" in own else ""}
 
 
-def table(everything, markdown):
-    head = ["case", "unit", "Headlane", "of limit", "best peer", "Headlane is better by", "off by"]
-    lines = []
+HEAD = ["case", "unit", "Headlane", "of limit", "best peer", "Headlane is better by", "off by"]
+
+
+def lines(everything):
+    """Of the table, as cells."""
     for result, row in rows(everything):
-        name = f"{result['group']}: {result['case']}"
         cells = list(row.values()) if row else ["missing", "", "", "", ""]
-        lines.append([name, result["unit"], *cells])
-    about = describe(everything)
-    if markdown:
-        marks = ["---"] * len(head)
-        return about + "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in [head, marks, *lines])
-    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
+        yield [f"{result['group']}: {result['case']}", result["unit"], *cells]
+
+
+def table(everything):
+    cells = [HEAD, *lines(everything)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(HEAD))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
-            for line in [head, *lines]]
-    return "\n" + about + "\n" + "\n".join(
-        f"  {name}: {engine['settings']}" for name, engine in everything["engines"].items()
-    ) + "\n\n" + "\n".join(text)
+            for line in cells]
+    settings = [f"  {name}: {engine['settings']}"
+                for name, engine in everything["engines"].items()]
+    return "\n".join(["", describe(everything), *settings, "", *text])
+
+
+def markdown(everything):
+    cells = [HEAD, ["---"] * len(HEAD), *lines(everything)]
+    return "\n".join([describe(everything), "", *(f"| {' | '.join(line)} |" for line in cells)])
+
+
+BEGIN, END = "<!-- made by tools/bench -->", "<!-- end of what tools/bench made -->"
+
+
+def update(path, text):
+    """Puts the text between two lines of a file."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path} has no lines {BEGIN} and {END}")
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def describe(everything):
@@ -93,6 +112,6 @@ def describe(everything):
     capped = f" capped to {everything['isa']}" if everything["isa"] else ""
     return (f"{known['cpu']}{capped}, {threads} threads; of a core {limits['flops'] / 1e9:.0f} "
             f"GFLOP/s in multiply-adds, {limits['read_l2'] / 1e9:.0f} GB/s from L2, "
-            f"{limits['read_l3'] / 1e9:.0f} from L3, {limits['read_memory'] / 1e9:.0f} from memory; "
-            f"{everything['rounds']} rounds; {', '.join(sorted(programs))}; "
+            f"{limits['read_l3'] / 1e9:.0f} from L3, {limits['read_memory'] / 1e9:.0f} from "
+            f"memory, all at work; {everything['rounds']} rounds; {', '.join(sorted(programs))}; "
             f"{everything['date']}.")

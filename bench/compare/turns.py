@@ -1,5 +1,5 @@
-"""Workers and their turns. A peer has a process of its own, which is stopped by a signal while it is
-not its turn, so that neither its threads' spinning nor its allocator meets another's."""
+"""Workers and their turns. A peer has a process of its own, which is stopped by a signal while it
+is not its turn, so that neither its threads' spinning nor its allocator meets another's."""
 
 import json
 import os

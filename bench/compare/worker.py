@@ -19,7 +19,7 @@ import inputs
 import peers
 from cases import Case, read_texts
 
-LATENCY_TEXTS = 40
+MOST_TEXTS = {"latency": 40, "corpus": 500}  # of a turn, spread over the file
 FEWEST_CALLS = 3
 
 
@@ -70,10 +70,9 @@ class Worker:
         self.load()
         if self.embedder is None:
             self.embedder = self.peer.embedder()
-        texts = read_texts(case.texts)
-        if case.kind == "latency":  # spread over the file
-            texts = texts[::max(1, len(texts) // LATENCY_TEXTS)][:LATENCY_TEXTS]
-        else:
+        texts, most = read_texts(case.texts), MOST_TEXTS[case.kind]
+        texts = texts[::-(-len(texts) // most)]
+        if case.kind == "corpus":
             self.embedder.tune(texts)
         np.save(output, self.embedder.embed(texts))
         self.texts = case.kind, texts

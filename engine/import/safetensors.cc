@@ -233,7 +233,7 @@ F32Data SafetensorsModel::load_f32(const std::string& name,
   const SafetensorsEntry& entry = file.entries().at(name);
   const std::string where = name_tensor(file.path(), name);
   if (entry.shape != shape) {
-    fail(Status::kBadFile, "%s field \"shape\" is %s; config.json asks for %s", where.c_str(),
+    fail(Status::kBadFile, "%s field \"shape\" is %s; the config asks for %s", where.c_str(),
          shape_text(entry.shape).c_str(), shape_text(shape).c_str());
   }
   return to_f32(entry, where);

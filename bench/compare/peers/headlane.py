@@ -41,7 +41,7 @@ class Headlane(Peer):
         super().__init__(setup)
         self.build = pathlib.Path(setup.build)
         self.library = hl.Library(self.build / "lib/libheadlane.so")
-        self.max_tokens = 0
+        self.isa = ctypes.c_char_p(setup.isa.encode() or None)  # options point to it
 
     def settings(self):
         return f"ragged, sorted by length, {BATCH_TOKENS} tokens a batch"
@@ -57,7 +57,7 @@ class Headlane(Peer):
                        stdout=subprocess.DEVNULL)
 
     def open(self, path):
-        options = hl.make(hl.ModelOptions, isa=self.setup.isa.encode() or None)
+        options = hl.make(hl.ModelOptions, isa=self.isa)
         return self.library.handle("model_open", str(path).encode(), ctypes.byref(options))
 
     def session(self, model, max_tokens):
@@ -123,7 +123,7 @@ class Headlane(Peer):
         n_seqs, n_heads, seq, head_dim = q.shape
         options = hl.make(hl.AttentionOptions, n_heads=n_heads, head_dim=head_dim,
                           causal=int(causal), n_threads=self.setup.threads,
-                          isa=ctypes.cast(self.isa(), ctypes.c_void_p).value)
+                          isa=ctypes.cast(self.isa, ctypes.c_void_p).value)
         attention = self.library.handle("attention_create", ctypes.byref(options))
         o = np.empty_like(q)
 
@@ -136,9 +136,6 @@ class Headlane(Peer):
             self.library.attention_run(attention, ctypes.byref(batch))
             return arrays[-1]
         return call
-
-    def isa(self):
-        return ctypes.c_char_p(self.setup.isa.encode() or None)
 
     def gemm(self, weight, bias, x):
         library = ctypes.CDLL(str(self.build / "lib/libheadlane_bench.so"))
@@ -195,11 +192,20 @@ class Embedder:
         lengths = [len(row) for row in ids]
         vectors = np.empty((len(texts), self.peer.facts.d_model), dtype=np.float32)
         for batch in self.batches(lengths, sorted(range(len(texts)), key=lambda i: -lengths[i])):
-            pooled = np.empty((len(batch), vectors.shape[1]), dtype=np.float32)
-            self.peer.encode(self.session, np.concatenate([ids[i] for i in batch]),
-                             offsets_of([lengths[i] for i in batch]), pooled=pooled)
-            vectors[batch] = pooled
+            vectors[batch] = self.pooled(np.concatenate([ids[i] for i in batch]),
+                                         offsets_of([lengths[i] for i in batch]))
         return vectors
+
+    def pooled(self, ids, offsets):
+        """The model's own pooling; where it has none the mean, as the other engines take then."""
+        n_seqs, width = len(offsets) - 1, self.peer.facts.d_model
+        if self.peer.facts.pooling != b"none":
+            vectors = np.empty((n_seqs, width), dtype=np.float32)
+            self.peer.encode(self.session, ids, offsets, pooled=vectors)
+            return vectors
+        hidden = np.empty((len(ids), width), dtype=np.float32)
+        self.peer.encode(self.session, ids, offsets, hidden=hidden)
+        return np.add.reduceat(hidden, offsets[:-1]) / np.diff(offsets)[:, None].astype(np.float32)
 
 
 PEER = Headlane

@@ -9,7 +9,7 @@ from peers.texts import load_pooling, load_tokenizer, max_length
 
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how its vocabularies mark the beginning of a word
 SPECIAL = {"[PAD]": "pad", "[UNK]": "unk", "[CLS]": "bos", "[SEP]": "sep", "[MASK]": "mask"}
-BATCH_TOKENS, MOST_TEXTS = 4096, 64
+BATCH_TOKENS, MOST_TEXTS = 512, 64  # more at once is slower: its attention is quadratic in them
 NAMES = {  # of tensors in Hugging Face's files and in GGUF
     "embeddings.word_embeddings": "token_embd", "embeddings.position_embeddings": "position_embd",
     "embeddings.token_type_embeddings": "token_types", "embeddings.LayerNorm": "token_embd_norm",
@@ -96,6 +96,7 @@ class Embedder:
         self.model = peer.model
         self.tokenizer = load_tokenizer(pathlib.Path(peer.setup.folder))
         self.most = max_length(pathlib.Path(peer.setup.folder))
+        self.normalize = load_pooling(pathlib.Path(peer.setup.folder))[1]
 
     def tune(self, texts):
         """Nothing to choose."""
@@ -109,7 +110,7 @@ class Embedder:
 
     def embed(self, texts):
         texts = [self.cut(*pair) for pair in zip(texts, self.tokenizer.encode_batch(texts))]
-        return np.array(self.model.embed(texts, normalize=True), dtype=np.float32)
+        return np.array(self.model.embed(texts, normalize=self.normalize), dtype=np.float32)
 
 
 PEER = LlamaCpp

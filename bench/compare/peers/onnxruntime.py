@@ -1,10 +1,10 @@
-"""ONNX Runtime: a graph exported from PyTorch, with the transformer fusions of its own optimiser."""
+"""ONNX Runtime: a graph exported from PyTorch, with the fusions of its transformer optimiser."""
 
 import json
 
 from peers import Peer
 
-OPSET = 17
+OPSET, IR_VERSION = 17, 8
 INPUTS = ("input_ids", "attention_mask")
 
 
@@ -144,10 +144,10 @@ class OnnxRuntime(Peer):
         node = helper.make_node("MultiHeadAttention", ["q", "k", "v"], ["o"], num_heads=n_heads,
                                 unidirectional=int(causal), domain="com.microsoft")
         values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "qkvo"]
-        session = self.session(helper.make_model(
-            helper.make_graph([node], "attention", values[:3], values[3:]), ir_version=8,
-            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
-        ).SerializeToString())
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
+        model = helper.make_model(helper.make_graph([node], "attention", values[:3], values[3:]),
+                                  opset_imports=opsets, ir_version=IR_VERSION)
+        session = self.session(model.SerializeToString())
         rows = {name: x.transpose(0, 2, 1, 3).reshape(shape).copy()
                 for name, x in zip("qkv", (q, k, v))}
         heads = n_seqs, seq, n_heads, head_dim
@@ -160,8 +160,9 @@ class OnnxRuntime(Peer):
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, [len(x), len(bias)])],
             [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")])
-        session = self.session(helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8).SerializeToString())
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)],
+                                  ir_version=IR_VERSION)
+        session = self.session(model.SerializeToString())
         return lambda: session.run(None, {"x": x})[0]
 
 

@@ -1,5 +1,6 @@
-"""Texts to vectors by engines that take padded batches: tokenize, sort by length, pad each batch to
-its longest, pool. The same for all of them; Hugging Face's tokenizers in Rust, numpy for the rest."""
+"""Texts to vectors by engines that take padded batches: tokenize, sort by length, pad each batch
+to its longest, pool. The same for all of them; Hugging Face's tokenizers in Rust, numpy for the
+rest."""
 
 import json
 import pathlib
