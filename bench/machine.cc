@@ -225,6 +225,7 @@ const Limits& limits(std::string_view isa, int n_threads) {
   std::vector<Limits> of_thread(static_cast<size_t>(n_threads));
   {
     std::vector<std::jthread> threads;
+    threads.reserve(of_thread.size());
     for (Limits& mine : of_thread) {
       threads.emplace_back(
           [&] { mine = limits_of_this_thread(isa, [&] { all.arrive_and_wait(); }); });

@@ -131,6 +131,11 @@ class Turns(unittest.TestCase):
         self.assertGreater(seconds, 0)
         self.assertGreater(peak_mb, 0)
 
+    def test_memory_of_this_process_does_not_count_as_a_childs(self):
+        mine = bytearray(b"x" * (300 << 20))
+        self.assertLess(turns.run_process(["echo", "a"], {"PATH": "/usr/bin:/bin"})[1], 100)
+        self.assertEqual(len(mine), 300 << 20)
+
 
 @unittest.skipUnless(importlib.util.find_spec("numpy"), "this Python has no NumPy")
 class WholeRun(unittest.TestCase):

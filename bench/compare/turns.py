@@ -7,7 +7,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 from cases import ROOT
@@ -79,25 +78,30 @@ class Worker:
         self.process.stdout.close()
 
 
-def run_process(command, environment):
-    """Seconds and peak resident MB of a command, whose output must not be empty.
+# Runs a command as the child of a small process: the kernel counts what the parent had in memory
+# at the time of the fork as the child's, too.
+LAUNCHER = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)
+n_bytes = len(process.stdout.read())
+status, usage = os.wait4(process.pid, 0)[1:]
+print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": usage.ru_maxrss / 1024,
+                  "status": os.waitstatus_to_exitcode(status), "n_bytes": n_bytes}))
+"""
 
-    The kernel counts what this process had at the time of the fork too: less than any model.
-    """
-    start = time.perf_counter()
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE,
-                                   stderr=errors, env=environment)
-        with process.stdout:
-            n_bytes = len(process.stdout.read())
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        errors.seek(0)
-        said = errors.read().decode(errors="replace").strip().split("\n")[-1][:200]
-    if process.returncode != 0 or n_bytes == 0:
-        raise WorkerError(f"status {process.returncode}, {n_bytes} bytes: {said}")
-    return seconds, usage.ru_maxrss / 1024
+
+def run_process(command, environment):
+    """Seconds and peak resident MB of a command, whose output must not be empty."""
+    run = subprocess.run([sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, command)],
+                         capture_output=True, env=environment)
+    said = run.stderr.decode(errors="replace").strip().split("\n")[-1][:200]
+    if run.returncode != 0:
+        raise WorkerError(said)
+    told = json.loads(run.stdout)
+    if told["status"] != 0 or told["n_bytes"] == 0:
+        raise WorkerError(f"status {told['status']}, {told['n_bytes']} bytes: {said}")
+    return told["seconds"], told["peak_mb"]
 
 
 def take_turns(names, turn, rounds, on_failure):
