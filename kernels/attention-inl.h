@@ -14,24 +14,26 @@
 namespace headlane::kernels::HEADLANE_ISA {
 
 // Packs keys [begin, begin + n). Returns whether all of V there is finite.
-inline bool pack_block(const AttentionF32Args& args, const AttentionScratch& at, int64_t begin,
+template <typename T>
+inline bool pack_block(const AttentionArgs<T>& args, const AttentionScratch& at, int64_t begin,
                        int64_t n) {
   pack_keys(args, at, begin, n);
-  F32 differences = broadcast(0.0f);  // x - x is 0, or NaN for what is not finite
-  for (int64_t j = 0; j < n; ++j) {
-    if (args.next_v) fetch_row(args.next_v + (begin + j) * args.ldv, args.v_dim);
-    for_each_vector(args.v_dim, [&](int64_t c, int64_t width) {
-      const F32 x = load_up_to(args.v + (begin + j) * args.ldv + c, width);
-      differences = differences + (x - x);
-      store(at.v + j * at.ldv + c, x);
-    });
+  for (int64_t j = begin; args.next_v && j < begin + n; ++j) {
+    fetch_row(args.next_v + j * args.ldv, args.v_dim);
   }
+  F32 differences = broadcast(0.0f);  // x - x is 0, or NaN for what is not finite
+  AttentionTile<T>::pack_values(args.v + begin * args.ldv, args.ldv, n, args.v_dim, nullptr, at.v,
+                                at.ldv, &differences);
   return reduce_add(differences) == 0.0f;
 }
 
 // One query's scores of one block, the largest of them given lane by lane, become 2^(factor * score
-// - m); m and l are brought up to date. Returns what the query's O so far must be multiplied by.
-inline float softmax_update(float* s, int64_t n, F32 largest, float factor, float* m, float* l) {
+// - m), written to `to`; m and l are brought up to date. Returns what the query's O so far must be
+// multiplied by.
+template <typename T>
+inline float softmax_update(const float* s, T* to, int64_t n, F32 largest, float factor, float* m,
+                            float* l) {
+  using Tile = AttentionTile<T>;
   const float minus_infinity = -kInfinity;
   const float block_m = reduce_max(largest) * factor;
   const float new_m = block_m > *m ? block_m : *m;
@@ -39,10 +41,15 @@ inline float softmax_update(float* s, int64_t n, F32 largest, float factor, floa
   const F32 minus_offset = broadcast(new_m == minus_infinity ? 0.0f : -new_m);
   F32 sum = broadcast(0.0f);
   for_each_vector(n, [&](int64_t j, int64_t width) {
-    const F32 p = keep_n(exp2(fma(load(s + j), broadcast(factor), minus_offset)), width, 0.0f);
-    store(s + j, p);
+    const F32 p =
+        keep_n(Tile::exp2(fma(load(s + j), broadcast(factor), minus_offset)), width, 0.0f);
+    Tile::store_p(to + j, p);
     sum = sum + p;
   });
+  constexpr int64_t kWhole = Tile::kPerGroup * Tile::kStep;
+  for (int64_t j = round_up(n, kWidth); j < round_up(n, kWhole); j += kWidth) {
+    Tile::store_p(to + j, broadcast(0.0f));
+  }
   const bool first = *m == minus_infinity;
   const float rescale = first || new_m == *m ? 1.0f : exp2(broadcast(*m) + minus_offset).get(0);
   *l = *l * rescale + reduce_add(sum);
@@ -50,48 +57,57 @@ inline float softmax_update(float* s, int64_t n, F32 largest, float factor, floa
   return rescale;
 }
 
-// O[rows, v_dim] += P[rows, n] V (= where it is the first) for a block whose V is not all finite:
-// what a query does not see (P = 0) must not turn into NaN, so products with it are left out. Rare,
-// so plain, but each sum in multiply_strip's order: to the queries that see nothing of it, such a
-// value makes no difference, not of a bit.
-inline void add_values_seen(const AttentionF32Args& args, const AttentionScratch& at, int64_t rows,
-                            int64_t n, bool first, float* o) {
+// O[rows, v_dim] += P[rows, n] V (= where it is the first). V is packed.
+template <typename T>
+inline void add_values(const AttentionArgs<T>& args, const AttentionScratch& at, int64_t row,
+                       int64_t rows, int64_t n, bool first, float* o) {
+  using Tile = AttentionTile<T>;
+  const T* p = reinterpret_cast<const T*>(at.p) + row * Tile::kBC;
+  Tile::multiply(rows, round_up(args.v_dim, kWidth), Tile::groups(n), p, Tile::kBC, at.v, at.ldv,
+                 first ? kZeroRow : nullptr, o, at.ldv);
+}
+
+// The same for a block whose V is not all finite: what a query does not see (P = 0) must not turn
+// into NaN, so it meets a V in which such rows are zeros. Rare, so a query at a time; the bits of
+// queries that see nothing of such a value are those that they would be without it.
+template <typename T>
+inline void add_values_seen(const AttentionArgs<T>& args, const AttentionScratch& at, int64_t rows,
+                            int64_t begin, int64_t n, bool first, float* o) {
+  using Tile = AttentionTile<T>;
   for (int64_t r = 0; r < rows; ++r) {
-    const float* p = at.s + r * kBC;
-    for (int64_t c = 0; c < args.v_dim; c += kWidth) {
-      F32 sum = broadcast(0.0f);
-      for (int64_t j = 0; j < n; ++j) {
-        if (p[j] != 0.0f) sum = fma(broadcast(p[j]), load(at.v + j * at.ldv + c), sum);
-      }
-      float* to = o + r * at.ldv + c;
-      store(to, first ? sum : load(to) + sum);
-    }
+    F32 differences = broadcast(0.0f);
+    Tile::pack_values(args.v + begin * args.ldv, args.ldv, n, args.v_dim,
+                      reinterpret_cast<const T*>(at.p) + r * Tile::kBC, at.v, at.ldv, &differences);
+    add_values(args, at, r, 1, n, first, o + r * at.ldv);
   }
 }
 
 // One strip of queries, r0 .. r0 + rows of the group, meets one block of keys.
-inline void attend_block(const AttentionF32Args& args, const AttentionScratch& at,
-                         const QueryGroup& group, int64_t r0, int64_t rows, int64_t begin,
+template <typename T>
+inline void attend_block(const AttentionArgs<T>& args, const AttentionScratch& at,
+                         const QueryGroup<T>& group, int64_t r0, int64_t rows, int64_t begin,
                          int64_t n, bool finite) {
   // Whether O holds nothing yet; where a strip's first block may be any, it began as zeros.
-  const bool first =
-      !group.may_skip && begin == keys_seen(args, group.first + r0).begin / kBC * kBC;
+  using Tile = AttentionTile<T>;
+  const int64_t first_block = keys_seen(args, group.first + r0).begin / Tile::kBC * Tile::kBC;
+  const bool first = !group.may_skip && begin == first_block;
   score_strip(args, at, group, r0, rows, begin, n, [&](int64_t r, float* s, F32 largest) {
-    const float rescale = softmax_update(s, n, largest, group.factor, at.m + r, at.l + r);
+    T* p = reinterpret_cast<T*>(at.p) + (r - r0) * Tile::kBC;
+    const float rescale = softmax_update(s, p, n, largest, group.factor, at.m + r, at.l + r);
     if (first || rescale == 1.0f) return;
     for (int64_t c = 0; c < at.ldv; c += kWidth) {
       store(at.o + r * at.ldv + c, load(at.o + r * at.ldv + c) * broadcast(rescale));
     }
   });
   float* o = at.o + r0 * at.ldv;
-  if (!finite) return add_values_seen(args, at, rows, n, first, o);
-  multiply_strip(rows, round_up(args.v_dim, kWidth), n, at.s, kBC, at.v, at.ldv,
-                 first ? kZeroRow : nullptr, o, at.ldv);
+  if (!finite) return add_values_seen(args, at, rows, begin, n, first, o);
+  add_values(args, at, 0, rows, n, first, o);
 }
 
 // O of a group, divided by its sums, to the caller.
-inline void finish_group(const AttentionF32Args& args, const AttentionScratch& at,
-                         const QueryGroup& group) {
+template <typename T>
+inline void finish_group(const AttentionArgs<T>& args, const AttentionScratch& at,
+                         const QueryGroup<T>& group) {
   for (int64_t r = 0; r < group.rows; ++r) {
     if (args.next_q) fetch_row(args.next_q + (group.first + r) * args.ldq, args.head_dim);
     float sum = at.l[r], rescale = 1.0f;
@@ -105,14 +121,15 @@ inline void finish_group(const AttentionF32Args& args, const AttentionScratch& a
     const F32 factor = broadcast(rescale / sum);
     for_each_vector(args.v_dim, [&](int64_t c, int64_t width) {
       const F32 o = sees_nothing ? broadcast(0.0f) : load(at.o + r * at.ldv + c) * factor;
-      store_up_to(args.o + (group.first + r) * args.ldo + c, o, width);
+      AttentionTile<T>::store_o(args.o + (group.first + r) * args.ldo + c, o, width);
     });
   }
 }
 
-inline void attend_group(const AttentionF32Args& args, const AttentionScratch& at, int64_t first,
+template <typename T>
+inline void attend_group(const AttentionArgs<T>& args, const AttentionScratch& at, int64_t first,
                          int64_t rows) {
-  const QueryGroup group = make_group(args, at, first, rows);
+  const QueryGroup<T> group = make_group(args, at, first, rows);
   for (int64_t r = 0; r < rows; ++r) {
     at.m[r] = -kInfinity;
     at.l[r] = 0.0f;
@@ -129,10 +146,12 @@ inline void attend_group(const AttentionF32Args& args, const AttentionScratch& a
   finish_group(args, at, group);
 }
 
-inline void attention_f32(const AttentionF32Args& args) {
+template <typename T>
+inline void attention(const AttentionArgs<T>& args) {
   assert(args.v_dim >= 1);
   check_attention(args);
-  const AttentionScratch at = attention_layout(args.scratch, args.head_dim, args.v_dim);
+  const AttentionScratch at = attention_layout<T>(args.scratch, args.head_dim, args.v_dim);
+  constexpr int64_t kGroupRows = AttentionTile<T>::kGroupRows;
   for (int64_t i = 0; i < args.q_len; i += kGroupRows) {
     attend_group(args, at, i, smaller(kGroupRows, args.q_len - i));
   }

@@ -42,9 +42,10 @@ inline void fill(float* p, int64_t begin, int64_t end, float value) {
   });
 }
 
-inline void probabilities_of_group(const AttentionF32Args& args, const AttentionScratch& at,
+template <typename T>
+inline void probabilities_of_group(const AttentionArgs<T>& args, const AttentionScratch& at,
                                    int64_t first, int64_t rows, float* p, int64_t ldp) {
-  const QueryGroup group = make_group(args, at, first, rows);
+  const QueryGroup<T> group = make_group(args, at, first, rows);
   for (int64_t i = first; group.may_skip && i < first + rows; ++i) {
     const KeyRange seen = keys_seen(args, i);
     fill(p + i * ldp, seen.begin, seen.end, -kInfinity);
@@ -69,9 +70,11 @@ inline void probabilities_of_group(const AttentionF32Args& args, const Attention
   }
 }
 
-inline void attention_probabilities_f32(const AttentionF32Args& args, float* p, int64_t ldp) {
+template <typename T>
+inline void attention_probabilities(const AttentionArgs<T>& args, float* p, int64_t ldp) {
   check_attention(args);
-  const AttentionScratch at = attention_layout(args.scratch, args.head_dim, args.v_dim);
+  const AttentionScratch at = attention_layout<T>(args.scratch, args.head_dim, args.v_dim);
+  constexpr int64_t kGroupRows = AttentionTile<T>::kGroupRows;
   for (int64_t i = 0; i < args.q_len; i += kGroupRows) {
     probabilities_of_group(args, at, i, smaller(kGroupRows, args.q_len - i), p, ldp);
   }

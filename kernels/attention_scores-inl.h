@@ -8,25 +8,71 @@
 // of, by position, mask or bias, are not computed, nor packed if no strip sees them. Blocks begin
 // at multiples of BC keys: a query's scores do not depend on its strip or group.
 //
+// Q, K and V are floats, or bf16 in pairs of 32 bits; what differs is in AttentionTile<T>. Lengths
+// of rows of pairs, and of all scratch, count floats.
+//
 //   scratch:  K block  [BC / NR] panels of [head_dim, NR]
 //             V block  [BC, ldv]
 //             S strip  [MR, BC]
+//             P strip  [MR, BC]          the same place as S, or bf16
 //             O group  [kGroupRows, ldv]
 //             m, l     [kGroupRows] each
-//             Q turned [kGroupRows, ldq]
-//             K turned [NR, ldq]
+//             Q copies [kGroupRows, ldq]
+//             K copies [NR, ldq]
+//             row      [2, head_dim]     while bf16 turn
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-constexpr int64_t kBC =
-    240;  // keys of a block: a multiple of NR (16, 48) with S strip + panel in L1
-constexpr int64_t kGroupRows =
-    64 * kMR;  // packing a block costs 1 / kGroupRows of multiplying by it
-static_assert(kBC % kNR == 0);
+template <typename T>
+struct AttentionTile;
+
+template <>
+struct AttentionTile<float> {
+  static constexpr int64_t kMR = HEADLANE_ISA::kMR, kNR = HEADLANE_ISA::kNR;
+  // Keys of a block: a multiple of NR (16, 48) with S strip + panel in L1.
+  static constexpr int64_t kBC = 240;
+  static constexpr int64_t kGroupRows = 64 * kMR;  // packing is 1 / kGroupRows of multiplying
+  static constexpr int64_t kPerGroup = 1, kStep = 1;
+
+  static int64_t groups(int64_t dim) { return dim; }
+  static bool copies(const AttentionArgs<float>& args) { return args.rotary != nullptr; }
+  static void copy_row(const AttentionArgs<float>& args, int64_t position, const float* x, float*,
+                       float* y) {
+    turn_row(args, position, x, y);
+  }
+  static F32 exp2(F32 x) { return HEADLANE_ISA::exp2(x); }
+  static void store_p(float* p, F32 x) { store(p, x); }
+  static void store_o(float* o, F32 x, int64_t n) { store_up_to(o, x, n); }
+  static bool is_zero(float p) { return p == 0.0f; }
+
+  // Row j of V, or zeros, to row j of the block; adds what tells whether it is finite.
+  static void pack_values(const float* v, int64_t ldv, int64_t n, int64_t v_dim, const float* seen,
+                          float* to, int64_t ld, F32* differences) {
+    for (int64_t j = 0; j < n; ++j) {
+      const bool zeros = seen && seen[j] == 0.0f;
+      for_each_vector(v_dim, [&](int64_t c, int64_t width) {
+        const F32 x = zeros ? broadcast(0.0f) : load_up_to(v + j * ldv + c, width);
+        *differences = *differences + (x - x);
+        store(to + j * ld + c, x);
+      });
+    }
+  }
+
+  // tile[rows, n] = (init or tile) + A[rows, k] * B[k, n], B in rows of stride ldb, n a multiple of
+  // kWidth.
+  static void multiply(int64_t rows, int64_t n, int64_t k, const float* a, int64_t lda,
+                       const float* b, int64_t ldb, const float* init, float* tile, int64_t ld) {
+    for (int64_t j = 0; j < n; j += kNR) {
+      const int64_t vectors = smaller(kNV, (n - j) / kWidth);
+      kMicroKernels.of[rows - 1][vectors - 1](k, a, lda, b + j, ldb, init, tile + j, ld);
+    }
+  }
+};
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kInfinity = __builtin_inff();
 
-inline void check_attention(const AttentionF32Args& args) {
+template <typename T>
+inline void check_attention(const AttentionArgs<T>& args) {
   assert(args.kv_len >= 0 && args.head_dim >= 1 && args.scale > 0);
   assert(args.rotary_dims % 2 == 0 && args.rotary_dims <= args.head_dim);
   assert(!args.additive || (args.scale == 1 && !args.rotary));
@@ -34,29 +80,39 @@ inline void check_attention(const AttentionF32Args& args) {
 }
 
 struct AttentionScratch {
-  int64_t ldq, ldv;
-  float *k, *v, *s, *o, *m, *l, *q_turned, *k_turned;
+  int64_t ldq, ldv, total;
+  float *k, *v, *s, *p, *o, *m, *l, *q_copies, *k_copies, *row;
 };
 
+template <typename T>
 inline AttentionScratch attention_layout(float* base, int64_t head_dim, int64_t v_dim) {
+  using Tile = AttentionTile<T>;
   AttentionScratch at;
-  at.ldq = round_up(head_dim, kRowAlign);
+  at.ldq = round_up(Tile::groups(head_dim), kRowAlign);
   at.ldv = round_up(v_dim, kRowAlign);
-  at.k = base;
-  at.v = at.k + kBC * at.ldq;
-  at.s = at.v + kBC * at.ldv;
-  at.o = at.s + round_up(kMR * kBC, kRowAlign);
-  at.m = at.o + kGroupRows * at.ldv;
-  at.l = at.m + round_up(kGroupRows, kRowAlign);
-  at.q_turned = at.l + round_up(kGroupRows, kRowAlign);
-  at.k_turned = at.q_turned + kGroupRows * at.ldq;
+  int64_t end = 0;
+  const auto take = [&](int64_t n) {
+    const int64_t begin = end;
+    end += round_up(n, kRowAlign);
+    return base ? base + begin : nullptr;
+  };
+  at.k = take(Tile::kBC * at.ldq);
+  at.v = take(Tile::kBC / Tile::kPerGroup * at.ldv);
+  at.s = take(Tile::kMR * Tile::kBC);
+  at.p = Tile::kPerGroup == 1 ? at.s : take(Tile::kMR * Tile::kBC / Tile::kPerGroup);
+  at.o = take(Tile::kGroupRows * at.ldv);
+  at.m = take(Tile::kGroupRows);
+  at.l = take(Tile::kGroupRows);
+  at.q_copies = take(Tile::kGroupRows * at.ldq);
+  at.k_copies = take(Tile::kNR * at.ldq);
+  at.row = take(Tile::kPerGroup == 1 ? 0 : 2 * round_up(head_dim, kRowAlign));
+  at.total = end;
   return at;
 }
 
+template <typename T>
 inline int64_t attention_scratch_floats(int64_t head_dim, int64_t v_dim) {
-  const int64_t ldq = round_up(head_dim, kRowAlign), ldv = round_up(v_dim, kRowAlign);
-  return kBC * (ldq + ldv) + round_up(kMR * kBC, kRowAlign) + kGroupRows * ldv +
-         2 * round_up(kGroupRows, kRowAlign) + (kGroupRows + kNR) * ldq;
+  return attention_layout<T>(nullptr, head_dim, v_dim).total;
 }
 
 // The keys [begin, end) that query i may see by its position.
@@ -64,7 +120,8 @@ struct KeyRange {
   int64_t begin, end;
 };
 
-inline KeyRange keys_seen(const AttentionF32Args& args, int64_t i) {
+template <typename T>
+inline KeyRange keys_seen(const AttentionArgs<T>& args, int64_t i) {
   const int64_t position = i + args.q_offset;
   const int64_t last = position + args.window_right + 1;
   const int64_t first = position - args.window_left;
@@ -73,31 +130,37 @@ inline KeyRange keys_seen(const AttentionF32Args& args, int64_t i) {
 }
 
 // Queries first .. first + rows, as scores are to be made of them.
+template <typename T>
 struct QueryGroup {
   int64_t first, rows;
-  const float* q;  // the caller's rows or turned copies
+  const T* q;  // the caller's rows, or copies: turned, and as products want them
   int64_t ldq;
   bool adjusts;   // whether scores need more than the scale before the exponential
   bool may_skip;  // whether strips may skip blocks that their positions would let them see
   float factor;   // what S of score_strip() is to be multiplied by, to be exponents of 2
 };
 
-inline QueryGroup make_group(const AttentionF32Args& args, const AttentionScratch& at,
-                             int64_t first, int64_t rows) {
+template <typename T>
+inline QueryGroup<T> make_group(const AttentionArgs<T>& args, const AttentionScratch& at,
+                                int64_t first, int64_t rows) {
+  using Tile = AttentionTile<T>;
   const bool adjusts =
       args.softcap > 0 || args.bias || args.mask || args.alibi_slope != 0 || args.relative_bias;
   const bool may_skip = args.mask || args.bias;
   const float factor = adjusts ? 1.0f : args.scale * kLog2E;
-  const float* q = args.q + first * args.ldq;
-  if (!args.rotary) return {first, rows, q, args.ldq, adjusts, may_skip, factor};
+  const T* q = args.q + first * args.ldq;
+  if (!Tile::copies(args)) return {first, rows, q, args.ldq, adjusts, may_skip, factor};
+  T* copies = reinterpret_cast<T*>(at.q_copies);
+  const int64_t ld = at.ldq * Tile::kPerGroup;
   for (int64_t r = 0; r < rows; ++r) {
-    turn_row(args, first + r + args.q_position, q + r * args.ldq, at.q_turned + r * at.ldq);
+    Tile::copy_row(args, first + r + args.q_position, q + r * args.ldq, at.row, copies + r * ld);
   }
-  return {first, rows, at.q_turned, at.ldq, adjusts, may_skip, factor};
+  return {first, rows, copies, ld, adjusts, may_skip, factor};
 }
 
 // Whether mask or bias leaves queries i .. i + rows none of the keys [begin, begin + n).
-[[gnu::noinline]] inline bool is_masked_out(const AttentionF32Args& args, int64_t i, int64_t rows,
+template <typename T>
+[[gnu::noinline]] inline bool is_masked_out(const AttentionArgs<T>& args, int64_t i, int64_t rows,
                                             int64_t begin, int64_t n) {
   for (int64_t r = i; r < i + rows; ++r) {
     bool any = !args.mask;
@@ -114,9 +177,10 @@ inline QueryGroup make_group(const AttentionF32Args& args, const AttentionScratc
 
 // Calls pack(begin, n) for each block of keys [begin, begin + n) that the group sees, then
 // strip(r, rows, begin, n) for the strips of its queries r .. r + rows that see the block.
-template <typename Pack, typename Strip>
-inline void for_each_block(const AttentionF32Args& args, const QueryGroup& group, Pack pack,
+template <typename T, typename Pack, typename Strip>
+inline void for_each_block(const AttentionArgs<T>& args, const QueryGroup<T>& group, Pack pack,
                            Strip strip) {
+  constexpr int64_t kBC = AttentionTile<T>::kBC, kMR = AttentionTile<T>::kMR;
   // Both ends of what a query sees move with it: those of a run of queries are its first's and
   // last's.
   const int64_t begin = keys_seen(args, group.first).begin / kBC * kBC;
@@ -137,25 +201,13 @@ inline void for_each_block(const AttentionF32Args& args, const QueryGroup& group
   }
 }
 
-// tile[rows, n] = (init or tile) + A[rows, k] * B[k, n], B in rows of stride ldb, n a multiple of
-// kWidth.
-inline void multiply_strip(int64_t rows, int64_t n, int64_t k, const float* a, int64_t lda,
-                           const float* b, int64_t ldb, const float* init, float* tile,
-                           int64_t ld) {
-  for (int64_t j = 0; j < n; j += kNR) {
-    const int64_t vectors = smaller(kNV, (n - j) / kWidth);
-    kMicroKernels.of[rows - 1][vectors - 1](k, a, lda, b + j, ldb, init, tile + j, ld);
-  }
-}
-
-alignas(64) constexpr float kZeroRow[kNR] = {};
-
 // tile[rows, n] = sum over c of additive[c] * tanh(q[rows, c] + panel[c, n]), n a multiple of
 // kWidth. Out of line, as adjust_scores is: inside score_strip the two cost plain dot products 1 to
 // 4 % (bench attention_f32/.../d32).
 [[gnu::noinline]] inline void additive_strip(const AttentionF32Args& args, int64_t rows, int64_t n,
                                              const float* q, int64_t ldq, const float* panel,
                                              float* tile) {
+  constexpr int64_t kBC = AttentionTile<float>::kBC;
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t j = 0; j < n; j += kWidth) {
       F32 sum = broadcast(0.0f);
@@ -170,28 +222,36 @@ alignas(64) constexpr float kZeroRow[kNR] = {};
 
 // Asks for a row to be brought near. Rows of one head in a tensor of many lie too far apart for the
 // hardware to see them coming.
-inline void fetch_row(const float* row, int64_t n) {
-  for (int64_t i = 0; i < n; i += kRowAlign) __builtin_prefetch(row + i, 0, 2);
+template <typename T>
+inline void fetch_row(const T* row, int64_t n) {
+  constexpr int64_t kStep = 64 / sizeof(T);
+  for (int64_t i = 0; i < n; i += kStep) __builtin_prefetch(row + i, 0, 2);
 }
 
 // Packs the K of keys [begin, begin + n).
-inline void pack_keys(const AttentionF32Args& args, const AttentionScratch& at, int64_t begin,
+template <typename T>
+inline void pack_keys(const AttentionArgs<T>& args, const AttentionScratch& at, int64_t begin,
                       int64_t n) {
+  using Tile = AttentionTile<T>;
   for (int64_t j = begin; args.next_k && j < begin + n; ++j) {
     fetch_row(args.next_k + j * args.ldk, args.head_dim);
   }
-  for (int64_t j = 0; j < n; j += kNR) {
-    const int64_t keys = smaller(kNR, n - j);
-    const float* k = args.k + (begin + j) * args.ldk;
-    float* panel = at.k + j * args.head_dim;
-    if (!args.rotary) {
-      pack_panel(k, keys, args.head_dim, args.ldk, panel);
-      continue;
+  const int64_t groups = Tile::groups(args.head_dim);
+  const bool copies = Tile::copies(args);
+  for (int64_t j = 0; j < n; j += Tile::kNR) {
+    const int64_t keys = smaller(Tile::kNR, n - j);
+    const T* k = args.k + (begin + j) * args.ldk;
+    int64_t ldk = args.ldk / Tile::kPerGroup;
+    const float* rows = reinterpret_cast<const float*>(k);
+    if (copies) {
+      ldk = at.ldq;
+      rows = at.k_copies;
+      for (int64_t i = 0; i < keys; ++i) {
+        T* copy = reinterpret_cast<T*>(at.k_copies + i * ldk);
+        Tile::copy_row(args, begin + j + i + args.k_position, k + i * args.ldk, at.row, copy);
+      }
     }
-    for (int64_t i = 0; i < keys; ++i) {
-      turn_row(args, begin + j + i + args.k_position, k + i * args.ldk, at.k_turned + i * at.ldq);
-    }
-    pack_panel(at.k_turned, keys, args.head_dim, at.ldq, panel);
+    pack_panel<Tile::kNR>(rows, keys, groups, ldk, at.k + j * groups);
   }
 }
 
@@ -206,8 +266,8 @@ struct SeenInBlock {
 // Turns scores of one query into exponents of 2: caps, adds biases and ALiBi; -inf where the query
 // does not see the key. Returns the largest, lane by lane. One pass, since it runs for every score;
 // what the template leaves out costs nothing.
-template <bool kBias, bool kMask, bool kMore>
-[[gnu::noinline]] inline F32 adjust_row(const AttentionF32Args& args, int64_t i, int64_t begin,
+template <typename T, bool kBias, bool kMask, bool kMore>
+[[gnu::noinline]] inline F32 adjust_row(const AttentionArgs<T>& args, int64_t i, int64_t begin,
                                         int64_t n, SeenInBlock seen, float* s) {
   const F32 unseen = broadcast(-kInfinity), log2e = broadcast(kLog2E);
   const F32 factor = broadcast(args.scale * kLog2E), slope = broadcast(args.alibi_slope * kLog2E);
@@ -246,15 +306,17 @@ template <bool kBias, bool kMask, bool kMore>
   return largest;
 }
 
-inline F32 adjust_scores(const AttentionF32Args& args, int64_t i, int64_t begin, int64_t n,
+template <typename T>
+inline F32 adjust_scores(const AttentionArgs<T>& args, int64_t i, int64_t begin, int64_t n,
                          SeenInBlock seen, float* s) {
   const bool more = args.softcap > 0 || args.relative_bias || args.alibi_slope != 0 ||
                     seen.begin > 0 || seen.end < n;
-  using Adjust = F32 (*)(const AttentionF32Args&, int64_t, int64_t, int64_t, SeenInBlock, float*);
-  constexpr Adjust kAdjust[2][2][2] = {
-      // [bias][mask][more]
-      {{adjust_row<0, 0, 0>, adjust_row<0, 0, 1>}, {adjust_row<0, 1, 0>, adjust_row<0, 1, 1>}},
-      {{adjust_row<1, 0, 0>, adjust_row<1, 0, 1>}, {adjust_row<1, 1, 0>, adjust_row<1, 1, 1>}}};
+  using Adjust = F32 (*)(const AttentionArgs<T>&, int64_t, int64_t, int64_t, SeenInBlock, float*);
+  constexpr Adjust kAdjust[2][2][2] = {// [bias][mask][more]
+                                       {{adjust_row<T, 0, 0, 0>, adjust_row<T, 0, 0, 1>},
+                                        {adjust_row<T, 0, 1, 0>, adjust_row<T, 0, 1, 1>}},
+                                       {{adjust_row<T, 1, 0, 0>, adjust_row<T, 1, 0, 1>},
+                                        {adjust_row<T, 1, 1, 0>, adjust_row<T, 1, 1, 1>}}};
   return kAdjust[args.bias != nullptr][args.mask != nullptr][more](args, i, begin, n, seen, s);
 }
 
@@ -272,23 +334,28 @@ inline F32 hide_unseen(int64_t n, SeenInBlock seen, float* s) {
 // S of the group's queries r .. r + rows and the packed keys [begin, begin + n), -inf where a query
 // does not see a key. done(r, s, largest) is called with each query's row as soon as it is
 // complete, and its largest scores, lane by lane.
-template <typename Done>
-inline void score_strip(const AttentionF32Args& args, const AttentionScratch& at,
-                        const QueryGroup& group, int64_t r0, int64_t rows, int64_t begin, int64_t n,
-                        Done done) {
-  const float* q = group.q + r0 * group.ldq;
-  for (int64_t j = 0; j < n; j += kNR) {
-    const int64_t width = round_up(smaller(kNR, n - j), kWidth);
-    const float* panel = at.k + j * args.head_dim;
-    if (args.additive) {
-      additive_strip(args, rows, width, q, group.ldq, panel, at.s + j);
-    } else {
-      multiply_strip(rows, width, args.head_dim, q, group.ldq, panel, kNR, kZeroRow, at.s + j, kBC);
+template <typename T, typename Done>
+inline void score_strip(const AttentionArgs<T>& args, const AttentionScratch& at,
+                        const QueryGroup<T>& group, int64_t r0, int64_t rows, int64_t begin,
+                        int64_t n, Done done) {
+  using Tile = AttentionTile<T>;
+  const T* q = group.q + r0 * group.ldq;
+  const int64_t groups = Tile::groups(args.head_dim);
+  for (int64_t j = 0; j < n; j += Tile::kNR) {
+    const int64_t width = round_up(smaller(Tile::kNR, n - j), kWidth);
+    const float* panel = at.k + j * groups;
+    if constexpr (Tile::kPerGroup == 1) {
+      if (args.additive) {
+        additive_strip(args, rows, width, q, group.ldq, panel, at.s + j);
+        continue;
+      }
     }
+    Tile::multiply(rows, width, groups, q, group.ldq, panel, Tile::kNR, kZeroRow, at.s + j,
+                   Tile::kBC);
   }
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t i = group.first + r0 + r;
-    float* s = at.s + r * kBC;
+    float* s = at.s + r * Tile::kBC;
     const KeyRange keys = keys_seen(args, i);
     const int64_t first = keys.begin - begin, last = keys.end - begin;
     const SeenInBlock seen = {first > 0 ? smaller(first, n) : 0, last > 0 ? smaller(last, n) : 0};

@@ -14,8 +14,11 @@ namespace headlane::kernels {
 namespace {
 
 struct CpuFeatures {
-  bool avx2 = false;    // AVX2 and FMA, with their registers saved by the system
-  bool avx512 = false;  // AVX-512 F, BW, DQ and VL likewise
+  bool avx2 = false;         // AVX2 and FMA, with their registers saved by the system
+  bool avx2_vnni = false;    // and VPDPBUSD on their registers
+  bool avx512 = false;       // AVX-512 F, BW, DQ and VL likewise
+  bool avx512_vnni = false;  // and VPDPBUSD
+  bool avx512_bf16 = false;  // and VDPBF16PS
 };
 
 constexpr bool has(uint32_t word, int bit) { return (word >> bit) & 1u; }
@@ -40,6 +43,10 @@ CpuFeatures detect_cpu() {
   features.avx2 = fma && has(b, 5) && (states & kYmm) == kYmm;
   const bool f = has(b, 16), dq = has(b, 17), bw = has(b, 30), vl = has(b, 31);
   features.avx512 = features.avx2 && f && dq && bw && vl && (states & kZmm) == kZmm;
+  features.avx512_vnni = features.avx512 && has(c, 11);
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return features;
+  features.avx2_vnni = features.avx2 && has(a, 4);
+  features.avx512_bf16 = features.avx512_vnni && has(a, 5);
   return features;
 }
 
@@ -50,7 +57,7 @@ struct Row {
 };
 
 struct Rows {
-  static constexpr int kCount = 3;
+  static constexpr int kCount = 6;
   Row row[kCount];              // slowest first
   const Table* usable[kCount];  // the supported ones, in the same order
   size_t n_usable = 0;
@@ -62,7 +69,10 @@ Rows make_rows() {
   const CpuFeatures cpu = detect_cpu();
   Rows rows = {{{"ref", &ref_table(), true},
                 {"avx2", &avx2_table(), cpu.avx2},
-                {"avx512", &avx512_table(), cpu.avx512}},
+                {"avx2_vnni", &avx2_vnni_table(), cpu.avx2_vnni},
+                {"avx512", &avx512_table(), cpu.avx512},
+                {"avx512_vnni", &avx512_vnni_table(), cpu.avx512_vnni},
+                {"avx512_bf16", &avx512_bf16_table(), cpu.avx512_bf16}},
                {}};
   const char* variable = std::getenv("HEADLANE_MAX_ISA");
   const std::string_view cap = variable ? variable : "";

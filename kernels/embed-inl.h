@@ -2,14 +2,31 @@
 
 namespace headlane::kernels::HEADLANE_ISA {
 
+// Elements from `first` on of the table of words; row r's word says their scale.
+inline F32 load_word(const EmbedF32Args& args, int64_t r, int64_t first, int64_t n) {
+  switch (args.word_type) {
+    case WeightType::kBf16: {
+      const Bf16* word = static_cast<const Bf16*>(args.word) + first;
+      return n == kWidth ? load_bf16(word) : load_bf16_n(word, n);
+    }
+    case WeightType::kS8: {
+      const int8_t* word = static_cast<const int8_t*>(args.word) + first;
+      return load_s8_n(word, n) * broadcast(args.word_scale[args.ids[r]]);
+    }
+    case WeightType::kF32:
+      break;
+  }
+  return load_up_to(static_cast<const float*>(args.word) + first, n);
+}
+
 inline void embed_f32(const EmbedF32Args& args) {
   for (int64_t r = 0; r < args.rows; ++r) {
-    const float* word = args.word + args.ids[r] * args.d;
+    const int64_t first = args.ids[r] * args.d;
     const float* position = args.position + args.positions[r] * args.d;
     const float* type = args.type ? args.type + (args.types ? args.types[r] : 0) * args.d : nullptr;
     float* y = args.y + r * args.ldy;
     for_each_vector(args.d, [&](int64_t i, int64_t n) {
-      F32 sum = load_up_to(word + i, n);
+      F32 sum = load_word(args, r, first + i, n);
       if (type) sum = sum + load_up_to(type + i, n);
       store_up_to(y + i, sum + load_up_to(position + i, n), n);
     });

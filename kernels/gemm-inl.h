@@ -83,24 +83,27 @@ constexpr MicroKernels make_micro_kernels() {
 
 constexpr MicroKernels kMicroKernels = make_micro_kernels();
 constexpr int64_t kNR = int64_t{kNV} * kWidth;
+alignas(64) constexpr float kZeroRow[kNR] = {};
 
 inline int64_t round_up(int64_t x, int64_t multiple) {
   return (x + multiple - 1) / multiple * multiple;
 }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Transposes rows [n, k] (n <= NR, stride ld) into panel [k, NR]; columns n .. NR become zeros.
+// Transposes rows [n, k] (n <= NR, stride ld) into panel [k, NR]; columns n .. NR become zeros. It
+// moves bits, whatever they stand for.
+template <int64_t NR>
 inline void pack_panel(const float* rows, int64_t n, int64_t k, int64_t ld, float* panel) {
   for (int64_t kk = 0; kk < k; kk += kWidth) {
     const int64_t depth = smaller(kWidth, k - kk);
-    for (int64_t j = 0; j < kNR; j += kWidth) {
+    for (int64_t j = 0; j < NR; j += kWidth) {
       F32 block[kWidth];
       for (int i = 0; i < kWidth; ++i) {
         const bool inside = j + i < n;
         block[i] = inside ? load_n(rows + (j + i) * ld + kk, depth) : broadcast(0.0f);
       }
       transpose(block);
-      for (int64_t i = 0; i < depth; ++i) store(panel + (kk + i) * kNR + j, block[i]);
+      for (int64_t i = 0; i < depth; ++i) store(panel + (kk + i) * NR + j, block[i]);
     }
   }
 }
@@ -113,7 +116,7 @@ inline void gemm_pack_f32(const float* w, const float* bias, int64_t n, int64_t 
     float* panel = packed + p * kNR * (k + 1);
     const int64_t cols = smaller(kNR, n - p * kNR);
     for (int64_t j = 0; j < kNR; ++j) panel[j] = bias && j < cols ? bias[p * kNR + j] : 0.0f;
-    pack_panel(w + p * kNR * k, cols, k, k, panel + kNR);
+    pack_panel<kNR>(w + p * kNR * k, cols, k, k, panel + kNR);
   }
 }
 

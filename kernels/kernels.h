@@ -62,6 +62,83 @@ struct GemmF32 {
   int64_t n_panels(int64_t n) const { return (n + nr - 1) / nr; }
 };
 
+// What the rows that a product reads or writes are made of.
+enum class Element {
+  kF32,
+  kBf16,  // the upper half of a float; the rest of the last 64 bytes of a row is zeros
+  kU8,    // u stands for scale * (u - zero); a RowScale follows at a multiple of 64 bytes
+};
+
+using Bf16 = uint16_t;
+
+// Of one row of u8.
+struct RowScale {
+  float scale = 0;
+  int32_t zero = 0;  // 0 .. 255
+};
+
+constexpr int64_t round_up_to(int64_t x, int64_t multiple) {
+  return (x + multiple - 1) / multiple * multiple;
+}
+// Where the RowScale of a row of `cols` u8 begins, in bytes.
+constexpr int64_t row_scale_offset(int64_t cols) { return round_up_to(cols, 64); }
+
+// The stride of rows of `cols` elements, in floats, whatever the element.
+constexpr int64_t padded_floats(Element element, int64_t cols) {
+  switch (element) {
+    case Element::kBf16:
+      return padded_stride((cols + 1) / 2);
+    case Element::kU8:
+      return padded_stride((row_scale_offset(cols) + 64) / 4);
+    case Element::kF32:
+      break;
+  }
+  return padded_stride(cols);
+}
+
+// y = x in other elements. From f32 or bf16, to bf16 or u8, never to f32. A row of u8 takes its
+// scale and zero from its own smallest and largest: the range from the smaller of 0 and the
+// smallest to the larger of 0 and the largest is cut into 255 steps, and 0 is one of them.
+struct ConvertArgs {
+  int64_t rows = 0, cols = 0;
+  Element from = Element::kF32, to = Element::kBf16;
+  const void* x = nullptr;  // [rows, cols]
+  int64_t ldx = 0;          // floats
+  void* y = nullptr;        // [rows, cols] and what its Element says
+  int64_t ldy = 0;          // floats
+};
+
+// A product in bf16 or 8-bit integers. Strides of A and C count floats, as views do.
+struct NarrowGemmArgs {
+  int64_t m = 0, k = 0;
+  int64_t n = 0;
+  int64_t panel_begin = 0, panel_end = 0;  // columns panel_begin * nr .. min(panel_end * nr, n)
+  const void* a = nullptr;                 // [m, k] of bf16, or of u8, as Element says
+  int64_t lda = 0;
+  const void* packed = nullptr;  // panels of the same table, 64-byte aligned
+  Activation activation = Activation::kNone;
+  Element c_element = Element::kF32;  // f32 or bf16
+  void* c = nullptr;                  // [m, n], 64-byte aligned; whole rows of 64 bytes are written
+  int64_t ldc = 0;
+};
+
+// C[m, n] = activation(A[m, k] * W[n, k]^T + bias[n]), sums in f32 or, exactly, in 32-bit integers.
+// A sum of u8 and s8 is exact up to k = kMostU8; its scales are applied by the same two roundings
+// in every table: fma(float(sum), row_scale * weight_scale[n], bias[n]).
+struct NarrowGemm {
+  const char* name = nullptr;
+  bool native = false;  // the machine multiplies these; otherwise they are widened first
+  int64_t nr = 0;       // columns of a panel
+  int64_t (*panel_bytes)(int64_t k) = nullptr;  // a multiple of 64
+  // Packs one panel of `rows` <= nr rows of W: w [rows, k] of bf16, or of s8 with scale [rows]; and
+  // bias [rows] or null.
+  void (*pack_panel)(const void* w, const float* scale, const float* bias, int64_t rows, int64_t k,
+                     void* panel) = nullptr;
+  void (*run)(const NarrowGemmArgs& args) = nullptr;
+  int64_t n_panels(int64_t n) const { return (n + nr - 1) / nr; }
+  static constexpr int64_t kMostU8 = 65536;  // 65536 * 255 * 128 < 2^31
+};
+
 struct LayerNormF32Args {
   int64_t rows = 0, d = 0;
   const float* x = nullptr;  // [rows, d]
@@ -85,15 +162,20 @@ struct AddF32Args {
   int64_t ldy = 0;
 };
 
+// What weights are stored as.
+enum class WeightType { kF32, kBf16, kS8 };
+
 struct EmbedF32Args {
   int64_t rows = 0, d = 0;
   const int32_t* ids = nullptr;        // [rows]
   const int32_t* positions = nullptr;  // [rows]
   const int32_t* types = nullptr;      // [rows]; null: all 0
-  const float* word = nullptr;         // [vocab_size, d]
-  const float* position = nullptr;     // [max_positions, d]
-  const float* type = nullptr;         // [n_types, d]; null: there are none
-  float* y = nullptr;                  // [rows, d]
+  const void* word = nullptr;          // [vocab_size, d]
+  WeightType word_type = WeightType::kF32;
+  const float* word_scale = nullptr;  // [vocab_size], of s8: a row's elements are multiplied by it
+  const float* position = nullptr;    // [max_positions, d]
+  const float* type = nullptr;        // [n_types, d]; null: there are none
+  float* y = nullptr;                 // [rows, d]
   int64_t ldy = 0;
 };
 
@@ -107,7 +189,8 @@ struct EmbedF32Args {
 //   - bias[i, j] is neither -inf nor the most negative finite number, where there is a bias
 // A query that sees no key gets zeros. What is in K and V of a key that no query sees never
 // matters. The caller's Q and K are not written.
-struct AttentionF32Args {
+template <typename T>
+struct AttentionArgs {
   int64_t q_len = 0, kv_len = 0;
   int64_t head_dim = 0, v_dim = 0;  // columns of Q and K; of V and O
   float scale = 1;                  // > 0
@@ -115,11 +198,11 @@ struct AttentionF32Args {
   int64_t q_offset = 0;
   int64_t window_left = kUnlimited, window_right = kUnlimited;
   int64_t prefix_len = 0;
-  const float* q = nullptr;  // [q_len, head_dim]
+  const T* q = nullptr;  // [q_len, head_dim]
   int64_t ldq = 0;
-  const float* k = nullptr;  // [kv_len, head_dim]
+  const T* k = nullptr;  // [kv_len, head_dim]
   int64_t ldk = 0;
-  const float* v = nullptr;  // [kv_len, v_dim]
+  const T* v = nullptr;  // [kv_len, v_dim]
   int64_t ldv = 0;
   // Element [i, j] is bias[i * ld_bias + j]: 0 is one row for all queries, -1 a function of j - i
   // alone.
@@ -145,13 +228,17 @@ struct AttentionF32Args {
   const float* sink =
       nullptr;  // a score that takes its share of the softmax and has no value; or null
   // What the next call will read, laid out as q, k and v are, to be fetched meanwhile; or null.
-  const float *next_q = nullptr, *next_k = nullptr, *next_v = nullptr;
-  float* o = nullptr;  // [q_len, v_dim]; written exactly, no padding
+  const T *next_q = nullptr, *next_k = nullptr, *next_v = nullptr;
+  T* o = nullptr;  // [q_len, v_dim]; written exactly, no padding
   int64_t ldo = 0;
   float* scratch = nullptr;  // attention_scratch_floats(head_dim, v_dim), 64-byte aligned
 
   static constexpr int64_t kUnlimited = int64_t{1} << 40;
 };
+
+using AttentionF32Args = AttentionArgs<float>;
+// P is rounded to bf16 too; scores, the softmax and sums of products are f32. Not additive.
+using AttentionBf16Args = AttentionArgs<Bf16>;
 
 enum class Pooling { kMean, kCls, kMax };
 
@@ -166,8 +253,12 @@ struct PoolF32Args {
 };
 
 struct Table {
-  const char* isa = nullptr;  // "ref", "avx2", "avx512"
+  const char* isa = nullptr;  // one of isa_names()
   GemmF32 gemm_f32;
+  NarrowGemm gemm_bf16, gemm_u8;
+  void (*convert)(const ConvertArgs& args) = nullptr;
+  // A row of weights [k] as scale * q, -127 <= q <= 127: scale is the largest magnitude / 127.
+  void (*quantize_weights)(const float* w, int64_t k, int8_t* q, float* scale) = nullptr;
   void (*layer_norm_f32)(const LayerNormF32Args& args) = nullptr;
   void (*add_f32)(const AddF32Args& args) = nullptr;
   void (*embed_f32)(const EmbedF32Args& args) = nullptr;
@@ -178,6 +269,12 @@ struct Table {
                                       int64_t ldp) = nullptr;
   int64_t (*attention_scratch_floats)(int64_t head_dim, int64_t v_dim) = nullptr;
   int64_t attention_group_rows = 1;  // queries that share a packing of K and V: split at multiples
+  // The same three for Q, K, V and O of bf16; null where the machine has no products of bf16.
+  void (*attention_bf16)(const AttentionBf16Args& args) = nullptr;
+  void (*attention_probabilities_bf16)(const AttentionBf16Args& args, float* p,
+                                       int64_t ldp) = nullptr;
+  int64_t (*attention_bf16_scratch_floats)(int64_t head_dim, int64_t v_dim) = nullptr;
+  int64_t attention_bf16_group_rows = 1;
   void (*pool_f32)(const PoolF32Args& args) = nullptr;
   // y[i] = activation(x[i]), i < n: what a product applies to each element.
   void (*activate_f32)(Activation activation, int64_t n, const float* x, float* y) = nullptr;

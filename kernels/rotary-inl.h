@@ -30,7 +30,8 @@ inline void turn_pairs(int64_t dims, const float* cosines, const float* x, float
 }
 
 // y[head_dim] is the row x of Q or K, turned by the table's row `position`.
-inline void turn_row(const AttentionF32Args& args, int64_t position, const float* x, float* y) {
+template <typename T>
+inline void turn_row(const AttentionArgs<T>& args, int64_t position, const float* x, float* y) {
   const float* cosines = args.rotary + position * args.rotary_dims;
   if (args.rotary_interleaved) {
     turn_pairs(args.rotary_dims, cosines, x, y);

@@ -14,6 +14,9 @@ constexpr int64_t kKC = 256;     // KC x NR floats = 16 KB: half of L1
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/layer_norm-inl.h"
+#include "kernels/gemm_dots-inl.h"
+#include "kernels/gemm_narrow-inl.h"
+#include "kernels/convert-inl.h"
 #include "kernels/add-inl.h"
 #include "kernels/embed-inl.h"
 #include "kernels/pool-inl.h"
@@ -34,13 +37,17 @@ constexpr Table kAvx2Table = {
                  .packed_floats = avx2::gemm_packed_floats,
                  .pack = avx2::gemm_pack_f32,
                  .run = avx2::gemm_run_f32},
+    .gemm_bf16 = avx2::make_gemm_bf16<avx2::WidenedBf16>("avx2", false),
+    .gemm_u8 = avx2::make_gemm_u8<avx2::WidenedU8>("avx2", false),
+    .convert = avx2::convert,
+    .quantize_weights = avx2::quantize_weights,
     .layer_norm_f32 = avx2::layer_norm_f32,
     .add_f32 = avx2::add_f32,
     .embed_f32 = avx2::embed_f32,
-    .attention_f32 = avx2::attention_f32,
-    .attention_probabilities_f32 = avx2::attention_probabilities_f32,
-    .attention_scratch_floats = avx2::attention_scratch_floats,
-    .attention_group_rows = avx2::kGroupRows,
+    .attention_f32 = avx2::attention<float>,
+    .attention_probabilities_f32 = avx2::attention_probabilities<float>,
+    .attention_scratch_floats = avx2::attention_scratch_floats<float>,
+    .attention_group_rows = avx2::AttentionTile<float>::kGroupRows,
     .pool_f32 = avx2::pool_f32,
     .activate_f32 = avx2::activate_f32,
 };

@@ -14,6 +14,9 @@ constexpr int64_t kKC = 384;     // chosen by bench gemm
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/layer_norm-inl.h"
+#include "kernels/gemm_dots-inl.h"
+#include "kernels/gemm_narrow-inl.h"
+#include "kernels/convert-inl.h"
 #include "kernels/add-inl.h"
 #include "kernels/embed-inl.h"
 #include "kernels/pool-inl.h"
@@ -34,13 +37,17 @@ constexpr Table kAvx512Table = {
                  .packed_floats = avx512::gemm_packed_floats,
                  .pack = avx512::gemm_pack_f32,
                  .run = avx512::gemm_run_f32},
+    .gemm_bf16 = avx512::make_gemm_bf16<avx512::WidenedBf16>("avx512", false),
+    .gemm_u8 = avx512::make_gemm_u8<avx512::WidenedU8>("avx512", false),
+    .convert = avx512::convert,
+    .quantize_weights = avx512::quantize_weights,
     .layer_norm_f32 = avx512::layer_norm_f32,
     .add_f32 = avx512::add_f32,
     .embed_f32 = avx512::embed_f32,
-    .attention_f32 = avx512::attention_f32,
-    .attention_probabilities_f32 = avx512::attention_probabilities_f32,
-    .attention_scratch_floats = avx512::attention_scratch_floats,
-    .attention_group_rows = avx512::kGroupRows,
+    .attention_f32 = avx512::attention<float>,
+    .attention_probabilities_f32 = avx512::attention_probabilities<float>,
+    .attention_scratch_floats = avx512::attention_scratch_floats<float>,
+    .attention_group_rows = avx512::AttentionTile<float>::kGroupRows,
     .pool_f32 = avx512::pool_f32,
     .activate_f32 = avx512::activate_f32,
 };

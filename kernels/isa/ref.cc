@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/isa/ref_attention.h"
+#include "kernels/isa/ref_narrow.h"
 #include "kernels/isa/tables.h"
 
 namespace headlane::kernels {
@@ -33,7 +34,11 @@ void pack(const float* w, const float* bias, int64_t n, int64_t k, int64_t panel
   }
 }
 
-float activate(Activation activation, float x) {
+using ref::activate;
+
+}  // namespace
+
+float ref::activate(Activation activation, float x) {
   switch (activation) {
     case Activation::kGelu:
       return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f));
@@ -46,6 +51,8 @@ float activate(Activation activation, float x) {
   }
   return x;
 }
+
+namespace {
 
 constexpr int64_t kKC =
     256;  // sums of this many products are added up: shorter chains, smaller errors
@@ -116,11 +123,24 @@ void add(const AddF32Args& args) {
   }
 }
 
+float word_element(const EmbedF32Args& args, int64_t id, int64_t i) {
+  const int64_t at = id * args.d + i;
+  switch (args.word_type) {
+    case WeightType::kBf16:
+      return ref::from_bf16(static_cast<const Bf16*>(args.word)[at]);
+    case WeightType::kS8:
+      return static_cast<float>(static_cast<const int8_t*>(args.word)[at]) * args.word_scale[id];
+    case WeightType::kF32:
+      break;
+  }
+  return static_cast<const float*>(args.word)[at];
+}
+
 void embed(const EmbedF32Args& args) {
   for (int64_t r = 0; r < args.rows; ++r) {
     const int64_t type = args.types ? args.types[r] : 0;
     for (int64_t i = 0; i < args.d; ++i) {
-      const float word = args.word[args.ids[r] * args.d + i];
+      const float word = word_element(args, args.ids[r], i);
       const float with_type = args.type ? word + args.type[type * args.d + i] : word;
       args.y[r * args.ldy + i] = with_type + args.position[args.positions[r] * args.d + i];
     }
@@ -151,27 +171,32 @@ void activate_all(Activation activation, int64_t n, const float* x, float* y) {
   for (int64_t i = 0; i < n; ++i) y[i] = activate(activation, x[i]);
 }
 
-constexpr Table kRefTable = {
-    .isa = "ref",
-    .gemm_f32 = {.name = "ref",
-                 .mr = kMR,
-                 .nr = kNR,
-                 .packed_floats = packed_floats,
-                 .pack = pack,
-                 .run = gemm},
-    .layer_norm_f32 = layer_norm,
-    .add_f32 = add,
-    .embed_f32 = embed,
-    .attention_f32 = ref::attention,
-    .attention_probabilities_f32 = ref::attention_probabilities,
-    .attention_scratch_floats = ref::attention_scratch_floats,
-    .attention_group_rows = 1,
-    .pool_f32 = pool,
-    .activate_f32 = activate_all,
-};
-
 }  // namespace
 
-const Table& ref_table() { return kRefTable; }
+const Table& ref_table() {
+  static const Table kTable = {
+      .isa = "ref",
+      .gemm_f32 = {.name = "ref",
+                   .mr = kMR,
+                   .nr = kNR,
+                   .packed_floats = packed_floats,
+                   .pack = pack,
+                   .run = gemm},
+      .gemm_bf16 = ref::make_gemm_bf16(),
+      .gemm_u8 = ref::make_gemm_u8(),
+      .convert = ref::convert,
+      .quantize_weights = ref::quantize_weights,
+      .layer_norm_f32 = layer_norm,
+      .add_f32 = add,
+      .embed_f32 = embed,
+      .attention_f32 = ref::attention,
+      .attention_probabilities_f32 = ref::attention_probabilities,
+      .attention_scratch_floats = ref::attention_scratch_floats,
+      .attention_group_rows = 1,
+      .pool_f32 = pool,
+      .activate_f32 = activate_all,
+  };
+  return kTable;
+}
 
 }  // namespace headlane::kernels

@@ -7,6 +7,9 @@ namespace headlane::kernels {
 
 const Table& ref_table();
 const Table& avx2_table();
+const Table& avx2_vnni_table();
 const Table& avx512_table();
+const Table& avx512_vnni_table();
+const Table& avx512_bf16_table();
 
 }  // namespace headlane::kernels

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <xsimd/xsimd.hpp>
 
-namespace headlane::kernels::avx2 {
+namespace headlane::kernels::HEADLANE_ISA {
 
 using F32 = xsimd::batch<float, xsimd::fma3<xsimd::avx2>>;
 constexpr int kWidth = 8;
@@ -90,4 +90,93 @@ inline void transpose(F32 (&r)[kWidth]) {
   }
 }
 
-}  // namespace headlane::kernels::avx2
+// A vector of groups: 32 bits each, which are two bf16 or four bytes along K.
+using Groups = __m256i;
+inline Groups load_groups(const uint32_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+inline Groups broadcast_group(const void* p) {
+  int32_t group;
+  __builtin_memcpy(&group, p, sizeof(group));
+  return _mm256_set1_epi32(group);
+}
+inline Groups zero_groups() { return _mm256_setzero_si256(); }
+inline void store_groups(uint32_t* p, Groups x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x);
+}
+// The first and the second bf16 of each group, as floats.
+inline F32 first_bf16(Groups x) { return _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)); }
+inline F32 second_bf16(Groups x) {
+  return _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32(-65536)));
+}
+// Bytes 0 and 2, and 1 and 3, of each group, as 16-bit integers.
+inline Groups even_u8(Groups x) { return _mm256_and_si256(x, _mm256_set1_epi32(0x00ff00ff)); }
+inline Groups odd_u8(Groups x) { return _mm256_srli_epi16(x, 8); }
+inline Groups even_s8(Groups x) { return _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8); }
+inline Groups odd_s8(Groups x) { return _mm256_srai_epi16(x, 8); }
+// sum + the products of both 16-bit integers of each group; exact.
+inline Groups add_products_16(Groups sum, Groups a, Groups b) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+}
+inline Groups add_32(Groups a, Groups b) { return _mm256_add_epi32(a, b); }
+inline Groups multiply_32(Groups a, Groups b) { return _mm256_mullo_epi32(a, b); }
+inline Groups subtract_32(Groups a, Groups b) { return _mm256_sub_epi32(a, b); }
+inline Groups broadcast_32(int32_t x) { return _mm256_set1_epi32(x); }
+inline F32 to_float(Groups x) { return _mm256_cvtepi32_ps(x); }
+
+// Floats of kWidth bf16, and back, to the nearest, ties to even; NaN stays NaN.
+inline F32 load_bf16(const uint16_t* p) {
+  const __m256i x = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(x, 16));
+}
+inline F32 load_bf16_n(const uint16_t* p, int64_t n) {
+  alignas(16) uint16_t lanes[kWidth] = {};
+  for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
+  return load_bf16(lanes);
+}
+inline __m128i round_to_bf16(F32 x) {
+  const __m256i bits = _mm256_castps_si256(x);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i up = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+  const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+  const __m256i high = _mm256_srli_epi32(_mm256_blendv_epi8(up, quiet, nan), 16);
+  return _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
+}
+inline void store_bf16(uint16_t* p, F32 x) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), round_to_bf16(x));
+}
+inline void store_bf16_n(uint16_t* p, F32 x, int64_t n) {
+  alignas(16) uint16_t lanes[kWidth];
+  store_bf16(lanes, x);
+  for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
+}
+// Floats of kWidth signed bytes.
+inline F32 load_s8_n(const int8_t* p, int64_t n) {
+  uint64_t bytes = 0;
+  if (n == kWidth) {
+    __builtin_memcpy(&bytes, p, kWidth);
+  } else {
+    for (int64_t i = 0; i < n; ++i) bytes |= uint64_t{static_cast<uint8_t>(p[i])} << (8 * i);
+  }
+  const __m128i packed = _mm_cvtsi64_si128(static_cast<int64_t>(bytes));
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(packed));
+}
+// The nearest whole numbers, ties to even, as bytes; x is from -128 to 255.
+inline void store_bytes_n(void* p, F32 x, int64_t n) {
+  const __m256i low_bytes =
+      _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8, 12, -1,
+                       -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+  const __m256i packed = _mm256_shuffle_epi8(_mm256_cvtps_epi32(x), low_bytes);
+  const uint64_t low = static_cast<uint32_t>(_mm256_extract_epi32(packed, 0));
+  const uint64_t bytes =
+      low | static_cast<uint64_t>(static_cast<uint32_t>(_mm256_extract_epi32(packed, 4))) << 32;
+  if (n == kWidth) {
+    __builtin_memcpy(p, &bytes, kWidth);
+  } else {
+    for (int64_t i = 0; i < n; ++i) static_cast<uint8_t*>(p)[i] = uint8_t(bytes >> (8 * i));
+  }
+}
+inline float reduce_min(F32 x) { return -reduce_max(F32(broadcast(0.0f) - x)); }
+
+}  // namespace headlane::kernels::HEADLANE_ISA

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <xsimd/xsimd.hpp>
 
-namespace headlane::kernels::avx512 {
+namespace headlane::kernels::HEADLANE_ISA {
 
 using F32 = xsimd::batch<float, xsimd::avx512bw>;
 constexpr int kWidth = 16;
@@ -77,4 +77,82 @@ inline void transpose(F32 (&r)[kWidth]) {
   }
 }
 
-}  // namespace headlane::kernels::avx512
+// A vector of groups: 32 bits each, which are two bf16 or four bytes along K.
+using Groups = __m512i;
+inline Groups load_groups(const uint32_t* p) { return _mm512_loadu_si512(p); }
+inline Groups broadcast_group(const void* p) {
+  int32_t group;
+  __builtin_memcpy(&group, p, sizeof(group));
+  return _mm512_set1_epi32(group);
+}
+inline Groups zero_groups() { return _mm512_setzero_si512(); }
+inline void store_groups(uint32_t* p, Groups x) { _mm512_storeu_si512(p, x); }
+// The first and the second bf16 of each group, as floats.
+inline F32 first_bf16(Groups x) { return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)); }
+inline F32 second_bf16(Groups x) {
+  return _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(-65536)));
+}
+// Bytes 0 and 2, and 1 and 3, of each group, as 16-bit integers.
+inline Groups even_u8(Groups x) { return _mm512_and_si512(x, _mm512_set1_epi32(0x00ff00ff)); }
+inline Groups odd_u8(Groups x) { return _mm512_srli_epi16(x, 8); }
+inline Groups even_s8(Groups x) { return _mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8); }
+inline Groups odd_s8(Groups x) { return _mm512_srai_epi16(x, 8); }
+// sum + the products of both 16-bit integers of each group; exact.
+inline Groups add_products_16(Groups sum, Groups a, Groups b) {
+  return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+}
+inline Groups add_32(Groups a, Groups b) { return _mm512_add_epi32(a, b); }
+inline Groups multiply_32(Groups a, Groups b) { return _mm512_mullo_epi32(a, b); }
+inline Groups subtract_32(Groups a, Groups b) { return _mm512_sub_epi32(a, b); }
+inline Groups broadcast_32(int32_t x) { return _mm512_set1_epi32(x); }
+inline F32 to_float(Groups x) { return _mm512_cvtepi32_ps(x); }
+
+// Floats of kWidth bf16, and back, to the nearest, ties to even; NaN stays NaN.
+inline F32 load_bf16(const uint16_t* p) {
+  const __m512i x = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16));
+}
+inline F32 load_bf16_n(const uint16_t* p, int64_t n) {
+  const __m512i x = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_lanes(n), p));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16));
+}
+inline __m256i round_to_bf16(F32 x) {
+#if defined(__AVX512BF16__)
+  return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x));
+#else
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_blend_epi32(nan, up, quiet), 16));
+#endif
+}
+inline void store_bf16(uint16_t* p, F32 x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), round_to_bf16(x));
+}
+inline void store_bf16_n(uint16_t* p, F32 x, int64_t n) {
+  _mm256_mask_storeu_epi16(p, first_lanes(n), round_to_bf16(x));
+}
+// Floats of kWidth signed bytes.
+inline F32 load_s8_n(const int8_t* p, int64_t n) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(first_lanes(n), p)));
+}
+// The nearest whole numbers, ties to even, as bytes; x is from -128 to 255.
+inline void store_bytes_n(void* p, F32 x, int64_t n) {
+  _mm_mask_storeu_epi8(p, first_lanes(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+}
+inline float reduce_min(F32 x) { return _mm512_reduce_min_ps(x); }
+
+// Groups of two bf16 from vectors of bf16 that were widened.
+inline Groups join_bf16(F32 first, F32 second) {
+  return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(first), 16),
+                         _mm512_castps_si512(second));
+}
+// x - floor(x), and p * 2^floor(x); of -infinity: 0, and 0.
+inline F32 fraction(F32 x) {
+  return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+inline F32 scale_by_floor(F32 p, F32 x) { return _mm512_scalef_ps(p, x); }
+
+}  // namespace headlane::kernels::HEADLANE_ISA

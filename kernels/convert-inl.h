@@ -1,0 +1,84 @@
+// Rows of floats or bf16 into bf16 or u8, and rows of weights into s8. Bound by what it reads.
+
+namespace headlane::kernels::HEADLANE_ISA {
+
+// Vectors of a row of either element, as floats.
+struct F32Row {
+  const float* x;
+  F32 load_at(int64_t i, int64_t n) const { return load_up_to(x + i, n); }
+};
+struct Bf16Row {
+  const Bf16* x;
+  F32 load_at(int64_t i, int64_t n) const {
+    return n == kWidth ? load_bf16(x + i) : load_bf16_n(x + i, n);
+  }
+};
+
+template <typename Row>
+inline void row_to_bf16(Row row, int64_t n, Bf16* y) {
+  for_each_vector(n, [&](int64_t i, int64_t width) {
+    const F32 x = row.load_at(i, width);  // zeros beyond its end
+    width == kWidth ? store_bf16(y + i, x) : store_bf16_n(y + i, x, width);
+  });
+  for (int64_t i = n; i % 32 != 0; ++i) y[i] = 0;
+}
+
+// A NaN in the row becomes its scale, and so shows in all of the row's products.
+template <typename Row>
+inline void row_to_u8(Row row, int64_t n, uint8_t* y) {
+  F32 smallest = broadcast(0.0f), largest = smallest, differences = smallest;
+  for_each_vector(n, [&](int64_t i, int64_t width) {
+    const F32 x = row.load_at(i, width);
+    smallest = min(smallest, x);
+    largest = max(largest, x);
+    differences = differences + (x - x);
+  });
+  const float low = reduce_min(smallest), range = reduce_max(largest) - low;
+  const float inverse = range > 0 ? 255.0f / range : 0.0f;
+  const float zero = round_even(broadcast(-low * inverse)).get(0);
+  const F32 least = broadcast(0.0f), most = broadcast(255.0f);
+  for_each_vector(n, [&](int64_t i, int64_t width) {
+    const F32 q = fma(row.load_at(i, width), broadcast(inverse), broadcast(zero));
+    store_bytes_n(y + i, max(least, min(most, q)), width);
+  });
+  for (int64_t i = n; i % 64 != 0; ++i) y[i] = 0;
+  const float wrong = reduce_add(differences);  // 0, or NaN
+  const bool finite = wrong == 0.0f;
+  const RowScale scale = {range / 255.0f + wrong, finite ? static_cast<int32_t>(zero) : 0};
+  __builtin_memcpy(y + row_scale_offset(n), &scale, sizeof(scale));
+}
+
+template <typename Row>
+inline void convert_row(const ConvertArgs& args, Row row, void* y) {
+  if (args.to == Element::kBf16) return row_to_bf16(row, args.cols, static_cast<Bf16*>(y));
+  row_to_u8(row, args.cols, static_cast<uint8_t*>(y));
+}
+
+inline void convert(const ConvertArgs& args) {
+  assert(args.to != Element::kF32 && args.from != Element::kU8);
+  for (int64_t r = 0; r < args.rows; ++r) {
+    const float* x = static_cast<const float*>(args.x) + r * args.ldx;
+    void* y = static_cast<float*>(args.y) + r * args.ldy;
+    if (args.from == Element::kF32) {
+      convert_row(args, F32Row{x}, y);
+    } else {
+      convert_row(args, Bf16Row{reinterpret_cast<const Bf16*>(x)}, y);
+    }
+  }
+}
+
+inline void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale) {
+  F32 largest = broadcast(0.0f);
+  for_each_vector(k,
+                  [&](int64_t i, int64_t n) { largest = max(largest, abs(load_up_to(w + i, n))); });
+  const float most = reduce_max(largest);
+  const F32 inverse = broadcast(most > 0 ? 127.0f / most : 0.0f);
+  *scale = most / 127.0f;
+  const F32 bound = broadcast(127.0f);
+  for_each_vector(k, [&](int64_t i, int64_t n) {
+    const F32 x = load_up_to(w + i, n) * inverse;
+    store_bytes_n(q + i, max(broadcast(-127.0f), min(bound, x)), n);
+  });
+}
+
+}  // namespace headlane::kernels::HEADLANE_ISA
