@@ -11,6 +11,7 @@
 
 #include "engine/error.h"
 #include "engine/import/convert.h"
+#include "engine/isa.h"
 
 using headlane::fail;
 using headlane::Status;
@@ -46,7 +47,25 @@ headlane::Limits limits_of(const headlane_model* model, const headlane_session_o
                                         .max_len = options.max_len,
                                         .n_threads = options.n_threads,
                                         .cross_attention = options.cross_attention != 0,
-                                        .max_kv_tokens = options.max_kv_tokens});
+                                        .max_kv_tokens = options.max_kv_tokens,
+                                        .precision = options.precision ? options.precision : ""});
+}
+
+headlane::ConvertOptions convert_options(const headlane_convert_options& options) {
+  headlane::ConvertOptions result;
+  const std::string precision = options.precision ? options.precision : "";
+  if (precision == "auto") {
+    fail(Status::kInvalidArgument, "a file's precision is of no machine: \"auto\" is none");
+  }
+  result.precision =
+      headlane::choose_precision(precision, headlane::kernels_for(""), headlane::Precision::kF32);
+  if (options.higher_precision == nullptr) return result;
+  result.higher_precision.emplace();
+  for (int64_t i = 0; i < options.n_higher_precision; ++i) {
+    require(options.higher_precision[i], "an element of higher_precision");
+    result.higher_precision->emplace_back(options.higher_precision[i]);
+  }
+  return result;
 }
 
 std::string describe_kernels(const headlane::kernels::Table& table) {
@@ -54,6 +73,12 @@ std::string describe_kernels(const headlane::kernels::Table& table) {
   std::string text = "gemm_f32: " + std::string(table.gemm_f32.name) + " " +
                      std::to_string(table.gemm_f32.mr) + "x" + std::to_string(table.gemm_f32.nr) +
                      "\n";
+  const auto narrow = [&](const char* slot, const headlane::kernels::NarrowGemm& gemm) {
+    text += std::string(slot) + ": " + gemm.name + (gemm.native ? "" : " (widened)") + "\n";
+  };
+  narrow("gemm_bf16", table.gemm_bf16);
+  narrow("gemm_int8", table.gemm_u8);
+  text += "attention_bf16: " + (table.attention_bf16 ? isa : "none (f32 instead)") + "\n";
   // A row of kernels fills all of its slots but the products itself.
   for (const char* slot : {"attention_f32", "layer_norm_f32", "add_f32", "embed_f32", "pool_f32"}) {
     text += std::string(slot) + ": " + isa + "\n";
@@ -100,8 +125,7 @@ headlane_status headlane_model_open(const char* path, const headlane_model_optio
     require(path, "path");
     require(out, "out");
     const headlane_model_options read = read_struct(options, "headlane_model_options");
-    *out = new_model(
-        headlane::Model::open(path, read.isa ? read.isa : "", read.gemm ? read.gemm : "headlane"));
+    *out = new_model(headlane::Model::open(path, model_options(read)));
   });
 }
 
@@ -141,6 +165,10 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.residual = config.residual ? 1 : 0;
     facts.final_norm = config.final_norm ? 1 : 0;
     facts.batch_first = config.batch_first ? 1 : 0;
+    facts.precision = name_of(m.precision());
+    facts.file_precision = name_of(m.file_precision());
+    facts.auto_precision =
+        name_of(headlane::choose_precision("auto", m.kernels(), headlane::Precision::kF32));
     write_struct(facts, out, "headlane_model_facts");
   });
 }
@@ -309,6 +337,16 @@ headlane_status headlane_convert(const char* path, const char* out_path) {
   return guarded([&] {
     require(path, "path");
     require(out_path, "out_path");
-    headlane::convert_model(path, out_path);
+    headlane::convert_model(path, out_path, {});
+  });
+}
+
+headlane_status headlane_convert_with(const char* path, const char* out_path,
+                                      const headlane_convert_options* options) {
+  return guarded([&] {
+    require(path, "path");
+    require(out_path, "out_path");
+    headlane::convert_model(path, out_path,
+                            convert_options(read_struct(options, "headlane_convert_options")));
   });
 }

@@ -125,6 +125,13 @@ Enum read_enum(const char* name, const Enum& field, int last) {
 // The parts of a model's handle; `made` is owned by the result.
 headlane_model* new_model(std::unique_ptr<Model> made);
 
+inline ModelOptions model_options(const headlane_model_options& options) {
+  const auto text = [](const char* given, const char* otherwise) {
+    return given ? given : otherwise;
+  };
+  return {text(options.isa, ""), text(options.gemm, "headlane"), text(options.precision, "")};
+}
+
 // What the options of an attention say, checked.
 AttentionSpec read_spec(const headlane_attention_options& options);
 AttentionWeights read_weights(const headlane_attention_options& options, const AttentionSpec& spec);

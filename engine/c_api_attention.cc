@@ -110,8 +110,8 @@ headlane::Heads<const float> heads_of(const headlane_heads& heads) {
   return {heads.data, heads.seq_stride, heads.token_stride, heads.head_stride};
 }
 
-headlane::AttentionBatch batch_of(const headlane_attention_batch& in) {
-  headlane::AttentionBatch batch;
+headlane::AttentionBatch<float> batch_of(const headlane_attention_batch& in) {
+  headlane::AttentionBatch<float> batch;
   batch.n_seqs = in.n_seqs;
   batch.q_rows = read_q_rows(in);
   batch.kv_rows = read_kv_rows(in);

@@ -187,8 +187,7 @@ headlane_status headlane_layer_create(const headlane_layer_options* options,
     require(out, "out");
     const auto read = read_struct(options, "headlane_layer_options");
     const auto model = read_struct(model_options, "headlane_model_options");
-    *out = new_model(make_attention_layer(source_of(read), model.isa ? model.isa : "",
-                                          model.gemm ? model.gemm : "headlane"));
+    *out = new_model(make_attention_layer(source_of(read), headlane::c_api::model_options(model)));
   });
 }
 

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -70,6 +71,13 @@ enum class Element {
 };
 
 using Bf16 = uint16_t;
+
+inline float widen(Bf16 x) {
+  const uint32_t bits = uint32_t{x} << 16;
+  float result = 0;
+  std::memcpy(&result, &bits, sizeof(result));
+  return result;
+}
 
 // Of one row of u8.
 struct RowScale {

@@ -1,5 +1,7 @@
 #include "engine/graph/blocks.h"
 
+#include <algorithm>
+
 #include "engine/error.h"
 
 namespace headlane {
@@ -35,7 +37,8 @@ kernels::Pooling kernel_of(Pooling pooling) {
 
 ValueId GraphBuilder::embed(const std::string& name) {
   const int64_t d = config_.d_model;
-  const float* word = weights_.f32(name + ".word", {config_.vocab_size, d});
+  const WeightRows word =
+      weights_.weight(name + ".word", name + ".word.scale", config_.vocab_size, d);
   const float* position = weights_.f32(name + ".position", {config_.max_positions, d});
   const float* type =
       config_.n_types ? weights_.f32(name + ".type", {config_.n_types, d}) : nullptr;
@@ -69,12 +72,49 @@ const float* GraphBuilder::bias_of(const std::string& name, int64_t n) const {
   return weights_.f32(name + ".bias", {n});
 }
 
+Precision GraphBuilder::precision_of(const std::string& name, int64_t k) const {
+  if (precision_ != Precision::kInt8) return precision_;
+  const auto& higher = config_.higher_precision;
+  const bool kept = std::find(higher.begin(), higher.end(), name) != higher.end();
+  return kept || k > kernels::NarrowGemm::kMostU8 ? Precision::kBf16 : Precision::kInt8;
+}
+
+ValueId GraphBuilder::operand(ValueId x, Precision precision) {
+  const Value in = graph_.values[x];
+  if (precision == Precision::kF32) return x;
+  const Element element = precision == Precision::kBf16 ? Element::kBf16 : Element::kU8;
+  // Attention leaves the end of a row's last 64 bytes as it is; products need zeros there.
+  if (in.element == element && in.cols % 32 == 0) return x;
+  const auto [known, is_new] = converted_.try_emplace({x, element}, -1);
+  if (is_new) {
+    known->second = graph_.add(std::make_unique<Convert>(in.cols, in.element, element), {x},
+                               in.rows, in.cols, element);
+  }
+  return known->second;
+}
+
+Element GraphBuilder::attention_element(Precision precision) const {
+  const bool has_kernel = kernels_.attention_bf16 != nullptr;
+  const bool narrow = precision != Precision::kF32 && config_.attention.score != Score::kAdditive;
+  return has_kernel && narrow ? Element::kBf16 : Element::kF32;
+}
+
 ValueId GraphBuilder::linear(const std::string& name, ValueId x, int64_t n,
-                             kernels::Activation activation) {
-  const Value& in = graph_.values[x];
-  const PackedWeight* weight = packed_.add(
-      name, n, in.cols, weights_.f32(name + ".weight", {n, in.cols}), bias_of(name, n), activation);
-  return graph_.add(std::make_unique<Linear>(weight), {x}, in.rows, n);
+                             kernels::Activation activation, Element element) {
+  const int64_t k = graph_.values[x].cols;
+  const Rows rows = graph_.values[x].rows;
+  PackedWeight source;
+  source.name = name;
+  source.n = n;
+  source.k = k;
+  source.rows = weights_.weight(name + ".weight", name + ".scale", n, k);
+  source.bias = bias_of(name, n);
+  source.activation = activation;
+  source.precision = precision_of(name, k);
+  const PackedWeight* weight = packed_.add(std::move(source));
+  if (weight->precision == Precision::kF32) element = Element::kF32;
+  const ValueId in = operand(x, weight->precision);
+  return graph_.add(std::make_unique<Linear>(weight, element), {in}, rows, n, element);
 }
 
 std::unique_ptr<LayerNorm> GraphBuilder::make_norm(const std::string& name) const {
@@ -99,11 +139,12 @@ ValueId GraphBuilder::add_residual(ValueId y, ValueId x) {
 ValueId GraphBuilder::self_attention(const std::string& name, ValueId x, int64_t layer) {
   const AttentionSpec& spec = config_.attention;
   const int64_t width = spec.q_width();
-  const ValueId qkv = linear(name + ".qkv", x, 3 * width, kernels::Activation::kNone);
+  const Element element = attention_element(precision_);
+  const ValueId qkv = linear(name + ".qkv", x, 3 * width, kernels::Activation::kNone, element);
   auto op = std::make_unique<Attention>(spec, AttentionWeights{}, Attention::Columns{0, 0},
                                         Attention::Columns{0, width},
-                                        Attention::Columns{0, 2 * width}, layer, false);
-  const ValueId context = graph_.add(std::move(op), {qkv}, Rows::kTokens, width);
+                                        Attention::Columns{0, 2 * width}, layer, false, element);
+  const ValueId context = graph_.add(std::move(op), {qkv}, Rows::kTokens, width, element);
   return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
 }
 
@@ -126,25 +167,29 @@ AttentionWeights GraphBuilder::attention_weights(const std::string& name) const 
 
 KeysValues GraphBuilder::keys_values(const std::string& name, ValueId key, ValueId value) {
   const AttentionSpec& spec = config_.attention;
-  const ValueId k = linear(name + ".k", key, spec.k_width(), kernels::Activation::kNone);
-  return {k, linear(name + ".v", value, spec.v_width(), kernels::Activation::kNone)};
+  const Element element = attention_element(precision_);
+  const ValueId k = linear(name + ".k", key, spec.k_width(), kernels::Activation::kNone, element);
+  return {k, linear(name + ".v", value, spec.v_width(), kernels::Activation::kNone, element)};
 }
 
 ValueId GraphBuilder::attention(const std::string& name, ValueId x, KeysValues memory,
                                 int64_t layer) {
   const AttentionSpec& spec = config_.attention;
-  const ValueId q = linear(name + ".q", x, spec.q_width(), kernels::Activation::kNone);
+  const Element element = attention_element(precision_);
+  const ValueId q = linear(name + ".q", x, spec.q_width(), kernels::Activation::kNone, element);
   const bool over_memory = graph_.values[memory.k].rows == Rows::kMemory;
   using Columns = Attention::Columns;
   auto op = std::make_unique<Attention>(spec, attention_weights(name), Columns{0, 0}, Columns{1, 0},
-                                        Columns{2, 0}, layer, over_memory);
+                                        Columns{2, 0}, layer, over_memory, element);
   const ValueId context =
-      graph_.add(std::move(op), {q, memory.k, memory.v}, Rows::kTokens, spec.o_width());
+      graph_.add(std::move(op), {q, memory.k, memory.v}, Rows::kTokens, spec.o_width(), element);
   return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
 }
 
 ValueId GraphBuilder::feed_forward(const std::string& name, ValueId x) {
-  const ValueId wide = linear(name + ".up", x, config_.d_ff, kernel_of(config_.activation));
+  // In bf16 it goes through L2 at half the bytes; 8 bits a row can only be had of the whole row.
+  const ValueId wide =
+      linear(name + ".up", x, config_.d_ff, kernel_of(config_.activation), Element::kBf16);
   return linear(name + ".down", wide, config_.d_model, kernels::Activation::kNone);
 }
 

@@ -2,7 +2,9 @@
 // file, such as "layers.0.attention". Each returns its output, [n_tokens, ...].
 #pragma once
 
+#include <map>
 #include <string>
+#include <utility>
 
 #include "engine/graph/graph.h"
 
@@ -15,7 +17,11 @@ struct KeysValues {
 class GraphBuilder {
  public:
   explicit GraphBuilder(const GraphSource& source)
-      : config_(source.config), weights_(source.weights), packed_(*source.packed) {}
+      : config_(source.config),
+        weights_(source.weights),
+        kernels_(source.kernels),
+        precision_(source.precision),
+        packed_(*source.packed) {}
 
   // name.word, name.position, name.type -> [d_model]
   ValueId embed(const std::string& name);
@@ -23,8 +29,10 @@ class GraphBuilder {
   // x + the table of the config's kind of positions: name.weight [max_positions, d_model], or
   // sinusoids
   ValueId add_positions(const std::string& name, ValueId x);
-  // name.weight [n, k]; name.bias [n] if there is one
-  ValueId linear(const std::string& name, ValueId x, int64_t n, kernels::Activation activation);
+  // name.weight [n, k]; name.bias [n] if there is one. In the model's precision, or a higher one
+  // where the config says so; the output is `element`, which products in f32 make f32.
+  ValueId linear(const std::string& name, ValueId x, int64_t n, kernels::Activation activation,
+                 Element element = Element::kF32);
   // name.weight [d_model]; name.bias [d_model] if there is one; norm(x + residual)
   ValueId add_norm(const std::string& name, ValueId x, ValueId residual);
   ValueId norm(const std::string& name, ValueId x);
@@ -50,6 +58,11 @@ class GraphBuilder {
   Graph finish(ValueId hidden) &&;
 
  private:
+  Precision precision_of(const std::string& name, int64_t k) const;
+  // x as products of that precision take it.
+  ValueId operand(ValueId x, Precision precision);
+  // What attention takes and gives, where it is fed by products of that precision.
+  Element attention_element(Precision precision) const;
   std::unique_ptr<LayerNorm> make_norm(const std::string& name) const;
   ValueId add_residual(ValueId y, ValueId x);
   // The tensor, or null if the file has none of that name.
@@ -60,7 +73,10 @@ class GraphBuilder {
 
   const ModelConfig& config_;
   const Container& weights_;
+  const kernels::Table& kernels_;
+  Precision precision_;
   PackedWeights& packed_;
+  std::map<std::pair<ValueId, Element>, ValueId> converted_;
   Graph graph_;
 };
 

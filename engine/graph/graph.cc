@@ -4,9 +4,10 @@
 
 namespace headlane {
 
-ValueId Graph::add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows rows, int64_t cols) {
+ValueId Graph::add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows rows, int64_t cols,
+                   Element element) {
   const ValueId output = static_cast<ValueId>(values.size());
-  values.push_back({rows, cols});
+  values.push_back({rows, cols, element});
   op->inputs = std::move(inputs);
   op->output = output;
   ops.push_back(std::move(op));

@@ -14,6 +14,7 @@ namespace headlane {
 struct Value {
   Rows rows = Rows::kTokens;
   int64_t cols = 0;
+  Element element = Element::kF32;
 };
 
 struct Graph {
@@ -23,14 +24,18 @@ struct Graph {
   ValueId pooled = -1;                   // [n_seqs, d_model]; -1: the model does not pool
 
   // Appends an op and returns its output, a new value of `rows` x `cols`.
-  ValueId add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows rows, int64_t cols);
+  ValueId add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows rows, int64_t cols,
+              Element element = Element::kF32);
 };
 
 // What a model's graphs are made of: its config, validated, and its weights, which must outlive
-// them; those of products are packed once for all graphs.
+// them; those of products are packed once for all graphs. The kernels say which elements attention
+// takes, the precision what products are computed in.
 struct GraphSource {
   const ModelConfig& config;
   const Container& weights;
+  const kernels::Table& kernels;
+  Precision precision;
   PackedWeights* packed;
 };
 

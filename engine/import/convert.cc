@@ -5,10 +5,11 @@
 
 namespace headlane {
 
-void convert_model(const std::string& path, const std::string& out_path) {
+void convert_model(const std::string& path, const std::string& out_path,
+                   const ConvertOptions& options) {
   PyTorchFiles files;
-  if (find_pytorch_files(path, &files)) return convert_pytorch(files, out_path);
-  convert_huggingface(path, out_path);
+  if (find_pytorch_files(path, &files)) return convert_pytorch(files, out_path, options);
+  convert_huggingface(path, out_path, options);
 }
 
 }  // namespace headlane

@@ -10,6 +10,7 @@
 #include "engine/import/json_file.h"
 #include "engine/import/safetensors.h"
 #include "engine/import/sentence_transformers.h"
+#include "engine/import/stored_tensors.h"
 #include "engine/model/container.h"
 
 namespace headlane {
@@ -64,7 +65,8 @@ std::vector<TensorSource> make_sources(const std::vector<ImportedTensor>& tensor
 
 }  // namespace
 
-void convert_huggingface(const std::string& hf_dir, const std::string& out_path) try {
+void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
+                         const ConvertOptions& options) try {
   const SentenceModules modules = read_sentence_modules(hf_dir);
   const std::string& dir = modules.transformer_dir;
   const std::string config_path = dir + "/config.json";
@@ -83,7 +85,9 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path)
 
   const SafetensorsModel model(dir);  // the tensors are views of its files
   const std::vector<ImportedTensor> tensors = family.tensors(model, config);
-  write_container(out_path, config.to_json(), tokenizer.spec, make_sources(tensors, tokenizer));
+  config.higher_precision = higher_precision_of(config, options);
+  const StoredTensors stored(make_sources(tensors, tokenizer), config, options.precision);
+  write_container(out_path, config.to_json(), tokenizer.spec, stored.sources());
 } catch (const std::bad_alloc&) {
   fail(Status::kOutOfMemory, "%s: no memory to convert it", hf_dir.c_str());
 }

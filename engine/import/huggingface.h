@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/import/convert.h"
+
 namespace headlane {
 
 // What a folder says of its tokenizer, in the form make_tokenizer reads; spec is null if it has
@@ -22,6 +24,7 @@ ImportedTokenizer import_tokenizer(const std::string& hf_dir);
 // Reads config.json, model.safetensors (or its shards and their index), the tokenizer's files,
 // modules.json, 1_Pooling/config.json and sentence_bert_config.json of `hf_dir`, and writes
 // `out_path`.
-void convert_huggingface(const std::string& hf_dir, const std::string& out_path);
+void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
+                         const ConvertOptions& options);
 
 }  // namespace headlane

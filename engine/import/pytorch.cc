@@ -6,6 +6,7 @@
 #include "engine/error.h"
 #include "engine/import/json_file.h"
 #include "engine/import/safetensors.h"
+#include "engine/import/stored_tensors.h"
 #include "engine/model/config.h"
 #include "engine/model/container.h"
 #include "engine/model/tensor_shape.h"
@@ -86,13 +87,15 @@ class Importer {
     config_.validate(files_.config);
   }
 
-  void write(const std::string& out_path) const {
+  void write(const std::string& out_path, const ConvertOptions& options) {
     std::vector<TensorSource> sources;
     for (const Tensor& tensor : tensors_) {
       sources.push_back(
           {tensor.name, DType::kF32, tensor.shape, std::as_bytes(tensor.data.values())});
     }
-    write_container(out_path, config_.to_json(), nullptr, sources);
+    config_.higher_precision = higher_precision_of(config_, options);
+    const StoredTensors stored(sources, config_, options.precision);
+    write_container(out_path, config_.to_json(), nullptr, stored.sources());
   }
 
  private:
@@ -280,11 +283,12 @@ class Importer {
 
 }  // namespace
 
-void convert_pytorch(const PyTorchFiles& files, const std::string& out_path) try {
+void convert_pytorch(const PyTorchFiles& files, const std::string& out_path,
+                     const ConvertOptions& options) try {
   const json config = read_json_file(files.config);
   Importer importer(files, config);
   importer.run();
-  importer.write(out_path);
+  importer.write(out_path, options);
 } catch (const std::bad_alloc&) {
   fail(Status::kOutOfMemory, "%s: no memory to convert it", files.weights.c_str());
 }

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "engine/import/convert.h"
+
 namespace headlane {
 
 // The two files: model.safetensors and config.json of a folder, or the only ones of their kinds
@@ -19,6 +21,7 @@ struct PyTorchFiles {
 bool find_pytorch_files(const std::string& path, PyTorchFiles* files);
 
 // Throws Error naming the file and the field or tensor at fault.
-void convert_pytorch(const PyTorchFiles& files, const std::string& out_path);
+void convert_pytorch(const PyTorchFiles& files, const std::string& out_path,
+                     const ConvertOptions& options);
 
 }  // namespace headlane

@@ -6,19 +6,10 @@
 #include "engine/error.h"
 
 namespace headlane {
-namespace {
-
-int64_t scratch_floats_of(const AttentionSpec& spec, const kernels::Table& kernels) {
-  const int64_t floats = kernels.attention_scratch_floats(spec.head_dim, spec.v_dim);
-  return (floats + kernels::kRowAlign - 1) / kernels::kRowAlign * kernels::kRowAlign;
-}
-
-}  // namespace
-
 size_t AttentionCall::bytes(const AttentionSpec& spec, const kernels::Table& kernels,
                             int64_t n_threads) {
   return static_cast<size_t>(attention_table_floats(spec) +
-                             n_threads * scratch_floats_of(spec, kernels)) *
+                             n_threads * attention_scratch_floats<float>(spec, kernels)) *
          sizeof(float);
 }
 
@@ -27,7 +18,7 @@ AttentionCall::AttentionCall(const AttentionSpec& spec, const AttentionWeights& 
     : spec_(spec),
       kernels_(kernels),
       team_(static_cast<int>(n_threads)),
-      scratch_floats_(scratch_floats_of(spec, kernels)) {
+      scratch_floats_(attention_scratch_floats<float>(spec, kernels)) {
   if (memory == nullptr) {
     own_memory_ = Buffer(bytes(spec, kernels, n_threads));
     memory = own_memory_.data();
@@ -36,7 +27,7 @@ AttentionCall::AttentionCall(const AttentionSpec& spec, const AttentionWeights& 
   scratch_ = static_cast<float*>(memory) + attention_table_floats(spec);
 }
 
-void AttentionCall::check(const AttentionBatch& batch) const {
+void AttentionCall::check(const AttentionBatch<float>& batch) const {
   check_seqs(spec_, batch.n_seqs, batch.q_rows, batch.kv_rows, batch.scores.prefix_lengths);
   const bool ragged = batch.q_rows.ragged();
   const auto rows_of = [&](const SeqRows& rows) {
@@ -57,7 +48,7 @@ void AttentionCall::check(const AttentionBatch& batch) const {
                   {0, 1}}});
 }
 
-void AttentionCall::run(const AttentionBatch& batch, const AttentionMaps& maps) {
+void AttentionCall::run(const AttentionBatch<float>& batch, const AttentionMaps& maps) {
   check(batch);
   int64_t longest = 0, longest_kv = 0, n_pairs = 0;
   for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
@@ -71,7 +62,7 @@ void AttentionCall::run(const AttentionBatch& batch, const AttentionMaps& maps) 
   const double seconds = attention_flops(spec_, n_pairs) / 100e9 +
                          static_cast<double>(batch.n_seqs * spec_.n_heads) * 0.2e-6;
   const AttentionSplit split =
-      split_attention(spec_, kernels_, batch.n_seqs, longest, team_.n_threads());
+      split_attention<float>(spec_, kernels_, batch.n_seqs, longest, team_.n_threads());
   next_.store(0, std::memory_order_relaxed);
   team_.run(
       [&](int thread, int) {
@@ -85,7 +76,7 @@ void AttentionCall::run(const AttentionBatch& batch, const AttentionMaps& maps) 
 }
 
 // Rows of padding become zeros.
-void AttentionCall::clear_padding(const AttentionBatch& batch) const {
+void AttentionCall::clear_padding(const AttentionBatch<float>& batch) const {
   if (batch.q_rows.ragged() || batch.q_rows.lengths == nullptr) return;
   for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
     const Span real = batch.q_rows.of(seq);

@@ -22,11 +22,11 @@ class AttentionCall {
                 const kernels::Table& kernels, int64_t n_threads, void* memory);
 
   // Throws Error before anything is written. Allocates nothing.
-  void run(const AttentionBatch& batch, const AttentionMaps& maps);
+  void run(const AttentionBatch<float>& batch, const AttentionMaps& maps);
 
  private:
-  void check(const AttentionBatch& batch) const;
-  void clear_padding(const AttentionBatch& batch) const;
+  void check(const AttentionBatch<float>& batch) const;
+  void clear_padding(const AttentionBatch<float>& batch) const;
 
   AttentionSpec spec_;
   const kernels::Table& kernels_;

@@ -50,7 +50,7 @@ std::vector<float> fold_bilinear(const AttentionSpec& spec, const float* bilinea
 }  // namespace
 
 std::unique_ptr<Model> make_attention_layer(const AttentionLayerSource& source,
-                                            const std::string& isa, const std::string& gemm) {
+                                            const ModelOptions& options) {
   const ModelConfig& config = source.config;
   const AttentionSpec& spec = config.attention;
   LinearWeights q = source.q;
@@ -72,7 +72,7 @@ std::unique_ptr<Model> make_attention_layer(const AttentionLayerSource& source,
   tensors.add(".additive", source.attention.additive, {spec.n_heads, spec.head_dim});
   tensors.add(".relative_bias", source.attention.relative_bias,
               {spec.relative.n_buckets, spec.n_heads});
-  return Model::make(Container::make(kName, config.to_json(), tensors.sources()), isa, gemm);
+  return Model::make(Container::make(kName, config.to_json(), tensors.sources()), options);
 }
 
 }  // namespace headlane

@@ -24,6 +24,6 @@ struct AttentionLayerSource {
 };
 
 std::unique_ptr<Model> make_attention_layer(const AttentionLayerSource& source,
-                                            const std::string& isa, const std::string& gemm);
+                                            const ModelOptions& options);
 
 }  // namespace headlane

@@ -162,6 +162,11 @@ void ModelConfig::validate(const std::string& file) const {
     fail(Status::kBadFile, "%s field \"norm_eps\" is %g, outside (0, 1)", where.c_str(),
          static_cast<double>(norm_eps));
   }
+  constexpr size_t kMostNames = 1 << 16;
+  if (higher_precision.size() > kMostNames) {
+    fail(Status::kBadFile, "%s field \"higher_precision\" has %zu names, more than %zu",
+         where.c_str(), higher_precision.size(), kMostNames);
+  }
   architecture == Architecture::kBert ? check_bert(*this, where) : check_layers(*this, where);
 }
 
@@ -184,6 +189,7 @@ json ModelConfig::to_json() const {
     config["batch_first"] = batch_first;
     config["attention"] = to_json_of(attention);
   }
+  if (!higher_precision.empty()) config["higher_precision"] = higher_precision;
   return config;
 }
 
@@ -210,6 +216,9 @@ ModelConfig ModelConfig::from_json(const json& config, const std::string& file) 
     result.batch_first = json_bool(config, "batch_first", where);
     result.attention = attention_from_json(json_field(config, "attention", where),
                                            where + " field \"attention\":");
+  }
+  if (config.contains("higher_precision")) {
+    result.higher_precision = json_strings(config, "higher_precision", where);
   }
   result.validate(file);
   return result;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "engine/ops/attention_spec.h"
 
@@ -51,6 +52,9 @@ struct ModelConfig {
   Pooling pooling = Pooling::kNone;
   bool normalize = false;   // divide pooled vectors by their Euclidean length
   int64_t max_seq_len = 0;  // text is truncated to this many tokens, special ones included
+  // Products that are computed in bf16 where the others are in int8, such as
+  // "layers.3.attention.qkv".
+  std::vector<std::string> higher_precision;
 
   // Whether keys and values may come from x itself.
   bool can_attend_to_itself() const {

@@ -28,10 +28,12 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/model/precision.h"
+
 namespace headlane {
 
-enum class DType { kF32, kU8 };
-const char* name_of(DType dtype);  // "f32", "u8"
+enum class DType { kF32, kU8, kBf16, kS8 };
+const char* name_of(DType dtype);  // "f32", "u8", "bf16", "s8"
 int64_t size_of(DType dtype);      // bytes of one element
 
 struct TensorInfo {
@@ -81,12 +83,17 @@ class Container {
   // The elements of an f32 tensor that must exist with exactly this shape; Error(kBadFile)
   // otherwise. Valid as long as the container.
   const float* f32(std::string_view name, std::initializer_list<int64_t> shape) const;
+  // The elements of a matrix that must exist with this shape, as f32, bf16 or s8. The last has
+  // scales in an f32 tensor `scales` [rows]. Errors and lifetime as of f32().
+  WeightRows weight(std::string_view name, std::string_view scales, int64_t rows,
+                    int64_t cols) const;
   // Tells the system that these pages are not needed soon (they were packed), so that they do not
   // count as resident memory.
   void release_pages(const TensorInfo& tensor) const;
 
  private:
   struct Impl;
+  const TensorInfo& at(std::string_view name) const;  // Error(kBadFile) if there is none
   explicit Container(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

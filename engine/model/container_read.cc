@@ -14,8 +14,32 @@ namespace headlane {
 
 using nlohmann::json;
 
-const char* name_of(DType dtype) { return dtype == DType::kF32 ? "f32" : "u8"; }
-int64_t size_of(DType dtype) { return dtype == DType::kF32 ? 4 : 1; }
+const char* name_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return "f32";
+    case DType::kU8:
+      return "u8";
+    case DType::kBf16:
+      return "bf16";
+    case DType::kS8:
+      return "s8";
+  }
+  return "unknown";
+}
+
+int64_t size_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return 4;
+    case DType::kBf16:
+      return 2;
+    case DType::kU8:
+    case DType::kS8:
+      break;
+  }
+  return 1;
+}
 
 struct Container::Impl {
   explicit Impl(MappedFile bytes) : file(std::move(bytes)) {}
@@ -84,11 +108,11 @@ std::string read_name(const json& entry, const std::string& where) {
 
 DType read_dtype(const json& entry, const std::string& where) {
   const std::string name = json_string(entry, "dtype", where);
-  for (const DType dtype : {DType::kF32, DType::kU8}) {
+  for (const DType dtype : {DType::kF32, DType::kU8, DType::kBf16, DType::kS8}) {
     if (name == name_of(dtype)) return dtype;
   }
-  fail(Status::kBadFile, "%s field \"dtype\" is \"%s\", not one of: f32, u8", where.c_str(),
-       printable(name).c_str());
+  fail(Status::kBadFile, "%s field \"dtype\" is \"%s\", not one of: f32, u8, bf16, s8",
+       where.c_str(), printable(name).c_str());
 }
 
 // Every number of the result is consistent with the others and inside the file.
@@ -210,12 +234,31 @@ std::span<const std::byte> Container::data(const TensorInfo& tensor) const {
                                      static_cast<size_t>(tensor.bytes));
 }
 
+const TensorInfo& Container::at(std::string_view name) const {
+  const TensorInfo* tensor = find(name);
+  if (tensor != nullptr) return *tensor;
+  fail(Status::kBadFile, "%s: tensor \"%s\" is missing", path().c_str(), printable(name).c_str());
+}
+
+WeightRows Container::weight(std::string_view name, std::string_view scales, int64_t rows,
+                             int64_t cols) const {
+  const TensorInfo& tensor = at(name);
+  if (tensor.dtype == DType::kF32) {
+    return {kernels::WeightType::kF32, f32(name, {rows, cols}), nullptr};
+  }
+  if (tensor.dtype == DType::kU8 || tensor.shape != std::vector<int64_t>{rows, cols}) {
+    fail(Status::kBadFile, "%s: tensor \"%s\" is %s %s, not f32, bf16 or s8 %s", path().c_str(),
+         printable(name).c_str(), name_of(tensor.dtype), shape_text(tensor.shape).c_str(),
+         shape_text(std::vector<int64_t>{rows, cols}).c_str());
+  }
+  const void* elements = data(tensor).data();
+  if (tensor.dtype == DType::kBf16) return {kernels::WeightType::kBf16, elements, nullptr};
+  return {kernels::WeightType::kS8, elements, f32(scales, {rows})};
+}
+
 const float* Container::f32(std::string_view name, std::initializer_list<int64_t> shape) const {
   const std::string quoted = printable(name);
-  const TensorInfo* tensor = find(name);
-  if (tensor == nullptr) {
-    fail(Status::kBadFile, "%s: tensor \"%s\" is missing", path().c_str(), quoted.c_str());
-  }
+  const TensorInfo* tensor = &at(name);
   const bool same_shape =
       std::equal(shape.begin(), shape.end(), tensor->shape.begin(), tensor->shape.end());
   if (tensor->dtype != DType::kF32 || !same_shape) {

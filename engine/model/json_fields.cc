@@ -159,6 +159,19 @@ std::string json_string(const json& object, const char* key, const std::string& 
   return value.get<std::string>();
 }
 
+std::vector<std::string> json_strings(const json& object, const char* key,
+                                      const std::string& where) {
+  const json& value = json_field(object, key, where);
+  std::vector<std::string> strings;
+  const bool is_array = value.is_array();
+  for (const json& element : is_array ? value : json::array()) {
+    if (!element.is_string()) fail_type(value, key, where, "an array of strings");
+    strings.push_back(element.get<std::string>());
+  }
+  if (!is_array) fail_type(value, key, where, "an array of strings");
+  return strings;
+}
+
 int64_t json_int(const json& object, const char* key, const std::string& where, int64_t otherwise) {
   return json_has(object, key, where) ? json_int(object, key, where) : otherwise;
 }

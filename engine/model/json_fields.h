@@ -25,6 +25,8 @@ int64_t json_int(const nlohmann::json& object, const char* key, const std::strin
 double json_number(const nlohmann::json& object, const char* key, const std::string& where);
 bool json_bool(const nlohmann::json& object, const char* key, const std::string& where);
 std::string json_string(const nlohmann::json& object, const char* key, const std::string& where);
+std::vector<std::string> json_strings(const nlohmann::json& object, const char* key,
+                                      const std::string& where);
 
 // The same, but a missing field or a null gives `otherwise`.
 int64_t json_int(const nlohmann::json& object, const char* key, const std::string& where,

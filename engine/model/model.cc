@@ -1,5 +1,7 @@
 #include "engine/model/model.h"
 
+#include <algorithm>
+
 #include "engine/error.h"
 #include "engine/isa.h"
 
@@ -18,27 +20,51 @@ kernels::Table choose_kernels(const std::string& isa, const std::string& gemm) {
   return table;
 }
 
-}  // namespace
-
-std::unique_ptr<Model> Model::open(const std::string& path, const std::string& isa,
-                                   const std::string& gemm) {
-  choose_kernels(isa, gemm);  // before the file: an option's mistake costs no reading
-  return make(Container::open(path), isa, gemm);
+// The lowest of the file's tensors.
+Precision precision_of(const Container& container) {
+  Precision lowest = Precision::kF32;
+  for (const TensorInfo& tensor : container.tensors()) {
+    if (tensor.dtype == DType::kBf16) lowest = std::max(lowest, Precision::kBf16);
+    if (tensor.dtype == DType::kS8) lowest = Precision::kInt8;
+  }
+  return lowest;
 }
 
-std::unique_ptr<Model> Model::make(Container opened, const std::string& isa,
-                                   const std::string& gemm) {
+}  // namespace
+
+std::unique_ptr<Model> Model::open(const std::string& path, const ModelOptions& options) {
+  // Before the file: an option's mistake costs no reading.
+  choose_precision(options.precision, choose_kernels(options.isa, options.gemm), Precision::kF32);
+  return make(Container::open(path), options);
+}
+
+std::unique_ptr<Model> Model::make(Container opened, const ModelOptions& options) {
   std::unique_ptr<Model> model(new Model(std::move(opened)));
   const Container& container = model->container_;
-  model->kernels_ = choose_kernels(isa, gemm);
+  model->kernels_ = choose_kernels(options.isa, options.gemm);
   model->config_ = ModelConfig::from_json(container.config(), container.path());
-  const GraphSource source{model->config_, container, model->packed_.get()};
-  if (model->config_.can_attend_to_itself()) model->graph_ = build_graph(source, false);
-  if (model->config_.can_attend_to_memory()) model->memory_graph_ = build_graph(source, true);
+  model->file_precision_ = precision_of(container);
+  model->precision_ = choose_precision(options.precision, model->kernels_, model->file_precision_);
   model->make_tokenizer();
-  model->packed_->pack(model->kernels_);
-  model->release_packed_pages();
+  model->program(model->precision_);
   return model;
+}
+
+const Program& Model::program(Precision precision) const {
+  const std::lock_guard lock(making_);
+  std::unique_ptr<Program>& made = programs_[static_cast<int>(precision)];
+  if (made) return *made;
+  if (kernels_.gemm_f32.create && precision != Precision::kF32) {
+    fail(Status::kUnsupported, "products by oneDNN are in f32, not in %s", name_of(precision));
+  }
+  auto program = std::make_unique<Program>();
+  const GraphSource source{config_, container_, kernels_, precision, &program->packed};
+  if (config_.can_attend_to_itself()) program->graph = build_graph(source, false);
+  if (config_.can_attend_to_memory()) program->memory_graph = build_graph(source, true);
+  program->packed.pack(kernels_);
+  release_packed_pages();
+  made = std::move(program);
+  return *made;
 }
 
 void Model::make_tokenizer() {
@@ -66,12 +92,23 @@ void Model::release_packed_pages() const {
   }
 }
 
+// Scales of rows of s8 are no parameters; the tokenizer's bytes neither.
 int64_t Model::n_parameters() const {
   int64_t n = 0;
   for (const TensorInfo& tensor : container_.tensors()) {
-    if (tensor.dtype == DType::kF32) n += tensor.bytes / size_of(DType::kF32);
+    const bool counts = tensor.dtype != DType::kU8 && !tensor.name.ends_with(".scale");
+    if (counts) n += tensor.bytes / size_of(tensor.dtype);
   }
   return n;
+}
+
+int64_t Model::packed_bytes() const {
+  const std::lock_guard lock(making_);
+  int64_t bytes = 0;
+  for (const auto& program : programs_) {
+    if (program) bytes += static_cast<int64_t>(program->packed.bytes());
+  }
+  return bytes;
 }
 
 }  // namespace headlane

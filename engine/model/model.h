@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -14,27 +15,41 @@
 
 namespace headlane {
 
+struct ModelOptions {
+  std::string isa;                // the fastest instruction set to use, "" for no cap
+  std::string gemm = "headlane";  // or "onednn": who multiplies matrices
+  std::string precision;          // as of choose_precision; "": that of the file's weights
+};
+
+// What a model runs as in one precision: its graphs, and the weights packed for them.
+struct Program {
+  PackedWeights packed;
+  Graph graph, memory_graph;  // the second: keys and values come from rows of their own
+};
+
 class Model {
  public:
-  // `isa`: the fastest instruction set to use, "" for no cap. `gemm`: "headlane" or "onednn", who
-  // multiplies matrices. Throws Error.
-  static std::unique_ptr<Model> open(const std::string& path, const std::string& isa,
-                                     const std::string& gemm);
+  // Throws Error.
+  static std::unique_ptr<Model> open(const std::string& path, const ModelOptions& options);
   // The same for a container at hand: its weights are packed, and it is kept.
-  static std::unique_ptr<Model> make(Container container, const std::string& isa,
-                                     const std::string& gemm);
+  static std::unique_ptr<Model> make(Container container, const ModelOptions& options);
 
   const ModelConfig& config() const { return config_; }
   const Container& container() const { return container_; }
   const kernels::Table& kernels() const { return kernels_; }
-  // `over_memory`: the graph whose keys and values come from rows of their own. The config says
-  // which there are.
-  const Graph& graph(bool over_memory = false) const {
-    return over_memory ? memory_graph_ : graph_;
+  // Of the file's weights; what a session runs in unless it asks for another.
+  Precision file_precision() const { return file_precision_; }
+  Precision precision() const { return precision_; }
+  // Made when it is first asked for, by whichever thread. The config says which of its graphs there
+  // are. Throws Error.
+  const Program& program(Precision precision) const;
+  const Graph& graph(Precision precision, bool over_memory) const {
+    const Program& made = program(precision);
+    return over_memory ? made.memory_graph : made.graph;
   }
   const Tokenizer* tokenizer() const { return tokenizer_.get(); }  // null if the file has none
   int64_t n_parameters() const;
-  int64_t packed_bytes() const { return static_cast<int64_t>(packed_->bytes()); }
+  int64_t packed_bytes() const;  // of all programs made
 
  private:
   explicit Model(Container container) : container_(std::move(container)) {}
@@ -44,8 +59,9 @@ class Model {
   Container container_;
   ModelConfig config_;
   kernels::Table kernels_;
-  std::unique_ptr<PackedWeights> packed_ = std::make_unique<PackedWeights>();
-  Graph graph_, memory_graph_;
+  Precision file_precision_ = Precision::kF32, precision_ = Precision::kF32;
+  mutable std::mutex making_;
+  mutable std::unique_ptr<Program> programs_[kPrecisions];
   std::unique_ptr<Tokenizer> tokenizer_;
 };
 

@@ -3,7 +3,7 @@
 namespace headlane {
 
 Attention::Attention(const AttentionSpec& spec, const AttentionWeights& weights, Columns q,
-                     Columns k, Columns v, int64_t layer, bool over_memory)
+                     Columns k, Columns v, int64_t layer, bool over_memory, Element element)
     : spec_(spec),
       table_memory_(static_cast<size_t>(attention_table_floats(spec)) * sizeof(float)),
       tables_(fill_attention_tables(spec, weights, static_cast<float*>(table_memory_.data()))),
@@ -11,32 +11,47 @@ Attention::Attention(const AttentionSpec& spec, const AttentionWeights& weights,
       k_(k),
       v_(v),
       layer_(layer),
-      over_memory_(over_memory) {}
+      over_memory_(over_memory),
+      element_(element) {}
 
 AttentionSplit Attention::split(const Run& run) const {
-  return split_attention(spec_, *run.kernels, run.n_seqs, run.longest, run.n_threads);
+  const auto split =
+      element_ == Element::kBf16 ? split_attention<kernels::Bf16> : split_attention<float>;
+  return split(spec_, *run.kernels, run.n_seqs, run.longest, run.n_threads);
 }
 
 int64_t Attention::n_tasks(const Run& run) const { return split(run).n_tasks; }
 
 int64_t Attention::scratch_floats(const kernels::Table& kernels, const Limits&) const {
-  return kernels.attention_scratch_floats(spec_.head_dim, spec_.v_dim);
+  return element_ == Element::kBf16 ? attention_scratch_floats<kernels::Bf16>(spec_, kernels)
+                                    : attention_scratch_floats<float>(spec_, kernels);
 }
 
 void Attention::run_task(const Run& run, int64_t task, std::span<const View> inputs, View output,
                          float* scratch) const {
-  const auto heads_of = [&](Columns columns, int64_t dim) -> Heads<const float> {
+  if (element_ == Element::kBf16) {
+    run_on<kernels::Bf16>(run, task, inputs, output, scratch);
+  } else {
+    run_on<float>(run, task, inputs, output, scratch);
+  }
+}
+
+template <typename T>
+void Attention::run_on(const Run& run, int64_t task, std::span<const View> inputs, View output,
+                       float* scratch) const {
+  constexpr int64_t kPerFloat = sizeof(float) / sizeof(T);
+  const auto heads_of = [&](Columns columns, int64_t dim) -> Heads<const T> {
     const View& view = inputs[columns.input];
-    return {view.data + columns.first, 0, view.ld, dim};
+    return {reinterpret_cast<const T*>(view.data) + columns.first, 0, view.ld * kPerFloat, dim};
   };
-  AttentionBatch batch;
+  AttentionBatch<T> batch;
   batch.n_seqs = run.n_seqs;
   batch.q_rows.offsets = run.offsets;
   batch.kv_rows.offsets = over_memory_ ? run.memory_offsets : run.offsets;
   batch.q = heads_of(q_, spec_.head_dim);
   batch.k = heads_of(k_, spec_.head_dim);
   batch.v = heads_of(v_, spec_.v_dim);
-  batch.o = {output.data, 0, output.ld, spec_.v_dim};
+  batch.o = {reinterpret_cast<T*>(output.data), 0, output.ld * kPerFloat, spec_.v_dim};
   batch.scores.q_rows = batch.q_rows;
   batch.scores.kv_rows = batch.kv_rows;
   if (run.scores) batch.scores = *run.scores;

@@ -33,9 +33,30 @@ void check_lengths(const char* name, const int64_t* lengths, int64_t n_seqs, int
   }
 }
 
+// The slots of a table for one element.
+template <typename T>
+struct Slots;
+
+template <>
+struct Slots<float> {
+  static constexpr auto kAttention = &kernels::Table::attention_f32;
+  static constexpr auto kProbabilities = &kernels::Table::attention_probabilities_f32;
+  static constexpr auto kScratchFloats = &kernels::Table::attention_scratch_floats;
+  static constexpr auto kGroupRows = &kernels::Table::attention_group_rows;
+};
+
+template <>
+struct Slots<kernels::Bf16> {
+  static constexpr auto kAttention = &kernels::Table::attention_bf16;
+  static constexpr auto kProbabilities = &kernels::Table::attention_probabilities_bf16;
+  static constexpr auto kScratchFloats = &kernels::Table::attention_bf16_scratch_floats;
+  static constexpr auto kGroupRows = &kernels::Table::attention_bf16_group_rows;
+};
+
 // The kernel's arguments for queries first .. last of one head of one sequence.
-kernels::AttentionF32Args arguments(const AttentionSpec& spec, const AttentionTables& tables,
-                                    const AttentionBatch& batch, int64_t seq, int64_t head,
+template <typename T>
+kernels::AttentionArgs<T> arguments(const AttentionSpec& spec, const AttentionTables& tables,
+                                    const AttentionBatch<T>& batch, int64_t seq, int64_t head,
                                     int64_t first, int64_t last, float* scratch) {
   const Span q = batch.q_rows.of(seq), kv = batch.kv_rows.of(seq);
   const int64_t kv_head = head / (spec.n_heads / spec.n_kv_heads);
@@ -84,8 +105,9 @@ kernels::AttentionF32Args arguments(const AttentionSpec& spec, const AttentionTa
 }
 
 // Has the next head's rows fetched, where they are few enough to stay near until they are read.
-void fetch_next(const AttentionSpec& spec, const AttentionBatch& batch, int64_t head,
-                kernels::AttentionF32Args* args) {
+template <typename T>
+void fetch_next(const AttentionSpec& spec, const AttentionBatch<T>& batch, int64_t head,
+                kernels::AttentionArgs<T>* args) {
   constexpr int64_t kMostRows = 256;
   if (args->q_len > kMostRows || args->kv_len > kMostRows) return;
   const int64_t sharing = spec.n_heads / spec.n_kv_heads;
@@ -99,6 +121,7 @@ void fetch_next(const AttentionSpec& spec, const AttentionBatch& batch, int64_t 
 
 // A task takes as many heads of a sequence as leave each thread eight tasks: a head's rows lie
 // beside the next one's, which are then fetched meanwhile.
+template <typename T>
 AttentionSplit split_attention(const AttentionSpec& spec, const kernels::Table& kernels,
                                int64_t n_seqs, int64_t longest, int64_t n_threads) {
   AttentionSplit split;
@@ -106,7 +129,7 @@ AttentionSplit split_attention(const AttentionSpec& spec, const kernels::Table& 
   split.heads = std::clamp<int64_t>(heads / (8 * n_threads), 1, spec.n_heads);
   while (spec.n_heads % split.heads != 0) --split.heads;
   if (const int64_t wanted = 4 * n_threads; heads > 0 && heads < wanted) {
-    const int64_t group = kernels.attention_group_rows;
+    const int64_t group = kernels.*Slots<T>::kGroupRows;
     const int64_t groups = std::max<int64_t>((longest + group - 1) / group, 1);
     split.parts = std::min((wanted + heads - 1) / heads, groups);
   }
@@ -114,14 +137,21 @@ AttentionSplit split_attention(const AttentionSpec& spec, const kernels::Table& 
   return split;
 }
 
+template <typename T>
+int64_t attention_scratch_floats(const AttentionSpec& spec, const kernels::Table& kernels) {
+  return kernels::round_up_to((kernels.*Slots<T>::kScratchFloats)(spec.head_dim, spec.v_dim),
+                              kernels::kRowAlign);
+}
+
+template <typename T>
 void run_attention(const AttentionSpec& spec, const AttentionTables& tables,
-                   const kernels::Table& kernels, const AttentionBatch& batch,
+                   const kernels::Table& kernels, const AttentionBatch<T>& batch,
                    const AttentionSplit& split, int64_t task, const AttentionMaps& maps,
                    float* scratch) {
   const int64_t tasks_of_seq = spec.n_heads / split.heads * split.parts;
   const int64_t seq = task / tasks_of_seq, part = task % split.parts;
   const int64_t first_head = task % tasks_of_seq / split.parts * split.heads;
-  const int64_t len = batch.q_rows.of(seq).len, group = kernels.attention_group_rows;
+  const int64_t len = batch.q_rows.of(seq).len, group = kernels.*Slots<T>::kGroupRows;
   const int64_t groups = (len + group - 1) / group;
   const int64_t first = std::min(len, groups * part / split.parts * group);
   const int64_t last = std::min(len, groups * (part + 1) / split.parts * group);
@@ -129,14 +159,28 @@ void run_attention(const AttentionSpec& spec, const AttentionTables& tables,
   for (int64_t head = first_head; head < first_head + split.heads; ++head) {
     auto args = arguments(spec, tables, batch, seq, head, first, last, scratch);
     if (head + 1 < first_head + split.heads) fetch_next(spec, batch, head, &args);
-    kernels.attention_f32(args);
+    (kernels.*Slots<T>::kAttention)(args);
     if (!maps.has(head)) continue;
     const int64_t i = batch.scores.q_rows.score_begin(seq) + first;
     const int64_t j = batch.scores.kv_rows.score_begin(seq);
-    kernels.attention_probabilities_f32(args, maps.p.at(seq, head - maps.first_head, i, j),
+    (kernels.*Slots<T>::kProbabilities)(args, maps.p.at(seq, head - maps.first_head, i, j),
                                         maps.p.query_stride);
   }
 }
+
+template AttentionSplit split_attention<float>(const AttentionSpec&, const kernels::Table&, int64_t,
+                                               int64_t, int64_t);
+template AttentionSplit split_attention<kernels::Bf16>(const AttentionSpec&, const kernels::Table&,
+                                                       int64_t, int64_t, int64_t);
+template int64_t attention_scratch_floats<float>(const AttentionSpec&, const kernels::Table&);
+template int64_t attention_scratch_floats<kernels::Bf16>(const AttentionSpec&,
+                                                         const kernels::Table&);
+template void run_attention(const AttentionSpec&, const AttentionTables&, const kernels::Table&,
+                            const AttentionBatch<float>&, const AttentionSplit&, int64_t,
+                            const AttentionMaps&, float*);
+template void run_attention(const AttentionSpec&, const AttentionTables&, const kernels::Table&,
+                            const AttentionBatch<kernels::Bf16>&, const AttentionSplit&, int64_t,
+                            const AttentionMaps&, float*);
 
 // Taken from the smallest, each stride must step over all that those before it reach.
 void check_strides(const char* name, int64_t row, std::array<Dimension, 4> dimensions) {

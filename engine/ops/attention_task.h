@@ -69,11 +69,13 @@ struct ScoreInputs {
   const int64_t* prefix_lengths = nullptr;  // [n_seqs]
 };
 
+// T: float, or kernels::Bf16.
+template <typename T>
 struct AttentionBatch {
   int64_t n_seqs = 0;
   SeqRows q_rows, kv_rows;  // of the four tensors
-  Heads<const float> q, k, v;
-  Heads<float> o;
+  Heads<const T> q, k, v;
+  Heads<T> o;
   ScoreInputs scores;
 };
 
@@ -105,13 +107,18 @@ struct AttentionSplit {
   int64_t parts = 1;
   int64_t n_tasks = 0;
 };
+template <typename T>
 AttentionSplit split_attention(const AttentionSpec& spec, const kernels::Table& kernels,
                                int64_t n_seqs, int64_t longest, int64_t n_threads);
 
-// Runs one task and writes its part of `maps`; `scratch` is attention_scratch_floats of the
-// kernels.
+// The scratch of a task.
+template <typename T>
+int64_t attention_scratch_floats(const AttentionSpec& spec, const kernels::Table& kernels);
+
+// Runs one task and writes its part of `maps`.
+template <typename T>
 void run_attention(const AttentionSpec& spec, const AttentionTables& tables,
-                   const kernels::Table& kernels, const AttentionBatch& batch,
+                   const kernels::Table& kernels, const AttentionBatch<T>& batch,
                    const AttentionSplit& split, int64_t task, const AttentionMaps& maps,
                    float* scratch);
 

@@ -7,14 +7,17 @@
 #include <span>
 #include <vector>
 
+#include "engine/model/precision.h"
 #include "engine/ops/attention_task.h"
 #include "kernels/kernels.h"
 
 namespace headlane {
 
 using ValueId = int;
+using kernels::Element;
 
-// The rows of one value at hand: row i begins at data + i * ld.
+// The rows of one value at hand: row i begins at data + i * ld, floats whatever the value's
+// elements.
 struct View {
   float* data = nullptr;
   int64_t ld = 0;
@@ -77,6 +80,7 @@ struct Limits {
   int64_t n_threads = 1;
   int64_t max_memory = 0;   // rows of memory
   bool has_memory = false;  // keys and values come from rows of their own
+  Precision precision = Precision::kF32;
 
   int64_t most(Rows rows) const {
     return rows == Rows::kTokens ? max_tokens : rows == Rows::kMemory ? max_memory : max_seqs;
@@ -106,6 +110,8 @@ class Op {
   virtual double flops(const Run&, int64_t /*rows*/) const { return 0; }
   // Of packed weights.
   virtual double weight_bytes(const kernels::Table&) const { return 0; }
+  // How much faster than in f32 its flops are expected to be.
+  virtual double speed() const { return 1; }
 
   std::vector<ValueId> inputs;
   ValueId output = -1;

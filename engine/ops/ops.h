@@ -12,14 +12,14 @@ namespace headlane {
 // output[row] = word[id] + type[type_id] + position[position]   -> [n_tokens, d_model]
 class Embed : public RowOp {
  public:
-  Embed(int64_t d_model, const float* word, const float* position, const float* type)
+  Embed(int64_t d_model, WeightRows word, const float* position, const float* type)
       : d_model_(d_model), word_(word), position_(position), type_(type) {}
   const char* name() const override { return "embed"; }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
   int64_t d_model_;
-  const float* word_;      // [vocab_size, d_model]
+  WeightRows word_;        // [vocab_size, d_model]
   const float* position_;  // [max_positions, d_model]
   const float* type_;      // [n_types, d_model], or null
 };
@@ -64,21 +64,40 @@ class AddPositions : public RowOp {
   const float* table_;  // [max_positions, d]
 };
 
-// output = activation(input * weight^T + bias)
+// output = input in other elements
+class Convert : public RowOp {
+ public:
+  Convert(int64_t d, Element from, Element to) : d_(d), from_(from), to_(to) {}
+  const char* name() const override { return to_ == Element::kU8 ? "to_u8" : "to_bf16"; }
+  void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
+
+ private:
+  int64_t d_;
+  Element from_, to_;
+};
+
+// output = activation(input * weight^T + bias). The input's elements are those of the weight's
+// precision.
 class Linear : public RowOp {
  public:
-  explicit Linear(const PackedWeight* weight) : weight_(*weight) {}
+  Linear(const PackedWeight* weight, Element output) : weight_(*weight), element_(output) {}
   const char* name() const override { return "linear"; }
   double flops(const Run&, int64_t rows) const override {
     return 2.0 * static_cast<double>(weight_.n) * static_cast<double>(weight_.k * rows);
   }
   double weight_bytes(const kernels::Table& kernels) const override {
-    return static_cast<double>(kernels.gemm_f32.packed_floats(weight_.n, weight_.k)) * 4;
+    return static_cast<double>(packed_bytes(kernels, weight_));
+  }
+  double speed() const override {
+    return weight_.precision == Precision::kInt8   ? 3
+           : weight_.precision == Precision::kBf16 ? 2
+                                                   : 1;
   }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
   const PackedWeight& weight_;
+  Element element_;
 };
 
 // output = norm(input 0 [+ input 1]) * gamma + beta: "add & norm" with a second input
@@ -105,9 +124,9 @@ class Attention : public TaskOp {
     int64_t first = 0;
   };
   // `layer`: which one it is, for maps of probabilities. `over_memory`: K and V are of rows of
-  // their own.
+  // their own. `element`: of inputs and output, f32 or bf16.
   Attention(const AttentionSpec& spec, const AttentionWeights& weights, Columns q, Columns k,
-            Columns v, int64_t layer, bool over_memory);
+            Columns v, int64_t layer, bool over_memory, Element element);
   const char* name() const override { return "attention"; }
   double flops(const Run& run, int64_t) const override {
     return attention_flops(spec_, run.n_pairs);
@@ -118,6 +137,8 @@ class Attention : public TaskOp {
 
  private:
   AttentionSplit split(const Run&) const;
+  template <typename T>
+  void run_on(const Run&, int64_t, std::span<const View>, View, float*) const;
 
   AttentionSpec spec_;
   Buffer table_memory_;
@@ -125,6 +146,7 @@ class Attention : public TaskOp {
   Columns q_, k_, v_;
   int64_t layer_;
   bool over_memory_;
+  Element element_;
 };
 
 // One vector a sequence  -> [n_seqs, d], not padded

@@ -1,27 +1,150 @@
 #include "engine/ops/packed_weight.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "engine/run/team.h"
 
 namespace headlane {
+namespace {
 
-const PackedWeight* PackedWeights::add(const std::string& name, int64_t n, int64_t k,
-                                       const float* weight, const float* bias,
-                                       kernels::Activation activation) {
-  for (const PackedWeight& known : weights_) {
-    if (known.name == name) return &known;
+using kernels::Bf16;
+using kernels::WeightType;
+
+const kernels::NarrowGemm& narrow_gemm(const kernels::Table& kernels, Precision precision) {
+  return precision == Precision::kBf16 ? kernels.gemm_bf16 : kernels.gemm_u8;
+}
+
+int64_t panel_columns(const kernels::Table& kernels, const PackedWeight& weight) {
+  if (weight.precision == Precision::kF32) return kernels.gemm_f32.nr;
+  return narrow_gemm(kernels, weight.precision).nr;
+}
+
+// A thread's room for the rows of one panel on their way from one element to another.
+struct Scratch {
+  std::vector<float> floats, scales;
+  std::vector<char> narrow;
+  std::vector<Bf16> row;
+
+  void fit(const kernels::Table& kernels, const PackedWeight& w) {
+    if (w.rows.type == WeightType::kF32 && w.precision == Precision::kF32) return;
+    const auto rows = static_cast<size_t>(std::min(panel_columns(kernels, w), w.n));
+    const size_t elements = rows * static_cast<size_t>(w.k);
+    floats.resize(std::max(floats.size(), elements));
+    scales.resize(std::max(scales.size(), rows));
+    narrow.resize(std::max(narrow.size(), elements * sizeof(Bf16)));
+    row.resize(std::max(row.size(), static_cast<size_t>(kernels::round_up_to(w.k, 32))));
   }
-  PackedWeight& added = weights_.emplace_back();
-  added.name = name;
-  added.n = n;
-  added.k = k;
-  added.weight = weight;
-  added.bias = bias;
-  added.activation = activation;
-  return &added;
+};
+
+// Rows of a weight, from what its file stores to what its product takes. Where these are the same,
+// they are not copied.
+class Rows {
+ public:
+  Rows(const kernels::Table& kernels, const PackedWeight& weight, int64_t first, int64_t n,
+       Scratch* scratch)
+      : kernels_(kernels), k_(weight.k), n_(n), type_(weight.rows.type), scratch_(*scratch) {
+    const int64_t size = type_ == WeightType::kF32 ? 4 : type_ == WeightType::kBf16 ? 2 : 1;
+    data_ = static_cast<const char*>(weight.rows.data) + first * k_ * size;
+    scale_ = weight.rows.scale ? weight.rows.scale + first : nullptr;
+  }
+
+  const float* as_floats() {
+    if (type_ == WeightType::kF32) return static_cast<const float*>(data_);
+    float* to = scratch_.floats.data();
+    for (int64_t row = 0; row < n_; ++row) {
+      for (int64_t i = row * k_; i < (row + 1) * k_; ++i) to[i] = element(row, i);
+    }
+    return to;
+  }
+
+  const Bf16* as_bf16() {
+    if (type_ == WeightType::kBf16) return static_cast<const Bf16*>(data_);
+    const float* floats = as_floats();
+    // Whole rows are converted, with the zeros that fill their last 64 bytes; W has none.
+    Bf16* to = reinterpret_cast<Bf16*>(scratch_.narrow.data());
+    for (int64_t i = 0; i < n_; ++i) {
+      kernels_.convert({.rows = 1,
+                        .cols = k_,
+                        .from = Element::kF32,
+                        .to = Element::kBf16,
+                        .x = floats + i * k_,
+                        .y = scratch_.row.data()});
+      std::copy_n(scratch_.row.data(), k_, to + i * k_);
+    }
+    return to;
+  }
+
+  // Sets *scale to the scales [n].
+  const int8_t* as_s8(const float** scale) {
+    *scale = scale_;
+    if (type_ == WeightType::kS8) return static_cast<const int8_t*>(data_);
+    const float* floats = as_floats();
+    int8_t* to = reinterpret_cast<int8_t*>(scratch_.narrow.data());
+    for (int64_t i = 0; i < n_; ++i) {
+      kernels_.quantize_weights(floats + i * k_, k_, to + i * k_, &scratch_.scales[i]);
+    }
+    *scale = scratch_.scales.data();
+    return to;
+  }
+
+ private:
+  float element(int64_t row, int64_t i) const {
+    if (type_ == WeightType::kS8) {
+      return static_cast<float>(static_cast<const int8_t*>(data_)[i]) * scale_[row];
+    }
+    return kernels::widen(static_cast<const Bf16*>(data_)[i]);
+  }
+
+  const kernels::Table& kernels_;
+  int64_t k_, n_;
+  WeightType type_;
+  const void* data_;
+  const float* scale_;
+  Scratch& scratch_;
+};
+
+// Packs panel p of a weight into its place behind `base`, the weight's.
+void pack_panel(const kernels::Table& kernels, const PackedWeight& w, int64_t p, char* base,
+                Scratch* scratch) {
+  const int64_t nr = panel_columns(kernels, w), first = p * nr;
+  const int64_t n = std::min(nr, w.n - first);
+  const float* bias = w.bias ? w.bias + first : nullptr;
+  Rows rows(kernels, w, first, n, scratch);
+  if (w.precision == Precision::kF32) {
+    // A weight of its own, as far as the kernel can tell.
+    float* to = reinterpret_cast<float*>(base);
+    if (p > 0) to += p * kernels.gemm_f32.packed_floats(nr, w.k);
+    return kernels.gemm_f32.pack(rows.as_floats(), bias, n, w.k, 0, 1, to);
+  }
+  const kernels::NarrowGemm& gemm = narrow_gemm(kernels, w.precision);
+  void* panel = base + p * gemm.panel_bytes(w.k);
+  if (w.precision == Precision::kBf16) {
+    return gemm.pack_panel(rows.as_bf16(), nullptr, bias, n, w.k, panel);
+  }
+  const float* scale = nullptr;
+  const int8_t* s8 = rows.as_s8(&scale);
+  gemm.pack_panel(s8, scale, bias, n, w.k, panel);
+}
+
+}  // namespace
+
+int64_t packed_bytes(const kernels::Table& kernels, const PackedWeight& w) {
+  if (w.precision == Precision::kF32) {
+    return kernels::round_up_to(kernels.gemm_f32.packed_floats(w.n, w.k) * 4, 64);
+  }
+  const kernels::NarrowGemm& gemm = narrow_gemm(kernels, w.precision);
+  return gemm.n_panels(w.n) * gemm.panel_bytes(w.k);
+}
+
+const PackedWeight* PackedWeights::add(PackedWeight weight) {
+  for (const PackedWeight& known : weights_) {
+    if (known.name == weight.name) return &known;
+  }
+  return &weights_.emplace_back(std::move(weight));
 }
 
 void PackedWeights::pack(const kernels::Table& kernels) {
-  constexpr int64_t kAlign = kernels::kRowAlign;
   const kernels::GemmF32& gemm = kernels.gemm_f32;
   if (gemm.create) {
     Team::with_one_thread([&] {
@@ -31,20 +154,27 @@ void PackedWeights::pack(const kernels::Table& kernels) {
     });
   }
   std::vector<int64_t> offsets;
-  int64_t floats = 0;
+  int64_t bytes = 0;
   for (const PackedWeight& w : weights_) {
-    offsets.push_back(floats);
-    floats += (gemm.packed_floats(w.n, w.k) + kAlign - 1) / kAlign * kAlign;
+    offsets.push_back(bytes);
+    bytes += packed_bytes(kernels, w);
   }
-  memory_ = Buffer(static_cast<size_t>(floats) * sizeof(float));
-  float* base = static_cast<float*>(memory_.data());
+  memory_ = Buffer(static_cast<size_t>(bytes));
+  char* base = static_cast<char*>(memory_.data());
   // Where the kernels' provider has threads of its own, it packs on them; ours are then one.
   Team team(gemm.create ? 1 : available_cpus());
+  std::vector<Scratch> scratch(static_cast<size_t>(team.n_threads()));
+  for (Scratch& own : scratch) {
+    for (const PackedWeight& w : weights_) own.fit(kernels, w);
+  }
   team.run([&](int thread, int count) {
     for (size_t i = 0; i < weights_.size(); ++i) {
       const PackedWeight& w = weights_[i];
-      const Range panels = part_of(gemm.n_panels(w.n), {thread, count});
-      gemm.pack(w.weight, w.bias, w.n, w.k, panels.begin, panels.end, base + offsets[i]);
+      const int64_t nr = panel_columns(kernels, w);
+      const Range panels = part_of((w.n + nr - 1) / nr, {thread, count});
+      for (int64_t p = panels.begin; p < panels.end; ++p) {
+        pack_panel(kernels, w, p, base + offsets[i], &scratch[static_cast<size_t>(thread)]);
+      }
     }
   });
   for (size_t i = 0; i < weights_.size(); ++i) weights_[i].packed = base + offsets[i];

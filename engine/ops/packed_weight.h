@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/model/precision.h"
 #include "engine/ops/op.h"
 #include "engine/run/buffer.h"
 
@@ -13,18 +14,21 @@ namespace headlane {
 struct PackedWeight {
   std::string name;
   int64_t n = 0, k = 0;
-  const float* weight = nullptr;  // [n, k]; not read after packing
-  const float* bias = nullptr;    // [n], or null; likewise
+  WeightRows rows;              // [n, k]; not read after packing
+  const float* bias = nullptr;  // [n], or null; likewise
   kernels::Activation activation = kernels::Activation::kNone;
-  const float* packed = nullptr;
+  Precision precision = Precision::kF32;  // of the product
+  const void* packed = nullptr;
   std::unique_ptr<void, void (*)(void*)> state{nullptr, nullptr};  // of the kernels' create()
 };
+
+// Of the packed weight, in bytes: a multiple of 64.
+int64_t packed_bytes(const kernels::Table& kernels, const PackedWeight& weight);
 
 class PackedWeights {
  public:
   // The weight of that name, made if there is none yet. Valid as long as this.
-  const PackedWeight* add(const std::string& name, int64_t n, int64_t k, const float* weight,
-                          const float* bias, kernels::Activation activation);
+  const PackedWeight* add(PackedWeight weight);
   // Packs all of them; called once, after the last add.
   void pack(const kernels::Table& kernels);
   size_t bytes() const { return memory_.bytes(); }

@@ -41,7 +41,7 @@ std::vector<Lifetime> lifetimes_in_passes(const Graph& graph,
   return lives;
 }
 
-int64_t stride_of(const Value& value) { return kernels::padded_stride(value.cols); }
+int64_t stride_of(const Value& value) { return kernels::padded_floats(value.element, value.cols); }
 
 // Rows of a block so that its values fit `l2_bytes`, within what keeps weights worth their reading
 // (at least 32 rows) and threads evenly fed (at most 128).

@@ -42,7 +42,9 @@ double PlanRunner::estimate_seconds(const Run& run) const {
   constexpr double kFlopsPerSecond = 100e9, kSecondsPerTask = 0.2e-6;
   double sum = 0, tasks = 0;
   for (const Pass& pass : plan_.passes) {
-    sum += flops_of(pass, run);
+    for (const Step& step : pass.steps) {
+      sum += step.op->flops(run, run.count(pass.rows)) / step.op->speed();
+    }
     if (pass.row_wise) continue;
     tasks += static_cast<double>(static_cast<const TaskOp*>(pass.steps.front().op)->n_tasks(run));
   }

@@ -5,6 +5,15 @@
 
 namespace headlane {
 
+namespace {
+
+double row_bytes(const Value& value) {
+  const double size = value.element == Element::kF32 ? 4 : value.element == Element::kBf16 ? 2 : 1;
+  return static_cast<double>(value.cols) * size;
+}
+
+}  // namespace
+
 double flops_of(const Pass& pass, const Run& run) {
   double sum = 0;
   for (const Step& step : pass.steps) sum += step.op->flops(run, run.count(pass.rows));
@@ -29,7 +38,7 @@ Profile::Profile(const Plan& plan, const Graph& graph, const kernels::Table& ker
     RowBytes& bytes = row_bytes_.emplace_back();
     for (const ValueId id : exchanged) {
       const Value& value = graph.values[static_cast<size_t>(id)];
-      bytes.of[static_cast<int>(value.rows)] += static_cast<double>(value.cols) * sizeof(float);
+      bytes.of[static_cast<int>(value.rows)] += row_bytes(value);
     }
   }
   passes_.emplace_back().name = "copy";

@@ -25,7 +25,7 @@ struct Parts {
 
 Parts divide(const Model& model, const Limits& limits) {
   const bool maps = model.config().architecture == Architecture::kLayers;
-  const Graph& graph = model.graph(limits.has_memory);
+  const Graph& graph = model.graph(limits.precision, limits.has_memory);
   size_t end = PlanRunner::bytes(graph, model.kernels(), limits);
   const auto take = [&](int64_t n, size_t size) {
     const size_t begin = end;
@@ -54,6 +54,7 @@ Limits session_limits(const Model& model, const SessionOptions& options) {
   limits.max_len = checked_option("max_len", options.max_len, 0, max_positions);
   limits.max_tokens = checked_option("max_tokens", options.max_tokens,
                                      std::max(kDefaultTokens, limits.max_len), kMostTokens);
+  limits.precision = choose_precision(options.precision, model.kernels(), model.precision());
   limits.has_memory = options.cross_attention;
   if (limits.has_memory && !config.can_attend_to_memory()) {
     fail(Status::kUnsupported,
@@ -87,7 +88,8 @@ size_t Session::bytes(const Model& model, const Limits& limits) {
 Session::Session(const Model& model, const Limits& limits, void* memory)
     : model_(model),
       limits_(limits),
-      runner_(model.graph(limits.has_memory), model.kernels(), limits) {
+      graph_(model.graph(limits.precision, limits.has_memory)),
+      runner_(graph_, model.kernels(), limits) {
   const Parts parts = divide(model, limits);
   if (memory == nullptr) {
     own_memory_ = Buffer(parts.total);
@@ -147,7 +149,7 @@ void Session::check(const TokenBatch& batch, bool wants_pooled) const {
            type, ll{std::max<int64_t>(config.n_types, 1) - 1});
     }
   }
-  if (wants_pooled && model_.graph().pooled < 0) {
+  if (wants_pooled && graph_.pooled < 0) {
     fail(Status::kUnsupported, "pooled vectors are wanted, but the model has no pooling");
   }
 }

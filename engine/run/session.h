@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "engine/model/model.h"
 #include "engine/run/plan_runner.h"
@@ -15,6 +16,7 @@ struct SessionOptions {
   int64_t n_threads = 0;
   bool cross_attention = false;
   int64_t max_kv_tokens = 0;
+  std::string precision;  // as of choose_precision; "": the model's
 };
 
 // A batch for a model that takes token ids.
@@ -63,6 +65,7 @@ class Session {
 
   const Model& model_;
   Limits limits_;
+  const Graph& graph_;
   PlanRunner runner_;
   Buffer own_memory_;
   int32_t* positions_ = nullptr;  // [max_tokens]

@@ -66,18 +66,23 @@ typedef struct headlane_model headlane_model;
 
 typedef struct headlane_model_options {
   size_t struct_size;
-  /* The fastest instruction set to use: "ref", "avx2", "avx512"; null: the fastest that this
-   * machine has and the environment variable HEADLANE_MAX_ISA allows. Naming one that the machine
-   * lacks uses the fastest below it. */
+  /* The fastest instruction set to use: "ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni",
+   * "avx512_bf16", "amx"; null: the fastest that this machine has and the environment variable
+   * HEADLANE_MAX_ISA allows. Naming one that the machine lacks uses the fastest below it. */
   const char* isa;
   /* Who multiplies matrices: "headlane" (or null), or "onednn" where the library was built with it,
    * for comparison. With oneDNN a run may allocate, and results may depend on how many rows came
    * along. */
   const char* gemm;
+  /* What products are computed in, for sessions that do not ask otherwise: "f32"; "bf16", summed in
+   * f32; "int8", activations quantised row by row, sums exact; "auto": int8 where the machine has
+   * instructions for it, else bf16, else f32; null: what the file's weights are stored in. Weights
+   * are converted as they are packed; norms, residuals, softmax and pooling are f32 always. */
+  const char* precision;
 } headlane_model_options;
 
 #define HEADLANE_MODEL_OPTIONS_INIT \
-  { sizeof(headlane_model_options), 0, 0 }
+  { sizeof(headlane_model_options), 0, 0, 0 }
 
 /* Maps `path` (a .headlane file), checks all of it, and packs the weights for this machine's
  * kernels. `options` may be null. The caller owns *out and ends it by headlane_model_close. Errors:
@@ -95,7 +100,7 @@ typedef struct headlane_model_facts {
                              * long as the model */
   const char* activation;   /* "gelu", "gelu_tanh", "relu" */
   const char* pooling;      /* "none", "mean", "cls", "max" */
-  const char* isa;          /* the instruction set chosen: "ref", "avx2", "avx512" */
+  const char* isa;          /* the instruction set chosen: "ref", "avx2", ... */
   const char* gemm;         /* who multiplies matrices: "headlane", "onednn" */
   int64_t n_layers;
   int64_t d_model;
@@ -121,6 +126,9 @@ typedef struct headlane_model_facts {
   int32_t final_norm;  /* 1: one more norm at the end */
   int32_t batch_first; /* of "layers": 1: arrays of it are [batch, seq, d_model] by custom, 0: [seq,
                         * batch, d_model]; strides say what a call's are */
+  const char* precision;      /* what products are computed in: "f32", "bf16", "int8" */
+  const char* file_precision; /* what the file's weights are stored in */
+  const char* auto_precision; /* what precision "auto" is on this machine */
 } headlane_model_facts;
 
 /* Fills *out as far as out->struct_size reaches. */
@@ -130,7 +138,7 @@ HEADLANE_API headlane_status headlane_model_get_facts(const headlane_model* mode
 typedef struct headlane_tensor_facts {
   size_t struct_size;
   const char* name;  /* strings and shape live as long as the model */
-  const char* dtype; /* "f32", "u8" */
+  const char* dtype; /* "f32", "bf16", "s8", "u8" */
   int64_t rank;
   const int64_t* shape; /* [rank] */
   int64_t bytes;
@@ -177,10 +185,12 @@ typedef struct headlane_session_options {
                             * model of one layer on activations */
   int64_t max_kv_tokens;   /* with cross_attention: keys of a batch, all sequences together; 0:
                             * max_tokens */
+  const char* precision;   /* as in headlane_model_options; null: the model's. The first session of
+                            * a precision packs the weights for it, which the model then keeps */
 } headlane_session_options;
 
 #define HEADLANE_SESSION_OPTIONS_INIT \
-  { sizeof(headlane_session_options), 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(headlane_session_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* The exact size of the block in which a session with these options works: all activations and
  * scratch. It grows linearly with max_tokens. (The handle itself, a list of passes, takes some KB
@@ -574,6 +584,25 @@ HEADLANE_API headlane_status headlane_forward(headlane_session* session,
  * PyTorch's defaults; and, added to the input, positions ("none", "sinusoidal", or "learned" from
  * the tensor positions.weight) with max_positions. */
 HEADLANE_API headlane_status headlane_convert(const char* path, const char* out_path);
+
+typedef struct headlane_convert_options {
+  size_t struct_size;
+  /* What weights of products and the table of words are stored in: "f32" (or null), "bf16" (half
+   * the bytes), "int8" (a quarter, with a scale a row). All else stays f32. */
+  const char* precision;
+  /* [n_higher_precision] names of products that stay in bf16 where others are int8, such as
+   * "layers.3.attention.qkv"; they are kept in the file's config, and count wherever it is run in
+   * int8. Null: those that were measured to be worth it, for the kind of model. */
+  const char* const* higher_precision;
+  int64_t n_higher_precision;
+} headlane_convert_options;
+
+#define HEADLANE_CONVERT_OPTIONS_INIT \
+  { sizeof(headlane_convert_options), 0, 0, 0 }
+
+/* The same, with options; null: defaults. */
+HEADLANE_API headlane_status headlane_convert_with(const char* path, const char* out_path,
+                                                   const headlane_convert_options* options);
 
 #ifdef __cplusplus
 }

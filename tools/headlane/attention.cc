@@ -60,7 +60,7 @@ void run_model(headlane_model* model, const RunOptions& options, const std::vect
 }
 
 AttentionMaps attention_maps(const AttentionOptions& options) {
-  const Model model = open_model(options.run.model_path, options.run.isa, options.run.gemm);
+  const Model model = open_model(options.run);
   const headlane_model_facts facts = facts_of(model.get());
   const Range layers = selected(options.layer, facts.n_layers, "layer");
   const Range heads = selected(options.head, facts.n_heads, "head");

@@ -304,7 +304,7 @@ void bench(const BenchOptions& options) {
     if (!options.cases.empty()) throw std::runtime_error("cases are of a model: name one by -m");
     isa = isa_without_model(run.isa);
   } else {
-    model = open_model(run.model_path, run.isa, run.gemm);
+    model = open_model(run);
     facts = facts_of(model.get());
     isa = facts.isa;
     cases = cases_of(options, facts);

@@ -3,15 +3,26 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "tools/headlane/library.h"
 #include "tools/headlane/texts.h"
 
 namespace tool {
 
-void convert(const std::string& hf_dir, const std::string& out_path);
+struct ConvertOptions {
+  std::string source, output;
+  std::string precision = "f32";
+  std::vector<std::string> keep;  // products that stay in bf16 where others are int8
+  bool keep_none = false;
+};
+void convert(const ConvertOptions& options);
 
-void info(const std::string& model_path, const std::string& isa, bool as_json);
+struct InfoOptions {
+  RunOptions run;
+  bool as_json = false;
+};
+void info(const InfoOptions& options);
 
 struct EmbedOptions {
   RunOptions run;

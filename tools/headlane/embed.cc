@@ -37,7 +37,7 @@ void print_statistics(const Statistics& s, double seconds_to_open) {
 
 void embed(const EmbedOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  const Model model = open_model(options.run.model_path, options.run.isa, options.run.gemm);
+  const Model model = open_model(options.run);
   const std::chrono::duration<double> opening = std::chrono::steady_clock::now() - start;
   const int64_t d_model = facts_of(model.get()).d_model;
   std::optional<NpyWriter> npy;

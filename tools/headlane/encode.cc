@@ -32,7 +32,7 @@ std::vector<int32_t> parse_ids(const std::string& line, const std::string& where
 }  // namespace
 
 void encode(const EncodeOptions& options) {
-  const Model model = open_model(options.run.model_path, options.run.isa, options.run.gemm);
+  const Model model = open_model(options.run);
   const headlane_model_facts facts = facts_of(model.get());
   if (facts.vocab_size == 0) {
     throw std::runtime_error(options.run.model_path + ": takes activations (--x), not token ids");

@@ -131,7 +131,7 @@ Session make_session(headlane_model* model, const RunOptions& run, const Activat
 }  // namespace
 
 void encode_activations(const EncodeOptions& options) {
-  const Model model = open_model(options.run.model_path, options.run.isa, options.run.gemm);
+  const Model model = open_model(options.run);
   const headlane_model_facts facts = facts_of(model.get());
   if (facts.vocab_size > 0) {
     throw std::runtime_error(options.run.model_path + ": takes token ids (--ids), not activations");

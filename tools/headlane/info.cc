@@ -77,6 +77,9 @@ ordered_json describe(const std::string& path, const headlane_model* model) {
   facts.update({{"n_parameters", f.n_parameters},
                 {"file_bytes", f.file_bytes},
                 {"packed_bytes", f.packed_bytes},
+                {"file_precision", f.file_precision},
+                {"precision", f.precision},
+                {"auto_precision", f.auto_precision},
                 {"isa", f.isa},
                 {"kernels", kernels_of(model)},
                 {"tensors", tensors_of(model, f.n_tensors)}});
@@ -94,10 +97,10 @@ std::string shape_text(const ordered_json& shape) {
 
 }  // namespace
 
-void info(const std::string& model_path, const std::string& isa, bool as_json) {
-  const Model model = open_model(model_path, isa);
-  const ordered_json facts = describe(model_path, model.get());
-  if (as_json) {
+void info(const InfoOptions& options) {
+  const Model model = open_model(options.run);
+  const ordered_json facts = describe(options.run.model_path, model.get());
+  if (options.as_json) {
     std::printf("%s\n", facts.dump(2).c_str());
     return;
   }

@@ -4,12 +4,13 @@
 
 namespace tool {
 
-Model open_model(const std::string& path, const std::string& isa, const std::string& gemm) {
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
-  if (!isa.empty()) options.isa = isa.c_str();
-  options.gemm = gemm.c_str();
+Model open_model(const RunOptions& options) {
+  headlane_model_options model_options = HEADLANE_MODEL_OPTIONS_INIT;
+  if (!options.isa.empty()) model_options.isa = options.isa.c_str();
+  if (!options.precision.empty()) model_options.precision = options.precision.c_str();
+  model_options.gemm = options.gemm.c_str();
   headlane_model* model = nullptr;
-  check(headlane_model_open(path.c_str(), &options, &model));
+  check(headlane_model_open(options.model_path.c_str(), &model_options, &model));
   return Model(model);
 }
 

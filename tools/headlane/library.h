@@ -30,13 +30,14 @@ struct RunOptions {
   std::string model_path;
   std::string isa;  // "": the fastest there is
   std::string gemm = "headlane";
+  std::string precision;  // "": that of the file's weights
   int n_threads = 0;
   int64_t batch_tokens = 2048;  // as fast as more, in less memory
   int64_t max_length = 0;       // 0: the model's own
 };
 
-Model open_model(const std::string& path, const std::string& isa,
-                 const std::string& gemm = "headlane");
+// Of the options, those that a model has.
+Model open_model(const RunOptions& options);
 headlane_model_facts facts_of(const headlane_model* model);
 
 // A session for batches of `options.batch_tokens` tokens, or max_len if that is more, and as many

@@ -13,13 +13,22 @@ constexpr int kUsage = 2;
 
 void add_isa(CLI::App* command, std::string* isa) {
   command->add_option("--isa", *isa, "The fastest instruction set to use")
-      ->check(CLI::IsMember({"ref", "avx2", "avx512"}));
+      ->check(CLI::IsMember({"ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16"}));
+}
+
+void add_precision(CLI::App* command, std::string* precision) {
+  command
+      ->add_option("--precision", *precision,
+                   "What products are computed in: f32, bf16, int8, or auto, the fastest that this "
+                   "machine has instructions for; none: what the file stores")
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "auto"}));
 }
 
 void add_machine(CLI::App* command, tool::RunOptions* run) {
   command->add_option("--threads", run->n_threads, "Threads; 0: all CPUs")
       ->check(CLI::Range(0, 1024));
   add_isa(command, &run->isa);
+  add_precision(command, &run->precision);
 }
 
 void add_model_and_machine(CLI::App* command, tool::RunOptions* run) {
@@ -52,32 +61,34 @@ void add_texts(CLI::App* command, tool::Texts* texts) {
 // One function for each command. Its options are shared with the callback, which runs later.
 
 void add_convert(CLI::App* app) {
-  struct Paths {
-    std::string hf_dir, out;
-  };
-  const auto paths = std::make_shared<Paths>();
+  const auto options = std::make_shared<tool::ConvertOptions>();
   CLI::App* command = app->add_subcommand(
       "convert", "Make a .headlane file of a Hugging Face folder or a PyTorch module");
   command
-      ->add_option("DIR", paths->hf_dir,
+      ->add_option("DIR", options->source,
                    "The folder, or a module's .safetensors with its .json beside it")
       ->required();
-  command->add_option("-o,--output", paths->out, "The .headlane file to write")->required();
-  command->callback([paths] { tool::convert(paths->hf_dir, paths->out); });
+  command->add_option("-o,--output", options->output, "The .headlane file to write")->required();
+  command->add_option("--precision", options->precision, "What weights are stored in")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
+      ->capture_default_str();
+  auto* keep = command->add_option(
+      "--keep", options->keep,
+      "Products that stay in bf16 where others are int8, such as layers.3.attention.qkv; without "
+      "it, those that were measured to be worth it");
+  command->add_flag("--keep-none", options->keep_none, "No product stays in bf16")->excludes(keep);
+  command->callback([options] { tool::convert(*options); });
 }
 
 void add_info(CLI::App* app) {
-  struct Options {
-    std::string path, isa;
-    bool as_json = false;
-  };
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<tool::InfoOptions>();
   CLI::App* command =
       app->add_subcommand("info", "Show what a file holds and what this machine runs it with");
-  command->add_option("FILE", options->path, "A .headlane file")->required();
+  command->add_option("FILE", options->run.model_path, "A .headlane file")->required();
   command->add_flag("--json", options->as_json, "Print JSON");
-  add_isa(command, &options->isa);
-  command->callback([options] { tool::info(options->path, options->isa, options->as_json); });
+  add_isa(command, &options->run.isa);
+  add_precision(command, &options->run.precision);
+  command->callback([options] { tool::info(*options); });
 }
 
 void add_embed(CLI::App* app) {

@@ -89,7 +89,7 @@ void similarity(const SimilarityOptions& options) {
   const std::vector<std::string>& list = texts.of_command_line;
   if (list.size() < 2) throw std::runtime_error("similarity needs two texts or more");
 
-  const Model model = open_model(options.run.model_path, options.run.isa, options.run.gemm);
+  const Model model = open_model(options.run);
   const auto d = static_cast<size_t>(facts_of(model.get()).d_model);
   std::vector<float> rows;
   embed_texts(model.get(), options.run, texts, false, [&](const float* emitted, int64_t n_rows) {

@@ -1,0 +1,28 @@
+// What products are computed in.
+#pragma once
+
+#include <string>
+
+#include "kernels/kernels.h"
+
+namespace headlane {
+
+enum class Precision { kF32, kBf16, kInt8 };
+constexpr int kPrecisions = 3;
+
+const char* name_of(Precision precision);  // "f32", "bf16", "int8"
+
+// "" is `fallback`; "auto" the fastest that the kernels' machine multiplies by itself. Throws
+// Error(kInvalidArgument).
+Precision choose_precision(const std::string& name, const kernels::Table& kernels,
+                           Precision fallback);
+
+// A matrix of a file, in whatever it stores: row i stands for scale[i] * data[i, ...] where there
+// are scales.
+struct WeightRows {
+  kernels::WeightType type = kernels::WeightType::kF32;
+  const void* data = nullptr;
+  const float* scale = nullptr;  // [rows], of s8
+};
+
+}  // namespace headlane
