@@ -6,6 +6,7 @@ import numpy as np
 
 import figures
 import peers
+import report
 
 matplotlib.use("Agg")
 
@@ -38,7 +39,8 @@ def draw(everything, path):
     figure.legend([plt.Rectangle((0, 0), 1, 1, color=COLOURS[name]) for name in seen], seen,
                   loc="upper center", ncols=min(4, len(seen)), frameon=False, fontsize=9)
     known = everything["machine"]
-    figure.text(0.5, 0.005, f"{known['cpu']}, {everything['threads']} threads, fp32"
+    figure.text(0.5, 0.005, f"{known['cpu']}, {everything['threads']} threads, "
+                f"{report.precision_of(everything)}"
                 f"{', capped to ' + everything['isa'] if everything['isa'] else ''}, "
                 f"{everything['date']}; lines: least and most of {everything['rounds']} rounds",
                 ha="center", fontsize=8, color=INK)
