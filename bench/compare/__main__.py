@@ -260,11 +260,11 @@ def main():
     except (cases.CaseError, models.ModelError, report.ResultsError) as error:
         sys.exit(f"tools/bench: {error}")
     print(report.table(everything))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
     if arguments.update:
         report.update(arguments.update, report.markdown(everything),
                       report.precision_of(everything))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
     if arguments.picture:
         import plots  # needs matplotlib, which measuring does not
         plots.draw(everything, arguments.picture)

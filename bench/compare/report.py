@@ -172,5 +172,5 @@ def describe(everything):
     return (f"{known['cpu']}{capped}, {threads} threads{at}; of a core "
             f"{limits['flops'] / 1e9:.0f} GFLOP/s in multiply-adds{describe_products(everything)}, "
             f"{limits['read_l2'] / 1e9:.0f} GB/s from L2, {limits['read_l3'] / 1e9:.0f} from L3, "
-            f"{limits['read_memory'] / 1e9:.0f} from memory, all at work; {everything['rounds']} rounds; "
-            f"{', '.join(sorted(programs))}; {everything['date']}.")
+            f"{limits['read_memory'] / 1e9:.0f} from memory, all at work; "
+            f"{everything['rounds']} rounds; {', '.join(sorted(programs))}; {everything['date']}.")
