@@ -90,7 +90,8 @@ def draw_roofline(axis, everything):
     """Each pass as a point: its work for a byte that it moves, and the speed it has; the area is
     its share of the run."""
     known, threads = everything["machine"], everything["threads"]
-    limits = {name: value * threads / 1e9 for name, value in known["limits"].items()}
+    limits = {name: value * threads / 1e9 for name, value in known["limits"].items()
+              if name != "products"}
     x = np.logspace(-0.5, 3, 200)
     for level, style in (("L2", ":"), ("L3", "--"), ("memory", "-.")):
         axis.plot(x, np.minimum(x * limits["read_" + level.lower()], limits["flops"]), style,
