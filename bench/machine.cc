@@ -4,10 +4,14 @@
 #include "bench/machine.h"
 
 #include <cpuid.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <barrier>
+#include <cstring>
 #include <map>
 #include <random>
 #include <string>
@@ -18,51 +22,74 @@
 namespace headlane::bench {
 namespace {
 
-#define HEADLANE_CLOBBERS                                                                    \
-  "xmm0", "xmm1", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", \
-      "xmm13", "xmm14", "xmm15", "cc", "memory"
+#define HEADLANE_CLOBBERS                                                                  \
+  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+      "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "cc", "memory"
 
 // One instruction a line:
 // clang-format off
 
-// n steps of twelve instructions in twelve chains: two units with four or five cycles' latency need
-// eight or ten to be busy. seed: 16 floats to multiply by, 16 to add, 16 to begin with.
-#define HEADLANE_ARITHMETIC_LOOP(name, mov, reg, first_six, second_six, end) \
-  void name(int64_t n, const float* seed) {                                  \
-    __asm__ volatile(                                                        \
-        mov " (%1), %%" reg "0\n"                                            \
-        mov " 64(%1), %%" reg "1\n"                                          \
-        ".irp i,4,5,6,7,8,9,10,11,12,13,14,15\n"                             \
-        mov " 128(%1), %%" reg "\\i\n"                                       \
-        ".endr\n"                                                            \
-        "1:\n"                                                               \
-        ".irp i,4,5,6,7,8,9\n" first_six "\n.endr\n"                         \
-        ".irp i,10,11,12,13,14,15\n" second_six "\n.endr\n"                  \
-        "dec %0\n"                                                           \
-        "jnz 1b\n" end                                                       \
-        : "+r"(n)                                                            \
-        : "r"(seed)                                                          \
-        : HEADLANE_CLOBBERS);                                                \
+// n steps of fourteen instructions in fourteen chains: two units with a latency of six cycles need
+// twelve to be busy, and some to spare. seed: 64 bytes of each operand (to multiply by and to add;
+// of dot products the two factors), 64 to begin with.
+#define HEADLANE_ARITHMETIC_LOOP(name, mov, reg, first_seven, second_seven, end) \
+  void name(int64_t n, const void* seed) {                                       \
+    __asm__ volatile(                                                            \
+        mov " (%1), %%" reg "0\n"                                                \
+        mov " 64(%1), %%" reg "1\n"                                              \
+        ".irp i,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"                             \
+        mov " 128(%1), %%" reg "\\i\n"                                           \
+        ".endr\n"                                                                \
+        "1:\n"                                                                   \
+        ".irp i,2,3,4,5,6,7,8\n" first_seven "\n.endr\n"                         \
+        ".irp i,9,10,11,12,13,14,15\n" second_seven "\n.endr\n"                  \
+        "dec %0\n"                                                               \
+        "jnz 1b\n" end                                                           \
+        : "+r"(n)                                                                \
+        : "r"(seed)                                                              \
+        : HEADLANE_CLOBBERS);                                                    \
+  }
+
+// n steps of six products of tiles of 16 rows of 64 bytes, in six chains. seed: 64 bytes, every row
+// of both factors.
+#define HEADLANE_TILE_LOOP(name, product)                                   \
+  void name(int64_t n, const void* seed) {                                  \
+    const TileShapes shapes;                                                \
+    __asm__ volatile(                                                       \
+        "ldtilecfg %2\n"                                                    \
+        ".irp i,0,1,2,3,4,5\n"                                              \
+        "tilezero %%tmm\\i\n"                                               \
+        ".endr\n"                                                           \
+        "tileloadd (%1,%3,1), %%tmm6\n"                                     \
+        "tileloadd (%1,%3,1), %%tmm7\n"                                     \
+        "1:\n"                                                              \
+        ".irp i,0,1,2,3,4,5\n" product " %%tmm7, %%tmm6, %%tmm\\i\n.endr\n" \
+        "dec %0\n"                                                          \
+        "jnz 1b\n"                                                          \
+        "tilerelease\n"                                                     \
+        : "+r"(n)                                                           \
+        : "r"(seed), "m"(shapes), "r"(int64_t{0})                           \
+        : "cc", "memory");                                                  \
   }
 
 // n steps of sixteen vectors: at each of four offsets, one from each of four streams that begin
 // `apart` bytes from another.
-#define HEADLANE_READ_LOOP(name, mov, reg, offsets, end)                     \
-  void name(int64_t n, const char* p, int64_t apart, int64_t step) {         \
-    __asm__ volatile(                                                        \
-        "1:\n"                                                               \
-        ".irp offset," offsets "\n"                                          \
-        mov " \\offset(%1), %%" reg "4\n"                                    \
-        mov " \\offset(%1,%2), %%" reg "5\n"                                 \
-        mov " \\offset(%1,%2,2), %%" reg "6\n"                               \
-        mov " \\offset(%1,%3), %%" reg "7\n"                                 \
-        ".endr\n"                                                            \
-        "add %4, %1\n"                                                       \
-        "dec %0\n"                                                           \
-        "jnz 1b\n" end                                                       \
-        : "+r"(n), "+r"(p)                                                   \
-        : "r"(apart), "r"(3 * apart), "r"(step)                              \
-        : HEADLANE_CLOBBERS);                                                \
+#define HEADLANE_READ_LOOP(name, mov, reg, offsets, end)             \
+  void name(int64_t n, const char* p, int64_t apart, int64_t step) { \
+    __asm__ volatile(                                                \
+        "1:\n"                                                       \
+        ".irp offset," offsets "\n"                                  \
+        mov " \\offset(%1), %%" reg "4\n"                            \
+        mov " \\offset(%1,%2), %%" reg "5\n"                         \
+        mov " \\offset(%1,%2,2), %%" reg "6\n"                       \
+        mov " \\offset(%1,%3), %%" reg "7\n"                         \
+        ".endr\n"                                                    \
+        "add %4, %1\n"                                               \
+        "dec %0\n"                                                   \
+        "jnz 1b\n" end                                               \
+        : "+r"(n), "+r"(p)                                           \
+        : "r"(apart), "r"(3 * apart), "r"(step)                      \
+        : HEADLANE_CLOBBERS);                                        \
   }
 
 // clang-format on
@@ -78,16 +105,96 @@ HEADLANE_READ_LOOP(read_sse2, "movups", "xmm", "0,16,32,48", "")
 HEADLANE_READ_LOOP(read_avx2, "vmovups", "ymm", "0,32,64,96", "vzeroupper\n")
 HEADLANE_READ_LOOP(read_avx512, "vmovups", "zmm", "0,64,128,192", "vzeroupper\n")
 
+// The braces make the assembler take the VEX form, which needs no AVX-512.
+HEADLANE_ARITHMETIC_LOOP(dot_int8_avx2, "vmovups", "ymm",
+                         "%{vex%} vpdpbusd %%ymm1, %%ymm0, %%ymm\\i",
+                         "%{vex%} vpdpbusd %%ymm1, %%ymm0, %%ymm\\i", "vzeroupper\n")
+HEADLANE_ARITHMETIC_LOOP(dot_int8_avx512, "vmovups", "zmm", "vpdpbusd %%zmm1, %%zmm0, %%zmm\\i",
+                         "vpdpbusd %%zmm1, %%zmm0, %%zmm\\i", "vzeroupper\n")
+HEADLANE_ARITHMETIC_LOOP(dot_bf16_avx512, "vmovups", "zmm", "vdpbf16ps %%zmm1, %%zmm0, %%zmm\\i",
+                         "vdpbf16ps %%zmm1, %%zmm0, %%zmm\\i", "vzeroupper\n")
+
+// What ldtilecfg takes: eight tiles of 16 rows of 64 bytes.
+struct TileShapes {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+static_assert(sizeof(TileShapes) == 64);
+HEADLANE_TILE_LOOP(tile_bf16, "tdpbf16ps")
+HEADLANE_TILE_LOOP(tile_int8, "tdpbssd")
+
 struct Loops {
   const char* isa;
   int64_t vector_bytes;
   double flops_per_step;
-  void (*arithmetic)(int64_t n, const float* seed);
+  void (*arithmetic)(int64_t n, const void* seed);
   void (*read)(int64_t n, const char* p, int64_t apart, int64_t step);
 };
-constexpr Loops kLoops[] = {{"ref", 16, 12 * 4, mul_add_sse2, read_sse2},
-                            {"avx2", 32, 12 * 8 * 2, fma_avx2, read_avx2},
-                            {"avx512", 64, 12 * 16 * 2, fma_avx512, read_avx512}};
+constexpr Loops kLoops[] = {{"ref", 16, 14 * 4, mul_add_sse2, read_sse2},
+                            {"avx2", 32, 14 * 8 * 2, fma_avx2, read_avx2},
+                            {"avx512", 64, 14 * 16 * 2, fma_avx512, read_avx512}};
+
+constexpr bool has(uint32_t word, int bit) { return (word >> bit) & 1u; }
+
+// Of what the loops of products need. That the system saves their registers is known of vectors, by
+// the isa that is asked for; of tiles it is asked here.
+struct ProductFeatures {
+  bool avx_vnni = false, avx512_vnni = false, avx512_bf16 = false, amx_bf16 = false,
+       amx_int8 = false;
+};
+
+// A process must ask for the 8 KB that a thread's tiles are saved in.
+bool may_use_tiles() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+ProductFeatures detect_products() {
+  ProductFeatures features;
+  uint32_t a, b, c, d, most;
+  if (!__get_cpuid_count(7, 0, &most, &b, &c, &d)) return features;
+  features.avx512_vnni = has(c, 11);
+  const bool tiles = has(d, 24) && may_use_tiles();
+  features.amx_bf16 = tiles && has(d, 22);
+  features.amx_int8 = tiles && has(d, 25);
+  if (most >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
+    features.avx_vnni = has(a, 4);
+    features.avx512_bf16 = has(a, 5);
+  }
+  return features;
+}
+
+struct ProductLoop {
+  const char* isa;  // that the vectors, or what runs beside the tiles, are of
+  std::string_view precision, instruction;
+  bool ProductFeatures::*feature;
+  double ops_per_step;
+  int64_t steps;  // of some milliseconds
+  void (*run)(int64_t n, const void* seed);
+};
+// A vector of 16 sums takes two products of bf16 to each, or four of int8; so does each of the 256
+// sums of a tile, from each of 16 groups.
+constexpr ProductLoop kProductLoops[] = {
+    {"avx2", "int8", "vpdpbusd ymm", &ProductFeatures::avx_vnni, 14 * 8 * 4 * 2, 1000000,
+     dot_int8_avx2},
+    {"avx512", "bf16", "vdpbf16ps zmm", &ProductFeatures::avx512_bf16, 14 * 16 * 2 * 2, 1000000,
+     dot_bf16_avx512},
+    {"avx512", "int8", "vpdpbusd zmm", &ProductFeatures::avx512_vnni, 14 * 16 * 4 * 2, 1000000,
+     dot_int8_avx512},
+    {"avx512", "bf16", "tdpbf16ps", &ProductFeatures::amx_bf16, 6 * 256 * 16 * 2 * 2, 100000,
+     tile_bf16},
+    {"avx512", "int8", "tdpbssd", &ProductFeatures::amx_int8, 6 * 256 * 16 * 4 * 2, 100000,
+     tile_int8}};
+
+std::vector<ProductLoop> product_loops(std::string_view isa) {
+  static const ProductFeatures kFeatures = detect_products();
+  std::vector<ProductLoop> found;
+  for (const ProductLoop& loop : kProductLoops) {
+    if (loop.isa == isa && kFeatures.*loop.feature) found.push_back(loop);
+  }
+  return found;
+}
 
 // Random floats in (-1, 1), 64-byte aligned: cold_bytes() of them.
 const float* operands() {
@@ -131,6 +238,18 @@ double arithmetic_rate(const Loops& loops) {
   }
   constexpr int64_t kSteps = 1000000;
   return median_rate(kSteps * loops.flops_per_step, [&] { loops.arithmetic(kSteps, seed.data()); });
+}
+
+// Random operands: of int8 any bytes; of bf16 the upper halves of floats, which are numbers.
+double product_rate(const ProductLoop& loop) {
+  constexpr size_t kFloats = 48;
+  alignas(64) std::array<char, kFloats * sizeof(float)> seed;
+  std::memcpy(seed.data(), operands(), seed.size());
+  if (loop.precision == "bf16") {
+    for (size_t i = 0; i < seed.size(); i += 4) std::copy_n(&seed[i + 2], 2, &seed[i]);
+  }
+  const double work = static_cast<double>(loop.steps) * loop.ops_per_step;
+  return median_rate(work, [&] { loop.run(loop.steps, seed.data()); });
 }
 
 // Hardware prefetchers follow one stream each, so streams a quarter apart may be faster or slower
@@ -186,6 +305,10 @@ Limits limits_of_this_thread(std::string_view isa, Together together) {
     together();
     limits.read_memory = read_rate(loops, memory.data(), static_cast<int64_t>(memory.size()));
   }
+  for (const ProductLoop& loop : product_loops(isa)) {
+    together();
+    limits.products.push_back({loop.precision, loop.instruction, product_rate(loop)});
+  }
   return limits;
 }
 
@@ -220,7 +343,8 @@ const Limits& limits(std::string_view isa, int n_threads) {
   static std::map<std::pair<std::string, int>, Limits> measured;
   const auto [place, is_new] = measured.try_emplace({std::string(isa), n_threads});
   if (!is_new) return place->second;
-  operands();  // made before threads share them
+  operands();          // made before threads share them
+  product_loops(isa);  // the permission that it asks for is of threads made later
   std::barrier all(n_threads);
   std::vector<Limits> of_thread(static_cast<size_t>(n_threads));
   {
@@ -235,6 +359,12 @@ const Limits& limits(std::string_view isa, int n_threads) {
   for (const auto rate : {&Limits::flops, &Limits::read_l1, &Limits::read_l2, &Limits::read_l3,
                           &Limits::read_memory}) {
     for (const Limits& mine : of_thread) mean.*rate += mine.*rate / n_threads;
+  }
+  mean.products = of_thread[0].products;
+  for (size_t i = 0; i < mean.products.size(); ++i) {
+    double sum = 0;
+    for (const Limits& mine : of_thread) sum += mine.products[i].ops;
+    mean.products[i].ops = sum / n_threads;
   }
   return mean;
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 namespace headlane::bench {
 
@@ -17,12 +18,20 @@ int64_t cache_bytes(int level);
 // What cold rows cycle their operands through: more than L2 and half of L3, so they come from L3.
 int64_t cold_bytes();
 
+// Products of operands shorter than float, by one instruction.
+struct ProductLimit {
+  std::string_view precision;    // of the operands: "bf16" or "int8"
+  std::string_view instruction;  // "vdpbf16ps zmm"
+  double ops = 0;                // per second, one core: multiplications and additions
+};
+
 struct Limits {
   double flops = 0;    // per second, one core: fused multiply-adds, without FMA mul + add
   double read_l1 = 0;  // bytes per second, one core
   double read_l2 = 0;
   double read_l3 = 0;  // over cold_bytes()
   double read_memory = 0;
+  std::vector<ProductLimit> products;  // of the instructions that the machine has
 
   // The bandwidth of the nearest level that holds `bytes`.
   double read(int64_t bytes) const;

@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "bench/compare"))
 import cases  # noqa: E402
 import figures  # noqa: E402
+import peers  # noqa: E402
 import report  # noqa: E402
 import turns  # noqa: E402
 
@@ -81,6 +82,38 @@ class Figures(unittest.TestCase):
         self.assertEqual(report.missing(result), {"broken": ["a"]})
 
 
+    def test_each_precision_has_its_own_limit(self):
+        limits = {"flops": 1, "products": [{"precision": "bf16", "ops": 2},
+                                           {"precision": "bf16", "ops": 3}]}
+        self.assertEqual([figures.product_limit(limits, name) for name in peers.PRECISIONS],
+                         [1, 3, None])
+
+
+@unittest.skipUnless(importlib.util.find_spec("numpy"), "this Python has no NumPy")
+class Accuracy(unittest.TestCase):
+    def test_vectors_are_compared_by_direction_and_nearest_neighbour(self):
+        import numpy as np
+        right = np.array([[1, 0], [1, 0], [0, 1], [-1, 2]], dtype=np.float32)
+        same = figures.vector_accuracy(5 * right, right)  # the first two are a draw of each other
+        self.assertEqual(same, {"cosine_off_by": {"mean": 0, "most": 0}, "nearest_kept": 1})
+        turned = right.copy()
+        turned[3] = [2, 1]  # at a right angle; nearest to the first two, and no more to the third
+        off = figures.vector_accuracy(turned, right)
+        self.assertAlmostEqual(off["cosine_off_by"]["most"], 1)
+        self.assertAlmostEqual(off["cosine_off_by"]["mean"], 1 / 4)
+        self.assertEqual(off["nearest_kept"], 3 / 4)
+
+    def test_outputs_are_compared_with_the_references(self):
+        import numpy as np
+        with tempfile.TemporaryDirectory() as folder:
+            for name, output in (("a", [[1, 2]]), ("b", [[1, 4]]), ("c", [1])):
+                np.save(f"{folder}/{name}.npy", np.array(output, dtype=np.float32))
+            self.assertEqual(figures.accuracies(folder, "none"), {})
+            self.assertEqual(figures.accuracies(folder, "a"), {
+                "a": {"off_by": 0}, "b": {"off_by": 2}, "c": {"off_by": float("inf")}})
+            self.assertIn("cosine_off_by", figures.accuracies(folder, "a", of_texts=True)["b"])
+
+
 class Report(unittest.TestCase):
     def everything(self):
         case = cases.parse("gemm 1 2 3", "mine")[0]
@@ -101,6 +134,35 @@ class Report(unittest.TestCase):
             path.write_text("no marks")
             with self.assertRaises(ValueError):
                 report.update(path, "text")
+
+    def test_a_precision_has_marks_and_a_table_of_its_own(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "page.md"
+            path.write_text(f"{report.BEGIN}\nf32\n{report.END}\n"
+                            f"<!-- made by tools/bench --precision int8 -->\nold\n{report.END}\n")
+            report.update(path, "new", "int8")
+            self.assertEqual(path.read_text(), f"{report.BEGIN}\nf32\n{report.END}\n<!-- made by "
+                             f"tools/bench --precision int8 -->\nnew\n{report.END}\n")
+        with self.assertRaises(report.ResultsError):
+            report.merge([self.everything(), self.everything() | {"precision": "int8"}])
+
+    def test_the_limit_is_named_with_its_instruction(self):
+        int8 = self.everything() | {"precision": "int8"}
+        limits = int8["machine"]["limits"]
+        limits["products"] = []
+        self.assertIn("no instruction for int8", report.describe(int8))
+        limits["products"] = [{"precision": "int8", "instruction": "add them", "ops": 3e9}]
+        self.assertIn("2 threads at int8; of a core 1 GFLOP/s in multiply-adds, 3 GOP/s in int8 "
+                      "products by add them, 1 GB/s from L2", report.describe(int8))
+
+    def test_vectors_have_columns_where_there_are_any(self):
+        everything = self.everything()
+        self.assertEqual(len(report.lines(everything)[0]), 7)
+        everything["results"][0]["engines"]["a"] |= {
+            "cosine_off_by": {"mean": 1e-3, "most": 2e-3}, "nearest_kept": 0.5}
+        head, line = report.lines(everything)
+        self.assertEqual(len(head), 9)
+        self.assertEqual(line[-2:], ["", "1.0e-03 (at most 2.0e-03), 50.0 %"])
 
 
 class Turns(unittest.TestCase):
@@ -151,17 +213,21 @@ class WholeRun(unittest.TestCase):
         gemm 3 16 32
     """
 
-    def test_headlane_runs_every_kind_of_case(self):
+    def run_cases(self, text, *arguments):
+        """What --json writes."""
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            (folder / "cases.txt").write_text(self.CASES)
+            (folder / "cases.txt").write_text(text)
             (folder / "texts.txt").write_text("a b\nc\na b c\n")
             run = subprocess.run(
-                [sys.executable, ROOT / "bench/compare", folder / "cases.txt", "--engines",
-                 "headlane", "onnxruntime", "--build", BUILD, "--rounds", "2", "--seconds", "0",
-                 "--threads", "1", "--json", folder / "out.json"], capture_output=True, text=True)
+                [sys.executable, ROOT / "bench/compare", folder / "cases.txt", "--build", BUILD,
+                 "--rounds", "2", "--seconds", "0", "--threads", "1", "--json",
+                 folder / "out.json", *arguments], capture_output=True, text=True)
             self.assertEqual(run.returncode, 0, run.stderr)
-            results = json.loads((folder / "out.json").read_text())["results"]
+            return json.loads((folder / "out.json").read_text())
+
+    def test_headlane_runs_every_kind_of_case(self):
+        results = self.run_cases(self.CASES, "--engines", "headlane", "onnxruntime")["results"]
         self.assertEqual(len(results), len(self.CASES.split("\n")) - 3)
         for result in results:
             own = result["engines"]["headlane"]
@@ -169,6 +235,17 @@ class WholeRun(unittest.TestCase):
             self.assertEqual(len(own["rounds"]), 2)
             self.assertTrue(all(value > 0 for value in own["rounds"]), own)
             self.assertIn("onnxruntime", result["engines"])  # measured or missing, never left out
+
+    def test_headlane_alone_at_another_precision(self):
+        model, *_ = self.CASES.strip().split("\n")
+        told = self.run_cases(f"{model}\n2x8\ncorpus texts.txt\nattention 1 4 2 8", "--engines",
+                              "headlane", "--precision", "int8")
+        self.assertEqual(told["precision"], "int8")
+        self.assertEqual([result["case"] for result in told["results"]],
+                         ["2x8", "corpus texts", "attention 1 4 2 8"])
+        for result in told["results"]:
+            self.assertEqual(list(result["engines"]), ["headlane"])
+        self.assertIn("weights", told["results"][-1]["engines"]["headlane"]["missing"])
 
 
 if __name__ == "__main__":

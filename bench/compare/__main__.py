@@ -3,8 +3,10 @@
 Each case runs in every engine, each engine in a process of its own that stands still while it is
 not its turn, on the same operands and threads. A figure is the median over the rounds; a ratio is
 taken round by round. "of limit" is the share of the machine's multiply-add limit, measured in the
-same run; "peak MB" is the most resident memory of the engine's process in the case; "off by" is the
-largest difference of the output from PyTorch's in float32.
+same run, at --precision bf16 or int8 of that of products of these; "peak MB" is the most resident
+memory of the engine's process in the case; "off by" is the largest difference of the output from
+PyTorch's in float32. Of texts' vectors there are 1 - cosine to PyTorch's in float32, mean and most,
+and the share of texts whose nearest neighbour stays it.
 
 Groups of cases are files of bench/compare/cases, or of your own: the first lines of
 bench/compare/cases.py say what they hold. No group: all of them.
@@ -57,6 +59,7 @@ class Comparison:
         self.arguments, self.store, self.logs = arguments, store, logs
         self.environment = environment(arguments)
         self.model, self.workers, self.absent = None, {}, {}
+        self.reference = None  # a worker, where no engine's output is the reference
         self.settings = {}
 
     def start(self, model):
@@ -69,18 +72,30 @@ class Comparison:
                 self.start_one(engine, model, folder)
             except WorkerError as error:
                 self.absent[engine] = str(error)
+        if self.arguments.precision != "f32":
+            self.start_reference(model, folder)
 
-    def start_one(self, engine, model, folder):
+    def start_reference(self, model, folder):
+        """Outputs in float32, which at another precision are no engine's."""
+        try:
+            self.reference = self.make_worker(peers.REFERENCE, model, folder, "f32", "reference")
+        except WorkerError as error:
+            print(f"bench: no accuracy: {peers.REFERENCE}: {error}", file=sys.stderr)
+
+    def make_worker(self, engine, model, folder, precision, name):
         try:
             versions(engine)
         except importlib.metadata.PackageNotFoundError as error:
             raise WorkerError(f"not installed: {error}") from None
-        setup = peers.Setup(self.arguments.threads, self.arguments.isa, folder,
-                            self.store.exports(engine, model), str(self.arguments.build))
-        setup = dataclasses.asdict(setup)
+        setup = dataclasses.asdict(peers.Setup(
+            self.arguments.threads, self.arguments.isa, folder,
+            self.store.exports(engine, model, precision), str(self.arguments.build), precision))
         if model:
             self.store.export(engine, setup, self.environment)
-        worker = Worker(engine, setup, self.environment, self.logs / f"{engine}.log")
+        return Worker(engine, setup, self.environment, self.logs / f"{name}.log")
+
+    def start_one(self, engine, model, folder):
+        worker = self.make_worker(engine, model, folder, self.arguments.precision, engine)
         self.workers[engine] = worker
         if model or engine not in self.settings:
             try:
@@ -90,9 +105,9 @@ class Comparison:
                     raise
 
     def stop(self):
-        for worker in self.workers.values():
+        for worker in [*self.workers.values(), *filter(None, [self.reference])]:
             worker.stop()
-        self.workers, self.absent = {}, {}
+        self.workers, self.absent, self.reference = {}, {}, None
 
     def run(self, case):
         if self.model != case.model:
@@ -113,8 +128,10 @@ class Comparison:
                     continue
                 extras[engine] = {"notes": told["notes"]}
                 lengths = told.get("lengths", lengths)
-            for engine, distance in figures.distances(outputs, peers.REFERENCE).items():
-                extras[engine]["off_by"] = distance
+            reference = self.prepare_reference(case, outputs)
+            told = figures.accuracies(outputs, reference, case.kind in cases.WITH_TEXTS)
+            for engine in extras:
+                extras[engine] |= told.get(engine, {})
 
         def turn(engine):
             time.sleep(REST)
@@ -123,6 +140,17 @@ class Comparison:
             return told["value"]
         values = take_turns(list(extras), turn, self.arguments.rounds, failures.__setitem__)
         return values, failures, extras, lengths
+
+    def prepare_reference(self, case, outputs):
+        """The name of the reference among the outputs."""
+        if self.reference is None:
+            return peers.REFERENCE if self.arguments.precision == "f32" else "reference"
+        try:
+            self.reference.ask(PATIENCE, do="prepare", case=dataclasses.asdict(case),
+                               output=f"{outputs}/reference.npy")
+        except WorkerError as error:
+            print(f"bench: {case.name}: no accuracy: {error}", file=sys.stderr)
+        return "reference"
 
     def run_processes(self, case):
         failures, commands = dict(self.absent), {}
@@ -167,9 +195,12 @@ def measure(arguments, wanted):
         comparison = Comparison(arguments, store, pathlib.Path(logs))
         try:
             model = next((case.model for case in wanted if case.model), None)
+            # The command's passes are those of f32 alone.
+            of_passes = model and arguments.precision == "f32"
             known = machine(arguments, store.headlane_file(model, comparison.environment)
-                            if model else None)
-            limit = known["limits"]["flops"] * arguments.threads
+                            if of_passes else None)
+            limit = figures.product_limit(known["limits"], arguments.precision)
+            limit = limit and limit * arguments.threads
             for case in wanted:
                 values, failures, extras, lengths = comparison.run(case)
                 config = store.config(case.model) if case.model else None
@@ -185,8 +216,8 @@ def measure(arguments, wanted):
         if arguments.isa:
             engines[name]["settings"] += "; " + UNCAPPED[name]
     return {"date": datetime.date.today().isoformat(), "threads": arguments.threads,
-            "isa": arguments.isa, "rounds": arguments.rounds, "machine": known,
-            "engines": engines, "results": results}
+            "isa": arguments.isa, "precision": arguments.precision, "rounds": arguments.rounds,
+            "machine": known, "engines": engines, "results": results}
 
 
 def parse_arguments():
@@ -199,6 +230,8 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--isa", default="", choices=["", *ISA_CAPS],
                         help="cap Headlane's instruction set, and the peers' where they allow it")
+    parser.add_argument("--precision", default="f32", choices=peers.PRECISIONS,
+                        help="of weights and products, in every engine that has it; f32")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.5, help="of a turn, at least 3 calls")
     parser.add_argument("--json", type=pathlib.Path, help="write the results there")
@@ -224,13 +257,14 @@ def main():
                                        for path in arguments.results])
         else:
             everything = measure(arguments, [c for group in groups for c in cases.read(group)])
-    except (cases.CaseError, models.ModelError) as error:
+    except (cases.CaseError, models.ModelError, report.ResultsError) as error:
         sys.exit(f"tools/bench: {error}")
     print(report.table(everything))
-    if arguments.update:
-        report.update(arguments.update, report.markdown(everything))
     if arguments.json:
         arguments.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
+    if arguments.update:
+        report.update(arguments.update, report.markdown(everything),
+                      report.precision_of(everything))
     if arguments.picture:
         import plots  # needs matplotlib, which measuring does not
         plots.draw(everything, arguments.picture)

@@ -16,16 +16,55 @@ def ratios(ours, theirs, more_is_better):
     return [a / b if more_is_better else b / a for a, b in pairs]
 
 
-def distances(folder, reference):
-    """{engine: the largest difference of folder/ENGINE.npy from the reference's}; empty without
-    the reference. An output of another shape is infinitely far."""
+def accuracies(folder, reference, of_texts=False):
+    """{engine: what folder/ENGINE.npy is off the reference's by}; empty without the reference. An
+    output of another shape is infinitely far. of_texts: an output is a vector each text, which are
+    compared as vectors, too."""
     import numpy as np
     arrays = {path.stem: np.load(path) for path in pathlib.Path(folder).glob("*.npy")}
     right = arrays.get(reference)
     if right is None:
         return {}
-    return {name: float(np.abs(array - right).max()) if array.shape == right.shape else float("inf")
-            for name, array in arrays.items()}
+    found = {}
+    for name, array in arrays.items():
+        same = array.shape == right.shape
+        found[name] = {"off_by": float(np.abs(array - right).max()) if same else float("inf")}
+        if same and of_texts:
+            found[name] |= vector_accuracy(array, right)
+    return found
+
+
+NEAR = 1e-6  # cosines that differ by less are a draw, such as of texts that occur twice
+
+
+def vector_accuracy(vectors, right):
+    """1 - cosine of each vector and the right one; the share of vectors whose nearest neighbour
+    among the others is a nearest one among the right ones, too."""
+    import numpy as np
+
+    def directions(rows):
+        rows = rows.astype(np.float64)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    vectors, right = directions(vectors), directions(right)
+    # Half the squared distance of unit vectors, which rounding does not bring below zero.
+    turned = ((vectors - right) ** 2).sum(axis=1) / 2
+    found = {"cosine_off_by": {"mean": float(turned.mean()), "most": float(turned.max())}}
+    if len(right) > 1:
+        mine, cosines = vectors @ vectors.T, right @ right.T
+        for matrix in (mine, cosines):
+            np.fill_diagonal(matrix, -np.inf)
+        of_chosen = cosines[np.arange(len(right)), mine.argmax(axis=1)]
+        found["nearest_kept"] = float((of_chosen >= cosines.max(axis=1) - NEAR).mean())
+    return found
+
+
+def product_limit(limits, precision):
+    """Of the machine's limits that of products of a precision, operations a second of a core; None
+    where it has no instruction for them."""
+    if precision == "f32":
+        return limits["flops"]
+    return max((product["ops"] for product in limits["products"]
+                if product["precision"] == precision), default=None)
 
 
 def best_peer(values, more_is_better, uncapped=()):

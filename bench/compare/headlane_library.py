@@ -57,7 +57,7 @@ ForwardBatch = structure("ForwardBatch", ("struct_size", c_size_t), *SEQS,
                          *several(Rows, "x", "key", "value", "out"), *SCORES)
 
 ModelOptions = structure("ModelOptions", ("struct_size", c_size_t),
-                         *several(c_char_p, "isa", "gemm"))
+                         *several(c_char_p, "isa", "gemm", "precision"))
 ModelFacts = structure(
     "ModelFacts", ("struct_size", c_size_t),
     *several(c_char_p, "architecture", "activation", "pooling", "isa", "gemm"),

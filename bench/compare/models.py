@@ -59,12 +59,13 @@ class Store:
         path = pathlib.Path(self.folder(model)) / "config.json"
         return json.loads(path.read_text(encoding="utf-8"))
 
-    def exports(self, engine, model):
+    def exports(self, engine, model, precision="f32"):
         name = model.replace(" ", "-")
         if "/" in name:
             digest = hashlib.sha256(name.encode()).hexdigest()[:8]
             name = f"{pathlib.Path(name).name}-{digest}"
-        folder = self.root / "exports" / (name or "none") / engine
+        own = engine if precision == "f32" else f"{engine}-{precision}"
+        folder = self.root / "exports" / (name or "none") / own
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
 
@@ -91,13 +92,15 @@ class Store:
             files.append(pathlib.Path(setup["build"]) / "lib/libheadlane.so")
         versions = {name: importlib.metadata.version(name) for name in peers.ENGINES[engine]}
         return json.dumps({"versions": versions, "threads": setup["threads"], "isa": setup["isa"],
+                           "precision": setup["precision"],
                            "files": [[str(path), path.stat().st_size, path.stat().st_mtime]
                                      for path in files]})
 
     def headlane_file(self, model, environment):
         """Where the model's .headlane is, made now if it was not there."""
         setup = {"threads": self.threads, "isa": "", "folder": self.folder(model),
-                 "exports": self.exports("headlane", model), "build": str(self.root.parent)}
+                 "exports": self.exports("headlane", model), "build": str(self.root.parent),
+                 "precision": "f32"}
         try:
             self.export("headlane", setup, environment)
         except WorkerError as error:

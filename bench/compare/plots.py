@@ -6,6 +6,7 @@ import numpy as np
 
 import figures
 import peers
+import report
 
 matplotlib.use("Agg")
 
@@ -38,7 +39,8 @@ def draw(everything, path):
     figure.legend([plt.Rectangle((0, 0), 1, 1, color=COLOURS[name]) for name in seen], seen,
                   loc="upper center", ncols=min(4, len(seen)), frameon=False, fontsize=9)
     known = everything["machine"]
-    figure.text(0.5, 0.005, f"{known['cpu']}, {everything['threads']} threads, fp32"
+    figure.text(0.5, 0.005, f"{known['cpu']}, {everything['threads']} threads, "
+                f"{report.precision_of(everything)}"
                 f"{', capped to ' + everything['isa'] if everything['isa'] else ''}, "
                 f"{everything['date']}; lines: least and most of {everything['rounds']} rounds",
                 ha="center", fontsize=8, color=INK)
@@ -88,7 +90,8 @@ def draw_roofline(axis, everything):
     """Each pass as a point: its work for a byte that it moves, and the speed it has; the area is
     its share of the run."""
     known, threads = everything["machine"], everything["threads"]
-    limits = {name: value * threads / 1e9 for name, value in known["limits"].items()}
+    limits = {name: value * threads / 1e9 for name, value in known["limits"].items()
+              if name != "products"}
     x = np.logspace(-0.5, 3, 200)
     for level, style in (("L2", ":"), ("L3", "--"), ("memory", "-.")):
         axis.plot(x, np.minimum(x * limits["read_" + level.lower()], limits["flops"]), style,

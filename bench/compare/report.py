@@ -5,6 +5,11 @@ import sys
 import figures
 
 HEADLINES = ("median", "least", "most")
+VECTOR_HEAD, VECTOR_WIDTHS = ("1 - cos", "at most", "nearest"), (10, 10, 9)  # of texts' vectors
+
+
+class ResultsError(ValueError):
+    """Results that are no one table."""
 
 
 def number(x):
@@ -17,8 +22,11 @@ def ratio(spread):
 
 def print_case(result):
     print(f"\n{result['group']}: {result['case']}, {result['unit']}")
+    of_texts = any("cosine_off_by" in row for row in result["engines"].values())
+    vectors = "".join(f"{cell:>{width}}" for cell, width in
+                      zip(VECTOR_HEAD if of_texts else (), VECTOR_WIDTHS))
     print(f"  {'':22}{'median':>9}{'least':>9}{'most':>9}{'of limit':>10}{'peak MB':>9}"
-          f"{'off by':>10}   Headlane is better by")
+          f"{'off by':>10}{vectors}   Headlane is better by")
     for name, row in result["engines"].items():
         if "missing" in row:
             continue
@@ -26,12 +34,29 @@ def print_case(result):
         share = f"{100 * row['of_limit']:.0f} %" if "of_limit" in row else ""
         peak = f"{row['peak_mb']:.0f}" if "peak_mb" in row else ""
         off_by = f"{row['off_by']:.1e}" if "off_by" in row else ""
+        vectors = "".join(f"{cell:>{width}}" for cell, width in
+                          zip(vector_cells(row) if of_texts else (), VECTOR_WIDTHS))
         better = ratio(row["headlane_is"]) if "headlane_is" in row else ""
         name += " (uncapped)" * row.get("uncapped", False)
-        print(f"  {name:22}{cells}{share:>10}{peak:>9}{off_by:>10}   {better}")
+        print(f"  {name:22}{cells}{share:>10}{peak:>9}{off_by:>10}{vectors}   {better}")
     for reason, names in missing(result).items():
         print(f"  missing: {', '.join(names)}: {reason}")
     sys.stdout.flush()
+
+
+def vector_cells(row):
+    """1 - cosine, mean and most, and the share of nearest neighbours kept."""
+    off_by = row.get("cosine_off_by")
+    if off_by is None:
+        return ["", "", ""]
+    kept = f"{100 * row['nearest_kept']:.1f} %" if "nearest_kept" in row else ""
+    return [f"{off_by['mean']:.1e}", f"{off_by['most']:.1e}", kept]
+
+
+def vector_accuracy(row):
+    """The same as one cell."""
+    mean, most, kept = vector_cells(row)
+    return f"{mean} (at most {most}), {kept or 'none'}" if mean else ""
 
 
 def missing(result):
@@ -46,13 +71,15 @@ def missing(result):
 def merge(several):
     """Results of several runs on one machine as one; its limits are those of the first."""
     merged = dict(several[0])
+    if len({precision_of(one) for one in several}) > 1:
+        raise ResultsError("the results are of several precisions, which are no one table")
     merged["results"] = [result for one in several for result in one["results"]]
     merged["engines"] = {name: about for one in several for name, about in one["engines"].items()}
     return merged
 
 
 def rows(everything):
-    """Of the table: case, Headlane, share of the limit, best peer, its figure, ratio, off by."""
+    """Of the table: Headlane, share of the limit, best peer and its figure, ratio, accuracy."""
     for result in everything["results"]:
         own, best = result["engines"].get(figures.OWN, {}), result["best_peer"]
         if "median" not in own:
@@ -63,22 +90,30 @@ def rows(everything):
             "of limit": f"{100 * own['of_limit']:.0f} %" if "of_limit" in own else "",
             "best peer": f"{number(result['engines'][best]['median'])} {best}" if best else "none",
             "ratio": ratio(own["ratio_to_best_peer"]) if best else "",
-            "off by": f"{own['off_by']:.1e}" if "off_by" in own else ""}
+            "off by": f"{own['off_by']:.1e}" if "off_by" in own else "",
+            "own vectors": vector_accuracy(own),
+            "peer's vectors": vector_accuracy(result["engines"][best]) if best else ""}
 
 
-HEAD = ["case", "unit", "Headlane", "of limit", "best peer", "Headlane is better by", "off by"]
+HEAD = ["case", "unit", "Headlane", "of limit", "best peer", "Headlane is better by", "off by",
+        "Headlane's 1 - cosine, nearest kept", "best peer's"]
+N_OF_VECTORS = 2  # columns at the end, which are left out where no case is of texts
 
 
 def lines(everything):
-    """Of the table, as cells."""
+    """Of the table, as cells, the head first."""
+    found = [HEAD]
     for result, row in rows(everything):
-        cells = list(row.values()) if row else ["missing", "", "", "", ""]
-        yield [f"{result['group']}: {result['case']}", result["unit"], *cells]
+        cells = list(row.values()) if row else ["missing", *[""] * (len(HEAD) - 3)]
+        found.append([f"{result['group']}: {result['case']}", result["unit"], *cells])
+    if not any(any(line[-N_OF_VECTORS:]) for line in found[1:]):
+        found = [line[:-N_OF_VECTORS] for line in found]
+    return found
 
 
 def table(everything):
-    cells = [HEAD, *lines(everything)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(HEAD))]
+    cells = lines(everything)
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
             for line in cells]
     settings = [f"  {name}: {engine['settings']}"
@@ -87,20 +122,42 @@ def table(everything):
 
 
 def markdown(everything):
-    cells = [HEAD, ["---"] * len(HEAD), *lines(everything)]
+    head, *rest = lines(everything)
+    cells = [head, ["---"] * len(head), *rest]
     return "\n".join([describe(everything), "", *(f"| {' | '.join(line)} |" for line in cells)])
 
 
 BEGIN, END = "<!-- made by tools/bench -->", "<!-- end of what tools/bench made -->"
 
 
-def update(path, text):
-    """Puts the text between two lines of a file."""
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+def precision_of(everything):
+    return everything.get("precision", "f32")  # which results of before there were others are of
+
+
+def begin_mark(precision):
+    return BEGIN if precision == "f32" else BEGIN.replace(" -->", f" --precision {precision} -->")
+
+
+def update(path, text, precision="f32"):
+    """Puts the text between two lines of a file, which each precision has its own of."""
+    mark = begin_mark(precision)
+    before, begin, rest = path.read_text(encoding="utf-8").partition(mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{path} has no lines {BEGIN} and {END}")
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        raise ValueError(f"{path} has no lines {mark} and {END}")
+    path.write_text(f"{before}{mark}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def describe_products(everything):
+    """The limit that shares are of, where it is not that of the multiply-adds."""
+    limits, precision = everything["machine"]["limits"], precision_of(everything)
+    if precision == "f32":
+        return ""
+    limit = figures.product_limit(limits, precision)
+    if limit is None:
+        return f", no instruction for {precision} products"
+    best = next(product for product in limits["products"] if product["ops"] == limit)
+    return f", {limit / 1e9:.0f} GOP/s in {precision} products by {best['instruction']}"
 
 
 def describe(everything):
@@ -110,8 +167,10 @@ def describe(everything):
     programs = {f"{name} {version}" for engine in everything["engines"].values()
                 for name, version in engine["versions"].items()}
     capped = f" capped to {everything['isa']}" if everything["isa"] else ""
-    return (f"{known['cpu']}{capped}, {threads} threads; of a core {limits['flops'] / 1e9:.0f} "
-            f"GFLOP/s in multiply-adds, {limits['read_l2'] / 1e9:.0f} GB/s from L2, "
-            f"{limits['read_l3'] / 1e9:.0f} from L3, {limits['read_memory'] / 1e9:.0f} from "
-            f"memory, all at work; {everything['rounds']} rounds; {', '.join(sorted(programs))}; "
-            f"{everything['date']}.")
+    precision = precision_of(everything)
+    at = f" at {precision}" if precision != "f32" else ""
+    return (f"{known['cpu']}{capped}, {threads} threads{at}; of a core "
+            f"{limits['flops'] / 1e9:.0f} GFLOP/s in multiply-adds{describe_products(everything)}, "
+            f"{limits['read_l2'] / 1e9:.0f} GB/s from L2, {limits['read_l3'] / 1e9:.0f} from L3, "
+            f"{limits['read_memory'] / 1e9:.0f} from memory, all at work; "
+            f"{everything['rounds']} rounds; {', '.join(sorted(programs))}; {everything['date']}.")

@@ -61,6 +61,8 @@ class Worker:
             self.load()
             return self.peer.fixed(inputs.ids(case, self.peer.config()["vocab_size"]))
         if case.kind == "attention":
+            if self.peer.precision == "int8":
+                raise peers.NotOffered("int8 is of products with weights, which attention has not")
             return self.peer.attention(*inputs.attention(case), case.causal)
         if case.kind == "gemm":
             return self.peer.gemm(*inputs.gemm(case))
@@ -141,7 +143,10 @@ def main():
     engine, setup, *rest = sys.argv[1:]
     setup = peers.Setup(**json.loads(setup))
     if rest == ["--export"]:
-        peers.make(engine, setup).export()
+        try:
+            peers.make(engine, setup).export()
+        except peers.NotOffered as error:
+            sys.exit(str(error))
     elif rest:
         embed(engine, setup, *rest[1:])
     else:

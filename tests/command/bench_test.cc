@@ -27,7 +27,19 @@ TEST_F(Bench, TellsTheLimitsOfTheMachineWithoutAModel) {
   for (const char* name : {"flops", "read_l1", "read_l2", "read_l3", "read_memory"}) {
     EXPECT_GT(told.at("limits").at(name), 0) << name;
   }
+  EXPECT_EQ(told.at("limits").at("products"), json::array());  // SSE2 has none
   EXPECT_EQ(run_headlane({"bench", "2x8"}).status, 1);
+}
+
+TEST_F(Bench, TellsTheLimitsOfTheProductsThatTheMachineHas) {
+  const Finished done = run_headlane({"bench", "--json", "--threads", "1"});
+  ASSERT_EQ(done.status, 0) << done.err;
+  const json limits = json::parse(done.out).at("limits");
+  for (const json& product : limits.at("products")) {
+    EXPECT_TRUE(product.at("precision") == "bf16" || product.at("precision") == "int8") << product;
+    EXPECT_FALSE(product.at("instruction").get<std::string>().empty());
+    EXPECT_GT(product.at("ops"), 0);
+  }
 }
 
 TEST_F(Bench, WritesEveryPassOfEveryCase) {

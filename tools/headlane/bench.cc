@@ -241,11 +241,15 @@ json to_json(const Result& result) {
 }
 
 json to_json(const Limits& limits) {
-  return {{"flops", limits.flops},
-          {"read_l1", limits.read_l1},
-          {"read_l2", limits.read_l2},
-          {"read_l3", limits.read_l3},
-          {"read_memory", limits.read_memory}};
+  json products = json::array();
+  for (const headlane::bench::ProductLimit& product : limits.products) {
+    products.push_back({{"precision", product.precision},
+                        {"instruction", product.instruction},
+                        {"ops", product.ops}});
+  }
+  return {
+      {"flops", limits.flops},     {"read_l1", limits.read_l1},         {"read_l2", limits.read_l2},
+      {"read_l3", limits.read_l3}, {"read_memory", limits.read_memory}, {"products", products}};
 }
 
 void print_limits(const std::string& isa, const Limits& limits, int n_threads) {
@@ -254,6 +258,12 @@ void print_limits(const std::string& isa, const Limits& limits, int n_threads) {
       "memory %.0f\n",
       isa.c_str(), n_threads, limits.flops / 1e9, limits.read_l1 / 1e9, limits.read_l2 / 1e9,
       limits.read_l3 / 1e9, limits.read_memory / 1e9);
+  for (const headlane::bench::ProductLimit& product : limits.products) {
+    std::printf("    %.*s products by %.*s: %.0f GOP/s\n",
+                static_cast<int>(product.precision.size()), product.precision.data(),
+                static_cast<int>(product.instruction.size()), product.instruction.data(),
+                product.ops / 1e9);
+  }
 }
 
 void print_result(const Result& result, const Limits& limits, int n_threads) {

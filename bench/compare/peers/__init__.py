@@ -20,7 +20,8 @@ ENGINES = {  # name: Python distributions whose versions are reported
     "ctranslate2": ("ctranslate2",),
     "llama-cpp": ("llama-cpp-python",),
 }
-REFERENCE = "torch-eager"  # whose outputs the others' distance is from
+REFERENCE = "torch-eager"  # from whose outputs in float32 the distances are
+PRECISIONS = ("f32", "bf16", "int8")
 
 
 class NotOffered(Exception):
@@ -34,6 +35,7 @@ class Setup:
     folder: str  # the Hugging Face model; "" for cases without one
     exports: str  # where files made from it for this engine are
     build: str  # Headlane's folder
+    precision: str = "f32"
 
     def export(self, name):
         return pathlib.Path(self.exports) / name
@@ -43,10 +45,16 @@ class Peer:
     """One engine in one process. A call takes nothing, runs once, and returns a numpy array."""
 
     cold_start = True  # whether cold-start and memory make sense
+    lacks = {}  # {precision: why the engine does not have it}
 
     def __init__(self, setup):
         self.setup = setup
+        self.precision = setup.precision
         self.notes = {}  # what was chosen for a case, for the report
+
+    def check_precision(self):
+        if self.precision in self.lacks:
+            raise NotOffered(self.lacks[self.precision])
 
     def settings(self):
         """What makes it fast, in a line."""
@@ -98,4 +106,6 @@ class Peer:
 def make(engine, setup):
     module = importlib.import_module("peers." + engine.replace("-", "_"))
     module.PEER.engine = engine
-    return module.PEER(setup)
+    peer = module.PEER(setup)
+    peer.check_precision()
+    return peer

@@ -11,12 +11,13 @@ from peers import NotOffered, Peer
 
 # Left to itself it takes oneDNN on any CPU but Intel's.
 VARIANTS = ({"CT2_USE_MKL": "0"}, {"CT2_USE_MKL": "1"})
+TYPES = {"f32": "float32", "bf16": "bfloat16", "int8": "int8"}  # as it names them
 TRIAL = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 import numpy, peers
 from peers.ctranslate2 import PEER
-peer = PEER(peers.Setup(int(sys.argv[2]), "", "", sys.argv[3], ""))
+peer = PEER(peers.Setup(int(sys.argv[2]), "", "", sys.argv[3], "", sys.argv[4]))
 peer.load()
 call = peer.fixed(numpy.full((8, 128), 1, dtype=numpy.int64))
 call()
@@ -31,12 +32,16 @@ class CTranslate2(Peer):
     def settings(self):
         variant = json.loads(self.setup.export("variant.json").read_text(encoding="utf-8"))
         chosen = " ".join(f"{name}={value}" for name, value in variant.items())
-        return f"float32, inter_threads 1, {chosen} (the faster of both)"
+        return f"{TYPES[self.precision]}, inter_threads 1, {chosen} (the faster of both)"
 
     def export(self):
+        import ctranslate2
         from ctranslate2.converters import TransformersConverter
+        if TYPES[self.precision] not in ctranslate2.get_supported_compute_types("cpu"):
+            raise NotOffered(f"has no {TYPES[self.precision]} on this machine's CPU")
         try:
-            TransformersConverter(self.setup.folder).convert(self.path(), force=True)
+            TransformersConverter(self.setup.folder).convert(
+                self.path(), quantization=TYPES[self.precision], force=True)
         except FileNotFoundError:  # no tokenizer: the converter wants a vocabulary
             raise NotOffered("its converter asks for a tokenizer") from None
         seconds = [self.try_variant(variant) for variant in VARIANTS]
@@ -50,15 +55,17 @@ class CTranslate2(Peer):
         self.setup.export("variant.json").write_text(json.dumps(variant), encoding="utf-8")
         bench = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         run = subprocess.run([sys.executable, "-c", TRIAL, bench, str(self.setup.threads),
-                              self.setup.exports], check=True, stdout=subprocess.PIPE)
+                              self.setup.exports, self.precision], check=True,
+                             stdout=subprocess.PIPE)
         return float(run.stdout.split()[-1])
 
     def load(self):
         os.environ.update(json.loads(self.setup.export("variant.json").read_text()))
         import ctranslate2
         self.view = ctranslate2.StorageView
-        self.encoder = ctranslate2.Encoder(self.path(), device="cpu", compute_type="float32",
-                                           inter_threads=1, intra_threads=self.setup.threads)
+        self.encoder = ctranslate2.Encoder(
+            self.path(), device="cpu", compute_type=TYPES[self.precision], inter_threads=1,
+            intra_threads=self.setup.threads)
 
     def fixed(self, ids):
         mask = ids * 0 + 1

@@ -10,7 +10,7 @@ import tempfile
 import numpy as np
 
 import headlane_library as hl
-from peers import Peer
+from peers import NotOffered, Peer
 
 BATCH_TOKENS = 2048
 
@@ -42,9 +42,11 @@ class Headlane(Peer):
         self.build = pathlib.Path(setup.build)
         self.library = hl.Library(self.build / "lib/libheadlane.so")
         self.isa = ctypes.c_char_p(setup.isa.encode() or None)  # options point to it
+        # The files are made of float32: as it is in the file is f32.
+        self.model_precision = None if self.precision == "f32" else self.precision.encode()
 
     def settings(self):
-        return f"ragged, sorted by length, {BATCH_TOKENS} tokens a batch"
+        return f"{self.precision}, ragged, sorted by length, {BATCH_TOKENS} tokens a batch"
 
     def path(self):
         return self.setup.export("model.headlane")
@@ -57,7 +59,7 @@ class Headlane(Peer):
                        stdout=subprocess.DEVNULL)
 
     def open(self, path):
-        options = hl.make(hl.ModelOptions, isa=self.isa)
+        options = hl.make(hl.ModelOptions, isa=self.isa, precision=self.model_precision)
         return self.library.handle("model_open", str(path).encode(), ctypes.byref(options))
 
     def session(self, model, max_tokens):
@@ -93,8 +95,9 @@ class Headlane(Peer):
     def embed_command(self, kind, source):
         source = ["-i", source] if kind == "--file" else [source]
         isa = ["--isa", self.setup.isa] if self.setup.isa else []
+        precision = ["--precision", self.precision] if self.precision != "f32" else []
         return [str(self.build / "bin/headlane"), "embed", "-m", str(self.path()), "--threads",
-                str(self.setup.threads), *isa, *source]
+                str(self.setup.threads), *isa, *precision, *source]
 
     def layer(self, case, tensors, x):
         size = case.sizes
@@ -120,6 +123,8 @@ class Headlane(Peer):
         return call
 
     def attention(self, q, k, v, causal):
+        if self.precision != "f32":
+            raise NotOffered("attention on buffers of float runs in f32")
         n_seqs, n_heads, seq, head_dim = q.shape
         options = hl.make(hl.AttentionOptions, n_heads=n_heads, head_dim=head_dim,
                           causal=int(causal), n_threads=self.setup.threads,
@@ -138,6 +143,8 @@ class Headlane(Peer):
         return call
 
     def gemm(self, weight, bias, x):
+        if self.precision != "f32":
+            raise NotOffered("single products run in f32")
         library = ctypes.CDLL(str(self.build / "lib/libheadlane_bench.so"))
         library.headlane_bench_linear.restype = ctypes.c_void_p
         n64, p = ctypes.c_int64, ctypes.c_void_p

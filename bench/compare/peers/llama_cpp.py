@@ -1,4 +1,4 @@
-"""llama.cpp through llama-cpp-python: a GGUF file of the BERT encoder in float32, texts alone."""
+"""llama.cpp through llama-cpp-python: a GGUF file of the BERT encoder, texts alone."""
 
 import pathlib
 
@@ -10,6 +10,8 @@ from peers.texts import load_pooling, load_tokenizer, max_length
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how its vocabularies mark the beginning of a word
 SPECIAL = {"[PAD]": "pad", "[UNK]": "unk", "[CLS]": "bos", "[SEP]": "sep", "[MASK]": "mask"}
 BATCH_TOKENS, MOST_TEXTS = 512, 64  # more at once is slower: its attention is quadratic in them
+TYPES = {"f32": "F32", "bf16": "BF16", "int8": "Q8_0"}  # as GGUF names them
+STAYS_FLOAT = ("position_embd.weight", "token_types.weight")  # as in its own converter
 NAMES = {  # of tensors in Hugging Face's files and in GGUF
     "embeddings.word_embeddings": "token_embd", "embeddings.position_embeddings": "position_embd",
     "embeddings.token_type_embeddings": "token_types", "embeddings.LayerNorm": "token_embd_norm",
@@ -37,7 +39,8 @@ def spelling(token):
 
 class LlamaCpp(Peer):
     def settings(self):
-        return f"GGUF float32, batches of {BATCH_TOKENS} tokens and {MOST_TEXTS} texts"
+        return (f"GGUF {TYPES[self.precision]}, batches of {BATCH_TOKENS} tokens and "
+                f"{MOST_TEXTS} texts")
 
     def path(self):
         return str(self.setup.export("model.gguf"))
@@ -62,11 +65,23 @@ class LlamaCpp(Peer):
         model = AutoModel.from_pretrained(folder, dtype=torch.float32, add_pooling_layer=False)
         for name, tensor in model.state_dict().items():
             if gguf_name(name):
-                writer.add_tensor(gguf_name(name), tensor.numpy())
+                self.add_tensor(writer, gguf_name(name), tensor.numpy())
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
+
+    def add_tensor(self, writer, name, tensor):
+        """Weights of products and of words in the precision; the rest is float32."""
+        import gguf
+        kind = gguf.GGMLQuantizationType[TYPES[self.precision]]
+        if self.precision == "f32" or tensor.ndim < 2 or name in STAYS_FLOAT:
+            writer.add_tensor(name, tensor)
+            return
+        try:
+            writer.add_tensor(name, gguf.quants.quantize(tensor, kind), raw_dtype=kind)
+        except gguf.quants.QuantError:
+            raise NotOffered(f"{kind.name} takes rows of 32 numbers, {name} has others") from None
 
     def add_vocabulary(self, writer, gguf):
         vocabulary = load_tokenizer(pathlib.Path(self.setup.folder)).get_vocab()

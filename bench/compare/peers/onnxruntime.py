@@ -1,4 +1,5 @@
-"""ONNX Runtime: a graph exported from PyTorch, with the fusions of its transformer optimiser."""
+"""ONNX Runtime: a graph exported from PyTorch, with the fusions of its transformer optimiser; int8
+is its dynamic quantisation of that graph."""
 
 import json
 
@@ -79,11 +80,24 @@ def plain_layer(torch, n_heads, tensors):
     return Layer().eval()
 
 
+def quantise(model, path):
+    """Writes the int8 form of a graph, which is a file or a ModelProto."""
+    from onnx import TensorProto
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    # The types of what fused ops make are not inferred: all is float.
+    quantize_dynamic(model, str(path), per_channel=True, weight_type=QuantType.QInt8,
+                     extra_options={"DefaultTensorType": TensorProto.FLOAT})
+
+
 class OnnxRuntime(Peer):
+    lacks = {"bf16": "its CPU kernels have no bfloat16"}
+
     def settings(self):
         fused = json.loads(self.setup.export("fused.json").read_text(encoding="utf-8"))
         by = "BERT optimiser: " + ", ".join(f"{n} {name}" for name, n in fused.items())
-        return f"{by if fused else 'no BERT optimiser'}; all graph optimisations, spinning threads"
+        int8 = "quantize_dynamic, a scale each output, " * (self.precision == "int8")
+        return (f"{by if fused else 'no BERT optimiser'}; {int8}{self.precision}, "
+                "all graph optimisations, spinning threads")
 
     def export(self):
         from onnxruntime.transformers import optimizer
@@ -100,6 +114,8 @@ class OnnxRuntime(Peer):
         except Exception:  # whatever its reason, the plain graph runs, and settings() says so
             plain.replace(best)
         plain.unlink(missing_ok=True)
+        if self.precision == "int8":
+            quantise(str(best), best)
         self.setup.export("fused.json").write_text(json.dumps(fused), encoding="utf-8")
 
     def session(self, model):
@@ -133,6 +149,8 @@ class OnnxRuntime(Peer):
         fused = {name: n for name, n in model.get_fused_operator_statistics().items() if n}
         self.notes["fused"] = fused
         model.save_model_to_file(path)
+        if self.precision == "int8":
+            quantise(path, path)
         session = self.session(path)
         return lambda: session.run(None, {"x": x})[0]
 
@@ -162,7 +180,12 @@ class OnnxRuntime(Peer):
             [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")])
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)],
                                   ir_version=IR_VERSION)
-        session = self.session(model.SerializeToString())
+        if self.precision == "int8":
+            path = str(self.setup.export("gemm.onnx"))
+            quantise(model, path)
+            session = self.session(path)
+        else:
+            session = self.session(model.SerializeToString())
         return lambda: session.run(None, {"x": x})[0]
 
 

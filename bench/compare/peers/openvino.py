@@ -5,8 +5,10 @@ from peers.onnxruntime import INPUTS
 
 
 class OpenVino(Peer):
+    lacks = {"int8": "its int8 needs calibration by NNCF"}
+
     def settings(self):
-        return (f"LATENCY hint, {self.setup.threads} threads, 1 stream, f32, "
+        return (f"LATENCY hint, {self.setup.threads} threads, 1 stream, {self.precision}, "
                 "each padded shape on its own, dynamic shapes for texts")
 
     def export(self):
@@ -33,7 +35,8 @@ class OpenVino(Peer):
     def request(self, model):
         import openvino as ov
         compiled = ov.Core().compile_model(model, "CPU", {
-            "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1",
+            "INFERENCE_PRECISION_HINT": self.precision,
             "INFERENCE_NUM_THREADS": str(self.setup.threads)})
         return compiled.create_infer_request()
 

@@ -4,6 +4,7 @@ import time
 
 from peers import Peer
 from peers.texts import BATCH_SIZES
+from peers.torch_eager import at_precision
 
 
 class Embedder:
@@ -31,13 +32,15 @@ class Embedder:
 
 class SentenceTransformers(Peer):
     def settings(self):
-        return "SentenceTransformer.encode, float32"
+        int8 = " by quantize_dynamic of Linear" * (self.precision == "int8")
+        return f"SentenceTransformer.encode, {self.precision}{int8}"
 
     def load(self):
         import torch
         torch.set_num_threads(self.setup.threads)
         from sentence_transformers import SentenceTransformer
-        self.model = SentenceTransformer(self.setup.folder, device="cpu").float()
+        model = SentenceTransformer(self.setup.folder, device="cpu").float()
+        self.model = at_precision(model, self.precision)
 
     def embedder(self):
         return Embedder(self)

@@ -8,6 +8,7 @@ from peers.torch_eager import TorchEager
 
 class TorchCompile(TorchEager):
     cold_start = False
+    lacks = {"int8": "torch.compile does not compile dynamically quantised modules"}
 
     def __init__(self, setup):
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(setup.export("inductor"))
@@ -17,7 +18,8 @@ class TorchCompile(TorchEager):
         self.any_shape = None
 
     def settings(self):
-        return "torch.compile, freezing, each padded shape on its own, dynamic shapes for texts"
+        return (f"torch.compile, freezing, {self.precision}, each padded shape on its own, "
+                "dynamic shapes for texts")
 
     def run(self, module, *arguments, **named):
         with self.torch.no_grad():  # freezing asks for it

@@ -1,6 +1,7 @@
-"""PyTorch as it comes: inference mode, scaled_dot_product_attention."""
+"""PyTorch as it comes: inference mode, scaled_dot_product_attention. bfloat16 is a cast of the
+module; int8 is dynamic quantisation: weights once, activations at each product."""
 
-from peers import Peer
+from peers import NotOffered, Peer
 
 
 def layer_module(torch, case, tensors):
@@ -31,6 +32,20 @@ def linear_module(torch, weight, bias):
     return module.eval()
 
 
+def at_precision(module, precision):
+    """The module with its weights, and what is computed of them, in that precision. int8 is of
+    nn.Linear alone."""
+    import torch
+    if precision == "bf16":
+        return module.to(torch.bfloat16)
+    if precision == "int8":
+        # A scale for each output, as the other engines have. Only what a module holds is exchanged.
+        choice = {torch.nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
+        holder = torch.nn.Sequential(module).eval()
+        return torch.ao.quantization.quantize_dynamic(holder, choice, inplace=True)[0]
+    return module
+
+
 class TorchEager(Peer):
     def __init__(self, setup):
         super().__init__(setup)
@@ -39,13 +54,16 @@ class TorchEager(Peer):
         self.torch = torch
 
     def settings(self):
-        return "inference_mode, scaled_dot_product_attention"
+        int8 = ", quantize_dynamic of Linear, a scale each output"
+        return (f"inference_mode, scaled_dot_product_attention, {self.precision}"
+                f"{int8 * (self.precision == 'int8')}")
 
     def load(self):
         from transformers import AutoModel
-        self.model = AutoModel.from_pretrained(
+        model = AutoModel.from_pretrained(
             self.setup.folder, attn_implementation="sdpa", dtype=self.torch.float32,
             add_pooling_layer=False).eval()
+        self.model = at_precision(model, self.precision)
 
     def run(self, module, *arguments, **named):
         with self.torch.inference_mode():
@@ -54,12 +72,12 @@ class TorchEager(Peer):
     def fixed(self, ids):
         ids = self.torch.from_numpy(ids)
         model = self.ready(self.model)
-        return lambda: self.run(model, input_ids=ids).last_hidden_state.numpy()
+        return lambda: self.run(model, input_ids=ids).last_hidden_state.float().numpy()
 
     def forward(self, ids, mask):
         from_numpy = self.torch.from_numpy
         return self.run(self.model_of_any_shape(), input_ids=from_numpy(ids),
-                        attention_mask=from_numpy(mask)).last_hidden_state.numpy()
+                        attention_mask=from_numpy(mask)).last_hidden_state.float().numpy()
 
     def ready(self, module):
         """As it is to run on one shape."""
@@ -68,19 +86,27 @@ class TorchEager(Peer):
     def model_of_any_shape(self):
         return self.model
 
+    def operand(self, array):
+        """Activations: of int8 the engine quantises them itself."""
+        tensor = self.torch.from_numpy(array)
+        return tensor.to(self.torch.bfloat16) if self.precision == "bf16" else tensor
+
+    def of_operand(self, module, x):
+        module, x = self.ready(at_precision(module, self.precision)), self.operand(x)
+        return lambda: self.run(module, x).float().numpy()
+
     def layer(self, case, tensors, x):
-        module, x = self.ready(layer_module(self.torch, case, tensors)), self.torch.from_numpy(x)
-        return lambda: self.run(module, x).numpy()
+        if self.precision == "int8":
+            raise NotOffered("quantises Linear alone, which nn.MultiheadAttention is not made of")
+        return self.of_operand(layer_module(self.torch, case, tensors), x)
 
     def attention(self, q, k, v, causal):
-        q, k, v = map(self.torch.from_numpy, (q, k, v))
+        q, k, v = map(self.operand, (q, k, v))
         attend = self.torch.nn.functional.scaled_dot_product_attention
-        return lambda: self.run(attend, q, k, v, is_causal=causal).numpy()
+        return lambda: self.run(attend, q, k, v, is_causal=causal).float().numpy()
 
     def gemm(self, weight, bias, x):
-        module = self.ready(linear_module(self.torch, weight, bias))
-        x = self.torch.from_numpy(x)
-        return lambda: self.run(module, x).numpy()
+        return self.of_operand(linear_module(self.torch, weight, bias), x)
 
 
 PEER = TorchEager
