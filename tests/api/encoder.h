@@ -20,11 +20,22 @@ struct Encoded {
   std::vector<float> pooled;  // [n_seqs, d_model]; empty if the model does not pool
 };
 
+inline tool::Model open_model(const std::string& path, const std::string& isa = "",
+                              const std::string& precision = "",
+                              const std::string& gemm = "headlane") {
+  tool::RunOptions options;
+  options.model_path = path;
+  options.isa = isa;
+  options.precision = precision;
+  options.gemm = gemm;
+  return tool::open_model(options);
+}
+
 class Encoder {
  public:
   Encoder(const std::string& path, const std::string& isa, int n_threads, int64_t max_tokens = 4096,
-          const std::string& gemm = "headlane")
-      : model_(tool::open_model(path, isa, gemm)), facts_(tool::facts_of(model_.get())) {
+          const std::string& gemm = "headlane", const std::string& precision = "")
+      : model_(open_model(path, isa, precision, gemm)), facts_(tool::facts_of(model_.get())) {
     headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
     options.max_tokens = max_tokens;
     options.n_threads = n_threads;
@@ -67,7 +78,7 @@ class Encoder {
 
 // Whether this machine runs `isa` (rather than one below it). Asked of the library itself.
 inline bool runs(const std::string& path, const std::string& isa) {
-  return std::string(tool::facts_of(tool::open_model(path, isa).get()).isa) == isa;
+  return std::string(tool::facts_of(open_model(path, isa).get()).isa) == isa;
 }
 
 }  // namespace headlane::test
