@@ -34,7 +34,7 @@ inline void row_to_u8(Row row, int64_t n, uint8_t* y) {
     differences = differences + (x - x);
   });
   const float low = reduce_min(smallest), range = reduce_max(largest) - low;
-  const float inverse = range > 0 ? 255.0f / range : 0.0f;
+  const float inverse = range > kLeastRange ? 255.0f / range : 0.0f;
   const float zero = round_even(broadcast(-low * inverse)).get(0);
   const F32 least = broadcast(0.0f), most = broadcast(255.0f);
   for_each_vector(n, [&](int64_t i, int64_t width) {
@@ -72,7 +72,7 @@ inline void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale)
   for_each_vector(k,
                   [&](int64_t i, int64_t n) { largest = max(largest, abs(load_up_to(w + i, n))); });
   const float most = reduce_max(largest);
-  const F32 inverse = broadcast(most > 0 ? 127.0f / most : 0.0f);
+  const F32 inverse = broadcast(most > kLeastRange ? 127.0f / most : 0.0f);
   *scale = most / 127.0f;
   const F32 bound = broadcast(127.0f);
   for_each_vector(k, [&](int64_t i, int64_t n) {
