@@ -24,6 +24,8 @@ class CApi : public testing::Test {
     EXPECT_NE(std::string(headlane_error()).find(named), std::string::npos) << headlane_error();
   }
 
+  void check_callers_memory(const std::string& precision);
+
   TempDir temp_;
   std::string path_;
 };
@@ -213,8 +215,9 @@ TEST_F(CApi, PooledOfAModelWithoutPoolingIsRefused) {
 
 // The caller's block of exactly the size asked for is enough, one byte less is refused, and nothing
 // around it is written.
-TEST_F(CApi, CallersMemoryIsExact) {
-  Encoder encoder(path_, "", 2, 256);
+void CApi::check_callers_memory(const std::string& precision) {
+  SCOPED_TRACE(precision);
+  Encoder encoder(path_, "", 2, 256, "headlane", precision);
   headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
   options.max_tokens = 256;
   options.n_threads = 2;
@@ -254,6 +257,10 @@ TEST_F(CApi, CallersMemoryIsExact) {
     return seqs;
   }());
   EXPECT_EQ(pooled, expected.pooled);
+}
+
+TEST_F(CApi, CallersMemoryIsExact) {
+  for (const char* precision : {"f32", "bf16", "int8"}) check_callers_memory(precision);
 }
 
 // Twice the tokens take at most twice the memory, the part for a sequence's scores apart.
