@@ -224,7 +224,7 @@ void CApi::check_callers_memory(const std::string& precision) {
   size_t bytes = 0;
   tool::check(headlane_session_bytes(encoder.model(), &options, &bytes));
   ASSERT_GT(bytes, 0u);
-  std::vector<unsigned char> block(bytes + 3 * 64, 0xa5);
+  std::vector<unsigned char> block(bytes + 3 * 64, 0xff);
   unsigned char* aligned =
       block.data() + 64 + (64 - reinterpret_cast<uintptr_t>(block.data()) % 64);
   options.memory = aligned;
@@ -247,9 +247,9 @@ void CApi::check_callers_memory(const std::string& precision) {
   const headlane_batch batch{sizeof batch, 8, offsets.data(), ids.data(), nullptr};
   const headlane_outputs outputs{sizeof outputs, nullptr, pooled.data(), nullptr};
   tool::check(headlane_encode(session, &batch, &outputs));
-  for (unsigned char* p = block.data(); p < aligned; ++p) ASSERT_EQ(*p, 0xa5);
+  for (unsigned char* p = block.data(); p < aligned; ++p) ASSERT_EQ(*p, 0xff);
   for (unsigned char* p = aligned + bytes; p < block.data() + block.size(); ++p)
-    ASSERT_EQ(*p, 0xa5);
+    ASSERT_EQ(*p, 0xff);
   const Encoded expected = encoder.encode([&] {
     Sequences seqs;
     for (size_t i = 0; i < 8; ++i)
