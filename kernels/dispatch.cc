@@ -52,7 +52,8 @@ CpuFeatures detect_cpu() {
 
 struct Row {
   std::string_view isa;
-  const Table* table;
+  // Compiled for its own instruction set, copying a table included: called where that is supported.
+  const Table& (*table)();
   bool supported;
 };
 
@@ -67,19 +68,19 @@ struct Rows {
 // The registry: one line an instruction set (and its count above).
 Rows make_rows() {
   const CpuFeatures cpu = detect_cpu();
-  Rows rows = {{{"ref", &ref_table(), true},
-                {"avx2", &avx2_table(), cpu.avx2},
-                {"avx2_vnni", &avx2_vnni_table(), cpu.avx2_vnni},
-                {"avx512", &avx512_table(), cpu.avx512},
-                {"avx512_vnni", &avx512_vnni_table(), cpu.avx512_vnni},
-                {"avx512_bf16", &avx512_bf16_table(), cpu.avx512_bf16}},
+  Rows rows = {{{"ref", ref_table, true},
+                {"avx2", avx2_table, cpu.avx2},
+                {"avx2_vnni", avx2_vnni_table, cpu.avx2_vnni},
+                {"avx512", avx512_table, cpu.avx512},
+                {"avx512_vnni", avx512_vnni_table, cpu.avx512_vnni},
+                {"avx512_bf16", avx512_bf16_table, cpu.avx512_bf16}},
                {}};
   const char* variable = std::getenv("HEADLANE_MAX_ISA");
   const std::string_view cap = variable ? variable : "";
   bool over_cap = false;
   for (Row& row : rows.row) {
     row.supported = row.supported && !over_cap;
-    if (row.supported) rows.usable[rows.n_usable++] = row.table;
+    if (row.supported) rows.usable[rows.n_usable++] = &row.table();
     if (row.isa == cap) over_cap = true;
   }
   rows.cap_is_known = cap.empty() || over_cap;
@@ -108,7 +109,7 @@ const Table* select(std::string_view max_isa) {
   if (!rows().cap_is_known) return nullptr;
   const Table* best = nullptr;
   for (const Row& row : rows().row) {
-    if (row.supported) best = row.table;
+    if (row.supported) best = &row.table();
     if (row.isa == max_isa) return best;
   }
   return max_isa.empty() ? best : nullptr;
