@@ -51,6 +51,17 @@ int64_t choose_block_rows(int64_t widest_row_floats, int64_t l2_bytes) {
   return std::clamp<int64_t>(fitting / 8 * 8, 32, 128);
 }
 
+// The last step of the run of steps from `step` on that threads go through without waiting for each
+// other: until then, one of them may still be at `step`.
+int last_without_barrier(const std::vector<const Op*>& ops, int step) {
+  const auto divides_rows = [&](int i) {
+    return static_cast<const RowOp*>(ops[i])->divides_rows();
+  };
+  const int n = static_cast<int>(ops.size());
+  while (step + 1 < n && divides_rows(step) && divides_rows(step + 1)) ++step;
+  return step;
+}
+
 // Places the values that live within one row pass; sizes count floats per row.
 void place_block_values(const Graph& graph, const std::vector<const Op*>& ops,
                         const std::vector<Lifetime>& lives, int pass, std::vector<Place>* places,
@@ -62,7 +73,9 @@ void place_block_values(const Graph& graph, const std::vector<const Op*>& ops,
     if (lives[id].last != pass) continue;  // another pass needs it
     int last = step;
     for (int later = step; later < static_cast<int>(ops.size()); ++later) {
-      for (const ValueId input : ops[later]->inputs) last = input == id ? later : last;
+      for (const ValueId input : ops[later]->inputs) {
+        if (input == id) last = last_without_barrier(ops, later);
+      }
     }
     ids.push_back(id);
     local.push_back({step, last, stride_of(graph.values[id])});

@@ -100,16 +100,18 @@ View PlanRunner::resolve(const Place& place, float* scratch, int64_t row, float*
 
 void PlanRunner::run_block(const Pass& pass, const Run& run, int64_t row, int64_t n_rows,
                            Slice slice, float* scratch) {
+  const RowOp* before = nullptr;
   for (const Step& step : pass.steps) {
+    const auto* op = static_cast<const RowOp*>(step.op);
+    const bool on_own_rows = before && before->divides_rows() && op->divides_rows();
+    if (before && !on_own_rows) team_.barrier(static_cast<int>(slice.count));
     View inputs[kMaxInputs];
     for (size_t i = 0; i < step.inputs.size(); ++i) {
       inputs[i] = resolve(step.inputs[i], scratch, row, nullptr);
     }
-    static_cast<const RowOp*>(step.op)->run_rows(run, row, n_rows, slice,
-                                                 {inputs, step.inputs.size()},
-                                                 resolve(step.output, scratch, row, nullptr));
-    const bool next_reads_it = &step != &pass.steps.back();
-    if (next_reads_it) team_.barrier(static_cast<int>(slice.count));
+    op->run_rows(run, row, n_rows, slice, {inputs, step.inputs.size()},
+                 resolve(step.output, scratch, row, nullptr));
+    before = op;
   }
 }
 
