@@ -11,7 +11,9 @@
 #include <algorithm>
 #include <array>
 #include <barrier>
+#include <cassert>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <random>
 #include <string>
@@ -105,6 +107,11 @@ HEADLANE_READ_LOOP(read_sse2, "movups", "xmm", "0,16,32,48", "")
 HEADLANE_READ_LOOP(read_avx2, "vmovups", "ymm", "0,32,64,96", "vzeroupper\n")
 HEADLANE_READ_LOOP(read_avx512, "vmovups", "zmm", "0,64,128,192", "vzeroupper\n")
 
+// What there was before instructions for bytes: pairs of 16-bit integers, and an addition.
+HEADLANE_ARITHMETIC_LOOP(pairs_avx2, "vmovups", "ymm", "vpmaddwd %%ymm1, %%ymm0, %%ymm\\i",
+                         "vpaddd %%ymm1, %%ymm\\i, %%ymm\\i", "vzeroupper\n")
+HEADLANE_ARITHMETIC_LOOP(pairs_avx512, "vmovups", "zmm", "vpmaddwd %%zmm1, %%zmm0, %%zmm\\i",
+                         "vpaddd %%zmm1, %%zmm\\i, %%zmm\\i", "vzeroupper\n")
 // The braces make the assembler take the VEX form, which needs no AVX-512.
 HEADLANE_ARITHMETIC_LOOP(dot_int8_avx2, "vmovups", "ymm",
                          "%{vex%} vpdpbusd %%ymm1, %%ymm0, %%ymm\\i",
@@ -124,8 +131,9 @@ static_assert(sizeof(TileShapes) == 64);
 HEADLANE_TILE_LOOP(tile_bf16, "tdpbf16ps")
 HEADLANE_TILE_LOOP(tile_int8, "tdpbssd")
 
+// Of f32: tables of one family have the same.
 struct Loops {
-  const char* isa;
+  std::string_view family;
   int64_t vector_bytes;
   double flops_per_step;
   void (*arithmetic)(int64_t n, const void* seed);
@@ -134,6 +142,15 @@ struct Loops {
 constexpr Loops kLoops[] = {{"ref", 16, 14 * 4, mul_add_sse2, read_sse2},
                             {"avx2", 32, 14 * 8 * 2, fma_avx2, read_avx2},
                             {"avx512", 64, 14 * 16 * 2, fma_avx512, read_avx512}};
+
+// The family is what a name begins with; AMX is tiles beside the vectors of AVX-512.
+const Loops& loops_of(std::string_view isa) {
+  const std::string_view family = isa == "amx" ? "avx512" : isa.substr(0, isa.find('_'));
+  const auto found = std::find_if(std::begin(kLoops), std::end(kLoops),
+                                  [&](const Loops& loops) { return loops.family == family; });
+  assert(found != std::end(kLoops));
+  return *found;
+}
 
 constexpr bool has(uint32_t word, int bit) { return (word >> bit) & 1u; }
 
@@ -166,9 +183,9 @@ ProductFeatures detect_products() {
 }
 
 struct ProductLoop {
-  const char* isa;  // that the vectors, or what runs beside the tiles, are of
+  std::array<std::string_view, 3> isas;  // whose kernels have the instruction
   std::string_view precision, instruction;
-  bool ProductFeatures::*feature;
+  bool ProductFeatures::*feature;  // of the machine, beside the isa's own; or null
   double ops_per_step;
   int64_t steps;  // of some milliseconds
   void (*run)(int64_t n, const void* seed);
@@ -176,22 +193,50 @@ struct ProductLoop {
 // A vector of 16 sums takes two products of bf16 to each, or four of int8; so does each of the 256
 // sums of a tile, from each of 16 groups.
 constexpr ProductLoop kProductLoops[] = {
-    {"avx2", "int8", "vpdpbusd ymm", &ProductFeatures::avx_vnni, 14 * 8 * 4 * 2, 1000000,
+    {{"avx2"}, "int8", "vpmaddwd + vpaddd ymm", nullptr, 7 * 8 * 2 * 2, 1000000, pairs_avx2},
+    {{"avx512"}, "int8", "vpmaddwd + vpaddd zmm", nullptr, 7 * 16 * 2 * 2, 1000000, pairs_avx512},
+    {{"avx2_vnni"},
+     "int8",
+     "vpdpbusd ymm",
+     &ProductFeatures::avx_vnni,
+     14 * 8 * 4 * 2,
+     1000000,
      dot_int8_avx2},
-    {"avx512", "bf16", "vdpbf16ps zmm", &ProductFeatures::avx512_bf16, 14 * 16 * 2 * 2, 1000000,
+    {{"avx512_bf16", "amx"},
+     "bf16",
+     "vdpbf16ps zmm",
+     &ProductFeatures::avx512_bf16,
+     14 * 16 * 2 * 2,
+     1000000,
      dot_bf16_avx512},
-    {"avx512", "int8", "vpdpbusd zmm", &ProductFeatures::avx512_vnni, 14 * 16 * 4 * 2, 1000000,
+    {{"avx512_vnni", "avx512_bf16", "amx"},
+     "int8",
+     "vpdpbusd zmm",
+     &ProductFeatures::avx512_vnni,
+     14 * 16 * 4 * 2,
+     1000000,
      dot_int8_avx512},
-    {"avx512", "bf16", "tdpbf16ps", &ProductFeatures::amx_bf16, 6 * 256 * 16 * 2 * 2, 100000,
+    {{"amx"},
+     "bf16",
+     "tdpbf16ps",
+     &ProductFeatures::amx_bf16,
+     6 * 256 * 16 * 2 * 2,
+     100000,
      tile_bf16},
-    {"avx512", "int8", "tdpbssd", &ProductFeatures::amx_int8, 6 * 256 * 16 * 4 * 2, 100000,
+    {{"amx"},
+     "int8",
+     "tdpbssd",
+     &ProductFeatures::amx_int8,
+     6 * 256 * 16 * 4 * 2,
+     100000,
      tile_int8}};
 
 std::vector<ProductLoop> product_loops(std::string_view isa) {
   static const ProductFeatures kFeatures = detect_products();
   std::vector<ProductLoop> found;
   for (const ProductLoop& loop : kProductLoops) {
-    if (loop.isa == isa && kFeatures.*loop.feature) found.push_back(loop);
+    const bool of_isa = std::find(loop.isas.begin(), loop.isas.end(), isa) != loop.isas.end();
+    if (of_isa && (!loop.feature || kFeatures.*loop.feature)) found.push_back(loop);
   }
   return found;
 }
@@ -292,19 +337,17 @@ template <typename Together>
 Limits limits_of_this_thread(std::string_view isa, Together together) {
   Limits limits;
   const std::vector<char> memory(memory_bytes(), 1);
-  for (const Loops& loops : kLoops) {
-    if (loops.isa != isa) continue;
-    together();
-    limits.flops = arithmetic_rate(loops);
-    together();
-    limits.read_l1 = read_rate(loops, operands(), cache_bytes(1) / 2);
-    together();
-    limits.read_l2 = read_rate(loops, operands(), cache_bytes(2) / 2);
-    together();
-    limits.read_l3 = read_rate(loops, operands(), cold_bytes());
-    together();
-    limits.read_memory = read_rate(loops, memory.data(), static_cast<int64_t>(memory.size()));
-  }
+  const Loops& loops = loops_of(isa);
+  together();
+  limits.flops = arithmetic_rate(loops);
+  together();
+  limits.read_l1 = read_rate(loops, operands(), cache_bytes(1) / 2);
+  together();
+  limits.read_l2 = read_rate(loops, operands(), cache_bytes(2) / 2);
+  together();
+  limits.read_l3 = read_rate(loops, operands(), cold_bytes());
+  together();
+  limits.read_memory = read_rate(loops, memory.data(), static_cast<int64_t>(memory.size()));
   for (const ProductLoop& loop : product_loops(isa)) {
     together();
     limits.products.push_back({loop.precision, loop.instruction, product_rate(loop)});
@@ -331,6 +374,14 @@ int64_t cache_bytes(int level) {
 int64_t cold_bytes() {
   constexpr int64_t kMost = 64 << 20;  // an L3 of hundreds of MB would only cost time
   return std::max(2 * cache_bytes(2), std::min(cache_bytes(3) / 2, kMost));
+}
+
+double Limits::ops(std::string_view precision) const {
+  double most = 0;
+  for (const ProductLimit& product : products) {
+    if (product.precision == precision) most = std::max(most, product.ops);
+  }
+  return most > 0 ? most : flops;
 }
 
 double Limits::read(int64_t bytes) const {
