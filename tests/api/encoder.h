@@ -24,7 +24,8 @@ class Encoder {
  public:
   Encoder(const std::string& path, const std::string& isa, int n_threads, int64_t max_tokens = 4096,
           const std::string& gemm = "headlane")
-      : model_(tool::open_model(path, isa, gemm)), facts_(tool::facts_of(model_.get())) {
+      : model_(tool::open_model({.model_path = path, .isa = isa, .gemm = gemm})),
+        facts_(tool::facts_of(model_.get())) {
     headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
     options.max_tokens = max_tokens;
     options.n_threads = n_threads;
@@ -67,7 +68,8 @@ class Encoder {
 
 // Whether this machine runs `isa` (rather than one below it). Asked of the library itself.
 inline bool runs(const std::string& path, const std::string& isa) {
-  return std::string(tool::facts_of(tool::open_model(path, isa).get()).isa) == isa;
+  return std::string(
+             tool::facts_of(tool::open_model({.model_path = path, .isa = isa}).get()).isa) == isa;
 }
 
 }  // namespace headlane::test

@@ -333,7 +333,7 @@ void bench(const BenchOptions& options) {
   json results = json::array(), trace = json::array();
   if (!options.as_json) print_limits(isa, limits, n_threads);
   if (!options.as_json && !cases.empty()) {
-    std::printf("products in %s: of limit is of %.0f GFLOP/s a core\n", precision.c_str(),
+    std::printf("\"of limit\" is of products in %s: %.0f GFLOP/s a core\n", precision.c_str(),
                 limits.ops(precision) / 1e9);
     std::printf("%10s %10s %10s %10s %12s %10s %9s\n", "case", "ms", "least", "most", "tokens/s",
                 "GFLOP/s", "of limit");
