@@ -4,9 +4,7 @@
 #include "bench/machine.h"
 
 #include <cpuid.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -107,11 +105,12 @@ HEADLANE_READ_LOOP(read_sse2, "movups", "xmm", "0,16,32,48", "")
 HEADLANE_READ_LOOP(read_avx2, "vmovups", "ymm", "0,32,64,96", "vzeroupper\n")
 HEADLANE_READ_LOOP(read_avx512, "vmovups", "zmm", "0,64,128,192", "vzeroupper\n")
 
-// What there was before instructions for bytes: pairs of 16-bit integers, and an addition.
+// What kernels without instructions for bytes do: pairs of 16-bit integers, and an addition.
 HEADLANE_ARITHMETIC_LOOP(pairs_avx2, "vmovups", "ymm", "vpmaddwd %%ymm1, %%ymm0, %%ymm\\i",
                          "vpaddd %%ymm1, %%ymm\\i, %%ymm\\i", "vzeroupper\n")
 HEADLANE_ARITHMETIC_LOOP(pairs_avx512, "vmovups", "zmm", "vpmaddwd %%zmm1, %%zmm0, %%zmm\\i",
                          "vpaddd %%zmm1, %%zmm\\i, %%zmm\\i", "vzeroupper\n")
+
 // The braces make the assembler take the VEX form, which needs no AVX-512.
 HEADLANE_ARITHMETIC_LOOP(dot_int8_avx2, "vmovups", "ymm",
                          "%{vex%} vpdpbusd %%ymm1, %%ymm0, %%ymm\\i",
@@ -152,94 +151,28 @@ const Loops& loops_of(std::string_view isa) {
   return *found;
 }
 
-constexpr bool has(uint32_t word, int bit) { return (word >> bit) & 1u; }
-
-// Of what the loops of products need. That the system saves their registers is known of vectors, by
-// the isa that is asked for; of tiles it is asked here.
-struct ProductFeatures {
-  bool avx_vnni = false, avx512_vnni = false, avx512_bf16 = false, amx_bf16 = false,
-       amx_int8 = false;
-};
-
-// A process must ask for the 8 KB that a thread's tiles are saved in.
-bool may_use_tiles() {
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
-
-ProductFeatures detect_products() {
-  ProductFeatures features;
-  uint32_t a, b, c, d, most;
-  if (!__get_cpuid_count(7, 0, &most, &b, &c, &d)) return features;
-  features.avx512_vnni = has(c, 11);
-  const bool tiles = has(d, 24) && may_use_tiles();
-  features.amx_bf16 = tiles && has(d, 22);
-  features.amx_int8 = tiles && has(d, 25);
-  if (most >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
-    features.avx_vnni = has(a, 4);
-    features.avx512_bf16 = has(a, 5);
-  }
-  return features;
-}
+using Isas = std::array<std::string_view, 3>;
+constexpr Isas kAvx2 = {"avx2"}, kAvx2Vnni = {"avx2_vnni"}, kAvx512 = {"avx512"};
+constexpr Isas kVnni = {"avx512_vnni", "avx512_bf16", "amx"}, kBf16 = {"avx512_bf16", "amx"};
+constexpr Isas kAmx = {"amx"};
 
 struct ProductLoop {
-  std::array<std::string_view, 3> isas;  // whose kernels have the instruction
+  const Isas& isas;  // whose kernels have the instruction
   std::string_view precision, instruction;
-  bool ProductFeatures::*feature;  // of the machine, beside the isa's own; or null
   double ops_per_step;
   int64_t steps;  // of some milliseconds
   void (*run)(int64_t n, const void* seed);
 };
 // A vector of 16 sums takes two products of bf16 to each, or four of int8; so does each of the 256
-// sums of a tile, from each of 16 groups.
+// sums of a tile, from each of 16 groups. A pair of instructions is seven of each a step.
 constexpr ProductLoop kProductLoops[] = {
-    {{"avx2"}, "int8", "vpmaddwd + vpaddd ymm", nullptr, 7 * 8 * 2 * 2, 1000000, pairs_avx2},
-    {{"avx512"}, "int8", "vpmaddwd + vpaddd zmm", nullptr, 7 * 16 * 2 * 2, 1000000, pairs_avx512},
-    {{"avx2_vnni"},
-     "int8",
-     "vpdpbusd ymm",
-     &ProductFeatures::avx_vnni,
-     14 * 8 * 4 * 2,
-     1000000,
-     dot_int8_avx2},
-    {{"avx512_bf16", "amx"},
-     "bf16",
-     "vdpbf16ps zmm",
-     &ProductFeatures::avx512_bf16,
-     14 * 16 * 2 * 2,
-     1000000,
-     dot_bf16_avx512},
-    {{"avx512_vnni", "avx512_bf16", "amx"},
-     "int8",
-     "vpdpbusd zmm",
-     &ProductFeatures::avx512_vnni,
-     14 * 16 * 4 * 2,
-     1000000,
-     dot_int8_avx512},
-    {{"amx"},
-     "bf16",
-     "tdpbf16ps",
-     &ProductFeatures::amx_bf16,
-     6 * 256 * 16 * 2 * 2,
-     100000,
-     tile_bf16},
-    {{"amx"},
-     "int8",
-     "tdpbssd",
-     &ProductFeatures::amx_int8,
-     6 * 256 * 16 * 4 * 2,
-     100000,
-     tile_int8}};
-
-std::vector<ProductLoop> product_loops(std::string_view isa) {
-  static const ProductFeatures kFeatures = detect_products();
-  std::vector<ProductLoop> found;
-  for (const ProductLoop& loop : kProductLoops) {
-    const bool of_isa = std::find(loop.isas.begin(), loop.isas.end(), isa) != loop.isas.end();
-    if (of_isa && (!loop.feature || kFeatures.*loop.feature)) found.push_back(loop);
-  }
-  return found;
-}
+    {kAvx2, "int8", "vpmaddwd + vpaddd ymm", 7 * 8 * 2 * 2, 1000000, pairs_avx2},
+    {kAvx2Vnni, "int8", "vpdpbusd ymm", 14 * 8 * 4 * 2, 1000000, dot_int8_avx2},
+    {kAvx512, "int8", "vpmaddwd + vpaddd zmm", 7 * 16 * 2 * 2, 1000000, pairs_avx512},
+    {kVnni, "int8", "vpdpbusd zmm", 14 * 16 * 4 * 2, 1000000, dot_int8_avx512},
+    {kBf16, "bf16", "vdpbf16ps zmm", 14 * 16 * 2 * 2, 1000000, dot_bf16_avx512},
+    {kAmx, "bf16", "tdpbf16ps", 6 * 256 * 16 * 2 * 2, 100000, tile_bf16},
+    {kAmx, "int8", "tdpbssd", 6 * 256 * 16 * 4 * 2, 100000, tile_int8}};
 
 // Random floats in (-1, 1), 64-byte aligned: cold_bytes() of them.
 const float* operands() {
@@ -348,7 +281,8 @@ Limits limits_of_this_thread(std::string_view isa, Together together) {
   limits.read_l3 = read_rate(loops, operands(), cold_bytes());
   together();
   limits.read_memory = read_rate(loops, memory.data(), static_cast<int64_t>(memory.size()));
-  for (const ProductLoop& loop : product_loops(isa)) {
+  for (const ProductLoop& loop : kProductLoops) {
+    if (std::find(loop.isas.begin(), loop.isas.end(), isa) == loop.isas.end()) continue;
     together();
     limits.products.push_back({loop.precision, loop.instruction, product_rate(loop)});
   }
@@ -394,8 +328,7 @@ const Limits& limits(std::string_view isa, int n_threads) {
   static std::map<std::pair<std::string, int>, Limits> measured;
   const auto [place, is_new] = measured.try_emplace({std::string(isa), n_threads});
   if (!is_new) return place->second;
-  operands();          // made before threads share them
-  product_loops(isa);  // the permission that it asks for is of threads made later
+  operands();  // made before threads share them
   std::barrier all(n_threads);
   std::vector<Limits> of_thread(static_cast<size_t>(n_threads));
   {

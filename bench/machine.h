@@ -31,7 +31,7 @@ struct Limits {
   double read_l2 = 0;
   double read_l3 = 0;  // over cold_bytes()
   double read_memory = 0;
-  std::vector<ProductLimit> products;  // of the instructions that the isa and the machine have
+  std::vector<ProductLimit> products;  // of the instructions that the isa's kernels have
 
   // Multiplications and additions a second of products in "f32", "bf16" or "int8": by the fastest
   // instruction for them; where there is none, operands are widened and it is that of floats.

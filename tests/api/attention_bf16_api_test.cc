@@ -350,7 +350,7 @@ TEST_P(AttentionBf16Api, AdditiveScoresAreUnsupported) {
   EXPECT_EQ(untouched, nullptr);
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, AttentionBf16Api, testing::Values("avx512_bf16"),
+INSTANTIATE_TEST_SUITE_P(Isa, AttentionBf16Api, testing::Values("avx512_bf16", "amx"),
                          [](auto& info) { return std::string(info.param); });
 
 class AttentionBf16Refused : public AttentionTest {};

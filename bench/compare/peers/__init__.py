@@ -42,8 +42,8 @@ class Setup:
 
 
 class Peer:
-    """One engine in one process. A call takes nothing, runs once, and returns a numpy array, or what
-    as_floats() makes one of: attention is from the engine's own rows to its own rows."""
+    """One engine in one process. A call takes nothing, runs once, and returns a numpy array, or
+    what as_floats() makes one of: attention is from the engine's own rows to its own rows."""
 
     cold_start = True  # whether cold-start and memory make sense
     lacks = {}  # {precision: why the engine does not have it}
