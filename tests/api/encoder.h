@@ -20,11 +20,48 @@ struct Encoded {
   std::vector<float> pooled;  // [n_seqs, d_model]; empty if the model does not pool
 };
 
+inline tool::Model open_model(const std::string& path, const std::string& isa = "",
+                              const std::string& precision = "",
+                              const std::string& gemm = "headlane") {
+  tool::RunOptions options;
+  options.model_path = path;
+  options.isa = isa;
+  options.precision = precision;
+  options.gemm = gemm;
+  return tool::open_model(options);
+}
+
+inline bool pools(const headlane_model_facts& facts) {
+  return std::string(facts.pooling) != "none";
+}
+
+// `types`: none, or as many as `ids`.
+inline Encoded encode(headlane_session* session, const headlane_model_facts& facts,
+                      const Sequences& ids, const Sequences& types = {}) {
+  std::vector<int32_t> flat_ids, flat_types;
+  std::vector<int64_t> offsets = {0};
+  for (const auto& seq : ids) {
+    flat_ids.insert(flat_ids.end(), seq.begin(), seq.end());
+    offsets.push_back(static_cast<int64_t>(flat_ids.size()));
+  }
+  for (const auto& seq : types) flat_types.insert(flat_types.end(), seq.begin(), seq.end());
+  const size_t d = static_cast<size_t>(facts.d_model);
+  Encoded out;
+  out.hidden.resize(flat_ids.size() * d);
+  if (pools(facts)) out.pooled.resize(ids.size() * d);
+  const headlane_batch batch{sizeof batch, static_cast<int64_t>(ids.size()), offsets.data(),
+                             flat_ids.data(), types.empty() ? nullptr : flat_types.data()};
+  const headlane_outputs outputs{sizeof outputs, out.hidden.data(),
+                                 pools(facts) ? out.pooled.data() : nullptr, nullptr};
+  tool::check(headlane_encode(session, &batch, &outputs));
+  return out;
+}
+
 class Encoder {
  public:
   Encoder(const std::string& path, const std::string& isa, int n_threads, int64_t max_tokens = 4096,
-          const std::string& gemm = "headlane")
-      : model_(tool::open_model(path, isa, gemm)), facts_(tool::facts_of(model_.get())) {
+          const std::string& gemm = "headlane", const std::string& precision = "")
+      : model_(open_model(path, isa, precision, gemm)), facts_(tool::facts_of(model_.get())) {
     headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
     options.max_tokens = max_tokens;
     options.n_threads = n_threads;
@@ -36,27 +73,10 @@ class Encoder {
   headlane_model* model() { return model_.get(); }
   headlane_session* session() { return session_.get(); }
   const headlane_model_facts& facts() const { return facts_; }
-  bool pools() const { return std::string(facts_.pooling) != "none"; }
+  bool pools() const { return test::pools(facts_); }
 
-  // `types`: none, or as many as `ids`.
   Encoded encode(const Sequences& ids, const Sequences& types = {}) {
-    std::vector<int32_t> flat_ids, flat_types;
-    std::vector<int64_t> offsets = {0};
-    for (const auto& seq : ids) {
-      flat_ids.insert(flat_ids.end(), seq.begin(), seq.end());
-      offsets.push_back(static_cast<int64_t>(flat_ids.size()));
-    }
-    for (const auto& seq : types) flat_types.insert(flat_types.end(), seq.begin(), seq.end());
-    const size_t d = static_cast<size_t>(facts_.d_model);
-    Encoded out;
-    out.hidden.resize(flat_ids.size() * d);
-    if (pools()) out.pooled.resize(ids.size() * d);
-    const headlane_batch batch{sizeof batch, static_cast<int64_t>(ids.size()), offsets.data(),
-                               flat_ids.data(), types.empty() ? nullptr : flat_types.data()};
-    const headlane_outputs outputs{sizeof outputs, out.hidden.data(),
-                                   pools() ? out.pooled.data() : nullptr, nullptr};
-    tool::check(headlane_encode(session_.get(), &batch, &outputs));
-    return out;
+    return test::encode(session_.get(), facts_, ids, types);
   }
 
  private:
@@ -65,9 +85,17 @@ class Encoder {
   tool::Session session_;
 };
 
-// Whether this machine runs `isa` (rather than one below it). Asked of the library itself.
+// Whether this machine runs `isa` (rather than one below it). Asked of the library itself, which
+// may be built without it.
 inline bool runs(const std::string& path, const std::string& isa) {
-  return std::string(tool::facts_of(tool::open_model(path, isa).get()).isa) == isa;
+  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  options.isa = isa.c_str();
+  headlane_model* made = nullptr;
+  const headlane_status status = headlane_model_open(path.c_str(), &options, &made);
+  if (status == HEADLANE_INVALID_ARGUMENT) return false;
+  tool::check(status);
+  const tool::Model model(made);
+  return tool::facts_of(made).isa == isa;
 }
 
 }  // namespace headlane::test

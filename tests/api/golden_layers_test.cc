@@ -115,7 +115,7 @@ class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const
 };
 
 TEST_P(GoldenLayers, MatchPyTorch) {
-  const tool::Model model = tool::open_model(path_, isa_);
+  const tool::Model model = open_model(path_, isa_);
   const json manifest = json::parse(std::ifstream(folder_ + "/manifest.json"));
   for (const json& entry : manifest.at("calls")) {
     for (const int n_threads : {1, 2}) check(model.get(), Call(folder_, entry), n_threads);

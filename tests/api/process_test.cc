@@ -78,7 +78,7 @@ TEST_F(Process, RefusedThreadsAreAStatus) {
     // stack no longer fits.
     const rlimit memory{rlim_t{1} << 32, rlim_t{1} << 32};
     setrlimit(RLIMIT_AS, &memory);
-    const tool::Model model = tool::open_model(path_, "");
+    const tool::Model model = open_model(path_);
     headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
     options.max_tokens = 64;
     options.n_threads = 1000;

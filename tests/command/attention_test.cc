@@ -19,7 +19,9 @@ class Attention : public AttentionTest {
  protected:
   // All of it by the C API: [2 layers, 5 heads, n, n].
   std::vector<float> by_the_api(const std::string& text) const {
-    const tool::Model model = tool::open_model(model_, "");
+    tool::RunOptions run;
+    run.model_path = model_;
+    const tool::Model model = tool::open_model(run);
     std::vector<int32_t> ids(512);
     int64_t n = 0;
     tool::check(headlane_tokenize(model.get(), text.data(), text.size(), 0, ids.data(), 512, &n));
