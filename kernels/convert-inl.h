@@ -69,7 +69,7 @@ template <typename Row>
 inline void row_to_u8(Row row, int64_t n, uint8_t* y) {
   const RowRange of_row = range_of(row, n);
   const float low = of_row.low(), range = of_row.high() - low;
-  const float inverse = range > 0 ? 255.0f / range : 0.0f;
+  const float inverse = range > kLeastRange ? 255.0f / range : 0.0f;
   const float zero = round_even(broadcast(-low * inverse)).get(0);
   const F32 least = broadcast(0.0f), most = broadcast(255.0f);
   for_each_vector(n, [&](int64_t i, int64_t width) {
@@ -107,7 +107,7 @@ inline void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale)
   for_each_vector(k,
                   [&](int64_t i, int64_t n) { largest = max(largest, abs(load_up_to(w + i, n))); });
   const float most = reduce_max(largest);
-  const F32 inverse = broadcast(most > 0 ? 127.0f / most : 0.0f);
+  const F32 inverse = broadcast(most > kLeastRange ? 127.0f / most : 0.0f);
   *scale = most / 127.0f;
   const F32 bound = broadcast(127.0f);
   for_each_vector(k, [&](int64_t i, int64_t n) {

@@ -85,6 +85,10 @@ struct RowScale {
   int32_t zero = 0;  // 0 .. 255
 };
 
+// A row whose numbers lie no further apart becomes zeros in 8 bits: the inverse of its step might
+// overflow.
+inline constexpr float kLeastRange = 1e-36f;
+
 constexpr int64_t round_up_to(int64_t x, int64_t multiple) {
   return (x + multiple - 1) / multiple * multiple;
 }

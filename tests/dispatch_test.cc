@@ -28,6 +28,38 @@ TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
     EXPECT_NE(table->attention_probabilities_f32, nullptr);
     EXPECT_NE(table->pool_f32, nullptr);
     EXPECT_NE(table->activate_f32, nullptr);
+    for (const NarrowGemm& gemm : {table->gemm_bf16, table->gemm_u8}) {
+      EXPECT_NE(gemm.run, nullptr);
+      EXPECT_NE(gemm.pack_panel, nullptr);
+      EXPECT_NE(gemm.panel_bytes, nullptr);
+      EXPECT_GT(gemm.nr, 0);
+    }
+    EXPECT_NE(table->convert, nullptr);
+    EXPECT_NE(table->quantize_weights, nullptr);
+    // All of attention in bf16, or none of it.
+    const bool attends = table->attention_bf16 != nullptr;
+    EXPECT_EQ(table->attention_probabilities_bf16 != nullptr, attends);
+    EXPECT_EQ(table->attention_bf16_scratch_floats != nullptr, attends);
+  }
+}
+
+// Why the tests of floats run on ref, avx2 and avx512 alone.
+TEST(Dispatch, RowsOfNarrowProductsHaveTheFloatKernelsBelow) {
+  const Table* below = nullptr;
+  for (const Table* table : supported()) {
+    const std::string isa = table->isa;
+    if (isa == "ref" || isa == "avx2" || isa == "avx512") {
+      below = table;
+      continue;
+    }
+    EXPECT_EQ(table->gemm_f32.run, below->gemm_f32.run) << isa;
+    EXPECT_EQ(table->layer_norm_f32, below->layer_norm_f32) << isa;
+    EXPECT_EQ(table->add_f32, below->add_f32) << isa;
+    EXPECT_EQ(table->embed_f32, below->embed_f32) << isa;
+    EXPECT_EQ(table->attention_f32, below->attention_f32) << isa;
+    EXPECT_EQ(table->attention_probabilities_f32, below->attention_probabilities_f32) << isa;
+    EXPECT_EQ(table->pool_f32, below->pool_f32) << isa;
+    EXPECT_EQ(table->activate_f32, below->activate_f32) << isa;
   }
 }
 

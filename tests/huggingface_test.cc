@@ -48,7 +48,7 @@ class HuggingFace : public testing::Test {
                                          {"mask_token", "[MASK]"}});
   }
   Container convert() {
-    convert_huggingface(hf_, out_);
+    convert_huggingface(hf_, out_, {});
     return Container::open(out_);
   }
   ModelConfig convert_config() { return ModelConfig::from_json(convert().config(), out_); }
@@ -232,9 +232,10 @@ TEST_F(HuggingFace, EveryTensorIsRequiredAndShaped) {
 TEST_F(HuggingFace, MissingModelOrFolder) {
   write_json("config.json", tiny_config());
   EXPECT_ERROR(convert(), Status::kIo, "model.safetensors: cannot open: No such file");
-  EXPECT_ERROR(convert_huggingface(dir_.file("none"), out_), Status::kIo, "none/config.json");
+  EXPECT_ERROR(convert_huggingface(dir_.file("none"), out_, {}), Status::kIo, "none/config.json");
   write_tiny();
-  EXPECT_ERROR(convert_huggingface(hf_, dir_.file("none/m")), Status::kIo, "none/m: cannot create");
+  EXPECT_ERROR(convert_huggingface(hf_, dir_.file("none/m"), {}), Status::kIo,
+               "none/m: cannot create");
 }
 
 TEST_F(HuggingFace, TokenizerGoesAlong) {

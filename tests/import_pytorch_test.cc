@@ -56,7 +56,7 @@ class ImportPyTorch : public testing::Test {
     write_file(dir_ + "/" + config_name, config.dump());
   }
   ModelConfig convert(const std::string& path = "") {
-    convert_model(path.empty() ? dir_ : path, out_);
+    convert_model(path.empty() ? dir_ : path, out_, {});
     container_ = std::make_unique<Container>(Container::open(out_));
     return ModelConfig::from_json(container_->config(), out_);
   }

@@ -18,10 +18,11 @@ class PlanTest : public testing::Test {
  protected:
   void SetUp() override {
     const std::string path = temp_.file("model.headlane");
-    convert_huggingface(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path);
+    convert_huggingface(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path, {});
     container_ = std::make_unique<Container>(Container::open(path));
     config_ = ModelConfig::from_json(container_->config(), path);
-    graph_ = build_graph({config_, *container_, &packed_}, false);
+    graph_ = build_graph({config_, *container_, *kernels::select("ref"), Precision::kF32, &packed_},
+                         false);
   }
   Plan plan(int64_t max_tokens, int64_t l2_bytes = 1 << 20) const {
     Limits limits;

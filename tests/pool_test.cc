@@ -1,11 +1,13 @@
-#include "tests/support/kernel_test.h"
+#include "tests/support/narrow.h"
 
 namespace headlane::kernels {
 namespace {
 
 using test::fill_random;
+using test::Guarded;
 using test::GuardedFloats;
 using test::kEps;
+using test::nearest_bf16;
 
 class PoolKernel : public test::KernelTest {
  protected:
@@ -105,32 +107,85 @@ TEST_P(PoolKernel, MaximumShowsNan) {
 
 HEADLANE_FOR_EACH_ISA(PoolKernel);
 
-class EmbedKernel : public test::KernelTest {};
+class EmbedKernel : public test::KernelTest {
+ protected:
+  static constexpr int64_t kWords = 5, kPositions = 3, kTypes = 2, kRows = 3;
 
-// Sums of three: exact up to two roundings, in the order (word + type) + position.
-TEST_P(EmbedKernel, AddsTableRows) {
-  for (const int64_t d : {1, 8, 15, 16, 17, 384}) {
+  // Sums of three, in the order (word + type) + position, whose words these tables stand for.
+  // `narrow`: what they are stored as.
+  void check(int64_t d, GuardedFloats& word, EmbedF32Args narrow) {
+    SCOPED_TRACE("d " + std::to_string(d));
     std::mt19937 random(static_cast<uint32_t>(d));
-    GuardedFloats word(5 * d), position(3 * d), type(2 * d), y(3 * d);
-    for (GuardedFloats* p : {&word, &position, &type}) fill_random(p, &random);
+    GuardedFloats position(kPositions * d), type(kTypes * d), y(kRows * d);
+    for (GuardedFloats* p : {&position, &type}) fill_random(p, &random);
     const int32_t ids[] = {4, 0, 2}, positions[] = {0, 2, 1}, types[] = {1, 0, 1};
     for (const bool typed : {false, true}) {
-      kernels().embed_f32({.rows = 3,
-                           .d = d,
-                           .ids = ids,
-                           .positions = positions,
-                           .types = typed ? types : nullptr,
-                           .word = word.data(),
-                           .position = position.data(),
-                           .type = type.data(),
-                           .y = y.data(),
-                           .ldy = d});
-      for (int64_t i = 0; i < 3 * d; ++i) {
+      narrow.rows = kRows;
+      narrow.d = d;
+      narrow.ids = ids;
+      narrow.positions = positions;
+      narrow.types = typed ? types : nullptr;
+      narrow.position = position.data();
+      narrow.type = type.data();
+      narrow.y = y.data();
+      narrow.ldy = d;
+      kernels().embed_f32(narrow);
+      for (int64_t i = 0; i < kRows * d; ++i) {
         const int64_t r = i / d, c = i % d;
         const float sum = word[ids[r] * d + c] + type[(typed ? types[r] : 0) * d + c];
         ASSERT_EQ(y[i], sum + position[positions[r] * d + c]) << i;
       }
     }
+  }
+};
+
+constexpr int64_t kWidths[] = {1, 7, 8, 15, 16, 17, 33, 384};
+
+TEST_P(EmbedKernel, AddsTableRows) {
+  for (const int64_t d : kWidths) {
+    std::mt19937 random(1);
+    GuardedFloats word(kWords * d);
+    fill_random(&word, &random);
+    EmbedF32Args args;
+    args.word = word.data();
+    check(d, word, args);
+  }
+}
+
+// What is stored narrower is widened exactly: a bf16 is a float, and a byte times its row's scale
+// is rounded once.
+TEST_P(EmbedKernel, AddsTableRowsOfBf16) {
+  for (const int64_t d : kWidths) {
+    std::mt19937 random(2);
+    GuardedFloats word(kWords * d);
+    Guarded<Bf16> stored(kWords * d);
+    fill_random(&word, &random);
+    for (int64_t i = 0; i < word.size(); ++i) {
+      stored[i] = nearest_bf16(word[i]);
+      word[i] = widen(stored[i]);
+    }
+    EmbedF32Args args;
+    args.word = stored.data();
+    args.word_type = WeightType::kBf16;
+    check(d, word, args);
+  }
+}
+
+TEST_P(EmbedKernel, AddsTableRowsOfBytes) {
+  for (const int64_t d : kWidths) {
+    std::mt19937 random(3);
+    GuardedFloats word(kWords * d), scale(kWords);
+    Guarded<int8_t> stored(kWords * d);
+    fill_random(&scale, &random);
+    for (int64_t i = 0; i < word.size(); ++i) {
+      stored[i] = static_cast<int8_t>(random());
+      word[i] = static_cast<float>(stored[i]) * scale[i / d];
+    }
+    EmbedF32Args args;
+    args.word = stored.data();
+    args.word_type = WeightType::kS8;
+    args.word_scale = scale.data();
+    check(d, word, args);
   }
 }
 

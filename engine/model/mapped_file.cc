@@ -85,7 +85,7 @@ std::string_view MappedFile::text(size_t offset, size_t size) const {
 }
 
 void MappedFile::release(std::span<const std::byte> range) const {
-  if (range.empty()) return;
+  if (range.empty() || own_) return;
   assert(range.data() >= data_ && range.data() + range.size() <= data_ + size_);
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = reinterpret_cast<uintptr_t>(range.data());

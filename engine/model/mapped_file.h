@@ -31,7 +31,7 @@ class MappedFile {
   std::string_view text(size_t offset, size_t size) const;
 
   // Tells the system that the whole pages inside `range`, a part of bytes(), are not needed soon.
-  // Those of a file are read again when they are; those of its own memory become zeros.
+  // They are read again when they are; memory of its own, which could not be, stays.
   void release(std::span<const std::byte> range) const;
 
  private:

@@ -16,7 +16,6 @@ constexpr int64_t kDotBC = 240, kDotGroupRows = 512;  // of attention, as in att
 #include "kernels/gemm_dots-inl.h"
 #include "kernels/simd/avx512_bf16-inl.h"
 #include "kernels/gemm_narrow-inl.h"
-#include "kernels/convert-inl.h"
 #include "kernels/rotary-inl.h"
 #include "kernels/attention_scores-inl.h"
 #include "kernels/attention_bf16-inl.h"
@@ -31,8 +30,9 @@ const Table& avx512_bf16_table() {
   static const Table kTable = [] {
     Table table = avx512_vnni_table();
     table.isa = "avx512_bf16";
+    // Not convert: VCVTNEPS2BF16 takes denormals for zeros, and files must not depend on the
+    // machine.
     table.gemm_bf16 = avx512_bf16::make_gemm_bf16<avx512_bf16::NativeBf16>("avx512_bf16", true);
-    table.convert = avx512_bf16::convert;
     table.attention_bf16 = avx512_bf16::attention<Bf16>;
     table.attention_probabilities_bf16 = avx512_bf16::attention_probabilities<Bf16>;
     table.attention_bf16_scratch_floats = avx512_bf16::attention_scratch_floats<Bf16>;

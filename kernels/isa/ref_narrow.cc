@@ -105,7 +105,7 @@ void row_to_u8(const T* row, int64_t n, uint8_t* y) {
     high = x > high ? x : high;
     finite = finite && std::isfinite(x);
   }
-  const float range = high - low, inverse = range > 0 ? 255.0f / range : 0.0f;
+  const float range = high - low, inverse = range > kLeastRange ? 255.0f / range : 0.0f;
   const float zero = std::nearbyint(-low * inverse);
   for (int64_t i = 0; i < row_scale_offset(n); ++i) {
     const float q =
@@ -155,7 +155,7 @@ void convert(const ConvertArgs& args) {
 void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale) {
   float most = 0;
   for (int64_t i = 0; i < k; ++i) most = std::max(most, std::fabs(w[i]));
-  const float inverse = most > 0 ? 127.0f / most : 0.0f;
+  const float inverse = most > kLeastRange ? 127.0f / most : 0.0f;
   *scale = most / 127.0f;
   for (int64_t i = 0; i < k; ++i) {
     const float x = std::clamp(w[i] * inverse, -127.0f, 127.0f);

@@ -70,30 +70,37 @@ TEST(Allocations, TheCountersCount) {
   std::free(aligned);
 }
 
+// The first run of a session counts too: short and long batches, with and without each output.
+void expect_runs_without_allocations(Encoder& encoder, const std::string& what) {
+  std::vector<int32_t> ids(1000);
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i % 50);
+  const size_t d = static_cast<size_t>(encoder.facts().d_model);
+  std::vector<float> hidden(ids.size() * d), pooled(50 * d);
+  for (const int64_t n_seqs : {1, 50, 3}) {
+    std::vector<int64_t> offsets;
+    for (int64_t i = 0; i <= n_seqs; ++i) offsets.push_back(i * 20);
+    const headlane_batch batch{sizeof batch, n_seqs, offsets.data(), ids.data(), nullptr};
+    for (float* wanted : {hidden.data(), static_cast<float*>(nullptr)}) {
+      const headlane_outputs outputs{sizeof outputs, wanted, pooled.data(), nullptr};
+      const int64_t before = n_allocations;
+      const headlane_status status = headlane_encode(encoder.session(), &batch, &outputs);
+      const int64_t allocated = n_allocations - before;
+      ASSERT_EQ(status, HEADLANE_OK);
+      ASSERT_EQ(allocated, 0) << what << ", " << n_seqs << " sequences";
+    }
+  }
+}
+
 TEST(Allocations, ARunAllocatesNothing) {
   TempDir temp;
   const std::string path = temp.file("model.headlane");
   tool::check(
       headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path.c_str()));
-  for (const int n_threads : {1, 2, 3}) {
-    Encoder encoder(path, "", n_threads);
-    std::vector<int32_t> ids(1000);
-    for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i % 50);
-    const size_t d = static_cast<size_t>(encoder.facts().d_model);
-    std::vector<float> hidden(ids.size() * d), pooled(50 * d);
-    // The first run of a session counts too: short and long batches, with and without each output.
-    for (const int64_t n_seqs : {1, 50, 3}) {
-      std::vector<int64_t> offsets;
-      for (int64_t i = 0; i <= n_seqs; ++i) offsets.push_back(i * 20);
-      const headlane_batch batch{sizeof batch, n_seqs, offsets.data(), ids.data(), nullptr};
-      for (float* wanted : {hidden.data(), static_cast<float*>(nullptr)}) {
-        const headlane_outputs outputs{sizeof outputs, wanted, pooled.data(), nullptr};
-        const int64_t before = n_allocations;
-        const headlane_status status = headlane_encode(encoder.session(), &batch, &outputs);
-        const int64_t allocated = n_allocations - before;
-        ASSERT_EQ(status, HEADLANE_OK);
-        ASSERT_EQ(allocated, 0) << n_threads << " threads, " << n_seqs << " sequences";
-      }
+  for (const std::string precision : {"f32", "bf16", "int8"}) {
+    for (const int n_threads : {1, 2, 3}) {
+      Encoder encoder(path, "", n_threads, 4096, "headlane", precision);
+      expect_runs_without_allocations(encoder,
+                                      precision + ", " + std::to_string(n_threads) + " threads");
     }
   }
 }
@@ -138,8 +145,9 @@ TEST(Allocations, ALayerAllocatesNothing) {
   maps.head_stride = 400;
   maps.query_stride = 20;
   for (const bool cross : {false, true}) {
-    for (const int n_threads : {1, 2, 3}) {
-      const Session session = create_session(model.get(), cross, n_threads, 1000);
+    for (const auto& [n_threads, precision] :
+         {std::pair{1, "f32"}, {2, "f32"}, {3, "f32"}, {2, "bf16"}, {2, "int8"}}) {
+      const Session session = create_session(model.get(), cross, n_threads, 1000, precision);
       for (const int64_t len : {1, 20, 1000}) {
         headlane_forward_batch batch{};
         batch.struct_size = sizeof batch;
@@ -152,7 +160,8 @@ TEST(Allocations, ALayerAllocatesNothing) {
         const headlane_status status = headlane_forward(session.get(), &batch);
         const int64_t allocated = n_allocations - before;
         ASSERT_EQ(status, HEADLANE_OK) << headlane_error();
-        ASSERT_EQ(allocated, 0) << n_threads << " threads, " << len << " tokens";
+        ASSERT_EQ(allocated, 0) << precision << ", " << n_threads << " threads, " << len
+                                << " tokens";
       }
     }
   }

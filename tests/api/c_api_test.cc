@@ -24,6 +24,8 @@ class CApi : public testing::Test {
     EXPECT_NE(std::string(headlane_error()).find(named), std::string::npos) << headlane_error();
   }
 
+  void check_callers_memory(const std::string& precision);
+
   TempDir temp_;
   std::string path_;
 };
@@ -213,15 +215,16 @@ TEST_F(CApi, PooledOfAModelWithoutPoolingIsRefused) {
 
 // The caller's block of exactly the size asked for is enough, one byte less is refused, and nothing
 // around it is written.
-TEST_F(CApi, CallersMemoryIsExact) {
-  Encoder encoder(path_, "", 2, 256);
+void CApi::check_callers_memory(const std::string& precision) {
+  SCOPED_TRACE(precision);
+  Encoder encoder(path_, "", 2, 256, "headlane", precision);
   headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
   options.max_tokens = 256;
   options.n_threads = 2;
   size_t bytes = 0;
   tool::check(headlane_session_bytes(encoder.model(), &options, &bytes));
   ASSERT_GT(bytes, 0u);
-  std::vector<unsigned char> block(bytes + 3 * 64, 0xa5);
+  std::vector<unsigned char> block(bytes + 3 * 64, 0xff);
   unsigned char* aligned =
       block.data() + 64 + (64 - reinterpret_cast<uintptr_t>(block.data()) % 64);
   options.memory = aligned;
@@ -244,9 +247,9 @@ TEST_F(CApi, CallersMemoryIsExact) {
   const headlane_batch batch{sizeof batch, 8, offsets.data(), ids.data(), nullptr};
   const headlane_outputs outputs{sizeof outputs, nullptr, pooled.data(), nullptr};
   tool::check(headlane_encode(session, &batch, &outputs));
-  for (unsigned char* p = block.data(); p < aligned; ++p) ASSERT_EQ(*p, 0xa5);
+  for (unsigned char* p = block.data(); p < aligned; ++p) ASSERT_EQ(*p, 0xff);
   for (unsigned char* p = aligned + bytes; p < block.data() + block.size(); ++p)
-    ASSERT_EQ(*p, 0xa5);
+    ASSERT_EQ(*p, 0xff);
   const Encoded expected = encoder.encode([&] {
     Sequences seqs;
     for (size_t i = 0; i < 8; ++i)
@@ -254,6 +257,10 @@ TEST_F(CApi, CallersMemoryIsExact) {
     return seqs;
   }());
   EXPECT_EQ(pooled, expected.pooled);
+}
+
+TEST_F(CApi, CallersMemoryIsExact) {
+  for (const char* precision : {"f32", "bf16", "int8"}) check_callers_memory(precision);
 }
 
 // Twice the tokens take at most twice the memory, the part for a sequence's scores apart.

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/api/attention.h"
-#include "tests/support/npy.h"
+#include "tests/api/precision.h"
 
 namespace headlane::test {
 namespace {
@@ -81,25 +81,34 @@ class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const
     if (!runs(path_, isa_)) GTEST_SKIP() << "this machine (or HEADLANE_MAX_ISA) lacks " << isa_;
   }
 
-  void check(headlane_model* model, const Call& call, int n_threads) {
-    SCOPED_TRACE(call.manifest.at("name").get<std::string>());
+  // The call's output, and its maps where it has some.
+  static std::vector<float> run(headlane_model* model, const Call& call, int n_threads,
+                                std::vector<float>* maps_data) {
     headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
     options.n_threads = n_threads;
     options.cross_attention = !call.key.empty();
     headlane_session* created = nullptr;
     tool::check(headlane_session_create(model, &options, &created));
     const tool::Session session(created);
-    std::vector<float> result(call.out.size(), NAN), maps_data(call.maps.size(), NAN);
+    std::vector<float> result(call.out.size(), NAN);
+    maps_data->assign(call.maps.size(), NAN);
     headlane_forward_batch batch = call.describe(&result);
     headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
     if (!call.maps.empty()) {
-      maps.data = maps_data.data();
+      maps.data = maps_data->data();
       maps.query_stride = call.kv_len;
       maps.head_stride = call.q_len * call.kv_len;
       maps.seq_stride = static_cast<int64_t>(call.maps.size()) / call.batch;
       batch.maps = &maps;
     }
     tool::check(headlane_forward(session.get(), &batch));
+    return result;
+  }
+
+  static void check(headlane_model* model, const Call& call, int n_threads) {
+    SCOPED_TRACE(call.manifest.at("name").get<std::string>());
+    std::vector<float> maps_data;
+    const std::vector<float> result = run(model, call, n_threads, &maps_data);
     // PyTorch's own float32 error, four times: another order of the same sums.
     const double bound = 4 * call.manifest.at("float32_from_float64").get<double>();
     for (size_t i = 0; i < result.size(); ++i) ASSERT_NEAR(result[i], call.out[i], bound) << i;
@@ -119,6 +128,25 @@ TEST_P(GoldenLayers, MatchPyTorch) {
   const json manifest = json::parse(std::ifstream(folder_ + "/manifest.json"));
   for (const json& entry : manifest.at("calls")) {
     for (const int n_threads : {1, 2}) check(model.get(), Call(folder_, entry), n_threads);
+  }
+}
+
+// Modules have few columns, so a row's own errors do not average out: a call's output is looked at
+// whole. In bf16, ten roundings to 2^-8 a layer (precision_test.cc), a cosine of 0.999 being a
+// distance of 4.5 %; int8's are some three times as large.
+TEST_P(GoldenLayers, FilesInBf16AndInt8AreNear) {
+  const json manifest = json::parse(std::ifstream(folder_ + "/manifest.json"));
+  for (const auto& [precision, least] : {std::pair{"bf16", 0.999}, {"int8", 0.99}}) {
+    convert_to(folder_, path_, precision);
+    const tool::Model model = open_model(path_, isa_);
+    EXPECT_STREQ(tool::facts_of(model.get()).precision, precision);
+    for (const json& entry : manifest.at("calls")) {
+      const Call call(folder_, entry);
+      std::vector<float> maps;
+      const std::vector<float> result = run(model.get(), call, 2, &maps);
+      EXPECT_GT(smallest_cosine(result, call.out, result.size()), least)
+          << precision << " " << entry.at("name");
+    }
   }
 }
 

@@ -75,20 +75,22 @@ struct Layer {
 using tool::Model;
 using tool::Session;
 
-inline Model create_layer(const Layer& layer, const char* isa) {
+inline Model create_layer(const Layer& layer, const char* isa, const char* precision = nullptr) {
   headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
   options.isa = isa;
+  options.precision = precision;
   headlane_model* model = nullptr;
   tool::check(headlane_layer_create(&layer.options, &options, &model));
   return Model(model);
 }
 
 inline Session create_session(headlane_model* model, bool cross, int n_threads = 1,
-                              int64_t max_tokens = 512) {
+                              int64_t max_tokens = 512, const char* precision = nullptr) {
   headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
   options.max_tokens = max_tokens;
   options.n_threads = n_threads;
   options.cross_attention = cross;
+  options.precision = precision;
   headlane_session* session = nullptr;
   tool::check(headlane_session_create(model, &options, &session));
   return Session(session);

@@ -91,10 +91,17 @@ inline std::vector<Sum> turned(const AttentionF32Args& a, int64_t position, cons
   return y;
 }
 
+// What a computation in narrower numbers rounds beside float32: relative errors of turned elements
+// of Q and K, of each exponential, of P where it meets V, and of O.
+struct Roundings {
+  double turned = 0, exponential = 0, p = 0, o = 0;
+};
+
 // The score before scaling, and what it may be wrong by: a sum of head_dim products. A turned
 // element has 2 roundings of its terms, so a product of two has 4 more. tanh has 8 (math-inl.h: 6
 // at most), and its argument one, which tanh never enlarges.
-inline Sum score_of(const AttentionF32Args& a, int64_t i, int64_t j) {
+inline Sum score_of(const AttentionF32Args& a, int64_t i, int64_t j,
+                    const Roundings& roundings = {}) {
   const std::vector<Sum> q = turned(a, i + a.q_position, a.q + i * a.ldq);
   const std::vector<Sum> k = turned(a, j + a.k_position, a.k + j * a.ldk);
   Sum sum;
@@ -109,7 +116,8 @@ inline Sum score_of(const AttentionF32Args& a, int64_t i, int64_t j) {
     }
   }
   const int64_t more = (a.additive ? 9 : 0) + (a.rotary ? 4 : 0);
-  return {sum.value, product_bound(a.head_dim + 3 + more, sum.magnitudes)};
+  const double own = a.rotary ? roundings.turned * (2 + roundings.turned) * sum.magnitudes : 0;
+  return {sum.value, product_bound(a.head_dim + 3 + more, sum.magnitudes) + own};
 }
 
 struct Expected {
@@ -122,14 +130,14 @@ struct Expected {
 // exponential turns it into a relative error of p, to which it adds its own few roundings and those
 // of its argument; the sum of a row's n exponentials has n more. P V is again a sum of products,
 // and the sums are rescaled at most once a block of keys.
-inline Expected reference(const AttentionF32Args& a, int64_t i) {
+inline Expected reference(const AttentionF32Args& a, int64_t i, const Roundings& roundings = {}) {
   Expected e{std::vector<double>(a.v_dim), std::vector<double>(a.v_dim),
              std::vector<double>(a.kv_len), std::vector<double>(a.kv_len)};
   std::vector<double> score(a.kv_len, -INFINITY);
   double largest = a.sink ? *a.sink : -INFINITY, error = 0;
   for (int64_t j = 0; j < a.kv_len; ++j) {
     if (!sees(a, i, j)) continue;
-    const Sum sum = score_of(a, i, j);
+    const Sum sum = score_of(a, i, j, roundings);
     score[j] = sum.value * a.scale;
     double own_error = sum.magnitudes * a.scale;
     if (a.softcap > 0) {
@@ -158,8 +166,12 @@ inline Expected reference(const AttentionF32Args& a, int64_t i) {
     for (int64_t d = 0; d < a.v_dim; ++d) {
       const double product = p * a.v[j * a.ldv + d];
       e.o[d] += product;
-      e.bound[d] += std::fabs(product) * (relative + (2 * n + n / 64 + 8) * kEps);
+      e.bound[d] += std::fabs(product) * (relative + (2 * n + n / 64 + 8) * kEps +
+                                          2 * roundings.exponential + roundings.p);
     }
+  }
+  for (int64_t d = 0; d < a.v_dim; ++d) {
+    e.bound[d] += roundings.o * (std::fabs(e.o[d]) + e.bound[d]);
   }
   return e;
 }

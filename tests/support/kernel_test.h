@@ -59,6 +59,13 @@ class KernelTest : public testing::TestWithParam<const char*> {
   INSTANTIATE_TEST_SUITE_P(Isa, Suite, testing::Values("ref", "avx2", "avx512"), \
                            [](auto& info) { return std::string(info.param); })
 
+// The same for what differs from row to row: products and attention of narrow elements.
+#define HEADLANE_FOR_EACH_ROW(Suite)                                                              \
+  INSTANTIATE_TEST_SUITE_P(                                                                       \
+      Row, Suite,                                                                                 \
+      testing::Values("ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "amx"), \
+      [](auto& info) { return std::string(info.param); })
+
 // n floats (or other elements), the last of which ends at a page that may not be touched; the first
 // is preceded by one too. Filled with NaN bytes, so that what is read unwritten shows.
 //
