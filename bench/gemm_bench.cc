@@ -63,22 +63,15 @@ class NarrowWeights {
         count_(cold ? cold_bytes() / (4 * floats_) + 1 : 1),
         packed_(floats_ * count_) {
     const kernels::NarrowGemm& gemm = table.*narrow.gemm;
-    std::vector<int8_t> s8(static_cast<size_t>(gemm.nr * shape.k));
-    std::vector<float> scales(static_cast<size_t>(gemm.nr));
     char* panel = reinterpret_cast<char*>(packed_.data());
     for (int64_t first = 0; first < shape.n; first += gemm.nr, panel += gemm.panel_bytes(shape.k)) {
       const int64_t rows = std::min(gemm.nr, shape.n - first);
-      const float* bias = pool() + first;
       if (narrow.element == kernels::Element::kBf16) {
         const auto* w = reinterpret_cast<const kernels::Bf16*>(bf16_pool()) + first * shape.k;
-        gemm.pack_panel(w, nullptr, bias, rows, shape.k, panel);
-        continue;
+        gemm.pack_panel(w, nullptr, pool() + first, rows, shape.k, panel);
+      } else {
+        pack_s8(table, first, rows, shape.k, panel);
       }
-      for (int64_t row = 0; row < rows; ++row) {
-        table.quantize_weights(pool() + (first + row) * shape.k, shape.k, s8.data() + row * shape.k,
-                               &scales[static_cast<size_t>(row)]);
-      }
-      gemm.pack_panel(s8.data(), scales.data(), bias, rows, shape.k, panel);
     }
     for (int64_t i = 1; i < count_; ++i) {
       std::copy_n(packed_.data(), floats_, packed_.data() + i * floats_);
@@ -90,6 +83,16 @@ class NarrowWeights {
  private:
   static int64_t packed_floats(const kernels::NarrowGemm& gemm, const GemmShape& shape) {
     return gemm.n_panels(shape.n) * gemm.panel_bytes(shape.k) / 4;
+  }
+  static void pack_s8(const kernels::Table& table, int64_t first, int64_t rows, int64_t k,
+                      char* panel) {
+    std::vector<int8_t> w(static_cast<size_t>(rows * k));
+    std::vector<float> scales(static_cast<size_t>(rows));
+    for (int64_t row = 0; row < rows; ++row) {
+      table.quantize_weights(pool() + (first + row) * k, k, w.data() + row * k,
+                             &scales[static_cast<size_t>(row)]);
+    }
+    table.gemm_u8.pack_panel(w.data(), scales.data(), pool() + first, rows, k, panel);
   }
 
   int64_t floats_, count_;

@@ -49,7 +49,8 @@ TEST_F(Bench, KnowsTheLimitsOfEveryInstructionSet) {
     ASSERT_EQ(done.status, 0) << done.err;
     const json told = json::parse(done.out);
     EXPECT_GT(told.at("limits").at("flops"), 0) << told.at("isa");
-    if (told.at("isa") == isa) EXPECT_FALSE(told.at("limits").at("products").empty()) << isa;
+    const bool has_it = told.at("isa") == isa;
+    EXPECT_TRUE(!has_it || !told.at("limits").at("products").empty()) << isa;
   }
 }
 
