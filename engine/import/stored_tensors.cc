@@ -29,7 +29,7 @@ std::vector<std::string> higher_precision_of(const ModelConfig& config,
   std::vector<std::string> names;
   if (config.architecture != Architecture::kBert) return names;
   names.emplace_back("layers.0.ffn.down");
-  for (int64_t i = config.n_layers / 3; i < config.n_layers; ++i) {
+  for (int64_t i = (config.n_layers + 2) / 3; i < config.n_layers; ++i) {
     names.push_back("layers." + std::to_string(i) + ".attention.qkv");
   }
   return names;
