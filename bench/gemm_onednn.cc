@@ -110,7 +110,7 @@ void run_gemm_onednn(benchmark::State& state, const GemmShape& shape, int64_t m,
   const Operand weights(onednn.packed_floats(), cold), a(m * shape.k, false);
   const Buffer c(m * shape.n);
   const Limits& limit = limits(kernels::supported().back()->isa);
-  measure(state, gemm_work(shape, m, onednn.packed_floats(), cold, limit),
+  measure(state, gemm_work(shape, m, 4 * onednn.packed_floats(), cold, limit, "f32"),
           [&](int64_t i) { onednn.run(a.at(0), weights.at(i), pool(), c.data()); });
 }
 

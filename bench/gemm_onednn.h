@@ -9,8 +9,8 @@ struct GemmShape {
   int64_t n, k;
 };
 
-Work gemm_work(const GemmShape& shape, int64_t m, int64_t packed_floats, bool cold,
-               const Limits& limits);
+Work gemm_work(const GemmShape& shape, int64_t m, int64_t packed_bytes, bool cold,
+               const Limits& limits, std::string_view precision);
 
 // The row fails if oneDNN and the fastest own kernel do not agree.
 void run_gemm_onednn(benchmark::State& state, const GemmShape& shape, int64_t m, bool cold);

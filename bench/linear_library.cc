@@ -17,17 +17,23 @@ struct Shape {
 class LinearLayer {
  public:
   LinearLayer(const Shape& shape, const float* weight, const float* bias, const char* isa,
-              int n_threads)
+              const char* precision, int n_threads)
       : shape_(shape), kernels_(kernels_for(isa)), places_(static_cast<size_t>(shape.rows)) {
     std::iota(places_.begin(), places_.end(), 0);
     seqs_.resize(places_.size());
-    const PackedWeight* packed =
-        weights_.add("linear", shape.d_out, shape.d_in, weight, bias, kernels::Activation::kNone);
+    PackedWeight source;
+    source.name = "linear";
+    source.n = shape.d_out;
+    source.k = shape.d_in;
+    source.rows.data = weight;
+    source.bias = bias;
+    source.precision = choose_precision(precision, kernels_, Precision::kF32);
+    const PackedWeight* packed = weights_.add(std::move(source));
     weights_.pack(kernels_);
-    const ValueId x = graph_.add(std::make_unique<Load>(shape.d_in, Input::kX, Rows::kTokens), {},
-                                 Rows::kTokens, shape.d_in);
-    graph_.hidden = graph_.add(std::make_unique<Linear>(packed), {x}, Rows::kTokens, shape.d_out);
+    graph_.hidden = graph_.add(std::make_unique<Linear>(packed, Element::kF32),
+                               {operand(packed->precision)}, Rows::kTokens, shape.d_out);
     Limits limits;
+    limits.precision = packed->precision;
     limits.max_tokens = limits.max_len = shape.rows;
     limits.max_seqs = 1;
     limits.n_threads = n_threads;
@@ -47,6 +53,18 @@ class LinearLayer {
   }
 
  private:
+  // x as products of that precision take it. Its conversion is a part of each run: callers bring
+  // floats, as they do to other engines.
+  ValueId operand(Precision precision) {
+    const int64_t d = shape_.d_in;
+    const ValueId x =
+        graph_.add(std::make_unique<Load>(d, Input::kX, Rows::kTokens), {}, Rows::kTokens, d);
+    if (precision == Precision::kF32) return x;
+    const Element element = precision == Precision::kBf16 ? Element::kBf16 : Element::kU8;
+    return graph_.add(std::make_unique<Convert>(d, Element::kF32, element), {x}, Rows::kTokens, d,
+                      element);
+  }
+
   Shape shape_;
   const kernels::Table& kernels_;
   std::vector<int32_t> places_, seqs_;
@@ -61,11 +79,13 @@ class LinearLayer {
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-// weight [d_out, d_in], bias [d_out]; isa "": no cap. Null if it cannot be made. Lives as long as
-// the process.
+// weight [d_out, d_in], bias [d_out]; isa "": no cap; precision "f32", "bf16", "int8". Null if it
+// cannot be made. Lives as long as the process.
 EXPORT void* headlane_bench_linear(int64_t rows, int64_t d_in, int64_t d_out, const float* weight,
-                                   const float* bias, const char* isa, int n_threads) try {
-  return new headlane::bench::LinearLayer({rows, d_in, d_out}, weight, bias, isa, n_threads);
+                                   const float* bias, const char* isa, const char* precision,
+                                   int n_threads) try {
+  return new headlane::bench::LinearLayer({rows, d_in, d_out}, weight, bias, isa, precision,
+                                          n_threads);
 } catch (...) {
   return nullptr;
 }

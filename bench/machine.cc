@@ -4,14 +4,14 @@
 #include "bench/machine.h"
 
 #include <cpuid.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <barrier>
+#include <cassert>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <random>
 #include <string>
@@ -105,6 +105,12 @@ HEADLANE_READ_LOOP(read_sse2, "movups", "xmm", "0,16,32,48", "")
 HEADLANE_READ_LOOP(read_avx2, "vmovups", "ymm", "0,32,64,96", "vzeroupper\n")
 HEADLANE_READ_LOOP(read_avx512, "vmovups", "zmm", "0,64,128,192", "vzeroupper\n")
 
+// What kernels without instructions for bytes do: pairs of 16-bit integers, and an addition.
+HEADLANE_ARITHMETIC_LOOP(pairs_avx2, "vmovups", "ymm", "vpmaddwd %%ymm1, %%ymm0, %%ymm\\i",
+                         "vpaddd %%ymm1, %%ymm\\i, %%ymm\\i", "vzeroupper\n")
+HEADLANE_ARITHMETIC_LOOP(pairs_avx512, "vmovups", "zmm", "vpmaddwd %%zmm1, %%zmm0, %%zmm\\i",
+                         "vpaddd %%zmm1, %%zmm\\i, %%zmm\\i", "vzeroupper\n")
+
 // The braces make the assembler take the VEX form, which needs no AVX-512.
 HEADLANE_ARITHMETIC_LOOP(dot_int8_avx2, "vmovups", "ymm",
                          "%{vex%} vpdpbusd %%ymm1, %%ymm0, %%ymm\\i",
@@ -124,8 +130,9 @@ static_assert(sizeof(TileShapes) == 64);
 HEADLANE_TILE_LOOP(tile_bf16, "tdpbf16ps")
 HEADLANE_TILE_LOOP(tile_int8, "tdpbssd")
 
+// Of f32: tables of one family have the same.
 struct Loops {
-  const char* isa;
+  std::string_view family;
   int64_t vector_bytes;
   double flops_per_step;
   void (*arithmetic)(int64_t n, const void* seed);
@@ -135,66 +142,37 @@ constexpr Loops kLoops[] = {{"ref", 16, 14 * 4, mul_add_sse2, read_sse2},
                             {"avx2", 32, 14 * 8 * 2, fma_avx2, read_avx2},
                             {"avx512", 64, 14 * 16 * 2, fma_avx512, read_avx512}};
 
-constexpr bool has(uint32_t word, int bit) { return (word >> bit) & 1u; }
-
-// Of what the loops of products need. That the system saves their registers is known of vectors, by
-// the isa that is asked for; of tiles it is asked here.
-struct ProductFeatures {
-  bool avx_vnni = false, avx512_vnni = false, avx512_bf16 = false, amx_bf16 = false,
-       amx_int8 = false;
-};
-
-// A process must ask for the 8 KB that a thread's tiles are saved in.
-bool may_use_tiles() {
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+// The family is what a name begins with; AMX is tiles beside the vectors of AVX-512.
+const Loops& loops_of(std::string_view isa) {
+  const std::string_view family = isa == "amx" ? "avx512" : isa.substr(0, isa.find('_'));
+  const auto found = std::find_if(std::begin(kLoops), std::end(kLoops),
+                                  [&](const Loops& loops) { return loops.family == family; });
+  assert(found != std::end(kLoops));
+  return *found;
 }
 
-ProductFeatures detect_products() {
-  ProductFeatures features;
-  uint32_t a, b, c, d, most;
-  if (!__get_cpuid_count(7, 0, &most, &b, &c, &d)) return features;
-  features.avx512_vnni = has(c, 11);
-  const bool tiles = has(d, 24) && may_use_tiles();
-  features.amx_bf16 = tiles && has(d, 22);
-  features.amx_int8 = tiles && has(d, 25);
-  if (most >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
-    features.avx_vnni = has(a, 4);
-    features.avx512_bf16 = has(a, 5);
-  }
-  return features;
-}
+using Isas = std::array<std::string_view, 3>;
+constexpr Isas kAvx2 = {"avx2"}, kAvx2Vnni = {"avx2_vnni"}, kAvx512 = {"avx512"};
+constexpr Isas kVnni = {"avx512_vnni", "avx512_bf16", "amx"}, kBf16 = {"avx512_bf16", "amx"};
+constexpr Isas kAmx = {"amx"};
 
 struct ProductLoop {
-  const char* isa;  // that the vectors, or what runs beside the tiles, are of
+  const Isas& isas;  // whose kernels have the instruction
   std::string_view precision, instruction;
-  bool ProductFeatures::*feature;
   double ops_per_step;
   int64_t steps;  // of some milliseconds
   void (*run)(int64_t n, const void* seed);
 };
 // A vector of 16 sums takes two products of bf16 to each, or four of int8; so does each of the 256
-// sums of a tile, from each of 16 groups.
+// sums of a tile, from each of 16 groups. A pair of instructions is seven of each a step.
 constexpr ProductLoop kProductLoops[] = {
-    {"avx2", "int8", "vpdpbusd ymm", &ProductFeatures::avx_vnni, 14 * 8 * 4 * 2, 1000000,
-     dot_int8_avx2},
-    {"avx512", "bf16", "vdpbf16ps zmm", &ProductFeatures::avx512_bf16, 14 * 16 * 2 * 2, 1000000,
-     dot_bf16_avx512},
-    {"avx512", "int8", "vpdpbusd zmm", &ProductFeatures::avx512_vnni, 14 * 16 * 4 * 2, 1000000,
-     dot_int8_avx512},
-    {"avx512", "bf16", "tdpbf16ps", &ProductFeatures::amx_bf16, 6 * 256 * 16 * 2 * 2, 100000,
-     tile_bf16},
-    {"avx512", "int8", "tdpbssd", &ProductFeatures::amx_int8, 6 * 256 * 16 * 4 * 2, 100000,
-     tile_int8}};
-
-std::vector<ProductLoop> product_loops(std::string_view isa) {
-  static const ProductFeatures kFeatures = detect_products();
-  std::vector<ProductLoop> found;
-  for (const ProductLoop& loop : kProductLoops) {
-    if (loop.isa == isa && kFeatures.*loop.feature) found.push_back(loop);
-  }
-  return found;
-}
+    {kAvx2, "int8", "vpmaddwd + vpaddd ymm", 7 * 8 * 2 * 2, 1000000, pairs_avx2},
+    {kAvx2Vnni, "int8", "vpdpbusd ymm", 14 * 8 * 4 * 2, 1000000, dot_int8_avx2},
+    {kAvx512, "int8", "vpmaddwd + vpaddd zmm", 7 * 16 * 2 * 2, 1000000, pairs_avx512},
+    {kVnni, "int8", "vpdpbusd zmm", 14 * 16 * 4 * 2, 1000000, dot_int8_avx512},
+    {kBf16, "bf16", "vdpbf16ps zmm", 14 * 16 * 2 * 2, 1000000, dot_bf16_avx512},
+    {kAmx, "bf16", "tdpbf16ps", 6 * 256 * 16 * 2 * 2, 100000, tile_bf16},
+    {kAmx, "int8", "tdpbssd", 6 * 256 * 16 * 4 * 2, 100000, tile_int8}};
 
 // Random floats in (-1, 1), 64-byte aligned: cold_bytes() of them.
 const float* operands() {
@@ -292,20 +270,19 @@ template <typename Together>
 Limits limits_of_this_thread(std::string_view isa, Together together) {
   Limits limits;
   const std::vector<char> memory(memory_bytes(), 1);
-  for (const Loops& loops : kLoops) {
-    if (loops.isa != isa) continue;
-    together();
-    limits.flops = arithmetic_rate(loops);
-    together();
-    limits.read_l1 = read_rate(loops, operands(), cache_bytes(1) / 2);
-    together();
-    limits.read_l2 = read_rate(loops, operands(), cache_bytes(2) / 2);
-    together();
-    limits.read_l3 = read_rate(loops, operands(), cold_bytes());
-    together();
-    limits.read_memory = read_rate(loops, memory.data(), static_cast<int64_t>(memory.size()));
-  }
-  for (const ProductLoop& loop : product_loops(isa)) {
+  const Loops& loops = loops_of(isa);
+  together();
+  limits.flops = arithmetic_rate(loops);
+  together();
+  limits.read_l1 = read_rate(loops, operands(), cache_bytes(1) / 2);
+  together();
+  limits.read_l2 = read_rate(loops, operands(), cache_bytes(2) / 2);
+  together();
+  limits.read_l3 = read_rate(loops, operands(), cold_bytes());
+  together();
+  limits.read_memory = read_rate(loops, memory.data(), static_cast<int64_t>(memory.size()));
+  for (const ProductLoop& loop : kProductLoops) {
+    if (std::find(loop.isas.begin(), loop.isas.end(), isa) == loop.isas.end()) continue;
     together();
     limits.products.push_back({loop.precision, loop.instruction, product_rate(loop)});
   }
@@ -333,6 +310,14 @@ int64_t cold_bytes() {
   return std::max(2 * cache_bytes(2), std::min(cache_bytes(3) / 2, kMost));
 }
 
+double Limits::ops(std::string_view precision) const {
+  double most = 0;
+  for (const ProductLimit& product : products) {
+    if (product.precision == precision) most = std::max(most, product.ops);
+  }
+  return most > 0 ? most : flops;
+}
+
 double Limits::read(int64_t bytes) const {
   if (bytes <= cache_bytes(1)) return read_l1;
   if (bytes <= cache_bytes(2)) return read_l2;
@@ -343,8 +328,7 @@ const Limits& limits(std::string_view isa, int n_threads) {
   static std::map<std::pair<std::string, int>, Limits> measured;
   const auto [place, is_new] = measured.try_emplace({std::string(isa), n_threads});
   if (!is_new) return place->second;
-  operands();          // made before threads share them
-  product_loops(isa);  // the permission that it asks for is of threads made later
+  operands();  // made before threads share them
   std::barrier all(n_threads);
   std::vector<Limits> of_thread(static_cast<size_t>(n_threads));
   {

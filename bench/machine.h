@@ -18,7 +18,7 @@ int64_t cache_bytes(int level);
 // What cold rows cycle their operands through: more than L2 and half of L3, so they come from L3.
 int64_t cold_bytes();
 
-// Products of operands shorter than float, by one instruction.
+// Products of operands shorter than float, by one instruction or a pair.
 struct ProductLimit {
   std::string_view precision;    // of the operands: "bf16" or "int8"
   std::string_view instruction;  // "vdpbf16ps zmm"
@@ -31,15 +31,18 @@ struct Limits {
   double read_l2 = 0;
   double read_l3 = 0;  // over cold_bytes()
   double read_memory = 0;
-  std::vector<ProductLimit> products;  // of the instructions that the machine has
+  std::vector<ProductLimit> products;  // of the instructions that the isa's kernels have
 
+  // Multiplications and additions a second of products in "f32", "bf16" or "int8": by the fastest
+  // instruction for them; where there is none, operands are widened and it is that of floats.
+  double ops(std::string_view precision) const;
   // The bandwidth of the nearest level that holds `bytes`.
   double read(int64_t bytes) const;
 };
 
-// Of "ref", "avx2" or "avx512", which the machine must have, where n_threads cores work at once, of
-// each of them: memory and the outer caches are shared. Measured at the first call, which takes
-// a second.
+// Of an instruction set that kernels have a table for ("ref", "avx2", "avx512_bf16", ...), which
+// the machine must have, where n_threads cores work at once, of each of them: memory and the outer
+// caches are shared. Measured at the first call, which takes a second.
 const Limits& limits(std::string_view isa, int n_threads = 1);
 
 }  // namespace headlane::bench

@@ -30,11 +30,14 @@ void add_context() {
   benchmark::AddCustomContext("cold operands, KiB", std::to_string(bench::cold_bytes() >> 10));
   for (const kernels::Table* table : kernels::supported()) {
     const bench::Limits& limit = bench::limits(table->isa);
-    benchmark::AddCustomContext(table->isa + std::string(" limits"),
-                                in_giga(limit.flops) + " GFLOP/s; read L1 " +
-                                    in_giga(limit.read_l1) + ", L2 " + in_giga(limit.read_l2) +
-                                    ", L3 " + in_giga(limit.read_l3) + ", memory " +
-                                    in_giga(limit.read_memory) + " GB/s");
+    std::string text = in_giga(limit.flops) + " GFLOP/s; read L1 " + in_giga(limit.read_l1) +
+                       ", L2 " + in_giga(limit.read_l2) + ", L3 " + in_giga(limit.read_l3) +
+                       ", memory " + in_giga(limit.read_memory) + " GB/s";
+    for (const bench::ProductLimit& product : limit.products) {
+      text += "; " + std::string(product.precision) + " by " + std::string(product.instruction) +
+              " " + in_giga(product.ops) + " GOP/s";
+    }
+    benchmark::AddCustomContext(table->isa + std::string(" limits"), text);
   }
 }
 

@@ -1,6 +1,6 @@
 // The kernels that go over rows once, bound by memory: layer_norm_f32, activate_f32, embed_f32,
-// pool_f32. Bytes are those read and written; limit% is of the read bandwidth of the level where
-// the input lies.
+// pool_f32, convert. Bytes are those read and written; limit% is of the read bandwidth of the level
+// where the input lies.
 #include "bench/rows.h"
 
 namespace headlane::bench {
@@ -82,19 +82,45 @@ void run_pool(benchmark::State& state, const Table& table, int64_t rows, int64_t
   });
 }
 
+template <kernels::Element kTo>
+void run_convert(benchmark::State& state, const Table& table, int64_t rows, int64_t d, bool cold) {
+  const int64_t ldy = kernels::padded_floats(kTo, d);
+  const Operand x(rows * d, cold);
+  const Buffer y(rows * ldy);
+  measure(state, bytes_work(table, rows * (d + ldy), cold), [&](int64_t i) {
+    table.convert({.rows = rows,
+                   .cols = d,
+                   .from = kernels::Element::kF32,
+                   .to = kTo,
+                   .x = x.at(i),
+                   .ldx = d,
+                   .y = y.data(),
+                   .ldy = ldy});
+  });
+}
+
 struct RowCase {
   const char* kernel;
+  Slot slot;
   int64_t rows, d;
   void (*run)(benchmark::State& state, const Table& table, int64_t rows, int64_t d, bool cold);
 };
+constexpr auto kToBf16 = run_convert<kernels::Element::kBf16>;
+constexpr auto kToU8 = run_convert<kernels::Element::kU8>;
 constexpr RowCase kCases[] = {
-    {"layer_norm_f32", 64, 384, run_layer_norm},
-    {"layer_norm_f32", 64, 768, run_layer_norm},
-    {"activate_gelu_f32", 64, 1536, run_gelu},
-    {"embed_f32", 64, 384, run_embed},
-    {"embed_f32", 64, 768, run_embed},
-    {"pool_f32", 34, 384, run_pool},
-    {"pool_f32", 128, 768, run_pool},
+    {"layer_norm_f32", slot<&Table::layer_norm_f32>, 64, 384, run_layer_norm},
+    {"layer_norm_f32", slot<&Table::layer_norm_f32>, 64, 768, run_layer_norm},
+    {"activate_gelu_f32", slot<&Table::activate_f32>, 64, 1536, run_gelu},
+    {"embed_f32", slot<&Table::embed_f32>, 64, 384, run_embed},
+    {"embed_f32", slot<&Table::embed_f32>, 64, 768, run_embed},
+    {"pool_f32", slot<&Table::pool_f32>, 34, 384, run_pool},
+    {"pool_f32", slot<&Table::pool_f32>, 128, 768, run_pool},
+    {"convert_f32_to_bf16", slot<&Table::convert>, 64, 384, kToBf16},
+    {"convert_f32_to_bf16", slot<&Table::convert>, 64, 768, kToBf16},
+    {"convert_f32_to_bf16", slot<&Table::convert>, 64, 1536, kToBf16},
+    {"convert_f32_to_u8", slot<&Table::convert>, 64, 384, kToU8},
+    {"convert_f32_to_u8", slot<&Table::convert>, 64, 768, kToU8},
+    {"convert_f32_to_u8", slot<&Table::convert>, 64, 1536, kToU8},
 };
 
 }  // namespace
@@ -102,7 +128,7 @@ constexpr RowCase kCases[] = {
 void add_row_kernels() {
   for (const RowCase& c : kCases) {
     for (const bool cold : {false, true}) {
-      for (const Table* table : kernels::supported()) {
+      for (const Table* table : tables_with_own(c.slot)) {
         add_row(row_name(c.kernel, table->isa, {{"rows", c.rows}, {"d", c.d}}, cold),
                 [=](benchmark::State& state) { c.run(state, *table, c.rows, c.d, cold); });
       }

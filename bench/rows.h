@@ -21,15 +21,18 @@ namespace headlane::bench {
 // Random floats in (-1, 1), 64-byte aligned: cold_bytes() of them and as much as two operands of
 // kMaxOperandBytes more. Zeros would not do: some CPUs multiply them at a higher clock.
 const float* pool();
+// The same, each float two of bf16.
+const float* bf16_pool();
 inline constexpr int64_t kMaxOperandBytes = 16 << 20;
 
-// `floats` out of the pool, the same or others in each iteration.
+// `floats` out of a pool, the same or others in each iteration.
 class Operand {
  public:
-  Operand(int64_t floats, bool cold);
-  const float* at(int64_t iteration) const { return pool() + iteration % count_ * stride_; }
+  Operand(int64_t floats, bool cold, const float* from = pool());
+  const float* at(int64_t iteration) const { return from_ + iteration % count_ * stride_; }
 
  private:
+  const float* from_;
   int64_t stride_, count_;
 };
 
@@ -54,6 +57,19 @@ struct Work {
 
 // Sets the counters of a row: GFLOP/s and GB/s, limit%, and read% of a row with both.
 void set_counters(benchmark::State& state, const Work& work, double seconds);
+
+// A slot of a table, as a number that two tables share where one took it from the other.
+using Slot = uintptr_t (*)(const kernels::Table& table);
+template <auto kMember>
+uintptr_t slot(const kernels::Table& table) {
+  return reinterpret_cast<uintptr_t>(table.*kMember);
+}
+template <auto kProduct>
+uintptr_t product_slot(const kernels::Table& table) {
+  return reinterpret_cast<uintptr_t>((table.*kProduct).run);
+}
+// The supported tables with a kernel of their own in that slot.
+std::vector<const kernels::Table*> tables_with_own(Slot slot);
 
 // Runs body(iteration) as often as the benchmark asks.
 template <typename Body>

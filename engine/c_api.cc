@@ -78,6 +78,11 @@ std::string describe_kernels(const headlane::kernels::Table& table) {
   };
   narrow("gemm_bf16", table.gemm_bf16);
   narrow("gemm_int8", table.gemm_u8);
+  const auto amx = headlane::kernels::amx_state();
+  text += "amx: ";
+  text += amx == headlane::kernels::AmxState::kUsable    ? "usable\n"
+          : amx == headlane::kernels::AmxState::kRefused ? "refused to this process by the system\n"
+                                                         : "not of this CPU\n";
   text += "attention_bf16: " + (table.attention_bf16 ? isa : "none (f32 instead)") + "\n";
   // A row of kernels fills all of its slots but the products itself.
   for (const char* slot : {"attention_f32", "layer_norm_f32", "add_f32", "embed_f32", "pool_f32"}) {

@@ -10,9 +10,10 @@ using headlane::fail;
 using headlane::Status;
 using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what this file is of
 
+// A call on rows of one element or another.
 struct headlane_attention {
-  headlane::AttentionCall call;
-  int64_t n_heads;
+  virtual ~headlane_attention() = default;
+  virtual void run(const headlane_attention_batch& batch) = 0;
 };
 
 namespace {
@@ -21,6 +22,7 @@ using ll = long long;
 using headlane::Causal;
 using headlane::RotaryScaling;
 using headlane::Score;
+using headlane::kernels::Bf16;
 
 static_assert(static_cast<int>(Causal::kUpperLeft) == HEADLANE_CAUSAL_UPPER_LEFT);
 static_assert(static_cast<int>(Causal::kLowerRight) == HEADLANE_CAUSAL_LOWER_RIGHT);
@@ -106,21 +108,84 @@ headlane_attention_options read_options(const headlane_attention_options* option
   return read_struct(options, "headlane_attention_options");
 }
 
-headlane::Heads<const float> heads_of(const headlane_heads& heads) {
-  return {heads.data, heads.seq_stride, heads.token_stride, heads.head_stride};
+// HEADLANE_ELEMENT_BF16 only where it can be computed.
+headlane_element element_of(const headlane_attention_options& options,
+                            const headlane::AttentionSpec& spec,
+                            const headlane::kernels::Table& kernels) {
+  const headlane_element element = read_enum("element", options.element, HEADLANE_ELEMENT_BF16);
+  if (element == HEADLANE_ELEMENT_F32) return element;
+  if (spec.score == Score::kAdditive) {
+    fail(Status::kUnsupported, "element is bf16, which additive scores are not computed on");
+  }
+  if (kernels.attention_bf16 == nullptr) {
+    fail(Status::kUnsupported, "element is bf16, which kernels \"%s\" have no products of",
+         kernels.isa);
+  }
+  return element;
 }
 
-headlane::AttentionBatch<float> batch_of(const headlane_attention_batch& in) {
-  headlane::AttentionBatch<float> batch;
-  batch.n_seqs = in.n_seqs;
-  batch.q_rows = read_q_rows(in);
-  batch.kv_rows = read_kv_rows(in);
-  batch.q = heads_of(in.q);
-  batch.k = heads_of(in.k);
-  batch.v = heads_of(in.v);
-  batch.o = {const_cast<float*>(in.o.data), in.o.seq_stride, in.o.token_stride, in.o.head_stride};
-  batch.scores = read_scores(in, batch.q_rows, batch.kv_rows);
-  return batch;
+// Data of the element that the call is not on would be ignored.
+void require_none(const void* data, const char* name, const char* element) {
+  if (data == nullptr) return;
+  fail(Status::kInvalidArgument, "%s is set, and the attention's element is %s", name, element);
+}
+
+template <typename T>
+headlane::Heads<T> heads_of(T* data, const headlane_heads& heads) {
+  return {data, heads.seq_stride, heads.token_stride, heads.head_stride};
+}
+
+void set_heads(const headlane_attention_batch& in, headlane::AttentionBatch<float>* batch) {
+  require_none(in.q_bf16, "q_bf16", "f32");
+  require_none(in.k_bf16, "k_bf16", "f32");
+  require_none(in.v_bf16, "v_bf16", "f32");
+  require_none(in.o_bf16, "o_bf16", "f32");
+  batch->q = heads_of(in.q.data, in.q);
+  batch->k = heads_of(in.k.data, in.k);
+  batch->v = heads_of(in.v.data, in.v);
+  batch->o = heads_of(const_cast<float*>(in.o.data), in.o);
+}
+
+void set_heads(const headlane_attention_batch& in, headlane::AttentionBatch<Bf16>* batch) {
+  require_none(in.q.data, "q.data", "bf16");
+  require_none(in.k.data, "k.data", "bf16");
+  require_none(in.v.data, "v.data", "bf16");
+  require_none(in.o.data, "o.data", "bf16");
+  batch->q = heads_of(in.q_bf16, in.q);
+  batch->k = heads_of(in.k_bf16, in.k);
+  batch->v = heads_of(in.v_bf16, in.v);
+  batch->o = heads_of(in.o_bf16, in.o);
+}
+
+template <typename T>
+class AttentionOn final : public headlane_attention {
+ public:
+  AttentionOn(const headlane::AttentionSpec& spec, const headlane::AttentionWeights& weights,
+              const headlane::kernels::Table& kernels, int64_t n_threads, void* memory)
+      : call_(spec, weights, kernels, n_threads, memory), n_heads_(spec.n_heads) {}
+
+  void run(const headlane_attention_batch& in) override {
+    const headlane::LayerMaps maps = read_maps(in.maps, INT64_MAX, n_heads_);
+    headlane::AttentionBatch<T> batch;
+    batch.n_seqs = in.n_seqs;
+    batch.q_rows = read_q_rows(in);
+    batch.kv_rows = read_kv_rows(in);
+    set_heads(in, &batch);
+    batch.scores = read_scores(in, batch.q_rows, batch.kv_rows);
+    call_.run(batch, maps.maps);
+  }
+
+ private:
+  headlane::AttentionCall<T> call_;
+  int64_t n_heads_;
+};
+
+size_t bytes_of(const headlane_attention_options& options, const headlane::AttentionSpec& spec,
+                const headlane::kernels::Table& kernels) {
+  const bool bf16 = element_of(options, spec, kernels) == HEADLANE_ELEMENT_BF16;
+  const int64_t n_threads = threads_of(options);
+  return bf16 ? headlane::AttentionCall<Bf16>::bytes(spec, kernels, n_threads)
+              : headlane::AttentionCall<float>::bytes(spec, kernels, n_threads);
 }
 
 }  // namespace
@@ -195,7 +260,7 @@ headlane_status headlane_attention_bytes(const headlane_attention_options* optio
   return guarded([&] {
     const auto read = read_options(options);
     require(out, "out");
-    *out = headlane::AttentionCall::bytes(spec_of_call(read), kernels_of(read), threads_of(read));
+    *out = bytes_of(read, spec_of_call(read), kernels_of(read));
   });
 }
 
@@ -208,10 +273,12 @@ headlane_status headlane_attention_create(const headlane_attention_options* opti
     const headlane::AttentionWeights weights = read_weights(read, spec);
     const auto& kernels = kernels_of(read);
     const int64_t n_threads = threads_of(read);
-    check_memory(read.memory, read.memory_bytes,
-                 headlane::AttentionCall::bytes(spec, kernels, n_threads));
-    *out = new headlane_attention{
-        headlane::AttentionCall(spec, weights, kernels, n_threads, read.memory), spec.n_heads};
+    check_memory(read.memory, read.memory_bytes, bytes_of(read, spec, kernels));
+    if (read.element == HEADLANE_ELEMENT_BF16) {
+      *out = new AttentionOn<Bf16>(spec, weights, kernels, n_threads, read.memory);
+    } else {
+      *out = new AttentionOn<float>(spec, weights, kernels, n_threads, read.memory);
+    }
   });
 }
 
@@ -222,8 +289,6 @@ headlane_status headlane_attention_run(headlane_attention* attention,
   return guarded([&] {
     require(attention, "attention");
     require(batch, "batch");
-    const auto read = read_struct(batch, "headlane_attention_batch");
-    const headlane::LayerMaps maps = read_maps(read.maps, INT64_MAX, attention->n_heads);
-    attention->call.run(batch_of(read), maps.maps);
+    attention->run(read_struct(batch, "headlane_attention_batch"));
   });
 }

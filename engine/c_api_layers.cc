@@ -25,6 +25,10 @@ headlane_attention_options read_attention(const headlane_attention_options* atte
          "attention's n_threads, isa, memory and memory_bytes must be 0: a layer's belong to its "
          "session and its model options");
   }
+  if (read_enum("element", read.element, HEADLANE_ELEMENT_BF16) != HEADLANE_ELEMENT_F32) {
+    fail(Status::kInvalidArgument,
+         "attention's element must be 0: a layer's is as its model's precision asks");
+  }
   return read;
 }
 

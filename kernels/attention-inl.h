@@ -63,8 +63,8 @@ inline void add_values(const AttentionArgs<T>& args, const AttentionScratch& at,
                        int64_t rows, int64_t n, bool first, float* o) {
   using Tile = AttentionTile<T>;
   const T* p = reinterpret_cast<const T*>(at.p) + row * Tile::kBC;
-  Tile::multiply(rows, round_up(args.v_dim, kWidth), Tile::groups(n), p, Tile::kBC, at.v, at.ldv,
-                 first ? kZeroRow : nullptr, o, at.ldv);
+  Tile::multiply(at.unit, rows, round_up(args.v_dim, kWidth), Tile::groups(n), p, Tile::kBC, at.v,
+                 at.ldv, first ? kZeroRow : nullptr, o, at.ldv);
 }
 
 // The same for a block whose V is not all finite: what a query does not see (P = 0) must not turn
@@ -150,7 +150,8 @@ template <typename T>
 inline void attention(const AttentionArgs<T>& args) {
   assert(args.v_dim >= 1);
   check_attention(args);
-  const AttentionScratch at = attention_layout<T>(args.scratch, args.head_dim, args.v_dim);
+  DotUnit unit;
+  const AttentionScratch at = attention_layout<T>(args.scratch, args.head_dim, args.v_dim, &unit);
   constexpr int64_t kGroupRows = AttentionTile<T>::kGroupRows;
   for (int64_t i = 0; i < args.q_len; i += kGroupRows) {
     attend_group(args, at, i, smaller(kGroupRows, args.q_len - i));

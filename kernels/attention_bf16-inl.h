@@ -63,9 +63,10 @@ struct AttentionTile<Bf16> {
     }
   }
 
-  static void multiply(int64_t rows, int64_t n, int64_t groups, const Bf16* a, int64_t lda,
-                       const float* b, int64_t ldb, const float* init, float* tile, int64_t ld) {
-    multiply_dots<NativeBf16>(rows, n, groups, reinterpret_cast<const uint32_t*>(a), lda / 2,
+  static void multiply(DotUnit* unit, int64_t rows, int64_t n, int64_t groups, const Bf16* a,
+                       int64_t lda, const float* b, int64_t ldb, const float* init, float* tile,
+                       int64_t ld) {
+    multiply_dots<NativeBf16>(unit, rows, n, groups, reinterpret_cast<const uint32_t*>(a), lda / 2,
                               reinterpret_cast<const uint32_t*>(b), ldb, init, tile, ld);
   }
 };

@@ -73,7 +73,8 @@ inline void probabilities_of_group(const AttentionArgs<T>& args, const Attention
 template <typename T>
 inline void attention_probabilities(const AttentionArgs<T>& args, float* p, int64_t ldp) {
   check_attention(args);
-  const AttentionScratch at = attention_layout<T>(args.scratch, args.head_dim, args.v_dim);
+  DotUnit unit;
+  const AttentionScratch at = attention_layout<T>(args.scratch, args.head_dim, args.v_dim, &unit);
   constexpr int64_t kGroupRows = AttentionTile<T>::kGroupRows;
   for (int64_t i = 0; i < args.q_len; i += kGroupRows) {
     probabilities_of_group(args, at, i, smaller(kGroupRows, args.q_len - i), p, ldp);

@@ -35,7 +35,7 @@ struct AttentionTile<float> {
   static constexpr int64_t kPerGroup = 1, kStep = 1;
 
   static int64_t groups(int64_t dim) { return dim; }
-  static bool copies(const AttentionArgs<float>& args) { return args.rotary != nullptr; }
+  static bool copies(const AttentionArgs<float>& args) { return args.rotary; }
   static void copy_row(const AttentionArgs<float>& args, int64_t position, const float* x, float*,
                        float* y) {
     turn_row(args, position, x, y);
@@ -60,7 +60,7 @@ struct AttentionTile<float> {
 
   // tile[rows, n] = (init or tile) + A[rows, k] * B[k, n], B in rows of stride ldb, n a multiple of
   // kWidth.
-  static void multiply(int64_t rows, int64_t n, int64_t k, const float* a, int64_t lda,
+  static void multiply(DotUnit*, int64_t rows, int64_t n, int64_t k, const float* a, int64_t lda,
                        const float* b, int64_t ldb, const float* init, float* tile, int64_t ld) {
     for (int64_t j = 0; j < n; j += kNR) {
       const int64_t vectors = smaller(kNV, (n - j) / kWidth);
@@ -82,10 +82,12 @@ inline void check_attention(const AttentionArgs<T>& args) {
 struct AttentionScratch {
   int64_t ldq, ldv, total;
   float *k, *v, *s, *p, *o, *m, *l, *q_copies, *k_copies, *row;
+  DotUnit* unit;
 };
 
 template <typename T>
-inline AttentionScratch attention_layout(float* base, int64_t head_dim, int64_t v_dim) {
+inline AttentionScratch attention_layout(float* base, int64_t head_dim, int64_t v_dim,
+                                         DotUnit* unit) {
   using Tile = AttentionTile<T>;
   AttentionScratch at;
   at.ldq = round_up(Tile::groups(head_dim), kRowAlign);
@@ -107,12 +109,13 @@ inline AttentionScratch attention_layout(float* base, int64_t head_dim, int64_t 
   at.k_copies = take(Tile::kNR * at.ldq);
   at.row = take(Tile::kPerGroup == 1 ? 0 : 2 * round_up(head_dim, kRowAlign));
   at.total = end;
+  at.unit = unit;
   return at;
 }
 
 template <typename T>
 inline int64_t attention_scratch_floats(int64_t head_dim, int64_t v_dim) {
-  return attention_layout<T>(nullptr, head_dim, v_dim).total;
+  return attention_layout<T>(nullptr, head_dim, v_dim, nullptr).total;
 }
 
 // The keys [begin, end) that query i may see by its position.
@@ -350,7 +353,7 @@ inline void score_strip(const AttentionArgs<T>& args, const AttentionScratch& at
         continue;
       }
     }
-    Tile::multiply(rows, width, groups, q, group.ldq, panel, Tile::kNR, kZeroRow, at.s + j,
+    Tile::multiply(at.unit, rows, width, groups, q, group.ldq, panel, Tile::kNR, kZeroRow, at.s + j,
                    Tile::kBC);
   }
   for (int64_t r = 0; r < rows; ++r) {

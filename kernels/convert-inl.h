@@ -23,17 +23,52 @@ inline void row_to_bf16(Row row, int64_t n, Bf16* y) {
   for (int64_t i = n; i % 32 != 0; ++i) y[i] = 0;
 }
 
+// What a row of u8 needs to know of the whole row. Several partial results, so that operations
+// overlap.
+struct RowRange {
+  static constexpr int kParts = 4;
+  F32 smallest[kParts], largest[kParts], differences[kParts];
+
+  RowRange() {
+    for (int i = 0; i < kParts; ++i) smallest[i] = largest[i] = differences[i] = broadcast(0.0f);
+  }
+  void add(int part, F32 x) {
+    smallest[part] = min(smallest[part], x);
+    largest[part] = max(largest[part], x);
+    differences[part] = differences[part] + (x - x);
+  }
+  float low() const {
+    return reduce_min(min(min(smallest[0], smallest[1]), min(smallest[2], smallest[3])));
+  }
+  float high() const {
+    return reduce_max(max(max(largest[0], largest[1]), max(largest[2], largest[3])));
+  }
+  // 0, or NaN where an element is not finite.
+  float wrong() const {
+    return reduce_add((differences[0] + differences[1]) + (differences[2] + differences[3]));
+  }
+};
+
+template <typename Row>
+inline RowRange range_of(Row row, int64_t n) {
+  constexpr int64_t kStep = RowRange::kParts * kWidth;
+  RowRange range;
+  int64_t i = 0;
+  for (; i + kStep <= n; i += kStep) {
+    HEADLANE_UNROLL
+    for (int part = 0; part < RowRange::kParts; ++part) {
+      range.add(part, row.load_at(i + part * kWidth, kWidth));
+    }
+  }
+  for (; i < n; i += kWidth) range.add(0, row.load_at(i, smaller(kWidth, n - i)));
+  return range;
+}
+
 // A NaN in the row becomes its scale, and so shows in all of the row's products.
 template <typename Row>
 inline void row_to_u8(Row row, int64_t n, uint8_t* y) {
-  F32 smallest = broadcast(0.0f), largest = smallest, differences = smallest;
-  for_each_vector(n, [&](int64_t i, int64_t width) {
-    const F32 x = row.load_at(i, width);
-    smallest = min(smallest, x);
-    largest = max(largest, x);
-    differences = differences + (x - x);
-  });
-  const float low = reduce_min(smallest), range = reduce_max(largest) - low;
+  const RowRange of_row = range_of(row, n);
+  const float low = of_row.low(), range = of_row.high() - low;
   const float inverse = range > kLeastRange ? 255.0f / range : 0.0f;
   const float zero = round_even(broadcast(-low * inverse)).get(0);
   const F32 least = broadcast(0.0f), most = broadcast(255.0f);
@@ -42,7 +77,7 @@ inline void row_to_u8(Row row, int64_t n, uint8_t* y) {
     store_bytes_n(y + i, max(least, min(most, q)), width);
   });
   for (int64_t i = n; i % 64 != 0; ++i) y[i] = 0;
-  const float wrong = reduce_add(differences);  // 0, or NaN
+  const float wrong = of_row.wrong();
   const bool finite = wrong == 0.0f;
   const RowScale scale = {range / 255.0f + wrong, finite ? static_cast<int32_t>(zero) : 0};
   __builtin_memcpy(y + row_scale_offset(n), &scale, sizeof(scale));

@@ -1,5 +1,5 @@
 // Tiles of products in bf16 or 8-bit integers, in vector registers: what gemm_narrow-inl.h and
-// attention in bf16 multiply with. kernels/amx-inl.h is its twin.
+// attention in bf16 multiply with. gemm_tiles-inl.h is its twin.
 //
 // Both work on groups of 32 bits along K: two bf16 or four bytes. A is rows of groups; B is rows of
 // groups too, one a step of K, each lane a column. What multiplies a group of A by a vector of
@@ -10,6 +10,9 @@ namespace headlane::kernels::HEADLANE_ISA {
 constexpr int kDotMR = kMR;
 constexpr int64_t kDotNR = kNR;
 constexpr int64_t kDotStep = 1;  // groups that K is rounded up to
+
+// What must be set up before dots are multiplied, and released after: of vectors, nothing.
+struct DotUnit {};
 
 // bf16 without instructions for it: two floats a group.
 struct WidenedBf16 {
@@ -131,13 +134,17 @@ inline void dot_kernel_fetching(int64_t part, int64_t groups, const uint32_t* a,
 // product. The first strips of a panel fetch the next one, as in gemm-inl.h.
 template <typename Dot>
 struct DotStrips {
-  int64_t groups, n_strips;  // full strips
+  int64_t groups, n_strips;  // strips of any rows
   const uint32_t* panel;     // [groups, kDotNR]
   const uint32_t* next;      // of the panel that comes after, or null
   const float* init;
   int64_t vectors;
 
-  void multiply(int64_t strip, int64_t rows, const uint32_t* a, int64_t lda, float* tile) const {
+  // between(i, n), i = 0 .. n - 1, is called in the course of it.
+  template <typename Between>
+  void multiply(DotUnit*, int64_t strip, int64_t rows, const uint32_t* a, int64_t lda, float* tile,
+                Between between) const {
+    between(0, 1);
     const int64_t parts = n_strips > 1 ? smaller(kMostParts, n_strips) : 0;
     if (!next || strip >= parts || rows < kMR || vectors < kNV) {
       kDotKernels<Dot>.of[rows - 1][vectors - 1](groups, a, lda, panel, kNR, init, tile, kNR);
@@ -150,15 +157,14 @@ struct DotStrips {
                                       dot_kernel_fetching<Dot, smaller(3, kMostParts)>};
     kFetching[parts - 1](strip, groups, a, lda, panel, init, tile, next);
   }
-  void finish() const {}
 };
 
 // tile[rows, n] = (init or tile) + A[rows, groups] * B[groups, n], B in rows of stride ldb, n a
 // multiple of kWidth.
 template <typename Dot>
-inline void multiply_dots(int64_t rows, int64_t n, int64_t groups, const uint32_t* a, int64_t lda,
-                          const uint32_t* b, int64_t ldb, const float* init, float* tile,
-                          int64_t ld) {
+inline void multiply_dots(DotUnit*, int64_t rows, int64_t n, int64_t groups, const uint32_t* a,
+                          int64_t lda, const uint32_t* b, int64_t ldb, const float* init,
+                          float* tile, int64_t ld) {
   for (int64_t j = 0; j < n; j += kNR) {
     const int64_t vectors = smaller(kNV, (n - j) / kWidth);
     kDotKernels<Dot>.of[rows - 1][vectors - 1](groups, a, lda, b + j, ldb, init, tile + j, ld);

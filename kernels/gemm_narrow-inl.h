@@ -95,17 +95,17 @@ inline void pack_u8_panel(const void* w, const float* scale, const float* bias, 
 
 // What turns the sums of a panel's columns into elements of C.
 struct Bf16Finish {
-  explicit Bf16Finish(const NarrowGemmArgs&, const float*) {}
-  void row(int64_t) {}
+  explicit Bf16Finish(const float*) {}
+  void row(const NarrowGemmArgs&, int64_t) {}
   F32 element(const float* sums, int64_t) const { return load(sums); }
 };
 
 struct U8Finish {
-  U8Finish(const NarrowGemmArgs& args, const float* panel) : args_(args), panel_(panel) {}
-  void row(int64_t r) {
+  explicit U8Finish(const float* panel) : panel_(panel) {}
+  void row(const NarrowGemmArgs& args, int64_t r) {
     RowScale own;
-    const char* a = static_cast<const char*>(args_.a) + r * args_.lda * 4;
-    __builtin_memcpy(&own, a + row_scale_offset(args_.k), sizeof(own));
+    const char* a = static_cast<const char*>(args.a) + r * args.lda * 4;
+    __builtin_memcpy(&own, a + row_scale_offset(args.k), sizeof(own));
     scale_ = broadcast(own.scale);
     zero_ = broadcast_32(own.zero);
   }
@@ -119,34 +119,44 @@ struct U8Finish {
   }
 
  private:
-  const NarrowGemmArgs& args_;
   const float* panel_;
   F32 scale_;
   Groups zero_;
 };
 
-// Rows m0 .. m0 + rows of the columns from `column` on, from the tile to C.
+// A strip's sums on their way to C. They are taken there in parts, while the next strip's products
+// are made.
 template <typename Finish>
-inline void finish_tile(const NarrowGemmArgs& args, Finish finish, int64_t m0, int64_t rows,
-                        int64_t column, int64_t vectors, const float* tile) {
-  for (int64_t r = 0; r < rows; ++r) {
-    finish.row(m0 + r);
-    float* c = static_cast<float*>(args.c) + (m0 + r) * args.ldc;
-    const float* sums = tile + r * kDotNR;
-    if (args.c_element == Element::kBf16) {
-      Bf16* to = reinterpret_cast<Bf16*>(c) + column;
-      for (int64_t v = 0; v < vectors; ++v) {
-        const F32 x = finish.element(sums + v * kWidth, v * kWidth);
-        store_bf16(to + v * kWidth, activate_narrow(args.activation, x));
+struct PendingTile {
+  Finish finish;
+  int64_t m0, rows, column, vectors;
+  const float* tile;
+
+  // The i-th of n parts.
+  void write(const NarrowGemmArgs& args, int64_t i, int64_t n) {
+    for (int64_t r = rows * i / n; r < rows * (i + 1) / n; ++r) {
+      finish.row(args, m0 + r);
+      float* c = static_cast<float*>(args.c) + (m0 + r) * args.ldc;
+      if (args.c_element == Element::kBf16) {
+        write_row(args, r, reinterpret_cast<Bf16*>(c) + column);
+      } else {
+        write_row(args, r, c + column);
       }
-      continue;
-    }
-    for (int64_t v = 0; v < vectors; ++v) {
-      const F32 x = finish.element(sums + v * kWidth, v * kWidth);
-      store(c + column + v * kWidth, activate_narrow(args.activation, x));
     }
   }
-}
+
+ private:
+  static void put(float* to, F32 x) { store(to, x); }
+  static void put(Bf16* to, F32 x) { store_bf16(to, x); }
+
+  template <typename T>
+  void write_row(const NarrowGemmArgs& args, int64_t r, T* to) const {
+    for (int64_t j = 0; j < vectors * kWidth; j += kWidth) {
+      const F32 x = finish.element(tile + r * kDotNR + j, j);
+      put(to + j, activate_narrow(args.activation, x));
+    }
+  }
+};
 
 // What a row of bf16 has beyond its last vector, up to 64 bytes.
 inline void fill_row_ends(const NarrowGemmArgs& args, int64_t column) {
@@ -163,7 +173,10 @@ inline void gemm_narrow_run(const NarrowGemmArgs& args) {
   const int64_t groups = groups_of<Panels>(args.k);
   const int64_t panel_floats = narrow_panel_bytes<Panels>(args.k) / 4;
   const uint32_t* a = static_cast<const uint32_t*>(args.a);
-  alignas(64) float tile[kDotMR * kDotNR];
+  alignas(64) float tiles[2][kDotMR * kDotNR];
+  int which = 0;
+  DotUnit unit;
+  PendingTile<Finish> pending = {Finish(nullptr), 0, 0, 0, 0, nullptr};
   for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
     const float* panel = static_cast<const float*>(args.packed) + p * panel_floats;
     const float* b = panel + Panels::kHeaderRows * kDotNR;
@@ -171,7 +184,7 @@ inline void gemm_narrow_run(const NarrowGemmArgs& args) {
     const int64_t column = p * kDotNR;
     const DotStrips<Dot> strips = {
         .groups = groups,
-        .n_strips = args.m / kDotMR,
+        .n_strips = (args.m + kDotMR - 1) / kDotMR,
         .panel = reinterpret_cast<const uint32_t*>(b),
         .next = last ? nullptr : reinterpret_cast<const uint32_t*>(b + panel_floats),
         .init = Panels::kHeaderRows == 1 ? panel : kZeroRow,
@@ -179,15 +192,17 @@ inline void gemm_narrow_run(const NarrowGemmArgs& args) {
     };
     for (int64_t m0 = 0; m0 < args.m; m0 += kDotMR) {
       const int64_t rows = smaller(kDotMR, args.m - m0);
-      strips.multiply(m0 / kDotMR, rows, a + m0 * args.lda, args.lda, tile);
-      finish_tile(args, Finish(args, panel), m0, rows, column, strips.vectors, tile);
+      strips.multiply(&unit, m0 / kDotMR, rows, a + m0 * args.lda, args.lda, tiles[which],
+                      [&](int64_t i, int64_t n) { pending.write(args, i, n); });
+      pending = {Finish(panel), m0, rows, column, strips.vectors, tiles[which]};
+      which ^= 1;
     }
-    strips.finish();
     const bool ends_row = column + kDotNR >= args.n;
     if (ends_row && args.c_element == Element::kBf16) {
       fill_row_ends(args, column + strips.vectors * kWidth);
     }
   }
+  pending.write(args, 0, 1);
 }
 
 template <typename Dot>

@@ -292,10 +292,19 @@ struct Table {
   void (*activate_f32)(Activation activation, int64_t n, const float* x, float* y) = nullptr;
 };
 
+enum class AmxState {
+  kAbsent,   // the CPU has no tiles
+  kRefused,  // it has, but the system, or what runs it, does not let this process use them
+  kUsable,
+};
+// Asked once, when the tables are first asked for.
+AmxState amx_state();
+
 // The tables that this machine can run and HEADLANE_MAX_ISA allows, slowest ("ref") first.
 std::span<const Table* const> supported();
 
-// The names of all instruction sets there are tables for, slowest first: "ref, avx2, avx512".
+// The names of all instruction sets there are tables for, slowest first: "ref, avx2,
+// avx2_vnni, avx512, avx512_vnni, avx512_bf16, amx".
 std::string isa_names();
 
 // The fastest supported table at or below the instruction set `max_isa`, in the order of

@@ -246,6 +246,16 @@ class WholeRun(unittest.TestCase):
         for result in told["results"]:
             self.assertEqual(list(result["engines"]), ["headlane"])
         self.assertIn("weights", told["results"][-1]["engines"]["headlane"]["missing"])
+        self.assertEqual(told["machine"]["precision"], "int8")
+
+    def test_products_and_attention_have_every_precision(self):
+        for precision in ("bf16", "int8"):
+            told = self.run_cases("gemm 3 16 32\nattention 1 4 2 8", "--engines", "headlane",
+                                  "--precision", precision)
+            gemm, attention = (result["engines"]["headlane"] for result in told["results"])
+            self.assertNotIn("missing", gemm)
+            if precision == "bf16":  # which not every machine has
+                self.assertRegex(attention.get("missing", "bf16"), "bf16")
 
 
 if __name__ == "__main__":

@@ -247,7 +247,7 @@ TEST_P(ConvertKernel, ToU8SaysWhatIsNotFinite) {
   }
 }
 
-HEADLANE_FOR_EACH_ROW(ConvertKernel);
+HEADLANE_FOR_EACH_NARROW_ISA(ConvertKernel);
 
 class QuantizeKernel : public test::KernelTest {
  protected:
@@ -291,7 +291,7 @@ TEST_P(QuantizeKernel, RowsOfOneValue) {
   }
 }
 
-HEADLANE_FOR_EACH_ROW(QuantizeKernel);
+HEADLANE_FOR_EACH_NARROW_ISA(QuantizeKernel);
 
 }  // namespace
 }  // namespace headlane::kernels

@@ -10,8 +10,8 @@
 namespace headlane::kernels {
 namespace {
 
-const std::vector<std::string> kOrder = {"ref",    "avx2",        "avx2_vnni",
-                                         "avx512", "avx512_vnni", "avx512_bf16"};
+const std::vector<std::string> kOrder = {"ref",         "avx2",        "avx2_vnni", "avx512",
+                                         "avx512_vnni", "avx512_bf16", "amx"};
 
 TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
   ASSERT_FALSE(supported().empty());

@@ -134,7 +134,7 @@ TEST_P(GemmBf16, NanStaysInItsRow) {
   for (int64_t j = 0; j < 40; ++j) ASSERT_TRUE(std::isnan(c.row(4)[j])) << j;
 }
 
-HEADLANE_FOR_EACH_ROW(GemmBf16);
+HEADLANE_FOR_EACH_NARROW_ISA(GemmBf16);
 
 }  // namespace
 }  // namespace headlane::kernels

@@ -138,7 +138,7 @@ TEST_P(GemmInt8, ZerosAndNanStayInTheirRows) {
   }
 }
 
-HEADLANE_FOR_EACH_ROW(GemmInt8);
+HEADLANE_FOR_EACH_NARROW_ISA(GemmInt8);
 
 }  // namespace
 }  // namespace headlane::kernels

@@ -179,7 +179,7 @@ def machine(arguments, roofline_model):
     command = [arguments.build / "bin/headlane", "bench", "--json", "--threads",
                str(arguments.threads), *(["--isa", arguments.isa] if arguments.isa else [])]
     if roofline_model:
-        command += ["-m", roofline_model]
+        command += ["-m", roofline_model, "--precision", arguments.precision]
     told = json.loads(subprocess.run([str(word) for word in command], check=True,
                                      stdout=subprocess.PIPE).stdout)
     with open("/proc/cpuinfo", encoding="utf-8") as file:
@@ -195,10 +195,8 @@ def measure(arguments, wanted):
         comparison = Comparison(arguments, store, pathlib.Path(logs))
         try:
             model = next((case.model for case in wanted if case.model), None)
-            # The command's passes are those of f32 alone.
-            of_passes = model and arguments.precision == "f32"
             known = machine(arguments, store.headlane_file(model, comparison.environment)
-                            if of_passes else None)
+                            if model else None)
             limit = figures.product_limit(known["limits"], arguments.precision)
             limit = limit and limit * arguments.threads
             for case in wanted:

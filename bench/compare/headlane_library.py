@@ -18,7 +18,8 @@ AttentionOptions = structure(
     *several(c_float, "scale", "softcap"), ("causal", c_int),
     *several(c_int64, "window_left", "window_right"),
     *several(c_void_p, "rotary", "relative_bias", "alibi_slopes", "sinks", "additive"),
-    ("n_threads", c_int32), *several(c_void_p, "isa", "memory"), ("memory_bytes", c_size_t))
+    ("n_threads", c_int32), *several(c_void_p, "isa", "memory"), ("memory_bytes", c_size_t),
+    ("element", c_int))
 Rotary = structure(
     "Rotary", ("struct_size", c_size_t), ("dims", c_int64), ("interleaved", c_int32),
     ("base", c_double), ("max_positions", c_int64), ("scaling", c_int), ("factor", c_double),
@@ -40,7 +41,8 @@ SCORES = [("bias", c_void_p),
           *several(c_int64, "mask_seq_stride", "mask_head_stride", "mask_query_stride"),
           *several(c_void_p, "prefix_lengths", "maps")]
 AttentionBatch = structure("AttentionBatch", ("struct_size", c_size_t), *SEQS,
-                           *several(Heads, "q", "k", "v", "o"), *SCORES)
+                           *several(Heads, "q", "k", "v", "o"), *SCORES,
+                           *several(c_void_p, "q_bf16", "k_bf16", "v_bf16", "o_bf16"))
 Linear = structure("Linear", *several(c_void_p, "weight", "bias"))
 LayerOptions = structure(
     "LayerOptions", ("struct_size", c_size_t), *several(c_int64, "d_model", "kdim", "vdim"),
@@ -67,6 +69,9 @@ Batch = structure("Batch", ("struct_size", c_size_t), ("n_seqs", c_int64),
                   *several(c_void_p, "offsets", "ids", "types"))
 Outputs = structure("Outputs", ("struct_size", c_size_t),
                     *several(c_void_p, "hidden", "pooled", "attention"))
+
+
+ELEMENT_F32, ELEMENT_BF16 = 0, 1
 
 
 def make(kind, **fields):

@@ -92,6 +92,9 @@ def draw_roofline(axis, everything):
     known, threads = everything["machine"], everything["threads"]
     limits = {name: value * threads / 1e9 for name, value in known["limits"].items()
               if name != "products"}
+    # Where products have no instruction of their own, they are of floats.
+    products = figures.product_limit(known["limits"], everything.get("precision", "f32"))
+    limits["flops"] = threads * (products or known["limits"]["flops"]) / 1e9
     x = np.logspace(-0.5, 3, 200)
     for level, style in (("L2", ":"), ("L3", "--"), ("memory", "-.")):
         axis.plot(x, np.minimum(x * limits["read_" + level.lower()], limits["flops"]), style,

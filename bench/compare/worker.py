@@ -52,7 +52,7 @@ class Worker:
             answer = self.prepare_texts(case, output)
         else:
             self.call = self.make_call(case)
-            np.save(output, self.call())
+            np.save(output, self.peer.as_floats(self.call()))
         self.reset_peak()
         return {**answer, "notes": self.peer.notes}
 

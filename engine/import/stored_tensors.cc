@@ -28,7 +28,8 @@ std::vector<std::string> higher_precision_of(const ModelConfig& config,
   if (options.higher_precision) return *options.higher_precision;
   std::vector<std::string> names;
   if (config.architecture != Architecture::kBert) return names;
-  for (int64_t i = config.n_layers / 2; i < config.n_layers; ++i) {
+  names.emplace_back("layers.0.ffn.down");
+  for (int64_t i = (config.n_layers + 2) / 3; i < config.n_layers; ++i) {
     names.push_back("layers." + std::to_string(i) + ".attention.qkv");
   }
   return names;

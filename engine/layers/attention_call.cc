@@ -2,23 +2,27 @@
 
 #include <algorithm>
 #include <tuple>
+#include <type_traits>
 
 #include "engine/error.h"
 
 namespace headlane {
-size_t AttentionCall::bytes(const AttentionSpec& spec, const kernels::Table& kernels,
-                            int64_t n_threads) {
+
+template <typename T>
+size_t AttentionCall<T>::bytes(const AttentionSpec& spec, const kernels::Table& kernels,
+                               int64_t n_threads) {
   return static_cast<size_t>(attention_table_floats(spec) +
-                             n_threads * attention_scratch_floats<float>(spec, kernels)) *
+                             n_threads * attention_scratch_floats<T>(spec, kernels)) *
          sizeof(float);
 }
 
-AttentionCall::AttentionCall(const AttentionSpec& spec, const AttentionWeights& weights,
-                             const kernels::Table& kernels, int64_t n_threads, void* memory)
+template <typename T>
+AttentionCall<T>::AttentionCall(const AttentionSpec& spec, const AttentionWeights& weights,
+                                const kernels::Table& kernels, int64_t n_threads, void* memory)
     : spec_(spec),
       kernels_(kernels),
       team_(static_cast<int>(n_threads)),
-      scratch_floats_(attention_scratch_floats<float>(spec, kernels)) {
+      scratch_floats_(attention_scratch_floats<T>(spec, kernels)) {
   if (memory == nullptr) {
     own_memory_ = Buffer(bytes(spec, kernels, n_threads));
     memory = own_memory_.data();
@@ -27,7 +31,8 @@ AttentionCall::AttentionCall(const AttentionSpec& spec, const AttentionWeights& 
   scratch_ = static_cast<float*>(memory) + attention_table_floats(spec);
 }
 
-void AttentionCall::check(const AttentionBatch<float>& batch) const {
+template <typename T>
+void AttentionCall<T>::check(const AttentionBatch<T>& batch) const {
   check_seqs(spec_, batch.n_seqs, batch.q_rows, batch.kv_rows, batch.scores.prefix_lengths);
   const bool ragged = batch.q_rows.ragged();
   const auto rows_of = [&](const SeqRows& rows) {
@@ -39,7 +44,9 @@ void AttentionCall::check(const AttentionBatch<float>& batch) const {
                                                                   {"v", batch.v.data, keys},
                                                                   {"o", batch.o.data, tokens}};
   for (const auto& [name, data, rows] : needed) {
-    if (data == nullptr && rows > 0) fail(Status::kInvalidArgument, "%s.data is null", name);
+    if (data != nullptr || rows == 0) continue;
+    fail(Status::kInvalidArgument, std::is_same_v<T, float> ? "%s.data is null" : "%s_bf16 is null",
+         name);
   }
   check_strides("o", spec_.v_dim,
                 {{{batch.o.token_stride, tokens},
@@ -48,7 +55,8 @@ void AttentionCall::check(const AttentionBatch<float>& batch) const {
                   {0, 1}}});
 }
 
-void AttentionCall::run(const AttentionBatch<float>& batch, const AttentionMaps& maps) {
+template <typename T>
+void AttentionCall<T>::run(const AttentionBatch<T>& batch, const AttentionMaps& maps) {
   check(batch);
   int64_t longest = 0, longest_kv = 0, n_pairs = 0;
   for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
@@ -62,7 +70,7 @@ void AttentionCall::run(const AttentionBatch<float>& batch, const AttentionMaps&
   const double seconds = attention_flops(spec_, n_pairs) / 100e9 +
                          static_cast<double>(batch.n_seqs * spec_.n_heads) * 0.2e-6;
   const AttentionSplit split =
-      split_attention<float>(spec_, kernels_, batch.n_seqs, longest, team_.n_threads());
+      split_attention<T>(spec_, kernels_, batch.n_seqs, longest, team_.n_threads());
   next_.store(0, std::memory_order_relaxed);
   team_.run(
       [&](int thread, int) {
@@ -76,17 +84,21 @@ void AttentionCall::run(const AttentionBatch<float>& batch, const AttentionMaps&
 }
 
 // Rows of padding become zeros.
-void AttentionCall::clear_padding(const AttentionBatch<float>& batch) const {
+template <typename T>
+void AttentionCall<T>::clear_padding(const AttentionBatch<T>& batch) const {
   if (batch.q_rows.ragged() || batch.q_rows.lengths == nullptr) return;
   for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
     const Span real = batch.q_rows.of(seq);
     for (int64_t t = 0; t < batch.q_rows.len; ++t) {
       if (t >= real.begin && t < real.begin + real.len) continue;
       for (int64_t head = 0; head < spec_.n_heads; ++head) {
-        std::fill_n(batch.o.at(seq, t, head), spec_.v_dim, 0.0f);
+        std::fill_n(batch.o.at(seq, t, head), spec_.v_dim, T{});  // zero, as floats and as bf16
       }
     }
   }
 }
+
+template class AttentionCall<float>;
+template class AttentionCall<kernels::Bf16>;
 
 }  // namespace headlane

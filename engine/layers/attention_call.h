@@ -12,6 +12,8 @@
 
 namespace headlane {
 
+// T: float, or kernels::Bf16, which the kernels must have and the spec must go with.
+template <typename T>
 class AttentionCall {
  public:
   static size_t bytes(const AttentionSpec& spec, const kernels::Table& kernels, int64_t n_threads);
@@ -22,11 +24,11 @@ class AttentionCall {
                 const kernels::Table& kernels, int64_t n_threads, void* memory);
 
   // Throws Error before anything is written. Allocates nothing.
-  void run(const AttentionBatch<float>& batch, const AttentionMaps& maps);
+  void run(const AttentionBatch<T>& batch, const AttentionMaps& maps);
 
  private:
-  void check(const AttentionBatch<float>& batch) const;
-  void clear_padding(const AttentionBatch<float>& batch) const;
+  void check(const AttentionBatch<T>& batch) const;
+  void clear_padding(const AttentionBatch<T>& batch) const;
 
   AttentionSpec spec_;
   const kernels::Table& kernels_;

@@ -121,6 +121,9 @@ class Op {
 // blocks of rows, with what passes between them kept in cache.
 class RowOp : public Op {
  public:
+  // Whether threads that share a block divide its rows by part_of(): then what one thread wrote is
+  // all that it reads of such an op before, and they need not wait for each other in between.
+  virtual bool divides_rows() const { return true; }
   // Computes n_rows rows, the first of which is row row_begin of the batch; the views begin there.
   // Of a slice's count threads, each computes a part; together they compute all.
   virtual void run_rows(const Run& run, int64_t row_begin, int64_t n_rows, Slice slice,

@@ -81,6 +81,7 @@ class Convert : public RowOp {
 class Linear : public RowOp {
  public:
   Linear(const PackedWeight* weight, Element output) : weight_(*weight), element_(output) {}
+  bool divides_rows() const override { return false; }
   const char* name() const override { return "linear"; }
   double flops(const Run&, int64_t rows) const override {
     return 2.0 * static_cast<double>(weight_.n) * static_cast<double>(weight_.k * rows);
@@ -131,6 +132,7 @@ class Attention : public TaskOp {
   double flops(const Run& run, int64_t) const override {
     return attention_flops(spec_, run.n_pairs);
   }
+  double speed() const override { return element_ == Element::kBf16 ? 2 : 1; }
   int64_t n_tasks(const Run&) const override;
   int64_t scratch_floats(const kernels::Table&, const Limits&) const override;
   void run_task(const Run&, int64_t, std::span<const View>, View, float*) const override;

@@ -44,11 +44,23 @@ std::vector<Lifetime> lifetimes_in_passes(const Graph& graph,
 int64_t stride_of(const Value& value) { return kernels::padded_floats(value.element, value.cols); }
 
 // Rows of a block so that its values fit `l2_bytes`, within what keeps weights worth their reading
-// (at least 32 rows) and threads evenly fed (at most 128).
-int64_t choose_block_rows(int64_t widest_row_floats, int64_t l2_bytes) {
+// (at least 32 rows) and threads evenly fed (at most 128; faster products are worth twice as many).
+int64_t choose_block_rows(int64_t widest_row_floats, int64_t l2_bytes, Precision precision) {
+  const int64_t most = precision == Precision::kF32 ? 128 : 256;
   const int64_t fitting =
       l2_bytes / static_cast<int64_t>(sizeof(float)) / std::max<int64_t>(widest_row_floats, 1);
-  return std::clamp<int64_t>(fitting / 8 * 8, 32, 128);
+  return std::clamp<int64_t>(fitting / 8 * 8, 32, most);
+}
+
+// The last step of the run of steps from `step` on that threads go through without waiting for each
+// other: until then, one of them may still be at `step`.
+int last_without_barrier(const std::vector<const Op*>& ops, int step) {
+  const auto divides_rows = [&](int i) {
+    return static_cast<const RowOp*>(ops[i])->divides_rows();
+  };
+  const int n = static_cast<int>(ops.size());
+  while (step + 1 < n && divides_rows(step) && divides_rows(step + 1)) ++step;
+  return step;
 }
 
 // Places the values that live within one row pass; sizes count floats per row.
@@ -62,7 +74,9 @@ void place_block_values(const Graph& graph, const std::vector<const Op*>& ops,
     if (lives[id].last != pass) continue;  // another pass needs it
     int last = step;
     for (int later = step; later < static_cast<int>(ops.size()); ++later) {
-      for (const ValueId input : ops[later]->inputs) last = input == id ? later : last;
+      for (const ValueId input : ops[later]->inputs) {
+        if (input == id) last = last_without_barrier(ops, later);
+      }
     }
     ids.push_back(id);
     local.push_back({step, last, stride_of(graph.values[id])});
@@ -127,7 +141,7 @@ Plan make_plan(const Graph& graph, const kernels::Table& kernels, const Limits& 
 
   Plan plan;
   plan.arena_floats = place_arena_values(graph, lives, limits, &places);
-  plan.block_rows = choose_block_rows(row_floats, l2_bytes);
+  plan.block_rows = choose_block_rows(row_floats, l2_bytes, limits.precision);
   // A block's values lie one behind the other, each with room for all of the block's rows.
   for (Place& place : places) {
     if (place.where == Place::Where::kBlock) place.offset *= plan.block_rows;

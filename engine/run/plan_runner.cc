@@ -1,12 +1,22 @@
 #include "engine/run/plan_runner.h"
 
+#include <unistd.h>
+
 #include <cstring>
 
 namespace headlane {
 namespace {
 
-// One core's share of L2 that a block of rows may fill; the rest is for the weights passing by.
-constexpr int64_t kBlockBytes = 640 * 1024;
+// One core's share of L2 that a block of rows may fill, five eighths; the rest is for the weights
+// passing by. What a machine does not tell, or tells of an odd one, is taken as 1 MB.
+int64_t block_bytes() {
+  static const int64_t kBytes = [] {
+    const int64_t l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    constexpr int64_t kLeast = 256 * 1024, kMost = 4096 * 1024, kUsual = 1024 * 1024;
+    return (l2 >= kLeast && l2 <= kMost ? l2 : kUsual) * 5 / 8;
+  }();
+  return kBytes;
+}
 
 // The arena's part of the block, a multiple of 64 bytes as scratch is.
 size_t arena_bytes(const Plan& plan) {
@@ -21,11 +31,11 @@ size_t plan_bytes(const Plan& plan, const Limits& limits) {
 }  // namespace
 
 size_t PlanRunner::bytes(const Graph& graph, const kernels::Table& kernels, const Limits& limits) {
-  return plan_bytes(make_plan(graph, kernels, limits, kBlockBytes), limits);
+  return plan_bytes(make_plan(graph, kernels, limits, block_bytes()), limits);
 }
 
 PlanRunner::PlanRunner(const Graph& graph, const kernels::Table& kernels, const Limits& limits)
-    : plan_(make_plan(graph, kernels, limits, kBlockBytes)),
+    : plan_(make_plan(graph, kernels, limits, block_bytes())),
       d_hidden_(graph.values[graph.hidden].cols),
       team_(static_cast<int>(limits.n_threads)),
       profile_(plan_, graph, kernels, limits.n_threads),
@@ -100,16 +110,18 @@ View PlanRunner::resolve(const Place& place, float* scratch, int64_t row, float*
 
 void PlanRunner::run_block(const Pass& pass, const Run& run, int64_t row, int64_t n_rows,
                            Slice slice, float* scratch) {
+  const RowOp* before = nullptr;
   for (const Step& step : pass.steps) {
+    const auto* op = static_cast<const RowOp*>(step.op);
+    const bool on_own_rows = before && before->divides_rows() && op->divides_rows();
+    if (before && !on_own_rows) team_.barrier(static_cast<int>(slice.count));
     View inputs[kMaxInputs];
     for (size_t i = 0; i < step.inputs.size(); ++i) {
       inputs[i] = resolve(step.inputs[i], scratch, row, nullptr);
     }
-    static_cast<const RowOp*>(step.op)->run_rows(run, row, n_rows, slice,
-                                                 {inputs, step.inputs.size()},
-                                                 resolve(step.output, scratch, row, nullptr));
-    const bool next_reads_it = &step != &pass.steps.back();
-    if (next_reads_it) team_.barrier(static_cast<int>(slice.count));
+    op->run_rows(run, row, n_rows, slice, {inputs, step.inputs.size()},
+                 resolve(step.output, scratch, row, nullptr));
+    before = op;
   }
 }
 

@@ -363,6 +363,12 @@ typedef struct headlane_relative_bias {
 #define HEADLANE_RELATIVE_BIAS_INIT \
   { sizeof(headlane_relative_bias), 0, 0, 0, 0, 0 }
 
+/* What a caller's rows are made of. */
+typedef enum headlane_element {
+  HEADLANE_ELEMENT_F32 = 0,
+  HEADLANE_ELEMENT_BF16 = 1 /* uint16_t: the upper half of a float */
+} headlane_element;
+
 /* Pointers in here are read by create, and may go afterwards. */
 typedef struct headlane_attention_options {
   size_t struct_size;
@@ -388,12 +394,16 @@ typedef struct headlane_attention_options {
   const char* isa;           /* as in headlane_model_options */
   void* memory;              /* as in headlane_session_options */
   size_t memory_bytes;
+  /* Of Q, K, V and O. With BF16 the probabilities that the values are weighted with are rounded to
+   * it too; scores, the softmax and sums are f32, and so are bias, weights and maps. Neither
+   * ADDITIVE nor machines without products of bf16 have it: UNSUPPORTED. */
+  headlane_element element;
 } headlane_attention_options;
 
 #define HEADLANE_ATTENTION_OPTIONS_INIT                                              \
   {                                                                                  \
     sizeof(headlane_attention_options), 0, 0, 0, 0, HEADLANE_SCORE_SCALED_DOT, 0, 0, \
-        HEADLANE_CAUSAL_NONE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                        \
+        HEADLANE_CAUSAL_NONE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, HEADLANE_ELEMENT_F32  \
   }
 
 /* The slopes of Press et al. for any number of heads, [n_heads]: 2^(-8 i / n) for powers of two,
@@ -455,12 +465,19 @@ typedef struct headlane_attention_batch {
   const int64_t* prefix_lengths; /* [n_seqs]: keys that a causal mask leaves to all queries; null:
                                   * none */
   const headlane_attention_maps* maps; /* its layers are not looked at; null: not wanted */
+
+  /* With HEADLANE_ELEMENT_BF16, in place of the data of q, k, v and o, which must be null then:
+   * their strides hold, and count elements. Null otherwise. */
+  const uint16_t* q_bf16;
+  const uint16_t* k_bf16;
+  const uint16_t* v_bf16;
+  uint16_t* o_bf16; /* written */
 } headlane_attention_batch;
 
 #define HEADLANE_ATTENTION_BATCH_INIT                                                     \
   {                                                                                       \
     sizeof(headlane_attention_batch), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, \
-        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                          \
+        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0              \
   }
 
 /* Masks combine: a key is seen if all of them allow it. A query that sees no key gets zeros. Values
@@ -493,8 +510,8 @@ typedef struct headlane_layer_options {
   int64_t d_model; /* columns of the input x and of the output */
   int64_t kdim;    /* columns that keys are projected from; 0: d_model */
   int64_t vdim;    /* columns that values are projected from; 0: d_model */
-  /* Heads, scores, masks by position. Its n_threads, isa, memory and memory_bytes must be 0: those
-   * belong to the session and the model. */
+  /* Heads, scores, masks by position. Its n_threads, isa, memory, memory_bytes and element must
+   * be 0: those belong to the session and the model. */
   const headlane_attention_options* attention;
   headlane_linear q;   /* [n_heads * head_dim, d_model] */
   headlane_linear k;   /* [n_kv_heads * head_dim, kdim] */

@@ -11,5 +11,6 @@ const Table& avx2_vnni_table();
 const Table& avx512_table();
 const Table& avx512_vnni_table();
 const Table& avx512_bf16_table();
+const Table& amx_table();
 
 }  // namespace headlane::kernels

@@ -140,7 +140,12 @@ inline F32 load_s8_n(const int8_t* p, int64_t n) {
 }
 // The nearest whole numbers, ties to even, as bytes; x is from -128 to 255.
 inline void store_bytes_n(void* p, F32 x, int64_t n) {
-  _mm_mask_storeu_epi8(p, first_lanes(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+  const __m128i bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x));
+  if (n == kWidth) {  // masked stores of bytes are slow
+    _mm_storeu_si128(static_cast<__m128i*>(p), bytes);
+  } else {
+    _mm_mask_storeu_epi8(p, first_lanes(n), bytes);
+  }
 }
 inline float reduce_min(F32 x) { return _mm512_reduce_min_ps(x); }
 

@@ -146,7 +146,7 @@ TEST_P(LayerPrecision, NanStaysInItsSequence) {
   }
 }
 
-HEADLANE_FOR_EACH_ROW(LayerPrecision);
+HEADLANE_FOR_EACH_NARROW_ISA(LayerPrecision);
 
 }  // namespace
 }  // namespace headlane::test

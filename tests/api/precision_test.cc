@@ -192,7 +192,7 @@ TEST_P(Precision, AttentionMapsSumToOne) {
   }
 }
 
-HEADLANE_FOR_EACH_ROW(Precision);
+HEADLANE_FOR_EACH_NARROW_ISA(Precision);
 
 class PrecisionOptions : public testing::Test {
  protected:

@@ -42,6 +42,28 @@ TEST_F(Bench, TellsTheLimitsOfTheProductsThatTheMachineHas) {
   }
 }
 
+// Of whichever of them the machine has.
+TEST_F(Bench, KnowsTheLimitsOfEveryInstructionSet) {
+  for (const char* isa : {"avx2_vnni", "avx512_vnni", "avx512_bf16", "amx"}) {
+    const Finished done = run_headlane({"bench", "--json", "--isa", isa, "--threads", "1"});
+    ASSERT_EQ(done.status, 0) << done.err;
+    const json told = json::parse(done.out);
+    EXPECT_GT(told.at("limits").at("flops"), 0) << told.at("isa");
+    const bool has_it = told.at("isa") == isa;
+    EXPECT_TRUE(!has_it || !told.at("limits").at("products").empty()) << isa;
+  }
+}
+
+TEST_F(Bench, SaysWhatTheModelComputesIn) {
+  const std::string path = model();
+  for (const char* precision : {"f32", "bf16", "int8"}) {
+    const Finished done = run_headlane({"bench", "-m", path, "1x3", "--seconds", "0", "--threads",
+                                        "1", "--json", "--precision", precision});
+    ASSERT_EQ(done.status, 0) << done.err;
+    EXPECT_EQ(json::parse(done.out).at("precision"), precision);
+  }
+}
+
 TEST_F(Bench, WritesEveryPassOfEveryCase) {
   const std::string trace = dir_.file("trace.json");
   const Finished done = run_headlane({"bench", "-m", model(), "2x8", "1x3", "--seconds", "0",

@@ -14,7 +14,9 @@
 #include <random>
 #include <string>
 
+#include "kernels/isa/tables.h"
 #include "kernels/kernels.h"
+#include "tests/support/amx_emulator.h"
 
 namespace headlane::test {
 
@@ -26,25 +28,36 @@ class KernelTest : public testing::TestWithParam<const char*> {
     for (const kernels::Table* table : kernels::supported()) {
       if (std::string(table->isa) == GetParam()) table_ = table;
     }
+    if (table_ == nullptr) table_ = emulated(GetParam());
     if (table_ == nullptr)
       GTEST_SKIP() << "this machine (or HEADLANE_MAX_ISA) lacks " << GetParam();
   }
   const kernels::Table& kernels() const { return *table_; }
 
  private:
+  // The tiles of AMX can be emulated, instruction by instruction, where all else that their row
+  // needs is there.
+  static const kernels::Table* emulated(const std::string& isa) {
+    if (isa != "amx" || std::string(kernels::supported().back()->isa) != "avx512_bf16") {
+      return nullptr;
+    }
+    install_amx_emulator();
+    return &kernels::amx_table();
+  }
+
   const kernels::Table* table_ = nullptr;
 };
+
+// The same for tests of slots that more instruction sets fill with kernels of their own.
+#define HEADLANE_FOR_EACH_NARROW_ISA(Suite)                                                       \
+  INSTANTIATE_TEST_SUITE_P(                                                                       \
+      Isa, Suite,                                                                                 \
+      testing::Values("ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "amx"), \
+      [](auto& info) { return std::string(info.param); })
 
 #define HEADLANE_FOR_EACH_ISA(Suite)                                             \
   INSTANTIATE_TEST_SUITE_P(Isa, Suite, testing::Values("ref", "avx2", "avx512"), \
                            [](auto& info) { return std::string(info.param); })
-
-// The same for what differs from row to row: products and attention of narrow elements.
-#define HEADLANE_FOR_EACH_ROW(Suite)                                                              \
-  INSTANTIATE_TEST_SUITE_P(                                                                       \
-      Row, Suite,                                                                                 \
-      testing::Values("ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "amx"), \
-      [](auto& info) { return std::string(info.param); })
 
 // n floats (or other elements), the last of which ends at a page that may not be touched; the first
 // is preceded by one too. Filled with NaN bytes, so that what is read unwritten shows.

@@ -171,20 +171,28 @@ double weight_bytes(const Pass& pass, const Case& shape) {
   return std::max(1.0, blocks) * pass.weight_bytes;
 }
 
+// Multiplications and additions a second of a core in what a pass is computed in: where products
+// are int8, attention is bf16.
+double ops_limit(const Pass& pass, const Limits& limits, const std::string& precision) {
+  const bool is_attention = pass.name == "attention";
+  return limits.ops(is_attention && precision == "int8" ? "bf16" : precision);
+}
+
 // What bounds a pass: its arithmetic, or its weights and activations from where they lie. The first
 // block of rows finds the weights where those of the whole model fit (`all_weights` bytes), later
 // ones where those of the pass do.
 double bound_seconds(const Pass& pass, const Case& shape, double all_weights, const Limits& limits,
-                     int n_threads) {
+                     const std::string& precision, int n_threads) {
   const auto rate = [&](double bytes) { return limits.read(static_cast<int64_t>(bytes)); };
   const double first = pass.block_rows > 0 ? pass.weight_bytes : 0;
   const double reading = first / rate(all_weights) +
                          (weight_bytes(pass, shape) - first) / rate(pass.weight_bytes) +
                          pass.activation_bytes / rate(pass.activation_bytes);
-  return std::max(pass.flops / limits.flops, reading) / n_threads;
+  return std::max(pass.flops / ops_limit(pass, limits, precision), reading) / n_threads;
 }
 
-void print_passes(const Result& result, const Limits& limits, int n_threads) {
+void print_passes(const Result& result, const Limits& limits, const std::string& precision,
+                  int n_threads) {
   // Equal passes of a model's layers are one line.
   struct Line {
     Pass sum;
@@ -209,7 +217,7 @@ void print_passes(const Result& result, const Limits& limits, int n_threads) {
       line->sum.flops += pass.flops;
     }
     line->bytes += weight_bytes(pass, result.shape) + pass.activation_bytes;
-    line->bound += bound_seconds(pass, result.shape, all_weights, limits, n_threads);
+    line->bound += bound_seconds(pass, result.shape, all_weights, limits, precision, n_threads);
     ++line->n;
   }
   for (const Line& line : lines) {
@@ -266,12 +274,13 @@ void print_limits(const std::string& isa, const Limits& limits, int n_threads) {
   }
 }
 
-void print_result(const Result& result, const Limits& limits, int n_threads) {
+void print_result(const Result& result, const Limits& limits, const std::string& precision,
+                  int n_threads) {
   const double rate = result.flops() / result.median;
   std::printf("%10s %10.3f %10.3f %10.3f %12.0f %10.1f %7.0f %%\n", result.shape.name().c_str(),
               1e3 * result.median, 1e3 * result.least, 1e3 * result.most,
               static_cast<double>(result.shape.all_tokens()) / result.median, rate / 1e9,
-              100 * rate / (limits.flops * n_threads));
+              100 * rate / (limits.ops(precision) * n_threads));
 }
 
 // What a library of this machine chooses where no model says so: that of the smallest layer.
@@ -308,7 +317,7 @@ void bench(const BenchOptions& options) {
   const int n_threads = run.n_threads > 0 ? run.n_threads : available_cpus();
   Model model;
   headlane_model_facts facts = {};
-  std::string isa;
+  std::string isa, precision;
   std::vector<Case> cases;
   if (run.model_path.empty()) {
     if (!options.cases.empty()) throw std::runtime_error("cases are of a model: name one by -m");
@@ -317,12 +326,15 @@ void bench(const BenchOptions& options) {
     model = open_model(run);
     facts = facts_of(model.get());
     isa = facts.isa;
+    precision = facts.precision;
     cases = cases_of(options, facts);
   }
   const Limits& limits = headlane::bench::limits(isa, n_threads);
   json results = json::array(), trace = json::array();
   if (!options.as_json) print_limits(isa, limits, n_threads);
   if (!options.as_json && !cases.empty()) {
+    std::printf("\"of limit\" is of products in %s: %.0f GFLOP/s a core\n", precision.c_str(),
+                limits.ops(precision) / 1e9);
     std::printf("%10s %10s %10s %10s %12s %10s %9s\n", "case", "ms", "least", "most", "tokens/s",
                 "GFLOP/s", "of limit");
   }
@@ -337,15 +349,16 @@ void bench(const BenchOptions& options) {
       results.push_back(to_json(result));
       continue;
     }
-    print_result(result, limits, n_threads);
-    if (options.profile) print_passes(result, limits, n_threads);
+    print_result(result, limits, precision, n_threads);
+    if (options.profile) print_passes(result, limits, precision, n_threads);
   }
   if (!options.trace.empty()) {
     write_output(options.trace, json{{"traceEvents", trace}}.dump(1) + "\n");
   }
   if (!options.as_json) return;
-  const json report = {
+  json report = {
       {"isa", isa}, {"threads", n_threads}, {"limits", to_json(limits)}, {"cases", results}};
+  if (!precision.empty()) report["precision"] = precision;
   std::printf("%s\n", report.dump(2).c_str());
 }
 

@@ -13,7 +13,8 @@ constexpr int kUsage = 2;
 
 void add_isa(CLI::App* command, std::string* isa) {
   command->add_option("--isa", *isa, "The fastest instruction set to use")
-      ->check(CLI::IsMember({"ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16"}));
+      ->check(CLI::IsMember(
+          {"ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "amx"}));
 }
 
 void add_precision(CLI::App* command, std::string* precision) {

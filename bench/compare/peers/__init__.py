@@ -42,7 +42,8 @@ class Setup:
 
 
 class Peer:
-    """One engine in one process. A call takes nothing, runs once, and returns a numpy array."""
+    """One engine in one process. A call takes nothing, runs once, and returns a numpy array, or
+    what as_floats() makes one of: attention is from the engine's own rows to its own rows."""
 
     cold_start = True  # whether cold-start and memory make sense
     lacks = {}  # {precision: why the engine does not have it}
@@ -95,8 +96,12 @@ class Peer:
         raise NotOffered("runs whole models alone")
 
     def attention(self, q, k, v, causal):
-        """[batch, heads, seq, head_dim] each."""
+        """[batch, heads, seq, head_dim] each. They are brought into the precision before a call."""
         raise NotOffered("runs whole models alone")
+
+    def as_floats(self, result):
+        """What a call returned, as a numpy array of float32. It is not timed."""
+        return result
 
     def gemm(self, weight, bias, x):
         """x [rows, d_in] times weight [d_out, d_in], plus bias."""

@@ -23,6 +23,12 @@ def offsets_of(lengths):
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
+def to_bf16(array):
+    """The upper halves of floats, to the nearest, ties to even, as uint16."""
+    bits = array.view(np.uint32)
+    return ((bits + 0x7fff + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+
+
 def write_safetensors(path, tensors):
     header, end = {}, 0
     for name, tensor in tensors.items():
@@ -123,35 +129,46 @@ class Headlane(Peer):
         return call
 
     def attention(self, q, k, v, causal):
-        if self.precision != "f32":
-            raise NotOffered("attention on buffers of float runs in f32")
+        """At bf16 on arrays of it, which PyTorch has too, and which are made before."""
         n_seqs, n_heads, seq, head_dim = q.shape
+        bf16 = self.precision == "bf16"
         options = hl.make(hl.AttentionOptions, n_heads=n_heads, head_dim=head_dim,
                           causal=int(causal), n_threads=self.setup.threads,
-                          isa=ctypes.cast(self.isa, ctypes.c_void_p).value)
-        attention = self.library.handle("attention_create", ctypes.byref(options))
-        o = np.empty_like(q)
+                          isa=ctypes.cast(self.isa, ctypes.c_void_p).value,
+                          element=hl.ELEMENT_BF16 if bf16 else hl.ELEMENT_F32)
+        try:
+            attention = self.library.handle("attention_create", ctypes.byref(options))
+        except RuntimeError as error:
+            raise NotOffered(str(error)) from None
+        arrays = [q, k, v, np.empty_like(q)]
+        if bf16:
+            arrays = list(map(to_bf16, arrays))
+        rows = {name: hl.Heads(None if bf16 else pointer(array), n_heads * seq * head_dim, head_dim,
+                               seq * head_dim) for name, array in zip("qkvo", arrays)}
+        if bf16:
+            rows |= {f"{name}_bf16": pointer(array) for name, array in zip("qkvo", arrays)}
+        batch = hl.make(hl.AttentionBatch, n_seqs=n_seqs, q_len=seq, kv_len=seq, **rows)
 
-        def heads(array):
-            return hl.Heads(pointer(array), n_heads * seq * head_dim, head_dim, seq * head_dim)
-        batch = hl.make(hl.AttentionBatch, n_seqs=n_seqs, q_len=seq, kv_len=seq, q=heads(q),
-                        k=heads(k), v=heads(v), o=heads(o))
-
-        def call(arrays=(q, k, v, o)):  # which the batch points to
+        def call():
             self.library.attention_run(attention, ctypes.byref(batch))
             return arrays[-1]
         return call
 
+    def as_floats(self, result):
+        if result.dtype != np.uint16:
+            return result
+        return (result.astype(np.uint32) << 16).view(np.float32)
+
     def gemm(self, weight, bias, x):
-        if self.precision != "f32":
-            raise NotOffered("single products run in f32")
         library = ctypes.CDLL(str(self.build / "lib/libheadlane_bench.so"))
         library.headlane_bench_linear.restype = ctypes.c_void_p
         n64, p = ctypes.c_int64, ctypes.c_void_p
         (rows, d_in), d_out = x.shape, len(bias)
         layer = library.headlane_bench_linear(n64(rows), n64(d_in), n64(d_out), p(pointer(weight)),
                                               p(pointer(bias)), self.setup.isa.encode(),
-                                              self.setup.threads)
+                                              self.precision.encode(), self.setup.threads)
+        if not layer:
+            raise NotOffered(f"no product in {self.precision} could be made")
         y = np.empty((rows, d_out), dtype=np.float32)
 
         def call():

@@ -103,7 +103,10 @@ class TorchEager(Peer):
     def attention(self, q, k, v, causal):
         q, k, v = map(self.operand, (q, k, v))
         attend = self.torch.nn.functional.scaled_dot_product_attention
-        return lambda: self.run(attend, q, k, v, is_causal=causal).float().numpy()
+        return lambda: self.run(attend, q, k, v, is_causal=causal)
+
+    def as_floats(self, result):
+        return result.float().numpy() if isinstance(result, self.torch.Tensor) else result
 
     def gemm(self, weight, bias, x):
         return self.of_operand(linear_module(self.torch, weight, bias), x)
