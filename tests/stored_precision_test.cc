@@ -91,7 +91,8 @@ TEST_F(StoredPrecision, WeightsOfBf16AreTheNearest) {
   EXPECT_EQ(n_narrow, 2 * 4 + 1) << "four products a layer, and the words";
 }
 
-// By default the upper half of the layers keeps its attention's products in bf16.
+// By default all but the first third of the layers keep the projections of Q, K and V in bf16, and
+// the first feed-forward its second product.
 TEST_F(StoredPrecision, WeightsOfInt8HaveScales) {
   const auto dtypes = [&](const Container& container) {
     std::map<std::string, DType> result;
@@ -102,6 +103,7 @@ TEST_F(StoredPrecision, WeightsOfInt8HaveScales) {
   EXPECT_EQ(of.at("layers.0.attention.qkv.weight"), DType::kS8);
   EXPECT_EQ(of.at("layers.1.attention.qkv.weight"), DType::kBf16);
   EXPECT_EQ(of.count("layers.1.attention.qkv.scale"), 0u);
+  EXPECT_EQ(of.at("layers.0.ffn.down.weight"), DType::kBf16);
   EXPECT_EQ(of.at("layers.1.ffn.down.weight"), DType::kS8);
   EXPECT_EQ(of.at("layers.1.ffn.down.scale"), DType::kF32);
   EXPECT_EQ(of.at("embeddings.word"), DType::kS8);
