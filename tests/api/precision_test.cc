@@ -227,7 +227,7 @@ TEST_F(PrecisionOptions, ASessionsPrecisionIsItsOwn) {
 }
 
 // Each makes its session, which packs the weights, and runs, while the others do.
-TEST_F(PrecisionOptions, SessionsOfDifferentPrecisionsRunAtOnce) {
+TEST_F(PrecisionOptions, SessionsRunAtOnceInAnyPrecision) {
   std::vector<Encoded> expected;
   for (const char* precision : kPrecisions) {
     Encoder encoder = golden_.open("", precision);
