@@ -102,13 +102,14 @@ inline void convert(const ConvertArgs& args) {
   }
 }
 
+// What is not finite becomes the scale NaN.
 inline void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale) {
-  F32 largest = broadcast(0.0f);
-  for_each_vector(k,
-                  [&](int64_t i, int64_t n) { largest = max(largest, abs(load_up_to(w + i, n))); });
-  const float most = reduce_max(largest);
-  const F32 inverse = broadcast(most > kLeastRange ? 127.0f / most : 0.0f);
-  *scale = most / 127.0f;
+  const RowRange range = range_of(F32Row{w}, k);
+  const float most = range.high() > -range.low() ? range.high() : -range.low();
+  const float wrong = range.wrong();
+  const bool scales = wrong == 0.0f && most > kLeastRange;
+  const F32 inverse = broadcast(scales ? 127.0f / most : 0.0f);
+  *scale = most / 127.0f + wrong;
   const F32 bound = broadcast(127.0f);
   for_each_vector(k, [&](int64_t i, int64_t n) {
     const F32 x = load_up_to(w + i, n) * inverse;

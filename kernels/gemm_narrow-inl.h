@@ -12,7 +12,7 @@
 namespace headlane::kernels::HEADLANE_ISA {
 
 // x/2 (1 + erf(x/sqrt 2)) = x (1/2 + t P(t^2)), t = x within +-4.2, to 8.5e-5: a fiftieth of what
-// rounding 1 to bf16 costs.
+// rounding 1 to bf16 costs. Beyond, where the bracket is 1 or 0, it is so to 2.3e-6.
 inline F32 gelu_narrow(F32 x) {
   constexpr float kP[] = {0.398465872f,    -0.0655281991f,   0.00929822866f,  -0.000950657472f,
                           6.68906869e-05f, -3.03793126e-06f, 7.94133825e-08f, -9.01753006e-10f};

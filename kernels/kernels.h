@@ -269,7 +269,8 @@ struct Table {
   GemmF32 gemm_f32;
   NarrowGemm gemm_bf16, gemm_u8;
   void (*convert)(const ConvertArgs& args) = nullptr;
-  // A row of weights [k] as scale * q, -127 <= q <= 127: scale is the largest magnitude / 127.
+  // A row of weights [k] as scale * q, -127 <= q <= 127: scale is the largest magnitude / 127, or
+  // NaN if not all are finite.
   void (*quantize_weights)(const float* w, int64_t k, int8_t* q, float* scale) = nullptr;
   void (*layer_norm_f32)(const LayerNormF32Args& args) = nullptr;
   void (*add_f32)(const AddF32Args& args) = nullptr;

@@ -281,6 +281,22 @@ TEST_P(QuantizeKernel, IsWithinHalfAStepForAnyLength) {
   }
 }
 
+TEST_P(QuantizeKernel, WhatIsNotFiniteIsSeenInTheScale) {
+  for (const float poison : {NAN, INFINITY, -INFINITY}) {
+    for (const int64_t at : {0, 15, 36}) {
+      std::mt19937 random(8);
+      GuardedFloats w(37);
+      fill_random(&w, &random);
+      w[at] = poison;
+      Guarded<int8_t> q(37);
+      float scale = 0;
+      kernels().quantize_weights(w.data(), 37, q.data(), &scale);
+      EXPECT_TRUE(std::isnan(scale)) << poison << " at " << at;
+      for (int64_t i = 0; i < 37; ++i) ASSERT_EQ(q[i], 0) << poison << " at " << at;
+    }
+  }
+}
+
 TEST_P(QuantizeKernel, RowsOfOneValue) {
   for (const float value : {0.0f, -0.0f, 1.0f, -3.0f, 1e-45f, -1e-40f, 1e-37f, 3e38f}) {
     GuardedFloats w(21);

@@ -20,6 +20,7 @@ Precision choose_precision(const std::string& name, const kernels::Table& kernel
                            Precision fallback) {
   if (name.empty()) return fallback;
   if (name == "auto") {
+    if (kernels.gemm_f32.create) return Precision::kF32;  // oneDNN's products are in f32 alone
     if (kernels.gemm_u8.native) return Precision::kInt8;
     return kernels.gemm_bf16.native ? Precision::kBf16 : Precision::kF32;
   }

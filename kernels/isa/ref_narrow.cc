@@ -154,11 +154,15 @@ void convert(const ConvertArgs& args) {
 
 void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale) {
   float most = 0;
-  for (int64_t i = 0; i < k; ++i) most = std::max(most, std::fabs(w[i]));
-  const float inverse = most > kLeastRange ? 127.0f / most : 0.0f;
-  *scale = most / 127.0f;
+  bool finite = true;
   for (int64_t i = 0; i < k; ++i) {
-    const float x = std::clamp(w[i] * inverse, -127.0f, 127.0f);
+    most = std::max(most, std::fabs(w[i]));
+    finite = finite && std::isfinite(w[i]);
+  }
+  const float inverse = most > kLeastRange ? 127.0f / most : 0.0f;
+  *scale = finite ? most / 127.0f : std::numeric_limits<float>::quiet_NaN();
+  for (int64_t i = 0; i < k; ++i) {
+    const float x = finite ? std::clamp(w[i] * inverse, -127.0f, 127.0f) : 0.0f;
     q[i] = static_cast<int8_t>(std::nearbyint(x));
   }
 }
