@@ -41,7 +41,8 @@ class DotUnit {
       config.row_bytes[i] = 64;
       config.rows[i] = tile_rows[i];
     }
-    settle_memory();
+    // All 64 bytes: gcc 12 takes it that the intrinsic reads the first eight.
+    __asm__ volatile("" : : "r"(&config) : "memory");
     _tile_loadconfig(&config);
     rows_ = rows;
   }

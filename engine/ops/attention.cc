@@ -1,3 +1,5 @@
+#include <type_traits>
+
 #include "engine/ops/ops.h"
 
 namespace headlane {
@@ -39,7 +41,7 @@ void Attention::run_task(const Run& run, int64_t task, std::span<const View> inp
 template <typename T>
 void Attention::run_on(const Run& run, int64_t task, std::span<const View> inputs, View output,
                        float* scratch) const {
-  constexpr int64_t kPerFloat = sizeof(float) / sizeof(T);
+  constexpr int64_t kPerFloat = std::is_same_v<T, float> ? 1 : 2;
   const auto heads_of = [&](Columns columns, int64_t dim) -> Heads<const T> {
     const View& view = inputs[columns.input];
     return {reinterpret_cast<const T*>(view.data) + columns.first, 0, view.ld * kPerFloat, dim};
