@@ -14,7 +14,7 @@ class Precision : public CommandTest {
  protected:
   // The .headlane file of a golden model, made with these options of convert.
   std::string convert(const std::string& name, const std::vector<std::string>& options) {
-    const std::string path = dir_.file(std::to_string(dir_.n_entries()) + ".headlane");
+    std::string path = dir_.file(std::to_string(dir_.n_entries()) + ".headlane");
     std::vector<std::string> arguments = {"convert", golden_folder(name), "-o", path};
     arguments.insert(arguments.end(), options.begin(), options.end());
     const Finished done = run_headlane(arguments);
