@@ -14,18 +14,28 @@ constexpr int64_t kDotStep = 1;  // groups that K is rounded up to
 // What must be set up before dots are multiplied, and released after: of vectors, nothing.
 struct DotUnit {};
 
-// bf16 without instructions for it: two floats a group.
-struct WidenedBf16 {
+// The sums of dots of bf16, and of bytes, in registers and in tiles.
+struct F32Sums {
   using Acc = F32;
+  static Acc load_acc(const float* p) { return load(p); }
+  static void store_acc(float* p, Acc x) { store(p, x); }
+  static Acc add(Acc x, Acc y) { return x + y; }
+};
+struct S32Sums {
+  using Acc = Groups;
+  static Acc load_acc(const float* p) { return load_groups(reinterpret_cast<const uint32_t*>(p)); }
+  static void store_acc(float* p, Acc x) { store_groups(reinterpret_cast<uint32_t*>(p), x); }
+  static Acc add(Acc x, Acc y) { return add_32(x, y); }
+};
+
+// bf16 without instructions for it: two floats a group.
+struct WidenedBf16 : F32Sums {
   struct Pair {
     F32 first, second;
   };
   static Pair widen(Groups x) { return {first_bf16(x), second_bf16(x)}; }
   static Pair a(const uint32_t* p) { return widen(broadcast_group(p)); }
   static Pair b(const uint32_t* p) { return widen(load_groups(p)); }
-  static Acc load_acc(const float* p) { return load(p); }
-  static void store_acc(float* p, Acc x) { store(p, x); }
-  static Acc add(Acc x, Acc y) { return x + y; }
   static Acc step(Acc sum, const Pair& a, const Pair& b) {
     return fma(a.second, b.second, fma(a.first, b.first, sum));
   }
@@ -33,8 +43,7 @@ struct WidenedBf16 {
 
 // u8 times s8 likewise: four products, as 16-bit integers, since the instruction that multiplies
 // bytes pairwise saturates its sums.
-struct WidenedU8 {
-  using Acc = Groups;
+struct WidenedU8 : S32Sums {
   struct Pair {
     Groups even, odd;
   };
@@ -46,9 +55,6 @@ struct WidenedU8 {
     const Groups x = load_groups(p);
     return {even_s8(x), odd_s8(x)};
   }
-  static Acc load_acc(const float* p) { return load_groups(reinterpret_cast<const uint32_t*>(p)); }
-  static void store_acc(float* p, Acc x) { store_groups(reinterpret_cast<uint32_t*>(p), x); }
-  static Acc add(Acc x, Acc y) { return add_32(x, y); }
   static Acc step(Acc sum, const Pair& a, const Pair& b) {
     return add_products_16(add_products_16(sum, a.even, b.even), a.odd, b.odd);
   }

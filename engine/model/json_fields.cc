@@ -162,13 +162,12 @@ std::string json_string(const json& object, const char* key, const std::string& 
 std::vector<std::string> json_strings(const json& object, const char* key,
                                       const std::string& where) {
   const json& value = json_field(object, key, where);
+  if (!value.is_array()) fail_type(value, key, where, "an array of strings");
   std::vector<std::string> strings;
-  const bool is_array = value.is_array();
-  for (const json& element : is_array ? value : json::array()) {
+  for (const json& element : value) {
     if (!element.is_string()) fail_type(value, key, where, "an array of strings");
     strings.push_back(element.get<std::string>());
   }
-  if (!is_array) fail_type(value, key, where, "an array of strings");
   return strings;
 }
 

@@ -3,13 +3,9 @@
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-struct NativeBf16 {
-  using Acc = F32;
+struct NativeBf16 : F32Sums {
   static Groups a(const uint32_t* p) { return broadcast_group(p); }
   static Groups b(const uint32_t* p) { return load_groups(p); }
-  static Acc load_acc(const float* p) { return load(p); }
-  static void store_acc(float* p, Acc x) { store(p, x); }
-  static Acc add(Acc x, Acc y) { return x + y; }
   static Acc step(Acc sum, Groups a, Groups b) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
