@@ -19,7 +19,7 @@
 namespace headlane::kernels {
 
 // What a product does to each element after the bias.
-enum class Activation { kNone, kGelu, kGeluTanh, kRelu };
+enum class Activation { kNone, kGelu, kGeluTanh, kRelu, kSilu };
 
 // Rows that kernels write in whole vectors have strides that are multiples of this: 64 bytes of
 // floats.
@@ -164,6 +164,16 @@ struct LayerNormF32Args {
   int64_t ldy = 0;
 };
 
+// y = activation(x[0 .. d)) * x[d .. 2 d): a gated feed-forward's hidden row.
+struct GateF32Args {
+  int64_t rows = 0, d = 0;
+  Activation activation = Activation::kNone;
+  const float* x = nullptr;  // [rows, 2 * d]
+  int64_t ldx = 0;
+  float* y = nullptr;  // [rows, d]; may be x itself
+  int64_t ldy = 0;
+};
+
 struct AddF32Args {
   int64_t rows = 0, d = 0;
   const float* a = nullptr;  // [rows, d]
@@ -185,7 +195,8 @@ struct EmbedF32Args {
   const void* word = nullptr;          // [vocab_size, d]
   WeightType word_type = WeightType::kF32;
   const float* word_scale = nullptr;  // [vocab_size], of s8: a row's elements are multiplied by it
-  const float* position = nullptr;    // [max_positions, d]
+  float scale = 1;                    // of words: each element is multiplied by it, then added to
+  const float* position = nullptr;    // [max_positions, d]; null: there are none
   const float* type = nullptr;        // [n_types, d]; null: there are none
   float* y = nullptr;                 // [rows, d]
   int64_t ldy = 0;
@@ -252,6 +263,59 @@ using AttentionF32Args = AttentionArgs<float>;
 // P is rounded to bf16 too; scores, the softmax and sums of products are f32. Not additive.
 using AttentionBf16Args = AttentionArgs<Bf16>;
 
+// One query of each head meets keys that lie as rows of a cache: o = softmax(cap(scale * q K^T) +
+// bias) V, by the same arithmetic for any number of rows that came along. K and V are read where
+// they lie, not packed: each is used once.
+template <typename T>
+struct DecodeAttentionArgs {
+  int64_t n_heads = 0;     // of q, bias, sinks and o
+  int64_t kv_sharing = 1;  // heads that share one of K and V, next to each other
+  int64_t head_dim = 0, v_dim = 0;
+  float scale = 1;       // > 0
+  float softcap = 0;     // as of AttentionArgs
+  const T* q = nullptr;  // [n_heads, head_dim]
+  int64_t kv_len = 0;    // >= 0; of 0 keys, o is zeros
+  // Key j is row rows[j], or row j where rows is null. For head h it lies at k + row * ldk + g *
+  // head_dim, its value at v + row * ldv + g * v_dim, g = h / kv_sharing.
+  const int32_t* rows = nullptr;  // [kv_len]
+  const T* k = nullptr;
+  int64_t ldk = 0;
+  const T* v = nullptr;
+  int64_t ldv = 0;
+  // bias[h * ld_bias + j] is added to head h's score of key j.
+  const float* bias = nullptr;  // or null
+  int64_t ld_bias = 0;
+  const float* sinks = nullptr;  // [n_heads], as of AttentionArgs; or null
+  float* p = nullptr;  // p[h * ldp + j] = what the value of key j is weighted with; or null
+  int64_t ldp = 0;
+  T* o = nullptr;            // [n_heads, v_dim], written exactly
+  float* scratch = nullptr;  // decode_scratch_floats(kv_len, head_dim, v_dim), 64-byte aligned
+};
+
+// What is kept of a row of logits, of which some columns are at hand at a time, in ascending order:
+// the k best, by value descending and then by column, and what the softmax of all needs.
+struct Candidate {
+  float logit = 0;
+  int32_t id = 0;
+};
+struct TopK {
+  float largest = 0;  // -inf at the beginning
+  float sum = 0;      // of exp(logit - largest)
+};
+
+struct TopKF32Args {
+  int64_t rows = 0, n = 0;   // columns at hand
+  int64_t first_id = 0;      // of column 0
+  const float* x = nullptr;  // [rows, n]; NaN ranks below all else, and makes the sum NaN
+  int64_t ldx = 0;
+  int64_t k = 1;        // >= 1; candidates beyond the columns seen so far: -inf, id -1
+  TopK* top = nullptr;  // row r at top[r * ld_top]
+  int64_t ld_top = 0;
+  Candidate* best = nullptr;  // [rows, k], row r at best + r * ld_best
+  int64_t ld_best = 0;
+  bool begin = false;  // nothing has been seen yet
+};
+
 enum class Pooling { kMean, kCls, kMax };
 
 // One vector from the rows of one sequence, divided by its Euclidean length if `normalize`.
@@ -273,6 +337,9 @@ struct Table {
   // NaN if not all are finite.
   void (*quantize_weights)(const float* w, int64_t k, int8_t* q, float* scale) = nullptr;
   void (*layer_norm_f32)(const LayerNormF32Args& args) = nullptr;
+  // y = x / sqrt(mean(x^2) + eps) * gamma, x being x + residual where there is one; beta is null.
+  void (*rms_norm_f32)(const LayerNormF32Args& args) = nullptr;
+  void (*gate_f32)(const GateF32Args& args) = nullptr;
   void (*add_f32)(const AddF32Args& args) = nullptr;
   void (*embed_f32)(const EmbedF32Args& args) = nullptr;
   void (*attention_f32)(const AttentionF32Args& args) = nullptr;
@@ -288,6 +355,10 @@ struct Table {
                                        int64_t ldp) = nullptr;
   int64_t (*attention_bf16_scratch_floats)(int64_t head_dim, int64_t v_dim) = nullptr;
   int64_t attention_bf16_group_rows = 1;
+  void (*decode_attention_f32)(const DecodeAttentionArgs<float>& args) = nullptr;
+  void (*decode_attention_bf16)(const DecodeAttentionArgs<Bf16>& args) = nullptr;  // in every table
+  int64_t (*decode_scratch_floats)(int64_t kv_len, int64_t head_dim, int64_t v_dim) = nullptr;
+  void (*top_k_f32)(const TopKF32Args& args) = nullptr;
   void (*pool_f32)(const PoolF32Args& args) = nullptr;
   // y[i] = activation(x[i]), i < n: what a product applies to each element.
   void (*activate_f32)(Activation activation, int64_t n, const float* x, float* y) = nullptr;

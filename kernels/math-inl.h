@@ -49,6 +49,12 @@ inline F32 gelu_tanh(F32 x) {
   return x / (broadcast(1.0f) + exp2(min(broadcast(127.0f), u * broadcast(kMinus2Log2E))));
 }
 
+// x / (1 + e^-x).
+inline F32 silu(F32 x) {
+  constexpr float kMinusLog2E = -1.4426950408889634f;
+  return x / (broadcast(1.0f) + exp2(min(broadcast(127.0f), x * broadcast(kMinusLog2E))));
+}
+
 // tanh u = 1 - 2 / (e^(2u) + 1), which near 0 would lose to the 1 what it must tell: there
 // tanh u = u + u z P(z), z = u^2, to 2.8e-9, relative.
 inline F32 tanh(F32 u) {
@@ -70,6 +76,8 @@ inline F32 activate(Activation activation, F32 x) {
       return gelu_tanh(x);
     case Activation::kRelu:
       return relu(x);
+    case Activation::kSilu:
+      return silu(x);
     case Activation::kNone:
       break;
   }

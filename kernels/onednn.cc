@@ -37,6 +37,8 @@ void append(Activation activation, dnnl::post_ops* ops) {
       return ops->append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_tanh, 0.0f, 0.0f);
     case Activation::kRelu:
       return ops->append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
+    case Activation::kSilu:
+      return ops->append_eltwise(1.0f, dnnl::algorithm::eltwise_swish, 1.0f, 0.0f);
     case Activation::kNone:
       break;
   }

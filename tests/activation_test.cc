@@ -16,6 +16,8 @@ double reference(Activation activation, double x) {
       return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
     case Activation::kRelu:
       return x > 0 ? x : 0;
+    case Activation::kSilu:
+      return x / (1 + std::exp(-x));
     case Activation::kNone:
       break;
   }
@@ -40,7 +42,7 @@ TEST_P(ActivationKernel, MatchesFloat64) {
   for (double v = -12; v <= 12; v += 1.0 / 1024) x.push_back(static_cast<float>(v + 1e-5));
   for (float v = 1e-30f; v < 1e4f; v *= 1.37f) x.insert(x.end(), {v, -v});
   for (const Activation activation :
-       {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+       {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kSilu}) {
     const std::vector<float> y = apply(activation, x);
     for (size_t i = 0; i < x.size(); ++i) {
       ASSERT_NEAR(y[i], reference(activation, x[i]), 4 * kEps * std::fabs(x[i]) + 1e-38)
@@ -52,7 +54,7 @@ TEST_P(ActivationKernel, MatchesFloat64) {
 TEST_P(ActivationKernel, SpecialValues) {
   const float inf = INFINITY, nan = std::nanf("");
   for (const Activation activation :
-       {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+       {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kSilu}) {
     const std::vector<float> y = apply(activation, {0.0f, inf, 3e38f, nan, -inf});
     EXPECT_EQ(y[0], 0.0f);
     EXPECT_EQ(y[1], inf) << static_cast<int>(activation);

@@ -18,6 +18,8 @@ double activated(Activation activation, double x) {
       return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
     case Activation::kRelu:
       return x > 0 ? x : 0;
+    case Activation::kSilu:
+      return x / (1 + std::exp(-x));
     case Activation::kNone:
       break;
   }
@@ -25,13 +27,14 @@ double activated(Activation activation, double x) {
 }
 
 // GELU is nowhere steeper than 1.13. gelu_narrow is right to 8.5e-5 within +-4.2, where it cuts its
-// argument off; beyond, x is multiplied by what it is there, right to 2.4e-6. tanh's is right to 4
-// roundings (activation_test.cc).
+// argument off; beyond, x is multiplied by what it is there, right to 2.4e-6. tanh's and SiLU,
+// nowhere steeper than 1.1, are right to 4 roundings (activation_test.cc).
 double activation_error(Activation activation, double x, double error) {
   switch (activation) {
     case Activation::kGelu:
       return 1.13 * error + 8.5e-5 + 2.4e-6 * std::fabs(x);
     case Activation::kGeluTanh:
+    case Activation::kSilu:
       return 1.13 * error + 4 * kEps * std::fabs(x);
     case Activation::kRelu:
     case Activation::kNone:
@@ -107,7 +110,7 @@ TEST_P(GemmBf16, ResultsInBf16AreFilledUpWithZeros) {
 
 TEST_P(GemmBf16, AppliesTheActivation) {
   for (const Activation activation :
-       {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+       {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kSilu}) {
     for (const Element c_element : {Element::kF32, Element::kBf16}) {
       check(13, 61, 3, activation, c_element);    // sums around 0
       check(13, 61, 390, activation, c_element);  // and far from it

@@ -196,7 +196,7 @@ TEST(Positions, SinusoidsAreVaswanisAndMarians) {
       SCOPED_TRACE(name);
       const Npy golden = test::read_npy(kFolder + name);
       std::vector<float> table(n * d);
-      fill_sinusoidal(n, d, halves, table.data());
+      fill_sinusoidal(0, n, d, halves ? Sinusoids::kHalves : Sinusoids::kInterleaved, table.data());
       ASSERT_EQ(golden.data.size(), table.size());
       for (int64_t i = 0; i < n * d; ++i) {
         ASSERT_NEAR(table[i], golden.data[i],

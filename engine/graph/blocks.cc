@@ -15,6 +15,8 @@ kernels::Activation kernel_of(Activation activation) {
       return kernels::Activation::kGeluTanh;
     case Activation::kRelu:
       return kernels::Activation::kRelu;
+    case Activation::kSilu:
+      return kernels::Activation::kSilu;
   }
   fail(Status::kInternal, "activation %d has no kernel", static_cast<int>(activation));
 }
@@ -56,7 +58,7 @@ ValueId GraphBuilder::add_positions(const std::string& name, ValueId x) {
     op = std::make_unique<AddPositions>(d, weights_.f32(name + ".weight", {n, d}));
   } else {
     Buffer table(static_cast<size_t>(n * d) * sizeof(float));
-    fill_sinusoidal(n, d, false, static_cast<float*>(table.data()));
+    fill_sinusoidal(0, n, d, Sinusoids::kInterleaved, static_cast<float*>(table.data()));
     op = std::make_unique<AddPositions>(d, std::move(table));
   }
   return graph_.add(std::move(op), {x}, Rows::kTokens, d);

@@ -1,5 +1,7 @@
 #include "engine/model/config.h"
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -23,7 +25,19 @@ constexpr int64_t kMaxLayers = 1024;
 constexpr int64_t kMaxDModel = 65536;
 constexpr int64_t kMaxDFf = int64_t{1} << 20;
 
-enum Of : unsigned { kOfBert = 1, kOfLayers = 2, kOfBoth = 3 };
+enum Of : unsigned { kOfBert = 1, kOfLayers = 2, kOfEncoderDecoder = 4, kOfTokens = 5, kOfAll = 7 };
+
+unsigned bit_of(Architecture architecture) {
+  switch (architecture) {
+    case Architecture::kBert:
+      return kOfBert;
+    case Architecture::kLayers:
+      return kOfLayers;
+    case Architecture::kEncoderDecoder:
+      return kOfEncoderDecoder;
+  }
+  return 0;
+}
 
 struct IntField {
   const char* name;
@@ -31,36 +45,45 @@ struct IntField {
   int64_t min, max;
   Of of;  // the architectures that have it
 
-  bool belongs_to(Architecture architecture) const {
-    return (of & (architecture == Architecture::kBert ? kOfBert : kOfLayers)) != 0;
-  }
+  bool belongs_to(Architecture architecture) const { return (of & bit_of(architecture)) != 0; }
   int64_t value(const ModelConfig& config) const { return at(const_cast<ModelConfig&>(config)); }
 };
 
 // NOLINTNEXTLINE(bugprone-macro-parentheses): a member's name
 #define HEADLANE_FIELD(member) [](ModelConfig& config) -> int64_t& { return config.member; }
 constexpr IntField kIntFields[] = {
-    {"vocab_size", HEADLANE_FIELD(vocab_size), 1, kMaxVocabSize, kOfBert},
+    {"vocab_size", HEADLANE_FIELD(vocab_size), 1, kMaxVocabSize, kOfTokens},
     {"n_types", HEADLANE_FIELD(n_types), 0, kMaxTypes, kOfBert},
-    {"max_positions", HEADLANE_FIELD(max_positions), 2, kMaxPositions, kOfBert},
+    {"max_positions", HEADLANE_FIELD(max_positions), 2, kMaxPositions, kOfTokens},
     {"max_positions", HEADLANE_FIELD(max_positions), 1, kMaxPositions, kOfLayers},
-    {"n_layers", HEADLANE_FIELD(n_layers), 1, kMaxLayers, kOfBoth},
-    {"d_model", HEADLANE_FIELD(d_model), 1, kMaxDModel, kOfBoth},
+    {"n_layers", HEADLANE_FIELD(n_layers), 1, kMaxLayers, kOfAll},
+    {"d_model", HEADLANE_FIELD(d_model), 1, kMaxDModel, kOfAll},
     {"kdim", HEADLANE_FIELD(kdim), 1, kMaxDModel, kOfLayers},
     {"vdim", HEADLANE_FIELD(vdim), 1, kMaxDModel, kOfLayers},
     {"n_heads", HEADLANE_FIELD(attention.n_heads), 1, kMaxDModel, kOfBert},
     {"head_dim", HEADLANE_FIELD(attention.head_dim), 1, kMaxDModel, kOfBert},
-    {"d_ff", HEADLANE_FIELD(d_ff), 1, kMaxDFf, kOfBert},
+    {"d_ff", HEADLANE_FIELD(d_ff), 1, kMaxDFf, kOfTokens},
     {"d_ff", HEADLANE_FIELD(d_ff), 0, kMaxDFf, kOfLayers},
     // Two special tokens; the position table's rows are the other bound.
-    {"max_seq_len", HEADLANE_FIELD(max_seq_len), 2, kMaxPositions, kOfBert},
+    {"max_seq_len", HEADLANE_FIELD(max_seq_len), 2, kMaxPositions, kOfTokens},
+    {"position_offset", HEADLANE_FIELD(position_offset), 0, kMaxPositions, kOfEncoderDecoder},
+};
+constexpr IntField kDecoderFields[] = {
+    {"vocab_size", HEADLANE_FIELD(decoder.vocab_size), 1, kMaxVocabSize, kOfEncoderDecoder},
+    {"max_positions", HEADLANE_FIELD(decoder.max_positions), 1, kMaxPositions, kOfEncoderDecoder},
+    {"n_layers", HEADLANE_FIELD(decoder.n_layers), 1, kMaxLayers, kOfEncoderDecoder},
+    {"d_ff", HEADLANE_FIELD(decoder.d_ff), 1, kMaxDFf, kOfEncoderDecoder},
 };
 #undef HEADLANE_FIELD
 
-constexpr EnumName<Architecture> kArchitectures[] = {{Architecture::kBert, "bert"},
-                                                     {Architecture::kLayers, "layers"}};
-constexpr EnumName<Activation> kActivations[] = {
-    {Activation::kGelu, "gelu"}, {Activation::kGeluTanh, "gelu_tanh"}, {Activation::kRelu, "relu"}};
+constexpr EnumName<Architecture> kArchitectures[] = {
+    {Architecture::kBert, "bert"},
+    {Architecture::kLayers, "layers"},
+    {Architecture::kEncoderDecoder, "encoder_decoder"}};
+constexpr EnumName<Activation> kActivations[] = {{Activation::kGelu, "gelu"},
+                                                 {Activation::kGeluTanh, "gelu_tanh"},
+                                                 {Activation::kRelu, "relu"},
+                                                 {Activation::kSilu, "silu"}};
 constexpr EnumName<Pooling> kPoolings[] = {{Pooling::kNone, "none"},
                                            {Pooling::kMean, "mean"},
                                            {Pooling::kCls, "cls"},
@@ -68,9 +91,24 @@ constexpr EnumName<Pooling> kPoolings[] = {{Pooling::kNone, "none"},
 
 constexpr EnumName<NormPlacement> kNormPlacements[] = {
     {NormPlacement::kNone, "none"}, {NormPlacement::kPost, "post"}, {NormPlacement::kPre, "pre"}};
-constexpr EnumName<Positions> kPositions[] = {{Positions::kNone, "none"},
-                                              {Positions::kLearned, "learned"},
-                                              {Positions::kSinusoidal, "sinusoidal"}};
+constexpr EnumName<NormKind> kNormKinds[] = {{NormKind::kLayer, "layer"}, {NormKind::kRms, "rms"}};
+constexpr EnumName<Positions> kPositions[] = {
+    {Positions::kNone, "none"},
+    {Positions::kLearned, "learned"},
+    {Positions::kSinusoidal, "sinusoidal"},
+    {Positions::kSinusoidalHalves, "sinusoidal_halves"},
+    {Positions::kSinusoidalInclusive, "sinusoidal_inclusive"}};
+
+constexpr EnumName<EarlyStopping> kEarlyStoppings[] = {{EarlyStopping::kHeuristic, "heuristic"},
+                                                       {EarlyStopping::kFirst, "first"},
+                                                       {EarlyStopping::kNever, "never"}};
+
+void check_int(const IntField& field, const ModelConfig& config, const std::string& where) {
+  const int64_t value = field.value(config);
+  if (value >= field.min && value <= field.max) return;
+  fail(Status::kBadFile, "%s field \"%s\" is %lld, outside [%lld, %lld]", where.c_str(), field.name,
+       ll{value}, ll{field.min}, ll{field.max});
+}
 
 void check_names(const ModelConfig& config, const std::string& where) {
   const std::pair<const char*, const char*> names[] = {
@@ -78,11 +116,49 @@ void check_names(const ModelConfig& config, const std::string& where) {
       {"activation", find_name(kActivations, config.activation)},
       {"pooling", find_name(kPoolings, config.pooling)},
       {"norm", find_name(kNormPlacements, config.norm)},
+      {"norm_kind", find_name(kNormKinds, config.norm_kind)},
       {"positions", find_name(kPositions, config.positions)}};
   for (const auto& [field, name] : names) {
     if (name != nullptr) continue;
     fail(Status::kBadFile, "%s field \"%s\" has no such value", where.c_str(), field);
   }
+}
+
+void check_max_seq_len(const ModelConfig& config, const std::string& where) {
+  if (config.max_seq_len <= config.max_positions) return;
+  fail(Status::kBadFile, "%s field \"max_seq_len\" is %lld, more than \"max_positions\" (%lld)",
+       where.c_str(), ll{config.max_seq_len}, ll{config.max_positions});
+}
+
+void check_attention(const AttentionSpec& spec, const char* field, const std::string& where) {
+  try {
+    spec.check();
+  } catch (const Error& error) {
+    fail(Status::kBadFile, "%s field \"%s\": %s", where.c_str(), field, error.what());
+  }
+}
+
+// The sinusoids are computed: their table must not be larger than what a file could reasonably be.
+void check_position_table(const ModelConfig& config, int64_t max_positions,
+                          const std::string& where) {
+  constexpr int64_t kMostTableFloats = int64_t{1} << 30;
+  const bool computed =
+      config.positions != Positions::kNone && config.positions != Positions::kLearned;
+  if (!computed || max_positions + config.position_offset <= kMostTableFloats / config.d_model) {
+    return;
+  }
+  fail(Status::kBadFile,
+       "%s field \"max_positions\" is %lld: with \"d_model\" %lld the table of sinusoids would "
+       "have more than %lld numbers",
+       where.c_str(), ll{max_positions}, ll{config.d_model}, ll{kMostTableFloats});
+}
+
+void check_positions_of(const AttentionSpec& spec, int64_t max_positions,
+                        const std::string& where) {
+  if (max_positions <= spec.max_len()) return;
+  fail(Status::kBadFile,
+       "%s field \"max_positions\" is %lld, but attention's position tables end at %lld",
+       where.c_str(), ll{max_positions}, ll{spec.max_len()});
 }
 
 void check_bert(const ModelConfig& config, const std::string& where) {
@@ -92,32 +168,13 @@ void check_bert(const ModelConfig& config, const std::string& where) {
          "%s field \"d_model\" is %lld, which is not \"n_heads\" (%lld) x \"head_dim\" (%lld)",
          where.c_str(), ll{config.d_model}, ll{n_heads}, ll{head_dim});
   }
-  if (config.max_seq_len > config.max_positions) {
-    fail(Status::kBadFile, "%s field \"max_seq_len\" is %lld, more than \"max_positions\" (%lld)",
-         where.c_str(), ll{config.max_seq_len}, ll{config.max_positions});
-  }
+  check_max_seq_len(config, where);
 }
 
 void check_layers(const ModelConfig& config, const std::string& where) {
-  try {
-    config.attention.check();
-  } catch (const Error& error) {
-    fail(Status::kBadFile, "%s field \"attention\": %s", where.c_str(), error.what());
-  }
-  constexpr int64_t kMostTableFloats = int64_t{1} << 30;
-  if (config.positions == Positions::kSinusoidal &&
-      config.max_positions > kMostTableFloats / config.d_model) {
-    fail(Status::kBadFile,
-         "%s field \"max_positions\" is %lld: with \"d_model\" %lld the table of sinusoids would "
-         "have "
-         "more than %lld numbers",
-         where.c_str(), ll{config.max_positions}, ll{config.d_model}, ll{kMostTableFloats});
-  }
-  if (config.max_positions > config.attention.max_len()) {
-    fail(Status::kBadFile,
-         "%s field \"max_positions\" is %lld, but attention's position tables end at %lld",
-         where.c_str(), ll{config.max_positions}, ll{config.attention.max_len()});
-  }
+  check_attention(config.attention, "attention", where);
+  check_position_table(config, config.max_positions, where);
+  check_positions_of(config.attention, config.max_positions, where);
   if (!config.can_attend_to_itself() && !config.can_attend_to_memory()) {
     fail(
         Status::kBadFile,
@@ -125,6 +182,164 @@ void check_layers(const ModelConfig& config, const std::string& where) {
         "%lld layers",
         where.c_str(), ll{config.kdim}, ll{config.vdim}, ll{config.d_model}, ll{config.n_layers});
   }
+}
+
+// What a decoder's steps have no kernel for.
+void check_decoder_attention(const AttentionSpec& spec, const char* field,
+                             const std::string& where) {
+  check_attention(spec, field, where);
+  const bool plain = spec.score == Score::kScaledDot || spec.score == Score::kDot;
+  if (plain && spec.rotary.dims == 0 && spec.window_left == kernels::AttentionF32Args::kUnlimited) {
+    return;
+  }
+  fail(Status::kBadFile,
+       "%s field \"%s\" has a score, rotary positions or a window that decoders "
+       "do not have",
+       where.c_str(), field);
+}
+
+void check_ids(const std::vector<int32_t>& ids, const char* field, const ModelConfig& config,
+               const std::string& where) {
+  for (const int32_t id : ids) {
+    if (id >= 0 && id < config.decoder.vocab_size) continue;
+    fail(Status::kBadFile, "%s field \"%s\" has the id %d; ids are from 0 to %lld", where.c_str(),
+         field, id, ll{config.decoder.vocab_size - 1});
+  }
+}
+
+void check_generation(const ModelConfig& config, const std::string& file) {
+  const GenerationDefaults& generation = config.generation;
+  const std::string where = file + " field \"generation\":";
+  check_ids({generation.start_id}, "start_id", config, where);
+  const std::pair<const char*, int32_t> optional[] = {
+      {"pad_id", generation.pad_id},
+      {"forced_first_id", generation.forced_first_id},
+      {"forced_last_id", generation.forced_last_id}};
+  for (const auto& [field, id] : optional) {
+    if (id != -1) check_ids({id}, field, config, where);
+  }
+  check_ids(generation.end_ids, "end_ids", config, where);
+  check_ids(generation.suppressed_ids, "suppressed_ids", config, where);
+  constexpr size_t kMostIds = 4096;
+  if (generation.end_ids.size() > kMostIds || generation.suppressed_ids.size() > kMostIds) {
+    fail(Status::kBadFile, "%s more than %zu ids in a list", where.c_str(), kMostIds);
+  }
+  if (generation.max_new_tokens < 1 || generation.max_new_tokens > config.decoder.max_positions) {
+    fail(Status::kBadFile, "%s field \"max_new_tokens\" is %lld, outside [1, %lld]", where.c_str(),
+         ll{generation.max_new_tokens}, ll{config.decoder.max_positions});
+  }
+  if (generation.min_new_tokens < 0 || generation.min_new_tokens > generation.max_new_tokens) {
+    fail(Status::kBadFile, "%s field \"min_new_tokens\" is %lld, outside [0, %lld]", where.c_str(),
+         ll{generation.min_new_tokens}, ll{generation.max_new_tokens});
+  }
+  if (generation.n_beams < 1 || generation.n_beams > config.decoder.vocab_size) {
+    fail(Status::kBadFile, "%s field \"n_beams\" is %lld, outside [1, %lld]", where.c_str(),
+         ll{generation.n_beams}, ll{config.decoder.vocab_size});
+  }
+  if (!std::isfinite(generation.length_penalty) || !(generation.repetition_penalty > 0) ||
+      !std::isfinite(generation.repetition_penalty)) {
+    fail(Status::kBadFile,
+         "%s fields \"length_penalty\" and \"repetition_penalty\" must be "
+         "finite, and the second more than 0",
+         where.c_str());
+  }
+}
+
+void check_encoder_decoder(const ModelConfig& config, const std::string& where) {
+  for (const IntField& field : kDecoderFields)
+    check_int(field, config, where + " field \"decoder\":");
+  check_max_seq_len(config, where);
+  check_attention(config.attention, "attention", where);
+  const std::string decoder = where + " field \"decoder\":";
+  check_decoder_attention(config.decoder.attention, "attention", decoder);
+  check_decoder_attention(config.decoder.cross, "cross", decoder);
+  if (config.norm == NormPlacement::kNone) {
+    fail(Status::kBadFile, "%s field \"norm\" is \"none\"; it must be \"post\" or \"pre\"",
+         where.c_str());
+  }
+  if (!(std::abs(config.embedding_scale) <= 65536.0f)) {
+    fail(Status::kBadFile, "%s field \"embedding_scale\" is %g", where.c_str(),
+         static_cast<double>(config.embedding_scale));
+  }
+  check_position_table(config, std::max(config.max_positions, config.decoder.max_positions), where);
+  check_positions_of(config.attention, config.max_positions, where);
+  check_positions_of(config.decoder.attention, config.decoder.max_positions, decoder);
+  check_generation(config, where);
+}
+
+void write_encoder_decoder(const ModelConfig& config, json* to) {
+  (*to)["norm_kind"] = find_name(kNormKinds, config.norm_kind);
+  (*to)["embedding_norm"] = config.embedding_norm;
+  (*to)["embedding_scale"] = shortest_decimal(config.embedding_scale);
+  (*to)["gated"] = config.gated;
+  json& decoder = (*to)["decoder"] = json::object();
+  for (const IntField& field : kDecoderFields) decoder[field.name] = field.value(config);
+  decoder["attention"] = to_json_of(config.decoder.attention);
+  decoder["cross"] = to_json_of(config.decoder.cross);
+  const GenerationDefaults& generation = config.generation;
+  (*to)["generation"] = {{"start_id", generation.start_id},
+                         {"pad_id", generation.pad_id},
+                         {"end_ids", generation.end_ids},
+                         {"forced_first_id", generation.forced_first_id},
+                         {"forced_last_id", generation.forced_last_id},
+                         {"suppressed_ids", generation.suppressed_ids},
+                         {"max_new_tokens", generation.max_new_tokens},
+                         {"min_new_tokens", generation.min_new_tokens},
+                         {"n_beams", generation.n_beams},
+                         {"length_penalty", generation.length_penalty},
+                         {"early_stopping", find_name(kEarlyStoppings, generation.early_stopping)},
+                         {"repetition_penalty", generation.repetition_penalty}};
+}
+
+// Larger than an id can be is none of the vocabulary's either: check_ids says so.
+int32_t read_id(const json& value) {
+  const int64_t id = value.is_number_integer() ? value.get<int64_t>() : -2;
+  return id >= -1 && id < INT32_MAX ? static_cast<int32_t>(id) : INT32_MAX;
+}
+
+std::vector<int32_t> read_ids(const json& object, const char* key, const std::string& where) {
+  const json& array = json_field(object, key, where);
+  if (!array.is_array()) {
+    fail(Status::kBadFile, "%s field \"%s\" is not an array", where.c_str(), key);
+  }
+  std::vector<int32_t> ids;
+  for (const json& id : array) ids.push_back(read_id(id));
+  return ids;
+}
+
+GenerationDefaults read_generation(const json& object, const std::string& where) {
+  GenerationDefaults result;
+  result.start_id = read_id(json_field(object, "start_id", where));
+  result.pad_id = read_id(json_field(object, "pad_id", where));
+  result.end_ids = read_ids(object, "end_ids", where);
+  result.forced_first_id = read_id(json_field(object, "forced_first_id", where));
+  result.forced_last_id = read_id(json_field(object, "forced_last_id", where));
+  result.suppressed_ids = read_ids(object, "suppressed_ids", where);
+  result.max_new_tokens = json_int(object, "max_new_tokens", where);
+  result.min_new_tokens = json_int(object, "min_new_tokens", where);
+  result.n_beams = json_int(object, "n_beams", where);
+  result.length_penalty = json_number(object, "length_penalty", where);
+  result.early_stopping = parse_name(kEarlyStoppings, object, "early_stopping", where);
+  result.repetition_penalty = json_number(object, "repetition_penalty", where);
+  return result;
+}
+
+void read_encoder_decoder(const json& config, const std::string& where, ModelConfig* result) {
+  result->norm_kind = parse_name(kNormKinds, config, "norm_kind", where);
+  result->embedding_norm = json_bool(config, "embedding_norm", where);
+  result->embedding_scale = static_cast<float>(json_number(config, "embedding_scale", where));
+  result->gated = json_bool(config, "gated", where);
+  const json& decoder = json_field(config, "decoder", where);
+  const std::string in_decoder = where + " field \"decoder\":";
+  for (const IntField& field : kDecoderFields) {
+    field.at(*result) = json_int(decoder, field.name, in_decoder);
+  }
+  result->decoder.attention = attention_from_json(json_field(decoder, "attention", in_decoder),
+                                                  in_decoder + " field \"attention\":");
+  result->decoder.cross = attention_from_json(json_field(decoder, "cross", in_decoder),
+                                              in_decoder + " field \"cross\":");
+  result->generation =
+      read_generation(json_field(config, "generation", where), where + " field \"generation\":");
 }
 
 }  // namespace
@@ -153,10 +368,7 @@ void ModelConfig::validate(const std::string& file) const {
   const std::string where = file + ": config";
   check_names(*this, where);
   for (const IntField& field : kIntFields) {
-    const int64_t value = field.value(*this);
-    if (!field.belongs_to(architecture) || (value >= field.min && value <= field.max)) continue;
-    fail(Status::kBadFile, "%s field \"%s\" is %lld, outside [%lld, %lld]", where.c_str(),
-         field.name, ll{value}, ll{field.min}, ll{field.max});
+    if (field.belongs_to(architecture)) check_int(field, *this, where);
   }
   if (!(norm_eps > 0 && norm_eps < 1)) {  // written so that NaN fails
     fail(Status::kBadFile, "%s field \"norm_eps\" is %g, outside (0, 1)", where.c_str(),
@@ -167,7 +379,14 @@ void ModelConfig::validate(const std::string& file) const {
     fail(Status::kBadFile, "%s field \"higher_precision\" has %zu names, more than %zu",
          where.c_str(), higher_precision.size(), kMostNames);
   }
-  architecture == Architecture::kBert ? check_bert(*this, where) : check_layers(*this, where);
+  switch (architecture) {
+    case Architecture::kBert:
+      return check_bert(*this, where);
+    case Architecture::kLayers:
+      return check_layers(*this, where);
+    case Architecture::kEncoderDecoder:
+      return check_encoder_decoder(*this, where);
+  }
 }
 
 json ModelConfig::to_json() const {
@@ -183,12 +402,15 @@ json ModelConfig::to_json() const {
     config["normalize"] = normalize;
   } else {
     config["norm"] = name_of(norm);
-    config["residual"] = residual;
     config["final_norm"] = final_norm;
     config["positions"] = find_name(kPositions, positions);
-    config["batch_first"] = batch_first;
     config["attention"] = to_json_of(attention);
   }
+  if (architecture == Architecture::kLayers) {
+    config["residual"] = residual;
+    config["batch_first"] = batch_first;
+  }
+  if (architecture == Architecture::kEncoderDecoder) write_encoder_decoder(*this, &config);
   if (!higher_precision.empty()) config["higher_precision"] = higher_precision;
   return config;
 }
@@ -210,12 +432,17 @@ ModelConfig ModelConfig::from_json(const json& config, const std::string& file) 
     result.attention.set_heads(result.attention.n_heads, result.attention.head_dim);
   } else {
     result.norm = parse_name(kNormPlacements, config, "norm", where);
-    result.residual = json_bool(config, "residual", where);
     result.final_norm = json_bool(config, "final_norm", where);
     result.positions = parse_name(kPositions, config, "positions", where);
-    result.batch_first = json_bool(config, "batch_first", where);
     result.attention = attention_from_json(json_field(config, "attention", where),
                                            where + " field \"attention\":");
+  }
+  if (result.architecture == Architecture::kLayers) {
+    result.residual = json_bool(config, "residual", where);
+    result.batch_first = json_bool(config, "batch_first", where);
+  }
+  if (result.architecture == Architecture::kEncoderDecoder) {
+    read_encoder_decoder(config, where, &result);
   }
   if (config.contains("higher_precision")) {
     result.higher_precision = json_strings(config, "higher_precision", where);

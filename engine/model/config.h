@@ -12,23 +12,67 @@
 namespace headlane {
 
 enum class Architecture {
-  kBert,    // token ids in, hidden states out
-  kLayers,  // activations in and out: attention, alone or with norms and feed-forward
+  kBert,            // token ids in, hidden states out
+  kLayers,          // activations in and out: attention, alone or with norms and feed-forward
+  kEncoderDecoder,  // token ids in; then, token by token, logits of the next one out
 };
-enum class Activation { kGelu, kGeluTanh, kRelu };  // kGelu is x/2 (1 + erf(x/sqrt 2))
+enum class Activation {
+  kGelu,  // x/2 (1 + erf(x/sqrt 2))
+  kGeluTanh,
+  kRelu,
+  kSilu,  // x / (1 + e^-x)
+};
 enum class Pooling { kNone, kMean, kCls, kMax };
 enum class NormPlacement {
   kNone,
   kPost,  // norm(x + f(x)), as in Vaswani et al. 2017
   kPre,   // x + f(norm(x))
 };
-enum class Positions { kNone, kLearned, kSinusoidal };  // added to the input
+enum class NormKind { kLayer, kRms };
+enum class Positions {  // added to the input
+  kNone,
+  kLearned,
+  kSinusoidal,           // sines and cosines take turns, as in Vaswani et al. 2017
+  kSinusoidalHalves,     // all sines, then all cosines, as in Marian
+  kSinusoidalInclusive,  // likewise, with wavelengths that reach 10000, as in M2M-100
+};
 
 // The names used in the .headlane header and in messages: "bert", "gelu", "gelu_tanh", "mean", ...
 const char* name_of(Architecture architecture);
 const char* name_of(Activation activation);
 const char* name_of(Pooling pooling);
 const char* name_of(NormPlacement placement);
+
+// The decoder of an encoder-decoder. What it does not say is the encoder's too.
+struct DecoderConfig {
+  int64_t vocab_size = 0;     // rows of its table of words and of logits
+  int64_t max_positions = 0;  // no target may be longer
+  int64_t n_layers = 0;
+  int64_t d_ff = 0;
+  AttentionSpec attention, cross;  // of the target so far, causal; of the encoder's output
+};
+
+// When a beam search ends whose best n_beams hypotheses have finished.
+enum class EarlyStopping {
+  kHeuristic,  // when no running one is thought to become better
+  kFirst,      // at once
+  kNever,      // when no running one can become better
+};
+
+// The roles of tokens, and what a generation does unless it is asked otherwise.
+struct GenerationDefaults {
+  int32_t start_id = 0;  // what the decoder is given first
+  int32_t pad_id = -1;   // -1: none
+  std::vector<int32_t> end_ids;
+  int32_t forced_first_id = -1, forced_last_id = -1;  // -1: none
+  std::vector<int32_t> suppressed_ids;                // never generated
+  int64_t max_new_tokens = 0;                         // the end included
+  int64_t min_new_tokens = 0;
+  int64_t n_beams = 1;
+  double length_penalty = 1;
+  EarlyStopping early_stopping = EarlyStopping::kHeuristic;
+  double repetition_penalty = 1;
+};
 
 struct ModelConfig {
   Architecture architecture = Architecture::kBert;
@@ -52,6 +96,15 @@ struct ModelConfig {
   Pooling pooling = Pooling::kNone;
   bool normalize = false;   // divide pooled vectors by their Euclidean length
   int64_t max_seq_len = 0;  // text is truncated to this many tokens, special ones included
+  // Of architecture "encoder_decoder": the fields above are the encoder's, and norm, final_norm,
+  // positions and activation both stacks'.
+  NormKind norm_kind = NormKind::kLayer;
+  bool embedding_norm = false;  // a norm after words and positions
+  float embedding_scale = 1;    // of words
+  int64_t position_offset = 0;  // the row of sinusoids that position 0 takes
+  bool gated = false;           // the feed-forward is down(activation(gate(x)) * up(x))
+  DecoderConfig decoder;
+  GenerationDefaults generation;
   // Products that are computed in bf16 where the others are in int8, such as
   // "layers.3.attention.qkv".
   std::vector<std::string> higher_precision;

@@ -126,18 +126,39 @@ void fill_relative_bias(const float* table, int64_t n_heads, int64_t n_buckets,
   }
 }
 
-void fill_sinusoidal(int64_t max_positions, int64_t d_model, bool halves, float* table) {
+namespace {
+
+// Column c of a table of sinusoids.
+struct Wave {
+  double frequency = 0;
+  bool cosine = false;
+};
+
+Wave wave_of(int64_t column, int64_t d_model, Sinusoids kind) {
+  int64_t pair = column / 2;
+  bool cosine = column % 2 == 1;
+  const int64_t n_sines = kind == Sinusoids::kInclusive ? d_model / 2 : (d_model + 1) / 2;
+  if (kind != Sinusoids::kInterleaved) {
+    cosine = column >= n_sines;
+    pair = cosine ? column - n_sines : column;
+  }
+  const double exponent = kind == Sinusoids::kInclusive
+                              ? static_cast<double>(pair) / static_cast<double>(n_sines - 1)
+                              : static_cast<double>(2 * pair) / static_cast<double>(d_model);
+  return {std::pow(10000.0, -exponent), cosine};
+}
+
+}  // namespace
+
+void fill_sinusoidal(int64_t first, int64_t max_positions, int64_t d_model, Sinusoids kind,
+                     float* table) {
   for (int64_t column = 0; column < d_model; ++column) {
-    const int64_t pair = column / 2;
-    const double exponent = static_cast<double>(2 * pair) / static_cast<double>(d_model);
-    const double frequency = std::pow(10000.0, -exponent);
-    const bool cosine = column % 2 == 1;
-    const int64_t n_sines = (d_model + 1) / 2;
-    const int64_t at = halves ? pair + (cosine ? n_sines : 0) : column;
-    for (int64_t position = 0; position < max_positions; ++position) {
-      const double angle = static_cast<double>(position) * frequency;
-      table[position * d_model + at] =
-          static_cast<float>(cosine ? std::cos(angle) : std::sin(angle));
+    const bool beyond = kind == Sinusoids::kInclusive && column >= d_model / 2 * 2;
+    const Wave wave = wave_of(column, d_model, kind);
+    for (int64_t p = 0; p < max_positions; ++p) {
+      const double angle = static_cast<double>(first + p) * wave.frequency;
+      const double value = wave.cosine ? std::cos(angle) : std::sin(angle);
+      table[p * d_model + column] = beyond ? 0.0f : static_cast<float>(value);
     }
   }
 }

@@ -53,9 +53,15 @@ void fill_relative_bias(const float* table /* [n_buckets, n_heads] */, int64_t n
                         int64_t n_buckets, int64_t max_distance, bool bidirectional, int64_t head,
                         int64_t max_len, float* bias /* [2 * max_len - 1] */);
 
-// Vaswani et al. 2017: column 2 c is sin(position / 10000^(2 c / d_model)), 2 c + 1 its cosine.
-// With `halves` all sines come first, then all cosines (Marian).
-void fill_sinusoidal(int64_t max_positions, int64_t d_model, bool halves,
+enum class Sinusoids {
+  kInterleaved,  // column 2 c is sin(position / 10000^(2 c / d_model)), 2 c + 1 its cosine
+  kHalves,       // the same, all sines first, then all cosines (Marian)
+  kInclusive,    // halves of h = d_model / 2 columns, sin(position / 10000^(c / (h - 1))): the last
+                 // wavelength is 10000 (tensor2tensor, M2M-100); an odd last column is zero
+};
+
+// Vaswani et al. 2017. Row p is position first + p.
+void fill_sinusoidal(int64_t first, int64_t max_positions, int64_t d_model, Sinusoids kind,
                      float* table /* [max_positions, d_model] */);
 
 }  // namespace headlane

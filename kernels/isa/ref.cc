@@ -46,6 +46,8 @@ float ref::activate(Activation activation, float x) {
       return 0.5f * x * (1.0f + std::tanh(0.7978845608028654f * (x + 0.044715f * x * x * x)));
     case Activation::kRelu:
       return x < 0.0f ? 0.0f : x;  // NaN stays
+    case Activation::kSilu:
+      return x / (1.0f + std::exp(-x));
     case Activation::kNone:
       break;
   }
