@@ -1,4 +1,5 @@
-// y[row] = word[id] + type[type_id] + position[pos]: a gather of table rows, bound by memory.
+// y[row] = scale * word[id] + type[type_id] + position[pos]: a gather of table rows, bound by
+// memory. Not fused: the same bits in every table.
 
 namespace headlane::kernels::HEADLANE_ISA {
 
@@ -22,13 +23,14 @@ inline F32 load_word(const EmbedF32Args& args, int64_t r, int64_t first, int64_t
 inline void embed_f32(const EmbedF32Args& args) {
   for (int64_t r = 0; r < args.rows; ++r) {
     const int64_t first = args.ids[r] * args.d;
-    const float* position = args.position + args.positions[r] * args.d;
+    const float* position = args.position ? args.position + args.positions[r] * args.d : nullptr;
     const float* type = args.type ? args.type + (args.types ? args.types[r] : 0) * args.d : nullptr;
     float* y = args.y + r * args.ldy;
     for_each_vector(args.d, [&](int64_t i, int64_t n) {
-      F32 sum = load_word(args, r, first + i, n);
+      F32 sum = load_word(args, r, first + i, n) * broadcast(args.scale);
       if (type) sum = sum + load_up_to(type + i, n);
-      store_up_to(y + i, sum + load_up_to(position + i, n), n);
+      if (position) sum = sum + load_up_to(position + i, n);
+      store_up_to(y + i, sum, n);
     });
   }
 }

@@ -111,8 +111,8 @@ class EmbedKernel : public test::KernelTest {
  protected:
   static constexpr int64_t kWords = 5, kPositions = 3, kTypes = 2, kRows = 3;
 
-  // Sums of three, in the order (word + type) + position, whose words these tables stand for.
-  // `narrow`: what they are stored as.
+  // Sums of three, in the order (scale * word + type) + position, whose words these tables stand
+  // for; and what they are without position or type. `narrow`: what words are stored as.
   void check(int64_t d, GuardedFloats& word, EmbedF32Args narrow) {
     SCOPED_TRACE("d " + std::to_string(d));
     std::mt19937 random(static_cast<uint32_t>(d));
@@ -135,6 +135,24 @@ class EmbedKernel : public test::KernelTest {
         const float sum = word[ids[r] * d + c] + type[(typed ? types[r] : 0) * d + c];
         ASSERT_EQ(y[i], sum + position[positions[r] * d + c]) << i;
       }
+    }
+    narrow.scale = 22.62741661f;  // sqrt(512), as translation models have
+    check_scaled(narrow, word);
+    narrow.positions = nullptr;
+    narrow.position = nullptr;
+    check_scaled(narrow, word);
+    narrow.type = nullptr;
+    check_scaled(narrow, word);
+  }
+
+  void check_scaled(const EmbedF32Args& args, GuardedFloats& word) {
+    kernels().embed_f32(args);
+    for (int64_t i = 0; i < kRows * args.d; ++i) {
+      const int64_t r = i / args.d, c = i % args.d;
+      float sum = word[args.ids[r] * args.d + c] * args.scale;
+      if (args.type) sum += args.type[args.types[r] * args.d + c];
+      if (args.position) sum += args.position[args.positions[r] * args.d + c];
+      ASSERT_EQ(args.y[i], sum) << i;
     }
   }
 };

@@ -142,9 +142,10 @@ void embed(const EmbedF32Args& args) {
   for (int64_t r = 0; r < args.rows; ++r) {
     const int64_t type = args.types ? args.types[r] : 0;
     for (int64_t i = 0; i < args.d; ++i) {
-      const float word = word_element(args, args.ids[r], i);
-      const float with_type = args.type ? word + args.type[type * args.d + i] : word;
-      args.y[r * args.ldy + i] = with_type + args.position[args.positions[r] * args.d + i];
+      float sum = word_element(args, args.ids[r], i) * args.scale;
+      if (args.type) sum += args.type[type * args.d + i];
+      if (args.position) sum += args.position[args.positions[r] * args.d + i];
+      args.y[r * args.ldy + i] = sum;
     }
   }
 }
