@@ -170,7 +170,7 @@ struct GateF32Args {
   Activation activation = Activation::kNone;
   const float* x = nullptr;  // [rows, 2 * d]
   int64_t ldx = 0;
-  float* y = nullptr;  // [rows, d]; may be x itself
+  float* y = nullptr;  // [rows, d]; may be x itself, ldy at most ldx then
   int64_t ldy = 0;
 };
 

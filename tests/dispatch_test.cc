@@ -23,6 +23,8 @@ TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
     EXPECT_NE(table->gemm_f32.run, nullptr);
     EXPECT_NE(table->gemm_f32.pack, nullptr);
     EXPECT_NE(table->layer_norm_f32, nullptr);
+    EXPECT_NE(table->rms_norm_f32, nullptr);
+    EXPECT_NE(table->gate_f32, nullptr);
     EXPECT_NE(table->embed_f32, nullptr);
     EXPECT_NE(table->attention_f32, nullptr);
     EXPECT_NE(table->attention_probabilities_f32, nullptr);
@@ -54,6 +56,8 @@ TEST(Dispatch, RowsOfNarrowProductsHaveTheFloatKernelsBelow) {
     }
     EXPECT_EQ(table->gemm_f32.run, below->gemm_f32.run) << isa;
     EXPECT_EQ(table->layer_norm_f32, below->layer_norm_f32) << isa;
+    EXPECT_EQ(table->rms_norm_f32, below->rms_norm_f32) << isa;
+    EXPECT_EQ(table->gate_f32, below->gate_f32) << isa;
     EXPECT_EQ(table->add_f32, below->add_f32) << isa;
     EXPECT_EQ(table->embed_f32, below->embed_f32) << isa;
     EXPECT_EQ(table->attention_f32, below->attention_f32) << isa;

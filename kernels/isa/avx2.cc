@@ -14,6 +14,8 @@ constexpr int64_t kKC = 256;     // KC x NR floats = 16 KB: half of L1
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/layer_norm-inl.h"
+#include "kernels/rms_norm-inl.h"
+#include "kernels/gate-inl.h"
 #include "kernels/gemm_dots-inl.h"
 #include "kernels/gemm_narrow-inl.h"
 #include "kernels/convert-inl.h"
@@ -42,6 +44,8 @@ constexpr Table kAvx2Table = {
     .convert = avx2::convert,
     .quantize_weights = avx2::quantize_weights,
     .layer_norm_f32 = avx2::layer_norm_f32,
+    .rms_norm_f32 = avx2::rms_norm_f32,
+    .gate_f32 = avx2::gate_f32,
     .add_f32 = avx2::add_f32,
     .embed_f32 = avx2::embed_f32,
     .attention_f32 = avx2::attention<float>,

@@ -14,6 +14,8 @@ constexpr int64_t kKC = 384;     // chosen by bench gemm
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/layer_norm-inl.h"
+#include "kernels/rms_norm-inl.h"
+#include "kernels/gate-inl.h"
 #include "kernels/gemm_dots-inl.h"
 #include "kernels/gemm_narrow-inl.h"
 #include "kernels/convert-inl.h"
@@ -42,6 +44,8 @@ constexpr Table kAvx512Table = {
     .convert = avx512::convert,
     .quantize_weights = avx512::quantize_weights,
     .layer_norm_f32 = avx512::layer_norm_f32,
+    .rms_norm_f32 = avx512::rms_norm_f32,
+    .gate_f32 = avx512::gate_f32,
     .add_f32 = avx512::add_f32,
     .embed_f32 = avx512::embed_f32,
     .attention_f32 = avx512::attention<float>,

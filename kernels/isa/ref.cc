@@ -117,6 +117,32 @@ void layer_norm(const LayerNormF32Args& args) {
   }
 }
 
+void rms_norm(const LayerNormF32Args& args) {
+  for (int64_t r = 0; r < args.rows; ++r) {
+    const float* x = args.x + r * args.ldx;
+    const float* residual = args.residual ? args.residual + r * args.ld_residual : nullptr;
+    float* y = args.y + r * args.ldy;
+    double squares = 0;
+    for (int64_t i = 0; i < args.d; ++i) {
+      y[i] = residual ? x[i] + residual[i] : x[i];
+      squares += static_cast<double>(y[i]) * y[i];
+    }
+    const double inverse = 1 / std::sqrt(squares / static_cast<double>(args.d) + args.eps);
+    for (int64_t i = 0; i < args.d; ++i) {
+      y[i] = static_cast<float>(y[i] * inverse * args.gamma[i]);
+    }
+  }
+}
+
+void gate(const GateF32Args& args) {
+  for (int64_t r = 0; r < args.rows; ++r) {
+    const float* x = args.x + r * args.ldx;
+    for (int64_t i = 0; i < args.d; ++i) {
+      args.y[r * args.ldy + i] = activate(args.activation, x[i]) * x[args.d + i];
+    }
+  }
+}
+
 void add(const AddF32Args& args) {
   for (int64_t r = 0; r < args.rows; ++r) {
     for (int64_t i = 0; i < args.d; ++i) {
@@ -190,6 +216,8 @@ const Table& ref_table() {
       .convert = ref::convert,
       .quantize_weights = ref::quantize_weights,
       .layer_norm_f32 = layer_norm,
+      .rms_norm_f32 = rms_norm,
+      .gate_f32 = gate,
       .add_f32 = add,
       .embed_f32 = embed,
       .attention_f32 = ref::attention,
