@@ -288,7 +288,8 @@ void write_encoder_decoder(const ModelConfig& config, json* to) {
                          {"n_beams", generation.n_beams},
                          {"length_penalty", generation.length_penalty},
                          {"early_stopping", find_name(kEarlyStoppings, generation.early_stopping)},
-                         {"repetition_penalty", generation.repetition_penalty}};
+                         {"repetition_penalty", generation.repetition_penalty},
+                         {"renormalize", generation.renormalize}};
 }
 
 // Larger than an id can be is none of the vocabulary's either: check_ids says so.
@@ -321,6 +322,7 @@ GenerationDefaults read_generation(const json& object, const std::string& where)
   result.length_penalty = json_number(object, "length_penalty", where);
   result.early_stopping = parse_name(kEarlyStoppings, object, "early_stopping", where);
   result.repetition_penalty = json_number(object, "repetition_penalty", where);
+  result.renormalize = json_bool(object, "renormalize", where);
   return result;
 }
 

@@ -67,11 +67,14 @@ struct GenerationDefaults {
   int32_t forced_first_id = -1, forced_last_id = -1;  // -1: none
   std::vector<int32_t> suppressed_ids;                // never generated
   int64_t max_new_tokens = 0;                         // the end included
-  int64_t min_new_tokens = 0;
+  int64_t min_new_tokens = 0;                         // before an end may come
   int64_t n_beams = 1;
   double length_penalty = 1;
   EarlyStopping early_stopping = EarlyStopping::kHeuristic;
   double repetition_penalty = 1;
+  // Beam search takes the logarithm of probabilities that sum to 1 once more after ids were
+  // suppressed, forced or penalised (as OPUS-MT asks for). Greedy choices are the same either way.
+  bool renormalize = false;
 };
 
 struct ModelConfig {
