@@ -294,27 +294,31 @@ struct DecodeAttentionArgs {
 };
 
 // What is kept of a row of logits, of which some columns are at hand at a time, in ascending order:
-// the k best, by value descending and then by column, and what the softmax of all needs.
+// the k best, by value descending and then by column, and what the softmax of all needs: the
+// probability of a candidate is exp(logit - largest) / sum. Columns of -inf or NaN are never
+// candidates. NaN or +inf make the sum NaN.
 struct Candidate {
   float logit = 0;
   int32_t id = 0;
 };
 struct TopK {
-  float largest = 0;  // -inf at the beginning
+  float largest = 0;  // of the columns that are not NaN; -inf at the beginning
   float sum = 0;      // of exp(logit - largest)
 };
 
 struct TopKF32Args {
   int64_t rows = 0, n = 0;   // columns at hand
   int64_t first_id = 0;      // of column 0
-  const float* x = nullptr;  // [rows, n]; NaN ranks below all else, and makes the sum NaN
+  const float* x = nullptr;  // [rows, n]
   int64_t ldx = 0;
-  int64_t k = 1;        // >= 1; candidates beyond the columns seen so far: -inf, id -1
+  int64_t k = 1;  // >= 1
+  // Read and written; only written where `begin` says that nothing has been seen yet.
   TopK* top = nullptr;  // row r at top[r * ld_top]
   int64_t ld_top = 0;
-  Candidate* best = nullptr;  // [rows, k], row r at best + r * ld_best
+  // [rows, k], row r at best + r * ld_best; where there are fewer candidates yet: -inf, id -1.
+  Candidate* best = nullptr;
   int64_t ld_best = 0;
-  bool begin = false;  // nothing has been seen yet
+  bool begin = false;
 };
 
 enum class Pooling { kMean, kCls, kMax };

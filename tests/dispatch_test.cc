@@ -28,6 +28,7 @@ TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
     EXPECT_NE(table->embed_f32, nullptr);
     EXPECT_NE(table->attention_f32, nullptr);
     EXPECT_NE(table->attention_probabilities_f32, nullptr);
+    EXPECT_NE(table->top_k_f32, nullptr);
     EXPECT_NE(table->pool_f32, nullptr);
     EXPECT_NE(table->activate_f32, nullptr);
     for (const NarrowGemm& gemm : {table->gemm_bf16, table->gemm_u8}) {
@@ -62,6 +63,7 @@ TEST(Dispatch, RowsOfNarrowProductsHaveTheFloatKernelsBelow) {
     EXPECT_EQ(table->embed_f32, below->embed_f32) << isa;
     EXPECT_EQ(table->attention_f32, below->attention_f32) << isa;
     EXPECT_EQ(table->attention_probabilities_f32, below->attention_probabilities_f32) << isa;
+    EXPECT_EQ(table->top_k_f32, below->top_k_f32) << isa;
     EXPECT_EQ(table->pool_f32, below->pool_f32) << isa;
     EXPECT_EQ(table->activate_f32, below->activate_f32) << isa;
   }

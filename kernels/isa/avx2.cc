@@ -26,6 +26,7 @@ constexpr int64_t kKC = 256;     // KC x NR floats = 16 KB: half of L1
 #include "kernels/attention_scores-inl.h"
 #include "kernels/attention-inl.h"
 #include "kernels/attention_probabilities-inl.h"
+#include "kernels/top_k-inl.h"
 // clang-format on
 #include "kernels/isa/tables.h"
 
@@ -52,6 +53,7 @@ constexpr Table kAvx2Table = {
     .attention_probabilities_f32 = avx2::attention_probabilities<float>,
     .attention_scratch_floats = avx2::attention_scratch_floats<float>,
     .attention_group_rows = avx2::AttentionTile<float>::kGroupRows,
+    .top_k_f32 = avx2::top_k_f32,
     .pool_f32 = avx2::pool_f32,
     .activate_f32 = avx2::activate_f32,
 };

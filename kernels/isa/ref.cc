@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/isa/ref_attention.h"
+#include "kernels/isa/ref_decode.h"
 #include "kernels/isa/ref_narrow.h"
 #include "kernels/isa/tables.h"
 
@@ -224,6 +225,7 @@ const Table& ref_table() {
       .attention_probabilities_f32 = ref::attention_probabilities,
       .attention_scratch_floats = ref::attention_scratch_floats,
       .attention_group_rows = 1,
+      .top_k_f32 = ref::top_k,
       .pool_f32 = pool,
       .activate_f32 = activate_all,
   };

@@ -64,6 +64,10 @@ inline float reduce_max(F32 x) {
   half = _mm_max_ps(half, _mm_movehl_ps(half, half));
   return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
 }
+// Bit i is set where lane i of x is above that of y; not where either is NaN.
+inline uint32_t lanes_above(F32 x, F32 y) {
+  return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(x, y, _CMP_GT_OQ)));
+}
 // Lanes 1 0 3 2 ...
 inline F32 swap_pairs(F32 x) { return _mm256_permute_ps(x, 0xb1); }
 // Lanes 0 0 1 1 2 2 ...

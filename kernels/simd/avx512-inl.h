@@ -44,6 +44,8 @@ inline F32 keep_seen(F32 x, const uint8_t* seen, int64_t n, F32 fill) {
 }
 inline float reduce_add(F32 x) { return _mm512_reduce_add_ps(x); }
 inline float reduce_max(F32 x) { return _mm512_reduce_max_ps(x); }
+// Bit i is set where lane i of x is above that of y; not where either is NaN.
+inline uint32_t lanes_above(F32 x, F32 y) { return _mm512_cmp_ps_mask(x, y, _CMP_GT_OQ); }
 // Lanes 1 0 3 2 ...
 inline F32 swap_pairs(F32 x) { return _mm512_permute_ps(x, 0xb1); }
 // Lanes 0 0 1 1 2 2 ...
