@@ -85,8 +85,9 @@ std::string describe_kernels(const headlane::kernels::Table& table) {
                                                          : "not of this CPU\n";
   text += "attention_bf16: " + (table.attention_bf16 ? isa : "none (f32 instead)") + "\n";
   // A row of kernels fills all of its slots but the products itself.
-  for (const char* slot : {"attention_f32", "layer_norm_f32", "rms_norm_f32", "gate_f32", "add_f32",
-                           "embed_f32", "top_k_f32", "pool_f32"}) {
+  for (const char* slot :
+       {"attention_f32", "layer_norm_f32", "rms_norm_f32", "gate_f32", "add_f32", "embed_f32",
+        "decode_attention_f32", "decode_attention_bf16", "top_k_f32", "pool_f32"}) {
     text += std::string(slot) + ": " + isa + "\n";
   }
   return text;

@@ -265,8 +265,9 @@ using AttentionF32Args = AttentionArgs<float>;
 using AttentionBf16Args = AttentionArgs<Bf16>;
 
 // One query of each head meets keys that lie as rows of a cache: o = softmax(cap(scale * q K^T) +
-// bias) V, by the same arithmetic for any number of rows that came along. K and V are read where
-// they lie, not packed: each is used once.
+// bias) V. K and V are read where they lie, not packed: each is used once. Of bf16, the arithmetic
+// is that of floats, and o is rounded. All keys count: a NaN in V shows, even where its weight is
+// 0.
 template <typename T>
 struct DecodeAttentionArgs {
   int64_t n_heads = 0;     // of q, bias, sinks and o
@@ -275,7 +276,7 @@ struct DecodeAttentionArgs {
   float scale = 1;       // > 0
   float softcap = 0;     // as of AttentionArgs
   const T* q = nullptr;  // [n_heads, head_dim]
-  int64_t kv_len = 0;    // >= 0; of 0 keys, o is zeros
+  int64_t kv_len = 0;    // >= 0
   // Key j is row rows[j], or row j where rows is null. For head h it lies at k + row * ldk + g *
   // head_dim, its value at v + row * ldv + g * v_dim, g = h / kv_sharing.
   const int32_t* rows = nullptr;  // [kv_len]
@@ -283,11 +284,14 @@ struct DecodeAttentionArgs {
   int64_t ldk = 0;
   const T* v = nullptr;
   int64_t ldv = 0;
-  // bias[h * ld_bias + j] is added to head h's score of key j.
+  // bias[h * ld_bias + j] is added to head h's score of key j, which is not seen where it is -inf
+  // or the most negative finite number: such a key's weight is 0. A head that sees no key gets
+  // zeros.
   const float* bias = nullptr;  // or null
   int64_t ld_bias = 0;
   const float* sinks = nullptr;  // [n_heads], as of AttentionArgs; or null
-  float* p = nullptr;  // p[h * ldp + j] = what the value of key j is weighted with; or null
+  // p[h * ldp + j] = what head h weights the value of key j with. Written exactly.
+  float* p = nullptr;  // or null
   int64_t ldp = 0;
   T* o = nullptr;            // [n_heads, v_dim], written exactly
   float* scratch = nullptr;  // decode_scratch_floats(kv_len, head_dim, v_dim), 64-byte aligned

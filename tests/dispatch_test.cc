@@ -28,6 +28,9 @@ TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
     EXPECT_NE(table->embed_f32, nullptr);
     EXPECT_NE(table->attention_f32, nullptr);
     EXPECT_NE(table->attention_probabilities_f32, nullptr);
+    EXPECT_NE(table->decode_attention_f32, nullptr);
+    EXPECT_NE(table->decode_attention_bf16, nullptr);
+    EXPECT_NE(table->decode_scratch_floats, nullptr);
     EXPECT_NE(table->top_k_f32, nullptr);
     EXPECT_NE(table->pool_f32, nullptr);
     EXPECT_NE(table->activate_f32, nullptr);
@@ -63,6 +66,8 @@ TEST(Dispatch, RowsOfNarrowProductsHaveTheFloatKernelsBelow) {
     EXPECT_EQ(table->embed_f32, below->embed_f32) << isa;
     EXPECT_EQ(table->attention_f32, below->attention_f32) << isa;
     EXPECT_EQ(table->attention_probabilities_f32, below->attention_probabilities_f32) << isa;
+    EXPECT_EQ(table->decode_attention_f32, below->decode_attention_f32) << isa;
+    EXPECT_EQ(table->decode_attention_bf16, below->decode_attention_bf16) << isa;
     EXPECT_EQ(table->top_k_f32, below->top_k_f32) << isa;
     EXPECT_EQ(table->pool_f32, below->pool_f32) << isa;
     EXPECT_EQ(table->activate_f32, below->activate_f32) << isa;

@@ -26,6 +26,7 @@ constexpr int64_t kKC = 384;     // chosen by bench gemm
 #include "kernels/attention_scores-inl.h"
 #include "kernels/attention-inl.h"
 #include "kernels/attention_probabilities-inl.h"
+#include "kernels/decode_attention-inl.h"
 #include "kernels/top_k-inl.h"
 // clang-format on
 #include "kernels/isa/tables.h"
@@ -53,6 +54,9 @@ constexpr Table kAvx512Table = {
     .attention_probabilities_f32 = avx512::attention_probabilities<float>,
     .attention_scratch_floats = avx512::attention_scratch_floats<float>,
     .attention_group_rows = avx512::AttentionTile<float>::kGroupRows,
+    .decode_attention_f32 = avx512::decode_attention<float>,
+    .decode_attention_bf16 = avx512::decode_attention<Bf16>,
+    .decode_scratch_floats = avx512::decode_scratch_floats,
     .top_k_f32 = avx512::top_k_f32,
     .pool_f32 = avx512::pool_f32,
     .activate_f32 = avx512::activate_f32,

@@ -5,8 +5,68 @@
 #include <cassert>
 #include <cmath>
 #include <cstdint>
+#include <limits>
+
+#include "kernels/isa/ref_narrow.h"
 
 namespace headlane::kernels::ref {
+namespace {
+
+float wide(float x) { return x; }
+float wide(Bf16 x) { return from_bf16(x); }
+void round_to(float x, float* y) { *y = x; }
+void round_to(float x, Bf16* y) { *y = to_bf16(x); }
+
+// scratch: scores, then weights [kv_len]; o [v_dim]
+template <typename T>
+void attend(const DecodeAttentionArgs<T>& args, int64_t h) {
+  const int64_t group = h / args.kv_sharing;
+  const auto row = [&](int64_t j) -> int64_t { return args.rows ? args.rows[j] : j; };
+  float *weights = args.scratch, *o = args.scratch + args.kv_len;
+  float largest = args.sinks ? args.sinks[h] : -INFINITY;
+  for (int64_t j = 0; j < args.kv_len; ++j) {
+    const T* k = args.k + row(j) * args.ldk + group * args.head_dim;
+    float score = 0;
+    for (int64_t d = 0; d < args.head_dim; ++d) {
+      score += wide(args.q[h * args.head_dim + d]) * wide(k[d]);
+    }
+    score *= args.scale;
+    if (args.softcap > 0) score = args.softcap * std::tanh(score / args.softcap);
+    const float bias = args.bias ? args.bias[h * args.ld_bias + j] : 0.0f;
+    const bool seen = !(bias <= -std::numeric_limits<float>::max());
+    weights[j] = seen ? score + bias : -INFINITY;
+    if (weights[j] > largest) largest = weights[j];
+  }
+  std::fill(o, o + args.v_dim, 0.0f);
+  const bool has_sink = args.sinks && args.sinks[h] != -INFINITY;
+  float sum = has_sink ? std::exp(args.sinks[h] - largest) : 0.0f;
+  for (int64_t j = 0; j < args.kv_len; ++j) {
+    weights[j] = weights[j] == -INFINITY ? 0.0f : std::exp(weights[j] - largest);
+    sum += weights[j];
+    const T* v = args.v + row(j) * args.ldv + group * args.v_dim;
+    for (int64_t d = 0; d < args.v_dim; ++d) o[d] += weights[j] * wide(v[d]);
+  }
+  const float divisor = sum == 0.0f ? 1.0f : sum;
+  for (int64_t d = 0; d < args.v_dim; ++d) {
+    round_to(o[d] / divisor, &args.o[h * args.v_dim + d]);
+  }
+  for (int64_t j = 0; args.p && j < args.kv_len; ++j) {
+    args.p[h * args.ldp + j] = weights[j] / divisor;
+  }
+}
+
+template <typename T>
+void attend_all(const DecodeAttentionArgs<T>& args) {
+  assert(args.kv_sharing >= 1 && args.kv_len >= 0 && args.scale > 0);
+  for (int64_t h = 0; h < args.n_heads; ++h) attend(args, h);
+}
+
+}  // namespace
+
+void decode_attention_f32(const DecodeAttentionArgs<float>& args) { attend_all(args); }
+void decode_attention_bf16(const DecodeAttentionArgs<Bf16>& args) { attend_all(args); }
+
+int64_t decode_scratch_floats(int64_t kv_len, int64_t, int64_t v_dim) { return kv_len + v_dim; }
 
 void top_k(const TopKF32Args& args) {
   assert(args.rows >= 0 && args.n >= 0 && args.k >= 1);

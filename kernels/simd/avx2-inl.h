@@ -94,6 +94,22 @@ inline void transpose(F32 (&r)[kWidth]) {
   }
 }
 
+// Lanes a0 b0 a1 b1 ...: the first half of them, and the second.
+inline void interleave(F32 a, F32 b, F32* first, F32* second) {
+  const __m256 low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+  *first = _mm256_permute2f128_ps(low, high, 0x20);
+  *second = _mm256_permute2f128_ps(low, high, 0x31);
+}
+// Sums of the lanes of kWidth vectors, one a lane, in two steps: four vectors become a quad, in
+// each 128 bits of which lane i is what is left to sum of vector i; kWidth / 4 quads become one.
+inline F32 sum_quad(F32 a, F32 b, F32 c, F32 d) {
+  return _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+}
+inline F32 join_quads(const F32 (&quads)[kWidth / 4]) {
+  return _mm256_add_ps(_mm256_permute2f128_ps(quads[0], quads[1], 0x20),
+                       _mm256_permute2f128_ps(quads[0], quads[1], 0x31));
+}
+
 // A vector of groups: 32 bits each, which are two bf16 or four bytes along K.
 using Groups = __m256i;
 inline Groups load_groups(const uint32_t* p) {
@@ -112,6 +128,15 @@ inline void store_groups(uint32_t* p, Groups x) {
 inline F32 first_bf16(Groups x) { return _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)); }
 inline F32 second_bf16(Groups x) {
   return _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32(-65536)));
+}
+// kWidth pairs of bf16; and the pairs of n < 2 kWidth bf16, zeros beyond, where no byte is touched.
+inline Groups load_pairs(const uint16_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+inline Groups load_pairs_n(const uint16_t* p, int64_t n) {
+  alignas(32) uint16_t lanes[2 * kWidth] = {};
+  for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
+  return load_pairs(lanes);
 }
 // Bytes 0 and 2, and 1 and 3, of each group, as 16-bit integers.
 inline Groups even_u8(Groups x) { return _mm256_and_si256(x, _mm256_set1_epi32(0x00ff00ff)); }

@@ -79,6 +79,29 @@ inline void transpose(F32 (&r)[kWidth]) {
   }
 }
 
+// Lanes a0 b0 a1 b1 ...: the first half of them, and the second.
+inline void interleave(F32 a, F32 b, F32* first, F32* second) {
+  const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+  *first = _mm512_permutex2var_ps(a, low, b);
+  *second = _mm512_permutex2var_ps(a, high, b);
+}
+// Sums of the lanes of kWidth vectors, one a lane, in two steps: four vectors become a quad, in
+// each 128 bits of which lane i is what is left to sum of vector i; kWidth / 4 quads become one.
+inline F32 sum_quad(F32 a, F32 b, F32 c, F32 d) {
+  const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+  return _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+}
+inline F32 join_quads(const F32 (&quads)[kWidth / 4]) {
+  const __m512 q0 = quads[0], q1 = quads[1], q2 = quads[2], q3 = quads[3];
+  const __m512 q01 =
+      _mm512_add_ps(_mm512_shuffle_f32x4(q0, q1, 0x44), _mm512_shuffle_f32x4(q0, q1, 0xee));
+  const __m512 q23 =
+      _mm512_add_ps(_mm512_shuffle_f32x4(q2, q3, 0x44), _mm512_shuffle_f32x4(q2, q3, 0xee));
+  return _mm512_add_ps(_mm512_shuffle_f32x4(q01, q23, 0x88), _mm512_shuffle_f32x4(q01, q23, 0xdd));
+}
+
 // A vector of groups: 32 bits each, which are two bf16 or four bytes along K.
 using Groups = __m512i;
 inline Groups load_groups(const uint32_t* p) { return _mm512_loadu_si512(p); }
@@ -93,6 +116,11 @@ inline void store_groups(uint32_t* p, Groups x) { _mm512_storeu_si512(p, x); }
 inline F32 first_bf16(Groups x) { return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)); }
 inline F32 second_bf16(Groups x) {
   return _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(-65536)));
+}
+// kWidth pairs of bf16; and the pairs of n < 2 kWidth bf16, zeros beyond, where no byte is touched.
+inline Groups load_pairs(const uint16_t* p) { return _mm512_loadu_si512(p); }
+inline Groups load_pairs_n(const uint16_t* p, int64_t n) {
+  return _mm512_maskz_loadu_epi16((1u << n) - 1u, p);
 }
 // Bytes 0 and 2, and 1 and 3, of each group, as 16-bit integers.
 inline Groups even_u8(Groups x) { return _mm512_and_si512(x, _mm512_set1_epi32(0x00ff00ff)); }
