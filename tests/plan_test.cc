@@ -22,7 +22,7 @@ class PlanTest : public testing::Test {
     container_ = std::make_unique<Container>(Container::open(path));
     config_ = ModelConfig::from_json(container_->config(), path);
     graph_ = build_graph({config_, *container_, *kernels::select("ref"), Precision::kF32, &packed_},
-                         false);
+                         Part::kMain);
   }
   Plan plan(int64_t max_tokens, int64_t l2_bytes = 1 << 20) const {
     Limits limits;
@@ -109,8 +109,8 @@ TEST_F(PlanTest, NothingAliveIsOverwritten) {
 // A row op on pooled vectors has other rows than one on tokens: a pass of its own, over sequences.
 TEST_F(PlanTest, RowsOfSequencesAreAPassOfTheirOwn) {
   const auto norm = [&] {
-    return std::make_unique<LayerNorm>(48, container_->f32("embeddings.norm.weight", {48}),
-                                       container_->f32("embeddings.norm.bias", {48}), 1e-5f);
+    return std::make_unique<Norm>(48, container_->f32("embeddings.norm.weight", {48}),
+                                  container_->f32("embeddings.norm.bias", {48}), 1e-5f, false);
   };
   graph_.add(norm(), {graph_.pooled}, Rows::kSeqs, 48);
   graph_.add(norm(), {graph_.hidden}, Rows::kTokens, 48);

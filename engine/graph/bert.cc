@@ -11,7 +11,7 @@ Graph build_bert(const GraphSource& source) {
     const std::string layer = "layers." + std::to_string(i);
     const ValueId context = graph.self_attention(layer + ".attention", x, i);
     x = graph.add_norm(layer + ".attention.norm", context, x);
-    const ValueId wide = graph.feed_forward(layer + ".ffn", x);
+    const ValueId wide = graph.feed_forward(layer + ".ffn", x, source.config.d_ff);
     x = graph.add_norm(layer + ".ffn.norm", wide, x);
   }
   return std::move(graph).finish(x);

@@ -1,7 +1,5 @@
 #include "engine/graph/blocks.h"
 
-#include <algorithm>
-
 #include "engine/error.h"
 
 namespace headlane {
@@ -19,6 +17,12 @@ kernels::Activation kernel_of(Activation activation) {
       return kernels::Activation::kSilu;
   }
   fail(Status::kInternal, "activation %d has no kernel", static_cast<int>(activation));
+}
+
+Sinusoids sinusoids_of(Positions positions) {
+  if (positions == Positions::kSinusoidalHalves) return Sinusoids::kHalves;
+  if (positions == Positions::kSinusoidalInclusive) return Sinusoids::kInclusive;
+  return Sinusoids::kInterleaved;
 }
 
 kernels::Pooling kernel_of(Pooling pooling) {
@@ -44,22 +48,36 @@ ValueId GraphBuilder::embed(const std::string& name) {
   const float* position = weights_.f32(name + ".position", {config_.max_positions, d});
   const float* type =
       config_.n_types ? weights_.f32(name + ".type", {config_.n_types, d}) : nullptr;
-  return graph_.add(std::make_unique<Embed>(d, word, position, type), {}, Rows::kTokens, d);
+  return graph_.add(std::make_unique<Embed>(d, word, 1.0f, position, type), {}, Rows::kTokens, d);
+}
+
+ValueId GraphBuilder::embed_words(const std::string& name, int64_t vocab_size) {
+  const int64_t d = config_.d_model;
+  const WeightRows word = weights_.weight(name, name + ".scale", vocab_size, d);
+  auto op = std::make_unique<Embed>(d, word, config_.embedding_scale, nullptr, nullptr);
+  return graph_.add(std::move(op), {}, Rows::kTokens, d);
 }
 
 ValueId GraphBuilder::load(Input input, Rows rows, int64_t d) {
   return graph_.add(std::make_unique<Load>(d, input, rows), {}, rows, d);
 }
 
-ValueId GraphBuilder::add_positions(const std::string& name, ValueId x) {
-  const int64_t d = config_.d_model, n = config_.max_positions;
+ValueId GraphBuilder::add_positions(const std::string& name, ValueId x, int64_t max_positions) {
+  const int64_t d = config_.d_model;
   std::unique_ptr<AddPositions> op;
-  if (config_.positions == Positions::kLearned) {
-    op = std::make_unique<AddPositions>(d, weights_.f32(name + ".weight", {n, d}));
-  } else {
-    Buffer table(static_cast<size_t>(n * d) * sizeof(float));
-    fill_sinusoidal(0, n, d, Sinusoids::kInterleaved, static_cast<float*>(table.data()));
-    op = std::make_unique<AddPositions>(d, std::move(table));
+  switch (config_.positions) {
+    case Positions::kNone:
+      return x;
+    case Positions::kLearned:
+      op = std::make_unique<AddPositions>(d, weights_.f32(name + ".weight", {max_positions, d}));
+      break;
+    case Positions::kSinusoidal:
+    case Positions::kSinusoidalHalves:
+    case Positions::kSinusoidalInclusive:
+      Buffer table(static_cast<size_t>(max_positions * d) * sizeof(float));
+      fill_sinusoidal(config_.position_offset, max_positions, d, sinusoids_of(config_.positions),
+                      static_cast<float*>(table.data()));
+      op = std::make_unique<AddPositions>(d, std::move(table));
   }
   return graph_.add(std::move(op), {x}, Rows::kTokens, d);
 }
@@ -70,15 +88,8 @@ const float* GraphBuilder::optional_f32(const std::string& name,
 }
 
 const float* GraphBuilder::bias_of(const std::string& name, int64_t n) const {
-  if (config_.architecture == Architecture::kLayers) return optional_f32(name + ".bias", {n});
+  if (config_.architecture != Architecture::kBert) return optional_f32(name + ".bias", {n});
   return weights_.f32(name + ".bias", {n});
-}
-
-Precision GraphBuilder::precision_of(const std::string& name, int64_t k) const {
-  if (precision_ != Precision::kInt8) return precision_;
-  const auto& higher = config_.higher_precision;
-  const bool kept = std::find(higher.begin(), higher.end(), name) != higher.end();
-  return kept || k > kernels::NarrowGemm::kMostU8 ? Precision::kBf16 : Precision::kInt8;
 }
 
 ValueId GraphBuilder::operand(ValueId x, Precision precision) {
@@ -101,10 +112,8 @@ Element GraphBuilder::attention_element(Precision precision) const {
   return has_kernel && narrow ? Element::kBf16 : Element::kF32;
 }
 
-ValueId GraphBuilder::linear(const std::string& name, ValueId x, int64_t n,
-                             kernels::Activation activation, Element element) {
-  const int64_t k = graph_.values[x].cols;
-  const Rows rows = graph_.values[x].rows;
+const PackedWeight* GraphBuilder::weight(const std::string& name, int64_t n, int64_t k,
+                                         kernels::Activation activation) {
   PackedWeight source;
   source.name = name;
   source.n = n;
@@ -113,16 +122,26 @@ ValueId GraphBuilder::linear(const std::string& name, ValueId x, int64_t n,
   source.bias = bias_of(name, n);
   source.activation = activation;
   source.precision = precision_of(name, k);
-  const PackedWeight* weight = packed_.add(std::move(source));
-  if (weight->precision == Precision::kF32) element = Element::kF32;
-  const ValueId in = operand(x, weight->precision);
-  return graph_.add(std::make_unique<Linear>(weight, element), {in}, rows, n, element);
+  return packed_.add(std::move(source));
 }
 
-std::unique_ptr<LayerNorm> GraphBuilder::make_norm(const std::string& name) const {
+ValueId GraphBuilder::product(const PackedWeight* weight, ValueId x, Element element) {
+  if (weight->precision == Precision::kF32) element = Element::kF32;
+  const ValueId in = operand(x, weight->precision);
+  return graph_.add(std::make_unique<Linear>(weight, element), {in}, graph_.values[x].rows,
+                    weight->n, element);
+}
+
+ValueId GraphBuilder::linear(const std::string& name, ValueId x, int64_t n,
+                             kernels::Activation activation, Element element) {
+  return product(weight(name, n, graph_.values[x].cols, activation), x, element);
+}
+
+std::unique_ptr<Norm> GraphBuilder::make_norm(const std::string& name) const {
   const int64_t d = config_.d_model;
-  return std::make_unique<LayerNorm>(d, weights_.f32(name + ".weight", {d}), bias_of(name, d),
-                                     config_.norm_eps);
+  const bool rms = config_.norm_kind == NormKind::kRms;
+  return std::make_unique<Norm>(d, weights_.f32(name + ".weight", {d}),
+                                rms ? nullptr : bias_of(name, d), config_.norm_eps, rms);
 }
 
 ValueId GraphBuilder::add_norm(const std::string& name, ValueId x, ValueId residual) {
@@ -138,16 +157,75 @@ ValueId GraphBuilder::add_residual(ValueId y, ValueId x) {
   return graph_.add(std::make_unique<Add>(config_.d_model), {y, x}, Rows::kTokens, config_.d_model);
 }
 
-ValueId GraphBuilder::self_attention(const std::string& name, ValueId x, int64_t layer) {
+AttentionWeights GraphBuilder::relative_weights(const AttentionSpec& spec,
+                                                const std::string& name) const {
+  AttentionWeights weights;
+  if (spec.relative.n_buckets != 0) {
+    weights.relative_bias = weights_.f32(name, {spec.relative.n_buckets, spec.n_heads});
+  }
+  return weights;
+}
+
+ValueId GraphBuilder::self_attention(const std::string& name, ValueId x, int64_t layer,
+                                     const std::string& relative_bias) {
   const AttentionSpec& spec = config_.attention;
-  const int64_t width = spec.q_width();
   const Element element = attention_element(precision_);
-  const ValueId qkv = linear(name + ".qkv", x, 3 * width, kernels::Activation::kNone, element);
-  auto op = std::make_unique<Attention>(spec, AttentionWeights{}, Attention::Columns{0, 0},
-                                        Attention::Columns{0, width},
-                                        Attention::Columns{0, 2 * width}, layer, false, element);
-  const ValueId context = graph_.add(std::move(op), {qkv}, Rows::kTokens, width, element);
+  const int64_t width = spec.q_width() + spec.k_width() + spec.v_width();
+  const ValueId qkv = linear(name + ".qkv", x, width, kernels::Activation::kNone, element);
+  using Columns = Attention::Columns;
+  auto op = std::make_unique<Attention>(
+      spec, relative_weights(spec, relative_bias), Columns{0, 0}, Columns{0, spec.q_width()},
+      Columns{0, spec.q_width() + spec.k_width()}, layer, false, element);
+  const ValueId context = graph_.add(std::move(op), {qkv}, Rows::kTokens, spec.o_width(), element);
   return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
+}
+
+Element GraphBuilder::kept_element() const {
+  return precision_ == Precision::kF32 ? Element::kF32 : Element::kBf16;
+}
+
+ValueId GraphBuilder::step_attention(const std::string& name, ValueId x, int64_t layer,
+                                     const std::string& relative_bias) {
+  const AttentionSpec& spec = config_.decoder.attention;
+  const int64_t width = spec.q_width() + spec.k_width() + spec.v_width();
+  const ValueId qkv = linear(name + ".qkv", x, width, kernels::Activation::kNone, kept_element());
+  auto op = std::make_unique<DecodeAttention>(spec, relative_weights(spec, relative_bias),
+                                              DecodeAttention::Over::kSelf, layer, kept_element());
+  const ValueId context =
+      graph_.add(std::move(op), {qkv}, Rows::kTokens, spec.o_width(), kept_element());
+  return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
+}
+
+void GraphBuilder::keep_keys_values(const std::string& name, ValueId x) {
+  const AttentionSpec& spec = config_.decoder.cross;
+  graph_.kept.push_back(linear(name + ".kv", x, spec.k_width() + spec.v_width(),
+                               kernels::Activation::kNone, kept_element()));
+}
+
+ValueId GraphBuilder::step_cross_attention(const std::string& name, ValueId x, int64_t layer) {
+  const AttentionSpec& spec = config_.decoder.cross;
+  const ValueId q =
+      linear(name + ".q", x, spec.q_width(), kernels::Activation::kNone, kept_element());
+  auto op = std::make_unique<DecodeAttention>(spec, AttentionWeights{},
+                                              DecodeAttention::Over::kCross, layer, kept_element());
+  const ValueId context =
+      graph_.add(std::move(op), {q}, Rows::kTokens, spec.o_width(), kept_element());
+  return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
+}
+
+void GraphBuilder::rank(ValueId x, const std::string& words) {
+  const std::string name = kLogits;
+  PackedWeight source;
+  source.name = name;
+  source.n = config_.decoder.vocab_size;
+  source.k = config_.d_model;
+  const bool own = weights_.find(name + ".weight") != nullptr;
+  source.rows = weights_.weight(own ? name + ".weight" : words, (own ? name : words) + ".scale",
+                                source.n, source.k);
+  source.bias = optional_f32(name + ".bias", {source.n});
+  source.precision = precision_of(name, source.k);
+  const PackedWeight* weight = packed_.add(std::move(source));
+  graph_.add_last(std::make_unique<TopLogits>(weight), {operand(x, weight->precision)});
 }
 
 AttentionWeights GraphBuilder::attention_weights(const std::string& name) const {
@@ -188,10 +266,16 @@ ValueId GraphBuilder::attention(const std::string& name, ValueId x, KeysValues m
   return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
 }
 
-ValueId GraphBuilder::feed_forward(const std::string& name, ValueId x) {
+ValueId GraphBuilder::feed_forward(const std::string& name, ValueId x, int64_t d_ff) {
+  const kernels::Activation activation = kernel_of(config_.activation);
   // In bf16 it goes through L2 at half the bytes; 8 bits a row can only be had of the whole row.
-  const ValueId wide =
-      linear(name + ".up", x, config_.d_ff, kernel_of(config_.activation), Element::kBf16);
+  ValueId wide = 0;
+  if (config_.gated) {
+    const ValueId both = linear(name + ".up", x, 2 * d_ff, kernels::Activation::kNone);
+    wide = graph_.add(std::make_unique<Gate>(d_ff, activation), {both}, Rows::kTokens, d_ff);
+  } else {
+    wide = linear(name + ".up", x, d_ff, activation, Element::kBf16);
+  }
   return linear(name + ".down", wide, config_.d_model, kernels::Activation::kNone);
 }
 

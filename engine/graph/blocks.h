@@ -25,10 +25,12 @@ class GraphBuilder {
 
   // name.word, name.position, name.type -> [d_model]
   ValueId embed(const std::string& name);
+  // The table of words `name` [vocab_size, d_model], times the config's scale.
+  ValueId embed_words(const std::string& name, int64_t vocab_size);
   ValueId load(Input input, Rows rows, int64_t d);
   // x + the table of the config's kind of positions: name.weight [max_positions, d_model], or
-  // sinusoids
-  ValueId add_positions(const std::string& name, ValueId x);
+  // sinusoids; x itself where there are none
+  ValueId add_positions(const std::string& name, ValueId x, int64_t max_positions);
   // name.weight [n, k]; name.bias [n] if there is one. In the model's precision, or a higher one
   // where the config says so; the output is `element`, which products in f32 make f32.
   ValueId linear(const std::string& name, ValueId x, int64_t n, kernels::Activation activation,
@@ -36,14 +38,25 @@ class GraphBuilder {
   // name.weight [d_model]; name.bias [d_model] if there is one; norm(x + residual)
   ValueId add_norm(const std::string& name, ValueId x, ValueId residual);
   ValueId norm(const std::string& name, ValueId x);
-  // Projections name.qkv and name.out around multi-head self-attention.
-  ValueId self_attention(const std::string& name, ValueId x, int64_t layer);
+  // Projections name.qkv and name.out around multi-head self-attention of the config's kind.
+  // `relative_bias`: the tensor of that name, where the spec has one.
+  ValueId self_attention(const std::string& name, ValueId x, int64_t layer,
+                         const std::string& relative_bias = "");
+  // The same for one step of a decoder, after the keys and values of those before.
+  ValueId step_attention(const std::string& name, ValueId x, int64_t layer,
+                         const std::string& relative_bias);
+  // Projection name.kv of x, K and V side by side, which stays for the steps; and attention of
+  // those, between name.q and name.out.
+  void keep_keys_values(const std::string& name, ValueId x);
+  ValueId step_cross_attention(const std::string& name, ValueId x, int64_t layer);
+  // Ranks the next token by the table `words` or, if there is one, lm_head.weight.
+  void rank(ValueId x, const std::string& words);
   // Projections name.k and name.v of the rows that x, projected by name.q, then attends to; and
   // name.out.
   KeysValues keys_values(const std::string& name, ValueId key, ValueId value);
   ValueId attention(const std::string& name, ValueId x, KeysValues memory, int64_t layer);
-  // name.up, the activation, name.down
-  ValueId feed_forward(const std::string& name, ValueId x);
+  // name.up, the activation, name.down; with a gate, name.up has its rows first.
+  ValueId feed_forward(const std::string& name, ValueId x, int64_t d_ff);
 
   // f(x) with the residual and the norm `name` where the config places them.
   template <typename F>
@@ -58,18 +71,27 @@ class GraphBuilder {
   Graph finish(ValueId hidden) &&;
 
  private:
-  Precision precision_of(const std::string& name, int64_t k) const;
+  Precision precision_of(const std::string& name, int64_t k) const {
+    return product_precision(config_, precision_, name, k);
+  }
   // x as products of that precision take it.
   ValueId operand(ValueId x, Precision precision);
   // What attention takes and gives, where it is fed by products of that precision.
   Element attention_element(Precision precision) const;
-  std::unique_ptr<LayerNorm> make_norm(const std::string& name) const;
+  const PackedWeight* weight(const std::string& name, int64_t n, int64_t k,
+                             kernels::Activation activation);
+  // A product of a weight at hand.
+  ValueId product(const PackedWeight* weight, ValueId x, Element element);
+  std::unique_ptr<Norm> make_norm(const std::string& name) const;
+  // Elements of keys and values that are kept.
+  Element kept_element() const;
   ValueId add_residual(ValueId y, ValueId x);
   // The tensor, or null if the file has none of that name.
   const float* optional_f32(const std::string& name, std::initializer_list<int64_t> shape) const;
   // The same for name.bias, which only layers may lack.
   const float* bias_of(const std::string& name, int64_t n) const;
   AttentionWeights attention_weights(const std::string& name) const;
+  AttentionWeights relative_weights(const AttentionSpec& spec, const std::string& name) const;
 
   const ModelConfig& config_;
   const Container& weights_;

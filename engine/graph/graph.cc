@@ -1,5 +1,7 @@
 #include "engine/graph/graph.h"
 
+#include <algorithm>
+
 #include "engine/error.h"
 
 namespace headlane {
@@ -14,12 +16,27 @@ ValueId Graph::add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows row
   return output;
 }
 
-Graph build_graph(const GraphSource& source, bool over_memory) {
+void Graph::add_last(std::unique_ptr<Op> op, std::vector<ValueId> inputs) {
+  op->inputs = std::move(inputs);
+  ops.push_back(std::move(op));
+}
+
+Precision product_precision(const ModelConfig& config, Precision precision, const std::string& name,
+                            int64_t k) {
+  if (precision != Precision::kInt8) return precision;
+  const auto& higher = config.higher_precision;
+  const bool kept = std::find(higher.begin(), higher.end(), name) != higher.end();
+  return kept || k > kernels::NarrowGemm::kMostU8 ? Precision::kBf16 : Precision::kInt8;
+}
+
+Graph build_graph(const GraphSource& source, Part part) {
   switch (source.config.architecture) {
     case Architecture::kBert:
       return build_bert(source);
     case Architecture::kLayers:
-      return build_layers(source, over_memory);
+      return build_layers(source, part == Part::kOverMemory);
+    case Architecture::kEncoderDecoder:
+      return part == Part::kStep ? build_decoder_step(source) : build_encoder(source);
   }
   fail(Status::kInternal, "no graph for architecture \"%s\"", name_of(source.config.architecture));
 }

@@ -22,11 +22,23 @@ struct Graph {
   std::vector<std::unique_ptr<Op>> ops;  // in an order in which each op's inputs come before it
   ValueId hidden = -1;                   // last hidden states, [n_tokens, d_model]
   ValueId pooled = -1;                   // [n_seqs, d_model]; -1: the model does not pool
+  // What stays where it is until the next run: keys and values of a decoder's layers.
+  std::vector<ValueId> kept;
 
   // Appends an op and returns its output, a new value of `rows` x `cols`.
   ValueId add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows rows, int64_t cols,
               Element element = Element::kF32);
+  // Appends an op that has no output of the graph's.
+  void add_last(std::unique_ptr<Op> op, std::vector<ValueId> inputs);
 };
+
+// The graphs that a model may have.
+enum class Part {
+  kMain,        // of a batch of tokens or rows; of an encoder-decoder, the encoder
+  kOverMemory,  // keys and values come from rows of their own, which the config must allow
+  kStep,        // of a decoder: one more token of each target
+};
+constexpr int kParts = 3;
 
 // What a model's graphs are made of: its config, validated, and its weights, which must outlive
 // them; those of products are packed once for all graphs. The kernels say which elements attention
@@ -39,12 +51,19 @@ struct GraphSource {
   PackedWeights* packed;
 };
 
-// Throws Error(kBadFile) that names a tensor missing or of the wrong shape. `over_memory`: keys and
-// values come from rows of their own, which the config must allow.
-Graph build_graph(const GraphSource& source, bool over_memory);
+// What the product `name` of k columns is computed in, where the model is run in `precision`: that,
+// or a higher one where the config says so or sums would not fit.
+Precision product_precision(const ModelConfig& config, Precision precision, const std::string& name,
+                            int64_t k);
+constexpr const char* kLogits = "lm_head";  // the product that ranks next tokens
+
+// Throws Error(kBadFile) that names a tensor missing or of the wrong shape.
+Graph build_graph(const GraphSource& source, Part part);
 
 // One file per architecture.
 Graph build_bert(const GraphSource& source);
 Graph build_layers(const GraphSource& source, bool over_memory);
+Graph build_encoder(const GraphSource& source);
+Graph build_decoder_step(const GraphSource& source);
 
 }  // namespace headlane

@@ -15,7 +15,7 @@ Graph build_layers(const GraphSource& source, bool over_memory) {
     memory = graph.keys_values("layers.0.attention", key, value);
   }
   ValueId x = graph.load(Input::kX, Rows::kTokens, config.d_model);
-  if (config.positions != Positions::kNone) x = graph.add_positions("positions", x);
+  x = graph.add_positions("positions", x, config.max_positions);
   for (int64_t i = 0; i < config.n_layers; ++i) {
     const std::string layer = "layers." + std::to_string(i);
     x = graph.sublayer(layer + ".attention.norm", x, [&](ValueId in) {
@@ -23,8 +23,9 @@ Graph build_layers(const GraphSource& source, bool over_memory) {
       return graph.attention(name, in, over_memory ? memory : graph.keys_values(name, in, in), i);
     });
     if (config.d_ff == 0) continue;
-    x = graph.sublayer(layer + ".ffn.norm", x,
-                       [&](ValueId in) { return graph.feed_forward(layer + ".ffn", in); });
+    x = graph.sublayer(layer + ".ffn.norm", x, [&](ValueId in) {
+      return graph.feed_forward(layer + ".ffn", in, config.d_ff);
+    });
   }
   if (config.final_norm) x = graph.norm("norm", x);
   return std::move(graph).finish(x);

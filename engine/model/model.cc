@@ -30,6 +30,18 @@ Precision precision_of(const Container& container) {
   return lowest;
 }
 
+bool has_part(const ModelConfig& config, Part part) {
+  switch (part) {
+    case Part::kMain:
+      return config.can_attend_to_itself();
+    case Part::kOverMemory:
+      return config.can_attend_to_memory();
+    case Part::kStep:
+      return config.architecture == Architecture::kEncoderDecoder;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::unique_ptr<Model> Model::open(const std::string& path, const ModelOptions& options) {
@@ -59,8 +71,10 @@ const Program& Model::program(Precision precision) const {
   }
   auto program = std::make_unique<Program>();
   const GraphSource source{config_, container_, kernels_, precision, &program->packed};
-  if (config_.can_attend_to_itself()) program->graph = build_graph(source, false);
-  if (config_.can_attend_to_memory()) program->memory_graph = build_graph(source, true);
+  for (const Part part : {Part::kMain, Part::kOverMemory, Part::kStep}) {
+    if (has_part(config_, part))
+      program->graphs[static_cast<int>(part)] = build_graph(source, part);
+  }
   program->packed.pack(kernels_);
   release_packed_pages();
   made = std::move(program);
@@ -86,7 +100,7 @@ void Model::make_tokenizer() {
 void Model::release_packed_pages() const {
   for (const TensorInfo& tensor : container_.tensors()) {
     // The norms' and biases' own pages stay: they are small, and norms are read where they lie.
-    if (tensor.shape.size() == 2 && tensor.name.starts_with("layers.")) {
+    if (tensor.shape.size() == 2 && tensor.name.find("layers.") != std::string::npos) {
       container_.release_pages(tensor);
     }
   }

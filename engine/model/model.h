@@ -24,7 +24,7 @@ struct ModelOptions {
 // What a model runs as in one precision: its graphs, and the weights packed for them.
 struct Program {
   PackedWeights packed;
-  Graph graph, memory_graph;  // the second: keys and values come from rows of their own
+  Graph graphs[kParts];  // by Part; empty: the model has none
 };
 
 class Model {
@@ -43,9 +43,8 @@ class Model {
   // Made when it is first asked for, by whichever thread. The config says which of its graphs there
   // are. Throws Error.
   const Program& program(Precision precision) const;
-  const Graph& graph(Precision precision, bool over_memory) const {
-    const Program& made = program(precision);
-    return over_memory ? made.memory_graph : made.graph;
+  const Graph& graph(Precision precision, Part part) const {
+    return program(precision).graphs[static_cast<int>(part)];
   }
   const Tokenizer* tokenizer() const { return tokenizer_.get(); }  // null if the file has none
   int64_t n_parameters() const;

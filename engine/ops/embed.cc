@@ -14,6 +14,7 @@ void Embed::run_rows(const Run& run, int64_t row_begin, int64_t n_rows, Slice sl
                           .word = word_.data,
                           .word_type = word_.type,
                           .word_scale = word_.scale,
+                          .scale = scale_,
                           .position = position_,
                           .type = type_,
                           .y = output.data + part.begin * output.ld,

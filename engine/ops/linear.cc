@@ -26,39 +26,12 @@ Share share_of(int64_t n_rows, int64_t n_panels, Slice slice) {
 
 void Linear::run_rows(const Run& run, int64_t, int64_t n_rows, Slice slice,
                       std::span<const View> inputs, View output) const {
-  const PackedWeight& w = weight_;
-  const View& a = inputs[0];
-  if (w.precision == Precision::kF32) {
-    const kernels::GemmF32& gemm = run.kernels->gemm_f32;
-    const Share share = share_of(n_rows, gemm.n_panels(w.n), slice);
-    return gemm.run({.m = share.n_rows(),
-                     .k = w.k,
-                     .n = w.n,
-                     .panel_begin = share.panels.begin,
-                     .panel_end = share.panels.end,
-                     .a = a.data + share.rows.begin * a.ld,
-                     .lda = a.ld,
-                     .packed = static_cast<const float*>(w.packed),
-                     .state = w.state.get(),
-                     .activation = w.activation,
-                     .c = output.data + share.rows.begin * output.ld,
-                     .ldc = output.ld});
-  }
-  const bool bf16 = w.precision == Precision::kBf16;
-  const kernels::NarrowGemm& gemm = bf16 ? run.kernels->gemm_bf16 : run.kernels->gemm_u8;
-  const Share share = share_of(n_rows, gemm.n_panels(w.n), slice);
-  gemm.run({.m = share.n_rows(),
-            .k = w.k,
-            .n = w.n,
-            .panel_begin = share.panels.begin,
-            .panel_end = share.panels.end,
-            .a = a.data + share.rows.begin * a.ld,
-            .lda = a.ld,
-            .packed = w.packed,
-            .activation = w.activation,
-            .c_element = element_,
-            .c = output.data + share.rows.begin * output.ld,
-            .ldc = output.ld});
+  const PackedView w = view_of(weight_);
+  const Share share = share_of(n_rows, n_panels(*run.kernels, w.precision, w.n), slice);
+  const auto from = [&](const View& view) -> View {
+    return {view.data + share.rows.begin * view.ld, view.ld};
+  };
+  multiply(*run.kernels, w, share.panels, share.n_rows(), from(inputs[0]), element_, from(output));
 }
 
 }  // namespace headlane

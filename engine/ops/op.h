@@ -46,6 +46,38 @@ struct RowMap {
 // The inputs of a model that takes activations.
 enum class Input { kX, kKey, kValue };
 
+// Keys and values that outlive a run: row i begins at data + i * ld floats, K and then V side by
+// side, in whatever elements attention takes.
+struct KeyRows {
+  float* data = nullptr;
+  int64_t ld = 0;
+};
+
+// Where a decoder's step leaves what it makes of its last hidden states. Each range of columns of
+// the logits is ranked by itself: n_ranges of them a row (TopLogits).
+struct LogitsTarget {
+  int64_t k = 0;                       // best of each range; 0: not wanted
+  kernels::TopK* top = nullptr;        // [n_tokens, n_ranges]
+  kernels::Candidate* best = nullptr;  // [n_tokens, n_ranges, k]
+  float* all = nullptr;                // [n_tokens, vocab_size]; null: not wanted
+};
+
+// One step of a decoder: each row is the next token of a target so far.
+struct DecodeStep {
+  const KeyRows* self = nullptr;   // [n_layers], of all steps so far; the step's own are written
+  const KeyRows* cross = nullptr;  // [n_layers], of the sources
+  // The target of row r is the rows history[r * ld_history ..] of `self`, positions[r] + 1 of them;
+  // the last is its own.
+  const int32_t* history = nullptr;
+  int64_t ld_history = 0;
+  const int32_t* sources = nullptr;         // [n_tokens]
+  const int64_t* source_offsets = nullptr;  // [n_sources + 1] of rows of `cross`
+  int64_t n_cross_pairs = 0;                // of a row and a row of its source
+  LogitsTarget logits;
+  // Maps of probabilities: query i of row r is its position, sequence r. Null: not wanted.
+  const LayerMaps *self_maps = nullptr, *cross_maps = nullptr;
+};
+
 // One call of the model, as ops see it.
 struct Run {
   const kernels::Table* kernels = nullptr;
@@ -66,6 +98,7 @@ struct Run {
   RowMap tokens, memory;
   const ScoreInputs* scores = nullptr;  // null: neither bias nor mask
   const LayerMaps* maps = nullptr;      // null: not wanted
+  const DecodeStep* step = nullptr;     // of a decoder
 
   int64_t count(Rows rows) const {
     return rows == Rows::kTokens ? n_tokens : rows == Rows::kMemory ? n_memory : n_seqs;
@@ -81,6 +114,7 @@ struct Limits {
   int64_t max_memory = 0;   // rows of memory
   bool has_memory = false;  // keys and values come from rows of their own
   Precision precision = Precision::kF32;
+  int64_t max_keys = 0;  // of a decoder's query
 
   int64_t most(Rows rows) const {
     return rows == Rows::kTokens ? max_tokens : rows == Rows::kMemory ? max_memory : max_seqs;
@@ -114,7 +148,7 @@ class Op {
   virtual double speed() const { return 1; }
 
   std::vector<ValueId> inputs;
-  ValueId output = -1;
+  ValueId output = -1;  // -1: what it makes goes where the run says
 };
 
 // An op whose row i of output needs row i of its inputs alone. Runs of them become one pass over

@@ -9,18 +9,19 @@
 
 namespace headlane {
 
-// output[row] = word[id] + type[type_id] + position[position]   -> [n_tokens, d_model]
+// output[row] = scale * word[id] + type[type_id] + position[position]   -> [n_tokens, d_model]
 class Embed : public RowOp {
  public:
-  Embed(int64_t d_model, WeightRows word, const float* position, const float* type)
-      : d_model_(d_model), word_(word), position_(position), type_(type) {}
+  Embed(int64_t d_model, WeightRows word, float scale, const float* position, const float* type)
+      : d_model_(d_model), word_(word), scale_(scale), position_(position), type_(type) {}
   const char* name() const override { return "embed"; }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
   int64_t d_model_;
-  WeightRows word_;        // [vocab_size, d_model]
-  const float* position_;  // [max_positions, d_model]
+  WeightRows word_;  // [vocab_size, d_model]
+  float scale_;
+  const float* position_;  // [max_positions, d_model], or null
   const float* type_;      // [n_types, d_model], or null
 };
 
@@ -89,11 +90,7 @@ class Linear : public RowOp {
   double weight_bytes(const kernels::Table& kernels) const override {
     return static_cast<double>(packed_bytes(kernels, weight_));
   }
-  double speed() const override {
-    return weight_.precision == Precision::kInt8   ? 3
-           : weight_.precision == Precision::kBf16 ? 2
-                                                   : 1;
-  }
+  double speed() const override { return speed_of(weight_.precision); }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
@@ -101,12 +98,13 @@ class Linear : public RowOp {
   Element element_;
 };
 
-// output = norm(input 0 [+ input 1]) * gamma + beta: "add & norm" with a second input
-class LayerNorm : public RowOp {
+// output = norm(input 0 [+ input 1]) * gamma + beta: "add & norm" with a second input. `rms`: by
+// the root of the mean square, without beta.
+class Norm : public RowOp {
  public:
-  LayerNorm(int64_t d, const float* gamma, const float* beta, float eps)
-      : d_(d), gamma_(gamma), beta_(beta), eps_(eps) {}
-  const char* name() const override { return "layer_norm"; }
+  Norm(int64_t d, const float* gamma, const float* beta, float eps, bool rms)
+      : d_(d), gamma_(gamma), beta_(beta), eps_(eps), rms_(rms) {}
+  const char* name() const override { return rms_ ? "rms_norm" : "layer_norm"; }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
@@ -114,6 +112,19 @@ class LayerNorm : public RowOp {
   const float* gamma_;  // [d]
   const float* beta_;   // [d], or null: zeros
   float eps_;
+  bool rms_;
+};
+
+// output = activation(left half of the input) * right half  -> [.., d]
+class Gate : public RowOp {
+ public:
+  Gate(int64_t d, kernels::Activation activation) : d_(d), activation_(activation) {}
+  const char* name() const override { return "gate"; }
+  void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
+
+ private:
+  int64_t d_;
+  kernels::Activation activation_;
 };
 
 // Each sequence's queries attend to its keys; heads side by side  -> [n_tokens, n_heads * v_dim]
@@ -149,6 +160,64 @@ class Attention : public TaskOp {
   int64_t layer_;
   bool over_memory_;
   Element element_;
+};
+
+// One step of attention: each row is a query of its own, over the keys that earlier steps left
+// (kSelf: its own key and value are then left too; the input is Q K V side by side) or over those
+// of its source (kCross: the input is Q)  -> [n_tokens, n_heads * v_dim]
+class DecodeAttention : public TaskOp {
+ public:
+  enum class Over { kSelf, kCross };
+  DecodeAttention(const AttentionSpec& spec, const AttentionWeights& weights, Over over,
+                  int64_t layer, Element element);
+  const char* name() const override {
+    return over_ == Over::kSelf ? "decode_attention" : "cross_attention";
+  }
+  double flops(const Run& run, int64_t) const override;
+  int64_t n_tasks(const Run& run) const override { return run.n_tokens * parts(run); }
+  int64_t scratch_floats(const kernels::Table&, const Limits&) const override;
+  void run_task(const Run&, int64_t, std::span<const View>, View, float*) const override;
+
+ private:
+  // Into how many parts a row's heads are cut, so that few rows feed all threads.
+  int64_t parts(const Run& run) const;
+  template <typename T>
+  void run_on(const Run&, int64_t row, Range kv_heads, View input, View output,
+              float* scratch) const;
+  template <typename T>
+  void keep(const Run&, int64_t row, Range kv_heads, const T* qkv) const;
+
+  AttentionSpec spec_;
+  Buffer table_memory_;
+  AttentionTables tables_;
+  Over over_;
+  int64_t layer_;
+  Element element_;
+};
+
+// Ranks the next token: logits = input * weight^T + bias, whose columns are taken range by range
+// while they are in cache. What is kept of them goes where the run's step says.
+class TopLogits : public TaskOp {
+ public:
+  explicit TopLogits(const PackedWeight* weight) : weight_(*weight) {}
+  const char* name() const override { return "top_logits"; }
+  double flops(const Run& run, int64_t) const override {
+    return 2.0 * static_cast<double>(weight_.n) * static_cast<double>(weight_.k * run.n_tokens);
+  }
+  double weight_bytes(const kernels::Table& kernels) const override {
+    return static_cast<double>(packed_bytes(kernels, weight_));
+  }
+  double speed() const override { return speed_of(weight_.precision); }
+  // How many ranges a row of n columns has.
+  static int64_t n_ranges(const kernels::Table& kernels, Precision precision, int64_t n);
+  int64_t n_tasks(const Run& run) const override {
+    return n_ranges(*run.kernels, weight_.precision, weight_.n);
+  }
+  int64_t scratch_floats(const kernels::Table&, const Limits&) const override;
+  void run_task(const Run&, int64_t, std::span<const View>, View, float*) const override;
+
+ private:
+  const PackedWeight& weight_;
 };
 
 // One vector a sequence  -> [n_seqs, d], not padded

@@ -16,8 +16,15 @@ const kernels::NarrowGemm& narrow_gemm(const kernels::Table& kernels, Precision 
 }
 
 int64_t panel_columns(const kernels::Table& kernels, const PackedWeight& weight) {
-  if (weight.precision == Precision::kF32) return kernels.gemm_f32.nr;
-  return narrow_gemm(kernels, weight.precision).nr;
+  return headlane::panel_columns(kernels, weight.precision);
+}
+
+int64_t panel_bytes(const kernels::Table& kernels, const PackedWeight& weight) {
+  if (weight.precision == Precision::kF32) {
+    const kernels::GemmF32& gemm = kernels.gemm_f32;
+    return gemm.packed_floats(gemm.nr, weight.k) * static_cast<int64_t>(sizeof(float));
+  }
+  return narrow_gemm(kernels, weight.precision).panel_bytes(weight.k);
 }
 
 // A thread's room for the rows of one panel on their way from one element to another.
@@ -135,6 +142,59 @@ int64_t packed_bytes(const kernels::Table& kernels, const PackedWeight& w) {
   }
   const kernels::NarrowGemm& gemm = narrow_gemm(kernels, w.precision);
   return gemm.n_panels(w.n) * gemm.panel_bytes(w.k);
+}
+
+int64_t panel_columns(const kernels::Table& kernels, Precision precision) {
+  return precision == Precision::kF32 ? kernels.gemm_f32.nr : narrow_gemm(kernels, precision).nr;
+}
+
+int64_t n_panels(const kernels::Table& kernels, Precision precision, int64_t n) {
+  const int64_t nr = panel_columns(kernels, precision);
+  return (n + nr - 1) / nr;
+}
+
+PackedView view_of(const PackedWeight& w) {
+  return {w.packed, w.state.get(), w.n, w.k, w.activation, w.precision};
+}
+
+PackedView panels_of(const kernels::Table& kernels, const PackedWeight& weight, int64_t first,
+                     int64_t count) {
+  const int64_t nr = panel_columns(kernels, weight);
+  PackedView view = view_of(weight);
+  view.packed = static_cast<const char*>(weight.packed) + first * panel_bytes(kernels, weight);
+  view.n = std::min(count * nr, weight.n - first * nr);
+  return view;
+}
+
+void multiply(const kernels::Table& kernels, const PackedView& w, Range panels, int64_t m, View a,
+              Element c_element, View c) {
+  if (w.precision == Precision::kF32) {
+    return kernels.gemm_f32.run({.m = m,
+                                 .k = w.k,
+                                 .n = w.n,
+                                 .panel_begin = panels.begin,
+                                 .panel_end = panels.end,
+                                 .a = a.data,
+                                 .lda = a.ld,
+                                 .packed = static_cast<const float*>(w.packed),
+                                 .state = w.state,
+                                 .activation = w.activation,
+                                 .c = c.data,
+                                 .ldc = c.ld});
+  }
+  narrow_gemm(kernels, w.precision)
+      .run({.m = m,
+            .k = w.k,
+            .n = w.n,
+            .panel_begin = panels.begin,
+            .panel_end = panels.end,
+            .a = a.data,
+            .lda = a.ld,
+            .packed = w.packed,
+            .activation = w.activation,
+            .c_element = c_element,
+            .c = c.data,
+            .ldc = c.ld});
 }
 
 const PackedWeight* PackedWeights::add(PackedWeight weight) {

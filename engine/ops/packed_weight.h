@@ -25,6 +25,31 @@ struct PackedWeight {
 // Of the packed weight, in bytes: a multiple of 64.
 int64_t packed_bytes(const kernels::Table& kernels, const PackedWeight& weight);
 
+// How much faster than in f32 a product is expected to be.
+inline double speed_of(Precision precision) {
+  return precision == Precision::kInt8 ? 3 : precision == Precision::kBf16 ? 2 : 1;
+}
+
+// A packed weight, or some of its panels, as a product takes it.
+struct PackedView {
+  const void* packed = nullptr;
+  const void* state = nullptr;
+  int64_t n = 0, k = 0;
+  kernels::Activation activation = kernels::Activation::kNone;
+  Precision precision = Precision::kF32;
+};
+PackedView view_of(const PackedWeight& weight);
+// Panels first .. first + count, as a weight of their own. Not of kernels that have a state.
+PackedView panels_of(const kernels::Table& kernels, const PackedWeight& weight, int64_t first,
+                     int64_t count);
+int64_t panel_columns(const kernels::Table& kernels, Precision precision);
+int64_t n_panels(const kernels::Table& kernels, Precision precision, int64_t n);
+
+// C = activation(A W^T + bias), m rows, the columns of some of the panels. A's elements are those
+// of the weight's precision; C's are f32, or bf16 where that is narrow.
+void multiply(const kernels::Table& kernels, const PackedView& weight, Range panels, int64_t m,
+              View a, Element c_element, View c);
+
 class PackedWeights {
  public:
   // The weight of that name, made if there is none yet. Valid as long as this.

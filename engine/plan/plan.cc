@@ -10,7 +10,9 @@ namespace {
 
 constexpr int64_t kAlign = kernels::kRowAlign;  // 64 bytes
 
-Rows rows_of(const Graph& graph, const Op* op) { return graph.values[op->output].rows; }
+Rows rows_of(const Graph& graph, const Op* op) {
+  return graph.values[op->output >= 0 ? op->output : op->inputs.front()].rows;
+}
 
 // Runs of row ops over the same rows become one pass each, the other ops one pass of their own.
 std::vector<std::vector<const Op*>> fuse(const Graph& graph) {
@@ -32,12 +34,14 @@ std::vector<Lifetime> lifetimes_in_passes(const Graph& graph,
   std::vector<Lifetime> lives(graph.values.size());
   for (int i = 0; i < static_cast<int>(passes.size()); ++i) {
     for (const Op* op : passes[i]) {
-      lives[op->output] = {i, i, 0};
+      if (op->output >= 0) lives[op->output] = {i, i, 0};
       for (const ValueId input : op->inputs) lives[input].last = i;
     }
   }
-  // The caller reads the hidden states after the last pass.
-  if (graph.hidden >= 0) lives[graph.hidden].last = static_cast<int>(passes.size());
+  // The caller reads the hidden states after the last pass, later runs what is kept.
+  const int end = static_cast<int>(passes.size());
+  if (graph.hidden >= 0) lives[graph.hidden].last = end;
+  for (const ValueId id : graph.kept) lives[id].last = end;
   return lives;
 }
 
@@ -109,7 +113,7 @@ Pass make_pass(const Graph& graph, const std::vector<const Op*>& ops,
   Pass pass;
   pass.row_wise = dynamic_cast<const RowOp*>(ops.front()) != nullptr;
   pass.rows = rows_of(graph, ops.front());
-  pass.for_pooled = ops.back()->output == graph.pooled;
+  pass.for_pooled = graph.pooled >= 0 && ops.back()->output == graph.pooled;
   for (const Op* op : ops) {
     if (op->inputs.size() > kMaxInputs) {
       fail(Status::kInternal, "op \"%s\" has more than %zu inputs", op->name(), kMaxInputs);
@@ -117,7 +121,7 @@ Pass make_pass(const Graph& graph, const std::vector<const Op*>& ops,
     Step step;
     step.op = op;
     for (const ValueId input : op->inputs) step.inputs.push_back(places[input]);
-    step.output = places[op->output];
+    step.output = op->output >= 0 ? places[op->output] : Place{Place::Where::kNone};
     pass.steps.push_back(std::move(step));
   }
   return pass;
@@ -155,6 +159,7 @@ Plan make_plan(const Graph& graph, const kernels::Table& kernels, const Limits& 
   plan.scratch_floats = (plan.scratch_floats + kAlign - 1) / kAlign * kAlign;
   for (const auto& ops : fused) plan.passes.push_back(make_pass(graph, ops, places));
   plan.hidden = places[graph.hidden];
+  for (const ValueId id : graph.kept) plan.kept.push_back(places[id]);
   return plan;
 }
 

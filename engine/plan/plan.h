@@ -19,6 +19,7 @@ struct Place {
     kArena,   // whole, in the session's arena: passes exchange it
     kBlock,   // the rows of the block at hand, in the thread's scratch
     kPooled,  // the caller's output for pooled vectors
+    kNone,    // the op has no output of the plan's
   };
   Where where = Where::kArena;
   int64_t offset = 0;  // floats
@@ -43,6 +44,7 @@ struct Pass {
 struct Plan {
   std::vector<Pass> passes;
   Place hidden;                // the last hidden states, in the arena
+  std::vector<Place> kept;     // likewise, what stays until the next run
   int64_t block_rows = 0;      // rows of a block in a row pass
   int64_t arena_floats = 0;    // values that passes exchange, for the largest run
   int64_t scratch_floats = 0;  // for each thread: a block's values, or a task's scratch

@@ -34,10 +34,11 @@ size_t PlanRunner::bytes(const Graph& graph, const kernels::Table& kernels, cons
   return plan_bytes(make_plan(graph, kernels, limits, block_bytes()), limits);
 }
 
-PlanRunner::PlanRunner(const Graph& graph, const kernels::Table& kernels, const Limits& limits)
+PlanRunner::PlanRunner(const Graph& graph, const kernels::Table& kernels, const Limits& limits,
+                       Team* team)
     : plan_(make_plan(graph, kernels, limits, block_bytes())),
       d_hidden_(graph.values[graph.hidden].cols),
-      team_(static_cast<int>(limits.n_threads)),
+      team_(*team),
       profile_(plan_, graph, kernels, limits.n_threads),
       next_(plan_.passes.size()) {}
 
@@ -104,6 +105,8 @@ View PlanRunner::resolve(const Place& place, float* scratch, int64_t row, float*
       return {scratch + place.offset, place.ld};
     case Place::Where::kPooled:
       return {pooled, place.ld};
+    case Place::Where::kNone:
+      break;
   }
   return {};
 }

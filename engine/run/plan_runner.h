@@ -23,7 +23,8 @@ struct RowTarget {
 
 class PlanRunner {
  public:
-  PlanRunner(const Graph& graph, const kernels::Table& kernels, const Limits& limits);
+  // `team` has limits.n_threads threads and outlives the runner.
+  PlanRunner(const Graph& graph, const kernels::Table& kernels, const Limits& limits, Team* team);
   static size_t bytes(const Graph& graph, const kernels::Table& kernels, const Limits& limits);
 
   // bytes() of memory, 64-byte aligned, to work in; before the first run.
@@ -31,6 +32,9 @@ class PlanRunner {
   // Computes everything of `run` but n_threads, which is the runner's. Where the run has no map of
   // its tokens, they are the target's in order. `pooled` may be null.
   void run(const Run& run, const RowTarget& hidden, float* pooled);
+
+  // The i-th of the graph's values that stay, as the last run left it.
+  KeyRows kept(size_t i) const { return {arena_ + plan_.kept[i].offset, plan_.kept[i].ld}; }
 
   Profile& profile() { return profile_; }
   const Profile& profile() const { return profile_; }
@@ -48,7 +52,7 @@ class PlanRunner {
 
   Plan plan_;
   int64_t d_hidden_;
-  Team team_;
+  Team& team_;
   float* arena_ = nullptr;    // [plan_.arena_floats]
   float* scratch_ = nullptr;  // [n_threads, plan_.scratch_floats]
   Profile profile_;

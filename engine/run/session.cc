@@ -18,6 +18,10 @@ int64_t checked_option(const char* name, int64_t value, int64_t fallback, int64_
   return value;
 }
 
+const Graph& graph_of(const Model& model, const Limits& limits) {
+  return model.graph(limits.precision, limits.has_memory ? Part::kOverMemory : Part::kMain);
+}
+
 // Parts of a session's block behind those of the runner, each a multiple of 64 bytes.
 struct Parts {
   size_t positions, token_seq, token_row, memory_seq, memory_row, offsets, memory_offsets, total;
@@ -25,7 +29,7 @@ struct Parts {
 
 Parts divide(const Model& model, const Limits& limits) {
   const bool maps = model.config().architecture == Architecture::kLayers;
-  const Graph& graph = model.graph(limits.precision, limits.has_memory);
+  const Graph& graph = graph_of(model, limits);
   size_t end = PlanRunner::bytes(graph, model.kernels(), limits);
   const auto take = [&](int64_t n, size_t size) {
     const size_t begin = end;
@@ -88,8 +92,9 @@ size_t Session::bytes(const Model& model, const Limits& limits) {
 Session::Session(const Model& model, const Limits& limits, void* memory)
     : model_(model),
       limits_(limits),
-      graph_(model.graph(limits.precision, limits.has_memory)),
-      runner_(graph_, model.kernels(), limits) {
+      graph_(graph_of(model, limits)),
+      team_(static_cast<int>(limits.n_threads)),
+      runner_(graph_, model.kernels(), limits, &team_) {
   const Parts parts = divide(model, limits);
   if (memory == nullptr) {
     own_memory_ = Buffer(parts.total);
@@ -109,46 +114,7 @@ void Session::check(const TokenBatch& batch, bool wants_pooled) const {
   if (model_.config().architecture == Architecture::kLayers) {
     fail(Status::kUnsupported, "the model takes activations, not token ids: use headlane_forward");
   }
-  if (batch.n_seqs < 0) fail(Status::kInvalidArgument, "batch.n_seqs is %lld", ll{batch.n_seqs});
-  if (batch.n_seqs > limits_.max_seqs) {
-    fail(Status::kTooLarge, "batch.n_seqs is %lld, the session's max_seqs %lld", ll{batch.n_seqs},
-         ll{limits_.max_seqs});
-  }
-  if (batch.offsets == nullptr) fail(Status::kInvalidArgument, "batch.offsets is null");
-  if (batch.offsets[0] != 0) {
-    fail(Status::kInvalidArgument, "batch.offsets[0] is %lld, not 0", ll{batch.offsets[0]});
-  }
-  for (int64_t i = 0; i < batch.n_seqs; ++i) {
-    const int64_t begin = batch.offsets[i], end = batch.offsets[i + 1];
-    if (end < begin) {
-      fail(Status::kInvalidArgument, "batch.offsets[%lld] is %lld, less than the one before, %lld",
-           ll{i + 1}, ll{end}, ll{begin});
-    }
-    // In this order, so that no difference of two hostile offsets can overflow.
-    if (end > limits_.max_tokens) {
-      fail(Status::kTooLarge, "batch.offsets[%lld] is %lld, the session's max_tokens %lld",
-           ll{i + 1}, ll{end}, ll{limits_.max_tokens});
-    }
-    if (end - begin > limits_.max_len) {
-      fail(Status::kTooLarge,
-           "sequence %lld of the batch has %lld tokens, the session's max_len is %lld", ll{i},
-           ll{end - begin}, ll{limits_.max_len});
-    }
-  }
-  const int64_t n_tokens = batch.offsets[batch.n_seqs];
-  if (n_tokens > 0 && batch.ids == nullptr) fail(Status::kInvalidArgument, "batch.ids is null");
-  const ModelConfig& config = model_.config();
-  for (int64_t i = 0; i < n_tokens; ++i) {
-    if (batch.ids[i] < 0 || batch.ids[i] >= config.vocab_size) {
-      fail(Status::kInvalidArgument, "batch.ids[%lld] is %d; ids are from 0 to %lld", ll{i},
-           batch.ids[i], ll{config.vocab_size - 1});
-    }
-    const int32_t type = batch.type_ids ? batch.type_ids[i] : 0;
-    if (type < 0 || type >= std::max<int64_t>(config.n_types, 1)) {
-      fail(Status::kInvalidArgument, "batch.type_ids[%lld] is %d; types are from 0 to %lld", ll{i},
-           type, ll{std::max<int64_t>(config.n_types, 1) - 1});
-    }
-  }
+  check_tokens(batch, model_.config(), limits_);
   if (wants_pooled && graph_.pooled < 0) {
     fail(Status::kUnsupported, "pooled vectors are wanted, but the model has no pooling");
   }
@@ -156,21 +122,9 @@ void Session::check(const TokenBatch& batch, bool wants_pooled) const {
 
 void Session::encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps) {
   check(batch, pooled != nullptr);
-  Run run;
-  for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
-    const int64_t begin = batch.offsets[seq], end = batch.offsets[seq + 1];
-    for (int64_t i = begin; i < end; ++i) positions_[i] = static_cast<int32_t>(i - begin);
-    run.longest = std::max(run.longest, end - begin);
-    run.n_pairs += (end - begin) * (end - begin);
-  }
+  Run run = run_of(batch, positions_);
   if (maps) check_maps(*maps, batch.n_seqs, run.longest, run.longest);
   run.kernels = &model_.kernels();
-  run.n_tokens = batch.offsets[batch.n_seqs];
-  run.n_seqs = batch.n_seqs;
-  run.offsets = batch.offsets;
-  run.ids = batch.ids;
-  run.positions = positions_;
-  run.types = batch.type_ids;
   run.maps = maps;
   runner_.run(run, {hidden, 0, model_.config().d_model}, pooled);
 }

@@ -6,6 +6,7 @@
 
 #include "engine/model/model.h"
 #include "engine/run/plan_runner.h"
+#include "engine/run/token_batch.h"
 
 namespace headlane {
 
@@ -17,14 +18,6 @@ struct SessionOptions {
   bool cross_attention = false;
   int64_t max_kv_tokens = 0;
   std::string precision;  // as of choose_precision; "": the model's
-};
-
-// A batch for a model that takes token ids.
-struct TokenBatch {
-  int64_t n_seqs = 0;
-  const int64_t* offsets = nullptr;   // [n_seqs + 1]
-  const int32_t* ids = nullptr;       // [offsets[n_seqs]]
-  const int32_t* type_ids = nullptr;  // likewise, or null
 };
 
 // A batch for a model that takes activations. Keys and values are only of a session that has rows
@@ -66,6 +59,7 @@ class Session {
   const Model& model_;
   Limits limits_;
   const Graph& graph_;
+  Team team_;
   PlanRunner runner_;
   Buffer own_memory_;
   int32_t* positions_ = nullptr;  // [max_tokens]

@@ -1,0 +1,24 @@
+#include "engine/ops/ops.h"
+
+namespace headlane {
+
+void Norm::run_rows(const Run& run, int64_t, int64_t n_rows, Slice slice,
+                    std::span<const View> inputs, View output) const {
+  const Range rows = part_of(n_rows, slice);
+  const auto row_of = [&](View view) { return view.data + rows.begin * view.ld; };
+  const bool has_residual = inputs.size() > 1;
+  const auto kernel = rms_ ? run.kernels->rms_norm_f32 : run.kernels->layer_norm_f32;
+  kernel({.rows = rows.end - rows.begin,
+          .d = d_,
+          .x = row_of(inputs[0]),
+          .ldx = inputs[0].ld,
+          .residual = has_residual ? row_of(inputs[1]) : nullptr,
+          .ld_residual = has_residual ? inputs[1].ld : 0,
+          .gamma = gamma_,
+          .beta = beta_,
+          .eps = eps_,
+          .y = row_of(output),
+          .ldy = output.ld});
+}
+
+}  // namespace headlane

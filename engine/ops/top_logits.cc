@@ -1,0 +1,73 @@
+#include <algorithm>
+#include <cstring>
+
+#include "engine/ops/ops.h"
+
+namespace headlane {
+namespace {
+
+// Columns of a range: enough of them for each thread to have several ranges of a usual vocabulary,
+// and few enough results of ranges to choose from.
+constexpr int64_t kRangeColumns = 768;
+// Columns and rows that are computed before they are looked at: 128 x 192 floats, 98 KB, beside
+// which 192 columns of weights stay in L2 for further rows.
+constexpr int64_t kTileColumns = 192, kTileRows = 128;
+
+int64_t panels_in(const kernels::Table& kernels, Precision precision, int64_t columns) {
+  return std::max<int64_t>(columns / panel_columns(kernels, precision), 1);
+}
+
+}  // namespace
+
+int64_t TopLogits::n_ranges(const kernels::Table& kernels, Precision precision, int64_t n) {
+  const int64_t panels = panels_in(kernels, precision, kRangeColumns);
+  return (n_panels(kernels, precision, n) + panels - 1) / panels;
+}
+
+int64_t TopLogits::scratch_floats(const kernels::Table& kernels, const Limits& limits) const {
+  const int64_t nr = panel_columns(kernels, weight_.precision);
+  const int64_t columns = panels_in(kernels, weight_.precision, kTileColumns) * nr;
+  return std::min(kTileRows, limits.max_tokens) * kernels::padded_stride(columns);
+}
+
+void TopLogits::run_task(const Run& run, int64_t task, std::span<const View> inputs, View,
+                         float* scratch) const {
+  const kernels::Table& kernels = *run.kernels;
+  const LogitsTarget& to = run.step->logits;
+  const int64_t nr = panel_columns(kernels, weight_.precision);
+  const int64_t tile_panels = panels_in(kernels, weight_.precision, kTileColumns);
+  const int64_t range_panels = panels_in(kernels, weight_.precision, kRangeColumns);
+  const int64_t ranges = n_tasks(run);
+  const int64_t first = task * range_panels;
+  const int64_t last =
+      std::min(first + range_panels, n_panels(kernels, weight_.precision, weight_.n));
+  for (int64_t panel = first; panel < last; panel += tile_panels) {
+    const int64_t n_tile = std::min(tile_panels, last - panel);
+    const PackedView tile = panels_of(kernels, weight_, panel, n_tile);
+    const View c = {scratch, kernels::padded_stride(tile_panels * nr)};
+    for (int64_t row = 0; row < run.n_tokens; row += kTileRows) {
+      const int64_t rows = std::min(kTileRows, run.n_tokens - row);
+      const View a = {inputs[0].data + row * inputs[0].ld, inputs[0].ld};
+      multiply(kernels, tile, {0, n_tile}, rows, a, Element::kF32, c);
+      if (to.k > 0) {
+        kernels.top_k_f32({.rows = rows,
+                           .n = tile.n,
+                           .first_id = panel * nr,
+                           .x = c.data,
+                           .ldx = c.ld,
+                           .k = to.k,
+                           .top = to.top + row * ranges + task,
+                           .ld_top = ranges,
+                           .best = to.best + (row * ranges + task) * to.k,
+                           .ld_best = ranges * to.k,
+                           .begin = panel == first});
+      }
+      for (int64_t r = 0; to.all && r < rows; ++r) {
+        std::memcpy(to.all + (row + r) * weight_.n + panel * nr, c.data + r * c.ld,
+                    static_cast<size_t>(tile.n) * sizeof(float));
+      }
+    }
+  }
+}
+
+}  // namespace headlane

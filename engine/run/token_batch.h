@@ -1,0 +1,25 @@
+// A batch of token ids, as a caller gives it.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/model/config.h"
+#include "engine/ops/op.h"
+
+namespace headlane {
+
+struct TokenBatch {
+  int64_t n_seqs = 0;
+  const int64_t* offsets = nullptr;   // [n_seqs + 1]
+  const int32_t* ids = nullptr;       // [offsets[n_seqs]]
+  const int32_t* type_ids = nullptr;  // likewise, or null
+};
+
+// Throws Error that names the first field out of range.
+void check_tokens(const TokenBatch& batch, const ModelConfig& config, const Limits& limits);
+
+// Of a batch that has been checked: sizes, tokens and where each stands in its sequence, written to
+// positions [offsets[n_seqs]].
+Run run_of(const TokenBatch& batch, int32_t* positions);
+
+}  // namespace headlane
