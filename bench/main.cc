@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   omp_set_num_threads(1);  // oneDNN's
   headlane::bench::add_gemm_rows();
   headlane::bench::add_attention_rows();
+  headlane::bench::add_decode_rows();
   headlane::bench::add_row_kernels();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;

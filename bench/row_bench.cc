@@ -1,6 +1,6 @@
-// The kernels that go over rows once, bound by memory: layer_norm_f32, activate_f32, embed_f32,
-// pool_f32, convert. Bytes are those read and written; limit% is of the read bandwidth of the level
-// where the input lies.
+// The kernels that go over rows once, bound by memory: layer_norm_f32, rms_norm_f32, gate_f32,
+// activate_f32, embed_f32, pool_f32, convert. Bytes are those read and written; limit% is of the
+// read bandwidth of the level where the input lies.
 #include "bench/rows.h"
 
 namespace headlane::bench {
@@ -32,6 +32,36 @@ void run_layer_norm(benchmark::State& state, const Table& table, int64_t rows, i
                           .eps = 1e-12f,
                           .y = y.data(),
                           .ldy = d});
+  });
+}
+
+// As T5 has it: what is added is the residual's next value, so the norm only reads.
+void run_rms_norm(benchmark::State& state, const Table& table, int64_t rows, int64_t d, bool cold) {
+  const Operand x(rows * d, cold);
+  const Buffer y(rows * d), gamma(d);
+  measure(state, bytes_work(table, (2 * rows + 1) * d, cold), [&](int64_t i) {
+    table.rms_norm_f32({.rows = rows,
+                        .d = d,
+                        .x = x.at(i),
+                        .ldx = d,
+                        .gamma = gamma.data(),
+                        .eps = 1e-6f,
+                        .y = y.data(),
+                        .ldy = d});
+  });
+}
+
+void run_gate(benchmark::State& state, const Table& table, int64_t rows, int64_t d, bool cold) {
+  const Operand x(2 * rows * d, cold);
+  const Buffer y(rows * d);
+  measure(state, bytes_work(table, 3 * rows * d, cold), [&](int64_t i) {
+    table.gate_f32({.rows = rows,
+                    .d = d,
+                    .activation = kernels::Activation::kGeluTanh,
+                    .x = x.at(i),
+                    .ldx = 2 * d,
+                    .y = y.data(),
+                    .ldy = d});
   });
 }
 
@@ -110,6 +140,8 @@ constexpr auto kToU8 = run_convert<kernels::Element::kU8>;
 constexpr RowCase kCases[] = {
     {"layer_norm_f32", slot<&Table::layer_norm_f32>, 64, 384, run_layer_norm},
     {"layer_norm_f32", slot<&Table::layer_norm_f32>, 64, 768, run_layer_norm},
+    {"rms_norm_f32", slot<&Table::rms_norm_f32>, 64, 512, run_rms_norm},
+    {"gate_gelu_tanh_f32", slot<&Table::gate_f32>, 64, 1024, run_gate},
     {"activate_gelu_f32", slot<&Table::activate_f32>, 64, 1536, run_gelu},
     {"embed_f32", slot<&Table::embed_f32>, 64, 384, run_embed},
     {"embed_f32", slot<&Table::embed_f32>, 64, 768, run_embed},

@@ -96,6 +96,7 @@ inline void add_row(const std::string& name, const Body& body) {
 
 void add_gemm_rows();
 void add_attention_rows();
+void add_decode_rows();
 void add_row_kernels();
 
 }  // namespace headlane::bench
