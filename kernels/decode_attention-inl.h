@@ -1,68 +1,18 @@
 // o = softmax(cap(scale * q K^T) + bias) V, one query a head, over keys that lie as rows of a
 // cache.
 //
-// Bound by reading K and V, each of which is used once: so nothing is packed, and three passes do
-// little else but read.
+// Bound by reading K and V, each of which is used once, mostly from memory: so nothing is packed,
+// rows are read from one end to the other, all heads of some keys before the next keys, and what is
+// done with them is little else but reading. Head after head, each over all keys, took 1.2 to 2
+// times as long from memory.
 //   - Scores: four keys at a time share the loads of q; the sums of kWidth keys then become one
 //     vector of scores, by two shuffles a key in place of a horizontal sum a key. They are scaled,
 //     capped and biased there, and stay in scratch; so the maximum is exact.
 //   - Weights: 2^(score - maximum), in scratch, and their sum.
-//   - Values: sums over keys stay in registers for as many columns as there are registers for;
-//     where the columns are few, several sums take turns, so that additions overlap.
-//
-// bf16 are widened in pairs: the first and the second of each become a vector, and q's columns and
-// the sums lie in that order.
-//
-//   scratch:  scores, then weights  [kv_len]
-//             q                     [head_dim]  vectors of floats, zeros at the end
+//   - Values: sums over kValueKeys keys stay in registers for as many columns as there are
+//     registers for; where the columns are few, several sums take turns, so that additions overlap.
 
 namespace headlane::kernels::HEADLANE_ISA {
-
-// kStep elements of a row are kParts vectors.
-template <typename T>
-struct DecodeRow;
-
-template <>
-struct DecodeRow<float> {
-  static constexpr int kParts = 1, kStep = kWidth;
-  static void read(const float* p, int64_t n, F32 (&x)[kParts]) { x[0] = load_up_to(p, n); }
-  static void write(float* p, const F32 (&x)[kParts], int64_t n) { store_up_to(p, x[0], n); }
-};
-
-template <>
-struct DecodeRow<Bf16> {
-  static constexpr int kParts = 2, kStep = 2 * kWidth;
-  static void read(const Bf16* p, int64_t n, F32 (&x)[kParts]) {
-    const Groups pairs = n == kStep ? load_pairs(p) : load_pairs_n(p, n);
-    x[0] = first_bf16(pairs);
-    x[1] = second_bf16(pairs);
-  }
-  static void write(Bf16* p, const F32 (&x)[kParts], int64_t n) {
-    F32 low, high;
-    interleave(x[0], x[1], &low, &high);
-    n >= kWidth ? store_bf16(p, low) : store_bf16_n(p, low, n);
-    if (n == kStep) return store_bf16(p + kWidth, high);
-    if (n > kWidth) store_bf16_n(p + kWidth, high, n - kWidth);
-  }
-};
-
-inline int64_t decode_scratch_floats(int64_t kv_len, int64_t head_dim, int64_t) {
-  return round_up(kv_len, kRowAlign) + round_up(head_dim, DecodeRow<Bf16>::kStep);
-}
-
-// One head of a call.
-template <typename T>
-struct DecodeHead {
-  const T *k, *v;     // of row 0
-  const float* bias;  // [kv_len], or null
-  float* weights;     // [kv_len]
-  float* q;           // [head_dim]
-};
-
-template <typename T>
-inline int64_t cache_row(const DecodeAttentionArgs<T>& args, int64_t j) {
-  return args.rows ? args.rows[j] : j;
-}
 
 template <typename T>
 inline void widen_query(const T* q, int64_t head_dim, float* to) {
@@ -85,64 +35,79 @@ inline void add_products(const float* q, const T* const (&k)[4], int64_t i, int6
     Row::read(k[u] + i, n, x);
     HEADLANE_UNROLL
     for (int part = 0; part < Row::kParts; ++part) {
-      sums[u] = fma(load(q + i + part * kWidth), x[part], sums[u]);
+      sums[u] = fma(load(q + part * kWidth), x[part], sums[u]);
     }
   }
 }
 
-// q K^T of keys j .. j + n, n <= kWidth; any number beyond.
+// q times four rows of K, from column `first` of them, as a quad.
 template <typename T>
-inline F32 dot_keys(const DecodeAttentionArgs<T>& args, const DecodeHead<T>& head, int64_t j,
-                    int64_t n) {
+inline F32 dot_four(const float* q, const T* const (&k)[4], int64_t first, int64_t head_dim) {
   constexpr int64_t kStep = DecodeRow<T>::kStep;
-  F32 quads[kWidth / 4];
-  for (int quad = 0; quad < kWidth / 4; ++quad) {
-    quads[quad] = broadcast(0.0f);
-    if (4 * quad >= n) continue;
+  F32 sums[4] = {broadcast(0.0f), broadcast(0.0f), broadcast(0.0f), broadcast(0.0f)};
+  int64_t i = 0;
+  for (; i + kStep <= head_dim; i += kStep) add_products(q + i, k, first + i, kStep, sums);
+  if (i < head_dim) add_products(q + i, k, first + i, head_dim - i, sums);
+  return sum_quad(sums[0], sums[1], sums[2], sums[3]);
+}
+
+// Scores of keys j .. j + n as exponents of 2, n <= kWidth; -inf where bias hides a key.
+template <typename T>
+inline F32 exponents_of(const DecodeAttentionArgs<T>& args, int64_t h, int64_t j, int64_t n,
+                        F32 score) {
+  const F32 x = args.softcap > 0 ? broadcast(args.softcap * kLog2E) *
+                                       tanh(score * broadcast(args.scale / args.softcap))
+                                 : score * broadcast(args.scale * kLog2E);
+  if (!args.bias) return x;
+  const F32 bias = load_up_to(args.bias + h * args.ld_bias + j, n);
+  return xsimd::select(bias <= broadcast(-__FLT_MAX__), broadcast(-kInfinity),
+                       fma(bias, broadcast(kLog2E), x));
+}
+
+// The scores of keys j .. j + n, n <= kWidth; largest[h] becomes the larger of it and head h's,
+// lane by lane.
+template <typename T>
+inline void score_keys(const DecodeHeads<T>& heads, int64_t j, int64_t n, F32* largest) {
+  const DecodeAttentionArgs<T>& args = heads.args;
+  alignas(64) float quads[kDecodeHeads][kWidth / 4][kWidth];
+  const int64_t n_quads = (n + 3) / 4;
+  for (int64_t quad = 0; quad < n_quads; ++quad) {
     const T* k[4];
     for (int u = 0; u < 4; ++u) {  // the last key stands for those that are not there
-      k[u] = head.k + cache_row(args, j + smaller(4 * quad + u, n - 1)) * args.ldk;
+      k[u] = args.k + heads.row(j + smaller(4 * quad + u, n - 1)) * args.ldk;
     }
-    F32 sums[4] = {broadcast(0.0f), broadcast(0.0f), broadcast(0.0f), broadcast(0.0f)};
-    int64_t i = 0;
-    for (; i + kStep <= args.head_dim; i += kStep) add_products(head.q, k, i, kStep, sums);
-    if (i < args.head_dim) add_products(head.q, k, i, args.head_dim - i, sums);
-    quads[quad] = sum_quad(sums[0], sums[1], sums[2], sums[3]);
+    const RowAhead<T> ahead[4] = {{heads, j + 4 * quad},
+                                  {heads, j + 4 * quad + 1},
+                                  {heads, j + 4 * quad + 2},
+                                  {heads, j + 4 * quad + 3}};
+    for (int64_t h = 0; h < heads.n; ++h) {
+      if constexpr (DecodeRow<T>::kFetches) {
+        for (int u = 0; u < 4; ++u) ahead[u].fetch(heads.group(h));
+      }
+      const float* q = heads.at.q + h * heads.at.step;
+      store(quads[h][quad], dot_four(q, k, heads.group(h) * args.head_dim, args.head_dim));
+    }
   }
-  return join_quads(quads);
-}
-
-// Writes the scores, as exponents of 2, and returns the largest; -inf where bias hides a key.
-template <typename T>
-inline float decode_scores(const DecodeAttentionArgs<T>& args, const DecodeHead<T>& head) {
-  const F32 unseen = broadcast(-kInfinity), log2e = broadcast(kLog2E);
-  const F32 factor = broadcast(args.scale * kLog2E), cap = broadcast(args.softcap * kLog2E);
-  const F32 to_cap = broadcast(args.softcap > 0 ? args.scale / args.softcap : 0.0f);
-  F32 largest = unseen;
-  for_each_vector(args.kv_len, [&](int64_t j, int64_t n) {
-    const F32 score = dot_keys(args, head, j, n);
-    F32 x = args.softcap > 0 ? cap * tanh(score * to_cap) : score * factor;
-    if (head.bias) {
-      const F32 bias = load_up_to(head.bias + j, n);
-      x = xsimd::select(bias <= broadcast(-__FLT_MAX__), unseen, fma(bias, log2e, x));
+  for (int64_t h = 0; h < heads.n; ++h) {
+    F32 of_head[kWidth / 4];
+    for (int64_t quad = 0; quad < kWidth / 4; ++quad) {
+      of_head[quad] = quad < n_quads ? load(quads[h][quad]) : broadcast(0.0f);
     }
-    store(head.weights + j, x);
-    largest = max(keep_n(x, n, -kInfinity), largest);
-  });
-  return reduce_max(largest);
+    const F32 x = exponents_of(args, heads.first + h, j, n, join_quads(of_head));
+    store(heads.at.weights + h * heads.at.step + j, x);
+    largest[h] = max(keep_n(x, n, -kInfinity), largest[h]);
+  }
 }
 
 // Exponents become weights. Returns the inverse of their sum, or 0 where no key is seen.
-template <typename T>
-inline float decode_weights(const DecodeAttentionArgs<T>& args, const DecodeHead<T>& head,
-                            float largest, const float* sink) {
+inline float weights_of(float* weights, int64_t kv_len, float largest, const float* sink) {
   const float sink_score = sink ? *sink * kLog2E : -kInfinity;
   if (sink_score > largest) largest = sink_score;
   // Nothing seen: -inf - -inf would be NaN, and every weight is to be 0.
   const F32 offset = broadcast(largest == -kInfinity ? 0.0f : largest);
-  float sum = sum_over_row(args.kv_len, [&](int64_t j, int64_t n) {
-    const F32 weight = keep_n(exp2(load(head.weights + j) - offset), n, 0.0f);
-    store(head.weights + j, weight);
+  float sum = sum_over_row(kv_len, [&](int64_t j, int64_t n) {
+    const F32 weight = keep_n(exp2(load(weights + j) - offset), n, 0.0f);
+    store(weights + j, weight);
     return weight;
   });
   if (sink) sum += exp2(broadcast(sink_score) - offset).get(0);
@@ -151,26 +116,31 @@ inline float decode_weights(const DecodeAttentionArgs<T>& args, const DecodeHead
 
 constexpr int kValueVectors = 8;  // sums that overlap: two additions a cycle, of four cycles each
 
-// o = inverse * weights V for kBlocks steps of columns, of which v and o are at the first; or for
-// n < kStep columns.
+// sums += weights [n] times rows v [n], for kBlocks steps of columns from c on, or for `width` <
+// kStep columns.
 template <typename T, int kBlocks, bool kWhole>
-inline void weigh_values(const DecodeAttentionArgs<T>& args, const float* weights, const T* v,
-                         int64_t n, float inverse, T* o) {
+inline void add_values(const float* weights, const T* const* v, int64_t n, int64_t c, int64_t width,
+                       float* sums) {
   using Row = DecodeRow<T>;
   constexpr int kSets = kValueVectors / (kBlocks * Row::kParts);  // sums that take turns
-  F32 sums[kSets][kBlocks][Row::kParts];
-  for (auto& set : sums) {
-    for (auto& block : set) {
-      for (F32& sum : block) sum = broadcast(0.0f);
+  F32 acc[kSets][kBlocks][Row::kParts];
+  HEADLANE_UNROLL
+  for (int set = 0; set < kSets; ++set) {
+    HEADLANE_UNROLL
+    for (int b = 0; b < kBlocks; ++b) {
+      HEADLANE_UNROLL
+      for (int part = 0; part < Row::kParts; ++part) {
+        acc[set][b][part] =
+            set == 0 ? load(sums + b * Row::kStep + part * kWidth) : broadcast(0.0f);
+      }
     }
   }
   const auto add = [&](int64_t j, F32(&to)[kBlocks][Row::kParts]) {
-    const T* row = v + cache_row(args, j) * args.ldv;
     const F32 weight = broadcast(weights[j]);
     HEADLANE_UNROLL
     for (int b = 0; b < kBlocks; ++b) {
       F32 x[Row::kParts];
-      Row::read(row + b * Row::kStep, kWhole ? Row::kStep : n, x);
+      Row::read(v[j] + c + b * Row::kStep, kWhole ? Row::kStep : width, x);
       HEADLANE_UNROLL
       for (int part = 0; part < Row::kParts; ++part) {
         to[b][part] = fma(weight, x[part], to[b][part]);
@@ -178,65 +148,115 @@ inline void weigh_values(const DecodeAttentionArgs<T>& args, const float* weight
     }
   };
   int64_t j = 0;
-  for (; j + kSets <= args.kv_len; j += kSets) {
+  for (; j + kSets <= n; j += kSets) {
     HEADLANE_UNROLL
-    for (int set = 0; set < kSets; ++set) add(j + set, sums[set]);
+    for (int set = 0; set < kSets; ++set) add(j + set, acc[set]);
   }
-  for (; j < args.kv_len; ++j) add(j, sums[0]);
+  for (; j < n; ++j) add(j, acc[0]);
+  HEADLANE_UNROLL
   for (int b = 0; b < kBlocks; ++b) {
+    HEADLANE_UNROLL
     for (int part = 0; part < Row::kParts; ++part) {
-      for (int set = 1; set < kSets; ++set) {
-        sums[0][b][part] = sums[0][b][part] + sums[set][b][part];
-      }
-      sums[0][b][part] = sums[0][b][part] * broadcast(inverse);
+      F32 sum = acc[0][b][part];
+      HEADLANE_UNROLL
+      for (int set = 1; set < kSets; ++set) sum = sum + acc[set][b][part];
+      store(sums + b * Row::kStep + part * kWidth, sum);
     }
-    Row::write(o + b * Row::kStep, sums[0][b], kWhole ? Row::kStep : n);
   }
 }
 
 template <typename T, int kBlocks>
-inline void weigh_blocks(const DecodeAttentionArgs<T>& args, const float* weights, const T* v,
-                         int64_t blocks, float inverse, T* o) {
+inline void add_blocks(const float* weights, const T* const* v, int64_t n, int64_t c,
+                       int64_t blocks, float* sums) {
   if constexpr (kBlocks > 1) {
-    if (blocks < kBlocks) return weigh_blocks<T, kBlocks - 1>(args, weights, v, blocks, inverse, o);
+    if (blocks < kBlocks) return add_blocks<T, kBlocks - 1>(weights, v, n, c, blocks, sums);
   }
-  weigh_values<T, kBlocks, true>(args, weights, v, 0, inverse, o);
+  add_values<T, kBlocks, true>(weights, v, n, c, 0, sums);
 }
 
-// All columns of a head: kValueVectors vectors at a time, whole steps that are left, the rest.
+// The values of keys j .. j + n, n <= kValueKeys: of each head kValueVectors vectors at a time,
+// whole steps that are left, the rest.
 template <typename T>
-inline void decode_values(const DecodeAttentionArgs<T>& args, const DecodeHead<T>& head,
-                          float inverse, T* o) {
+inline void weigh_keys(const DecodeHeads<T>& heads, int64_t j, int64_t n) {
   using Row = DecodeRow<T>;
   constexpr int kMost = kValueVectors / Row::kParts;
-  int64_t c = 0;
-  while (args.v_dim - c >= Row::kStep) {
-    const int64_t blocks = smaller(kMost, (args.v_dim - c) / Row::kStep);
-    weigh_blocks<T, kMost>(args, head.weights, head.v + c, blocks, inverse, o + c);
-    c += blocks * Row::kStep;
+  const DecodeAttentionArgs<T>& args = heads.args;
+  const T* v[kValueKeys];
+  for (int64_t u = 0; u < n; ++u) v[u] = args.v + heads.row(j + u) * args.ldv;
+  const T* next[kValueKeys];  // rows of the keys that follow
+  const int64_t n_next = DecodeRow<T>::kFetches ? smaller(n, args.kv_len - j - n) : 0;
+  for (int64_t u = 0; u < n_next; ++u) next[u] = args.v + heads.row(j + n + u) * args.ldv;
+  for (int64_t h = 0; h < heads.n; ++h) {
+    const float* weights = heads.at.weights + h * heads.at.step + j;
+    float* sums = heads.at.sums + h * heads.at.step;
+    const int64_t first = heads.group(h) * args.v_dim;
+    for (int64_t u = 0; u < n_next; ++u) fetch_row(next[u] + first, args.v_dim);
+    int64_t c = 0;
+    while (args.v_dim - c >= Row::kStep) {
+      const int64_t blocks = smaller(kMost, (args.v_dim - c) / Row::kStep);
+      add_blocks<T, kMost>(weights, v, n, first + c, blocks, sums + c);
+      c += blocks * Row::kStep;
+    }
+    const int64_t rest = args.v_dim - c;
+    if (rest > 0) add_values<T, 1, false>(weights, v, n, first + c, rest, sums + c);
   }
-  const int64_t n = args.v_dim - c;
-  if (n > 0) weigh_values<T, 1, false>(args, head.weights, head.v + c, n, inverse, o + c);
+}
+
+// Sums times `inverse` to o [v_dim], weights likewise to p [kv_len] where it is not null.
+template <typename T>
+inline void finish_head(const DecodeAttentionArgs<T>& args, const float* weights, const float* sums,
+                        float inverse, T* o, float* p) {
+  using Row = DecodeRow<T>;
+  for (int64_t c = 0; c < args.v_dim; c += Row::kStep) {
+    F32 x[Row::kParts];
+    for (int part = 0; part < Row::kParts; ++part) {
+      x[part] = load(sums + c + part * kWidth) * broadcast(inverse);
+    }
+    Row::write(o + c, x, smaller(Row::kStep, args.v_dim - c));
+  }
+  if (!p) return;
+  for_each_vector(args.kv_len, [&](int64_t j, int64_t n) {
+    store_up_to(p + j, load(weights + j) * broadcast(inverse), n);
+  });
+}
+
+template <typename T>
+inline void decode_heads(const DecodeHeads<T>& heads) {
+  const DecodeAttentionArgs<T>& args = heads.args;
+  const DecodeScratch& at = heads.at;
+  F32 largest[kDecodeHeads];
+  float inverse[kDecodeHeads];
+  for (int64_t h = 0; h < heads.n; ++h) {
+    widen_query(args.q + (heads.first + h) * args.head_dim, args.head_dim, at.q + h * at.step);
+    largest[h] = broadcast(-kInfinity);
+    for (int64_t c = 0; c < round_up(args.v_dim, DecodeRow<T>::kStep); c += kWidth) {
+      store(at.sums + h * at.step + c, broadcast(0.0f));
+    }
+  }
+  for (int64_t j = 0; j < args.kv_len; j += kWidth) {
+    score_keys(heads, j, smaller(kWidth, args.kv_len - j), largest);
+  }
+  for (int64_t h = 0; h < heads.n; ++h) {
+    const float* sink = args.sinks ? args.sinks + heads.first + h : nullptr;
+    inverse[h] = weights_of(at.weights + h * at.step, args.kv_len, reduce_max(largest[h]), sink);
+  }
+  for (int64_t j = 0; j < args.kv_len; j += kValueKeys) {
+    weigh_keys(heads, j, smaller(kValueKeys, args.kv_len - j));
+  }
+  for (int64_t h = 0; h < heads.n; ++h) {
+    const int64_t of_call = heads.first + h;
+    finish_head(args, at.weights + h * at.step, at.sums + h * at.step, inverse[h],
+                args.o + of_call * args.v_dim, args.p ? args.p + of_call * args.ldp : nullptr);
+  }
 }
 
 template <typename T>
 inline void decode_attention(const DecodeAttentionArgs<T>& args) {
   assert(args.n_heads >= 0 && args.kv_sharing >= 1 && args.kv_len >= 0 && args.scale > 0);
   assert(args.head_dim >= 1 && args.v_dim >= 1);
-  for (int64_t h = 0; h < args.n_heads; ++h) {
-    const int64_t group = h / args.kv_sharing;
-    const DecodeHead<T> head = {args.k + group * args.head_dim, args.v + group * args.v_dim,
-                                args.bias ? args.bias + h * args.ld_bias : nullptr, args.scratch,
-                                args.scratch + round_up(args.kv_len, kRowAlign)};
-    widen_query(args.q + h * args.head_dim, args.head_dim, head.q);
-    const float largest = decode_scores(args, head);
-    const float inverse =
-        decode_weights(args, head, largest, args.sinks ? args.sinks + h : nullptr);
-    decode_values(args, head, inverse, args.o + h * args.v_dim);
-    if (!args.p) continue;
-    for_each_vector(args.kv_len, [&](int64_t j, int64_t n) {
-      store_up_to(args.p + h * args.ldp + j, load(head.weights + j) * broadcast(inverse), n);
-    });
+  const DecodeScratch at = decode_layout(args.scratch, args.kv_len, args.head_dim, args.v_dim);
+  for (int64_t h = 0; h < args.n_heads; h += kDecodeHeads) {
+    decode_heads<T>({args, at, h, smaller(kDecodeHeads, args.n_heads - h)});
   }
 }
 

@@ -171,10 +171,16 @@ TEST_P(DecodeAttention, MatchesFloat64ForAnyHeadDim) {
   check({2, 1, 21, 50, 24});
 }
 
+// Eight heads are computed together.
+TEST_P(DecodeAttention, MatchesFloat64ForAnyNumberOfHeads) {
+  for (const int64_t n_heads : {1, 3, 7, 8, 9, 16, 17}) check({n_heads, 1, 18, 16, 16});
+}
+
 TEST_P(DecodeAttention, MatchesFloat64WhereHeadsShareKeys) {
   check({8, 2, 20, 32, 32});
   check({6, 3, 5, 17, 9});
   check({8, 8, 33, 64, 64});
+  check({12, 3, 19, 16, 16});
 }
 
 // Scores of hundreds: all but one weight underflow, and nothing overflows.
@@ -253,7 +259,8 @@ TEST_P(DecodeAttention, NoKeysGiveZeros) {
 // A head's bits are those of a call for it alone, over keys that lie one after another.
 template <typename T>
 void check_alone(const Table& kernels) {
-  for (const Sizes& sizes : {Sizes{6, 2, 29, 64, 64}, Sizes{4, 1, 7, 20, 33}}) {
+  for (const Sizes& sizes :
+       {Sizes{6, 2, 29, 64, 64}, Sizes{4, 1, 7, 20, 33}, Sizes{11, 1, 40, 16, 16}}) {
     Decode<T> all(sizes);
     all.run(kernels);
     for (int64_t h = 0; h < sizes.n_heads; ++h) {

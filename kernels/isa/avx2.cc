@@ -26,6 +26,7 @@ constexpr int64_t kKC = 256;     // KC x NR floats = 16 KB: half of L1
 #include "kernels/attention_scores-inl.h"
 #include "kernels/attention-inl.h"
 #include "kernels/attention_probabilities-inl.h"
+#include "kernels/decode_rows-inl.h"
 #include "kernels/decode_attention-inl.h"
 #include "kernels/top_k-inl.h"
 // clang-format on
