@@ -6,17 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "engine/import/imported_tensor.h"
 #include "engine/import/safetensors.h"
 #include "engine/model/config.h"
 
 namespace headlane {
-
-// A tensor under Headlane's own name.
-struct ImportedTensor {
-  std::string name;
-  std::vector<int64_t> shape;
-  F32Data data;
-};
 
 // Everything of the config but pooling, normalize and max_seq_len, which other files say.
 // Throws Error naming the field of the file `path`; kUnsupported if it asks for what Headlane

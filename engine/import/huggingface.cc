@@ -6,11 +6,14 @@
 #include <new>
 
 #include "engine/error.h"
+#include "engine/import/bart.h"
 #include "engine/import/bert.h"
+#include "engine/import/generation.h"
 #include "engine/import/json_file.h"
 #include "engine/import/safetensors.h"
 #include "engine/import/sentence_transformers.h"
 #include "engine/import/stored_tensors.h"
+#include "engine/import/t5.h"
 #include "engine/model/container.h"
 
 namespace headlane {
@@ -21,9 +24,21 @@ using nlohmann::json;
 struct Family {
   const char* model_type;
   ModelConfig (*config)(const json& config, const std::string& path);
-  std::vector<ImportedTensor> (*tensors)(const SafetensorsModel& model, const ModelConfig& config);
+  // `source` is config.json, at `path`, from which `config` was made.
+  std::vector<ImportedTensor> (*tensors)(const SafetensorsModel& model, const json& source,
+                                         const std::string& path, const ModelConfig& config);
 };
-constexpr Family kFamilies[] = {{"bert", bert_config, bert_tensors}};
+constexpr Family kFamilies[] = {
+    {"bert", bert_config,
+     [](const SafetensorsModel& model, const json&, const std::string&, const ModelConfig& config) {
+       return bert_tensors(model, config);
+     }},
+    {"marian", bart_config, bart_tensors},
+    {"bart", bart_config, bart_tensors},
+    {"mbart", bart_config, bart_tensors},
+    {"m2m_100", bart_config, bart_tensors},
+    {"t5", t5_config, t5_tensors},
+    {"mt5", t5_config, t5_tensors}};
 
 const Family& find_family(const json& config, const std::string& path) {
   const std::string type = json_string(config, "model_type", path);
@@ -63,6 +78,22 @@ std::vector<TensorSource> make_sources(const std::vector<ImportedTensor>& tensor
   return sources;
 }
 
+// What the steps after a model make of its output, or what a model generates.
+void read_uses(const SentenceModules& modules, const json& source, const std::string& path,
+               ModelConfig* config) {
+  if (config->architecture == Architecture::kEncoderDecoder) {
+    if (modules.pooling != Pooling::kNone) {
+      fail(Status::kUnsupported, "%s field \"model_type\": pooling is supported for \"bert\" alone",
+           path.c_str());
+    }
+    config->generation = read_generation_defaults(modules.transformer_dir, source, path, *config);
+    return;
+  }
+  config->pooling = modules.pooling;
+  config->normalize = modules.normalize;
+  refuse_extra_lowercasing(modules.transformer_dir);
+}
+
 }  // namespace
 
 void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
@@ -74,17 +105,16 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   const Family& family = find_family(source_config, config_path);
 
   ModelConfig config = family.config(source_config, config_path);
-  config.pooling = modules.pooling;
-  config.normalize = modules.normalize;
+  read_uses(modules, source_config, config_path, &config);
   config.max_seq_len = read_max_seq_len(dir, config.max_positions);
   config.validate(config_path);
 
-  refuse_extra_lowercasing(dir);
   const ImportedTokenizer tokenizer = import_tokenizer(dir);
   check_vocab(tokenizer, config, config_path);
 
   const SafetensorsModel model(dir);  // the tensors are views of its files
-  const std::vector<ImportedTensor> tensors = family.tensors(model, config);
+  const std::vector<ImportedTensor> tensors =
+      family.tensors(model, source_config, config_path, config);
   config.higher_precision = higher_precision_of(config, options);
   const StoredTensors stored(make_sources(tensors, tokenizer), config, options.precision);
   write_container(out_path, config.to_json(), tokenizer.spec, stored.sources());

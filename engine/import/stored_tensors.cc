@@ -9,13 +9,24 @@
 namespace headlane {
 namespace {
 
-constexpr std::string_view kWeight = ".weight", kWords = "embeddings.word";
+constexpr std::string_view kWeight = ".weight", kWords = "embeddings.word",
+                           kDecoderWords = "decoder.embeddings.word", kHead = "lm_head";
+constexpr std::string_view kStacks[] = {"layers.", "encoder.layers.", "decoder.layers."};
 
 // "layers.0.ffn.up" of "layers.0.ffn.up.weight", if that is the weight of a product; else "".
 std::string product_of(const TensorSource& tensor) {
-  const bool is_weight = tensor.dtype == DType::kF32 && tensor.shape.size() == 2 &&
-                         tensor.name.starts_with("layers.") && tensor.name.ends_with(kWeight);
-  return is_weight ? tensor.name.substr(0, tensor.name.size() - kWeight.size()) : "";
+  const bool is_weight =
+      tensor.dtype == DType::kF32 && tensor.shape.size() == 2 && tensor.name.ends_with(kWeight);
+  if (!is_weight) return "";
+  const std::string name = tensor.name.substr(0, tensor.name.size() - kWeight.size());
+  const bool in_stack =
+      std::any_of(std::begin(kStacks), std::end(kStacks),
+                  [&](std::string_view stack) { return name.starts_with(stack); });
+  return in_stack || name == kHead ? name : "";
+}
+
+bool is_words(const TensorSource& tensor) {
+  return tensor.name == kWords || tensor.name == kDecoderWords;
 }
 
 // Which kernels convert is all one: their results are the same.
@@ -41,16 +52,15 @@ StoredTensors::StoredTensors(std::span<const TensorSource> tensors, const ModelC
   size_t n_found = 0;
   for (const TensorSource& tensor : tensors) {
     const std::string product = product_of(tensor);
-    const bool is_words = tensor.name == kWords;
     const bool is_higher =
         !product.empty() && std::find(higher.begin(), higher.end(), product) != higher.end();
     if (is_higher) ++n_found;
-    if (precision == Precision::kF32 || (product.empty() && !is_words)) {
+    if (precision == Precision::kF32 || (product.empty() && !is_words(tensor))) {
       sources_.push_back(tensor);
     } else if (precision == Precision::kBf16 || is_higher) {
       add_bf16(tensor);
     } else {
-      add_s8(tensor, (is_words ? std::string(kWords) : product) + ".scale");
+      add_s8(tensor, (product.empty() ? tensor.name : product) + ".scale");
     }
   }
   if (n_found == higher.size()) return;
