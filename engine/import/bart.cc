@@ -109,7 +109,10 @@ StackNames stack_names(const std::string& stack, bool of_decoder) {
 
 // Files of the model without its head have no "model." before their names.
 std::string prefix_in(const SafetensorsModel& model) {
-  return model.contains("model.encoder.layers.0.fc1.weight") ? "model." : "";
+  const std::vector<std::string> names = model.names();
+  const bool has = std::any_of(names.begin(), names.end(),
+                               [](const std::string& name) { return name.starts_with("model."); });
+  return has ? "model." : "";
 }
 
 EncoderDecoderNames names_of(const std::string& prefix, bool tied_head) {
