@@ -182,5 +182,28 @@ TEST(Golden, BertsAreWhole) {
   }
 }
 
+TEST(Golden, TranslationsAreWhole) {
+  const std::string folder = kGolden + "/translate";
+  const auto references = read_lines(folder + "/references.txt");
+  const auto greedy = read_lines(folder + "/greedy.txt");
+  const auto sources = read_lines(folder + "/sources.txt");
+  ASSERT_GE(sources.size(), 200u);
+  EXPECT_EQ(std::set<std::string>(sources.begin(), sources.end()).size(), sources.size());
+  ASSERT_EQ(references.size(), sources.size());
+  ASSERT_EQ(greedy.size(), sources.size());
+  for (const char* const name : {"/source_ids.txt", "/greedy_ids.txt", "/beam4_ids.txt"}) {
+    const auto ids = read_ids(folder + name);
+    ASSERT_EQ(ids.size(), sources.size());
+    for (const auto& sequence : ids) {
+      ASSERT_GE(sequence.size(), 2u);
+      EXPECT_LE(sequence.size(), 64u);
+      EXPECT_EQ(sequence.back(), 0);  // </s>
+    }
+  }
+  size_t n_right = 0;
+  for (size_t i = 0; i < greedy.size(); ++i) n_right += greedy[i] == references[i] ? 1 : 0;
+  EXPECT_GE(n_right * 100, greedy.size() * 95);
+}
+
 }  // namespace
 }  // namespace headlane::test
