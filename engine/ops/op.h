@@ -60,6 +60,8 @@ struct LogitsTarget {
   kernels::TopK* top = nullptr;        // [n_tokens, n_ranges]
   kernels::Candidate* best = nullptr;  // [n_tokens, n_ranges, k]
   float* all = nullptr;                // [n_tokens, vocab_size]; null: not wanted
+  // [n_tokens]: ids whose logits count as -inf in `top` and `best`; null: none.
+  const std::span<const int32_t>* masked = nullptr;
 };
 
 // One step of a decoder: each row is the next token of a target so far.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "engine/ops/ops.h"
@@ -15,6 +16,17 @@ constexpr int64_t kTileColumns = 192, kTileRows = 128;
 
 int64_t panels_in(const kernels::Table& kernels, Precision precision, int64_t columns) {
   return std::max<int64_t>(columns / panel_columns(kernels, precision), 1);
+}
+
+// Of columns first .. first + n.
+void mask(std::span<const std::span<const int32_t>> ids_of_rows, int64_t first, int64_t n, View c) {
+  for (size_t r = 0; r < ids_of_rows.size(); ++r) {
+    for (const int32_t id : ids_of_rows[r]) {
+      if (id >= first && id < first + n) {
+        c.data[static_cast<int64_t>(r) * c.ld + id - first] = -HUGE_VALF;
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -49,6 +61,11 @@ void TopLogits::run_task(const Run& run, int64_t task, std::span<const View> inp
       const int64_t rows = std::min(kTileRows, run.n_tokens - row);
       const View a = {inputs[0].data + row * inputs[0].ld, inputs[0].ld};
       multiply(kernels, tile, {0, n_tile}, rows, a, Element::kF32, c);
+      for (int64_t r = 0; to.all && r < rows; ++r) {
+        std::memcpy(to.all + (row + r) * weight_.n + panel * nr, c.data + r * c.ld,
+                    static_cast<size_t>(tile.n) * sizeof(float));
+      }
+      if (to.masked) mask({to.masked + row, static_cast<size_t>(rows)}, panel * nr, tile.n, c);
       if (to.k > 0) {
         kernels.top_k_f32({.rows = rows,
                            .n = tile.n,
@@ -61,10 +78,6 @@ void TopLogits::run_task(const Run& run, int64_t task, std::span<const View> inp
                            .best = to.best + (row * ranges + task) * to.k,
                            .ld_best = ranges * to.k,
                            .begin = panel == first});
-      }
-      for (int64_t r = 0; to.all && r < rows; ++r) {
-        std::memcpy(to.all + (row + r) * weight_.n + panel * nr, c.data + r * c.ld,
-                    static_cast<size_t>(tile.n) * sizeof(float));
       }
     }
   }

@@ -153,12 +153,16 @@ Decoder::Decoder(const Model& model, const DecoderLimits& limits, void* memory)
   if (limits.all_logits) all_ = floats(parts.all);
 }
 
-void Decoder::encode(const TokenBatch& sources, float* hidden, const LayerMaps* maps) {
+void Decoder::check(const TokenBatch& sources) const {
   check_tokens(sources, model_.config(), limits_.encoder);
   for (int64_t i = 0; i < sources.n_seqs; ++i) {
     if (sources.offsets[i + 1] > sources.offsets[i]) continue;
     fail(Status::kInvalidArgument, "source %lld is empty", ll{i});
   }
+}
+
+void Decoder::encode(const TokenBatch& sources, float* hidden, const LayerMaps* maps) {
+  check(sources);
   Run run = run_of(sources, positions_);
   if (maps) check_maps(*maps, sources.n_seqs, run.longest, run.longest);
   run.kernels = &model_.kernels();
@@ -185,7 +189,7 @@ void Decoder::check(const StepBatch& batch) const {
   }
   const Targets& before = rows_[now_];
   for (int64_t row = 0; row < batch.n_rows; ++row) {
-    const int32_t id = batch.ids[row], source = batch.sources[row], parent = batch.parents[row];
+    const int32_t id = batch.ids[row], source = batch.sources[row], parent = parent_of(batch, row);
     if (id < 0 || id >= vocab_size_) {
       fail(Status::kInvalidArgument, "step.ids[%lld] is %d; ids are from 0 to %lld", ll{row}, id,
            ll{vocab_size_ - 1});
@@ -210,6 +214,11 @@ void Decoder::check(const StepBatch& batch) const {
   }
 }
 
+int32_t Decoder::parent_of(const StepBatch& batch, int64_t row) const {
+  if (batch.parents) return batch.parents[row];
+  return n_steps_ == 0 ? -1 : static_cast<int32_t>(row);
+}
+
 // Each row takes over its parent's history, as indices of where keys and values lie: none is
 // copied, however hypotheses branch and end.
 void Decoder::grow(const StepBatch& batch) {
@@ -218,7 +227,7 @@ void Decoder::grow(const StepBatch& batch) {
   Targets& after = rows_[now_];
   after.n = batch.n_rows;
   for (int64_t row = 0; row < batch.n_rows; ++row) {
-    const int32_t parent = batch.parents[row];
+    const int32_t parent = parent_of(batch, row);
     const int32_t position = parent < 0 ? 0 : before.positions[parent] + 1;
     int32_t* history = after.history + row * limits_.max_len;
     if (parent >= 0) {
@@ -243,7 +252,7 @@ void Decoder::step(const StepBatch& batch) {
   step.ld_history = limits_.max_len;
   step.sources = batch.sources;
   step.source_offsets = source_offsets_;
-  step.logits = {k_, top_, best_, has_all_ ? all_ : nullptr};
+  step.logits = {k_, top_, best_, has_all_ ? all_ : nullptr, batch.masked};
   step.self_maps = batch.self_maps;
   step.cross_maps = batch.cross_maps;
   Run run;
@@ -284,13 +293,14 @@ void Decoder::choose(int64_t row) {
   for (int64_t i = 1; i < n_ranges_; ++i) largest = std::max(largest, top[i].largest);
   float sum = 0;
   for (int64_t i = 0; i < n_ranges_; ++i) {
-    sum += top[i].sum * std::exp(top[i].largest - largest);
+    const bool empty = top[i].largest == -HUGE_VALF;  // the sum is 0 or NaN
+    sum += top[i].sum * (empty ? 1.0f : std::exp(top[i].largest - largest));
   }
   row_top_[row] = {largest, sum};
 }
 
-NextToken Decoder::next(int64_t row) const {
-  NextToken next;
+RowScores Decoder::next(int64_t row) const {
+  RowScores next;
   if (k_ > 0) {
     next.best = {row_best_ + row * k_, static_cast<size_t>(k_)};
     next.top = row_top_[row];

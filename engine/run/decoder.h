@@ -9,7 +9,8 @@
 
 #include "engine/model/model.h"
 #include "engine/run/plan_runner.h"
-#include "engine/run/session.h"
+#include "engine/run/row_scores.h"
+#include "engine/run/token_batch.h"
 
 namespace headlane {
 
@@ -40,20 +41,15 @@ struct StepBatch {
   int64_t n_rows = 0;
   const int32_t* ids = nullptr;      // [n_rows], the tokens
   const int32_t* sources = nullptr;  // [n_rows], of the batch that was encoded
-  // [n_rows]: the row of the last step that this one goes on from; -1: it begins.
+  // [n_rows]: the row of the last step that this one goes on from; -1: it begins. Null: row by row;
+  // all begin where there was no step.
   const int32_t* parents = nullptr;
   int64_t k = 0;            // how many of the best next tokens to name, up to max_candidates
   bool all_logits = false;  // whether all logits are wanted
+  const std::span<const int32_t>* masked = nullptr;  // as of LogitsTarget
   float* hidden = nullptr;  // [n_rows, d_model], last hidden states; null: not wanted
   // Of row r, query i is its position and "sequence" is r. Null: not wanted.
   const LayerMaps *self_maps = nullptr, *cross_maps = nullptr;
-};
-
-// What a step makes of one row. Valid until the next one.
-struct NextToken {
-  std::span<const kernels::Candidate> best;  // [k]; of logits that are no numbers, the last: id -1
-  kernels::TopK top;                         // of all logits; only with k > 0
-  const float* all = nullptr;                // [vocab_size], or null
 };
 
 class Decoder {
@@ -69,11 +65,14 @@ class Decoder {
   Profile& encoder_profile() { return encoder_.profile(); }
   Profile& step_profile() { return step_.profile(); }
 
+  // Throws Error unless encode would take them.
+  void check(const TokenBatch& sources) const;
   // Both throw Error before anything changes. `maps` and `hidden` may be null.
   void encode(const TokenBatch& sources, float* hidden, const LayerMaps* maps);
   void step(const StepBatch& batch);
-  // Of the last step's rows.
-  NextToken next(int64_t row) const;
+  // What the last step makes of a row, valid until the next one. Of logits that are no numbers, the
+  // last of the best have the id -1.
+  RowScores next(int64_t row) const;
   // Tokens of a row of the last step, before its next one.
   int64_t length(int64_t row) const { return rows_[now_].positions[row] + 1; }
 
@@ -85,6 +84,7 @@ class Decoder {
     int32_t* history = nullptr;    // [max_rows, max_len] rows of the caches
   };
   void check(const StepBatch& batch) const;
+  int32_t parent_of(const StepBatch& batch, int64_t row) const;
   void grow(const StepBatch& batch);
   void choose(int64_t row);
 

@@ -66,9 +66,9 @@ size_t Search::place(std::byte* memory) {
   array(ended_, max_rows_);
   array(prefixes_, limits_.max_sources * limits_.max_prefix);
   array(successors_, 2 * limits_.max_beams);
-  array(candidates_,
-        limits_.all_logits ? limits_.vocab_size : std::min(limits_.vocab_size, kMaxCandidates));
-  array(masked_ids_, kMaxCandidates);
+  array(candidates_, limits_.all_logits ? limits_.vocab_size
+                                        : std::min(limits_.vocab_size, limits_.max_candidates));
+  array(masked_ids_, limits_.max_candidates);
   array(flags_, limits_.vocab_size);
   return at;
 }
@@ -81,12 +81,12 @@ void Search::begin(const SearchOptions& options, std::span<const SearchSource> s
       TokenRules(options, limits_.vocab_size, {flags_, static_cast<size_t>(limits_.vocab_size)});
   check_fits(sources);
   candidates_needed_ = count_candidates(options_, rules_);
-  wants_all_logits_ = candidates_needed_ > kMaxCandidates;
+  wants_all_logits_ = candidates_needed_ > limits_.max_candidates;
   if (wants_all_logits_) candidates_needed_ = 0;
   if (wants_all_logits_ && !limits_.all_logits) {
     fail(Status::kTooLarge,
          "these options of the search need all logits, and it was made for the best %lld of a row",
-         ll{kMaxCandidates});
+         ll{limits_.max_candidates});
   }
   list_masked_ids();
   n_sources_ = std::ssize(sources);

@@ -36,7 +36,9 @@ struct SearchLimits {
   int64_t max_sources = 0;  // all >= 1 but max_prefix
   int64_t max_beams = 0;    // or n_best, with sampling
   int64_t max_prefix = 0;
-  int64_t max_len = 0;      // of an answer, the prefix included
+  int64_t max_len = 0;  // of an answer, the prefix included
+  // That candidates_needed() may be: beyond, all of a row's logits are looked at.
+  int64_t max_candidates = 1;
   bool all_logits = false;  // whether options may be such that wants_all_logits()
 };
 
@@ -63,10 +65,6 @@ struct Hypothesis {
 
 class Search {
  public:
-  // candidates_needed() is never more: beyond, a row's logits are fewer bytes to look through than
-  // sorting costs.
-  static constexpr int64_t kMaxCandidates = 256;
-
   static size_t bytes(const SearchLimits& limits);
   // `memory`: bytes() of it, 64-byte aligned, for as long as the Search lives.
   Search(const SearchLimits& limits, void* memory);
@@ -176,7 +174,7 @@ class Search {
   int32_t* prefixes_ = nullptr;                           // [max_sources, max_prefix]
   Successor* successors_ = nullptr;                       // [2, limits_.max_beams]
   Candidate* candidates_ = nullptr;                       // of one row
-  int32_t* masked_ids_ = nullptr;                         // [kMaxCandidates]
+  int32_t* masked_ids_ = nullptr;                         // [max_candidates]
   uint8_t* flags_ = nullptr;                              // [vocab_size]
 };
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/run/row_scores.h"
 #include "engine/run/search_options.h"
 #include "kernels/kernels.h"
 
@@ -48,19 +49,10 @@ class TokenRules {
   float repetition_penalty_ = 1;
 };
 
-using kernels::Candidate;
-
 // Whether a comes before b: the larger first, of equals the one with the lower id.
 inline bool is_better(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
-
-// What a step has computed for one row.
-struct RowScores {
-  std::span<const Candidate> best;  // candidates_needed() of Search, best first, as of top_k_f32
-  kernels::TopK top;                // over all logits of the row but those of masked_ids()
-  const float* all = nullptr;       // [vocab_size] where Search wants_all_logits(), else null
-};
 
 // Whether the row has a softmax: no NaN or +inf among its logits, and not all of them -inf.
 bool has_softmax(const kernels::TopK& top);

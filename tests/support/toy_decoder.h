@@ -227,6 +227,7 @@ inline SearchLimits toy_limits(const ToyCase& toy) {
       .max_beams = std::max(options.n_beams, options.n_best),
       .max_prefix = 0,
       .max_len = options.max_new_tokens,
+      .max_candidates = 256,
       .all_logits = options.repetition_penalty != 1 ||
                     (options.sample && (options.top_k == 0 || options.top_k >= toy.vocab_size))};
   for (const ToySource& source : toy.sources) {
