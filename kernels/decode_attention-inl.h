@@ -82,10 +82,10 @@ inline void score_keys(const DecodeHeads<T>& heads, int64_t j, int64_t n, F32* l
                                   {heads, j + 4 * quad + 3}};
     for (int64_t h = 0; h < heads.n; ++h) {
       if constexpr (DecodeRow<T>::kFetches) {
-        for (int u = 0; u < 4; ++u) ahead[u].fetch(heads.group(h));
+        for (int u = 0; u < 4; ++u) ahead[u].fetch(heads.groups[h]);
       }
       const float* q = heads.at.q + h * heads.at.step;
-      store(quads[h][quad], dot_four(q, k, heads.group(h) * args.head_dim, args.head_dim));
+      store(quads[h][quad], dot_four(q, k, heads.groups[h] * args.head_dim, args.head_dim));
     }
   }
   for (int64_t h = 0; h < heads.n; ++h) {
@@ -189,7 +189,7 @@ inline void weigh_keys(const DecodeHeads<T>& heads, int64_t j, int64_t n) {
   for (int64_t h = 0; h < heads.n; ++h) {
     const float* weights = heads.at.weights + h * heads.at.step + j;
     float* sums = heads.at.sums + h * heads.at.step;
-    const int64_t first = heads.group(h) * args.v_dim;
+    const int64_t first = heads.groups[h] * args.v_dim;
     for (int64_t u = 0; u < n_next; ++u) fetch_row(next[u] + first, args.v_dim);
     int64_t c = 0;
     while (args.v_dim - c >= Row::kStep) {
@@ -256,7 +256,7 @@ inline void decode_attention(const DecodeAttentionArgs<T>& args) {
   assert(args.head_dim >= 1 && args.v_dim >= 1);
   const DecodeScratch at = decode_layout(args.scratch, args.kv_len, args.head_dim, args.v_dim);
   for (int64_t h = 0; h < args.n_heads; h += kDecodeHeads) {
-    decode_heads<T>({args, at, h, smaller(kDecodeHeads, args.n_heads - h)});
+    decode_heads(DecodeHeads<T>(args, at, h));
   }
 }
 

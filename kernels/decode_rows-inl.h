@@ -74,8 +74,12 @@ struct DecodeHeads {
   const DecodeAttentionArgs<T>& args;
   DecodeScratch at;
   int64_t first, n;
+  int64_t groups[kDecodeHeads];  // of K and V, that each head has
 
-  int64_t group(int64_t h) const { return (first + h) / args.kv_sharing; }
+  DecodeHeads(const DecodeAttentionArgs<T>& call, const DecodeScratch& scratch, int64_t h)
+      : args(call), at(scratch), first(h), n(smaller(kDecodeHeads, call.n_heads - h)) {
+    for (int64_t i = 0; i < n; ++i) groups[i] = (first + i) / args.kv_sharing;
+  }
   int64_t row(int64_t j) const { return args.rows ? args.rows[j] : j; }
 };
 
