@@ -71,7 +71,8 @@ class TopKKernel : public test::KernelTest {
     }
     const TopK& top = kept->top[3 * r];
     ASSERT_EQ(top.largest, x[order[0]]);
-    const double calls = static_cast<double>((n + part - 1) / part);
+    const int64_t n_calls = (n + part - 1) / part;
+    const double calls = static_cast<double>(n_calls);
     double sum = 0, error = 0;
     for (int64_t i = 0; i < n; ++i) {
       const double below = double{top.largest} - x[i], e = std::exp(-below);
