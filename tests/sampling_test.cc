@@ -106,7 +106,7 @@ ToyCase sampled_case() {
                  .suppressed_ids = {0},
                  .options = {.n_best = 4, .sample = true, .seed = 17, .max_new_tokens = 12},
                  .sources = {}};
-  for (uint64_t seed = 0; seed < 6; ++seed) toy.sources.push_back({.seed = seed, .prefix = {}});
+  for (uint64_t key = 0; key < 6; ++key) toy.sources.push_back({.seed = 5, .key = key});
   toy.sources[3].prefix = {5, 6};
   return toy;
 }
@@ -130,7 +130,7 @@ TEST(Sampling, SamplesDependOnTheirSourceAndNumberAlone) {
 
 TEST(Sampling, SamplesDifferBySeedSourceAndNumber) {
   ToyCase toy = sampled_case();
-  // The same source six times, but for the key.
+  toy.sources[3].prefix = {};  // so that it is the same source six times, but for the key
   std::set<std::vector<int32_t>> different;
   for (const uint64_t seed : {1, 2}) {
     toy.options.seed = seed;

@@ -88,8 +88,7 @@ ToyCase plain_case() {
       .end_ids = {2},
       .suppressed_ids = {5},
       .options = {.n_beams = 3, .n_best = 3, .max_new_tokens = 8},
-      .sources = {
-          {.seed = 1, .prefix = {}}, {.seed = 2, .prefix = {4, 7}}, {.seed = 3, .prefix = {9}}}};
+      .sources = {{.seed = 1}, {.seed = 2, .prefix = {4, 7}}, {.seed = 3, .prefix = {9}}}};
   return toy;
 }
 
@@ -156,14 +155,17 @@ TEST(Search, WhatOfTheLogitsIsWanted) {
 TEST(Search, OfEqualLogitsTheLowestIdsAreTaken) {
   ToyCase toy = plain_case();
   toy.options.max_new_tokens = 1;
-  ToySearch search(toy, test::toy_limits(toy));
-  search.change_logits = [](const StepRow&, std::vector<float>& logits) {
-    std::ranges::fill(logits, 0.5f);
-  };
-  const ToyAnswers answers = search.finish();
-  ASSERT_EQ(answers[1].size(), 3u);
-  for (int32_t rank = 0; rank < 3; ++rank) {
-    EXPECT_EQ(answers[1][rank].tokens, (std::vector<int32_t>{4, 7, rank}));
+  toy.end_ids = {};
+  for (const bool give_all_logits : {false, true}) {
+    ToySearch search(toy, test::toy_limits(toy), give_all_logits);
+    search.change_logits = [](const StepRow&, std::vector<float>& logits) {
+      std::ranges::fill(logits, 0.5f);
+    };
+    const ToyAnswers answers = search.finish();
+    ASSERT_EQ(answers[1].size(), 3u);
+    for (int32_t rank = 0; rank < 3; ++rank) {
+      EXPECT_EQ(answers[1][rank].tokens, (std::vector<int32_t>{4, 7, rank}));
+    }
   }
 }
 

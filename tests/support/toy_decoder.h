@@ -21,7 +21,8 @@ namespace headlane::test {
 
 struct ToySource {
   uint64_t seed = 0;
-  std::vector<int32_t> prefix;
+  std::vector<int32_t> prefix = {};
+  uint64_t key = 0;  // of its random numbers
 };
 
 struct ToyCase {
@@ -142,7 +143,7 @@ class ToySearch {
   void begin() {
     std::vector<SearchSource> sources;
     for (const ToySource& source : toy_.sources) {
-      sources.push_back({.key = source.seed, .prefix = source.prefix});
+      sources.push_back({.key = source.key, .prefix = source.prefix});
     }
     SearchOptions options = toy_.options;
     options.end_ids = toy_.end_ids;

@@ -171,15 +171,15 @@ def random_case(rng):
     if n_ends > 1 and rng.random() < 0.2:
         suppressed = suppressed + [ends[0]]
     n_beams = min(pick(1, 2, 3, 4, 5, 6), len(others))
-    max_new = int(rng.integers(2, 13))
+    max_new = int(rng.integers(1, 13))
     n_sources = int(rng.integers(1, 5))
     with_prefix = rng.random() < 0.25
     prefixes = [[int(rng.integers(vocab_size)) for _ in range(rng.integers(4) * with_prefix)]
                 for _ in range(n_sources)]
-    return dict(
+    case = dict(
         vocab_size=vocab_size, end_bonus=pick(0, 1, 2, 3), sample=False,
         n_beams=n_beams, n_best=1 if n_beams == 1 else int(rng.integers(1, n_beams + 1)),
-        length_penalty=pick(1.0, 1.0, 0.0, 0.6, 2.0, -1.0),
+        length_penalty=pick(1.0, 0.0, 0.6, 2.0, -1.0, -0.5),
         early_stopping=pick("heuristic", "first", "never"),
         repetition_penalty=pick(1.0, 1.0, 1.0, 1.3, 0.8),
         renormalize=pick(False, False, True),
@@ -189,12 +189,30 @@ def random_case(rng):
         forced_last_id=pick(-1, -1, (ends or others)[-1], others[-1]),
         sources=[dict(seed=int(rng.integers(1 << 30)), prefix=prefix) for prefix in prefixes],
     )
+    if n_beams > 1 and rng.random() < 0.4:  # nothing but when it stops
+        case |= dict(n_best=n_beams, end_bonus=pick(0, 1, 2), min_new_tokens=0, max_new_tokens=12,
+                     repetition_penalty=1.0, forced_first_id=-1, forced_last_id=-1)
+    return case
+
+
+# Two cases in three hundred tell that a negative length_penalty is not judged at full length; these
+# are such.
+RARE_CASES = [
+    dict(vocab_size=13, end_bonus=2, n_beams=6, n_best=6, repetition_penalty=1.3, max_new_tokens=9,
+         start_id=11, end_ids=[5, 1, 10], suppressed_ids=[9, 3, 11],
+         sources=[dict(seed=884212315, prefix=[])]),
+    dict(vocab_size=9, end_bonus=3, n_beams=3, n_best=3, repetition_penalty=1.0, max_new_tokens=12,
+         start_id=6, end_ids=[2], suppressed_ids=[], sources=[dict(seed=297058299, prefix=[5, 1, 6])]),
+]
+for rare in RARE_CASES:
+    rare |= dict(sample=False, length_penalty=-0.2, early_stopping="never", renormalize=False,
+                 min_new_tokens=0, forced_first_id=-1, forced_last_id=-1)
 
 
 def make_answers(rng):
     cases, n_left_out = [], 0
     while len(cases) < N_CASES:
-        case = random_case(rng)
+        case = RARE_CASES[len(cases)] if len(cases) < len(RARE_CASES) else random_case(rng)
         alone = [answers(case, [source])[0] for source in case["sources"]]
         nudged = [tokens_of(answers(case, [source], nudge))[0]
                   for source in case["sources"] for nudge in NUDGES]
