@@ -202,6 +202,7 @@ class TopLogits : public TaskOp {
   explicit TopLogits(const PackedWeight* weight) : weight_(*weight) {}
   const char* name() const override { return "top_logits"; }
   double flops(const Run& run, int64_t) const override {
+    if (n_tasks(run) == 0) return 0;
     return 2.0 * static_cast<double>(weight_.n) * static_cast<double>(weight_.k * run.n_tokens);
   }
   double weight_bytes(const kernels::Table& kernels) const override {
@@ -211,6 +212,8 @@ class TopLogits : public TaskOp {
   // How many ranges a row of n columns has.
   static int64_t n_ranges(const kernels::Table& kernels, Precision precision, int64_t n);
   int64_t n_tasks(const Run& run) const override {
+    const LogitsTarget& wanted = run.step->logits;
+    if (wanted.k == 0 && wanted.all == nullptr) return 0;
     return n_ranges(*run.kernels, weight_.precision, weight_.n);
   }
   int64_t scratch_floats(const kernels::Table&, const Limits&) const override;

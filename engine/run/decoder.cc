@@ -4,20 +4,12 @@
 #include <cmath>
 
 #include "engine/error.h"
+#include "engine/run/checked_option.h"
 
 namespace headlane {
 namespace {
 
 using ll = long long;
-
-int64_t checked_option(const char* name, int64_t value, int64_t fallback, int64_t largest) {
-  if (value == 0) return fallback;
-  if (value < 0 || value > largest) {
-    fail(Status::kInvalidArgument, "option %s is %lld; it must be from 1 to %lld, or 0", name,
-         ll{value}, ll{largest});
-  }
-  return value;
-}
 
 const Graph& encoder_graph(const Model& model, const DecoderLimits& limits) {
   return model.graph(limits.encoder.precision, Part::kMain);
@@ -82,35 +74,45 @@ Parts divide(const Model& model, const DecoderLimits& limits) {
 
 }  // namespace
 
-DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options) {
-  constexpr int64_t kDefaultSources = 32, kDefaultTokens = 4096, kMost = int64_t{1} << 24,
-                    kMostThreads = 1024, kMostCandidates = 4096;
-  const ModelConfig& config = model.config();
-  if (config.architecture != Architecture::kEncoderDecoder) {
+void check_generates(const Model& model) {
+  if (model.config().architecture != Architecture::kEncoderDecoder) {
     fail(Status::kUnsupported, "%s: the model has no decoder", model.container().path().c_str());
   }
   if (model.kernels().gemm_f32.create) {
-    fail(Status::kUnsupported, "with gemm \"%s\" a model encodes, but does not generate",
-         model.kernels().gemm_f32.name);
+    fail(Status::kUnsupported, "with products by oneDNN a model encodes, but does not generate");
   }
+}
+
+DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options) {
+  constexpr int64_t kDefaultSources = 32, kDefaultTokens = 4096, kMost = int64_t{1} << 24,
+                    kMostThreads = 1024, kMostCandidates = 4096;
+  check_generates(model);
+  const ModelConfig& config = model.config();
   DecoderLimits limits;
   Limits& encoder = limits.encoder;
   encoder.precision = choose_precision(options.precision, model.kernels(), model.precision());
   encoder.n_threads =
-      checked_option("n_threads", options.n_threads, available_cpus(), kMostThreads);
-  encoder.max_seqs = checked_option("max_sources", options.max_sources, kDefaultSources, kMost);
-  encoder.max_len = checked_option("max_source_len", options.max_source_len, config.max_positions,
-                                   config.max_positions);
-  encoder.max_tokens = checked_option("max_source_tokens", options.max_source_tokens,
+      checked_option("generator", "n_threads", options.n_threads, available_cpus(), kMostThreads);
+  encoder.max_seqs =
+      checked_option("generator", "max_sources", options.max_sources, kDefaultSources, kMost);
+  encoder.max_len = checked_option("generator", "max_source_len", options.max_source_len,
+                                   config.max_positions, config.max_positions);
+  encoder.max_tokens = checked_option("generator", "max_source_tokens", options.max_source_tokens,
                                       std::max(kDefaultTokens, encoder.max_len), int64_t{1} << 31);
-  limits.max_len = checked_option("max_len", options.max_len, config.decoder.max_positions,
-                                  config.decoder.max_positions);
-  limits.max_candidates = checked_option("max_candidates", options.max_candidates, 1,
+  limits.max_len = checked_option("generator", "max_len", options.max_len,
+                                  config.decoder.max_positions, config.decoder.max_positions);
+  limits.max_candidates = checked_option("generator", "max_candidates", options.max_candidates, 1,
                                          std::min(kMostCandidates, config.decoder.vocab_size));
   limits.all_logits = options.all_logits;
   Limits& step = limits.step;
   step = encoder;
-  step.max_tokens = checked_option("max_rows", options.max_rows, encoder.max_seqs, kMost);
+  step.max_tokens =
+      checked_option("generator", "max_rows", options.max_rows, encoder.max_seqs, kMost);
+  // Rows of the caches have 32-bit indices; beyond, no machine has the memory.
+  if (step.max_tokens > INT32_MAX / limits.max_len) {
+    fail(Status::kTooLarge, "%lld targets of %lld tokens at once are more than a generator takes",
+         ll{step.max_tokens}, ll{limits.max_len});
+  }
   step.max_seqs = step.max_tokens;
   step.max_len = 1;
   step.max_keys = std::max(limits.max_len, encoder.max_len);

@@ -33,6 +33,8 @@ struct DecoderLimits {
   bool all_logits = false;
 };
 
+// Throws Error(kUnsupported) unless the model has a decoder, and kernels for it.
+void check_generates(const Model& model);
 // The defaults filled in and every field checked against the model; throws Error.
 DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options);
 

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "engine/error.h"
+#include "engine/run/checked_option.h"
 
 namespace headlane {
 namespace {
@@ -39,39 +40,26 @@ Parts divide(const Model& model, const GeneratorLimits& limits) {
   return parts;
 }
 
-int64_t checked_option(const char* name, int64_t value, int64_t fallback, int64_t largest) {
-  if (value == 0) return fallback;
-  if (value >= 1 && value <= largest) return value;
-  fail(Status::kInvalidArgument, "generator option %s is %lld; it must be from 1 to %lld, or 0",
-       name, ll{value}, ll{largest});
-}
-
 }  // namespace
 
 GeneratorLimits generator_limits(const Model& model, const GeneratorOptions& options) {
   constexpr int64_t kDefaultSources = 32, kMostSources = int64_t{1} << 20, kMoreCandidates = 64;
+  check_generates(model);
   const ModelConfig& config = model.config();
   const GenerationDefaults& generation = config.generation;
   GeneratorLimits limits;
   SearchLimits& search = limits.search;
   search.vocab_size = config.decoder.vocab_size;
-  search.max_sources =
-      checked_option("max_sources", options.max_sources, kDefaultSources, kMostSources);
-  search.max_beams = checked_option("max_beams", options.max_beams,
+  search.max_sources = checked_option("generator", "max_sources", options.max_sources,
+                                      kDefaultSources, kMostSources);
+  search.max_beams = checked_option("generator", "max_beams", options.max_beams,
                                     std::max<int64_t>(generation.n_beams, 1), search.vocab_size);
   const int64_t max_len = config.decoder.max_positions;
-  if (options.max_prefix < 0 || options.max_prefix >= max_len) {
-    if (config.architecture == Architecture::kEncoderDecoder) {
-      fail(Status::kInvalidArgument,
-           "generator option max_prefix is %lld; targets have at most %lld tokens",
-           ll{options.max_prefix}, ll{max_len});
-    }
-  }
-  search.max_prefix = options.max_prefix;
+  search.max_prefix = checked_option("generator", "max_prefix", options.max_prefix, 0, max_len - 1);
   search.all_logits = options.all_logits;
   const int64_t usual = std::min(generation.max_new_tokens, max_len - search.max_prefix);
-  const int64_t new_tokens =
-      checked_option("max_new_tokens", options.max_new_tokens, usual, max_len - search.max_prefix);
+  const int64_t new_tokens = checked_option("generator", "max_new_tokens", options.max_new_tokens,
+                                            usual, max_len - search.max_prefix);
   search.max_len = search.max_prefix + new_tokens;
   const auto n_special =
       static_cast<int64_t>(generation.end_ids.size() + generation.suppressed_ids.size());

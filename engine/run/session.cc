@@ -3,20 +3,12 @@
 #include <algorithm>
 
 #include "engine/error.h"
+#include "engine/run/checked_option.h"
 
 namespace headlane {
 namespace {
 
 using ll = long long;
-
-int64_t checked_option(const char* name, int64_t value, int64_t fallback, int64_t largest) {
-  if (value == 0) return fallback;
-  if (value < 0 || value > largest) {
-    fail(Status::kInvalidArgument, "session option %s is %lld; it must be from 1 to %lld, or 0",
-         name, ll{value}, ll{largest});
-  }
-  return value;
-}
 
 const Graph& graph_of(const Model& model, const Limits& limits) {
   return model.graph(limits.precision, limits.has_memory ? Part::kOverMemory : Part::kMain);
@@ -55,8 +47,8 @@ Limits session_limits(const Model& model, const SessionOptions& options) {
   const ModelConfig& config = model.config();
   const int64_t max_positions = config.max_positions;
   Limits limits;
-  limits.max_len = checked_option("max_len", options.max_len, 0, max_positions);
-  limits.max_tokens = checked_option("max_tokens", options.max_tokens,
+  limits.max_len = checked_option("session", "max_len", options.max_len, 0, max_positions);
+  limits.max_tokens = checked_option("session", "max_tokens", options.max_tokens,
                                      std::max(kDefaultTokens, limits.max_len), kMostTokens);
   limits.precision = choose_precision(options.precision, model.kernels(), model.precision());
   limits.has_memory = options.cross_attention;
@@ -72,16 +64,18 @@ Limits session_limits(const Model& model, const SessionOptions& options) {
          ll{config.kdim}, ll{config.vdim}, ll{config.d_model});
   }
   if (limits.has_memory) {
-    limits.max_memory =
-        checked_option("max_kv_tokens", options.max_kv_tokens, limits.max_tokens, kMostTokens);
+    limits.max_memory = checked_option("session", "max_kv_tokens", options.max_kv_tokens,
+                                       limits.max_tokens, kMostTokens);
   } else if (options.max_kv_tokens != 0) {
     fail(Status::kInvalidArgument, "session option max_kv_tokens is set without cross_attention");
   }
   if (limits.max_len == 0) {
     limits.max_len = std::min(max_positions, std::max(limits.max_tokens, limits.max_memory));
   }
-  limits.max_seqs = checked_option("max_seqs", options.max_seqs, limits.max_tokens, kMostTokens);
-  limits.n_threads = checked_option("n_threads", options.n_threads, available_cpus(), kMostThreads);
+  limits.max_seqs =
+      checked_option("session", "max_seqs", options.max_seqs, limits.max_tokens, kMostTokens);
+  limits.n_threads =
+      checked_option("session", "n_threads", options.n_threads, available_cpus(), kMostThreads);
   return limits;
 }
 
