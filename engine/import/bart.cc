@@ -83,6 +83,14 @@ void read_vocabularies(const json& config, const std::string& path, ModelConfig*
        static_cast<long long>(result->vocab_size));
 }
 
+// The id of the padding, up to whose row the table of sinusoids is not used.
+int64_t read_padding(const json& config, int64_t vocab_size, const std::string& path) {
+  const int64_t id = json_int(config, "pad_token_id", path, 1);
+  if (id >= 0 && id < vocab_size) return id;
+  fail(Status::kBadFile, "%s field \"pad_token_id\" is %lld, no id of the vocabulary", path.c_str(),
+       static_cast<long long>(id));
+}
+
 std::string with_index(const std::string& before, int64_t i) {
   return before + std::to_string(i) + ".";
 }
@@ -197,8 +205,7 @@ ModelConfig bart_config(const json& config, const std::string& path) {
   result.embedding_norm = variant.embedding_norm;
   result.positions = variant.positions;
   if (variant.positions == Positions::kSinusoidalInclusive) {
-    // Rows up to the padding's are not used.
-    result.position_offset = json_int(config, "pad_token_id", path, 1) + 1;
+    result.position_offset = read_padding(config, result.vocab_size, path) + 1;
   }
   if (json_bool(config, "scale_embedding", path, false)) {
     result.embedding_scale = static_cast<float>(std::sqrt(static_cast<double>(result.d_model)));

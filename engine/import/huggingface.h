@@ -22,8 +22,8 @@ struct ImportedTokenizer {
 ImportedTokenizer import_tokenizer(const std::string& hf_dir);
 
 // Reads config.json, model.safetensors (or its shards and their index), the tokenizer's files,
-// modules.json, 1_Pooling/config.json and sentence_bert_config.json of `hf_dir`, and writes
-// `out_path`.
+// modules.json, 1_Pooling/config.json, sentence_bert_config.json and, of encoder-decoders,
+// generation_config.json of `hf_dir`, and writes `out_path`.
 void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
                          const ConvertOptions& options);
 
