@@ -3,7 +3,7 @@
 
 #include <random>
 
-#include "engine/import/huggingface.h"
+#include "engine/import/tokenizer.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tokenizer_testing.h"
 

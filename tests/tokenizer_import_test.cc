@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/error.h"
-#include "engine/import/huggingface.h"
+#include "engine/import/tokenizer.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tokenizer_testing.h"
 

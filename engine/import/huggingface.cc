@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <new>
+#include <span>
+#include <utility>
 
 #include "engine/error.h"
 #include "engine/import/bart.h"
@@ -14,6 +16,7 @@
 #include "engine/import/sentence_transformers.h"
 #include "engine/import/stored_tensors.h"
 #include "engine/import/t5.h"
+#include "engine/import/tokenizer.h"
 #include "engine/model/container.h"
 
 namespace headlane {
@@ -64,16 +67,20 @@ void check_vocab(const ImportedTokenizer& tokenizer, const ModelConfig& config,
 std::vector<TensorSource> make_sources(const std::vector<ImportedTensor>& tensors,
                                        const ImportedTokenizer& tokenizer) {
   std::vector<TensorSource> sources;
-  sources.reserve(tensors.size() + 1);
+  sources.reserve(tensors.size() + 4);
   for (const ImportedTensor& tensor : tensors) {
     sources.push_back(
         {tensor.name, DType::kF32, tensor.shape, std::as_bytes(tensor.data.values())});
   }
-  if (!tokenizer.spec.is_null()) {
-    sources.push_back({"tokenizer.vocab",
-                       DType::kU8,
-                       {static_cast<int64_t>(tokenizer.vocab.size())},
-                       std::as_bytes(std::span(tokenizer.vocab))});
+  const TokenizerTensors texts = tokenizer.tensors();
+  const std::pair<const char*, std::span<const std::byte>> named[] = {
+      {"tokenizer.vocab", texts.vocab},
+      {"tokenizer.target.vocab", texts.target_vocab},
+      {"tokenizer.source", texts.source},
+      {"tokenizer.target", texts.target}};
+  for (const auto& [name, bytes] : named) {
+    if (bytes.empty()) continue;
+    sources.push_back({name, DType::kU8, {static_cast<int64_t>(bytes.size())}, bytes});
   }
   return sources;
 }

@@ -1,114 +1,27 @@
 // A model folder's tokenizer in the form that engine/text/tokenizer.h documents. What the engine
 // would do otherwise than the `tokenizers` library is refused here: ids are the same, or there is
 // an error.
-#include "engine/text/tokenizer.h"
+#include "engine/import/tokenizer.h"
 
 #include <algorithm>
-#include <cinttypes>
-#include <map>
+#include <optional>
 #include <span>
-#include <unordered_map>
 #include <utility>
 
 #include "engine/error.h"
-#include "engine/import/huggingface.h"
 #include "engine/import/json_file.h"
+#include "engine/import/tokens.h"
 #include "engine/model/mapped_file.h"
-#include "engine/text/unicode.h"
 
 namespace headlane {
 namespace {
 
 using nlohmann::json;
 
-[[noreturn]] void unsupported(const std::string& where, const char* key, const std::string& found) {
-  fail(Status::kUnsupported, "%s field \"%s\": Headlane does not support %s", where.c_str(), key,
-       printable(found).c_str());
-}
-
 // The "type" of an object such as "normalizer"; "null" for null.
 std::string type_of(const json& file, const char* key, const std::string& where) {
   if (!json_has(file, key, where)) return "null";
   return json_string(file[key], "type", where + " " + key);
-}
-
-// The tokens by id, and the spec's "added_tokens".
-class Tokens {
- public:
-  explicit Tokens(std::string where) : where_(std::move(where)) {}
-
-  int64_t size() const { return static_cast<int64_t>(spellings_.size()); }
-  bool has(const std::string& token) const { return ids_.contains(token); }
-
-  int64_t id(const std::string& token) const {
-    const auto it = ids_.find(token);
-    if (it == ids_.end()) {
-      fail(Status::kBadFile, "%s: the token \"%s\" is not in the vocabulary", where_.c_str(),
-           printable(token).c_str());
-    }
-    return it->second;
-  }
-
-  // Of equal tokens the last one counts, as for who reads a vocab.txt into a map.
-  void append(std::string token) {
-    if (token.find('\n') != std::string::npos || valid_utf8_prefix(token) != token.size()) {
-      fail(Status::kBadFile, "%s: token %" PRId64 " has a newline or is not UTF-8", where_.c_str(),
-           size());
-    }
-    ids_[token] = size();
-    spellings_.push_back(std::move(token));
-  }
-
-  // `flags` has the fields of an element of tokenizer.json's "added_tokens".
-  void add(const std::string& token, int64_t id, const json& flags) {
-    const std::string added_where = where_ + " added token \"" + printable(token) + "\"";
-    if (!has(token) && id == size()) append(token);
-    if (this->id(token) != id) {
-      fail(Status::kBadFile, "%s has the id %" PRId64 ", in the vocabulary %" PRId64,
-           added_where.c_str(), id, this->id(token));
-    }
-    json entry = json::object({{"id", id}});
-    for (const char* key : {"single_word", "lstrip", "rstrip", "normalized"}) {
-      entry[key] = json_bool(flags, key, added_where);
-    }
-    added_[id] = std::move(entry);  // one that is there twice has the flags of the last
-  }
-
-  json added() const {
-    json added = json::array();
-    for (const auto& [id, entry] : added_) added.push_back(entry);
-    return added;
-  }
-
-  std::string text() const {
-    std::string text;
-    for (const std::string& spelling : spellings_) text.append(spelling).push_back('\n');
-    return text;
-  }
-
- private:
-  std::string where_;
-  std::vector<std::string> spellings_;
-  std::unordered_map<std::string, int64_t> ids_;
-  std::map<int64_t, json> added_;
-};
-
-// model.vocab, whose ids must be 0 to n - 1, each once.
-void append_vocab(const json& vocab, const std::string& where, Tokens* tokens) {
-  if (!vocab.is_object()) {
-    fail(Status::kBadFile, "%s field \"vocab\" is not an object", where.c_str());
-  }
-  std::vector<const std::string*> by_id(vocab.size(), nullptr);
-  for (auto it = vocab.begin(); it != vocab.end(); ++it) {
-    const bool in_range = it->is_number_unsigned() && it->get<uint64_t>() < by_id.size();
-    if (!in_range || by_id[it->get<size_t>()] != nullptr) {
-      fail(Status::kBadFile,
-           "%s field \"vocab\": \"%s\" is %s, but ids must be 0 to %zu, each once", where.c_str(),
-           printable(it.key()).c_str(), printable(it->dump()).c_str(), by_id.size() - 1);
-    }
-    by_id[it->get<size_t>()] = &it.key();
-  }
-  for (const std::string* token : by_id) tokens->append(*token);
 }
 
 void read_normalizer(const json& file, const std::string& path, json* spec) {
@@ -173,10 +86,10 @@ void read_post_processor(const json& file, const std::string& path, json* spec) 
 ImportedTokenizer finish(json spec, const Tokens& tokens, const std::string& path) {
   spec["type"] = "wordpiece";
   spec["added_tokens"] = tokens.added();
-  ImportedTokenizer imported{std::move(spec), tokens.text()};
-  // What is left to check, the reader checks: better now than when the file is opened.
-  make_tokenizer(imported.spec, std::as_bytes(std::span(imported.vocab)), path);
-  return imported;
+  ImportedTokenizer imported;
+  imported.spec = std::move(spec);
+  imported.vocab = tokens.text();
+  return checked(std::move(imported), path);
 }
 
 ImportedTokenizer from_tokenizer_json(const json& file, const std::string& path) {
@@ -199,7 +112,7 @@ ImportedTokenizer from_tokenizer_json(const json& file, const std::string& path)
   }
 
   Tokens tokens(path);
-  append_vocab(json_field(model, "vocab", where), where, &tokens);
+  tokens.append_all(json_field(model, "vocab", where), where + " field \"vocab\"", false);
   spec["n_pieces"] = tokens.size();
   std::vector<const json*> added;
   for (const json& token : json_field(file, "added_tokens", path)) {
@@ -273,7 +186,19 @@ ImportedTokenizer from_vocab_txt(const std::string& path, const std::string& con
 
 }  // namespace
 
+TokenizerTensors ImportedTokenizer::tensors() const {
+  const auto bytes = [](const std::string& text) { return std::as_bytes(std::span(text)); };
+  return {bytes(vocab), bytes(target_vocab), bytes(source), bytes(target)};
+}
+
+ImportedTokenizer checked(ImportedTokenizer tokenizer, const std::string& where) {
+  make_tokenizer(tokenizer.spec, tokenizer.tensors(), where);
+  return tokenizer;
+}
+
 ImportedTokenizer import_tokenizer(const std::string& hf_dir) {
+  std::optional<ImportedTokenizer> sentencepiece = import_sentencepiece(hf_dir);
+  if (sentencepiece) return std::move(*sentencepiece);
   const std::string path = hf_dir + "/tokenizer.json";
   if (file_exists(path)) return from_tokenizer_json(read_json_file(path), path);
   const std::string vocab_path = hf_dir + "/vocab.txt";

@@ -84,12 +84,21 @@ const Program& Model::program(Precision precision) const {
 void Model::make_tokenizer() {
   if (container_.tokenizer().is_null()) return;
   const std::string& path = container_.path();
-  const TensorInfo* vocab = container_.find("tokenizer.vocab");
-  if (vocab == nullptr || vocab->dtype != DType::kU8) {
-    fail(Status::kBadFile, "%s: there is a tokenizer, but no u8 tensor \"tokenizer.vocab\"",
+  const auto tensor = [&](const char* name) -> std::span<const std::byte> {
+    const TensorInfo* info = container_.find(name);
+    if (info == nullptr) return {};
+    if (info->dtype != DType::kU8) {
+      fail(Status::kBadFile, "%s: the tensor \"%s\" is not u8", path.c_str(), name);
+    }
+    return container_.data(*info);
+  };
+  const TokenizerTensors tensors{tensor("tokenizer.vocab"), tensor("tokenizer.target.vocab"),
+                                 tensor("tokenizer.source"), tensor("tokenizer.target")};
+  if (tensors.vocab.empty()) {
+    fail(Status::kBadFile, "%s: there is a tokenizer, but no tensor \"tokenizer.vocab\"",
          path.c_str());
   }
-  tokenizer_ = headlane::make_tokenizer(container_.tokenizer(), container_.data(*vocab), path);
+  tokenizer_ = headlane::make_tokenizer(container_.tokenizer(), tensors, path);
   if (tokenizer_->vocab_size() > config_.vocab_size) {
     fail(Status::kBadFile, "%s: the tokenizer has %lld tokens, the model embeddings for %lld",
          path.c_str(), static_cast<long long>(tokenizer_->vocab_size()),

@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "engine/model/json_fields.h"
+#include "engine/text/sentencepiece.h"
 #include "engine/text/wordpiece.h"
 
 namespace headlane {
@@ -16,6 +17,7 @@ using nlohmann::json;
 constexpr int64_t kMaxId = std::numeric_limits<int32_t>::max() - 1;
 constexpr int64_t kMaxCharsPerWord = 4096;  // bounds the work, which grows with its square
 constexpr size_t kMaxTemplateIds = 64;
+constexpr size_t kMaxLanguages = 65536;
 
 int64_t int_in_range(const json& object, const char* key, const std::string& where, int64_t min,
                      int64_t max) {
@@ -41,13 +43,25 @@ const json& read_array(const json& object, const char* key, const std::string& w
   return array;
 }
 
-std::vector<int32_t> read_ids(const json& object, const char* key, const std::string& where) {
+std::vector<int32_t> read_ids(const json& object, const char* key, const std::string& where,
+                              size_t max_size) {
   std::vector<int32_t> ids;
-  for (const json& id : read_array(object, key, where, kMaxTemplateIds)) {
+  for (const json& id : read_array(object, key, where, max_size)) {
     // An object of one field, for the getter to check.
     ids.push_back(read_id(json::object({{"id", id}}), where + " field \"" + key + "\":"));
   }
   return ids;
+}
+
+// An element of "added_tokens"; `normalized` becomes whether it is found in normalized text.
+AddedToken read_added_token(const json& added, const std::string& where, bool* normalized) {
+  AddedToken token;
+  token.id = read_id(added, where);
+  token.single_word = json_bool(added, "single_word", where);
+  token.lstrip = json_bool(added, "lstrip", where);
+  token.rstrip = json_bool(added, "rstrip", where);
+  *normalized = json_bool(added, "normalized", where);
+  return token;
 }
 
 WordPieceSpec read_wordpiece(const json& spec, const std::string& where) {
@@ -61,31 +75,105 @@ WordPieceSpec read_wordpiece(const json& spec, const std::string& where) {
   out.unk_token = json_string(spec, "unk_token", where);
   out.prefix = json_string(spec, "prefix", where);
   out.max_chars_per_word = int_in_range(spec, "max_chars_per_word", where, 1, kMaxCharsPerWord);
-  out.ids_before = read_ids(spec, "ids_before", where);
-  out.ids_after = read_ids(spec, "ids_after", where);
+  out.ids_before = read_ids(spec, "ids_before", where, kMaxTemplateIds);
+  out.ids_after = read_ids(spec, "ids_after", where, kMaxTemplateIds);
   const std::string added_where = where + " field \"added_tokens\":";
   for (const json& added : read_array(spec, "added_tokens", where, static_cast<size_t>(kMaxId))) {
-    AddedToken token;
-    token.id = read_id(added, added_where);
-    token.single_word = json_bool(added, "single_word", added_where);
-    token.lstrip = json_bool(added, "lstrip", added_where);
-    token.rstrip = json_bool(added, "rstrip", added_where);
-    out.added_tokens.push_back({json_bool(added, "normalized", added_where), std::move(token)});
+    WordPieceSpec::Added read;
+    read.token = read_added_token(added, added_where, &read.normalized);
+    out.added_tokens.push_back(std::move(read));
   }
+  return out;
+}
+
+LanguageUse read_language_use(const json& spec, const std::string& where) {
+  const std::string use = json_string(spec, "language_use", where);
+  if (use == "none") return LanguageUse::kNone;
+  if (use == "source") return LanguageUse::kSource;
+  if (use == "target_in_text") return LanguageUse::kTargetInText;
+  fail(Status::kBadFile,
+       "%s field \"language_use\" is \"%s\", not \"none\", \"source\" or \"target_in_text\"",
+       where.c_str(), printable(use).c_str());
+}
+
+SentencePieceSpec read_sentencepiece(const json& spec, const std::string& where) {
+  SentencePieceSpec out;
+  out.unk_token = json_string(spec, "unk_token", where);
+  out.ids_before = read_ids(spec, "ids_before", where, kMaxTemplateIds);
+  out.ids_after = read_ids(spec, "ids_after", where, kMaxTemplateIds);
+  const std::string added_where = where + " field \"added_tokens\":";
+  for (const json& added : read_array(spec, "added_tokens", where, static_cast<size_t>(kMaxId))) {
+    bool normalized = false;
+    out.added_tokens.push_back(read_added_token(added, added_where, &normalized));
+    if (normalized) {
+      fail(Status::kBadFile, "%s \"normalized\" is true, which SentencePiece has no tokens for",
+           added_where.c_str());
+    }
+  }
+  out.special_ids = read_ids(spec, "special_ids", where, static_cast<size_t>(kMaxId));
+  out.language_use = read_language_use(spec, where);
+  const std::string languages_where = where + " field \"languages\":";
+  for (const json& language : read_array(spec, "languages", where, kMaxLanguages)) {
+    out.languages.push_back(
+        {json_string(language, "name", languages_where), read_id(language, languages_where)});
+  }
+  json_field(spec, "source_language", where);  // null is a value, but must be there
+  if (json_has(spec, "source_language", where)) {
+    out.source_language = json_string(spec, "source_language", where);
+  }
+  out.language_after = json_bool(spec, "language_after", where);
+  out.text_languages = json_bool(spec, "text_languages", where);
   return out;
 }
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_tokenizer(const json& spec, std::span<const std::byte> vocab,
+void Tokenizer::encode_with(std::string_view text, int64_t max_len, const TextLanguages& languages,
+                            std::vector<int32_t>* ids) const {
+  encode_in_language(text, max_len, id_of_text(languages), ids);
+}
+
+int64_t Tokenizer::n_special_with(const TextLanguages& languages) const {
+  const int32_t id = id_of_text(languages);
+  return n_special() + (language_use() == LanguageUse::kTargetInText && id >= 0 ? 1 : 0);
+}
+
+// The token that the text gets for them; -1: none, or the default's.
+int32_t Tokenizer::id_of_text(const TextLanguages& languages) const {
+  const auto id_of = [&](std::string_view name) {
+    const int32_t id = name.empty() ? -1 : language_id(name);
+    if (id < 0 && !name.empty()) {
+      fail(Status::kInvalidArgument, "the language \"%s\" is none of the model's",
+           printable(name).c_str());
+    }
+    return id;
+  };
+  const LanguageUse use = language_use();
+  const bool useless = use == LanguageUse::kNone
+                           ? !languages.source.empty() || !languages.target.empty()
+                           : use == LanguageUse::kTargetInText && !languages.source.empty();
+  if (useless) {
+    fail(Status::kUnsupported, "the model has no tokens for %s languages",
+         use == LanguageUse::kNone ? "any" : "source");
+  }
+  const int32_t source = id_of(languages.source), target = id_of(languages.target);
+  return use == LanguageUse::kSource ? source : target;
+}
+
+std::unique_ptr<Tokenizer> make_tokenizer(const json& spec, const TokenizerTensors& tensors,
                                           const std::string& where) {
   const std::string tokenizer = where + ": tokenizer";
   const std::string type = json_string(spec, "type", tokenizer);
-  if (type != "wordpiece") {
-    fail(Status::kBadFile, "%s field \"type\" is \"%s\", not \"wordpiece\"", tokenizer.c_str(),
-         printable(type).c_str());
+  if (type == "wordpiece") {
+    return std::make_unique<WordPieceTokenizer>(read_wordpiece(spec, tokenizer), tensors.vocab,
+                                                tokenizer);
   }
-  return std::make_unique<WordPieceTokenizer>(read_wordpiece(spec, tokenizer), vocab, tokenizer);
+  if (type == "sentencepiece") {
+    return std::make_unique<SentencePieceTokenizer>(read_sentencepiece(spec, tokenizer), tensors,
+                                                    tokenizer);
+  }
+  fail(Status::kBadFile, "%s field \"type\" is \"%s\", not \"wordpiece\" or \"sentencepiece\"",
+       tokenizer.c_str(), printable(type).c_str());
 }
 
 }  // namespace headlane

@@ -1,6 +1,8 @@
-// Text to token ids. One interface for all tokenizers; make_tokenizer picks by the header's "type".
+// Text to token ids and back. One interface for all tokenizers; make_tokenizer picks by the
+// header's "type".
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -10,6 +12,18 @@
 #include <vector>
 
 namespace headlane {
+
+// What the tokens of languages are for in a model's texts.
+enum class LanguageUse {
+  kNone,          // there are none
+  kSource,        // a source bears its own language's token; a target begins with its own
+  kTargetInText,  // a source begins with the token of the language to translate to
+};
+
+// The languages of a text, by the names of Tokenizer::languages; "": not said.
+struct TextLanguages {
+  std::string_view source, target;
+};
 
 class Tokenizer {
  public:
@@ -21,16 +35,58 @@ class Tokenizer {
   // several threads.
   virtual void encode(std::string_view text, int64_t max_len, std::vector<int32_t>* ids) const = 0;
 
-  virtual int64_t n_special() const = 0;                 // tokens that encode adds to any text
-  virtual int64_t vocab_size() const = 0;                // ids are in [0, vocab_size)
-  virtual std::string_view token(int32_t id) const = 0;  // its spelling in the vocabulary
+  virtual int64_t n_special() const = 0;                   // tokens that encode adds to any text
+  virtual int64_t vocab_size() const = 0;                  // ids are in [0, vocab_size)
+  virtual std::string_view token(int32_t id) const = 0;    // its spelling in the vocabulary
+  virtual int32_t find(std::string_view token) const = 0;  // its id by its spelling, or -1
+
+  // The text of ids in [0, target_vocab_size()), special tokens left out.
+  virtual std::string decode(std::span<const int32_t> ids) const = 0;
+
+  // Of a model whose targets have a vocabulary of their own; else as of sources.
+  virtual int64_t target_vocab_size() const { return vocab_size(); }
+  virtual std::string_view target_token(int32_t id) const { return token(id); }
+  virtual int32_t find_target(std::string_view token) const { return find(token); }
+
+  virtual LanguageUse language_use() const { return LanguageUse::kNone; }
+  // "zh", "zho_Hans", as the model's own community names them, in the order of their ids.
+  virtual std::vector<std::string_view> languages() const { return {}; }
+  // The id of the language's token, which a target of LanguageUse::kSource begins with; -1: none.
+  virtual int32_t language_id(std::string_view /*name*/) const { return -1; }
+
+  // The same for a text whose languages are said: kSource takes the source's token (the default's
+  // if it is ""), kTargetInText puts the target's before the text. Throws
+  // Error(kInvalidArgument) for a name that is none of languages(), Error(kUnsupported) where the
+  // model has no use for it: kNone for any, kTargetInText for the source's.
+  void encode_with(std::string_view text, int64_t max_len, const TextLanguages& languages,
+                   std::vector<int32_t>* ids) const;
+  // Tokens that encode_with adds, at least. Throws as it does.
+  int64_t n_special_with(const TextLanguages& languages) const;
+
+ protected:
+  // As encode, with the token of that language (-1: not said), which exists.
+  virtual void encode_in_language(std::string_view text, int64_t max_len, int32_t /*language_id*/,
+                                  std::vector<int32_t>* ids) const {
+    encode(text, max_len, ids);
+  }
+
+ private:
+  int32_t id_of_text(const TextLanguages& languages) const;
 };
 
-// Makes the tokenizer that a .headlane file describes: `spec` is the header's "tokenizer" object,
-// `vocab` the bytes of the u8 tensor "tokenizer.vocab" (tokens by id, each ended by '\n').
-// Throws Error(kBadFile) naming the field at fault; `where` is the file for the message.
+// The u8 tensors of a .headlane file that belong to its tokenizer; empty: not there.
+struct TokenizerTensors {
+  std::span<const std::byte> vocab;         // "tokenizer.vocab": tokens by id, each ended by '\n'
+  std::span<const std::byte> target_vocab;  // "tokenizer.target.vocab": likewise, of targets
+  std::span<const std::byte> source;        // "tokenizer.source": a SentencePiece model file
+  std::span<const std::byte> target;        // "tokenizer.target": that of targets
+};
+
+// Makes the tokenizer that a .headlane file describes: `spec` is the header's "tokenizer" object.
+// Copies what it keeps. Throws Error(kBadFile) naming the field at fault, Error(kUnsupported) for a
+// kind of SentencePiece model; `where` is the file for the message.
 //
-// All fields of `spec` must be there:
+// All fields of `spec` must be there. Of WordPiece, with the tensor vocab alone:
 //   "type": "wordpiece"
 //   "n_pieces": 30522              tokens that words are made of: the first of the vocabulary
 //   "clean_text": true             drop control characters, make all white space ' '
@@ -45,8 +101,23 @@ class Tokenizer {
 //                     "normalized": false,     in normalized text, spelling normalized too; else
 //                     raw "single_word": false,    not beside a word character "lstrip": false,
 //                     "rstrip": false}]   with the white space before, behind it
+//
+// Of SentencePiece, with the tensors vocab and source; target and target.vocab may be there. Pieces
+// are found in the vocabulary by their spelling, whatever SentencePiece numbers them:
+//   "type": "sentencepiece"
+//   "unk_token": "<unk>"           for pieces that the vocabulary lacks
+//   "ids_before": [], "ids_after": [2]         as above
+//   "added_tokens": [...]          as above, but "normalized" must be false
+//   "special_ids": [0, 1, 2, 3]    of targets: what decoding leaves out
+//   "language_use": "none"         or "source", "target_in_text": LanguageUse
+//   "languages": [{"name": "en", "id": 128022}]      at most 65,536; none if there is no use
+//   "source_language": "en"        of texts that do not say; null unless the use is "source"
+//   "language_after": false        the source's token stands behind ids_after, else before
+//                                  ids_before
+//   "text_languages": false        a text's own head ">>...<<" is one token, unknown if the
+//                                  vocabulary lacks it
 std::unique_ptr<Tokenizer> make_tokenizer(const nlohmann::json& spec,
-                                          std::span<const std::byte> vocab,
+                                          const TokenizerTensors& tensors,
                                           const std::string& where);
 
 }  // namespace headlane

@@ -35,6 +35,14 @@ constexpr std::array<CharClass, 256> make_classes() {
 }
 constexpr std::array<CharClass, 256> kClasses = make_classes();
 
+// What no blank stands before in decoded text.
+constexpr std::string_view kJoined[] = {".", "?", "!", ",", "n't", "'m", "'s", "'ve", "'re"};
+
+bool is_joined(std::string_view token) {
+  return std::any_of(std::begin(kJoined), std::end(kJoined),
+                     [&](std::string_view joined) { return token.starts_with(joined); });
+}
+
 bool starts_char(char byte) { return (static_cast<uint8_t>(byte) & 0xC0) != 0x80; }
 
 }  // namespace
@@ -62,6 +70,15 @@ WordPieceTokenizer::WordPieceTokenizer(WordPieceSpec spec, std::span<const std::
     fail(Status::kBadFile, "%s field \"unk_token\" is \"%s\", not in the vocabulary", where.c_str(),
          printable(spec_.unk_token).c_str());
   }
+  mark_special();
+}
+
+void WordPieceTokenizer::mark_special() {
+  is_special_.resize(static_cast<size_t>(vocabulary_.size()));
+  const auto mark = [&](int32_t id) { is_special_[static_cast<size_t>(id)] = true; };
+  for (int32_t id : spec_.ids_before) mark(id);
+  for (int32_t id : spec_.ids_after) mark(id);
+  for (const WordPieceSpec::Added& added : spec_.added_tokens) mark(added.token.id);
 }
 
 void WordPieceTokenizer::check_ids(const std::string& where) const {
@@ -214,6 +231,22 @@ bool WordPieceTokenizer::add_pieces(std::string_view word, Encoding* encoding) c
     start_hash = prefix_hash_;
   }
   return true;
+}
+
+std::string WordPieceTokenizer::decode(std::span<const int32_t> ids) const {
+  std::string text;
+  for (int32_t id : ids) {
+    assert(id >= 0 && id < vocabulary_.size());
+    if (is_special_[static_cast<size_t>(id)]) continue;
+    std::string_view token = vocabulary_.token(id);
+    if (!text.empty() && !spec_.prefix.empty() && token.starts_with(spec_.prefix)) {
+      token.remove_prefix(spec_.prefix.size());
+    } else if (!text.empty() && !is_joined(token)) {
+      text.push_back(' ');
+    }
+    text.append(token);
+  }
+  return text;
 }
 
 }  // namespace headlane

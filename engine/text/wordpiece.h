@@ -46,11 +46,16 @@ class WordPieceTokenizer : public Tokenizer {
   }
   int64_t vocab_size() const override { return vocabulary_.size(); }
   std::string_view token(int32_t id) const override { return vocabulary_.token(id); }
+  int32_t find(std::string_view token) const override { return vocabulary_.find(token); }
+  // Pieces without their prefix, words with a blank between them, but none before the punctuation
+  // that ends a sentence or within an English contraction, as the `tokenizers` library does it.
+  std::string decode(std::span<const int32_t> ids) const override;
 
  private:
   struct Encoding;  // the state of one call of encode
 
   void check_ids(const std::string& where) const;
+  void mark_special();
   std::vector<AddedToken> added_tokens(bool normalized, const std::string& where) const;
   void encode_text(std::string_view text, Encoding* encoding) const;
   void encode_normalized(std::string_view text, Encoding* encoding) const;
@@ -64,6 +69,7 @@ class WordPieceTokenizer : public Tokenizer {
   AddedTokens raw_tokens_, normalized_tokens_;
   uint64_t prefix_hash_;
   int32_t unk_id_;
+  std::vector<bool> is_special_;  // by id: added tokens, and what stands around the text
 };
 
 }  // namespace headlane

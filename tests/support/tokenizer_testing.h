@@ -36,7 +36,9 @@ inline std::vector<int32_t> parse_ids(const std::string& line) {
 
 inline std::unique_ptr<Tokenizer> make_test_tokenizer(const nlohmann::json& spec,
                                                       std::string_view vocab) {
-  return make_tokenizer(spec, std::as_bytes(std::span(vocab)), "test");
+  TokenizerTensors tensors;
+  tensors.vocab = std::as_bytes(std::span(vocab));
+  return make_tokenizer(spec, tensors, "test");
 }
 
 // BERT's settings, with [CLS] and [SEP] at 1 and 2 and n_pieces tokens.
