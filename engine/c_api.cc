@@ -32,15 +32,6 @@ static_assert(static_cast<int>(Status::kOutOfMemory) == HEADLANE_OUT_OF_MEMORY);
 static_assert(static_cast<int>(Status::kTooLarge) == HEADLANE_TOO_LARGE);
 static_assert(static_cast<int>(Status::kInternal) == HEADLANE_INTERNAL);
 
-const headlane::Tokenizer* tokenizer_of(const headlane_model* model) {
-  const headlane::Tokenizer* tokenizer = model->model->tokenizer();
-  if (tokenizer == nullptr) {
-    fail(Status::kUnsupported, "%s: the file has no tokenizer",
-         model->model->container().path().c_str());
-  }
-  return tokenizer;
-}
-
 headlane::Limits limits_of(const headlane_model* model, const headlane_session_options& options) {
   return session_limits(*model->model, {.max_tokens = options.max_tokens,
                                         .max_seqs = options.max_seqs,
@@ -214,49 +205,6 @@ headlane_status headlane_model_get_tensor(const headlane_model* model, int64_t i
 
 const char* headlane_model_kernels(const headlane_model* model) {
   return model ? model->kernels.c_str() : nullptr;
-}
-
-headlane_status headlane_tokenize(const headlane_model* model, const char* text, size_t text_bytes,
-                                  int64_t max_len, int32_t* ids, int64_t capacity, int64_t* n_ids) {
-  return guarded([&] {
-    require(model, "model");
-    require(n_ids, "n_ids");
-    if (text_bytes > 0) require(text, "text");
-    if (capacity < 0) fail(Status::kInvalidArgument, "capacity is negative");
-    if (capacity > 0) require(ids, "ids");
-    const headlane::Tokenizer* tokenizer = tokenizer_of(model);
-    if (max_len == 0) max_len = model->model->config().max_seq_len;
-    if (max_len < tokenizer->n_special()) {
-      fail(Status::kInvalidArgument, "max_len is %lld; the special tokens alone are %lld",
-           static_cast<long long>(max_len), static_cast<long long>(tokenizer->n_special()));
-    }
-    std::vector<int32_t> tokens;
-    tokenizer->encode({text_bytes ? text : "", text_bytes}, max_len, &tokens);
-    *n_ids = static_cast<int64_t>(tokens.size());
-    if (capacity == 0) return;
-    if (*n_ids > capacity) {
-      fail(Status::kTooLarge, "the text has %zu tokens, capacity is %lld", tokens.size(),
-           static_cast<long long>(capacity));
-    }
-    std::memcpy(ids, tokens.data(), tokens.size() * sizeof(int32_t));
-  });
-}
-
-headlane_status headlane_token_text(const headlane_model* model, int32_t id, const char** text,
-                                    size_t* text_bytes) {
-  return guarded([&] {
-    require(model, "model");
-    require(text, "text");
-    require(text_bytes, "text_bytes");
-    const headlane::Tokenizer* tokenizer = tokenizer_of(model);
-    if (id < 0 || id >= tokenizer->vocab_size()) {
-      fail(Status::kInvalidArgument, "id is %d; ids are from 0 to %lld", id,
-           static_cast<long long>(tokenizer->vocab_size() - 1));
-    }
-    const std::string_view token = tokenizer->token(id);
-    *text = token.data();
-    *text_bytes = token.size();
-  });
 }
 
 headlane_status headlane_session_bytes(const headlane_model* model,

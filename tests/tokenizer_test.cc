@@ -56,6 +56,33 @@ TEST(Tokenizer, AppendsToIds) {
   EXPECT_EQ(ids, (std::vector<int32_t>{7, 8, 9, 1, 4, 5, 2}));
 }
 
+TEST(Tokenizer, DecodesToText) {
+  const auto tokenizer = test_tokenizer();
+  const auto decoded = [&](std::string_view text) {
+    return tokenizer->decode(encode(*tokenizer, text));
+  };
+  EXPECT_EQ(decoded("hello world"), "hello world");
+  EXPECT_EQ(decoded("Hello, unable  world!"), "hello, unable world!");
+  EXPECT_EQ(decoded("[MASK] a - b."), "a - b.");
+  EXPECT_EQ(decoded(""), "");
+  EXPECT_EQ(tokenizer->decode(std::vector<int32_t>{7, 4}), "##able hello");
+  EXPECT_EQ(tokenizer->find("##able"), 7);
+  EXPECT_EQ(tokenizer->find("##abl"), -1);
+}
+
+TEST(Tokenizer, HasNoLanguages) {
+  const auto tokenizer = test_tokenizer();
+  EXPECT_EQ(tokenizer->language_use(), LanguageUse::kNone);
+  EXPECT_TRUE(tokenizer->languages().empty());
+  EXPECT_EQ(tokenizer->language_id("en"), -1);
+  EXPECT_EQ(tokenizer->n_special_with({}), 2);
+  EXPECT_EQ(tokenizer->target_vocab_size(), tokenizer->vocab_size());
+  std::vector<int32_t> ids;
+  tokenizer->encode_with("hello", kNoLimit, {}, &ids);
+  EXPECT_EQ(ids, encode(*tokenizer, "hello"));
+  EXPECT_THROW(tokenizer->encode_with("hello", kNoLimit, {"", "en"}, &ids), Error);
+}
+
 TEST(Tokenizer, TakesTheLongestPieces) {
   const auto tokenizer = test_tokenizer();
   EXPECT_EQ(pieces(*tokenizer, "unable"), "un ##able");

@@ -96,6 +96,13 @@ ImportedTokenizer from_tokenizer_json(const json& file, const std::string& path)
   json spec;
   const std::string where = path + " model";
   const std::string model_type = type_of(file, "model", path);
+  if (model_type == "Unigram" || model_type == "BPE") {
+    // What transformers 5 saves of T5's and NLLB's.
+    fail(Status::kUnsupported,
+         "%s is a tokenizer of type %s; Headlane reads those from the SentencePiece model that the "
+         "original folder has (spiece.model, sentencepiece.bpe.model), which is not here",
+         path.c_str(), model_type.c_str());
+  }
   if (model_type != "WordPiece") unsupported(path, "model", model_type);
   const json& model = json_field(file, "model", path);
   spec["unk_token"] = json_string(model, "unk_token", where);

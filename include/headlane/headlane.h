@@ -12,7 +12,7 @@
  * Conventions of every function here:
  *  - Returns a status; results come through the pointers at the end of the list. After anything but
  *    HEADLANE_OK, headlane_error() is a sentence that names what is wrong and where, and no output
- *    has been written (but for *n_ids of headlane_tokenize).
+ *    has been written (but for how many there are, where a function says so).
  *  - Option and result structs begin with struct_size, which the caller sets to the sizeof of the
  *    struct that it was compiled with (the INIT macros do), so that structs can grow. A null
  *    options pointer means defaults; so does a field that is zero.
@@ -173,10 +173,44 @@ HEADLANE_API headlane_status headlane_tokenize(const headlane_model* model, cons
                                                size_t text_bytes, int64_t max_len, int32_t* ids,
                                                int64_t capacity, int64_t* n_ids);
 
+typedef struct headlane_tokenize_options {
+  size_t struct_size;
+  int64_t max_len; /* 0: the model's max_seq_len */
+  /* Languages by the names that the model's community has for them: "zh", "zho_Hans". Null or "":
+   * not said. NLLB and M2M-100 mark a source with its own language (if it is not said, the one that
+   * the model's files name) and begin the target with the other; multilingual OPUS-MT models begin
+   * the source with the token of target_language, unless the text does so itself: ">>fra<< ...". */
+  const char* source_language;
+  const char* target_language;
+} headlane_tokenize_options;
+
+#define HEADLANE_TOKENIZE_OPTIONS_INIT \
+  { sizeof(headlane_tokenize_options), 0, 0, 0 }
+
+/* headlane_tokenize with languages; `options` may be null. Further errors: INVALID_ARGUMENT for a
+ * language that is none of the model's, UNSUPPORTED for one that it has no token for. */
+HEADLANE_API headlane_status headlane_tokenize_with(const headlane_model* model, const char* text,
+                                                    size_t text_bytes,
+                                                    const headlane_tokenize_options* options,
+                                                    int32_t* ids, int64_t capacity, int64_t* n_ids);
+
+/* The text of ids [n_ids], of targets where these have a vocabulary of their own; special tokens
+ * are left out. Writes at most `capacity` bytes, not null-terminated, to `text` and the number that
+ * it has to *n_bytes. Asking with capacity 0 (text may be null) gives the number alone. Errors as
+ * of headlane_tokenize; TOO_LARGE writes *n_bytes too. */
+HEADLANE_API headlane_status headlane_detokenize(const headlane_model* model, const int32_t* ids,
+                                                 int64_t n_ids, char* text, int64_t capacity,
+                                                 int64_t* n_bytes);
+
 /* The spelling of one token, not null-terminated: *text [*text_bytes] lives as long as the model.
  */
 HEADLANE_API headlane_status headlane_token_text(const headlane_model* model, int32_t id,
                                                  const char** text, size_t* text_bytes);
+
+/* The id of the token that is spelled text[0 .. text_bytes): "</s>", "__zh__", "zho_Hans". Errors:
+ * INVALID_ARGUMENT if there is none; UNSUPPORTED if the file has no tokenizer. */
+HEADLANE_API headlane_status headlane_token_id(const headlane_model* model, const char* text,
+                                               size_t text_bytes, int32_t* id);
 
 /* ---- Sessions ---- */
 

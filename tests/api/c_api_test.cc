@@ -335,6 +335,74 @@ TEST_F(CApi, TokenizeCountsTruncatesAndRefuses) {
                  HEADLANE_INVALID_ARGUMENT, "id");
 }
 
+TEST_F(CApi, TokenizeWithKnowsLanguagesWhereTheModelDoes) {
+  Encoder encoder(path_, "", 1);
+  headlane_tokenize_options options = HEADLANE_TOKENIZE_OPTIONS_INIT;
+  int64_t n = 0, n_plain = 0;
+  ASSERT_EQ(headlane_tokenize(encoder.model(), "a b c", 5, 0, nullptr, 0, &n_plain), HEADLANE_OK);
+  EXPECT_EQ(headlane_tokenize_with(encoder.model(), "a b c", 5, nullptr, nullptr, 0, &n),
+            HEADLANE_OK);
+  EXPECT_EQ(n, n_plain);
+  options.max_len = 3;
+  EXPECT_EQ(headlane_tokenize_with(encoder.model(), "a b c", 5, &options, nullptr, 0, &n),
+            HEADLANE_OK);
+  EXPECT_EQ(n, 3);
+  options.source_language = "";
+  EXPECT_EQ(headlane_tokenize_with(encoder.model(), "a b c", 5, &options, nullptr, 0, &n),
+            HEADLANE_OK);
+  options.target_language = "zh";
+  expect_failure(headlane_tokenize_with(encoder.model(), "a b c", 5, &options, nullptr, 0, &n),
+                 HEADLANE_UNSUPPORTED, "languages");
+  options.struct_size = 1;
+  expect_failure(headlane_tokenize_with(encoder.model(), "a b c", 5, &options, nullptr, 0, &n),
+                 HEADLANE_INVALID_ARGUMENT, "struct_size");
+}
+
+TEST_F(CApi, DetokenizeGivesTheTextOfIds) {
+  Encoder encoder(path_, "", 1);
+  int32_t ids[8];
+  int64_t n_ids = 0, n_bytes = 0;
+  ASSERT_EQ(headlane_tokenize(encoder.model(), "a b c", 5, 0, ids, 8, &n_ids), HEADLANE_OK);
+  ASSERT_EQ(headlane_detokenize(encoder.model(), ids, n_ids, nullptr, 0, &n_bytes), HEADLANE_OK);
+  ASSERT_EQ(n_bytes, 5);
+  char text[8] = "xxxxxxx";
+  ASSERT_EQ(headlane_detokenize(encoder.model(), ids, n_ids, text, 8, &n_bytes), HEADLANE_OK);
+  EXPECT_EQ(std::string(text, 7), "a b cxx");
+  n_bytes = 0;
+  expect_failure(headlane_detokenize(encoder.model(), ids, n_ids, text, 4, &n_bytes),
+                 HEADLANE_TOO_LARGE, "5 bytes");
+  EXPECT_EQ(n_bytes, 5);
+  EXPECT_EQ(headlane_detokenize(encoder.model(), nullptr, 0, text, 8, &n_bytes), HEADLANE_OK);
+  EXPECT_EQ(n_bytes, 0);
+  ids[1] = 1 << 30;
+  expect_failure(headlane_detokenize(encoder.model(), ids, n_ids, text, 8, &n_bytes),
+                 HEADLANE_INVALID_ARGUMENT, "id is 1073741824");
+  expect_failure(headlane_detokenize(encoder.model(), nullptr, 1, text, 8, &n_bytes),
+                 HEADLANE_INVALID_ARGUMENT, "ids");
+  expect_failure(headlane_detokenize(encoder.model(), ids, -1, text, 8, &n_bytes),
+                 HEADLANE_INVALID_ARGUMENT, "n_ids");
+  expect_failure(headlane_detokenize(encoder.model(), ids, 1, text, -1, &n_bytes),
+                 HEADLANE_INVALID_ARGUMENT, "capacity");
+  expect_failure(headlane_detokenize(encoder.model(), ids, 1, text, 8, nullptr),
+                 HEADLANE_INVALID_ARGUMENT, "n_bytes");
+}
+
+TEST_F(CApi, TokenIdsAreFoundByTheirSpelling) {
+  Encoder encoder(path_, "", 1);
+  int32_t id = -1;
+  EXPECT_EQ(headlane_token_id(encoder.model(), "[CLS]", 5, &id), HEADLANE_OK);
+  const char* token = nullptr;
+  size_t bytes = 0;
+  EXPECT_EQ(headlane_token_text(encoder.model(), id, &token, &bytes), HEADLANE_OK);
+  EXPECT_EQ(std::string(token, bytes), "[CLS]");
+  expect_failure(headlane_token_id(encoder.model(), "[CLS]", 4, &id), HEADLANE_INVALID_ARGUMENT,
+                 "\"[CLS\" is no token");
+  expect_failure(headlane_token_id(encoder.model(), "", 0, &id), HEADLANE_INVALID_ARGUMENT,
+                 "no token");
+  expect_failure(headlane_token_id(encoder.model(), nullptr, 4, &id), HEADLANE_INVALID_ARGUMENT,
+                 "text");
+}
+
 TEST_F(CApi, StatusNamesAndVersion) {
   for (int status = 0; status <= 7; ++status) {
     EXPECT_STRNE(headlane_status_name(static_cast<headlane_status>(status)), "unknown status");
