@@ -22,7 +22,7 @@ constexpr size_t kMaxCharsmapBytes = size_t{16} << 20;
 // there are more: rules of 32 bytes have no more. Those of NFKC have at most 18.
 constexpr size_t kMaxRuleBytes = 32;
 // A text can become this much longer. U+FDFA's 33 bytes are the most that Unicode knows.
-constexpr size_t kMaxReplacementBytes = 256;
+constexpr size_t kMaxReplacementBytes = 64;
 
 uint32_t read_u32(std::string_view bytes, size_t pos) {
   uint32_t value = 0;
@@ -92,7 +92,7 @@ class Checker {
   void check_value(size_t value) const {
     if (value >= texts_.size()) broken("a rule's text lies beyond it");
     if (texts_.substr(value, kMaxReplacementBytes + 1).find('\0') == std::string_view::npos) {
-      broken("a rule's text has no end, or more than 256 bytes");
+      broken("a rule's text has no end, or more than 64 bytes");
     }
   }
 

@@ -52,7 +52,7 @@ std::string model_proto(const SentencePieceModel& model);
 
 // Checks a compiled character map, <bytes of trie : u32><trie : u32 units><texts, each ended by 0>:
 // every unit that a search can reach lies in it, no rule is longer than 32 bytes, no replacement
-// longer than 256. Throws Error(kBadFile).
+// longer than 64. Throws Error(kBadFile).
 void check_charsmap(std::string_view charsmap, const std::string& where);
 
 // A character map without rules, with which SentencePiece does not say on stderr that it has none.
