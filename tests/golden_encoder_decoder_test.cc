@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
+#include <set>
 
 #include "engine/import/convert.h"
 #include "engine/model/model.h"
@@ -97,6 +97,48 @@ class GoldenGeneration : public testing::TestWithParam<const char*> {
   const TempDir dir_;
   std::unique_ptr<Model> model_;
 };
+
+// The numbers that are to be compared with are all there, and of the model.
+TEST_P(GoldenGeneration, AnswersAreWhole) {
+  const ModelConfig& config = model_->config();
+  const size_t n = golden_.sources.size();
+  ASSERT_EQ(n, 200u);
+  const auto in = [](const std::vector<Ids>& lines, int64_t vocab_size, size_t most) {
+    return std::all_of(lines.begin(), lines.end(), [&](const Ids& line) {
+      return !line.empty() && line.size() <= most &&
+             std::all_of(line.begin(), line.end(),
+                         [&](int32_t id) { return id >= 0 && id < vocab_size; });
+    });
+  };
+  EXPECT_TRUE(in(golden_.sources, config.vocab_size, 20));
+  int64_t rows = 0, steps = 0;
+  const std::vector<Ids> greedy = golden_.generated("greedy");
+  for (int64_t i = 0; i < golden_.n_detailed; ++i) {
+    rows += static_cast<int64_t>(golden_.sources[static_cast<size_t>(i)].size());
+    steps += static_cast<int64_t>(greedy[static_cast<size_t>(i)].size());
+  }
+  EXPECT_EQ(golden_.hidden.shape, (std::vector<int64_t>{rows, config.d_model}));
+  EXPECT_EQ(golden_.logits.shape, (std::vector<int64_t>{steps, config.decoder.vocab_size}));
+  ASSERT_EQ(golden_.searches.size(), 3u);
+  for (const test::GoldenSearch& search : golden_.searches) {
+    const std::vector<Ids> lines = golden_.generated(search.name);
+    EXPECT_EQ(lines.size(), n * static_cast<size_t>(search.n_best)) << search.name;
+    EXPECT_TRUE(in(lines, config.decoder.vocab_size, static_cast<size_t>(golden_.max_new_tokens)));
+    if (search.n_beams == 1) continue;
+    EXPECT_EQ(golden_.scores(search.name).shape,
+              (std::vector<int64_t>{static_cast<int64_t>(n), search.n_best}));
+  }
+  const std::vector<Ids> lines = golden_.generated("default");
+  EXPECT_EQ(lines.size(), n);
+  EXPECT_TRUE(
+      in(lines, config.decoder.vocab_size, static_cast<size_t>(config.generation.max_new_tokens)));
+  // Outputs depend on the source, and some end by themselves.
+  EXPECT_GE(std::set<Ids>(greedy.begin(), greedy.end()).size(), 60u);
+  const auto n_early = std::count_if(greedy.begin(), greedy.end(), [&](const Ids& line) {
+    return static_cast<int64_t>(line.size()) < golden_.max_new_tokens;
+  });
+  EXPECT_GE(n_early, 20);
+}
 
 TEST_P(GoldenGeneration, HiddenStates) {
   Generator generator(*model_, limits(), nullptr);
