@@ -18,7 +18,10 @@ class LinearLayer {
  public:
   LinearLayer(const Shape& shape, const float* weight, const float* bias, const char* isa,
               const char* precision, int n_threads)
-      : shape_(shape), kernels_(kernels_for(isa)), places_(static_cast<size_t>(shape.rows)) {
+      : shape_(shape),
+        kernels_(kernels_for(isa)),
+        places_(static_cast<size_t>(shape.rows)),
+        team_(n_threads) {
     std::iota(places_.begin(), places_.end(), 0);
     seqs_.resize(places_.size());
     PackedWeight source;
@@ -38,7 +41,7 @@ class LinearLayer {
     limits.max_seqs = 1;
     limits.n_threads = n_threads;
     memory_ = Buffer(PlanRunner::bytes(graph_, kernels_, limits));
-    runner_ = std::make_unique<PlanRunner>(graph_, kernels_, limits);
+    runner_ = std::make_unique<PlanRunner>(graph_, kernels_, limits, &team_);
     runner_->use(memory_.data());
   }
 
@@ -71,6 +74,7 @@ class LinearLayer {
   PackedWeights weights_;
   Graph graph_;
   Buffer memory_;
+  Team team_;
   std::unique_ptr<PlanRunner> runner_;
 };
 
