@@ -310,6 +310,10 @@ int64_t cold_bytes() {
   return std::max(2 * cache_bytes(2), std::min(cache_bytes(3) / 2, kMost));
 }
 
+int64_t level_bytes(int level) {
+  return level == 3 ? std::max(cache_bytes(3), cold_bytes()) : cache_bytes(level);
+}
+
 double Limits::ops(std::string_view precision) const {
   double most = 0;
   for (const ProductLimit& product : products) {
@@ -319,9 +323,9 @@ double Limits::ops(std::string_view precision) const {
 }
 
 double Limits::read(int64_t bytes) const {
-  if (bytes <= cache_bytes(1)) return read_l1;
-  if (bytes <= cache_bytes(2)) return read_l2;
-  return bytes <= std::max(cache_bytes(3), cold_bytes()) ? read_l3 : read_memory;
+  if (bytes <= level_bytes(1)) return read_l1;
+  if (bytes <= level_bytes(2)) return read_l2;
+  return bytes <= level_bytes(3) ? read_l3 : read_memory;
 }
 
 const Limits& limits(std::string_view isa, int n_threads) {

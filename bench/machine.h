@@ -25,6 +25,9 @@ struct ProductLimit {
   double ops = 0;                // per second, one core: multiplications and additions
 };
 
+// What is taken to be read from level 1, 2 or 3 again and again: up to so many bytes.
+int64_t level_bytes(int level);
+
 struct Limits {
   double flops = 0;    // per second, one core: fused multiply-adds, without FMA mul + add
   double read_l1 = 0;  // bytes per second, one core

@@ -24,7 +24,8 @@ TEST_F(Bench, TellsTheLimitsOfTheMachineWithoutAModel) {
   ASSERT_EQ(done.status, 0) << done.err;
   const json told = json::parse(done.out);
   EXPECT_EQ(told.at("isa"), "ref");
-  for (const char* name : {"flops", "read_l1", "read_l2", "read_l3", "read_memory"}) {
+  for (const char* name : {"flops", "read_l1", "read_l2", "read_l3", "read_memory", "l1_bytes",
+                           "l2_bytes", "l3_bytes"}) {
     EXPECT_GT(told.at("limits").at(name), 0) << name;
   }
   EXPECT_EQ(told.at("limits").at("products"), json::array());  // SSE2 has none

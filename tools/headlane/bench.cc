@@ -255,9 +255,15 @@ json to_json(const Limits& limits) {
                         {"instruction", product.instruction},
                         {"ops", product.ops}});
   }
-  return {
-      {"flops", limits.flops},     {"read_l1", limits.read_l1},         {"read_l2", limits.read_l2},
-      {"read_l3", limits.read_l3}, {"read_memory", limits.read_memory}, {"products", products}};
+  return {{"flops", limits.flops},
+          {"read_l1", limits.read_l1},
+          {"read_l2", limits.read_l2},
+          {"read_l3", limits.read_l3},
+          {"read_memory", limits.read_memory},
+          {"l1_bytes", headlane::bench::level_bytes(1)},
+          {"l2_bytes", headlane::bench::level_bytes(2)},
+          {"l3_bytes", headlane::bench::level_bytes(3)},
+          {"products", products}};
 }
 
 void print_limits(const std::string& isa, const Limits& limits, int n_threads) {
