@@ -6,7 +6,9 @@ taken round by round. "of limit" is the share of the machine's multiply-add limi
 same run, at --precision bf16 or int8 of that of products of these; "peak MB" is the most resident
 memory of the engine's process in the case; "off by" is the largest difference of the output from
 PyTorch's in float32. Of texts' vectors there are 1 - cosine to PyTorch's in float32, mean and most,
-and the share of texts whose nearest neighbour stays it.
+and the share of texts whose nearest neighbour stays it; of translations that of tokens that are
+PyTorch's in float32. The limit of translations is the least time of each step, of its products or of
+reading its weights from where they lie.
 
 Groups of cases are files of bench/compare/cases, or of your own: the first lines of
 bench/compare/cases.py say what they hold. No group: all of them.
@@ -30,6 +32,7 @@ import figures
 import models
 import peers
 import report
+import translation
 from turns import Worker, WorkerError, run_process, take_turns
 
 PATIENCE = 1800  # seconds that an engine may take for an answer: compilers take minutes
@@ -129,7 +132,8 @@ class Comparison:
                 extras[engine] = {"notes": told["notes"]}
                 lengths = told.get("lengths", lengths)
             reference = self.prepare_reference(case, outputs)
-            told = figures.accuracies(outputs, reference, case.kind in cases.WITH_TEXTS)
+            told = figures.accuracies(outputs, reference, case.kind in cases.WITH_TEXTS,
+                                      case.kind == "generate")
             for engine in extras:
                 extras[engine] |= told.get(engine, {})
 
@@ -188,13 +192,23 @@ def machine(arguments, roofline_model):
             **told}
 
 
+def bound_of(case, config, lengths, limits, arguments):
+    """Of a translation that an engine did: others are measured by their products alone."""
+    if case.kind not in translation.KINDS or not lengths:
+        return None
+    return translation.least(case, config, lengths, limits, arguments.precision, arguments.threads)
+
+
 def measure(arguments, wanted):
     results = []
     with tempfile.TemporaryDirectory() as logs:
         store = models.Store(arguments.build, arguments.threads)
         comparison = Comparison(arguments, store, pathlib.Path(logs))
         try:
-            model = next((case.model for case in wanted if case.model), None)
+            for case in filter(lambda case: case.model, wanted):
+                store.check(case)
+            model = next((case.model for case in wanted
+                          if case.model and case.kind not in translation.KINDS), None)
             known = machine(arguments, store.headlane_file(model, comparison.environment)
                             if model else None)
             limit = figures.product_limit(known["limits"], arguments.precision)
@@ -202,9 +216,10 @@ def measure(arguments, wanted):
             for case in wanted:
                 values, failures, extras, lengths = comparison.run(case)
                 config = store.config(case.model) if case.model else None
-                work = cases.flops(case, config, lengths)
-                results.append(figures.summarise(case, values, failures, extras, limit, work,
-                                                 UNCAPPED if arguments.isa else ()))
+                results.append(figures.summarise(
+                    case, values, failures, extras, limit, cases.flops(case, config, lengths),
+                    UNCAPPED if arguments.isa else (),
+                    bound_of(case, config, lengths, known["limits"], arguments)))
                 report.print_case(results[-1])
         finally:
             comparison.stop()

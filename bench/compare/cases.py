@@ -4,12 +4,19 @@
     model minilm                            what the lines below run: minilm (tools/fetch-model), a
                                             Hugging Face folder, or
                                             random-bert N_LAYERS D_MODEL N_HEADS D_FF
+                                            random-marian N_LAYERS D_MODEL N_HEADS D_FF VOCAB:
+                                            as many layers of the encoder as of the decoder
     32x128                                  token ids in, hidden states out: 32 sequences of 128
     corpus FILE                             texts in, vectors out, one text a line, 500 of them;
                                             sentences/s
     latency FILE                            likewise, one text alone, 40 of them
     cold-start                              a process that embeds one sentence
     memory FILE                             a process that embeds a file
+    generate BATCH BEAMS                    sources of 20 to 40 token ids in, the 40 of each answer
+                                            out: no answer ends before. Greedy with 1 beam. Of a
+                                            model with a decoder, random-marian or a folder of
+                                            Marian's
+    encode BATCH                            the encoder of such a model alone, on the same sources
     encoder-layer BATCH SEQ D_MODEL N_HEADS D_FF
     mha BATCH SEQ D_MODEL N_HEADS
     attention BATCH SEQ N_HEADS HEAD_DIM [causal]
@@ -22,10 +29,14 @@ import dataclasses
 import pathlib
 import re
 
+import translation
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = pathlib.Path(__file__).resolve().parent / "cases"
 NUMBERS = {  # of kinds that take numbers, in the order of their line
     "padded": ("batch", "seq"),
+    "generate": ("batch", "beams"),
+    "encode": ("batch",),
     "encoder-layer": ("batch", "seq", "d_model", "n_heads", "d_ff"),
     "mha": ("batch", "seq", "d_model", "n_heads"),
     "attention": ("batch", "seq", "n_heads", "head_dim"),
@@ -33,8 +44,12 @@ NUMBERS = {  # of kinds that take numbers, in the order of their line
 }
 WITH_TEXTS = ("corpus", "latency", "memory")
 PROCESSES = ("cold-start", "memory")  # measured from outside, on a process of its own a round
-OF_MODELS = ("padded", *WITH_TEXTS, "cold-start")
+OF_MODELS = ("padded", *WITH_TEXTS, "cold-start", *translation.KINDS)
 MINILM = "minilm"
+RANDOM = {  # models made of random weights: what their lines hold
+    "random-bert": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
+    "random-marian": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF", "VOCAB"),
+}
 UNITS = {"corpus": "sentences/s", "memory": "MB"}  # ms otherwise
 
 
@@ -68,6 +83,10 @@ class Case:
         return self.unit == "sentences/s"
 
 
+def is_size(word):
+    return word.isdigit() and int(word) > 0
+
+
 def parse_line(words, group, model, folder):
     kind, rest = words[0], words[1:]
     shape = re.fullmatch(r"(\d+)x(\d+)", kind)
@@ -85,7 +104,7 @@ def parse_line(words, group, model, folder):
         raise CaseError(f"{kind} takes {' '.join(names) or 'nothing more'}")
     if kind in WITH_TEXTS:
         return Case(group, kind, texts=find(rest[0], folder), model=model)
-    if not all(word.isdigit() and int(word) > 0 for word in rest):
+    if not all(map(is_size, rest)):
         raise CaseError(f"{' '.join(rest)}: sizes are whole numbers from 1")
     sizes = dict(zip(names, map(int, rest)))
     if kind in ("encoder-layer", "mha") and sizes["d_model"] % sizes["n_heads"]:
@@ -94,11 +113,12 @@ def parse_line(words, group, model, folder):
 
 
 def parse_model(words, folder):
-    if words[:1] == ["random-bert"]:
-        if len(words) != 5 or not all(word.isdigit() and int(word) > 0 for word in words[1:]):
-            raise CaseError("random-bert takes N_LAYERS D_MODEL N_HEADS D_FF")
+    sizes = RANDOM.get(words[0]) if words else None
+    if sizes:
+        if len(words) != 1 + len(sizes) or not all(map(is_size, words[1:])):
+            raise CaseError(f"{words[0]} takes {' '.join(sizes)}")
     elif len(words) != 1:
-        raise CaseError("model takes minilm, a folder, or random-bert and its sizes")
+        raise CaseError(f"model takes minilm, a folder, or {' or '.join(RANDOM)} and its sizes")
     elif words[0] != MINILM:
         return find(words[0], folder)
     return " ".join(words)
@@ -154,9 +174,11 @@ def encoder_flops(n_tokens, pairs, n_layers, d_model, d_ff):
 
 
 def flops(case, config=None, lengths=()):
-    """Of one run of a case, or of one text on average, whose lengths in tokens these are. config:
-    of the case's model."""
+    """Of one run of a case, or of one text on average, whose lengths in tokens these are; where
+    sources are translated, of all of them. config: of the case's model."""
     size = case.sizes
+    if case.kind in translation.KINDS:
+        return translation.flops(case, config, lengths) if lengths else None
     n_tokens = size.get("batch", 1) * size.get("seq", 1)
     pairs = n_tokens * size.get("seq", 1)
     if case.kind == "padded" or case.kind in WITH_TEXTS and lengths:

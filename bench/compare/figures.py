@@ -16,10 +16,10 @@ def ratios(ours, theirs, more_is_better):
     return [a / b if more_is_better else b / a for a, b in pairs]
 
 
-def accuracies(folder, reference, of_texts=False):
+def accuracies(folder, reference, of_texts=False, of_tokens=False):
     """{engine: what folder/ENGINE.npy is off the reference's by}; empty without the reference. An
     output of another shape is infinitely far. of_texts: an output is a vector each text, which are
-    compared as vectors, too."""
+    compared as vectors, too. of_tokens: it is ids, which are equal or not."""
     import numpy as np
     arrays = {path.stem: np.load(path) for path in pathlib.Path(folder).glob("*.npy")}
     right = arrays.get(reference)
@@ -28,6 +28,9 @@ def accuracies(folder, reference, of_texts=False):
     found = {}
     for name, array in arrays.items():
         same = array.shape == right.shape
+        if of_tokens:
+            found[name] = {"tokens_equal": float((array == right).mean()) if same else 0.0}
+            continue
         found[name] = {"off_by": float(np.abs(array - right).max()) if same else float("inf")}
         if same and of_texts:
             found[name] |= vector_accuracy(array, right)
@@ -76,23 +79,26 @@ def best_peer(values, more_is_better, uncapped=()):
     return (max if more_is_better else min)(peers, key=peers.get)
 
 
-def summarise(case, values, failures, extras, limit_flops=None, work=None, uncapped=()):
+def summarise(case, values, failures, extras, limit_flops=None, work=None, uncapped=(),
+              bound=None):
     """The result of a case, as the JSON has it.
 
     values: {engine: a figure a round}, failures: {engine: why there is none}, extras: {engine: what
     else is known of it}; an engine is in one of the first two. work: flops of a run, or of a
     sentence; limit_flops: those of the machine in a second. uncapped: engines that use instructions
-    which the others may not; they are shown, but are no best peer.
+    which the others may not; they are shown, but are no best peer. bound: what translation.least
+    tells, whose seconds are the limit then.
     """
+    least = bound["seconds"] if bound else work / limit_flops if work and limit_flops else None
     best = best_peer(values, case.more_is_better, uncapped)
     engines = {}
     for name, figures in sorted(values.items(), key=lambda item: item[0] != OWN):
         row = {**spread(figures), "rounds": figures, **extras.get(name, {})}
         if OWN in values and name != OWN:
             row["headlane_is"] = spread(ratios(values[OWN], figures, case.more_is_better))
-        if work and limit_flops and case.unit != "MB":
+        if least and case.unit != "MB":
             rate = row["median"] if case.more_is_better else 1e3 / row["median"]
-            row["of_limit"] = work * rate / limit_flops
+            row["of_limit"] = least * rate
         if name in uncapped:
             row["uncapped"] = True
         engines[name] = row
@@ -102,4 +108,4 @@ def summarise(case, values, failures, extras, limit_flops=None, work=None, uncap
         own["ratio_to_best_peer"] = engines[best]["headlane_is"]
     return {"group": case.group, "case": case.name, "unit": case.unit,
             "more_is_better": case.more_is_better, "best_peer": best, "flops": work,
-            "engines": engines}
+            **({"bound": bound} if bound else {}), "engines": engines}

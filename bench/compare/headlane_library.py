@@ -1,7 +1,8 @@
 """headlane.h as far as the comparisons need it, by ctypes."""
 
 import ctypes
-from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_size_t, c_void_p
+from ctypes import (POINTER, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_size_t,
+                    c_uint64, c_void_p)
 
 
 def structure(name, *fields):
@@ -70,6 +71,22 @@ Batch = structure("Batch", ("struct_size", c_size_t), ("n_seqs", c_int64),
 Outputs = structure("Outputs", ("struct_size", c_size_t),
                     *several(c_void_p, "hidden", "pooled", "attention"))
 
+GeneratorOptions = structure(
+    "GeneratorOptions", ("struct_size", c_size_t),
+    *several(c_int64, "max_sources", "max_source_tokens", "max_source_len", "max_beams",
+             "max_new_tokens", "max_prefix", "max_candidates"),
+    *several(c_int32, "all_logits", "n_threads"), ("memory", c_void_p),
+    ("memory_bytes", c_size_t), ("precision", c_char_p))
+GenerateOptions = structure(
+    "GenerateOptions", ("struct_size", c_size_t), *several(c_int64, "n_beams", "n_best"),
+    ("length_penalty", c_double), ("early_stopping", c_int), ("sample", c_int32),
+    ("temperature", c_float), ("top_k", c_int64), ("top_p", c_float), ("seed", c_uint64),
+    ("repetition_penalty", c_double), *several(c_int64, "min_new_tokens", "max_new_tokens"),
+    *several(c_void_p, "first_id", "end_ids"), ("n_end_ids", c_int64),
+    ("suppressed_ids", c_void_p), ("n_suppressed_ids", c_int64),
+    *several(c_void_p, "prefix_offsets", "prefix_ids", "keys", "on_token", "user"))
+Answer = structure("Answer", ("struct_size", c_size_t), ("n_answers", c_int64),
+                   ("ids", POINTER(c_int32)), ("n_ids", c_int64), ("score", c_float))
 
 ELEMENT_F32, ELEMENT_BF16 = 0, 1
 

@@ -4,6 +4,8 @@ import zlib
 
 import numpy as np
 
+import translation
+
 
 def generator(case):
     return np.random.default_rng(zlib.crc32(case.name.encode()))
@@ -22,6 +24,15 @@ def ids(case, vocab_size):
     """[batch, seq], int64"""
     shape = case.sizes["batch"], case.sizes["seq"]
     return generator(case).integers(1, vocab_size, shape, dtype=np.int64)
+
+
+def sources(case, vocab_size):
+    """A list of ids, int32: those of a batch are the same in every kind of case. Without the first
+    two and the last of the vocabulary, which are ends, pads and unknowns."""
+    random = np.random.default_rng(case.sizes["batch"])
+    shortest, longest = translation.SOURCE_LENGTHS
+    lengths = random.integers(shortest, longest + 1, case.sizes["batch"])
+    return [random.integers(2, vocab_size - 1, n, dtype=np.int32) for n in lengths]
 
 
 def layer(case):

@@ -9,6 +9,7 @@ import sys
 
 import cases
 import peers
+import translation
 from turns import WORKER, WorkerError
 
 RANDOM_BERT = """
@@ -25,6 +26,25 @@ with open(sys.argv[1] + "/vocab.txt", "w") as vocabulary:
     vocabulary.write("\\n".join(words) + "\\n")
 transformers.BertTokenizerFast(sys.argv[1] + "/vocab.txt").save_pretrained(sys.argv[1])
 """
+# An answer of random weights would be one word again and again if the words that come out were the
+# words that went in; so they have weights of their own. The last word is padding and what answers
+# begin with, and never in them, as in Marian's own models.
+RANDOM_MARIAN = """
+import sys, torch, transformers
+n_layers, d_model, n_heads, d_ff, vocab_size = map(int, sys.argv[2:])
+torch.manual_seed(1)
+pad = vocab_size - 1
+config = transformers.MarianConfig(
+    vocab_size=vocab_size, d_model=d_model, encoder_layers=n_layers, decoder_layers=n_layers,
+    encoder_attention_heads=n_heads, decoder_attention_heads=n_heads, encoder_ffn_dim=d_ff,
+    decoder_ffn_dim=d_ff, activation_function="relu", scale_embedding=True,
+    tie_word_embeddings=False, max_position_embeddings=512, bos_token_id=0, eos_token_id=0,
+    forced_eos_token_id=None, pad_token_id=pad, decoder_start_token_id=pad)
+model = transformers.MarianMTModel(config)
+model.generation_config.bad_words_ids = [[pad]]
+model.save_pretrained(sys.argv[1])
+"""
+MAKERS = {"random-bert": RANDOM_BERT, "random-marian": RANDOM_MARIAN}
 
 
 class ModelError(RuntimeError):
@@ -40,12 +60,12 @@ class Store:
         words = model.split()
         if words[0] == cases.MINILM:
             return self.told([str(cases.ROOT / "tools/fetch-model")])
-        if words[0] != "random-bert":
+        if words[0] not in MAKERS:
             return model
         folder = self.root / "models" / "-".join(words)
         if not (folder / "config.json").is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            self.told([sys.executable, "-c", RANDOM_BERT, str(folder), *words[1:]])
+            self.told([sys.executable, "-c", MAKERS[words[0]], str(folder), *words[1:]])
         return str(folder)
 
     @staticmethod
@@ -58,6 +78,13 @@ class Store:
     def config(self, model):
         path = pathlib.Path(self.folder(model)) / "config.json"
         return json.loads(path.read_text(encoding="utf-8"))
+
+    def check(self, case):
+        """A case that the model is not of."""
+        translates = bool(self.config(case.model).get("is_encoder_decoder"))
+        if translates != (case.kind in translation.KINDS):
+            what = "a decoder" if translates else "no decoder"
+            raise ModelError(f"{case.group}: {case.name}: the model has {what}")
 
     def exports(self, engine, model, precision="f32"):
         name = model.replace(" ", "-")

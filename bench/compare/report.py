@@ -26,22 +26,39 @@ def print_case(result):
     vectors = "".join(f"{cell:>{width}}" for cell, width in
                       zip(VECTOR_HEAD if of_texts else (), VECTOR_WIDTHS))
     print(f"  {'':22}{'median':>9}{'least':>9}{'most':>9}{'of limit':>10}{'peak MB':>9}"
-          f"{'off by':>10}{vectors}   Headlane is better by")
+          f"{'off by':>15}{vectors}   Headlane is better by")
     for name, row in result["engines"].items():
         if "missing" in row:
             continue
         cells = "".join(f"{number(row[key]):>9}" for key in HEADLINES)
         share = f"{100 * row['of_limit']:.0f} %" if "of_limit" in row else ""
         peak = f"{row['peak_mb']:.0f}" if "peak_mb" in row else ""
-        off_by = f"{row['off_by']:.1e}" if "off_by" in row else ""
         vectors = "".join(f"{cell:>{width}}" for cell, width in
                           zip(vector_cells(row) if of_texts else (), VECTOR_WIDTHS))
         better = ratio(row["headlane_is"]) if "headlane_is" in row else ""
         name += " (uncapped)" * row.get("uncapped", False)
-        print(f"  {name:22}{cells}{share:>10}{peak:>9}{off_by:>10}{vectors}   {better}")
+        print(f"  {name:22}{cells}{share:>10}{peak:>9}{accuracy(row):>15}{vectors}   {better}")
+    if "bound" in result:
+        print(describe_bound(result["bound"]))
     for reason, names in missing(result).items():
         print(f"  missing: {', '.join(names)}: {reason}")
     sys.stdout.flush()
+
+
+def accuracy(row):
+    """What an output is off by; of tokens the share of equal ones."""
+    if "tokens_equal" in row:
+        return f"{100 * row['tokens_equal']:.1f} % equal"
+    return f"{row['off_by']:.1e}" if "off_by" in row else ""
+
+
+def describe_bound(bound):
+    """In what a call cannot be faster."""
+    text = f"  at the limit: {number(1e3 * bound['seconds'])} ms"
+    if "step_by" in bound:
+        text += (f"; a step reads {number(bound['step_bytes'] / 1e6)} MB of weights from "
+                 f"{bound['step_from'].replace('l', 'L')} and is bound by its {bound['step_by']}")
+    return text
 
 
 def vector_cells(row):
@@ -90,7 +107,7 @@ def rows(everything):
             "of limit": f"{100 * own['of_limit']:.0f} %" if "of_limit" in own else "",
             "best peer": f"{number(result['engines'][best]['median'])} {best}" if best else "none",
             "ratio": ratio(own["ratio_to_best_peer"]) if best else "",
-            "off by": f"{own['off_by']:.1e}" if "off_by" in own else "",
+            "off by": accuracy(own),
             "own vectors": vector_accuracy(own),
             "peer's vectors": vector_accuracy(result["engines"][best]) if best else ""}
 

@@ -17,6 +17,7 @@ import numpy as np
 
 import inputs
 import peers
+import translation
 from cases import Case, read_texts
 
 MOST_TEXTS = {"latency": 40, "corpus": 500}  # of a turn, spread over the file
@@ -50,6 +51,8 @@ class Worker:
         answer = {}
         if case.kind in ("corpus", "latency"):
             answer = self.prepare_texts(case, output)
+        elif case.kind in translation.KINDS:
+            answer = self.prepare_translation(case, output)
         else:
             self.call = self.make_call(case)
             np.save(output, self.peer.as_floats(self.call()))
@@ -67,6 +70,19 @@ class Worker:
         if case.kind == "gemm":
             return self.peer.gemm(*inputs.gemm(case))
         return self.peer.layer(case, *inputs.layer(case))
+
+    def prepare_translation(self, case, output):
+        self.load()
+        sources = inputs.sources(case, self.peer.config()["vocab_size"])
+        lengths = [len(source) for source in sources]
+        if case.kind == "generate":
+            self.call = self.peer.generate(sources, case.sizes["beams"])
+            found = self.peer.as_floats(self.call())
+        else:
+            self.call = self.peer.encode_sources(sources)
+            found = rows_of(self.peer.as_floats(self.call()), lengths)
+        np.save(output, found)
+        return {"lengths": lengths}
 
     def prepare_texts(self, case, output):
         self.load()
@@ -101,6 +117,13 @@ class Worker:
     def reset_peak():
         with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
             file.write("5")
+
+
+def rows_of(hidden, lengths):
+    """[tokens, d_model] of hidden states that may be padded, [batch, longest, d_model]."""
+    if hidden.ndim == 2:
+        return hidden
+    return np.concatenate([rows[:n] for rows, n in zip(hidden, lengths)])
 
 
 def timed(call):

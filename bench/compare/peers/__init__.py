@@ -41,11 +41,22 @@ class Setup:
         return pathlib.Path(self.exports) / name
 
 
+def padded(sources, pad):
+    """ids, mask [batch, longest], int64"""
+    import numpy as np
+    ids = np.full((len(sources), max(map(len, sources))), pad, dtype=np.int64)
+    for row, source in zip(ids, sources):
+        row[:len(source)] = source
+    lengths = np.array([len(source) for source in sources])
+    return ids, (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
+
+
 class Peer:
     """One engine in one process. A call takes nothing, runs once, and returns a numpy array, or
     what as_floats() makes one of: attention is from the engine's own rows to its own rows."""
 
     cold_start = True  # whether cold-start and memory make sense
+    translates = False  # whether it loads models with an encoder and a decoder
     lacks = {}  # {precision: why the engine does not have it}
 
     def __init__(self, setup):
@@ -57,6 +68,10 @@ class Peer:
         if self.precision in self.lacks:
             raise NotOffered(self.lacks[self.precision])
 
+    def check_model(self):
+        if self.setup.folder and self.is_encoder_decoder() and not self.translates:
+            raise NotOffered("is compared on models of an encoder alone")
+
     def settings(self):
         """What makes it fast, in a line."""
         raise NotImplementedError
@@ -64,6 +79,9 @@ class Peer:
     def config(self):
         text = (pathlib.Path(self.setup.folder) / "config.json").read_text(encoding="utf-8")
         return json.loads(text)
+
+    def is_encoder_decoder(self):
+        return bool(self.config().get("is_encoder_decoder"))
 
     def export(self):
         """Makes the files that load() wants; in a process of its own, before."""
@@ -79,6 +97,16 @@ class Peer:
     def forward(self, ids, mask):
         """Hidden states of any shape of ids and mask [batch, seq], int64."""
         raise NotImplementedError
+
+    def generate(self, sources, beams):
+        """sources: ids [n] each, int32. A call for the best answers, [batch, N_STEPS]."""
+        raise NotOffered("runs the encoder alone")
+
+    def encode_sources(self, sources):
+        """A call for hidden states, padded ones, [batch, longest, d_model], or [tokens,
+        d_model]."""
+        ids, mask = padded(sources, self.config()["pad_token_id"])
+        return lambda: self.forward(ids, mask)
 
     def embedder(self):
         """Turns texts into vectors."""
@@ -113,4 +141,5 @@ def make(engine, setup):
     module.PEER.engine = engine
     peer = module.PEER(setup)
     peer.check_precision()
+    peer.check_model()
     return peer

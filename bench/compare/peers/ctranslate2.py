@@ -8,6 +8,7 @@ import sys
 import numpy as np
 
 from peers import NotOffered, Peer
+from translation import N_STEPS
 
 # Left to itself it takes oneDNN on any CPU but Intel's.
 VARIANTS = ({"CT2_USE_MKL": "0"}, {"CT2_USE_MKL": "1"})
@@ -17,18 +18,25 @@ import sys, time
 sys.path.insert(0, sys.argv[1])
 import numpy, peers
 from peers.ctranslate2 import PEER
-peer = PEER(peers.Setup(int(sys.argv[2]), "", "", sys.argv[3], "", sys.argv[4]))
+peer = PEER(peers.Setup(int(sys.argv[2]), "", sys.argv[5], sys.argv[3], "", sys.argv[4]))
 peer.load()
-call = peer.fixed(numpy.full((8, 128), 1, dtype=numpy.int64))
+if peer.is_encoder_decoder():
+    call = peer.generate([numpy.full(30, 2, dtype=numpy.int32)] * 4, 1)
+else:
+    call = peer.fixed(numpy.full((8, 128), 1, dtype=numpy.int64))
 call()
-start = time.perf_counter()
+seconds = []
 for i in range(5):
+    start = time.perf_counter()
     call()
-print(time.perf_counter() - start)
+    seconds.append(time.perf_counter() - start)
+print(min(seconds))
 """
 
 
 class CTranslate2(Peer):
+    translates = True
+
     def settings(self):
         variant = json.loads(self.setup.export("variant.json").read_text(encoding="utf-8"))
         chosen = " ".join(f"{name}={value}" for name, value in variant.items())
@@ -36,36 +44,48 @@ class CTranslate2(Peer):
 
     def export(self):
         import ctranslate2
-        from ctranslate2.converters import TransformersConverter
         if TYPES[self.precision] not in ctranslate2.get_supported_compute_types("cpu"):
             raise NotOffered(f"has no {TYPES[self.precision]} on this machine's CPU")
-        try:
-            TransformersConverter(self.setup.folder).convert(
-                self.path(), quantization=TYPES[self.precision], force=True)
-        except FileNotFoundError:  # no tokenizer: the converter wants a vocabulary
-            raise NotOffered("its converter asks for a tokenizer") from None
+        for converter, path in self.files():
+            try:
+                converter(self.setup.folder).convert(
+                    path, quantization=TYPES[self.precision], force=True)
+            except FileNotFoundError:  # no tokenizer: the converter wants a vocabulary
+                raise NotOffered("its converter asks for a tokenizer") from None
         seconds = [self.try_variant(variant) for variant in VARIANTS]
         best = VARIANTS[seconds.index(min(seconds))]
         self.setup.export("variant.json").write_text(json.dumps(best), encoding="utf-8")
 
-    def path(self):
-        return str(self.setup.export("model"))
+    def files(self):
+        """Converters, and where what they make is to be."""
+        from peers import ctranslate2_files
+        if self.is_encoder_decoder():
+            return ((ctranslate2_files.OfIds, self.path("translator")),
+                    (ctranslate2_files.EncoderOfIds, self.path("model")))
+        return (ctranslate2_files.TransformersConverter, self.path("model")),
+
+    def path(self, name):
+        return str(self.setup.export(name))
 
     def try_variant(self, variant):
         self.setup.export("variant.json").write_text(json.dumps(variant), encoding="utf-8")
         bench = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         run = subprocess.run([sys.executable, "-c", TRIAL, bench, str(self.setup.threads),
-                              self.setup.exports, self.precision], check=True,
-                             stdout=subprocess.PIPE)
+                              self.setup.exports, self.precision, self.setup.folder],
+                             check=True, stdout=subprocess.PIPE)
         return float(run.stdout.split()[-1])
 
     def load(self):
         os.environ.update(json.loads(self.setup.export("variant.json").read_text()))
         import ctranslate2
         self.view = ctranslate2.StorageView
-        self.encoder = ctranslate2.Encoder(
-            self.path(), device="cpu", compute_type=TYPES[self.precision], inter_threads=1,
-            intra_threads=self.setup.threads)
+        self.encoder = self.translator = None
+        if not self.is_encoder_decoder():
+            self.encoder = self.open(ctranslate2.Encoder, "model")
+
+    def open(self, kind, name):
+        return kind(self.path(name), device="cpu", compute_type=TYPES[self.precision],
+                    inter_threads=1, intra_threads=self.setup.threads)
 
     def fixed(self, ids):
         mask = ids * 0 + 1
@@ -75,6 +95,26 @@ class CTranslate2(Peer):
         ids = self.view.from_array(ids.astype(np.int32))
         lengths = self.view.from_array(mask.sum(axis=1).astype(np.int32))
         return np.asarray(self.encoder.forward_batch(ids, lengths).last_hidden_state)
+
+    def encode_sources(self, sources):
+        import ctranslate2
+        self.translator = None
+        self.encoder = self.encoder or self.open(ctranslate2.Encoder, "model")
+        return super().encode_sources(sources)
+
+    def generate(self, sources, beams):
+        """Words are ids in decimal: see ctranslate2_files. 0 sources a batch: all at once."""
+        import ctranslate2
+        self.encoder = None  # one model in memory, as in other engines
+        self.translator = self.translator or self.open(ctranslate2.Translator, "translator")
+        words = [list(map(str, source)) for source in sources]
+
+        def call():
+            answers = self.translator.translate_batch(
+                words, beam_size=beams, min_decoding_length=N_STEPS, max_decoding_length=N_STEPS,
+                max_batch_size=0)
+            return np.array([answer.hypotheses[0] for answer in answers], dtype=np.int32)
+        return call
 
 
 PEER = CTranslate2

@@ -11,6 +11,7 @@ import numpy as np
 
 import headlane_library as hl
 from peers import NotOffered, Peer
+from peers.headlane_translation import Translation
 
 BATCH_TOKENS = 2048
 
@@ -43,6 +44,8 @@ def write_safetensors(path, tensors):
 
 
 class Headlane(Peer):
+    translates = True
+
     def __init__(self, setup):
         super().__init__(setup)
         self.build = pathlib.Path(setup.build)
@@ -94,6 +97,17 @@ class Headlane(Peer):
             self.encode(session, ids, offsets, hidden=hidden)
             return hidden
         return call
+
+    def translation(self, sources, beams=1):
+        return Translation(self.library, self.model, sources, beams, self.setup.threads)
+
+    def generate(self, sources, beams):
+        return self.translation(sources, beams).generate
+
+    def encode_sources(self, sources):
+        translation = self.translation(sources)
+        hidden = np.empty((len(translation.ids), self.facts.d_model), dtype=np.float32)
+        return lambda: translation.encode(hidden)
 
     def embedder(self):
         return Embedder(self)

@@ -13,9 +13,10 @@ def export_onnx(folder, path):
     """With plain attention and the TorchScript exporter: the form whose layers the optimiser
     recognises; of the newer exporter's graph it fuses no attention."""
     import torch
-    from transformers import AutoModel
-    model = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32,
-                                      add_pooling_layer=False).eval()
+    from peers.torch_eager import load_model
+    model = load_model(folder, "eager")
+    if model.config.is_encoder_decoder:
+        model = model.get_encoder()
 
     class HiddenStates(torch.nn.Module):
         def __init__(self):
@@ -90,6 +91,7 @@ def quantise(model, path):
 
 
 class OnnxRuntime(Peer):
+    translates = True
     lacks = {"bf16": "its CPU kernels have no bfloat16"}
 
     def settings(self):
@@ -103,12 +105,12 @@ class OnnxRuntime(Peer):
         from onnxruntime.transformers import optimizer
         plain, best = self.setup.export("plain.onnx"), self.setup.export("model.onnx")
         export_onnx(self.setup.folder, plain)
-        config = self.config()
+        n_heads, d_model = self.sizes()
         fused = {}
         try:
             model = optimizer.optimize_model(
-                str(plain), model_type="bert", num_heads=config["num_attention_heads"],
-                hidden_size=config["hidden_size"], opt_level=0, use_gpu=False)
+                str(plain), model_type="bert", num_heads=n_heads, hidden_size=d_model, opt_level=0,
+                use_gpu=False)
             model.save_model_to_file(str(best))
             fused = {name: n for name, n in model.get_fused_operator_statistics().items() if n}
         except Exception:  # whatever its reason, the plain graph runs, and settings() says so
@@ -117,6 +119,13 @@ class OnnxRuntime(Peer):
         if self.precision == "int8":
             quantise(str(best), best)
         self.setup.export("fused.json").write_text(json.dumps(fused), encoding="utf-8")
+
+    def sizes(self):
+        """n_heads, d_model of the encoder"""
+        config = self.config()
+        if self.is_encoder_decoder():
+            return config["encoder_attention_heads"], config["d_model"]
+        return config["num_attention_heads"], config["hidden_size"]
 
     def session(self, model):
         """Of a file's path or of a model's bytes."""

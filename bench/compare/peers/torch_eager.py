@@ -1,7 +1,8 @@
 """PyTorch as it comes: inference mode, scaled_dot_product_attention. bfloat16 is a cast of the
 module; int8 is dynamic quantisation: weights once, activations at each product."""
 
-from peers import NotOffered, Peer
+from peers import NotOffered, Peer, padded
+from translation import N_STEPS
 
 
 def layer_module(torch, case, tensors):
@@ -46,7 +47,23 @@ def at_precision(module, precision):
     return module
 
 
+def load_model(folder, attention):
+    """In float32. Of a model with an encoder and a decoder what translates, whose get_encoder() is
+    like other models."""
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM
+    if AutoConfig.from_pretrained(folder).is_encoder_decoder:
+        model = AutoModelForSeq2SeqLM.from_pretrained(folder, attn_implementation=attention,
+                                                      dtype=torch.float32)
+    else:
+        model = AutoModel.from_pretrained(folder, attn_implementation=attention,
+                                          dtype=torch.float32, add_pooling_layer=False)
+    return model.eval()
+
+
 class TorchEager(Peer):
+    translates = True
+
     def __init__(self, setup):
         super().__init__(setup)
         import torch
@@ -59,11 +76,9 @@ class TorchEager(Peer):
                 f"{int8 * (self.precision == 'int8')}")
 
     def load(self):
-        from transformers import AutoModel
-        model = AutoModel.from_pretrained(
-            self.setup.folder, attn_implementation="sdpa", dtype=self.torch.float32,
-            add_pooling_layer=False).eval()
-        self.model = at_precision(model, self.precision)
+        self.model = at_precision(load_model(self.setup.folder, "sdpa"), self.precision)
+        if self.is_encoder_decoder():
+            self.translator, self.model = self.model, self.model.get_encoder()
 
     def run(self, module, *arguments, **named):
         with self.torch.inference_mode():
@@ -78,6 +93,21 @@ class TorchEager(Peer):
         from_numpy = self.torch.from_numpy
         return self.run(self.model_of_any_shape(), input_ids=from_numpy(ids),
                         attention_mask=from_numpy(mask)).last_hidden_state.float().numpy()
+
+    def encode_sources(self, sources):
+        ids, mask = self.padded(sources)
+        model = self.ready(self.model)
+        return lambda: self.run(model, input_ids=ids,
+                                attention_mask=mask).last_hidden_state.float().numpy()
+
+    def generate(self, sources, beams):
+        ids, mask = self.padded(sources)
+        return lambda: self.run(self.translator.generate, input_ids=ids, attention_mask=mask,
+                                num_beams=beams, do_sample=False, min_new_tokens=N_STEPS,
+                                max_new_tokens=N_STEPS)[:, 1:].numpy()
+
+    def padded(self, sources):
+        return map(self.torch.from_numpy, padded(sources, self.config()["pad_token_id"]))
 
     def ready(self, module):
         """As it is to run on one shape."""
