@@ -16,8 +16,10 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "bench/compare"))
 import cases  # noqa: E402
 import figures  # noqa: E402
+import models  # noqa: E402
 import peers  # noqa: E402
 import report  # noqa: E402
+import translation  # noqa: E402
 import turns  # noqa: E402
 
 
@@ -32,11 +34,22 @@ class Cases(unittest.TestCase):
                          ("8x128", "minilm", {"batch": 8, "seq": 128}))
         self.assertEqual((mha.name, mha.model), ("mha 2 3 64 4", ""))
 
+    def test_models_that_translate_have_cases_of_their_own(self):
+        generate, encode = cases.parse("model random-marian 2 8 2 16 50\ngenerate 3 4\nencode 3",
+                                       "mine")
+        self.assertEqual((generate.name, generate.model, generate.sizes),
+                         ("generate 3 4", "random-marian 2 8 2 16 50", {"batch": 3, "beams": 4}))
+        self.assertEqual((encode.name, encode.unit), ("encode 3", "ms"))
+        self.assertEqual(cases.RANDOM.keys(), models.MAKERS.keys())
+
     def test_what_is_wrong_is_named_with_its_line(self):
         for text, words in (("8x128", "needs a line"), ("mha 2 3 64", "takes"),
                             ("mha 2 3 64 5", "multiple"), ("gemm 1 2 x", "whole numbers"),
                             ("model minilm\ncorpus nowhere.txt", "nowhere.txt"), ("walk 3", "kind"),
-                            ("model random-bert 1 2", "N_LAYERS"), ("# nothing", "no cases")):
+                            ("model random-bert 1 2", "N_LAYERS"), ("# nothing", "no cases"),
+                            ("model random-marian 1 2 3 4", "VOCAB"), ("generate 1 1", "needs"),
+                            ("model minilm\ngenerate 1", "beams"),
+                            ("model minilm\ngenerate 1 0", "from 1"), ("model", "random-marian")):
             with self.assertRaisesRegex(cases.CaseError, words):
                 cases.parse(text, "mine")
         with self.assertRaisesRegex(cases.CaseError, "mine:2"):
@@ -47,6 +60,85 @@ class Cases(unittest.TestCase):
         # 6 tokens: four projections of 8 x 8, two of 8 x 16; 18 pairs, scores and values of 8
         self.assertEqual(cases.flops(layer), 6 * 2 * (4 * 64 + 2 * 128) + 18 * 4 * 8)
         self.assertEqual(cases.flops(causal), 2 * 6 * 4 * 8)
+
+
+class Translation(unittest.TestCase):
+    """A model of 2 + 3 layers, 4 columns, and sources of 5 and 6 tokens."""
+
+    CONFIG = {"d_model": 4, "encoder_layers": 2, "decoder_layers": 3, "encoder_ffn_dim": 8,
+              "decoder_ffn_dim": 16, "vocab_size": 100}
+    LENGTHS = [5, 6]
+    # Four and six projections of 4 x 4, and two products of the feed-forward.
+    ENCODER_WEIGHTS = 2 * (4 * 16 + 2 * 4 * 8)
+    STEP_WEIGHTS = 3 * (6 * 16 + 2 * 4 * 16) + 4 * 100
+    CROSS_WEIGHTS = 3 * 2 * 16
+    LIMITS = {"flops": 1e6, "products": [{"precision": "int8", "ops": 4e6}], "read_l1": 1e9,
+              "read_l2": 1e8, "read_l3": 1e7, "read_memory": 1e6, "l1_bytes": 100,
+              "l2_bytes": 200, "l3_bytes": 5000}
+
+    def case(self, line):
+        return cases.parse(f"model random-marian 2 4 2 8 100\n{line}", "mine")[0]
+
+    def step_flops(self, i, rows):
+        return rows * 2 * self.STEP_WEIGHTS + rows // 2 * 3 * 4 * 4 * (2 * (i + 1) + 11)
+
+    def test_the_encoder_sees_the_pairs_of_each_source(self):
+        flops = 2 * 11 * self.ENCODER_WEIGHTS + 2 * 4 * 4 * (25 + 36)
+        self.assertEqual(cases.flops(self.case("encode 2"), self.CONFIG, self.LENGTHS), flops)
+        self.assertIsNone(cases.flops(self.case("encode 2"), self.CONFIG))  # no engine did it
+
+    def test_beams_count_from_the_second_step_on(self):
+        part = translation.step(self.CONFIG, self.LENGTHS, 4, 0)
+        self.assertEqual((part.n_weights, part.flops), (self.STEP_WEIGHTS, self.step_flops(0, 2)))
+        self.assertEqual(translation.step(self.CONFIG, self.LENGTHS, 4, 7).flops,
+                         self.step_flops(7, 8))
+        two = self.CONFIG | {"decoder_vocab_size": 90}
+        self.assertEqual(translation.step(two, self.LENGTHS, 1, 0).n_weights,
+                         self.STEP_WEIGHTS - 4 * 10)
+        once = 2 * 11 * (self.ENCODER_WEIGHTS + self.CROSS_WEIGHTS) + 2 * 4 * 4 * (25 + 36)
+        steps = self.step_flops(0, 2) + sum(self.step_flops(i, 8) for i in range(1, 40))
+        self.assertEqual(cases.flops(self.case("generate 2 4"), self.CONFIG, self.LENGTHS),
+                         once + steps)
+
+    def least(self, line, precision="f32", threads=1, **limits):
+        return translation.least(self.case(line), self.CONFIG, self.LENGTHS, self.LIMITS | limits,
+                                 precision, threads)
+
+    def test_products_bound_where_weights_come_fast(self):
+        flops = cases.flops(self.case("generate 2 4"), self.CONFIG, self.LENGTHS)
+        found = self.least("generate 2 4", threads=2)
+        self.assertAlmostEqual(found.pop("seconds"), flops / 2e6)
+        self.assertEqual(found, {"step_bytes": 4 * self.STEP_WEIGHTS, "step_from": "l3",
+                                 "step_by": "products"})
+
+    def test_weights_bound_where_they_come_slowly(self):
+        # A step's fit into L3; with those of the encoder and the sources' keys they do not.
+        found = self.least("generate 2 1", flops=1e15, threads=2)
+        step = 4 * self.STEP_WEIGHTS
+        once = 4 * (self.ENCODER_WEIGHTS + self.CROSS_WEIGHTS)
+        self.assertGreater(once + step, self.LIMITS["l3_bytes"])
+        self.assertAlmostEqual(found.pop("seconds"), (40 * step / 1e7 + once / 1e6) / 2)
+        self.assertEqual(found, {"step_bytes": step, "step_from": "l3", "step_by": "weights"})
+
+    def test_a_precision_has_its_own_products_and_width(self):
+        flops = cases.flops(self.case("encode 2"), self.CONFIG, self.LENGTHS)
+        self.assertAlmostEqual(self.least("encode 2", "int8")["seconds"], flops / 4e6)
+        self.assertEqual(self.least("generate 2 1", "int8")["step_bytes"], self.STEP_WEIGHTS)
+        self.assertIsNone(self.least("encode 2", "bf16"))
+
+    def test_a_level_holds_what_fits_into_it(self):
+        self.assertEqual([translation.level_of(n, self.LIMITS) for n in (100, 101, 5000, 5001)],
+                         ["l1", "l2", "l3", "memory"])
+
+    def test_the_least_time_is_the_limit(self):
+        case, bound = self.case("generate 2 1"), {"seconds": 0.5}
+        result = figures.summarise(case, {"headlane": [1000.0]}, {}, {}, 100, 50, (), bound)
+        self.assertEqual(result["engines"]["headlane"]["of_limit"], 0.5)
+        self.assertEqual(result["bound"], bound)
+        self.assertEqual(report.describe_bound(bound), "  at the limit: 500 ms")
+        bound |= {"step_bytes": 2e6, "step_from": "l3", "step_by": "weights"}
+        self.assertIn("reads 2 MB of weights from L3 and is bound by its weights",
+                      report.describe_bound(bound))
 
 
 class Figures(unittest.TestCase):
@@ -112,6 +204,24 @@ class Accuracy(unittest.TestCase):
             self.assertEqual(figures.accuracies(folder, "a"), {
                 "a": {"off_by": 0}, "b": {"off_by": 2}, "c": {"off_by": float("inf")}})
             self.assertIn("cosine_off_by", figures.accuracies(folder, "a", of_texts=True)["b"])
+            self.assertEqual(figures.accuracies(folder, "a", of_tokens=True), {
+                "a": {"tokens_equal": 1}, "b": {"tokens_equal": 0.5}, "c": {"tokens_equal": 0}})
+            self.assertEqual(report.accuracy({"tokens_equal": 0.5}), "50.0 % equal")
+
+    def test_sources_are_those_of_their_batch(self):
+        import inputs
+        import numpy as np
+        greedy, beams, encode = (inputs.sources(case, 50) for case in cases.parse(
+            "model random-marian 1 2 1 2 50\ngenerate 9 1\ngenerate 9 4\nencode 9", "mine"))
+        for one, two, three in zip(greedy, beams, encode, strict=True):
+            self.assertTrue(20 <= len(one) <= 40 and one.min() > 1 and one.max() < 49, one)
+            np.testing.assert_array_equal(one, two)
+            np.testing.assert_array_equal(one, three)
+        ids, mask = peers.padded(greedy, 49)
+        self.assertEqual(ids.shape, mask.shape)
+        np.testing.assert_array_equal(ids[mask == 1], np.concatenate(greedy))
+        self.assertTrue((ids[mask == 0] == 49).all())
+        self.assertEqual(mask.sum(axis=1).tolist(), list(map(len, greedy)))
 
 
 class Report(unittest.TestCase):
@@ -247,6 +357,30 @@ class WholeRun(unittest.TestCase):
             self.assertEqual(list(result["engines"]), ["headlane"])
         self.assertIn("weights", told["results"][-1]["engines"]["headlane"]["missing"])
         self.assertEqual(told["machine"]["precision"], "int8")
+
+    def test_headlane_translates(self):
+        folder = f"{ROOT}/tests/golden/encoder_decoder/marian_shared"
+        for precision in peers.PRECISIONS:
+            told = self.run_cases(f"model {folder}\ngenerate 2 1\ngenerate 2 3\nencode 2",
+                                  "--engines", "headlane", "openvino", "--precision", precision)
+            self.assertEqual(len(told["results"]), 3)
+            for result in told["results"]:
+                own = result["engines"]["headlane"]
+                self.assertNotIn("missing", own, result["case"])
+                self.assertTrue(all(value > 0 for value in own["rounds"]), own)
+                self.assertGreater(result["flops"], 0)
+                self.assertIn("missing", result["engines"]["openvino"])
+
+    def test_a_case_that_the_model_is_not_of_is_named(self):
+        for model, line in (("bert/head_dim_16_mean_normalize", "encode 2"),
+                            ("encoder_decoder/marian_shared", "2x8")):
+            with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+                file.write(f"model {ROOT}/tests/golden/{model}\n{line}\n")
+                file.flush()
+                run = subprocess.run([sys.executable, ROOT / "bench/compare", file.name, "--build",
+                                      BUILD], capture_output=True, text=True)
+            self.assertEqual(run.returncode, 1)
+            self.assertIn(f"{line}: the model has", run.stderr)
 
     def test_products_and_attention_have_every_precision(self):
         for precision in ("bf16", "int8"):

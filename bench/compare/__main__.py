@@ -6,9 +6,9 @@ taken round by round. "of limit" is the share of the machine's multiply-add limi
 same run, at --precision bf16 or int8 of that of products of these; "peak MB" is the most resident
 memory of the engine's process in the case; "off by" is the largest difference of the output from
 PyTorch's in float32. Of texts' vectors there are 1 - cosine to PyTorch's in float32, mean and most,
-and the share of texts whose nearest neighbour stays it; of translations that of tokens that are
-PyTorch's in float32. The limit of translations is the least time of each step, of its products or of
-reading its weights from where they lie.
+and the share of texts whose nearest neighbour stays it; of translations, the share of tokens that
+are PyTorch's in float32. Their limit is the least time of what comes before the steps and of each
+step: that of its products, or of reading its weights from where they lie, whichever is more.
 
 Groups of cases are files of bench/compare/cases, or of your own: the first lines of
 bench/compare/cases.py say what they hold. No group: all of them.

@@ -1,6 +1,6 @@
-"""The kinds of case "generate" and "encode": what a translation costs, and the least time in which a
-machine can do it. Biases, norms and activations are left out, keys and values that were
-cached, too: what is here no engine can do without."""
+"""The kinds of case "generate" and "encode": what a translation costs, and the least time in which
+a machine can do it. Biases, norms and activations are left out, and so is reading the keys and
+values of earlier steps: what is here no engine can do without."""
 
 import dataclasses
 
