@@ -114,6 +114,10 @@ void check_step(const headlane_step& step) {
     fail(Status::kInvalidArgument,
          "step.k is %lld, but best_ids, best_logits and log_sum_exp are all null", ll{step.k});
   }
+  if (step.k == 0 && (step.best_ids || step.best_logits || step.log_sum_exp)) {
+    fail(Status::kInvalidArgument,
+         "step.k is 0, but best_ids, best_logits or log_sum_exp are wanted");
+  }
 }
 
 void write_next(const headlane_step& step, int64_t row, const headlane::RowScores& next,

@@ -151,13 +151,13 @@ void Generator::generate(const Request& request) {
   n_sources_ = 0;
   decoder_.check(request.sources);
   search_.begin(request.search, read_sources(request));
-  n_sources_ = request.sources.n_seqs;
   decoder_.encode(request.sources, nullptr, nullptr);
   while (!search_.done()) {
     step();
     if (request.on_token) tell(request);
   }
-  keep_answers();
+  keep_answers(request.sources.n_seqs);
+  n_sources_ = request.sources.n_seqs;  // not before: what a callback throws leaves no answers
 }
 
 void Generator::step() {
@@ -189,17 +189,18 @@ void Generator::step() {
 // Tells of the token that each source has got: that of its best row, or of its best answer where it
 // has ended.
 void Generator::tell(const Request& request) {
+  const int64_t n_sources = request.sources.n_seqs;
   const auto one = [&](int64_t source, int32_t id) {
     const Next next = request.on_token(request.user, source, id, ++told_[source]);
     if (next == Next::kGoOn) return;
-    for (int64_t i = 0; i < n_sources_; ++i) {
+    for (int64_t i = 0; i < n_sources; ++i) {
       if (i != source && next != Next::kStopAll) continue;
       if (told_[i] >= 0) search_.stop(i);
       told_[i] = -1;
     }
   };
   // Rows change when a source is stopped, so each is looked for anew.
-  for (int64_t source = 0; source < n_sources_; ++source) {
+  for (int64_t source = 0; source < n_sources; ++source) {
     if (told_[source] < 0) continue;
     const int64_t prefix = static_cast<int64_t>(sources_[source].prefix.size());
     const std::span<const StepRow> rows = search_.rows();
@@ -217,8 +218,8 @@ void Generator::tell(const Request& request) {
   }
 }
 
-void Generator::keep_answers() {
-  for (int64_t source = 0; source < n_sources_; ++source) {
+void Generator::keep_answers(int64_t n_sources) {
+  for (int64_t source = 0; source < n_sources; ++source) {
     for (int64_t rank = 0; rank < search_.n_hypotheses(source); ++rank) {
       search_.copy_tokens(
           source, rank,

@@ -89,7 +89,7 @@ class Generator {
   std::span<const SearchSource> read_sources(const Request& request);
   void step();
   void tell(const Request& request);
-  void keep_answers();
+  void keep_answers(int64_t n_sources);
 
   GeneratorLimits limits_;
   Buffer own_memory_;
