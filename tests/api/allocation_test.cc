@@ -8,6 +8,7 @@
 
 #include "tests/api/attention.h"
 #include "tests/api/encoder.h"
+#include "tests/api/generator.h"
 #include "tests/api/layer.h"
 #include "tests/support/temp_dir.h"
 
@@ -101,6 +102,60 @@ TEST(Allocations, ARunAllocatesNothing) {
       Encoder encoder(path, "", n_threads, 4096, "headlane", precision);
       expect_runs_without_allocations(encoder,
                                       precision + ", " + std::to_string(n_threads) + " threads");
+    }
+  }
+}
+
+// What a call allocates is counted from its beginning to its end.
+template <typename Call>
+void expect_no_allocation(const char* what, const Call& call) {
+  const int64_t before = n_allocations;
+  const headlane_status status = call();
+  const int64_t allocated = n_allocations - before;
+  ASSERT_EQ(status, HEADLANE_OK) << what << ": " << headlane_error();
+  ASSERT_EQ(allocated, 0) << what;
+}
+
+void expect_generates_without_allocations(headlane_generator* generator, int64_t vocab_size) {
+  const FlatSequences all(random_sources(20, vocab_size, 20, 1));
+  std::vector<float> logits(static_cast<size_t>(20 * vocab_size));
+  std::vector<int32_t> ids(20, 3), sources(20), best_ids(100);
+  for (int32_t i = 0; i < 20; ++i) sources[static_cast<size_t>(i)] = i;
+  // The first call counts too; many sources after one.
+  for (const int64_t n_seqs : {1, 20, 3}) {
+    headlane_batch batch = all.batch();
+    batch.n_seqs = n_seqs;
+    headlane_generate_options sampled = beams(0, 4), penalized = beams(4);
+    sampled.sample = 1;
+    penalized.repetition_penalty = 1.5;
+    for (const headlane_generate_options& options : {beams(1), beams(4, 4), sampled, penalized}) {
+      expect_no_allocation("generate",
+                           [&] { return headlane_generate(generator, &batch, &options); });
+    }
+    expect_no_allocation("encode",
+                         [&] { return headlane_generator_encode(generator, &batch, nullptr); });
+    headlane_step step = HEADLANE_STEP_INIT;
+    step.n_rows = n_seqs;
+    step.ids = ids.data();
+    step.sources = sources.data();
+    for (int i = 0; i < 3; ++i) {
+      step.k = i == 1 ? 5 : 0;
+      step.best_ids = i == 1 ? best_ids.data() : nullptr;
+      step.logits = i == 2 ? logits.data() : nullptr;
+      expect_no_allocation("step", [&] { return headlane_generator_step(generator, &step); });
+    }
+  }
+}
+
+TEST(Allocations, GeneratingAllocatesNothing) {
+  for (const std::string precision : {"f32", "bf16", "int8"}) {
+    for (const int n_threads : {1, 2, 3}) {
+      SCOPED_TRACE(precision + ", " + std::to_string(n_threads) + " threads");
+      const tool::Model model = open_model(golden_file("marian_shared"), "", precision);
+      headlane_generator_options options = generator_options(20, 4, n_threads);
+      options.all_logits = 1;
+      const GeneratorHandle generator = create_generator(model.get(), options);
+      expect_generates_without_allocations(generator.get(), tool::facts_of(model.get()).vocab_size);
     }
   }
 }

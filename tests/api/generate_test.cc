@@ -1,0 +1,498 @@
+// Generation through the C API: the same answers in any company, callbacks, samples, and what the
+// options of a call say.
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <set>
+
+#include "tests/api/generator.h"
+#include "tests/api/precision.h"
+
+namespace headlane::test {
+namespace {
+
+constexpr const char* kModel = "marian_shared";
+
+// How an answer to a source depends on what is asked for.
+struct Asked {
+  const char* name;
+  headlane_generate_options options;
+};
+
+std::vector<Asked> ways_to_ask() {
+  headlane_generate_options sampled = HEADLANE_GENERATE_OPTIONS_INIT;
+  sampled.sample = 1;
+  sampled.top_k = 9;
+  sampled.top_p = 0.9f;
+  sampled.seed = 5;
+  sampled.n_best = 2;
+  return {{"greedy", beams(1)}, {"beams", beams(4, 4)}, {"samples", sampled}};
+}
+
+class GenerateOnIsa : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (!runs(golden_file(kModel), GetParam())) {
+      GTEST_SKIP() << "this machine (or HEADLANE_MAX_ISA) lacks " << GetParam();
+    }
+  }
+};
+
+// Ids, and the bits of scores: alone, in any order, with any others, for any number of threads.
+TEST_P(GenerateOnIsa, AnswersDoNotDependOnTheBatch) {
+  std::mt19937 random(3);
+  for (const char* name : {kModel, "m2m_100", "t5_v1_1"}) {
+    for (const char* precision : {"f32", "bf16", "int8"}) {
+      SCOPED_TRACE(std::string(name) + " " + precision);
+      const tool::Model model = open_model(golden_file(name), GetParam(), precision);
+      const headlane_model_facts facts = tool::facts_of(model.get());
+      const Sequences sources = random_sources(30, facts.vocab_size, 30, 1);
+      const GeneratorHandle one = create_generator(model.get(), generator_options(1, 4, 1));
+      for (const Asked& asked : ways_to_ask()) {
+        SCOPED_TRACE(asked.name);
+        headlane_generate_options options = asked.options;
+        Answers alone;
+        std::vector<uint64_t> keys(sources.size());
+        for (size_t i = 0; i < sources.size(); ++i) {
+          keys[i] = 1000 + i;
+          options.keys = &keys[i];
+          alone.push_back(generate(one.get(), {sources[i]}, options)[0]);
+        }
+        std::vector<size_t> order(sources.size());
+        for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+        for (const int n_threads : {1, 2, 3}) {
+          const GeneratorHandle many =
+              create_generator(model.get(), generator_options(30, 4, n_threads));
+          std::shuffle(order.begin(), order.end(), random);
+          for (size_t first = 0, n = 0; first < order.size(); first += n) {
+            n = std::min<size_t>(1 + random() % order.size(), order.size() - first);
+            Sequences some;
+            std::vector<uint64_t> some_keys;
+            for (size_t i = first; i < first + n; ++i) {
+              some.push_back(sources[order[i]]);
+              some_keys.push_back(keys[order[i]]);
+            }
+            options.keys = some_keys.data();
+            const Answers answers = generate(many.get(), some, options);
+            for (size_t i = 0; i < n; ++i) {
+              ASSERT_EQ(answers[i], alone[order[first + i]]) << n_threads << ", " << n;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, GenerateOnIsa,
+                         testing::Values("ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni",
+                                         "avx512_bf16", "amx"),
+                         [](auto& info) { return std::string(info.param); });
+
+class Generate : public testing::Test {
+ protected:
+  Generate() : facts_(tool::facts_of(model_.get())) {
+    sources_ = random_sources(20, facts_.vocab_size, 20, 2);
+    headlane_generator_options options = generator_options(20, 6);
+    options.all_logits = 1;
+    options.max_prefix = 6;
+    generator_ = create_generator(model_.get(), options);
+  }
+
+  Answers ask(const headlane_generate_options& options) {
+    return generate(generator_.get(), sources_, options);
+  }
+  bool is_answer_ended(const GeneratedAnswer& answer) const { return answer.ids.back() == kEnd; }
+
+  static constexpr int32_t kEnd = 0;  // of marian_shared
+  const tool::Model model_ = open_model(golden_file(kModel));
+  const headlane_model_facts facts_;
+  Sequences sources_;
+  GeneratorHandle generator_;
+};
+
+// What a callback was told, and what it says.
+struct Told {
+  static headlane_next tell(void* user, int64_t source, int32_t id, int64_t n_tokens) {
+    auto* told = static_cast<Told*>(user);
+    std::vector<int32_t>& ids = told->ids[source];
+    ids.push_back(id);
+    EXPECT_EQ(n_tokens, static_cast<int64_t>(ids.size()));
+    if (n_tokens != told->at) return HEADLANE_GO_ON;
+    return told->source < 0 || told->source == source ? told->says : HEADLANE_GO_ON;
+  }
+  void listen(headlane_generate_options* options) {
+    options->on_token = tell;
+    options->user = this;
+  }
+
+  int64_t source = -1, at = 0;  // where it stops, of all sources: -1
+  headlane_next says = HEADLANE_GO_ON;
+  std::map<int64_t, std::vector<int32_t>> ids;
+};
+
+TEST_F(Generate, GreedyTellsEachTokenInOrder) {
+  headlane_generate_options options = beams(1);
+  const Answers expected = ask(options);
+  Told told;
+  told.listen(&options);
+  EXPECT_EQ(ask(options), expected);
+  ASSERT_EQ(told.ids.size(), sources_.size());
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    EXPECT_EQ(told.ids[static_cast<int64_t>(i)], expected[i][0].ids) << i;
+  }
+}
+
+TEST_F(Generate, APrefixIsNotTold) {
+  const std::vector<int32_t> prefix_ids = {7, 8, 9, 10};
+  std::vector<int64_t> prefix_offsets(sources_.size() + 1, 4);
+  prefix_offsets[0] = 0;
+  prefix_offsets[1] = 1;
+  headlane_generate_options options = beams(1);
+  options.prefix_offsets = prefix_offsets.data();
+  options.prefix_ids = prefix_ids.data();
+  Told told;
+  told.listen(&options);
+  const Answers answers = ask(options);
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    const std::vector<int32_t>& ids = answers[i][0].ids;
+    const int64_t n = prefix_offsets[i + 1] - prefix_offsets[i];
+    EXPECT_EQ(std::vector<int32_t>(ids.begin() + n, ids.end()), told.ids[static_cast<int64_t>(i)]);
+  }
+}
+
+TEST_F(Generate, BeamsTellTheBestOfTheTime) {
+  headlane_generate_options options = beams(4, 4);
+  const Answers expected = ask(options);
+  Told told;
+  told.listen(&options);
+  EXPECT_EQ(ask(options), expected);
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    const size_t n = told.ids[static_cast<int64_t>(i)].size();
+    EXPECT_GE(n, 1u);
+    EXPECT_LE(n, static_cast<size_t>(facts_.max_new_tokens));
+  }
+}
+
+TEST_F(Generate, StoppingASourceEndsItAlone) {
+  for (const int64_t n_beams : {1, 4}) {
+    headlane_generate_options options = beams(n_beams);
+    const Answers expected = ask(options);
+    for (const int64_t at : {1, 3}) {
+      for (const int64_t source : {int64_t{0}, int64_t{7}, int64_t{19}}) {
+        SCOPED_TRACE(testing::Message() << n_beams << " beams, " << at << ", " << source);
+        Told told;
+        told.source = source;
+        told.at = at;
+        told.says = HEADLANE_STOP_SOURCE;
+        told.listen(&options);
+        const Answers answers = ask(options);
+        for (size_t i = 0; i < sources_.size(); ++i) {
+          if (static_cast<int64_t>(i) != source) {
+            EXPECT_EQ(answers[i], expected[i]) << i;
+            continue;
+          }
+          const std::vector<int32_t>& ids = answers[i][0].ids;
+          EXPECT_LE(ids.size(), static_cast<size_t>(at));
+          EXPECT_EQ(told.ids[source].size(), static_cast<size_t>(at));
+          if (n_beams == 1) {
+            EXPECT_EQ(ids, told.ids[source]);
+            EXPECT_TRUE(std::equal(ids.begin(), ids.end(), expected[i][0].ids.begin()));
+          }
+          EXPECT_LT(answers[i][0].score, 0);
+        }
+      }
+    }
+    options.on_token = nullptr;
+    EXPECT_EQ(ask(options), expected) << "as good as new";
+  }
+}
+
+TEST_F(Generate, StoppingAllLeavesEachWhatItHas) {
+  for (const int64_t n_beams : {1, 4}) {
+    headlane_generate_options options = beams(n_beams);
+    const Answers expected = ask(options);
+    const auto longest = std::max_element(
+        expected.begin(), expected.end(),
+        [](const auto& a, const auto& b) { return a[0].ids.size() < b[0].ids.size(); });
+    for (const int64_t source : {int64_t{-1}, longest - expected.begin()}) {
+      Told told;
+      told.source = source;
+      told.at = 3;
+      told.says = HEADLANE_STOP_ALL;
+      told.listen(&options);
+      const Answers answers = ask(options);
+      for (size_t i = 0; i < sources_.size(); ++i) {
+        const std::vector<int32_t>& ids = answers[i][0].ids;
+        ASSERT_GE(ids.size(), 1u);
+        EXPECT_LE(ids.size(), 3u);
+        if (n_beams > 1) continue;
+        EXPECT_TRUE(std::equal(ids.begin(), ids.end(), expected[i][0].ids.begin())) << i;
+      }
+    }
+    // What is none of the enum's stops too, rather than never.
+    Told told;
+    told.at = 1;
+    told.says = static_cast<headlane_next>(3);
+    told.listen(&options);
+    for (const auto& answers : ask(options)) EXPECT_EQ(answers[0].ids.size(), 1u);
+    options.on_token = nullptr;
+    EXPECT_EQ(ask(options), expected) << "as good as new";
+  }
+}
+
+// The library is C: what a callback throws does not pass it, and leaves no half answers.
+TEST_F(Generate, ACallbackThatThrows) {
+  headlane_generate_options options = beams(1);
+  const Answers expected = ask(options);
+  options.on_token = [](void*, int64_t, int32_t, int64_t n_tokens) -> headlane_next {
+    if (n_tokens == 2) throw std::runtime_error("enough");
+    return HEADLANE_GO_ON;
+  };
+  const FlatSequences flat(sources_);
+  const headlane_batch batch = flat.batch();
+  expect_status(headlane_generate(generator_.get(), &batch, &options), HEADLANE_INTERNAL, "enough");
+  headlane_answer answer = HEADLANE_ANSWER_INIT;
+  expect_status(headlane_generator_get_answer(generator_.get(), 0, 0, &answer),
+                HEADLANE_INVALID_ARGUMENT, "the last call answered 0");
+  options.on_token = nullptr;
+  EXPECT_EQ(ask(options), expected);
+}
+
+headlane_generate_options sampling(uint64_t seed, int64_t n_best = 1) {
+  headlane_generate_options options = HEADLANE_GENERATE_OPTIONS_INIT;
+  options.sample = 1;
+  options.temperature = 2;
+  options.seed = seed;
+  options.n_best = n_best;
+  return options;
+}
+
+TEST_F(Generate, ASeedSaysTheSamples) {
+  const Answers one = ask(sampling(1, 6));
+  EXPECT_EQ(ask(sampling(1, 6)), one);
+  const Answers two = ask(sampling(2, 6));
+  std::set<std::vector<int32_t>> different;
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    EXPECT_NE(one[i], two[i]);
+    ASSERT_EQ(one[i].size(), 6u);
+    for (const GeneratedAnswer& answer : one[i]) different.insert(answer.ids);
+  }
+  // At twice the temperature few are alike.
+  EXPECT_GT(different.size(), 100u);
+  // The first samples do not depend on how many there are.
+  const Answers first = ask(sampling(1, 1));
+  for (size_t i = 0; i < sources_.size(); ++i) EXPECT_EQ(first[i][0], one[i][0]);
+}
+
+TEST_F(Generate, KeysTellSourcesApart) {
+  sources_ = {sources_[0], sources_[0], sources_[0]};
+  Answers answers = ask(sampling(1));
+  EXPECT_NE(answers[0], answers[1]);
+  const uint64_t keys[] = {4, 9, 4};
+  headlane_generate_options options = sampling(1);
+  options.keys = keys;
+  answers = ask(options);
+  EXPECT_EQ(answers[0], answers[2]);
+  EXPECT_NE(answers[0], answers[1]);
+  const uint64_t places[] = {0, 1, 2};  // what they are where they are not given
+  options.keys = places;
+  EXPECT_EQ(ask(options), ask(sampling(1)));
+}
+
+TEST_F(Generate, OneCandidateIsGreedy) {
+  const Answers greedy = ask(beams(1));
+  headlane_generate_options top_1 = sampling(3);
+  top_1.top_k = 1;
+  EXPECT_EQ(ask(top_1), greedy);
+  headlane_generate_options least_p = sampling(3);
+  least_p.top_p = 1e-6f;
+  EXPECT_EQ(ask(least_p), greedy);
+}
+
+TEST_F(Generate, PrefixesBeginAnswersAndGoOnAsTheirOwnWould) {
+  for (const int64_t n_beams : {1, 4}) {
+    const Answers own = ask(beams(n_beams));
+    // Of greedy answers, begun with what they begin with: nothing changes but the score.
+    std::vector<int32_t> prefix_ids;
+    std::vector<int64_t> prefix_offsets = {0};
+    for (size_t i = 0; i < sources_.size(); ++i) {
+      const std::vector<int32_t>& ids = own[i][0].ids;
+      const size_t n = std::min(i % 7, ids.size() - 1);
+      prefix_ids.insert(prefix_ids.end(), ids.begin(), ids.begin() + static_cast<int64_t>(n));
+      prefix_offsets.push_back(static_cast<int64_t>(prefix_ids.size()));
+    }
+    headlane_generate_options options = beams(n_beams);
+    options.prefix_offsets = prefix_offsets.data();
+    options.prefix_ids = prefix_ids.data();
+    const Answers answers = ask(options);
+    for (size_t i = 0; i < sources_.size(); ++i) {
+      const std::vector<int32_t>& ids = answers[i][0].ids;
+      ASSERT_TRUE(std::equal(prefix_ids.begin() + prefix_offsets[i],
+                             prefix_ids.begin() + prefix_offsets[i + 1], ids.begin()));
+      if (n_beams == 1 && is_answer_ended(own[i][0]) &&
+          own[i][0].ids.size() < static_cast<size_t>(facts_.max_new_tokens)) {
+        EXPECT_EQ(ids, own[i][0].ids) << i;
+      }
+    }
+  }
+}
+
+TEST_F(Generate, FirstIdsLengthsAndSuppressedIds) {
+  for (const int64_t n_beams : {1, 4}) {
+    SCOPED_TRACE(n_beams);
+    const int32_t first = 33;
+    headlane_generate_options options = beams(n_beams);
+    options.first_id = &first;
+    for (const auto& answers : ask(options)) EXPECT_EQ(answers[0].ids[0], first);
+
+    options = beams(n_beams);
+    options.max_new_tokens = 3;
+    for (const auto& answers : ask(options)) EXPECT_LE(answers[0].ids.size(), 3u);
+
+    options = beams(n_beams);
+    options.min_new_tokens = 9;
+    for (const auto& answers : ask(options)) {
+      EXPECT_GE(answers[0].ids.size(), 10u);
+      for (size_t i = 0; i < 9; ++i) EXPECT_NE(answers[0].ids[i], kEnd);
+    }
+
+    // Those that came, do not come again.
+    std::set<int32_t> seen;
+    for (const auto& answers : ask(beams(n_beams))) {
+      seen.insert(answers[0].ids.begin(), answers[0].ids.end());
+    }
+    seen.erase(kEnd);
+    seen.insert(82);  // what the model itself suppresses
+    const std::vector<int32_t> suppressed(seen.begin(), seen.end());
+    options = beams(n_beams);
+    options.suppressed_ids = suppressed.data();
+    options.n_suppressed_ids = static_cast<int64_t>(suppressed.size());
+    for (const auto& answers : ask(options)) {
+      for (const int32_t id : answers[0].ids) EXPECT_EQ(seen.count(id), 0u);
+    }
+  }
+}
+
+TEST_F(Generate, EndsOfTheCallersOwn) {
+  const Answers own = ask(beams(1));
+  const int32_t ends[] = {own[0][0].ids[0]};
+  headlane_generate_options options = beams(1);
+  options.end_ids = ends;
+  options.n_end_ids = 1;
+  EXPECT_EQ(ask(options)[0][0].ids, std::vector<int32_t>{ends[0]});
+  options.n_end_ids = 0;  // none: all are as long as can be
+  for (const auto& answers : ask(options)) {
+    EXPECT_EQ(answers[0].ids.size(), static_cast<size_t>(facts_.max_new_tokens));
+  }
+}
+
+TEST_F(Generate, RepetitionIsPenalized) {
+  headlane_generate_options options = beams(1);
+  options.repetition_penalty = 1e6;
+  for (const auto& answers : ask(options)) {
+    std::set<int32_t> once(answers[0].ids.begin(), answers[0].ids.end());
+    EXPECT_GE(once.size() + 1, answers[0].ids.size());  // an end that is forced may be one again
+  }
+}
+
+TEST_F(Generate, ScoresAreOfTheLengthPenaltyAskedFor) {
+  headlane_generate_options options = beams(1);
+  options.length_penalty = HEADLANE_NO_LENGTH_PENALTY;
+  const Answers sums = ask(options);
+  options.length_penalty = 1;
+  const Answers means = ask(options);
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    ASSERT_EQ(sums[i][0].ids, means[i][0].ids);
+    const auto n = static_cast<float>(sums[i][0].ids.size());
+    EXPECT_FLOAT_EQ(sums[i][0].score, means[i][0].score * n);
+  }
+}
+
+TEST_F(Generate, NoSourcesGiveNoAnswers) {
+  EXPECT_TRUE(generate(generator_.get(), {}, beams(4)).empty());
+  headlane_answer answer = HEADLANE_ANSWER_INIT;
+  expect_status(headlane_generator_get_answer(generator_.get(), 0, 0, &answer),
+                HEADLANE_INVALID_ARGUMENT, "source is 0");
+}
+
+// The encoder's sessions are those of every model, and its states those of the generator.
+TEST_F(Generate, EncodersEncode) {
+  for (const char* precision : {"f32", "bf16", "int8"}) {
+    const tool::Session session = session_of(model_.get(), precision, 2);
+    const std::vector<float> hidden = encode(session.get(), facts_, sources_).hidden;
+    headlane_generator_options options = generator_options(20, 1);
+    options.precision = precision;
+    const GeneratorHandle generator = create_generator(model_.get(), options);
+    const FlatSequences flat(sources_);
+    const headlane_batch batch = flat.batch();
+    std::vector<float> of_generator(hidden.size());
+    const headlane_outputs outputs{sizeof outputs, of_generator.data(), nullptr, nullptr};
+    tool::check(headlane_generator_encode(generator.get(), &batch, &outputs));
+    EXPECT_EQ(hidden, of_generator) << precision;
+  }
+}
+
+TEST_F(Generate, FactsOfADecoder) {
+  EXPECT_STREQ(facts_.architecture, "encoder_decoder");
+  EXPECT_EQ(facts_.has_decoder, 1);
+  EXPECT_EQ(facts_.n_layers, 1);
+  EXPECT_EQ(facts_.n_heads, 4);
+  EXPECT_EQ(facts_.d_ff, 40);
+  EXPECT_EQ(facts_.n_decoder_layers, 3);
+  EXPECT_EQ(facts_.n_decoder_heads, 2);
+  EXPECT_EQ(facts_.decoder_d_ff, 56);
+  EXPECT_EQ(facts_.vocab_size, 83);
+  EXPECT_EQ(facts_.decoder_vocab_size, 83);
+  EXPECT_EQ(facts_.max_target_len, 48);
+  EXPECT_EQ(facts_.max_new_tokens, 15);
+  EXPECT_EQ(facts_.n_beams, 4);
+  EXPECT_EQ(facts_.start_id, 82);
+  EXPECT_STREQ(facts_.pooling, "none");
+}
+
+// A layer of attention and a feed-forward rounds ten times to bf16 (tests/api/precision_test.cc); a
+// decoder's, with a second attention, at most twice as often; the words and the product that is the
+// logits once each, and once what it takes. Each is off by 2^-8 of a row's length at most. int8 is
+// held to what narrow encoders are held to, for the reasons given there.
+TEST_F(Generate, NarrowLogitsAreNearThoseOfFloats) {
+  for (const char* name : {kModel, "bart", "m2m_100", "t5_v1_0", "t5_v1_1"}) {
+    std::vector<float> of_f32;
+    for (const char* precision : {"f32", "bf16", "int8"}) {
+      const tool::Model model = open_model(golden_file(name), "", precision);
+      const headlane_model_facts facts = tool::facts_of(model.get());
+      const auto vocab_size = static_cast<size_t>(facts.decoder_vocab_size);
+      headlane_generator_options options = generator_options(20, 1, 2);
+      options.all_logits = 1;
+      const GeneratorHandle generator = create_generator(model.get(), options);
+      const Sequences sources = random_sources(20, facts.vocab_size, 20, 2);
+      const FlatSequences flat(sources);
+      const headlane_batch batch = flat.batch();
+      tool::check(headlane_generator_encode(generator.get(), &batch, nullptr));
+      std::vector<float> logits(20 * vocab_size), all;
+      std::vector<int32_t> ids(20), of(20);
+      for (int32_t i = 0; i < 20; ++i) of[static_cast<size_t>(i)] = i;
+      for (int32_t position = 0; position < 5; ++position) {
+        std::fill(ids.begin(), ids.end(), position == 0 ? facts.start_id : 3 + position * 11);
+        headlane_step step = HEADLANE_STEP_INIT;
+        step.n_rows = 20;
+        step.ids = ids.data();
+        step.sources = of.data();
+        step.logits = logits.data();
+        tool::check(headlane_generator_step(generator.get(), &step));
+        all.insert(all.end(), logits.begin(), logits.end());
+      }
+      if (of_f32.empty()) of_f32 = all;
+      const double roundings =
+          10.0 * static_cast<double>(facts.n_layers + 2 * facts.n_decoder_layers) + 3;
+      const double distance = farthest_row(all, of_f32, vocab_size);
+      if (std::string(precision) != "int8") {
+        EXPECT_LE(distance, roundings / 256) << name;
+      }
+      EXPECT_GT(smallest_cosine(all, of_f32, vocab_size), 0.95) << name << " " << precision;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace headlane::test

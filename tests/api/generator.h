@@ -1,0 +1,130 @@
+// A generator and what it answers, as the tests of the C API use them.
+#pragma once
+
+#include <cstring>
+#include <map>
+#include <memory>
+
+#include "tests/api/encoder.h"
+#include "tests/support/golden_encoder_decoder.h"
+#include "tests/support/temp_dir.h"
+
+namespace headlane::test {
+
+struct GeneratorDestroy {
+  void operator()(headlane_generator* generator) const { headlane_generator_destroy(generator); }
+};
+using GeneratorHandle = std::unique_ptr<headlane_generator, GeneratorDestroy>;
+
+struct GeneratedAnswer {
+  std::vector<int32_t> ids;
+  float score = 0;
+
+  bool operator==(const GeneratedAnswer& other) const {
+    return ids == other.ids && std::memcmp(&score, &other.score, sizeof score) == 0;
+  }
+};
+inline void PrintTo(const GeneratedAnswer& answer, std::ostream* out) {
+  for (const int32_t id : answer.ids) *out << id << " ";
+  *out << "(" << answer.score << ")";
+}
+// The answers of each source, best first.
+using Answers = std::vector<std::vector<GeneratedAnswer>>;
+
+// Sequences end to end.
+struct FlatSequences {
+  explicit FlatSequences(const Sequences& sequences) {
+    for (const auto& sequence : sequences) {
+      ids.insert(ids.end(), sequence.begin(), sequence.end());
+      offsets.push_back(static_cast<int64_t>(ids.size()));
+    }
+  }
+  headlane_batch batch() const {
+    return {sizeof(headlane_batch), static_cast<int64_t>(offsets.size()) - 1, offsets.data(),
+            ids.data(), nullptr};
+  }
+  std::vector<int64_t> offsets = {0};
+  std::vector<int32_t> ids;
+};
+
+inline headlane_generator_options generator_options(int64_t max_sources, int64_t max_beams,
+                                                    int n_threads = 1) {
+  headlane_generator_options options = HEADLANE_GENERATOR_OPTIONS_INIT;
+  options.max_sources = max_sources;
+  options.max_beams = max_beams;
+  options.n_threads = n_threads;
+  return options;
+}
+
+inline headlane_generate_options beams(int64_t n_beams, int64_t n_best = 1) {
+  headlane_generate_options options = HEADLANE_GENERATE_OPTIONS_INIT;
+  options.n_beams = n_beams;
+  options.n_best = n_best;
+  return options;
+}
+
+inline GeneratorHandle create_generator(headlane_model* model,
+                                        const headlane_generator_options& options) {
+  headlane_generator* generator = nullptr;
+  tool::check(headlane_generator_create(model, &options, &generator));
+  return GeneratorHandle(generator);
+}
+
+inline Answers answers_of(const headlane_generator* generator, size_t n_sources) {
+  Answers answers(n_sources);
+  for (size_t source = 0; source < n_sources; ++source) {
+    headlane_answer answer = HEADLANE_ANSWER_INIT;
+    int64_t rank = 0;
+    do {
+      tool::check(
+          headlane_generator_get_answer(generator, static_cast<int64_t>(source), rank, &answer));
+      answers[source].push_back({{answer.ids, answer.ids + answer.n_ids}, answer.score});
+    } while (++rank < answer.n_answers);
+  }
+  return answers;
+}
+
+inline Answers generate(headlane_generator* generator, const Sequences& sources,
+                        const headlane_generate_options& options) {
+  const FlatSequences flat(sources);
+  const headlane_batch batch = flat.batch();
+  tool::check(headlane_generate(generator, &batch, &options));
+  return answers_of(generator, sources.size());
+}
+
+// One of tests/golden/encoder_decoder, converted once for all tests of the process.
+inline const std::string& golden_file(const std::string& name,
+                                      const std::string& precision = "f32") {
+  static const TempDir dir;
+  static std::map<std::string, std::string> paths;
+  std::string& path = paths[name + "_" + precision];
+  if (path.empty()) {
+    const std::string to = dir.file(name + "_" + precision + ".headlane");
+    headlane_convert_options options = HEADLANE_CONVERT_OPTIONS_INIT;
+    options.precision = precision.c_str();
+    const std::string folder = std::string(HEADLANE_GOLDEN_DIR "/encoder_decoder/") + name;
+    tool::check(headlane_convert_with(folder.c_str(), to.c_str(), &options));
+    path = to;
+  }
+  return path;
+}
+
+// Sources of ids that the vocabulary has, of all lengths from 1 to max_len.
+inline Sequences random_sources(size_t n, int64_t vocab_size, size_t max_len, uint32_t seed) {
+  uint32_t state = seed * 2654435761u + 1;
+  const auto next = [&] { return (state = state * 1664525u + 1013904223u) >> 8; };
+  Sequences sources(n);
+  for (auto& source : sources) {
+    source.resize(1 + next() % max_len);
+    for (int32_t& id : source) id = static_cast<int32_t>(next() % vocab_size);
+  }
+  return sources;
+}
+
+// The call failed with this status, and the sentence names `named`.
+inline void expect_status(headlane_status got, headlane_status expected, const std::string& named) {
+  EXPECT_EQ(got, expected) << headlane_error();
+  EXPECT_NE(std::string(headlane_error()).find(named), std::string::npos) << headlane_error();
+}
+
+}  // namespace headlane::test

@@ -1,0 +1,68 @@
+// The model of examples/translate, in whatever precision its file is, on the sentences that its
+// training held out: the ids that transformers generates, and as many right translations.
+#include <filesystem>
+#include <fstream>
+
+#include "tests/api/generator.h"
+
+namespace headlane::test {
+namespace {
+
+const char* const kFile = HEADLANE_EXAMPLES_DIR "/translate/zh-en.headlane";
+
+std::string held_out(const std::string& name) {
+  return std::string(HEADLANE_GOLDEN_DIR "/translate/") + name;
+}
+
+class TranslateExample : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (!std::filesystem::exists(kFile)) GTEST_SKIP() << kFile << " is not there";
+    if (!runs(kFile, GetParam())) {
+      GTEST_SKIP() << "this machine (or HEADLANE_MAX_ISA) lacks " << GetParam();
+    }
+  }
+};
+
+TEST_P(TranslateExample, HeldOutSentencesComeOutAsFromTransformers) {
+  const Sequences sources = read_ids(held_out("source_ids.txt"));
+  const std::vector<std::string> texts = read_lines(held_out("greedy.txt")),
+                                 references = read_lines(held_out("references.txt"));
+  const auto manifest = nlohmann::json::parse(std::ifstream(held_out("manifest.json")));
+  for (const char* precision : {"f32", "bf16", "int8"}) {
+    SCOPED_TRACE(precision);
+    const tool::Model model = open_model(kFile, GetParam(), precision);
+    for (const auto& [n_beams, name] :
+         {std::pair<int64_t, const char*>{1, "greedy_ids.txt"}, {4, "beam4_ids.txt"}}) {
+      const Sequences expected = read_ids(held_out(name));
+      ASSERT_EQ(expected.size(), sources.size());
+      const GeneratorHandle generator =
+          create_generator(model.get(), generator_options(128, n_beams, 2));
+      int64_t n_right = 0;
+      for (size_t first = 0; first < sources.size(); first += 128) {
+        const size_t last = std::min(first + 128, sources.size());
+        const Answers answers = generate(generator.get(),
+                                         {sources.begin() + static_cast<int64_t>(first),
+                                          sources.begin() + static_cast<int64_t>(last)},
+                                         beams(n_beams));
+        for (size_t i = first; i < last; ++i) {
+          EXPECT_EQ(answers[i - first][0].ids, expected[i]) << name << ", line " << i + 1;
+          if (n_beams == 1 && answers[i - first][0].ids == expected[i]) {
+            n_right += texts[i] == references[i] ? 1 : 0;
+          }
+        }
+      }
+      if (n_beams == 1) {
+        EXPECT_EQ(n_right, manifest.at("greedy_right").get<int64_t>());
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, TranslateExample,
+                         testing::Values("ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni",
+                                         "avx512_bf16", "amx"),
+                         [](auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace headlane::test
