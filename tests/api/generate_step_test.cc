@@ -2,6 +2,7 @@
 // each row, and maps of attention.
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <random>
 
 #include "tests/api/generator.h"
@@ -187,6 +188,101 @@ TEST_P(GenerateStep, BestTokensAndSumsAreThoseOfTheLogits) {
   }
 }
 
+// Maps of all layers and heads of one step's rows, NaN where nothing was written.
+struct Maps {
+  Maps(int64_t n_layers, int64_t n_rows, int64_t n_heads, int64_t q_len, int64_t kv_len)
+      : n_layers(n_layers),
+        n_rows(n_rows),
+        n_heads(n_heads),
+        q_len(q_len),
+        kv_len(kv_len),
+        data(static_cast<size_t>(n_layers * n_rows * n_heads * q_len * kv_len), NAN) {}
+  headlane_attention_maps maps() {
+    headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+    maps.data = data.data();
+    maps.query_stride = kv_len;
+    maps.head_stride = q_len * kv_len;
+    maps.seq_stride = n_heads * maps.head_stride;
+    maps.layer_stride = n_rows * maps.seq_stride;
+    return maps;
+  }
+  const float* row(int64_t layer, int64_t row, int64_t head, int64_t i) const {
+    return &data[static_cast<size_t>((((layer * n_rows + row) * n_heads + head) * q_len + i) *
+                                     kv_len)];
+  }
+  // Query i of each layer, row and head: `len(row)` probabilities, whose sum is off by a rounding
+  // of each at most, and then nothing.
+  template <typename Len>
+  void expect_rows(int64_t i, const Len& len) const {
+    for (int64_t layer = 0; layer < n_layers; ++layer) {
+      for (int64_t r = 0; r < n_rows; ++r) {
+        for (int64_t head = 0; head < n_heads; ++head) {
+          const float* p = row(layer, r, head, i);
+          double sum = 0;
+          for (int64_t j = 0; j < len(r); ++j) {
+            ASSERT_GE(p[j], 0);
+            sum += p[j];
+          }
+          ASSERT_NEAR(sum, 1, static_cast<double>(len(r) + 8) * kEps);
+          for (int64_t j = len(r); j < kv_len; ++j) ASSERT_TRUE(std::isnan(p[j])) << j;
+        }
+      }
+    }
+  }
+  int64_t n_layers, n_rows, n_heads, q_len, kv_len;
+  std::vector<float> data;
+};
+
+// Of one source and one target, what transformers' eager attention says in float64, four times its
+// own float32's error about it; and the decoder's last hidden states.
+TEST_P(GenerateStep, MapsAndHiddenStatesAreThoseOfTransformers) {
+  for (const char* name : {"marian_shared", "m2m_100", "t5_v1_1"}) {
+    SCOPED_TRACE(name);
+    const GoldenEncoderDecoder golden(name);
+    const auto errors = nlohmann::json::parse(std::ifstream(golden.folder + "/attention.json"));
+    const auto expect_near = [&](const std::vector<float>& got, const std::string& what) {
+      const Npy expected = read_npy(golden.folder + "/" + what + ".npy");
+      ASSERT_EQ(got.size(), expected.data.size()) << what;
+      const double bound = 4 * errors.at(what).get<double>();
+      for (size_t i = 0; i < got.size(); ++i) {
+        ASSERT_NEAR(got[i], expected.data[i], bound) << what << ", " << i;
+      }
+    };
+    const tool::Model model = open_model(golden_file(name), GetParam());
+    const headlane_model_facts facts = tool::facts_of(model.get());
+    const Sequences sources = {golden.sources[0]};
+    const std::vector<int32_t> target = golden.generated("greedy")[0];
+    const auto source_len = static_cast<int64_t>(sources[0].size()),
+               target_len = static_cast<int64_t>(target.size());
+    const GeneratorHandle generator = step_generator(model.get(), 1, 1, 1, target_len);
+    Maps encoder(facts.n_layers, 1, facts.n_heads, source_len, source_len);
+    Maps self(facts.n_decoder_layers, 1, facts.n_decoder_heads, target_len, target_len);
+    Maps cross(facts.n_decoder_layers, 1, facts.n_decoder_heads, target_len, source_len);
+    std::fill(self.data.begin(), self.data.end(), 0.0f);  // what is masked is not written
+    const headlane_attention_maps of_encoder = encoder.maps(), of_self = self.maps(),
+                                  of_cross = cross.maps();
+    const FlatSequences flat(sources);
+    const headlane_batch batch = flat.batch();
+    const headlane_outputs outputs{sizeof outputs, nullptr, nullptr, &of_encoder};
+    tool::check(headlane_generator_encode(generator.get(), &batch, &outputs));
+    std::vector<float> hidden;
+    for (int64_t i = 0; i < target_len; ++i) {
+      Rows rows(facts, 1, 1);
+      rows.ids[0] = i == 0 ? facts.start_id : target[static_cast<size_t>(i - 1)];
+      rows.parents[0] = i == 0 ? -1 : 0;
+      headlane_step step = rows.step();
+      step.self_attention = &of_self;
+      step.cross_attention = &of_cross;
+      tool::check(headlane_generator_step(generator.get(), &step));
+      hidden.insert(hidden.end(), rows.hidden.begin(), rows.hidden.end());
+    }
+    expect_near(encoder.data, "encoder_attention");
+    expect_near(self.data, "decoder_attention");
+    expect_near(cross.data, "cross_attention");
+    expect_near(hidden, "decoder_hidden");
+  }
+}
+
 HEADLANE_FOR_EACH_ISA(GenerateStep);
 
 class GenerateSteps : public testing::Test {
@@ -263,51 +359,6 @@ TEST_F(GenerateSteps, RowByRowIsTheDefault) {
     EXPECT_FALSE(said[0].row_equals(r, said[1], r));
   }
 }
-
-// Maps of all layers and heads of one step's rows, NaN where nothing was written.
-struct Maps {
-  Maps(int64_t n_layers, int64_t n_rows, int64_t n_heads, int64_t q_len, int64_t kv_len)
-      : n_layers(n_layers),
-        n_rows(n_rows),
-        n_heads(n_heads),
-        q_len(q_len),
-        kv_len(kv_len),
-        data(static_cast<size_t>(n_layers * n_rows * n_heads * q_len * kv_len), NAN) {}
-  headlane_attention_maps maps() {
-    headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
-    maps.data = data.data();
-    maps.query_stride = kv_len;
-    maps.head_stride = q_len * kv_len;
-    maps.seq_stride = n_heads * maps.head_stride;
-    maps.layer_stride = n_rows * maps.seq_stride;
-    return maps;
-  }
-  const float* row(int64_t layer, int64_t row, int64_t head, int64_t i) const {
-    return &data[static_cast<size_t>((((layer * n_rows + row) * n_heads + head) * q_len + i) *
-                                     kv_len)];
-  }
-  // Query i of each layer, row and head: `len(row)` probabilities, whose sum is off by a rounding
-  // of each at most, and then nothing.
-  template <typename Len>
-  void expect_rows(int64_t i, const Len& len) const {
-    for (int64_t layer = 0; layer < n_layers; ++layer) {
-      for (int64_t r = 0; r < n_rows; ++r) {
-        for (int64_t head = 0; head < n_heads; ++head) {
-          const float* p = row(layer, r, head, i);
-          double sum = 0;
-          for (int64_t j = 0; j < len(r); ++j) {
-            ASSERT_GE(p[j], 0);
-            sum += p[j];
-          }
-          ASSERT_NEAR(sum, 1, static_cast<double>(len(r) + 8) * kEps);
-          for (int64_t j = len(r); j < kv_len; ++j) ASSERT_TRUE(std::isnan(p[j])) << j;
-        }
-      }
-    }
-  }
-  int64_t n_layers, n_rows, n_heads, q_len, kv_len;
-  std::vector<float> data;
-};
 
 TEST_F(GenerateSteps, MapsSumToOneAndChangeNothing) {
   const Sequences sources = {{4, 5, 6}, {7}, {8, 9, 10, 11, 12, 0}};
