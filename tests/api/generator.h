@@ -127,4 +127,27 @@ inline void expect_status(headlane_status got, headlane_status expected, const s
   EXPECT_NE(std::string(headlane_error()).find(named), std::string::npos) << headlane_error();
 }
 
+// Some sources for marian_shared, and a generator with room for all.
+class GenerateTest : public testing::Test {
+ protected:
+  GenerateTest() : facts_(tool::facts_of(model_.get())) {
+    sources_ = random_sources(20, facts_.vocab_size, 20, 2);
+    headlane_generator_options options = generator_options(20, 6);
+    options.all_logits = 1;
+    options.max_prefix = 6;
+    generator_ = create_generator(model_.get(), options);
+  }
+
+  Answers ask(const headlane_generate_options& options) {
+    return generate(generator_.get(), sources_, options);
+  }
+  bool is_answer_ended(const GeneratedAnswer& answer) const { return answer.ids.back() == kEnd; }
+
+  static constexpr int32_t kEnd = 0;  // of marian_shared
+  const tool::Model model_ = open_model(golden_file("marian_shared"));
+  const headlane_model_facts facts_;
+  Sequences sources_;
+  GeneratorHandle generator_;
+};
+
 }  // namespace headlane::test
