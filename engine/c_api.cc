@@ -167,12 +167,12 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.file_precision = name_of(m.file_precision());
     facts.auto_precision =
         name_of(headlane::choose_precision("auto", m.kernels(), headlane::Precision::kF32));
+    const headlane::DecoderConfig& decoder = config.decoder;
+    facts.n_decoder_layers = decoder.n_layers;
+    facts.n_decoder_heads = decoder.attention.n_heads;
+    facts.decoder_d_ff = decoder.d_ff;
     if (config.architecture == headlane::Architecture::kEncoderDecoder) {
-      const headlane::DecoderConfig& decoder = config.decoder;
       facts.has_decoder = 1;
-      facts.n_decoder_layers = decoder.n_layers;
-      facts.n_decoder_heads = decoder.attention.n_heads;
-      facts.decoder_d_ff = decoder.d_ff;
       facts.decoder_vocab_size = decoder.vocab_size;
       facts.max_target_len = decoder.max_positions;
       facts.max_new_tokens = config.generation.max_new_tokens;

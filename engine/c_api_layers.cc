@@ -143,6 +143,25 @@ void check_columns(const char* absent, const char* taken, int64_t columns, int64
        ll{columns}, ll{needed});
 }
 
+// A decoder's memory: both its keys and its values.
+void read_decoder_memory(const headlane_forward_batch& in, const headlane::ModelConfig& config,
+                         headlane::ActivationBatch* batch) {
+  if (in.key.data == nullptr && key_field_of(in) == nullptr) {
+    fail(Status::kInvalidArgument,
+         "key.data is null; it is what the decoder's layers attend to beside x");
+  }
+  batch->kv_rows = read_kv_rows(in);
+  batch->key = batch->value = source_of(in.key, config.d_model, in.kv_len);
+  if (in.value.data == nullptr) return;
+  const headlane::RowSource value = source_of(in.value, config.d_model, in.kv_len);
+  if (value.data == batch->key.data && value.token_stride == batch->key.token_stride &&
+      (batch->kv_rows.ragged() || value.seq_stride == batch->key.seq_stride)) {
+    return;
+  }
+  fail(Status::kInvalidArgument,
+       "value is given, and is not the key, from which a decoder's layers make both");
+}
+
 // Keys and values that are not given are x, and the key.
 void read_memory(const headlane_forward_batch& in, const headlane::ModelConfig& config,
                  headlane::ActivationBatch* batch) {
@@ -171,13 +190,16 @@ headlane::ActivationBatch batch_of(const headlane_forward_batch& in,
   batch.x = source_of(in.x, config.d_model, in.q_len);
   const headlane_rows out = filled_in(in.out, config.d_model, in.q_len);
   batch.out = {const_cast<float*>(out.data), out.seq_stride, out.token_stride};
-  if (has_memory) {
+  if (config.has_decoder_layers()) {
+    read_decoder_memory(in, config, &batch);
+  } else if (has_memory) {
     read_memory(in, config, &batch);
   } else if (const char* field = key_field_of(in)) {
     fail(Status::kInvalidArgument,
          "%s is given, but the session was created without cross_attention", field);
   }
-  batch.scores = read_scores(in, batch.q_rows, batch.kv_rows);
+  const bool of_decoder = config.has_decoder_layers();  // scores are of x and x
+  batch.scores = read_scores(in, batch.q_rows, of_decoder ? batch.q_rows : batch.kv_rows);
   return batch;
 }
 
@@ -202,8 +224,10 @@ headlane_status headlane_forward(headlane_session* session, const headlane_forwa
     const auto read = read_struct(batch, "headlane_forward_batch");
     headlane::Session& s = session->session;
     const headlane::ModelConfig& config = s.model().config();
+    const bool of_decoder = config.has_decoder_layers();
     const headlane::LayerMaps maps =
-        read_maps(read.maps, config.n_layers, config.attention.n_heads);
+        of_decoder ? read_maps(read.maps, config.decoder.n_layers, config.decoder.attention.n_heads)
+                   : read_maps(read.maps, config.n_layers, config.attention.n_heads);
     s.forward(batch_of(read, config, s.has_memory()), read.maps ? &maps : nullptr);
   });
 }

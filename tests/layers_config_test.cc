@@ -112,6 +112,68 @@ TEST(LayersConfig, HostileFieldsAreNamed) {
   refused("/attention/relative_bias/max_len", 0, "relative_bias.max_len is 0");
 }
 
+// A decoder's layers over memory, after an encoder's.
+ModelConfig decoder_config() {
+  ModelConfig config = layers_config();
+  config.kdim = config.vdim = config.d_model;
+  config.d_ff = 30;
+  config.n_layers = 2;
+  config.attention = {};
+  config.attention.set_heads(3, 8);
+  config.decoder.n_layers = 4;
+  config.decoder.d_ff = 31;
+  config.decoder.attention.set_heads(2, 12);
+  config.decoder.attention.causal = Causal::kUpperLeft;
+  config.decoder.cross.set_heads(6, 4);
+  return config;
+}
+
+TEST(LayersConfig, DecoderThroughText) {
+  for (const int64_t encoder_layers : {0, 2}) {
+    ModelConfig config = decoder_config();
+    config.n_layers = encoder_layers;
+    const ModelConfig read = ModelConfig::from_json(json::parse(config.to_json().dump()), "m");
+    EXPECT_EQ(read.to_json(), config.to_json());
+    EXPECT_TRUE(read.has_decoder_layers() && read.can_attend_to_memory());
+    EXPECT_FALSE(read.can_attend_to_itself());
+    EXPECT_EQ(read.n_layers, encoder_layers);
+    EXPECT_EQ(read.decoder.n_layers, 4);
+    EXPECT_EQ(read.decoder.d_ff, 31);
+    EXPECT_EQ(read.decoder.attention.n_heads, 2);
+    EXPECT_EQ(read.decoder.attention.causal, Causal::kUpperLeft);
+    EXPECT_EQ(read.decoder.cross.n_heads, 6);
+  }
+  EXPECT_FALSE(layers_config().to_json().contains("decoder"));
+}
+
+TEST(LayersConfig, HostileDecodersAreNamed) {
+  const auto refused = [](const std::string& pointer, const json& value, const std::string& words) {
+    json config = decoder_config().to_json();
+    config[json::json_pointer(pointer)] = value;
+    EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile, words);
+  };
+  refused("/decoder", 3, "\"decoder\"");
+  refused("/decoder", json::object(), "\"decoder\": field \"n_layers\"");
+  refused("/decoder/n_layers", 0, "\"decoder\": field \"n_layers\" is 0");
+  refused("/decoder/n_layers", 1025, "\"decoder\": field \"n_layers\" is 1025");
+  refused("/decoder/d_ff", 0, "\"decoder\": field \"d_ff\" is 0");
+  refused("/decoder/attention/n_heads", 0, "\"decoder\": field \"attention\": n_heads is 0");
+  refused("/decoder/cross/head_dim", 257, "\"decoder\": field \"cross\": head_dim is 257");
+  refused("/decoder/cross", nullptr, "\"cross\"");
+  refused("/n_layers", -1, "\"n_layers\" is -1");
+  refused("/d_ff", 0, "\"d_ff\" is 0");
+  refused("/kdim", 23, "since there is a decoder");
+  ModelConfig config = decoder_config();
+  config.decoder.attention.relative = {8, 20, true, 63};
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile, "position tables end at 63");
+  config = decoder_config();
+  config.decoder.n_layers = -1;
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile, "\"n_layers\" is -1");
+  config.decoder.n_layers = 0;
+  config.n_layers = 0;
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile, "there is no \"decoder\"");
+}
+
 // Numbers within their own limits that together would take memory that no one can have meant.
 TEST(LayersConfig, TablesHaveALimit) {
   ModelConfig config = layers_config();

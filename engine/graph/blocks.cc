@@ -69,7 +69,8 @@ ValueId GraphBuilder::add_positions(const std::string& name, ValueId x, int64_t 
     case Positions::kNone:
       return x;
     case Positions::kLearned:
-      op = std::make_unique<AddPositions>(d, weights_.f32(name + ".weight", {max_positions, d}));
+      op = std::make_unique<AddPositions>(d, rows_of(x),
+                                          weights_.f32(name + ".weight", {max_positions, d}));
       break;
     case Positions::kSinusoidal:
     case Positions::kSinusoidalHalves:
@@ -77,9 +78,9 @@ ValueId GraphBuilder::add_positions(const std::string& name, ValueId x, int64_t 
       Buffer table(static_cast<size_t>(max_positions * d) * sizeof(float));
       fill_sinusoidal(config_.position_offset, max_positions, d, sinusoids_of(config_.positions),
                       static_cast<float*>(table.data()));
-      op = std::make_unique<AddPositions>(d, std::move(table));
+      op = std::make_unique<AddPositions>(d, rows_of(x), std::move(table));
   }
-  return graph_.add(std::move(op), {x}, Rows::kTokens, d);
+  return graph_.add(std::move(op), {x}, rows_of(x), d);
 }
 
 const float* GraphBuilder::optional_f32(const std::string& name,
@@ -106,9 +107,9 @@ ValueId GraphBuilder::operand(ValueId x, Precision precision) {
   return known->second;
 }
 
-Element GraphBuilder::attention_element(Precision precision) const {
+Element GraphBuilder::attention_element(const AttentionSpec& spec) const {
   const bool has_kernel = kernels_.attention_bf16 != nullptr;
-  const bool narrow = precision != Precision::kF32 && config_.attention.score != Score::kAdditive;
+  const bool narrow = precision_ != Precision::kF32 && spec.score != Score::kAdditive;
   return has_kernel && narrow ? Element::kBf16 : Element::kF32;
 }
 
@@ -128,8 +129,8 @@ const PackedWeight* GraphBuilder::weight(const std::string& name, int64_t n, int
 ValueId GraphBuilder::product(const PackedWeight* weight, ValueId x, Element element) {
   if (weight->precision == Precision::kF32) element = Element::kF32;
   const ValueId in = operand(x, weight->precision);
-  return graph_.add(std::make_unique<Linear>(weight, element), {in}, graph_.values[x].rows,
-                    weight->n, element);
+  return graph_.add(std::make_unique<Linear>(weight, element), {in}, rows_of(x), weight->n,
+                    element);
 }
 
 ValueId GraphBuilder::linear(const std::string& name, ValueId x, int64_t n,
@@ -145,16 +146,16 @@ std::unique_ptr<Norm> GraphBuilder::make_norm(const std::string& name) const {
 }
 
 ValueId GraphBuilder::add_norm(const std::string& name, ValueId x, ValueId residual) {
-  return graph_.add(make_norm(name), {x, residual}, Rows::kTokens, config_.d_model);
+  return graph_.add(make_norm(name), {x, residual}, rows_of(x), config_.d_model);
 }
 
 ValueId GraphBuilder::norm(const std::string& name, ValueId x) {
-  return graph_.add(make_norm(name), {x}, Rows::kTokens, config_.d_model);
+  return graph_.add(make_norm(name), {x}, rows_of(x), config_.d_model);
 }
 
 ValueId GraphBuilder::add_residual(ValueId y, ValueId x) {
   if (!config_.residual) return y;
-  return graph_.add(std::make_unique<Add>(config_.d_model), {y, x}, Rows::kTokens, config_.d_model);
+  return graph_.add(std::make_unique<Add>(config_.d_model), {y, x}, rows_of(x), config_.d_model);
 }
 
 AttentionWeights GraphBuilder::relative_weights(const AttentionSpec& spec,
@@ -169,14 +170,15 @@ AttentionWeights GraphBuilder::relative_weights(const AttentionSpec& spec,
 ValueId GraphBuilder::self_attention(const std::string& name, ValueId x, int64_t layer,
                                      const std::string& relative_bias) {
   const AttentionSpec& spec = config_.attention;
-  const Element element = attention_element(precision_);
+  const Element element = attention_element(spec);
   const int64_t width = spec.q_width() + spec.k_width() + spec.v_width();
   const ValueId qkv = linear(name + ".qkv", x, width, kernels::Activation::kNone, element);
   using Columns = Attention::Columns;
-  auto op = std::make_unique<Attention>(
-      spec, relative_weights(spec, relative_bias), Columns{0, 0}, Columns{0, spec.q_width()},
-      Columns{0, spec.q_width() + spec.k_width()}, layer, false, element);
-  const ValueId context = graph_.add(std::move(op), {qkv}, Rows::kTokens, spec.o_width(), element);
+  auto op = std::make_unique<Attention>(spec, relative_weights(spec, relative_bias), Columns{0, 0},
+                                        Columns{0, spec.q_width()},
+                                        Columns{0, spec.q_width() + spec.k_width()}, layer,
+                                        Attention::Sides{rows_of(x), rows_of(x)}, element);
+  const ValueId context = graph_.add(std::move(op), {qkv}, rows_of(x), spec.o_width(), element);
   return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
 }
 
@@ -228,8 +230,8 @@ void GraphBuilder::rank(ValueId x, const std::string& words) {
   graph_.add_last(std::make_unique<TopLogits>(weight), {operand(x, weight->precision)});
 }
 
-AttentionWeights GraphBuilder::attention_weights(const std::string& name) const {
-  const AttentionSpec& spec = config_.attention;
+AttentionWeights GraphBuilder::attention_weights(const AttentionSpec& spec,
+                                                 const std::string& name) const {
   AttentionWeights weights;
   weights.alibi_slopes = optional_f32(name + ".alibi_slopes", {spec.n_heads});
   weights.sinks = optional_f32(name + ".sinks", {spec.n_heads});
@@ -245,24 +247,23 @@ AttentionWeights GraphBuilder::attention_weights(const std::string& name) const 
   return weights;
 }
 
-KeysValues GraphBuilder::keys_values(const std::string& name, ValueId key, ValueId value) {
-  const AttentionSpec& spec = config_.attention;
-  const Element element = attention_element(precision_);
+KeysValues GraphBuilder::keys_values(const AttentionSpec& spec, const std::string& name,
+                                     ValueId key, ValueId value) {
+  const Element element = attention_element(spec);
   const ValueId k = linear(name + ".k", key, spec.k_width(), kernels::Activation::kNone, element);
   return {k, linear(name + ".v", value, spec.v_width(), kernels::Activation::kNone, element)};
 }
 
-ValueId GraphBuilder::attention(const std::string& name, ValueId x, KeysValues memory,
-                                int64_t layer) {
-  const AttentionSpec& spec = config_.attention;
-  const Element element = attention_element(precision_);
+ValueId GraphBuilder::attention(const AttentionSpec& spec, const std::string& name, ValueId x,
+                                KeysValues memory, int64_t layer) {
+  const Element element = attention_element(spec);
   const ValueId q = linear(name + ".q", x, spec.q_width(), kernels::Activation::kNone, element);
-  const bool over_memory = graph_.values[memory.k].rows == Rows::kMemory;
   using Columns = Attention::Columns;
-  auto op = std::make_unique<Attention>(spec, attention_weights(name), Columns{0, 0}, Columns{1, 0},
-                                        Columns{2, 0}, layer, over_memory, element);
+  const Attention::Sides sides = {rows_of(x), rows_of(memory.k)};
+  auto op = std::make_unique<Attention>(spec, attention_weights(spec, name), Columns{0, 0},
+                                        Columns{1, 0}, Columns{2, 0}, layer, sides, element);
   const ValueId context =
-      graph_.add(std::move(op), {q, memory.k, memory.v}, Rows::kTokens, spec.o_width(), element);
+      graph_.add(std::move(op), {q, memory.k, memory.v}, rows_of(x), spec.o_width(), element);
   return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
 }
 
@@ -272,7 +273,7 @@ ValueId GraphBuilder::feed_forward(const std::string& name, ValueId x, int64_t d
   ValueId wide = 0;
   if (config_.gated) {
     const ValueId both = linear(name + ".up", x, 2 * d_ff, kernels::Activation::kNone);
-    wide = graph_.add(std::make_unique<Gate>(d_ff, activation), {both}, Rows::kTokens, d_ff);
+    wide = graph_.add(std::make_unique<Gate>(d_ff, activation), {both}, rows_of(x), d_ff);
   } else {
     wide = linear(name + ".up", x, d_ff, activation, Element::kBf16);
   }

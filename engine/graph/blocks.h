@@ -1,5 +1,5 @@
 // The blocks that architectures are made of. `name` is the prefix of the block's tensors in the
-// file, such as "layers.0.attention". Each returns its output, [n_tokens, ...].
+// file, such as "layers.0.attention". Each returns its output, a row for each of its input.
 #pragma once
 
 #include <map>
@@ -52,9 +52,11 @@ class GraphBuilder {
   // Ranks the next token by the table `words` or, if there is one, lm_head.weight.
   void rank(ValueId x, const std::string& words);
   // Projections name.k and name.v of the rows that x, projected by name.q, then attends to; and
-  // name.out.
-  KeysValues keys_values(const std::string& name, ValueId key, ValueId value);
-  ValueId attention(const std::string& name, ValueId x, KeysValues memory, int64_t layer);
+  // name.out. `layer`: as the op has it.
+  KeysValues keys_values(const AttentionSpec& spec, const std::string& name, ValueId key,
+                         ValueId value);
+  ValueId attention(const AttentionSpec& spec, const std::string& name, ValueId x,
+                    KeysValues memory, int64_t layer);
   // name.up, the activation, name.down; with a gate, name.up has its rows first.
   ValueId feed_forward(const std::string& name, ValueId x, int64_t d_ff);
 
@@ -77,7 +79,7 @@ class GraphBuilder {
   // x as products of that precision take it.
   ValueId operand(ValueId x, Precision precision);
   // What attention takes and gives, where it is fed by products of that precision.
-  Element attention_element(Precision precision) const;
+  Element attention_element(const AttentionSpec& spec) const;
   const PackedWeight* weight(const std::string& name, int64_t n, int64_t k,
                              kernels::Activation activation);
   // A product of a weight at hand.
@@ -86,11 +88,12 @@ class GraphBuilder {
   // Elements of keys and values that are kept.
   Element kept_element() const;
   ValueId add_residual(ValueId y, ValueId x);
+  Rows rows_of(ValueId x) const { return graph_.values[x].rows; }
   // The tensor, or null if the file has none of that name.
   const float* optional_f32(const std::string& name, std::initializer_list<int64_t> shape) const;
   // The same for name.bias, which only layers may lack.
   const float* bias_of(const std::string& name, int64_t n) const;
-  AttentionWeights attention_weights(const std::string& name) const;
+  AttentionWeights attention_weights(const AttentionSpec& spec, const std::string& name) const;
   AttentionWeights relative_weights(const AttentionSpec& spec, const std::string& name) const;
 
   const ModelConfig& config_;

@@ -25,7 +25,14 @@ constexpr int64_t kMaxLayers = 1024;
 constexpr int64_t kMaxDModel = 65536;
 constexpr int64_t kMaxDFf = int64_t{1} << 20;
 
-enum Of : unsigned { kOfBert = 1, kOfLayers = 2, kOfEncoderDecoder = 4, kOfTokens = 5, kOfAll = 7 };
+enum Of : unsigned {
+  kOfBert = 1,
+  kOfLayers = 2,
+  kOfEncoderDecoder = 4,
+  kOfTokens = 5,
+  kOfDecoders = 6,
+  kOfAll = 7
+};
 
 unsigned bit_of(Architecture architecture) {
   switch (architecture) {
@@ -56,7 +63,8 @@ constexpr IntField kIntFields[] = {
     {"n_types", HEADLANE_FIELD(n_types), 0, kMaxTypes, kOfBert},
     {"max_positions", HEADLANE_FIELD(max_positions), 2, kMaxPositions, kOfTokens},
     {"max_positions", HEADLANE_FIELD(max_positions), 1, kMaxPositions, kOfLayers},
-    {"n_layers", HEADLANE_FIELD(n_layers), 1, kMaxLayers, kOfAll},
+    {"n_layers", HEADLANE_FIELD(n_layers), 1, kMaxLayers, kOfTokens},
+    {"n_layers", HEADLANE_FIELD(n_layers), 0, kMaxLayers, kOfLayers},
     {"d_model", HEADLANE_FIELD(d_model), 1, kMaxDModel, kOfAll},
     {"kdim", HEADLANE_FIELD(kdim), 1, kMaxDModel, kOfLayers},
     {"vdim", HEADLANE_FIELD(vdim), 1, kMaxDModel, kOfLayers},
@@ -71,8 +79,8 @@ constexpr IntField kIntFields[] = {
 constexpr IntField kDecoderFields[] = {
     {"vocab_size", HEADLANE_FIELD(decoder.vocab_size), 1, kMaxVocabSize, kOfEncoderDecoder},
     {"max_positions", HEADLANE_FIELD(decoder.max_positions), 1, kMaxPositions, kOfEncoderDecoder},
-    {"n_layers", HEADLANE_FIELD(decoder.n_layers), 1, kMaxLayers, kOfEncoderDecoder},
-    {"d_ff", HEADLANE_FIELD(decoder.d_ff), 1, kMaxDFf, kOfEncoderDecoder},
+    {"n_layers", HEADLANE_FIELD(decoder.n_layers), 1, kMaxLayers, kOfDecoders},
+    {"d_ff", HEADLANE_FIELD(decoder.d_ff), 1, kMaxDFf, kOfDecoders},
 };
 #undef HEADLANE_FIELD
 
@@ -171,10 +179,40 @@ void check_bert(const ModelConfig& config, const std::string& where) {
   check_max_seq_len(config, where);
 }
 
+void check_decoder_fields(const ModelConfig& config, const std::string& in_decoder) {
+  for (const IntField& field : kDecoderFields) {
+    if (field.belongs_to(config.architecture)) check_int(field, config, in_decoder);
+  }
+}
+
+// Their three attentions are of rows of one size, by whatever kernels those of other layers are.
+void check_decoder_layers(const ModelConfig& config, const std::string& where) {
+  const std::string in_decoder = where + " field \"decoder\":";
+  check_decoder_fields(config, in_decoder);
+  check_attention(config.decoder.attention, "attention", in_decoder);
+  check_attention(config.decoder.cross, "cross", in_decoder);
+  check_positions_of(config.decoder.attention, config.max_positions, in_decoder);
+  check_positions_of(config.decoder.cross, config.max_positions, in_decoder);
+  if (config.n_layers > 0 && config.d_ff == 0) {
+    fail(Status::kBadFile, "%s field \"d_ff\" is 0, but the layers before a decoder have one",
+         where.c_str());
+  }
+  if (config.kdim == config.d_model && config.vdim == config.d_model) return;
+  fail(Status::kBadFile,
+       "%s fields \"kdim\" (%lld) and \"vdim\" (%lld) must be \"d_model\" (%lld), since there is "
+       "a decoder",
+       where.c_str(), ll{config.kdim}, ll{config.vdim}, ll{config.d_model});
+}
+
 void check_layers(const ModelConfig& config, const std::string& where) {
   check_attention(config.attention, "attention", where);
   check_position_table(config, config.max_positions, where);
   check_positions_of(config.attention, config.max_positions, where);
+  if (config.decoder.n_layers != 0) return check_decoder_layers(config, where);
+  if (config.n_layers == 0) {
+    fail(Status::kBadFile, "%s field \"n_layers\" is 0, and there is no \"decoder\"",
+         where.c_str());
+  }
   if (!config.can_attend_to_itself() && !config.can_attend_to_memory()) {
     fail(
         Status::kBadFile,
@@ -246,8 +284,7 @@ void check_generation(const ModelConfig& config, const std::string& file) {
 }
 
 void check_encoder_decoder(const ModelConfig& config, const std::string& where) {
-  for (const IntField& field : kDecoderFields)
-    check_int(field, config, where + " field \"decoder\":");
+  check_decoder_fields(config, where + " field \"decoder\":");
   check_max_seq_len(config, where);
   check_attention(config.attention, "attention", where);
   const std::string decoder = where + " field \"decoder\":";
@@ -267,15 +304,35 @@ void check_encoder_decoder(const ModelConfig& config, const std::string& where) 
   check_generation(config, where);
 }
 
+json decoder_to_json(const ModelConfig& config) {
+  json decoder = json::object();
+  for (const IntField& field : kDecoderFields) {
+    if (field.belongs_to(config.architecture)) decoder[field.name] = field.value(config);
+  }
+  decoder["attention"] = to_json_of(config.decoder.attention);
+  decoder["cross"] = to_json_of(config.decoder.cross);
+  return decoder;
+}
+
+void read_decoder(const json& config, const std::string& where, ModelConfig* result) {
+  const json& decoder = json_field(config, "decoder", where);
+  const std::string in_decoder = where + " field \"decoder\":";
+  for (const IntField& field : kDecoderFields) {
+    if (!field.belongs_to(result->architecture)) continue;
+    field.at(*result) = json_int(decoder, field.name, in_decoder);
+  }
+  result->decoder.attention = attention_from_json(json_field(decoder, "attention", in_decoder),
+                                                  in_decoder + " field \"attention\":");
+  result->decoder.cross = attention_from_json(json_field(decoder, "cross", in_decoder),
+                                              in_decoder + " field \"cross\":");
+}
+
 void write_encoder_decoder(const ModelConfig& config, json* to) {
   (*to)["norm_kind"] = find_name(kNormKinds, config.norm_kind);
   (*to)["embedding_norm"] = config.embedding_norm;
   (*to)["embedding_scale"] = shortest_decimal(config.embedding_scale);
   (*to)["gated"] = config.gated;
-  json& decoder = (*to)["decoder"] = json::object();
-  for (const IntField& field : kDecoderFields) decoder[field.name] = field.value(config);
-  decoder["attention"] = to_json_of(config.decoder.attention);
-  decoder["cross"] = to_json_of(config.decoder.cross);
+  (*to)["decoder"] = decoder_to_json(config);
   const GenerationDefaults& generation = config.generation;
   (*to)["generation"] = {{"start_id", generation.start_id},
                          {"pad_id", generation.pad_id},
@@ -331,15 +388,7 @@ void read_encoder_decoder(const json& config, const std::string& where, ModelCon
   result->embedding_norm = json_bool(config, "embedding_norm", where);
   result->embedding_scale = static_cast<float>(json_number(config, "embedding_scale", where));
   result->gated = json_bool(config, "gated", where);
-  const json& decoder = json_field(config, "decoder", where);
-  const std::string in_decoder = where + " field \"decoder\":";
-  for (const IntField& field : kDecoderFields) {
-    field.at(*result) = json_int(decoder, field.name, in_decoder);
-  }
-  result->decoder.attention = attention_from_json(json_field(decoder, "attention", in_decoder),
-                                                  in_decoder + " field \"attention\":");
-  result->decoder.cross = attention_from_json(json_field(decoder, "cross", in_decoder),
-                                              in_decoder + " field \"cross\":");
+  read_decoder(config, where, result);
   result->generation =
       read_generation(json_field(config, "generation", where), where + " field \"generation\":");
 }
@@ -411,6 +460,7 @@ json ModelConfig::to_json() const {
   if (architecture == Architecture::kLayers) {
     config["residual"] = residual;
     config["batch_first"] = batch_first;
+    if (decoder.n_layers != 0) config["decoder"] = decoder_to_json(*this);
   }
   if (architecture == Architecture::kEncoderDecoder) write_encoder_decoder(*this, &config);
   if (!higher_precision.empty()) config["higher_precision"] = higher_precision;
@@ -442,6 +492,10 @@ ModelConfig ModelConfig::from_json(const json& config, const std::string& file) 
   if (result.architecture == Architecture::kLayers) {
     result.residual = json_bool(config, "residual", where);
     result.batch_first = json_bool(config, "batch_first", where);
+    if (config.contains("decoder")) {
+      read_decoder(config, where, &result);
+      check_decoder_fields(result, where + " field \"decoder\":");  // 0 layers are not "none" here
+    }
   }
   if (result.architecture == Architecture::kEncoderDecoder) {
     read_encoder_decoder(config, where, &result);

@@ -43,13 +43,16 @@ const char* name_of(Activation activation);
 const char* name_of(Pooling pooling);
 const char* name_of(NormPlacement placement);
 
-// The decoder of an encoder-decoder. What it does not say is the encoder's too.
+// The decoder of an encoder-decoder, or decoder layers on activations. What it does not say is the
+// encoder's too.
 struct DecoderConfig {
-  int64_t vocab_size = 0;     // rows of its table of words and of logits
-  int64_t max_positions = 0;  // no target may be longer
-  int64_t n_layers = 0;
+  int64_t vocab_size = 0;     // rows of its table of words and of logits; not of layers
+  int64_t max_positions = 0;  // no target may be longer; not of layers
+  int64_t n_layers = 0;       // 0: layers without a decoder
   int64_t d_ff = 0;
-  AttentionSpec attention, cross;  // of the target so far, causal; of the encoder's output
+  // Of the target so far, causal (of layers, all of it unless the spec is causal); and of the
+  // encoder's output (of layers without an encoder, of the keys as they are).
+  AttentionSpec attention, cross;
 };
 
 // When a beam search ends whose best n_beams hypotheses have finished.
@@ -82,7 +85,7 @@ struct ModelConfig {
   int64_t vocab_size = 0;
   int64_t n_types = 0;        // segment types; 0: the model has no type embedding
   int64_t max_positions = 0;  // rows of the position table: no sequence may be longer
-  int64_t n_layers = 0;
+  int64_t n_layers = 0;       // of the encoder; layers may have a decoder alone
   int64_t d_model = 0;
   int64_t d_ff = 0;  // 0: no feed-forward (layers only)
   AttentionSpec attention;
@@ -92,7 +95,7 @@ struct ModelConfig {
   // Of architecture "layers".
   int64_t kdim = 0, vdim = 0;  // columns of the inputs that keys and values are projected from
   bool residual = true;        // x is added to what attention (and feed-forward) make of it
-  bool final_norm = false;     // one more norm at the end
+  bool final_norm = false;     // one more norm at the end, of each stack
   Positions positions = Positions::kNone;
   bool batch_first = true;  // padded arrays are [batch, seq, d_model], not [seq, batch, d_model]
   // Of architecture "bert".
@@ -112,13 +115,18 @@ struct ModelConfig {
   // "layers.3.attention.qkv".
   std::vector<std::string> higher_precision;
 
-  // Whether keys and values may come from x itself.
+  // Whether there are layers that attend to x, and then to rows of their own.
+  bool has_decoder_layers() const {
+    return architecture == Architecture::kLayers && decoder.n_layers > 0;
+  }
+  // Whether keys and values may come from x itself alone.
   bool can_attend_to_itself() const {
-    return architecture != Architecture::kLayers || (kdim == d_model && vdim == d_model);
+    if (architecture != Architecture::kLayers) return true;
+    return !has_decoder_layers() && kdim == d_model && vdim == d_model;
   }
   // Whether they may come from rows of their own.
   bool can_attend_to_memory() const {
-    return architecture == Architecture::kLayers && n_layers == 1;
+    return has_decoder_layers() || (architecture == Architecture::kLayers && n_layers == 1);
   }
 
   // Throws Error(kBadFile) that names the first field out of range. `where` is the file for the

@@ -18,11 +18,12 @@ void Add::run_rows(const Run& run, int64_t, int64_t n_rows, Slice slice,
 void AddPositions::run_rows(const Run& run, int64_t row_begin, int64_t n_rows, Slice slice,
                             std::span<const View> inputs, View output) const {
   const Range rows = part_of(n_rows, slice);
+  const int32_t* positions = rows_ == Rows::kMemory ? run.memory_positions : run.positions;
   for (int64_t r = rows.begin; r < rows.end; ++r) {
     run.kernels->add_f32({.rows = 1,
                           .d = d_,
                           .a = inputs[0].data + r * inputs[0].ld,
-                          .b = table_ + run.positions[row_begin + r] * d_,
+                          .b = table_ + positions[row_begin + r] * d_,
                           .y = output.data + r * output.ld});
   }
 }

@@ -5,7 +5,7 @@
 namespace headlane {
 
 Attention::Attention(const AttentionSpec& spec, const AttentionWeights& weights, Columns q,
-                     Columns k, Columns v, int64_t layer, bool over_memory, Element element)
+                     Columns k, Columns v, int64_t layer, Sides sides, Element element)
     : spec_(spec),
       table_memory_(static_cast<size_t>(attention_table_floats(spec)) * sizeof(float)),
       tables_(fill_attention_tables(spec, weights, static_cast<float*>(table_memory_.data()))),
@@ -13,13 +13,14 @@ Attention::Attention(const AttentionSpec& spec, const AttentionWeights& weights,
       k_(k),
       v_(v),
       layer_(layer),
-      over_memory_(over_memory),
+      sides_(sides),
       element_(element) {}
 
 AttentionSplit Attention::split(const Run& run) const {
   const auto split =
       element_ == Element::kBf16 ? split_attention<kernels::Bf16> : split_attention<float>;
-  return split(spec_, *run.kernels, run.n_seqs, run.longest, run.n_threads);
+  const int64_t longest = sides_.q == Rows::kMemory ? run.longest_memory : run.longest;
+  return split(spec_, *run.kernels, run.n_seqs, longest, run.n_threads);
 }
 
 int64_t Attention::n_tasks(const Run& run) const { return split(run).n_tasks; }
@@ -48,15 +49,15 @@ void Attention::run_on(const Run& run, int64_t task, std::span<const View> input
   };
   AttentionBatch<T> batch;
   batch.n_seqs = run.n_seqs;
-  batch.q_rows.offsets = run.offsets;
-  batch.kv_rows.offsets = over_memory_ ? run.memory_offsets : run.offsets;
+  batch.q_rows.offsets = run.offsets_of(sides_.q);
+  batch.kv_rows.offsets = run.offsets_of(sides_.kv);
   batch.q = heads_of(q_, spec_.head_dim);
   batch.k = heads_of(k_, spec_.head_dim);
   batch.v = heads_of(v_, spec_.v_dim);
   batch.o = {reinterpret_cast<T*>(output.data), 0, output.ld * kPerFloat, spec_.v_dim};
   batch.scores.q_rows = batch.q_rows;
   batch.scores.kv_rows = batch.kv_rows;
-  if (run.scores) batch.scores = *run.scores;
+  if (run.scores && layer_ != kUnseen) batch.scores = *run.scores;
   AttentionMaps maps;
   if (run.maps && layer_ >= run.maps->first_layer &&
       layer_ - run.maps->first_layer < run.maps->n_layers) {

@@ -86,24 +86,35 @@ struct Run {
   int64_t n_tokens = 0;
   int64_t n_memory = 0;
   int64_t n_seqs = 0;
-  int64_t longest = 0;  // sequence, in tokens
-  int64_t n_pairs = 0;  // of a query and a key of its sequence
+  int64_t longest = 0;         // sequence, in tokens
+  int64_t longest_memory = 0;  // likewise, of memory
+  int64_t n_pairs = 0;         // of a query and a key of its sequence, both tokens
+  int64_t n_cross_pairs = 0;   // of a token and a row of memory
+  int64_t n_memory_pairs = 0;  // of two rows of memory
   int64_t n_threads = 1;
   const int64_t* offsets = nullptr;         // [n_seqs + 1] of tokens
   const int64_t* memory_offsets = nullptr;  // [n_seqs + 1]
   // Of a model that takes tokens.
   const int32_t* ids = nullptr;        // [n_tokens]
-  const int32_t* positions = nullptr;  // [n_tokens], within the sequence
+  const int32_t* positions = nullptr;  // [n_tokens], within the sequence; of activations too
   const int32_t* types = nullptr;      // [n_tokens], or null: all 0
   // Of a model that takes activations.
   RowSource sources[3];  // by Input
   RowMap tokens, memory;
-  const ScoreInputs* scores = nullptr;  // null: neither bias nor mask
-  const LayerMaps* maps = nullptr;      // null: not wanted
-  const DecodeStep* step = nullptr;     // of a decoder
+  const int32_t* memory_positions = nullptr;  // [n_memory], where memory has positions
+  const ScoreInputs* scores = nullptr;        // null: neither bias nor mask
+  const LayerMaps* maps = nullptr;            // null: not wanted
+  const DecodeStep* step = nullptr;           // of a decoder
 
   int64_t count(Rows rows) const {
     return rows == Rows::kTokens ? n_tokens : rows == Rows::kMemory ? n_memory : n_seqs;
+  }
+  const int64_t* offsets_of(Rows rows) const {
+    return rows == Rows::kMemory ? memory_offsets : offsets;
+  }
+  int64_t pairs(Rows q_rows, Rows kv_rows) const {
+    if (kv_rows == Rows::kTokens) return n_pairs;
+    return q_rows == Rows::kMemory ? n_memory_pairs : n_cross_pairs;
   }
 };
 

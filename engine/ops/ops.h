@@ -53,14 +53,15 @@ class Add : public RowOp {
 class AddPositions : public RowOp {
  public:
   // The table is the model file's, or the op's own.
-  AddPositions(int64_t d, const float* table) : d_(d), table_(table) {}
-  AddPositions(int64_t d, Buffer own)
-      : d_(d), own_(std::move(own)), table_(static_cast<const float*>(own_.data())) {}
+  AddPositions(int64_t d, Rows rows, const float* table) : d_(d), rows_(rows), table_(table) {}
+  AddPositions(int64_t d, Rows rows, Buffer own)
+      : d_(d), rows_(rows), own_(std::move(own)), table_(static_cast<const float*>(own_.data())) {}
   const char* name() const override { return "add_positions"; }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
   int64_t d_;
+  Rows rows_;
   Buffer own_;
   const float* table_;  // [max_positions, d]
 };
@@ -127,7 +128,8 @@ class Gate : public RowOp {
   kernels::Activation activation_;
 };
 
-// Each sequence's queries attend to its keys; heads side by side  -> [n_tokens, n_heads * v_dim]
+// Each sequence's queries attend to its keys; heads side by side  -> [n_tokens or n_memory, n_heads
+// * v_dim]
 class Attention : public TaskOp {
  public:
   // Where the columns of Q, K or V begin: in one of the op's inputs.
@@ -135,13 +137,19 @@ class Attention : public TaskOp {
     size_t input = 0;
     int64_t first = 0;
   };
-  // `layer`: which one it is, for maps of probabilities. `over_memory`: K and V are of rows of
-  // their own. `element`: of inputs and output, f32 or bf16.
+  // What the rows of Q, and those of K and V, stand for.
+  struct Sides {
+    Rows q = Rows::kTokens, kv = Rows::kTokens;
+  };
+  // `layer`: which one it is to a call, for the maps that it wants and the masks, biases and
+  // prefixes that it brings; kUnseen: neither is of this one. `element`: of inputs and output, f32
+  // or bf16.
+  static constexpr int64_t kUnseen = -1;
   Attention(const AttentionSpec& spec, const AttentionWeights& weights, Columns q, Columns k,
-            Columns v, int64_t layer, bool over_memory, Element element);
+            Columns v, int64_t layer, Sides sides, Element element);
   const char* name() const override { return "attention"; }
   double flops(const Run& run, int64_t) const override {
-    return attention_flops(spec_, run.n_pairs);
+    return attention_flops(spec_, run.pairs(sides_.q, sides_.kv));
   }
   double speed() const override { return element_ == Element::kBf16 ? 2 : 1; }
   int64_t n_tasks(const Run&) const override;
@@ -158,7 +166,7 @@ class Attention : public TaskOp {
   AttentionTables tables_;
   Columns q_, k_, v_;
   int64_t layer_;
-  bool over_memory_;
+  Sides sides_;
   Element element_;
 };
 

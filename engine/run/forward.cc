@@ -66,8 +66,7 @@ void Session::check(const ActivationBatch& batch) const {
 }
 
 // Row i of ours is token map.token[i] of sequence map.seq[i] of the caller's tensors.
-void Session::map_rows(const SeqRows& rows, int64_t n_seqs, const RowPlaces& map,
-                       int32_t* positions) {
+void Session::map_rows(const SeqRows& rows, int64_t n_seqs, const RowPlaces& map) {
   int64_t row = 0;
   for (int64_t seq = 0; seq < n_seqs; ++seq) {
     const Span real = rows.of(seq);
@@ -75,7 +74,7 @@ void Session::map_rows(const SeqRows& rows, int64_t n_seqs, const RowPlaces& map
     for (int64_t i = 0; i < real.len; ++i, ++row) {
       map.seq[row] = static_cast<int32_t>(rows.tensor_seq(seq));
       map.token[row] = static_cast<int32_t>(real.begin + i);
-      if (positions) positions[row] = static_cast<int32_t>(i);
+      if (map.positions) map.positions[row] = static_cast<int32_t>(i);
     }
   }
   map.offsets[n_seqs] = row;
@@ -84,16 +83,20 @@ void Session::map_rows(const SeqRows& rows, int64_t n_seqs, const RowPlaces& map
 void Session::forward(const ActivationBatch& batch, const LayerMaps* maps) {
   check(batch);
   Run run;
-  int64_t longest_kv = 0;
   for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
     const int64_t q_len = batch.q_rows.of(seq).len, kv_len = batch.kv_rows.of(seq).len;
     run.longest = std::max(run.longest, q_len);
-    longest_kv = std::max(longest_kv, kv_len);
-    run.n_pairs += q_len * kv_len;
+    run.longest_memory = std::max(run.longest_memory, kv_len);
+    run.n_pairs += q_len * q_len;
+    run.n_cross_pairs += q_len * kv_len;
+    run.n_memory_pairs += kv_len * kv_len;
   }
-  if (maps) check_maps(*maps, batch.n_seqs, run.longest, longest_kv);
-  map_rows(batch.q_rows, batch.n_seqs, tokens_, positions_);
-  if (limits_.has_memory) map_rows(batch.kv_rows, batch.n_seqs, memory_, nullptr);
+  if (maps) {  // a decoder's are of its attention to itself
+    const bool to_memory = limits_.has_memory && !model_.config().has_decoder_layers();
+    check_maps(*maps, batch.n_seqs, run.longest, to_memory ? run.longest_memory : run.longest);
+  }
+  map_rows(batch.q_rows, batch.n_seqs, tokens_);
+  if (limits_.has_memory) map_rows(batch.kv_rows, batch.n_seqs, memory_);
   run.kernels = &model_.kernels();
   run.n_seqs = batch.n_seqs;
   run.offsets = tokens_.offsets;
@@ -104,6 +107,7 @@ void Session::forward(const ActivationBatch& batch, const LayerMaps* maps) {
     run.memory_offsets = memory_.offsets;
     run.n_memory = run.memory_offsets[batch.n_seqs];
     run.memory = {memory_.seq, memory_.token};
+    run.memory_positions = memory_.positions;
   }
   run.sources[static_cast<int>(Input::kX)] = batch.x;
   run.sources[static_cast<int>(Input::kKey)] = batch.key;

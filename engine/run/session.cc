@@ -16,8 +16,14 @@ const Graph& graph_of(const Model& model, const Limits& limits) {
 
 // Parts of a session's block behind those of the runner, each a multiple of 64 bytes.
 struct Parts {
-  size_t positions, token_seq, token_row, memory_seq, memory_row, offsets, memory_offsets, total;
+  size_t positions, token_seq, token_row, memory_seq, memory_row, memory_positions, offsets,
+      memory_offsets, total;
 };
+
+// Whether rows of memory have positions: those of an encoder's input have.
+bool memory_has_positions(const ModelConfig& config) {
+  return config.has_decoder_layers() && config.n_layers > 0 && config.positions != Positions::kNone;
+}
 
 Parts divide(const Model& model, const Limits& limits) {
   const bool maps = model.config().architecture == Architecture::kLayers;
@@ -35,6 +41,8 @@ Parts divide(const Model& model, const Limits& limits) {
   parts.offsets = take(maps ? limits.max_seqs + 1 : 0, sizeof(int64_t));
   parts.memory_seq = take(limits.max_memory, sizeof(int32_t));
   parts.memory_row = take(limits.max_memory, sizeof(int32_t));
+  parts.memory_positions =
+      take(memory_has_positions(model.config()) ? limits.max_memory : 0, sizeof(int32_t));
   parts.memory_offsets = take(limits.has_memory ? limits.max_seqs + 1 : 0, sizeof(int64_t));
   parts.total = end;
   return parts;
@@ -51,11 +59,11 @@ Limits session_limits(const Model& model, const SessionOptions& options) {
   limits.max_tokens = checked_option("session", "max_tokens", options.max_tokens,
                                      std::max(kDefaultTokens, limits.max_len), kMostTokens);
   limits.precision = choose_precision(options.precision, model.kernels(), model.precision());
-  limits.has_memory = options.cross_attention;
+  limits.has_memory = options.cross_attention || config.has_decoder_layers();
   if (limits.has_memory && !config.can_attend_to_memory()) {
     fail(Status::kUnsupported,
-         "session option cross_attention is set, but only a model of one layer on activations has "
-         "it");
+         "session option cross_attention is set, but only a model of one layer, or of a decoder's "
+         "layers, on activations has it");
   }
   if (!limits.has_memory && !config.can_attend_to_itself()) {
     fail(Status::kInvalidArgument,
@@ -99,9 +107,10 @@ Session::Session(const Model& model, const Limits& limits, void* memory)
   runner_.use(memory);
   positions_ = ints(parts.positions);
   tokens_ = {ints(parts.token_seq), ints(parts.token_row),
-             reinterpret_cast<int64_t*>(base + parts.offsets)};
+             reinterpret_cast<int64_t*>(base + parts.offsets), positions_};
   memory_ = {ints(parts.memory_seq), ints(parts.memory_row),
-             reinterpret_cast<int64_t*>(base + parts.memory_offsets)};
+             reinterpret_cast<int64_t*>(base + parts.memory_offsets),
+             memory_has_positions(model.config()) ? ints(parts.memory_positions) : nullptr};
 }
 
 void Session::check(const TokenBatch& batch, bool wants_pooled) const {

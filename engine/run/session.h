@@ -67,9 +67,9 @@ class Session {
   struct RowPlaces {
     int32_t *seq = nullptr, *token = nullptr;  // [max_tokens] or [max_memory]
     int64_t* offsets = nullptr;                // [max_seqs + 1]
+    int32_t* positions = nullptr;              // within the sequence; null: not wanted
   };
-  static void map_rows(const SeqRows& rows, int64_t n_seqs, const RowPlaces& map,
-                       int32_t* positions);
+  static void map_rows(const SeqRows& rows, int64_t n_seqs, const RowPlaces& map);
   RowPlaces tokens_, memory_;
 };
 
