@@ -1,4 +1,4 @@
-// State dicts of PyTorch modules: a small encoder on disk, changed in one place per test.
+// State dicts of PyTorch modules: a small one on disk, changed in one place per test.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -43,6 +43,37 @@ std::vector<TestTensor> layer_tensors(const std::string& prefix) {
   tensors.push_back(numbers(prefix + "linear2.weight", {kD, kDFf}));
   tensors.push_back(numbers(prefix + "linear2.bias", {kD}));
   return tensors;
+}
+
+void append(std::vector<TestTensor>* to, const std::vector<TestTensor>& more) {
+  to->insert(to->end(), more.begin(), more.end());
+}
+
+std::vector<TestTensor> decoder_layer_tensors(const std::string& prefix) {
+  std::vector<TestTensor> tensors = layer_tensors(prefix);
+  append(&tensors, attention_tensors(prefix + "multihead_attn."));
+  append(&tensors, {numbers(prefix + "norm3.weight", {kD}), numbers(prefix + "norm3.bias", {kD})});
+  return tensors;
+}
+
+// nn.Transformer's of two layers and one.
+std::vector<TestTensor> transformer_tensors(const std::string& prefix = "") {
+  std::vector<TestTensor> tensors = layer_tensors(prefix + "encoder.layers.0.");
+  append(&tensors, layer_tensors(prefix + "encoder.layers.1."));
+  append(&tensors, decoder_layer_tensors(prefix + "decoder.layers.0."));
+  for (const char* stack : {"encoder", "decoder"}) {
+    append(&tensors, {numbers(prefix + stack + ".norm.weight", {kD}),
+                      numbers(prefix + stack + ".norm.bias", {kD})});
+  }
+  return tensors;
+}
+
+std::vector<TestTensor> without(const std::vector<TestTensor>& tensors, const std::string& name) {
+  std::vector<TestTensor> rest;
+  std::copy_if(tensors.begin(), tensors.end(), std::back_inserter(rest),
+               [&](const TestTensor& tensor) { return tensor.name != name; });
+  EXPECT_EQ(rest.size() + 1, tensors.size()) << name;
+  return rest;
 }
 
 class ImportPyTorch : public testing::Test {
@@ -190,6 +221,143 @@ TEST_F(ImportPyTorch, FeedForwardHasAtLeastOneColumn) {
     write(kLayer, tensors);
     EXPECT_ERROR(convert(), Status::kBadFile, "\"linear1.weight\" field \"shape\" is [");
   }
+}
+
+TEST_F(ImportPyTorch, DecoderLayer) {
+  write(kLayer, decoder_layer_tensors(""));
+  const ModelConfig config = convert();
+  EXPECT_EQ(config.architecture, Architecture::kLayers);
+  EXPECT_TRUE(config.has_decoder_layers());
+  EXPECT_EQ(config.n_layers, 0);
+  EXPECT_EQ(config.decoder.n_layers, 1);
+  EXPECT_EQ(config.decoder.d_ff, kDFf);
+  for (const AttentionSpec* spec : {&config.decoder.attention, &config.decoder.cross}) {
+    EXPECT_EQ(spec->n_heads, 2);
+    EXPECT_EQ(spec->head_dim, 2);
+    EXPECT_EQ(spec->causal, Causal::kNone);
+  }
+  EXPECT_EQ(config.norm, NormPlacement::kPost);
+  EXPECT_FALSE(config.final_norm);
+  EXPECT_EQ(container_->f32("decoder.layers.0.attention.k.weight", {kD, kD})[0], 16.0f);
+  EXPECT_EQ(container_->f32("decoder.layers.0.cross.v.bias", {kD})[0], 8.0f);
+  EXPECT_NE(container_->find("decoder.layers.0.cross.norm.bias"), nullptr);
+  EXPECT_NE(container_->find("decoder.layers.0.ffn.norm.bias"), nullptr);
+}
+
+TEST_F(ImportPyTorch, DecoderWithAllOptions) {
+  json config = kLayer;
+  config.update({{"norm_first", true},
+                 {"activation", "gelu"},
+                 {"causal", true},
+                 {"num_layers", 2},
+                 {"dim_feedforward", kDFf},
+                 {"positions", "learned"},
+                 {"max_positions", 7}});
+  for (const std::string prefix : {"", "decoder.", "model.decoder."}) {
+    std::vector<TestTensor> tensors = decoder_layer_tensors(prefix + "layers.0.");
+    append(&tensors, decoder_layer_tensors(prefix + "layers.1."));
+    append(&tensors,
+           {numbers(prefix + "norm.weight", {kD}), numbers(prefix + "positions.weight", {7, kD})});
+    write(config, tensors);
+    const ModelConfig read = convert();
+    EXPECT_EQ(read.decoder.n_layers, 2) << prefix;
+    EXPECT_EQ(read.decoder.attention.causal, Causal::kUpperLeft);
+    EXPECT_EQ(read.decoder.cross.causal, Causal::kNone);
+    EXPECT_EQ(read.activation, Activation::kGelu);
+    EXPECT_TRUE(read.final_norm);
+    EXPECT_NE(container_->find("decoder.positions.weight"), nullptr);
+    EXPECT_NE(container_->find("decoder.norm.weight"), nullptr);
+    EXPECT_EQ(container_->find("decoder.norm.bias"), nullptr);
+  }
+}
+
+TEST_F(ImportPyTorch, Transformer) {
+  json config = kLayer;
+  config.update({{"num_encoder_layers", 2}, {"num_decoder_layers", 1}, {"causal", true}});
+  for (const std::string prefix : {"", "module.", "model.transformer."}) {
+    write(config, transformer_tensors(prefix));
+    const ModelConfig read = convert();
+    EXPECT_EQ(read.n_layers, 2) << prefix;
+    EXPECT_EQ(read.d_ff, kDFf);
+    EXPECT_EQ(read.decoder.n_layers, 1);
+    EXPECT_TRUE(read.final_norm);
+    EXPECT_EQ(read.attention.causal, Causal::kNone);
+    EXPECT_EQ(read.decoder.attention.causal, Causal::kUpperLeft);
+    EXPECT_NE(container_->find("encoder.layers.1.ffn.up.bias"), nullptr);
+    EXPECT_NE(container_->find("encoder.norm.bias"), nullptr);
+    EXPECT_NE(container_->find("decoder.norm.bias"), nullptr);
+  }
+}
+
+// Both inputs have tables of their own.
+TEST_F(ImportPyTorch, PositionsOfATransformer) {
+  json config = kLayer;
+  config.update({{"positions", "learned"}, {"max_positions", 7}});
+  std::vector<TestTensor> tensors = transformer_tensors();
+  append(&tensors, {numbers("src_positions.weight", {7, kD})});
+  write(config, tensors);
+  EXPECT_ERROR(convert(), Status::kBadFile, "\"tgt_positions.weight\" is missing");
+  append(&tensors, {numbers("tgt_positions.weight", {7, kD})});
+  write(config, tensors);
+  convert();
+  EXPECT_NE(container_->find("encoder.positions.weight"), nullptr);
+  EXPECT_NE(container_->find("decoder.positions.weight"), nullptr);
+}
+
+// Every tensor that a decoder or a whole Transformer lacks is named, and so is one too many.
+TEST_F(ImportPyTorch, DecodersTensorsAreAllThere) {
+  const std::vector<TestTensor> layer = decoder_layer_tensors("layers.0.");
+  for (const TestTensor& lost : layer) {
+    write(kLayer, without(layer, lost.name));
+    EXPECT_ERROR(convert(), Status::kBadFile, "\"" + lost.name + "\" is missing");
+  }
+  const std::vector<TestTensor> whole = transformer_tensors();
+  for (const TestTensor& lost : whole) {
+    write(kLayer, without(whole, lost.name));
+    EXPECT_ERROR(convert(), Status::kBadFile, "\"" + lost.name + "\" is missing");
+  }
+  std::vector<TestTensor> more = whole;
+  append(&more, {numbers("encoder.layers.0.norm3.weight", {kD})});
+  write(kLayer, more);
+  EXPECT_ERROR(convert(), Status::kUnsupported, "\"encoder.layers.0.norm3.weight\" has no place");
+}
+
+TEST_F(ImportPyTorch, ArgumentsThatTheTensorsDenyAreNamed) {
+  for (const auto& [field, words] :
+       {std::pair{"num_encoder_layers", "is 5, but"},
+        {"num_decoder_layers", "has 1 layers"},
+        {"dim_feedforward", "has 6 rows of \"encoder.layers.0.linear1.weight\""}}) {
+    json config = kLayer;
+    config[field] = 5;
+    write(config, transformer_tensors());
+    EXPECT_ERROR(convert(), Status::kBadFile, words);
+  }
+  json config = kLayer;
+  config["kdim"] = 7;
+  write(config, decoder_layer_tensors(""));
+  EXPECT_ERROR(convert(), Status::kBadFile, "kdim is 7");
+  config = kLayer;
+  config["causal"] = 1;
+  write(config, decoder_layer_tensors(""));
+  EXPECT_ERROR(convert(), Status::kBadFile, "causal");
+}
+
+// A causal encoder, such as a language model of nn.TransformerEncoder.
+TEST_F(ImportPyTorch, CausalEncoder) {
+  json config = kLayer;
+  config["causal"] = true;
+  write(config, layer_tensors(""));
+  EXPECT_EQ(convert().attention.causal, Causal::kUpperLeft);
+}
+
+TEST_F(ImportPyTorch, CausalAttentionWithPositions) {
+  json config = kLayer;
+  config.update({{"causal", true}, {"positions", "learned"}, {"max_positions", 7}});
+  std::vector<TestTensor> tensors = attention_tensors("");
+  append(&tensors, {numbers("positions.weight", {7, kD})});
+  write(config, tensors);
+  EXPECT_EQ(convert().attention.causal, Causal::kUpperLeft);
+  EXPECT_NE(container_->find("positions.weight"), nullptr);
 }
 
 TEST_F(ImportPyTorch, FilesThatCannotBeToldAreNamed) {

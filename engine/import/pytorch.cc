@@ -1,11 +1,8 @@
 #include "engine/import/pytorch.h"
 
-#include <algorithm>
-#include <set>
-
 #include "engine/error.h"
 #include "engine/import/json_file.h"
-#include "engine/import/safetensors.h"
+#include "engine/import/pytorch_module.h"
 #include "engine/import/stored_tensors.h"
 #include "engine/model/config.h"
 #include "engine/model/container.h"
@@ -47,100 +44,28 @@ Positions read_positions(const json& config, const std::string& path) {
        printable(name).c_str());
 }
 
-// The longest beginning of all names that ends with a dot, or "".
-std::string common_prefix(const std::set<std::string>& names) {
-  if (names.empty()) return "";
-  const std::string &first = *names.begin(), &last = *names.rbegin();  // the two least alike
-  const size_t n = static_cast<size_t>(
-      std::mismatch(first.begin(), first.end(), last.begin(), last.end()).first - first.begin());
-  return first.substr(0, first.substr(0, n).rfind('.') + 1);  // npos + 1 is 0
-}
-
-// Takes a module's tensors one by one, under both their names, and then makes sure that none is
-// left.
+// A module's config and tensors, as its JSON and the shapes of its tensors say.
 class Importer {
  public:
   Importer(const PyTorchFiles& files, const json& config)
-      : files_(files), source_(config), model_(SafetensorsModel::of_file(files.weights)) {
-    for (const std::string& name : model_.names()) left_.insert(name);
-  }
+      : files_(files), source_(config), tensors_(files.weights) {}
 
   void run() {
-    const Kind kind = find_module();
-    has_bias_ = has_any_bias();
     read_sizes();
-    if (kind == Kind::kAttention) {
-      config_.n_layers = 1;
-      config_.norm = NormPlacement::kNone;
-      config_.residual = false;
-      add_attention("", 0);
-    } else {
-      read_encoder(kind == Kind::kEncoder);
-    }
-    if (config_.positions == Positions::kLearned) {
-      add("positions.weight", "positions.weight", {config_.max_positions, config_.d_model});
-    }
-    if (!left_.empty()) {
-      fail(Status::kUnsupported, "%s: tensor \"%s\" has no place in the module",
-           files_.weights.c_str(), printable(*left_.begin()).c_str());
-    }
+    if (tensors_.kind() != ModuleKind::kAttention) read_options();
+    read_module();
+    tensors_.check_none_left();
     config_.validate(files_.config);
   }
 
   void write(const std::string& out_path, const ConvertOptions& options) {
-    std::vector<TensorSource> sources;
-    for (const Tensor& tensor : tensors_) {
-      sources.push_back(
-          {tensor.name, DType::kF32, tensor.shape, std::as_bytes(tensor.data.values())});
-    }
+    const std::vector<TensorSource> sources = tensors_.sources();
     config_.higher_precision = higher_precision_of(config_, options);
     const StoredTensors stored(sources, config_, options.precision);
     write_container(out_path, config_.to_json(), nullptr, stored.sources());
   }
 
  private:
-  struct Tensor {
-    std::string name;
-    std::vector<int64_t> shape;
-    F32Data data;
-  };
-
-  enum class Kind { kAttention, kLayer, kEncoder };
-
-  bool has(const std::string& name) const { return model_.contains(prefix_ + name); }
-  bool has_attention(const std::string& at) const {
-    return has(at + "in_proj_weight") || has(at + "q_proj_weight") || has(at + "out_proj.weight");
-  }
-
-  // Which module it is, and what stands before its tensors' names where it was part of another.
-  Kind find_module() {
-    for (prefix_ = common_prefix(left_);;) {
-      if (has_attention("")) return Kind::kAttention;
-      if (has_attention("self_attn.")) return Kind::kLayer;
-      if (has_attention("layers.0.self_attn.")) return Kind::kEncoder;
-      if (prefix_.empty()) break;
-      prefix_.pop_back();
-      prefix_.resize(prefix_.rfind('.') + 1);  // 0 if there is no other
-    }
-    fail(
-        Status::kBadFile,
-        "%s: none of the tensors \"in_proj_weight\", \"self_attn.in_proj_weight\" and "
-        "\"layers.0.self_attn.in_proj_weight\" is there, with or without a prefix that all tensors "
-        "have, so it is no state dict of nn.MultiheadAttention, nn.TransformerEncoderLayer or "
-        "nn.TransformerEncoder",
-        files_.weights.c_str());
-  }
-
-  // The modules have all of these or none, so that one alone that is missing can be told.
-  bool has_any_bias() const {
-    constexpr const char* kBiases[] = {"in_proj_bias", "out_proj.bias", "linear1.bias",
-                                       "linear2.bias", "norm1.bias",    "norm2.bias"};
-    return std::any_of(left_.begin(), left_.end(), [&](const std::string& name) {
-      return std::any_of(std::begin(kBiases), std::end(kBiases),
-                         [&](const char* bias) { return name.ends_with(bias); });
-    });
-  }
-
   // What the JSON says alone.
   void read_sizes() {
     const std::string& path = files_.config;
@@ -159,6 +84,8 @@ class Importer {
            ll{config_.d_model});
     }
     config_.attention.set_heads(n_heads, config_.d_model / n_heads);
+    config_.decoder.attention = config_.decoder.cross = config_.attention;
+    is_causal_ = json_bool(source_, "causal", path, false);
     config_.batch_first = json_bool(source_, "batch_first", path, false);
     config_.norm_eps = 1e-5f;
     config_.positions = read_positions(source_, path);
@@ -168,7 +95,8 @@ class Importer {
     }
   }
 
-  void read_encoder(bool many) {
+  // What the JSON says of layers.
+  void read_options() {
     const std::string& path = files_.config;
     config_.activation = read_activation(source_, path);
     if (json_has(source_, "layer_norm_eps", path)) {
@@ -177,108 +105,171 @@ class Importer {
     const bool first = json_bool(source_, "norm_first", path, false);
     config_.norm = first ? NormPlacement::kPre : NormPlacement::kPost;
     config_.residual = true;
-    config_.d_ff = read_d_ff(many ? "layers.0.linear1.weight" : "linear1.weight");
-    config_.n_layers = 1;
-    while (many && has_attention("layers." + std::to_string(config_.n_layers) + ".self_attn.")) {
-      ++config_.n_layers;
-    }
-    for (int64_t i = 0; i < config_.n_layers; ++i) {
-      add_layer(many ? "layers." + std::to_string(i) + "." : "", i);
-    }
-    config_.final_norm = many && has("norm.weight");
-    if (config_.final_norm) add_vectors("norm", "norm", config_.d_model, has("norm.bias"));
   }
 
-  int64_t read_d_ff(const std::string& name) const {
-    if (!has(name)) return 1;  // asking for the tensor will name it
-    const std::vector<int64_t>& shape = model_.shape_of(prefix_ + name);
-    if (shape.size() == 2 && shape[0] > 0) return shape[0];
-    fail(Status::kBadFile,
-         "%s: tensor \"%s%s\" field \"shape\" is %s, not [dim_feedforward, d_model]",
-         files_.weights.c_str(), printable(prefix_).c_str(), name.c_str(),
-         shape_text(shape).c_str());
+  void read_module() {
+    switch (tensors_.kind()) {
+      case ModuleKind::kAttention:
+        config_.n_layers = 1;
+        config_.norm = NormPlacement::kNone;
+        config_.residual = false;
+        if (is_causal_) config_.attention.causal = Causal::kUpperLeft;
+        add_attention("", "layers.0.attention.");
+        add_positions("positions", "positions");
+        break;
+      case ModuleKind::kEncoderLayer:
+        add_encoder({""}, "");
+        add_positions("positions", "positions");
+        break;
+      case ModuleKind::kEncoder:
+        add_encoder(layers_of("", "num_layers"), "");
+        add_final_norm("norm");
+        add_positions("positions", "positions");
+        break;
+      case ModuleKind::kDecoderLayer:
+        add_decoder({""});
+        add_positions("positions", "decoder.positions");
+        break;
+      case ModuleKind::kDecoder:
+        add_decoder(layers_of("", "num_layers"));
+        add_final_norm("decoder.norm");
+        add_positions("positions", "decoder.positions");
+        break;
+      case ModuleKind::kTransformer:
+        add_encoder(layers_of("encoder.", "num_encoder_layers"), "encoder.");
+        add_decoder(layers_of("decoder.", "num_decoder_layers"));
+        add_final_norms();
+        add_positions("src_positions", "encoder.positions");
+        add_positions("tgt_positions", "decoder.positions");
+        break;
+    }
   }
 
-  void add_layer(const std::string& source, int64_t i) {
-    const std::string name = "layers." + std::to_string(i) + ".";
+  // An argument that the tensors say too.
+  void check_count(const char* field, int64_t n, const std::string& what) const {
+    if (!json_has(source_, field, files_.config)) return;
+    const int64_t said = json_int(source_, field, files_.config);
+    if (said == n) return;
+    fail(Status::kBadFile, "%s field \"%s\" is %lld, but %s has %lld %s", files_.config.c_str(),
+         field, ll{said}, files_.weights.c_str(), ll{n}, what.c_str());
+  }
+
+  // What stands before the tensors' names of each layer of a stack.
+  std::vector<std::string> layers_of(const std::string& stack, const char* field) const {
+    const auto name = [&](size_t i) { return stack + "layers." + std::to_string(i) + "."; };
+    std::vector<std::string> layers = {name(0)};
+    while (tensors_.has_attention(name(layers.size()) + "self_attn.")) {
+      layers.push_back(name(layers.size()));
+    }
+    check_count(field, static_cast<int64_t>(layers.size()), "layers");
+    return layers;
+  }
+
+  void add_encoder(const std::vector<std::string>& layers, const std::string& stack) {
+    config_.n_layers = static_cast<int64_t>(layers.size());
+    config_.d_ff = read_d_ff(layers.front());
+    // nn.Transformer's first input is the decoder's.
+    if (is_causal_ && stack.empty()) config_.attention.causal = Causal::kUpperLeft;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const std::string name = stack + "layers." + std::to_string(i) + ".";
+      add_attention(layers[i] + "self_attn.", name + "attention.");
+      tensors_.add_vectors(layers[i] + "norm1", name + "attention.norm", config_.d_model,
+                           tensors_.has_bias());
+      add_feed_forward(layers[i], name, "norm2", config_.d_ff);
+    }
+  }
+
+  void add_decoder(const std::vector<std::string>& layers) {
+    DecoderConfig& decoder = config_.decoder;
+    decoder.n_layers = static_cast<int64_t>(layers.size());
+    decoder.d_ff = read_d_ff(layers.front());
+    if (is_causal_) decoder.attention.causal = Causal::kUpperLeft;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const std::string name = "decoder.layers." + std::to_string(i) + ".";
+      add_attention(layers[i] + "self_attn.", name + "attention.");
+      tensors_.add_vectors(layers[i] + "norm1", name + "attention.norm", config_.d_model,
+                           tensors_.has_bias());
+      add_attention(layers[i] + "multihead_attn.", name + "cross.");
+      tensors_.add_vectors(layers[i] + "norm2", name + "cross.norm", config_.d_model,
+                           tensors_.has_bias());
+      add_feed_forward(layers[i], name, "norm3", decoder.d_ff);
+    }
+  }
+
+  // A stack's by itself is given to it, with or without a bias of its own.
+  void add_final_norm(const std::string& name) {
+    config_.final_norm = tensors_.has("norm.weight");
+    if (!config_.final_norm) return;
+    tensors_.add_vectors("norm", name, config_.d_model, tensors_.has("norm.bias"));
+  }
+
+  // nn.Transformer makes both itself.
+  void add_final_norms() {
+    config_.final_norm = tensors_.has("encoder.norm.weight") || tensors_.has("decoder.norm.weight");
+    if (!config_.final_norm) return;
+    for (const char* norm : {"encoder.norm", "decoder.norm"}) {
+      tensors_.add_vectors(norm, norm, config_.d_model, tensors_.has_bias());
+    }
+  }
+
+  void add_positions(const std::string& source, const std::string& name) {
+    if (config_.positions != Positions::kLearned) return;
+    tensors_.add(source + ".weight", name + ".weight", {config_.max_positions, config_.d_model});
+  }
+
+  int64_t read_d_ff(const std::string& layer) const {
+    const std::string name = layer + "linear1.weight";
+    if (!tensors_.has(name)) return 1;  // asking for the tensor will name it
+    const std::vector<int64_t>& shape = tensors_.shape_of(name);
+    if (shape.size() != 2 || shape[0] < 1) {
+      fail(Status::kBadFile,
+           "%s: tensor \"%s\" field \"shape\" is %s, not [dim_feedforward, d_model]",
+           files_.weights.c_str(), tensors_.name_in_file(name).c_str(), shape_text(shape).c_str());
+    }
+    check_count("dim_feedforward", shape[0], "rows of \"" + name + "\"");
+    return shape[0];
+  }
+
+  void add_feed_forward(const std::string& source, const std::string& name, const char* norm,
+                        int64_t d_ff) {
     const int64_t d = config_.d_model;
-    add_attention(source + "self_attn.", i);
-    add_vectors(source + "norm1", name + "attention.norm", d, has_bias_);
-    add_linear(source + "linear1", name + "ffn.up", config_.d_ff, d);
-    add_linear(source + "linear2", name + "ffn.down", d, config_.d_ff);
-    add_vectors(source + "norm2", name + "ffn.norm", d, has_bias_);
+    tensors_.add_linear(source + "linear1", name + "ffn.up", d_ff, d);
+    tensors_.add_linear(source + "linear2", name + "ffn.down", d, d_ff);
+    tensors_.add_vectors(source + norm, name + "ffn.norm", d, tensors_.has_bias());
   }
 
-  void add_attention(const std::string& source, int64_t i) {
-    const std::string name = "layers." + std::to_string(i) + ".attention.";
+  void add_attention(const std::string& source, const std::string& name) {
     const int64_t d = config_.d_model;
     for (const char* tensor : {"bias_k", "bias_v"}) {
-      if (!has(source + tensor)) continue;
-      fail(Status::kUnsupported, "%s: tensor \"%s%s%s\": add_bias_kv is not supported",
-           files_.weights.c_str(), printable(prefix_).c_str(), source.c_str(), tensor);
+      if (!tensors_.has(source + tensor)) continue;
+      fail(Status::kUnsupported, "%s: tensor \"%s\": add_bias_kv is not supported",
+           files_.weights.c_str(), tensors_.name_in_file(source + tensor).c_str());
     }
-    if (has(source + "in_proj_weight") || !has(source + "q_proj_weight")) {
+    if (tensors_.has(source + "in_proj_weight") || !tensors_.has(source + "q_proj_weight")) {
       if (config_.kdim != d || config_.vdim != d) {
-        fail(Status::kBadFile,
-             "%s: tensor \"%s%sin_proj_weight\" is one for all, but kdim is %lld, vdim %lld",
-             files_.weights.c_str(), printable(prefix_).c_str(), source.c_str(), ll{config_.kdim},
-             ll{config_.vdim});
+        fail(Status::kBadFile, "%s: tensor \"%s\" is one for all, but kdim is %lld, vdim %lld",
+             files_.weights.c_str(), tensors_.name_in_file(source + "in_proj_weight").c_str(),
+             ll{config_.kdim}, ll{config_.vdim});
       }
-      add_parts(source + "in_proj_weight", name, ".weight", {3 * d, d});
+      tensors_.add_parts(source + "in_proj_weight", name, ".weight", {3 * d, d});
     } else {
-      add(source + "q_proj_weight", name + "q.weight", {d, d});
-      add(source + "k_proj_weight", name + "k.weight", {d, config_.kdim});
-      add(source + "v_proj_weight", name + "v.weight", {d, config_.vdim});
+      tensors_.add(source + "q_proj_weight", name + "q.weight", {d, d});
+      tensors_.add(source + "k_proj_weight", name + "k.weight", {d, config_.kdim});
+      tensors_.add(source + "v_proj_weight", name + "v.weight", {d, config_.vdim});
     }
-    if (has_bias_) add_parts(source + "in_proj_bias", name, ".bias", {3 * d});
-    add_linear(source + "out_proj", name + "out", d, d);
+    if (tensors_.has_bias()) tensors_.add_parts(source + "in_proj_bias", name, ".bias", {3 * d});
+    tensors_.add_linear(source + "out_proj", name + "out", d, d);
     // A key and a value of zeros that all queries see: a score of 0 and nothing to add.
     if (json_bool(source_, "add_zero_attn", files_.config, false)) {
-      const auto n = static_cast<size_t>(config_.attention.n_heads);
-      tensors_.push_back(
-          {name + "sinks", {config_.attention.n_heads}, F32Data(std::vector<float>(n))});
+      tensors_.add_zeros(name + "sinks", config_.attention.n_heads);
     }
-  }
-
-  // Q's, K's and V's rows of one tensor.
-  void add_parts(const std::string& source, const std::string& name, const std::string& suffix,
-                 std::vector<int64_t> shape) {
-    const F32Data all = take(source, shape);
-    const size_t size = all.values().size() / 3;
-    shape[0] /= 3;
-    for (size_t part = 0; part < 3; ++part) {
-      const std::span<const float> rows = all.values().subspan(part * size, size);
-      tensors_.push_back({name + "qkv"[part] + suffix, shape,
-                          F32Data(std::vector<float>(rows.begin(), rows.end()))});
-    }
-  }
-
-  F32Data take(const std::string& source, const std::vector<int64_t>& shape) {
-    F32Data data = model_.load_f32(prefix_ + source, shape);
-    left_.erase(prefix_ + source);
-    return data;
-  }
-  void add(const std::string& source, const std::string& name, std::vector<int64_t> shape) {
-    F32Data data = take(source, shape);
-    tensors_.push_back({name, std::move(shape), std::move(data)});
-  }
-  void add_linear(const std::string& source, const std::string& name, int64_t n, int64_t k) {
-    add(source + ".weight", name + ".weight", {n, k});
-    if (has_bias_) add(source + ".bias", name + ".bias", {n});
-  }
-  void add_vectors(const std::string& source, const std::string& name, int64_t d, bool has_bias) {
-    add(source + ".weight", name + ".weight", {d});
-    if (has_bias) add(source + ".bias", name + ".bias", {d});
   }
 
   const PyTorchFiles& files_;
   const json& source_;
-  SafetensorsModel model_;
+  ModuleTensors tensors_;
   ModelConfig config_;
-  std::vector<Tensor> tensors_;
-  std::set<std::string> left_;
-  std::string prefix_;     // of every tensor's name, such as "encoder."
-  bool has_bias_ = false;  // modules may be made without; a final norm is for itself
+  bool is_causal_ = false;  // attention of the module's first input to itself
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
-// State dicts of PyTorch's nn.MultiheadAttention, nn.TransformerEncoderLayer and
-// nn.TransformerEncoder, as safetensors beside a small JSON of the module's arguments, into
-// .headlane files of architecture "layers".
+// State dicts of PyTorch's nn.MultiheadAttention, nn.TransformerEncoder(Layer),
+// nn.TransformerDecoder(Layer) and nn.Transformer, as safetensors beside a small JSON of the
+// module's arguments, into .headlane files of architecture "layers".
 #pragma once
 
 #include <string>

@@ -130,7 +130,9 @@ typedef struct headlane_model_facts {
   const char* precision;      /* what products are computed in: "f32", "bf16", "int8" */
   const char* file_precision; /* what the file's weights are stored in */
   const char* auto_precision; /* what precision "auto" is on this machine */
-  int32_t has_decoder;        /* 1: headlane_generate works; those below are its */
+  /* 1: headlane_generate works; those below are its, the first three also of decoder layers on
+   * activations */
+  int32_t has_decoder;
   int64_t n_decoder_layers;
   int64_t n_decoder_heads;
   int64_t decoder_d_ff;
@@ -226,7 +228,7 @@ typedef struct headlane_session_options {
   void* memory; /* the caller's block of memory_bytes, 64-byte aligned, which the session uses */
   size_t memory_bytes;     /* until it is destroyed; null: the session allocates its own */
   int32_t cross_attention; /* 1: keys and values come from rows of their own, not from x; for a
-                            * model of one layer on activations */
+                            * model of one layer on activations; a decoder's always do */
   int64_t max_kv_tokens;   /* with cross_attention: keys of a batch, all sequences together; 0:
                             * max_tokens */
   const char* precision;   /* as in headlane_model_options; null: the model's. The first session of
@@ -703,8 +705,15 @@ HEADLANE_API headlane_status headlane_attention_run(headlane_attention* attentio
 
 /* ---- Layers on activations ----
  *
- * A multi-head attention layer made from weights at hand, or a file of PyTorch's attention or
- * encoder modules (see headlane_convert), is a model whose sessions run on activations. */
+ * A multi-head attention layer made from weights at hand, or a file of PyTorch's attention,
+ * encoder or decoder modules (see headlane_convert), is a model whose sessions run on activations.
+ *
+ * A decoder's layers (n_decoder_layers of the facts is not 0) attend to x and then to a memory.
+ * Their sessions have cross_attention always, and each call gives x (tgt) and key: the memory, or,
+ * where the file has an encoder too (nn.Transformer, n_layers not 0), src, which goes through the
+ * encoder first. Keys and values are both made of it: value is null, or the key. Masks, biases,
+ * prefixes and maps of probabilities are those of the decoder's attention to x, q_len x q_len
+ * (tgt_mask); what hides keys from memory and src is their lengths alone. */
 
 /* y = x * weight^T + bias */
 typedef struct headlane_linear {
@@ -776,11 +785,11 @@ typedef struct headlane_forward_batch {
   int32_t left_padded;
 
   headlane_rows x;     /* [n_seqs, q_len, d_model] */
-  headlane_rows key;   /* [n_seqs, kv_len, kdim]; null: x */
+  headlane_rows key;   /* [n_seqs, kv_len, kdim]; null: x, but a decoder needs it */
   headlane_rows value; /* [n_seqs, kv_len, vdim]; null: key */
   headlane_rows out;   /* [n_seqs, q_len, d_model]; its data is written, and may be x itself */
 
-  /* As in headlane_attention_batch; the same for all layers. */
+  /* As in headlane_attention_batch; the same for all layers. Of a decoder, see above. */
   const float* bias;
   int64_t bias_seq_stride, bias_head_stride, bias_query_stride;
   const uint8_t* mask;
@@ -807,13 +816,17 @@ HEADLANE_API headlane_status headlane_forward(headlane_session* session,
  * the same bytes. `path` is
  *  - a Hugging Face model folder (config.json, model.safetensors or its shards, the tokenizer's
  * files, modules.json, 1_Pooling/config.json, sentence_bert_config.json), or
- *  - the state dict of PyTorch's nn.MultiheadAttention, nn.TransformerEncoderLayer or
- *    nn.TransformerEncoder: a folder with one .safetensors and one .json file, or the .safetensors
- *    file with the .json of its name, or config.json, beside it. The JSON has the module's
- *    arguments: d_model (or embed_dim), nhead (or num_heads), norm_first, activation ("relu",
- *    "gelu"), layer_norm_eps (of a final norm too), batch_first, kdim, vdim, add_zero_attn, with
- * PyTorch's defaults; and, added to the input, positions ("none", "sinusoidal", or "learned" from
- * the tensor positions.weight) with max_positions. */
+ *  - the state dict of PyTorch's nn.MultiheadAttention, nn.TransformerEncoder(Layer),
+ *    nn.TransformerDecoder(Layer) or nn.Transformer, told by the names of its tensors: a folder
+ *    with one .safetensors and one .json file, or the .safetensors file with the .json of its name,
+ *    or config.json, beside it. The JSON has the module's arguments: d_model (or embed_dim), nhead
+ *    (or num_heads), norm_first, activation ("relu", "gelu"), layer_norm_eps (of a final norm too),
+ *    batch_first, kdim, vdim, add_zero_attn, with PyTorch's defaults; num_layers,
+ *    num_encoder_layers, num_decoder_layers and dim_feedforward are what the tensors say, and must
+ *    agree if they are there. Besides, causal (true: row i of x sees rows 0 to i alone); and, added
+ *    to the input, positions ("none", "sinusoidal", or "learned" from the tensor positions.weight)
+ *    with max_positions. nn.Transformer adds them to both inputs; learned ones are
+ *    src_positions.weight and tgt_positions.weight. */
 HEADLANE_API headlane_status headlane_convert(const char* path, const char* out_path);
 
 typedef struct headlane_convert_options {

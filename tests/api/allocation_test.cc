@@ -222,5 +222,33 @@ TEST(Allocations, ALayerAllocatesNothing) {
   }
 }
 
+TEST(Allocations, ATransformerAllocatesNothing) {
+  const TempDir dir;
+  const std::string path = dir.file("model.headlane");
+  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/layers/transformer_post_norm", path.c_str()));
+  const Model model = open_model(path);
+  const int64_t d = tool::facts_of(model.get()).d_model;
+  const Floats x(static_cast<size_t>(500 * d), 0.5f);
+  Floats out(x.size());
+  for (const auto& [n_threads, precision] :
+       {std::pair{1, "f32"}, {2, "f32"}, {3, "f32"}, {2, "bf16"}, {2, "int8"}}) {
+    const Session session = create_session(model.get(), false, n_threads, 500, precision);
+    for (const auto& [len, kv_len] : {std::pair{1, 500}, {20, 7}, {500, 1}, {3, 0}}) {
+      headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+      batch.n_seqs = 1;
+      batch.q_len = len;
+      batch.kv_len = kv_len;
+      batch.x.data = batch.key.data = x.data();
+      batch.out.data = out.data();
+      const int64_t before = n_allocations;
+      const headlane_status status = headlane_forward(session.get(), &batch);
+      const int64_t allocated = n_allocations - before;
+      ASSERT_EQ(status, HEADLANE_OK) << headlane_error();
+      ASSERT_EQ(allocated, 0) << precision << ", " << n_threads << " threads, " << len
+                              << " tokens, " << kv_len << " keys";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace headlane::test

@@ -1,5 +1,5 @@
-// State dicts of PyTorch's attention and encoder modules (tests/golden/layers), converted, opened
-// and run, against PyTorch in float64.
+// State dicts of PyTorch's attention, encoder and decoder modules (tests/golden/layers), converted,
+// opened and run, against PyTorch in float64.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -35,8 +35,11 @@ struct Call {
     bias = read("bias"), out = read("out"), maps = read("maps");
     for (const float seen : mask) seen_keys.push_back(seen != 0);
     batch = entry.at("batch"), q_len = entry.at("q_len"), kv_len = entry.at("kv_len");
+    score_len = entry.value("score_len", kv_len);
     if (entry.at("causal")) {  // the C API's models have it fixed; as a mask it is the call's
-      for (int64_t e = 0; e < q_len * kv_len; ++e) seen_keys.push_back(e % kv_len <= e / kv_len);
+      for (int64_t e = 0; e < q_len * score_len; ++e) {
+        seen_keys.push_back(e % score_len <= e / score_len);
+      }
     }
     if (!entry.at("lengths").is_null()) lengths = entry.at("lengths").get<std::vector<int64_t>>();
     if (!entry.at("kv_lengths").is_null()) {
@@ -53,14 +56,14 @@ struct Call {
     if (!lengths.empty()) b.q_lengths = lengths.data();
     if (!key.empty()) {
       b.key.data = key.data();
-      b.value.data = value.data();
+      b.value.data = value.data();  // null of a decoder's
       b.kv_len = kv_len;
       if (!kv_lengths.empty()) b.kv_lengths = kv_lengths.data();
     }
     if (!seen_keys.empty()) b.mask = seen_keys.data();
-    b.mask_query_stride = kv_len;
+    b.mask_query_stride = score_len;
     if (!bias.empty()) b.bias = bias.data();
-    b.bias_query_stride = kv_len;
+    b.bias_query_stride = score_len;
     return b;
   }
 
@@ -69,6 +72,7 @@ struct Call {
   std::vector<uint8_t> seen_keys;
   std::vector<int64_t> lengths, kv_lengths;
   int64_t batch = 0, q_len = 0, kv_len = 0;
+  int64_t score_len = 0;  // columns of mask, bias and maps: a decoder's are of x and x
 };
 
 class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const char*>> {
@@ -96,8 +100,8 @@ class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const
     headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
     if (!call.maps.empty()) {
       maps.data = maps_data->data();
-      maps.query_stride = call.kv_len;
-      maps.head_stride = call.q_len * call.kv_len;
+      maps.query_stride = call.score_len;
+      maps.head_stride = call.q_len * call.score_len;
       maps.seq_stride = static_cast<int64_t>(call.maps.size()) / call.batch;
       batch.maps = &maps;
     }

@@ -1,14 +1,17 @@
-"""Writes small random PyTorch attention and encoder modules, and what PyTorch says of them.
+"""Writes small random PyTorch attention, encoder and decoder modules, and what PyTorch says of them.
 
     python make.py [--out DIR] [NAME ...]
 
 Each folder is what headlane convert takes, model.safetensors and config.json, and calls:
     NAME_x.npy                      [batch * q_len, d_model]
-    NAME_key.npy, NAME_value.npy    [batch * kv_len, kdim], [.., vdim], of cross-attention
-    NAME_mask.npy                   [q_len, kv_len], 1: may be seen, 0: not
-    NAME_bias.npy                   [q_len, kv_len], added to the scores
+    NAME_key.npy, NAME_value.npy    [batch * kv_len, kdim], [.., vdim], of cross-attention; of
+                                    decoders the key is memory, or nn.Transformer's src
+    NAME_mask.npy                   [q_len, kv_len], 1: may be seen, 0: not; of decoders tgt_mask,
+                                    [q_len, q_len]
+    NAME_bias.npy                   likewise, added to the scores
     NAME_out.npy                    [batch * q_len, d_model]; rows of padding are 0
-    NAME_maps.npy                   [batch * n_heads * q_len, kv_len], attention probabilities
+    NAME_maps.npy                   [batch * n_heads * q_len, kv_len], attention probabilities; of
+                                    decoder layers, of x and x
     manifest.json                   sizes and lengths of each call, and how far PyTorch's own float32
                                     is from the float64, at most
 Outputs are computed in float64 from the float32 weights and rounded once. All parameters are
@@ -163,6 +166,111 @@ def encoder(out, name, d_model, n_heads, d_ff, n_layers=0, final_norm=False, bat
     return folder, add
 
 
+def padding_of(lengths, n):
+    return None if lengths is None else torch.arange(n) >= torch.tensor(lengths)[:, None]
+
+
+def self_maps(module, x, mask):
+    """Probabilities of a single layer's attention to itself; None of other modules."""
+    if not isinstance(module, nn.TransformerDecoderLayer):
+        return None
+    x = module.norm1(x) if module.norm_first else x
+    return module.self_attn(x, x, x, attn_mask=mask, average_attn_weights=False)[1]
+
+
+def decoder(out, name, module, config, transformer=False):
+    """`module` takes tgt and memory, or, of nn.Transformer, src and tgt. With "causal" in its
+    config, every call has a causal tgt_mask."""
+    folder = Folder(out, name, module, config)
+    first = config.get("batch_first", False)
+
+    def add(call, batch, n, n_keys, lengths=None, kv_lengths=None, mask=None, bias=None,
+            causal=False):
+        x = folder.numbers(batch, n, config["d_model"])
+        key = folder.numbers(batch, n_keys, config["d_model"])
+
+        def run(module, dtype):
+            given = None if bias is None else bias.to(dtype)
+            if mask is not None:
+                given = mask == 0
+            if causal or config.get("causal"):
+                given = torch.ones(n, n).triu(1).bool()
+            masks = {"tgt_mask": given, "tgt_key_padding_mask": padding_of(lengths, n),
+                     "memory_key_padding_mask": padding_of(kv_lengths, n_keys)}
+            inputs = [swap(first, x.to(dtype)), swap(first, key.to(dtype))]
+            if transformer:
+                masks["src_key_padding_mask"] = masks["memory_key_padding_mask"]
+                inputs.reverse()
+            with torch.no_grad():
+                maps = self_maps(module, inputs[0], given) if lengths is None else None
+                return swap(first, module(*inputs, **masks)), maps
+        folder.call(call, run, x, key, None, lengths, mask, bias, causal, kv_lengths)
+        folder.calls[-1]["score_len"] = n
+    return folder, add
+
+
+def decoder_layer(d_model, n_heads, d_ff, **arguments):
+    return nn.TransformerDecoderLayer(d_model, n_heads, d_ff, dropout=0.0, **arguments)
+
+
+def make_decoders(out, want):
+    if want("decoder_layer_post_norm"):
+        module = decoder_layer(24, 3, 50, batch_first=True)
+        folder, add = decoder(out, "decoder_layer_post_norm", module,
+                              {"d_model": 24, "nhead": 3, "batch_first": True})
+        add("plain", 2, 5, 8)
+        add("lengths", 3, 9, 6, lengths=[9, 4, 1], kv_lengths=[2, 6, 5])
+        add("mask", 2, 7, 4, mask=random_mask(folder, 7, 7))
+        add("bias", 2, 7, 3, bias=folder.numbers(7, 7))
+        add("causal", 2, 11, 5, causal=True)
+        folder.finish()
+    if want("decoder_layer_pre_norm_no_bias_seq_first"):
+        module = decoder_layer(21, 3, 40, norm_first=True, bias=False, activation="gelu",
+                               layer_norm_eps=1e-3)
+        folder, add = decoder(out, "decoder_layer_pre_norm_no_bias_seq_first", module,
+                              {"d_model": 21, "nhead": 3, "norm_first": True, "bias": False,
+                               "activation": "gelu", "layer_norm_eps": 1e-3})
+        add("plain", 3, 5, 1)
+        add("causal", 1, 12, 30, causal=True)
+        folder.finish()
+    if want("decoder_post_norm"):
+        module = nn.TransformerDecoder(decoder_layer(24, 4, 32, batch_first=True), 2)
+        folder, add = decoder(out, "decoder_post_norm", module,
+                              {"d_model": 24, "nhead": 4, "batch_first": True, "num_layers": 2})
+        add("plain", 2, 6, 9)
+        add("lengths", 3, 10, 7, lengths=[2, 10, 7], kv_lengths=[7, 1, 3])
+        folder.finish()
+    if want("decoder_pre_norm_final_causal"):
+        module = nn.TransformerDecoder(
+            decoder_layer(20, 4, 33, norm_first=True, activation="gelu", batch_first=True), 3,
+            nn.LayerNorm(20))
+        folder, add = decoder(out, "decoder_pre_norm_final_causal", module,
+                              {"d_model": 20, "nhead": 4, "norm_first": True, "activation": "gelu",
+                               "batch_first": True, "causal": True})
+        add("plain", 2, 6, 5)
+        add("lengths", 2, 8, 11, lengths=[8, 5], kv_lengths=[4, 11])
+        folder.finish()
+    if want("transformer_post_norm"):
+        arguments = {"d_model": 16, "nhead": 2, "num_encoder_layers": 2, "num_decoder_layers": 3,
+                     "dim_feedforward": 24, "batch_first": True}
+        folder, add = decoder(out, "transformer_post_norm",
+                              nn.Transformer(**arguments, dropout=0.0), arguments, True)
+        add("plain", 2, 6, 9)
+        add("lengths_causal", 3, 7, 8, kv_lengths=[8, 2, 5], causal=True)
+        add("mask_and_lengths", 2, 5, 6, lengths=[5, 3], kv_lengths=[1, 6],
+            mask=random_mask(folder, 5, 5))
+        folder.finish()
+    if want("transformer_pre_norm_seq_first_causal"):
+        arguments = {"d_model": 20, "nhead": 2, "num_encoder_layers": 1, "num_decoder_layers": 1,
+                     "dim_feedforward": 40, "norm_first": True, "activation": "gelu",
+                     "bias": False}
+        folder, add = decoder(out, "transformer_pre_norm_seq_first_causal",
+                              nn.Transformer(**arguments, dropout=0.0),
+                              {**arguments, "causal": True}, True)
+        add("plain", 2, 9, 4)
+        folder.finish()
+
+
 def random_mask(folder, q_len, kv_len):
     mask = torch.from_numpy(folder.rng.random((q_len, kv_len)) < 0.7).float()
     mask[:, 0] = 1  # a key for every query
@@ -225,6 +333,7 @@ def make(out, wanted):
         add("plain", 2, 6)
         add("mask_and_lengths", 2, 8, lengths=[8, 5], mask=random_mask(folder, 8, 8))
         folder.finish()
+    make_decoders(out, want)
 
 
 def main():
