@@ -41,6 +41,15 @@ class Layers : public CommandTest {
     return path;
   }
 
+  // Of a padding mask: 1 behind each sequence's length.
+  static std::string padding_of(std::initializer_list<int> lengths, int n) {
+    std::string bytes;
+    for (const int length : lengths) {
+      for (int j = 0; j < n; ++j) bytes += j < length ? '\0' : '\1';
+    }
+    return bytes;
+  }
+
   // Runs encode and compares with the golden output of the call; `more` are further words.
   void expect_golden(const std::string& module, const std::string& call,
                      const std::vector<int64_t>& shape, const Words& more = {}) {
@@ -164,6 +173,82 @@ TEST_F(Layers, AttnMaskAndKeyPaddingTogether) {
       ASSERT_NEAR(got[i], expected[i], bound) << i;
     }
   }
+}
+
+TEST_F(Layers, Decoder) {
+  const std::string module = "decoder_layer_post_norm", golden = folder(module) + "/";
+  expect_golden(module, "plain", {2, 5, 24},
+                {"--key", reshaped(golden + "plain_key.npy", {2, 8, 24})});
+  expect_golden(module, "bias", {2, 7, 24},
+                {"--key", reshaped(golden + "bias_key.npy", {2, 3, 24}), "--attn-mask",
+                 golden + "bias_bias.npy"});
+}
+
+// Padding of src, and with it of what the encoder makes of it.
+TEST_F(Layers, TransformerCausalWithPaddedSource) {
+  const std::string module = "transformer_post_norm";
+  expect_golden(module, "lengths_causal", {3, 7, 16},
+                {"--key", reshaped(folder(module) + "/lengths_causal_key.npy", {3, 8, 16}),
+                 "--key-padding-mask", booleans({3, 8}, padding_of({8, 2, 5}, 8)), "--causal"});
+}
+
+// Padding of both inputs beside a mask. Rows of padding are something, the golden files have zeros.
+TEST_F(Layers, TransformerWithPaddedTarget) {
+  const std::string module = "transformer_post_norm", call = "mask_and_lengths";
+  const std::string golden = folder(module) + "/" + call, out = dir_.file("out.npy");
+  std::string hidden;
+  for (const float seen : test::read_npy(golden + "_mask.npy").data) {
+    hidden += seen == 0 ? '\1' : '\0';
+  }
+  const std::string padding = padding_of({5, 3}, 5);
+  const Finished done = run_headlane(
+      {"encode", "-m", converted(module), "--x", reshaped(golden + "_x.npy", {2, 5, 16}), "--key",
+       reshaped(golden + "_key.npy", {2, 6, 16}), "-o", out, "--attn-mask",
+       booleans({5, 5}, hidden), "--tgt-key-padding-mask", booleans({2, 5}, padding),
+       "--key-padding-mask", booleans({2, 6}, padding_of({1, 6}, 6))});
+  ASSERT_EQ(done.status, 0) << done.err;
+  const std::vector<float> got = tool::read_npy(out).values;
+  const std::vector<float> expected = test::read_npy(golden + "_out.npy").data;
+  ASSERT_EQ(got.size(), expected.size());
+  const double bound = bound_of(module, call);
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (padding[i / 16] == '\0') {
+      ASSERT_NEAR(got[i], expected[i], bound) << i;
+    }
+  }
+}
+
+TEST_F(Layers, DecodersOptionsAreChecked) {
+  const std::string golden = folder("decoder_layer_post_norm") + "/plain",
+                    decoder = converted("decoder_layer_post_norm"),
+                    x = reshaped(golden + "_x.npy", {2, 5, 24}),
+                    key = reshaped(golden + "_key.npy", {2, 8, 24}), out = dir_.file("o.npy");
+  const auto encode = [&](const Words& words) {
+    Words all = {"encode", "-m", decoder, "--x", x, "-o", out};
+    all.insert(all.end(), words.begin(), words.end());
+    return run_headlane(all);
+  };
+  expect_failure(encode({}), "give --key");
+  expect_failure(encode({"--key", key, "--value", key}), "leave out --value");
+  std::string padding = padding_of({4, 6}, 8);
+  padding[7] = '\0';
+  expect_failure(encode({"--key", key, "--key-padding-mask", booleans({2, 8}, padding)}),
+                 "sequence 0 has a key behind one that is padding");
+  expect_failure(
+      encode({"--key", key, "--key-padding-mask", booleans({2, 5}, std::string(10, '\0'))}),
+      "must be boolean, [2, 8]");
+  expect_failure(encode({"--key", key, "--attn-mask", booleans({5, 8}, std::string(40, '\0'))}),
+                 "is [5, 8]; it must be [5, 5] or [6, 5, 5]");
+  const std::string attention = reshaped(folder("attention") + "/plain_x.npy", {2, 5, 24});
+  expect_failure(run_headlane({"encode", "-m", converted("attention"), "--x", attention, "-o", out,
+                               "--tgt-key-padding-mask", booleans({2, 5}, std::string(10, '\0'))}),
+                 "has no decoder");
+  const nlohmann::json facts = json::parse(run_headlane({"info", decoder, "--json"}).out);
+  EXPECT_EQ(facts.at("n_layers"), 0);
+  EXPECT_EQ(facts.at("n_decoder_layers"), 1);
+  EXPECT_EQ(facts.at("decoder_d_ff"), 50);
+  const Finished bench = run_headlane({"bench", "-m", decoder, "2x8", "--seconds", "0.01"});
+  EXPECT_EQ(bench.status, 0) << bench.err;
 }
 
 TEST_F(Layers, NoRowsGiveNoRows) {

@@ -71,7 +71,7 @@ struct Result {
 class Runner {
  public:
   Runner(headlane_model* model, const headlane_model_facts& facts, const Case& shape, int n_threads)
-      : takes_ids_(facts.vocab_size > 0) {
+      : takes_ids_(facts.vocab_size > 0), needs_keys_(!takes_ids_ && facts.n_decoder_layers > 0) {
     headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
     options.max_tokens = shape.all_tokens();
     options.max_seqs = shape.n_seqs;
@@ -107,12 +107,16 @@ class Runner {
     batch.n_seqs = n_seqs;
     batch.q_offsets = offsets_.data();
     batch.x.data = x_.data();
+    if (needs_keys_) {  // a decoder's, as many as there are rows of x
+      batch.kv_offsets = offsets_.data();
+      batch.key.data = x_.data();
+    }
     batch.out.data = out_.data();
     check(headlane_forward(session(), &batch));
   }
 
  private:
-  bool takes_ids_;
+  bool takes_ids_, needs_keys_;
   Session session_;
   std::vector<int64_t> offsets_;
   std::vector<int32_t> ids_;

@@ -39,6 +39,7 @@ struct EncodeOptions {
   // Of a model of layers, in place of ids: .npy files; "": not given.
   std::string x, key, value;
   std::string attn_mask, key_padding_mask;  // with PyTorch's meaning
+  std::string tgt_key_padding_mask;         // of a decoder, whose attn_mask is tgt_mask
   bool causal = false;
 };
 void encode(const EncodeOptions& options);

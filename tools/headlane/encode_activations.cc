@@ -39,15 +39,44 @@ struct Activations {
   headlane_rows rows{};
 };
 
+NpyArray read_key_padding(const std::string& path, int64_t batch, int64_t kv_len) {
+  NpyArray padding = read_npy(path);
+  const std::vector<int64_t> expected = {batch, kv_len};
+  const bool one = batch == 1 && padding.shape == std::vector<int64_t>{kv_len};
+  if (padding.is_bool && (padding.shape == expected || one)) return padding;
+  throw std::runtime_error(path + ": is " + text_of(padding.shape) + "; it must be boolean, " +
+                           text_of(expected));
+}
+
+// How many rows of each sequence of a decoder's keys are no padding, which must be at their ends.
+std::vector<int64_t> key_lengths(const std::string& path, int64_t batch, int64_t kv_len) {
+  const NpyArray padding = read_key_padding(path, batch, kv_len);
+  std::vector<int64_t> lengths;
+  for (int64_t seq = 0; seq < batch; ++seq) {
+    const auto* hidden = padding.truth.data() + seq * kv_len;
+    const auto* end = std::find_if(hidden, hidden + kv_len, [](auto h) { return h != 0; });
+    lengths.push_back(end - hidden);
+    if (std::all_of(end, hidden + kv_len, [](auto h) { return h != 0; })) continue;
+    throw std::runtime_error(path + ": sequence " + std::to_string(seq) +
+                             " has a key behind one that is padding; a decoder's keys are padded "
+                             "at their ends");
+  }
+  return lengths;
+}
+
 // attn_mask, key_padding_mask and causal become what the C API takes: 1 for keys that may be seen,
-// and a bias. Memory is taken for the sequences, heads and queries that differ, not for all.
+// and a bias. Memory is taken for the sequences, heads and queries that differ, not for all. Of a
+// decoder, all are of x's attention to itself.
 class Masks {
  public:
-  Masks(const EncodeOptions& options, int64_t batch, int64_t n_heads, int64_t q_len, int64_t kv_len)
+  Masks(const EncodeOptions& options, bool of_decoder, int64_t batch, int64_t n_heads,
+        int64_t q_len, int64_t kv_len)
       : batch_(batch), n_heads_(n_heads), q_len_(q_len), kv_len_(kv_len) {
     NpyArray attn, padding;
     if (!options.attn_mask.empty()) attn = read_attn_mask(options.attn_mask);
-    if (!options.key_padding_mask.empty()) padding = read_key_padding(options.key_padding_mask);
+    const std::string& padding_path =
+        of_decoder ? options.tgt_key_padding_mask : options.key_padding_mask;
+    if (!padding_path.empty()) padding = read_key_padding(padding_path, batch, kv_len);
     const bool each = attn.shape.size() == 3;
     const bool hides = !attn.truth.empty();
     if (!hides && padding.truth.empty() && !options.causal) {
@@ -98,15 +127,6 @@ class Masks {
                              " or " + text_of(each));
   }
 
-  NpyArray read_key_padding(const std::string& path) const {
-    NpyArray padding = read_npy(path);
-    const std::vector<int64_t> expected = {batch_, kv_len_};
-    const bool one = batch_ == 1 && padding.shape == std::vector<int64_t>{kv_len_};
-    if (padding.is_bool && (padding.shape == expected || one)) return padding;
-    throw std::runtime_error(path + ": is " + text_of(padding.shape) + "; it must be boolean, " +
-                             text_of(expected));
-  }
-
   int64_t batch_, n_heads_, q_len_, kv_len_;
   int64_t n_seqs_ = 1, n_maps_ = 1, n_queries_ = 1;  // that have masks of their own
   std::vector<uint8_t> seen_;  // [n_seqs_, n_maps_, n_queries_, kv_len], or empty: all
@@ -128,6 +148,19 @@ Session make_session(headlane_model* model, const RunOptions& run, const Activat
   return Session(session);
 }
 
+void check_decoder_options(const EncodeOptions& options, bool of_decoder) {
+  const std::string& path = options.run.model_path;
+  if (!of_decoder) {
+    if (options.tgt_key_padding_mask.empty()) return;
+    throw std::runtime_error(path + ": has no decoder, which --tgt-key-padding-mask is for");
+  }
+  if (options.key.empty()) throw std::runtime_error(path + ": is a decoder: give --key");
+  if (options.value.empty()) return;
+  throw std::runtime_error(path +
+                           ": is a decoder, which makes keys and values of --key: leave out "
+                           "--value");
+}
+
 }  // namespace
 
 void encode_activations(const EncodeOptions& options) {
@@ -136,7 +169,8 @@ void encode_activations(const EncodeOptions& options) {
   if (facts.vocab_size > 0) {
     throw std::runtime_error(options.run.model_path + ": takes token ids (--ids), not activations");
   }
-  const bool batch_first = facts.batch_first != 0;
+  const bool batch_first = facts.batch_first != 0, of_decoder = facts.n_decoder_layers > 0;
+  check_decoder_options(options, of_decoder);
   if (options.key.empty() && (facts.kdim != facts.d_model || facts.vdim != facts.d_model)) {
     throw std::runtime_error(options.run.model_path +
                              ": its keys and values have columns of their own: give --key" +
@@ -156,7 +190,13 @@ void encode_activations(const EncodeOptions& options) {
                              ": its batch or length does not go with the others'");
   }
   const int64_t kv_len = key ? key->len : x.len;
-  const Masks masks(options, x.batch, facts.n_heads, x.len, kv_len);
+  const Masks masks(options, of_decoder, x.batch,
+                    of_decoder ? facts.n_decoder_heads : facts.n_heads, x.len,
+                    of_decoder ? x.len : kv_len);
+  std::vector<int64_t> lengths;
+  if (of_decoder && !options.key_padding_mask.empty()) {
+    lengths = key_lengths(options.key_padding_mask, key->batch, key->len);
+  }
   std::vector<float> out(x.array.values.size());
   headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
   batch.n_seqs = x.batch;
@@ -168,6 +208,7 @@ void encode_activations(const EncodeOptions& options) {
     batch.kv_len = kv_len;
     batch.key = key->rows;
     batch.value = value ? value->rows : headlane_rows{};
+    if (!lengths.empty()) batch.kv_lengths = lengths.data();
   }
   masks.describe(&batch);
   const Session session = make_session(model.get(), options.run, x, key.get());

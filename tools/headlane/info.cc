@@ -73,6 +73,11 @@ ordered_json describe(const std::string& path, const headlane_model* model) {
                   {"final_norm", f.final_norm != 0},
                   {"batch_first", f.batch_first != 0},
                   {"max_positions", f.max_positions}});
+    if (f.n_decoder_layers > 0) {
+      facts.update({{"n_decoder_layers", f.n_decoder_layers},
+                    {"n_decoder_heads", f.n_decoder_heads},
+                    {"decoder_d_ff", f.decoder_d_ff}});
+    }
   }
   facts.update({{"n_parameters", f.n_parameters},
                 {"file_bytes", f.file_bytes},

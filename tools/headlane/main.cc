@@ -115,17 +115,23 @@ void add_encode(CLI::App* app) {
                                 "d_model] or, without batch_first, [n, batch, d_model]");
   ids->excludes(x);
   auto* key =
-      command->add_option("--key", options->key, "Cross-attention: .npy, [.., n_keys, kdim]");
+      command->add_option("--key", options->key,
+                          "Cross-attention: .npy, [.., n_keys, kdim]; a decoder's memory, or src");
   command->add_option("--value", options->value, ".npy, [.., n_keys, vdim]; none: the keys")
       ->needs(key->needs(x));
   command
       ->add_option("--attn-mask", options->attn_mask,
                    ".npy as PyTorch's attn_mask: [n, n_keys] or [batch * heads, n, n_keys]; true: "
-                   "not seen; float32: added")
+                   "not seen; float32: added; of a decoder its tgt_mask")
       ->needs(x);
   command
       ->add_option("--key-padding-mask", options->key_padding_mask,
-                   ".npy as PyTorch's: [batch, n_keys], true: not seen")
+                   ".npy as PyTorch's: [batch, n_keys], true: not seen; of a decoder src's, and "
+                   "memory's, at their ends")
+      ->needs(x);
+  command
+      ->add_option("--tgt-key-padding-mask", options->tgt_key_padding_mask,
+                   "Of a decoder: .npy as PyTorch's, [batch, n], true: not seen")
       ->needs(x);
   command->add_flag("--causal", options->causal, "Row i sees keys 0 to i")->needs(x);
   command->add_option("-o,--output", options->output, "The .npy file to write")->required();
