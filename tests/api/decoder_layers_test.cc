@@ -218,9 +218,10 @@ TEST_P(DecoderLayers, SinusoidsOfBothInputs) {
   for (Pair& pair : added) {
     for (Floats* rows : {&pair.x, &pair.key}) {
       for (size_t e = 0; e < rows->size(); ++e) {
-        const auto t = static_cast<double>(static_cast<int64_t>(e) / d);
-        const auto c = static_cast<int64_t>(e) % d;
-        const double angle = t / std::pow(10000.0, static_cast<double>(c / 2 * 2) / d);
+        const int64_t t = static_cast<int64_t>(e) / d, c = static_cast<int64_t>(e) % d;
+        const int64_t even = c / 2 * 2;  // sine and cosine of one angle take turns
+        const double exponent = static_cast<double>(even) / static_cast<double>(d);
+        const double angle = static_cast<double>(t) / std::pow(10000.0, exponent);
         (*rows)[e] += static_cast<float>(c % 2 == 0 ? std::sin(angle) : std::cos(angle));
       }
     }
