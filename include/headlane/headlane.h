@@ -342,7 +342,8 @@ HEADLANE_API headlane_status headlane_generator_bytes(const headlane_model* mode
 
 /* Takes memory and threads; generating allocates nothing. The caller owns *out, ends it by
  * headlane_generator_destroy, and keeps `model` open until then. One thread at a time may use it.
- * Errors: UNSUPPORTED (the model has no decoder), INVALID_ARGUMENT, OUT_OF_MEMORY. */
+ * Errors: UNSUPPORTED (the model has no decoder, or gemm is "onednn"), INVALID_ARGUMENT, TOO_LARGE
+ * (2^31 tokens of all targets together), OUT_OF_MEMORY. */
 HEADLANE_API headlane_status headlane_generator_create(headlane_model* model,
                                                        const headlane_generator_options* options,
                                                        headlane_generator** out);
@@ -390,7 +391,7 @@ typedef struct headlane_generate_options {
   int64_t min_new_tokens;    /* no end before that many */
   int64_t max_new_tokens;
   const int32_t* first_id; /* the token that answers begin with: of models for many languages, the
-                            * target's; null: the model's, if it has one */
+                            * target's; -1: none; null: the model's, if it has one */
   const int32_t* end_ids;  /* [n_end_ids], tokens that end an answer; null: the model's */
   int64_t n_end_ids;
   const int32_t* suppressed_ids; /* [n_suppressed_ids], never generated; null: the model's */

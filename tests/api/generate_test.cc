@@ -155,6 +155,24 @@ TEST_F(Generate, FirstIdsLengthsAndSuppressedIds) {
   }
 }
 
+// Of a model that has a first token, one may be taken instead, or none.
+TEST_F(Generate, FirstIdsOfTheModelsOwn) {
+  const int32_t target = 86;
+  const tool::Model model = open_model(golden_file("m2m_100"));
+  const GeneratorHandle generator = create_generator(model.get(), generator_options(20, 4));
+  const auto n_first = [&](const int32_t* first_id) {
+    headlane_generate_options options = beams(2);
+    options.first_id = first_id;
+    const Answers answers = generate(generator.get(), sources_, options);
+    return std::count_if(answers.begin(), answers.end(),
+                         [&](const auto& of) { return of[0].ids[0] == target; });
+  };
+  const int32_t other = 87, none = -1;
+  EXPECT_EQ(n_first(nullptr), 20);
+  EXPECT_EQ(n_first(&other), 0);
+  EXPECT_LT(n_first(&none), 20);
+}
+
 TEST_F(Generate, EndsOfTheCallersOwn) {
   const Answers own = ask(beams(1));
   const int32_t ends[] = {own[0][0].ids[0]};

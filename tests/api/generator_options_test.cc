@@ -129,5 +129,18 @@ TEST(GeneratorsOfOtherModels, AreRefused) {
   }
 }
 
+TEST(GeneratorsOfOtherProducts, AreRefused) {
+  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  options.gemm = "onednn";
+  headlane_model* made = nullptr;
+  const headlane_status status = headlane_model_open(golden_file("bart").c_str(), &options, &made);
+  if (status == HEADLANE_UNSUPPORTED) GTEST_SKIP() << headlane_error();
+  tool::check(status);
+  const tool::Model model(made);
+  headlane_generator* generator = nullptr;
+  expect_status(headlane_generator_create(model.get(), nullptr, &generator), HEADLANE_UNSUPPORTED,
+                "encodes, but does not generate");
+}
+
 }  // namespace
 }  // namespace headlane::test
