@@ -178,7 +178,9 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
       facts.max_new_tokens = config.generation.max_new_tokens;
       facts.n_beams = config.generation.n_beams;
       facts.start_id = config.generation.start_id;
+      facts.forced_first_id = config.generation.forced_first_id;
     }
+    if (m.tokenizer()) facts.n_languages = std::ssize(m.tokenizer()->languages());
     write_struct(facts, out, "headlane_model_facts");
   });
 }

@@ -49,18 +49,23 @@ void write_results(const std::vector<Element>& results, const char* what, Elemen
 }
 
 void tokenize(const headlane_model* model, std::string_view text, int64_t max_len,
-              const TextLanguages& languages, int32_t* ids, int64_t capacity, int64_t* n_ids) {
+              const TextLanguages& languages, bool as_target, int32_t* ids, int64_t capacity,
+              int64_t* n_ids) {
   require(n_ids, "n_ids");
   check_room(ids, "ids", capacity);
   const Tokenizer& tokenizer = tokenizer_of(model);
   if (max_len == 0) max_len = model->model->config().max_seq_len;
-  const int64_t n_special = tokenizer.n_special_with(languages);
+  const int64_t n_special = as_target ? 1 : tokenizer.n_special_with(languages);
   if (max_len < n_special) {
     fail(Status::kInvalidArgument, "max_len is %lld; the special tokens alone are %lld",
          static_cast<long long>(max_len), static_cast<long long>(n_special));
   }
   std::vector<int32_t> tokens;
-  tokenizer.encode_with(text, max_len, languages, &tokens);
+  if (as_target) {
+    tokenizer.encode_target(text, max_len, &tokens);
+  } else {
+    tokenizer.encode_with(text, max_len, languages, &tokens);
+  }
   write_results(tokens, "tokens", ids, capacity, n_ids);
 }
 
@@ -75,8 +80,9 @@ void check_id(int32_t id, int64_t vocab_size) {
 
 headlane_status headlane_tokenize(const headlane_model* model, const char* text, size_t text_bytes,
                                   int64_t max_len, int32_t* ids, int64_t capacity, int64_t* n_ids) {
-  return guarded(
-      [&] { tokenize(model, read_text(text, text_bytes), max_len, {}, ids, capacity, n_ids); });
+  return guarded([&] {
+    tokenize(model, read_text(text, text_bytes), max_len, {}, false, ids, capacity, n_ids);
+  });
 }
 
 headlane_status headlane_tokenize_with(const headlane_model* model, const char* text,
@@ -86,7 +92,8 @@ headlane_status headlane_tokenize_with(const headlane_model* model, const char* 
     const auto read = read_struct(options, "headlane_tokenize_options");
     const TextLanguages languages{read.source_language ? read.source_language : "",
                                   read.target_language ? read.target_language : ""};
-    tokenize(model, read_text(text, text_bytes), read.max_len, languages, ids, capacity, n_ids);
+    tokenize(model, read_text(text, text_bytes), read.max_len, languages, read.as_target != 0, ids,
+             capacity, n_ids);
   });
 }
 
@@ -115,6 +122,38 @@ headlane_status headlane_token_text(const headlane_model* model, int32_t id, con
     const std::string_view token = tokenizer.token(id);
     *text = token.data();
     *text_bytes = token.size();
+  });
+}
+
+headlane_status headlane_target_token_text(const headlane_model* model, int32_t id,
+                                           const char** text, size_t* text_bytes) {
+  return guarded([&] {
+    require(text, "text");
+    require(text_bytes, "text_bytes");
+    const Tokenizer& tokenizer = tokenizer_of(model);
+    check_id(id, tokenizer.target_vocab_size());
+    const std::string_view token = tokenizer.target_token(id);
+    *text = token.data();
+    *text_bytes = token.size();
+  });
+}
+
+headlane_status headlane_model_get_language(const headlane_model* model, int64_t i,
+                                            headlane_language_facts* out) {
+  return guarded([&] {
+    const Tokenizer& tokenizer = tokenizer_of(model);
+    const std::vector<std::string_view> languages = tokenizer.languages();
+    if (i < 0 || i >= std::ssize(languages)) {
+      fail(Status::kInvalidArgument, "language index i is %lld; the model has %zu languages",
+           static_cast<long long>(i), languages.size());
+    }
+    headlane_language_facts facts{};
+    const std::string_view name = languages[static_cast<size_t>(i)];
+    facts.name = name.data();
+    facts.name_bytes = name.size();
+    facts.id = tokenizer.language_id(name);
+    facts.begins_target = tokenizer.language_use() == headlane::LanguageUse::kSource ? 1 : 0;
+    write_struct(facts, out, "headlane_language_facts");
   });
 }
 

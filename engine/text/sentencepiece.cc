@@ -213,7 +213,7 @@ void SentencePieceTokenizer::encode_text(std::string_view text, size_t max_ids,
     if (part.id >= 0) {
       ids->push_back(part.id);
     } else {
-      encode_pieces(encode_text_language(part.text, ids), max_ids, ids);
+      encode_pieces(encode_text_language(part.text, ids), max_ids, source_, vocabulary_, ids);
     }
   }
 }
@@ -224,23 +224,40 @@ std::string_view SentencePieceTokenizer::encode_text_language(std::string_view t
   if (!spec_.text_languages || !text.starts_with(">>")) return text;
   const size_t end = text.find("<<");
   if (end == std::string_view::npos) return text;
-  ids->push_back(id_of(text.substr(0, end + 2)));
+  ids->push_back(id_of(text.substr(0, end + 2), vocabulary_));
   return text.substr(end + 2);
 }
 
+void SentencePieceTokenizer::encode_target(std::string_view text, int64_t max_len,
+                                           std::vector<int32_t>* ids) const {
+  const size_t max_ids = ids->size() + static_cast<size_t>(max_len);
+  const std::string valid =
+      valid_utf8_prefix(text) == text.size() ? "" : replace_invalid_utf8(text);
+  encode_pieces(valid.empty() ? text : valid, max_ids, target_ ? *target_ : source_,
+                target_vocabulary(), ids);
+  ids->resize(std::min(ids->size(), max_ids));
+}
+
 void SentencePieceTokenizer::encode_pieces(std::string_view text, size_t max_ids,
+                                           const SentencePieceProcessor& processor,
+                                           const Vocabulary& vocabulary,
                                            std::vector<int32_t>* ids) const {
   std::vector<std::string> pieces;
   while (!text.empty() && ids->size() < max_ids) {
     pieces.clear();
-    source_.encode(take_block(&text, source_.adds_blank()), &pieces);
-    for (const std::string& piece : pieces) ids->push_back(id_of(piece));
+    processor.encode(take_block(&text, processor.adds_blank()), &pieces);
+    for (const std::string& piece : pieces) ids->push_back(id_of(piece, vocabulary));
   }
 }
 
-int32_t SentencePieceTokenizer::id_of(std::string_view piece) const {
-  const int32_t id = vocabulary_.find(piece);
-  return id < 0 ? unk_id_ : id;
+int32_t SentencePieceTokenizer::id_of(std::string_view piece, const Vocabulary& vocabulary) const {
+  const int32_t id = vocabulary.find(piece);
+  if (id >= 0) return id;
+  if (&vocabulary == &vocabulary_) return unk_id_;
+  const int32_t unknown = vocabulary.find(spec_.unk_token);
+  if (unknown >= 0) return unknown;
+  fail(Status::kUnsupported, "the vocabulary of targets has no \"%s\", which the text needs",
+       printable(spec_.unk_token).c_str());
 }
 
 std::string SentencePieceTokenizer::decode(std::span<const int32_t> ids) const {

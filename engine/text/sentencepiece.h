@@ -43,6 +43,8 @@ class SentencePieceTokenizer : public Tokenizer {
   void encode(std::string_view text, int64_t max_len, std::vector<int32_t>* ids) const override {
     encode_in_language(text, max_len, -1, ids);
   }
+  void encode_target(std::string_view text, int64_t max_len,
+                     std::vector<int32_t>* ids) const override;
   int64_t n_special() const override;
   int64_t vocab_size() const override { return vocabulary_.size(); }
   std::string_view token(int32_t id) const override { return vocabulary_.token(id); }
@@ -67,8 +69,10 @@ class SentencePieceTokenizer : public Tokenizer {
   std::vector<AddedToken> added_tokens(const std::string& where) const;
   void encode_text(std::string_view text, size_t max_ids, std::vector<int32_t>* ids) const;
   std::string_view encode_text_language(std::string_view text, std::vector<int32_t>* ids) const;
-  void encode_pieces(std::string_view text, size_t max_ids, std::vector<int32_t>* ids) const;
-  int32_t id_of(std::string_view piece) const;
+  // In the pieces and with the ids of either side.
+  void encode_pieces(std::string_view text, size_t max_ids, const SentencePieceProcessor& processor,
+                     const Vocabulary& vocabulary, std::vector<int32_t>* ids) const;
+  int32_t id_of(std::string_view piece, const Vocabulary& vocabulary) const;
   const Vocabulary& target_vocabulary() const {
     return target_vocabulary_ ? *target_vocabulary_ : vocabulary_;
   }

@@ -133,6 +133,11 @@ void Tokenizer::encode_with(std::string_view text, int64_t max_len, const TextLa
   encode_in_language(text, max_len, id_of_text(languages), ids);
 }
 
+void Tokenizer::encode_target(std::string_view /*text*/, int64_t /*max_len*/,
+                              std::vector<int32_t>* /*ids*/) const {
+  fail(Status::kUnsupported, "the model's tokenizer has no targets");
+}
+
 int64_t Tokenizer::n_special_with(const TextLanguages& languages) const {
   const int32_t id = id_of_text(languages);
   return n_special() + (language_use() == LanguageUse::kTargetInText && id >= 0 ? 1 : 0);

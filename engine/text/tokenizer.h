@@ -48,6 +48,11 @@ class Tokenizer {
   virtual std::string_view target_token(int32_t id) const { return token(id); }
   virtual int32_t find_target(std::string_view token) const { return find(token); }
 
+  // The ids of a target's text, in its own pieces, without special tokens. Throws
+  // Error(kUnsupported) where there are no targets.
+  virtual void encode_target(std::string_view text, int64_t max_len,
+                             std::vector<int32_t>* ids) const;
+
   virtual LanguageUse language_use() const { return LanguageUse::kNone; }
   // "zh", "zho_Hans", as the model's own community names them, in the order of their ids.
   virtual std::vector<std::string_view> languages() const { return {}; }

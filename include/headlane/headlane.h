@@ -140,7 +140,9 @@ typedef struct headlane_model_facts {
   int64_t max_target_len; /* no target may have more tokens */
   int64_t max_new_tokens; /* defaults of headlane_generate_options */
   int64_t n_beams;
-  int32_t start_id; /* what the decoder is given first */
+  int32_t start_id;        /* what the decoder is given first */
+  int32_t forced_first_id; /* what answers begin with unless first_id says otherwise; -1: nothing */
+  int64_t n_languages;     /* that the tokenizer has tokens for; 0: it has none, or there is none */
 } headlane_model_facts;
 
 /* Fills *out as far as out->struct_size reaches. */
@@ -184,10 +186,13 @@ typedef struct headlane_tokenize_options {
    * the source with the token of target_language, unless the text does so itself: ">>fra<< ...". */
   const char* source_language;
   const char* target_language;
+  /* 1: the text is an answer, not a source: in the pieces of targets, without special tokens, be
+   * they languages' or an end's. */
+  int32_t as_target;
 } headlane_tokenize_options;
 
 #define HEADLANE_TOKENIZE_OPTIONS_INIT \
-  { sizeof(headlane_tokenize_options), 0, 0, 0 }
+  { sizeof(headlane_tokenize_options), 0, 0, 0, 0 }
 
 /* headlane_tokenize with languages; `options` may be null. Further errors: INVALID_ARGUMENT for a
  * language that is none of the model's, UNSUPPORTED for one that it has no token for. */
@@ -208,6 +213,23 @@ HEADLANE_API headlane_status headlane_detokenize(const headlane_model* model, co
  */
 HEADLANE_API headlane_status headlane_token_text(const headlane_model* model, int32_t id,
                                                  const char** text, size_t* text_bytes);
+
+/* The same of targets where these have a vocabulary of their own. */
+HEADLANE_API headlane_status headlane_target_token_text(const headlane_model* model, int32_t id,
+                                                        const char** text, size_t* text_bytes);
+
+typedef struct headlane_language_facts {
+  size_t struct_size;
+  const char* name; /* [name_bytes], not null-terminated: "zh", "zho_Hans"; as long as the model */
+  size_t name_bytes;
+  int32_t id;            /* of its token */
+  int32_t begins_target; /* 1: a target in it begins with that token: give it as first_id; 0: the
+                          * source does, which headlane_tokenize_with sees to */
+} headlane_language_facts;
+
+/* The i-th language, 0 <= i < n_languages. */
+HEADLANE_API headlane_status headlane_model_get_language(const headlane_model* model, int64_t i,
+                                                         headlane_language_facts* out);
 
 /* The id of the token that is spelled text[0 .. text_bytes): "</s>", "__zh__", "zho_Hans". Errors:
  * INVALID_ARGUMENT if there is none; UNSUPPORTED if the file has no tokenizer. */
