@@ -71,8 +71,8 @@ TEST_F(Files, ConvertNamesAMissingFolder) {
 TEST_F(Files, InfoTellsWhatTheFileHolds) {
   const Finished text = run_headlane({"info", model()});
   ASSERT_EQ(text.status, 0) << text.err;
-  for (const char* words : {"head_dim       16\n", "norm_eps       1e-12\n",
-                            "pooling        mean\n", "gemm_f32 ", "tensors"}) {
+  for (const char* words : {"head_dim           16\n", "norm_eps           1e-12\n",
+                            "pooling            mean\n", "gemm_f32 ", "tensors"}) {
     EXPECT_TRUE(contains(text.out, words)) << words << " is not in\n" << text.out;
   }
   const Finished done = run_headlane({"info", "--json", model()});

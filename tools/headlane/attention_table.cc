@@ -31,46 +31,66 @@ std::string right_aligned(const std::string& token) {
   return std::string(static_cast<size_t>(kValueColumns - width), ' ') + shown;
 }
 
-// All queries, keys first to last - 1.
-void append_columns(const AttentionMaps& maps, size_t first, size_t last, int label_columns,
+// All rows, columns first to last - 1.
+void append_columns(const AttentionPart& part, size_t first, size_t last, int label_columns,
                     std::string* out) {
-  const size_t n = maps.tokens.size();
   *out += padded_label("", label_columns);
-  for (size_t j = first; j < last; ++j) *out += right_aligned(maps.tokens[j]);
+  for (size_t j = first; j < last; ++j) *out += right_aligned(part.columns[j]);
   *out += '\n';
-  for (size_t i = 0; i < n; ++i) {
-    *out += padded_label(maps.tokens[i], label_columns);
+  for (size_t i = 0; i < part.rows.size(); ++i) {
+    *out += padded_label(part.rows[i], label_columns);
     for (size_t j = first; j < last; ++j) {
       char digits[32];
       std::snprintf(digits, sizeof digits, "%*.4f", kValueColumns,
-                    static_cast<double>(maps.map(0, 0)[i * n + j]));
+                    static_cast<double>(part.map(0, 0)[i * part.columns.size() + j]));
       *out += digits;
     }
     *out += '\n';
   }
 }
 
+std::string heading(const AttentionPart& part) {
+  const std::string title = part.title();
+  return (title.empty() ? "" : title + ": ") +
+         range_text(part.first_layer, part.n_layers, "layer") + ", " +
+         range_text(part.first_head, part.n_heads, "head") + ", " +
+         (part.name == "cross" ? std::to_string(part.rows.size()) + " tokens on " : "") +
+         std::to_string(part.columns.size()) + " tokens\n";
+}
+
+void append_part(const AttentionPart& part, int columns, std::string* out) {
+  const size_t n = part.columns.size();
+  *out += heading(part);
+  const int label_columns = widest_label(part.rows);
+  const int fitting = (columns - label_columns) / kValueColumns;
+  const size_t per_block = columns == 0 ? n : static_cast<size_t>(std::max(fitting, 1));
+  *out += "each row: how much its token attends to the token of each column\n";
+  for (size_t first = 0; first < n; first += per_block) {
+    *out += '\n';
+    append_columns(part, first, std::min(n, first + per_block), label_columns, out);
+  }
+}
+
 }  // namespace
 
 std::string attention_table(const AttentionMaps& maps, int columns) {
-  const size_t n = maps.tokens.size();
-  std::string out = range_text(maps.first_layer, maps.n_layers, "layer") + ", " +
-                    range_text(maps.first_head, maps.n_heads, "head") + ", " + std::to_string(n) +
-                    " tokens\n";
-  if (maps.n_layers > 1 || maps.n_heads > 1) {
-    return out +
-           "--layer L --head H shows one as a table; --html FILE, --png FILE or --json [FILE] "
-           "writes them all\n";
+  std::string out;
+  const AttentionPart& front = maps.parts[0];
+  const bool of_one = std::all_of(
+      maps.parts.begin(), maps.parts.end(),
+      [](const AttentionPart& part) { return part.n_layers == 1 && part.n_heads == 1; });
+  for (const AttentionPart& part : maps.parts) {
+    if (of_one) {
+      if (&part != &front) out += '\n';
+      append_part(part, columns, &out);
+    } else {
+      out += heading(part);
+    }
   }
-  const int label_columns = widest_label(maps.tokens);
-  const int fitting = (columns - label_columns) / kValueColumns;
-  const size_t per_block = columns == 0 ? n : static_cast<size_t>(std::max(fitting, 1));
-  out += "each row: how much its token attends to the token of each column\n";
-  for (size_t first = 0; first < n; first += per_block) {
-    out += '\n';
-    append_columns(maps, first, std::min(n, first + per_block), label_columns, &out);
-  }
-  return out;
+  if (of_one) return out;
+  return out + (front.name.empty() ? "" : "--part encoder, decoder or cross; ") +
+         "--layer L --head H shows one as a table; --html FILE, --png FILE or --json [FILE] writes "
+         "them all\n";
 }
 
 }  // namespace tool

@@ -7,6 +7,7 @@
 
 #include "tools/headlane/library.h"
 #include "tools/headlane/texts.h"
+#include "tools/headlane/translator.h"
 
 namespace tool {
 
@@ -45,6 +46,19 @@ struct EncodeOptions {
 void encode(const EncodeOptions& options);
 void encode_activations(const EncodeOptions& options);
 
+struct TranslateOptions {
+  RunOptions run;
+  Texts texts;
+  SearchChoice search;
+  std::string source_language, target_language;  // "": not said
+  int64_t batch = 32;                            // sources that are translated together
+  bool ids = false;                              // lines are token ids, in and out
+  bool as_json = false, scores = false;
+  bool stream = false;      // print tokens as they come
+  bool statistics = false;  // print how long it took
+};
+void translate(const TranslateOptions& options);
+
 struct BenchOptions {
   RunOptions run;
   std::vector<std::string> cases;  // "8x128": sequences x tokens; none: usual ones
@@ -64,6 +78,10 @@ void similarity(const SimilarityOptions& options);
 struct AttentionOptions {
   RunOptions run;
   std::string text;
+  // Of a model that translates: what its decoder is given; "": its own translation.
+  std::string target;
+  std::string source_language, target_language;
+  std::string part;               // "encoder", "decoder", "cross"; "": all, or what is shown best
   int64_t layer = -1, head = -1;  // -1: all
   std::string html, png, json;    // files; "": not wanted; json also "-": standard output
 };

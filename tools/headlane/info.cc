@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "tools/headlane/commands.h"
+#include "tools/headlane/languages.h"
 
 namespace tool {
 namespace {
@@ -79,6 +80,16 @@ ordered_json describe(const std::string& path, const headlane_model* model) {
                     {"decoder_d_ff", f.decoder_d_ff}});
     }
   }
+  if (f.has_decoder != 0) {
+    facts.update({{"n_decoder_layers", f.n_decoder_layers},
+                  {"n_decoder_heads", f.n_decoder_heads},
+                  {"decoder_d_ff", f.decoder_d_ff},
+                  {"decoder_vocab_size", f.decoder_vocab_size},
+                  {"max_target_len", f.max_target_len},
+                  {"max_new_tokens", f.max_new_tokens},
+                  {"n_beams", f.n_beams}});
+  }
+  if (f.n_languages > 0) facts["languages"] = language_names(model);
   facts.update({{"n_parameters", f.n_parameters},
                 {"file_bytes", f.file_bytes},
                 {"packed_bytes", f.packed_bytes},
@@ -100,6 +111,18 @@ std::string shape_text(const ordered_json& shape) {
   return text;
 }
 
+// The names of a few languages, the number of many.
+std::string languages_text(const ordered_json& names) {
+  constexpr size_t kMostNames = 20;
+  if (names.size() > kMostNames) return std::to_string(names.size());
+  std::string text;
+  for (const auto& name : names) {
+    if (!text.empty()) text += ' ';
+    text += name.get<std::string>();
+  }
+  return text;
+}
+
 }  // namespace
 
 void info(const InfoOptions& options) {
@@ -110,13 +133,16 @@ void info(const InfoOptions& options) {
     return;
   }
   for (const auto& [key, value] : facts.items()) {
-    if (value.is_array() || value.is_object()) continue;
-    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-    std::printf("%-14s %s\n", key.c_str(), text.c_str());
+    const bool languages = key == "languages";
+    if (!languages && (value.is_array() || value.is_object())) continue;
+    const std::string text = languages           ? languages_text(value)
+                             : value.is_string() ? value.get<std::string>()
+                                                 : value.dump();
+    std::printf("%-18s %s\n", key.c_str(), text.c_str());
   }
   std::printf("\nkernels on this machine\n");
   for (const auto& [slot, name] : facts["kernels"].items()) {
-    std::printf("  %-16s %s\n", slot.c_str(), name.get<std::string>().c_str());
+    std::printf("  %-20s %s\n", slot.c_str(), name.get<std::string>().c_str());
   }
   std::printf("\n%zu tensors\n", facts["tensors"].size());
   for (const auto& tensor : facts["tensors"]) {

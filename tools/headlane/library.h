@@ -22,8 +22,12 @@ struct ModelClose {
 struct SessionDestroy {
   void operator()(headlane_session* session) const { headlane_session_destroy(session); }
 };
+struct GeneratorDestroy {
+  void operator()(headlane_generator* generator) const { headlane_generator_destroy(generator); }
+};
 using Model = std::unique_ptr<headlane_model, ModelClose>;
 using Session = std::unique_ptr<headlane_session, SessionDestroy>;
+using Generator = std::unique_ptr<headlane_generator, GeneratorDestroy>;
 
 // What the commands that run a model have in common.
 struct RunOptions {

@@ -59,6 +59,11 @@ void add_texts(CLI::App* command, tool::Texts* texts) {
       ->excludes(words);
 }
 
+void add_languages(CLI::App* command, std::string* source, std::string* target) {
+  command->add_option("--source-lang", *source, "The language of texts, for models of several");
+  command->add_option("--target-lang", *target, "The language of answers, for models of several");
+}
+
 // One function for each command. Its options are shared with the callback, which runs later.
 
 void add_convert(CLI::App* app) {
@@ -156,6 +161,14 @@ void add_attention(CLI::App* app) {
       app->add_subcommand("attention", "Show which tokens of a text attend to which");
   add_model_and_machine(command, &options->run);
   add_max_length(command, &options->run);
+  add_languages(command, &options->source_language, &options->target_language);
+  command->add_option("--target", options->target,
+                      "Of a model that translates: the translation, in place of its own");
+  command
+      ->add_option("--part", options->part,
+                   "Of a model that translates: this part alone; a picture holds cross if there is "
+                   "no choice")
+      ->check(CLI::IsMember({"encoder", "decoder", "cross"}));
   const CLI::Range number(int64_t{0}, int64_t{1} << 20);
   command->add_option("TEXT", options->text, "The text")->required();
   command->add_option("--layer", options->layer, "This layer alone, counted from 0")->check(number);
@@ -170,6 +183,68 @@ void add_attention(CLI::App* app) {
     if (json->count() > 0 && options->json.empty()) options->json = "-";
     tool::attention(*options);
   });
+}
+
+void add_search(CLI::App* command, tool::SearchChoice* search) {
+  const CLI::Range count(int64_t{1}, int64_t{1} << 20);
+  auto* beams =
+      command->add_option("--beams", search->beams, "Beams; 1: the likeliest token each time")
+          ->check(count);
+  command->add_option("--n-best", search->n_best, "Answers of a text, a line each")->check(count);
+  command
+      ->add_option("--length-penalty", search->length_penalty,
+                   "Scores are sums of log-probabilities over length to this power")
+      ->check(CLI::Range(-100.0, 100.0));
+  command
+      ->add_option("--early-stopping", search->early_stopping,
+                   "When beams end: first: there are as many answers as beams; never: none can "
+                   "become better; heuristic: none is thought to")
+      ->check(CLI::IsMember({"heuristic", "first", "never"}));
+  auto* sample = command->add_flag("--sample", search->sample, "Draw tokens")->excludes(beams);
+  command->add_option("--temperature", search->temperature, "What logits are divided by")
+      ->check(CLI::PositiveNumber)
+      ->needs(sample);
+  command->add_option("--top-k", search->top_k, "Draw from so many tokens")
+      ->check(count)
+      ->needs(sample);
+  command->add_option("--top-p", search->top_p, "Draw from tokens of so much probability")
+      ->check(CLI::Range(0.0, 1.0) & CLI::PositiveNumber)
+      ->needs(sample);
+  command->add_option("--seed", search->seed, "Of the random numbers")->needs(sample);
+  command
+      ->add_option("--repetition-penalty", search->repetition_penalty,
+                   "Above 1: tokens that a target has become less likely")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--min-length", search->min_length, "Tokens of an answer at least")
+      ->check(count);
+  command->add_option("--max-length", search->max_length, "Tokens of an answer at most")
+      ->check(count);
+}
+
+void add_translate(CLI::App* app) {
+  const auto options = std::make_shared<tool::TranslateOptions>();
+  CLI::App* command = app->add_subcommand("translate", "Translate texts, a line each");
+  add_model_and_machine(command, &options->run);
+  add_texts(command, &options->texts);
+  add_languages(command, &options->source_language, &options->target_language);
+  add_search(command, &options->search);
+  command->add_option("--batch", options->batch, "Texts that are translated together")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 16))
+      ->capture_default_str();
+  command->add_flag("--ids", options->ids, "Texts are token ids, answers too");
+  auto* json = command->add_flag("--json", options->as_json, "Print JSON, an object a text");
+  auto* scores =
+      command->add_flag("--scores", options->scores, "A score and a tab in front of each answer");
+  scores->excludes(json);
+  command
+      ->add_flag("--stream", options->stream,
+                 "Print tokens as soon as they are chosen, texts one by one, with one beam")
+      ->excludes(json)
+      ->excludes(scores)
+      ->excludes("--beams")
+      ->excludes("--n-best");
+  command->add_flag("--stats", options->statistics, "Say how long it took (standard error)");
+  command->callback([options] { tool::translate(*options); });
 }
 
 void add_bench(CLI::App* app) {
@@ -195,8 +270,8 @@ int main(int argc, char** argv) {
   CLI::App app("Headlane: transformer layers on CPUs", "headlane");
   app.set_version_flag("--version", std::string("headlane ") + headlane_version());
   app.require_subcommand(1);
-  for (const auto add :
-       {add_convert, add_info, add_embed, add_encode, add_similarity, add_attention, add_bench}) {
+  for (const auto add : {add_convert, add_info, add_translate, add_embed, add_encode,
+                         add_similarity, add_attention, add_bench}) {
     add(&app);
   }
 

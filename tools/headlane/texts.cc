@@ -10,7 +10,10 @@
 #include "tools/headlane/progress.h"
 
 namespace tool {
-namespace {
+
+bool from_standard_input(const Texts& texts) {
+  return texts.of_command_line.empty() && (texts.file.empty() || texts.file == "-");
+}
 
 int64_t input_bytes(const Texts& texts) {
   std::error_code ignored;
@@ -18,8 +21,6 @@ int64_t input_bytes(const Texts& texts) {
   if (!std::filesystem::is_regular_file(texts.file, ignored)) return 0;
   return static_cast<int64_t>(std::filesystem::file_size(texts.file, ignored));
 }
-
-}  // namespace
 
 int64_t length_limit(const headlane_model_facts& facts, const RunOptions& options) {
   const int64_t max_len = options.max_length ? options.max_length : facts.max_seq_len;
@@ -38,7 +39,7 @@ void for_each_text(const Texts& texts,
     body(text, bytes);
   }
   if (!texts.of_command_line.empty()) return;
-  const bool standard_input = texts.file.empty() || texts.file == "-";
+  const bool standard_input = from_standard_input(texts);
   std::ifstream file;
   if (!standard_input) {
     file.open(texts.file, std::ios::binary);

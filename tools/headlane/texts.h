@@ -16,6 +16,12 @@ struct Texts {
   std::string file;                          // of lines; "" or "-": standard input
 };
 
+// Whether texts are what someone types, or another program writes.
+bool from_standard_input(const Texts& texts);
+
+// Of the file of texts; 0: not known.
+int64_t input_bytes(const Texts& texts);
+
 // Calls body(text, bytes read so far) for each text. Throws std::runtime_error.
 void for_each_text(const Texts& texts,
                    const std::function<void(const std::string&, int64_t)>& body);

@@ -17,45 +17,61 @@ constexpr int kLeastLabelledCell = 8;  // pixels: below them tokens cannot be re
 constexpr int kMostLabel = 130, kLayerName = 60, kLeastPanel = 60;
 
 struct Layout {
-  int n, columns, rows;  // tokens of a panel; panels
-  int cell;              // pixels
+  int tokens_down, tokens_across;  // of a panel
+  int columns, rows;               // of panels
+  int cell;                        // pixels
   double font;
   bool thumbnails, labelled, with_values;
-  int labels = 0;  // pixels beside and above a matrix, for its tokens
+  int labels_beside = 0, labels_above = 0;  // pixels for a matrix's tokens
+  int longest() const { return std::max(tokens_down, tokens_across); }
   int left() const { return kMargin + (thumbnails ? kLayerName : 0); }  // of the panels
   int top() const { return kMargin + kHeader + (thumbnails ? kTitle : 0); }
-  int panel_width() const { return std::max(labels + n * cell + 2 * kGap, kLeastPanel); }
-  int panel_height() const { return (thumbnails ? 0 : kTitle + labels) + n * cell + 2 * kGap; }
+  int panel_width() const {
+    return std::max(labels_beside + tokens_across * cell + 2 * kGap, kLeastPanel);
+  }
+  int panel_height() const {
+    return (thumbnails ? 0 : kTitle + labels_above) + tokens_down * cell + 2 * kGap;
+  }
   int width() const { return std::max(left() + columns * panel_width(), 420) + kMargin; }
   int height() const { return top() + rows * panel_height() + kFooter + kMargin; }
 };
 
 int cell_size(const Layout& l) {
-  if (l.thumbnails) return std::clamp(100 / l.n, 1, 32);
+  const int n = l.longest();
+  if (l.thumbnails) return std::clamp(100 / n, 1, 32);
   if (l.with_values) return 56;
   if (l.rows * l.columns == 1) {
-    return std::clamp(1200 / l.n, l.n <= 1000 ? kLeastLabelledCell : 2, 36);
+    return std::clamp(1200 / n, n <= 1000 ? kLeastLabelledCell : 2, 36);
   }
-  return std::clamp(420 / l.n, l.n <= 120 ? kLeastLabelledCell : 2, 28);
+  return std::clamp(420 / n, n <= 120 ? kLeastLabelledCell : 2, 28);
 }
 
-Layout lay_out(const AttentionMaps& maps) {
+// The widest of them, or as wide as they may be.
+int label_width(const std::vector<std::string>& tokens, double font) {
+  Canvas scratch(1, 1);
+  int widest = 0;
+  for (const std::string& token : tokens) {
+    widest = std::max(widest, scratch.text_width(token, font, kMostLabel) + kGap);
+  }
+  return widest;
+}
+
+Layout lay_out(const AttentionPart& maps) {
   Layout l{};
-  l.n = static_cast<int>(maps.tokens.size());
+  l.tokens_down = static_cast<int>(maps.rows.size());
+  l.tokens_across = static_cast<int>(maps.columns.size());
   l.thumbnails = maps.n_layers > 1;
   const auto n_heads = static_cast<int>(maps.n_heads);
   const int near_square = static_cast<int>(std::ceil(std::sqrt(1.3 * n_heads)));
   l.columns = l.thumbnails ? n_heads : std::min(near_square, n_heads);
   l.rows = l.thumbnails ? static_cast<int>(maps.n_layers) : (n_heads + l.columns - 1) / l.columns;
-  l.with_values = l.rows * l.columns == 1 && l.n <= 12;
+  l.with_values = l.rows * l.columns == 1 && l.longest() <= 12;
   l.cell = cell_size(l);
   l.labelled = !l.thumbnails && l.cell >= kLeastLabelledCell;
   l.font = std::min(0.8 * l.cell, 14.0);
   if (l.labelled) {
-    Canvas scratch(1, 1);
-    for (const std::string& token : maps.tokens) {
-      l.labels = std::max(l.labels, scratch.text_width(token, l.font, kMostLabel) + kGap);
-    }
+    l.labels_beside = label_width(maps.rows, l.font);
+    l.labels_above = label_width(maps.columns, l.font);
   }
   return l;
 }
@@ -72,20 +88,19 @@ std::string decimals(float value) {
   return digits;
 }
 
-std::string layer_name(const AttentionMaps& maps, int64_t i_layer) {
+std::string layer_name(const AttentionPart& maps, int64_t i_layer) {
   return "layer " + std::to_string(maps.first_layer + i_layer);
 }
 
-std::string head_name(const AttentionMaps& maps, int64_t i_head) {
+std::string head_name(const AttentionPart& maps, int64_t i_head) {
   return "head " + std::to_string(maps.first_head + i_head);
 }
 
 void draw_matrix(const float* map, float largest, const Layout& l, int x, int y, Canvas* canvas) {
-  const int side = l.n * l.cell;
-  canvas->rectangle(x - 1, y - 1, side + 2, side + 2, kLine);
-  for (int i = 0; i < l.n; ++i) {
-    for (int j = 0; j < l.n; ++j) {
-      const float p = map[i * l.n + j];
+  canvas->rectangle(x - 1, y - 1, l.tokens_across * l.cell + 2, l.tokens_down * l.cell + 2, kLine);
+  for (int i = 0; i < l.tokens_down; ++i) {
+    for (int j = 0; j < l.tokens_across; ++j) {
+      const float p = map[i * l.tokens_across + j];
       const double share = static_cast<double>(p / largest);
       const int left = x + j * l.cell, top = y + i * l.cell;
       canvas->rectangle(left, top, l.cell, l.cell,
@@ -97,35 +112,37 @@ void draw_matrix(const float* map, float largest, const Layout& l, int x, int y,
   }
 }
 
-void draw_tokens(const AttentionMaps& maps, const Layout& l, int x, int y, Canvas* canvas) {
-  for (int i = 0; i < l.n; ++i) {
-    const std::string& token = maps.tokens[static_cast<size_t>(i)];
-    const double middle = (i + 0.5) * l.cell;
-    canvas->text(token, x - kGap / 2.0, y + middle, l.font, kMostLabel, Canvas::Align::kRight,
-                 kInk);
-    canvas->text(token, x + middle, y - kGap / 2.0, l.font, kMostLabel, Canvas::Align::kLeft, kInk,
-                 true);
+void draw_tokens(const AttentionPart& maps, const Layout& l, int x, int y, Canvas* canvas) {
+  for (int i = 0; i < l.tokens_down; ++i) {
+    canvas->text(maps.rows[static_cast<size_t>(i)], x - kGap / 2.0, y + (i + 0.5) * l.cell, l.font,
+                 kMostLabel, Canvas::Align::kRight, kInk);
+  }
+  for (int j = 0; j < l.tokens_across; ++j) {
+    canvas->text(maps.columns[static_cast<size_t>(j)], x + (j + 0.5) * l.cell, y - kGap / 2.0,
+                 l.font, kMostLabel, Canvas::Align::kLeft, kInk, true);
   }
 }
 
 // x, y: its corner.
-void draw_panel(const AttentionMaps& maps, int64_t i_head, float largest, const Layout& l, int x,
+void draw_panel(const AttentionPart& maps, int64_t i_head, float largest, const Layout& l, int x,
                 int y, Canvas* canvas) {
-  const int left = x + l.labels, top = y + kTitle + l.labels;
-  canvas->text(layer_name(maps, 0) + ", " + head_name(maps, i_head), left + l.n * l.cell / 2.0,
-               y + 10, 13, 1e4, Canvas::Align::kCentre, kInk);
+  const int left = x + l.labels_beside, top = y + kTitle + l.labels_above;
+  canvas->text(layer_name(maps, 0) + ", " + head_name(maps, i_head),
+               left + l.tokens_across * l.cell / 2.0, y + 10, 13, 1e4, Canvas::Align::kCentre,
+               kInk);
   draw_matrix(maps.map(0, i_head), largest, l, left, top, canvas);
   if (l.labelled) draw_tokens(maps, l, left, top, canvas);
 }
 
-void draw_thumbnails(const AttentionMaps& maps, float largest, const Layout& l, Canvas* canvas) {
+void draw_thumbnails(const AttentionPart& maps, float largest, const Layout& l, Canvas* canvas) {
   for (int column = 0; column < l.columns; ++column) {
-    canvas->text(head_name(maps, column), l.left() + column * l.panel_width() + l.n * l.cell / 2.0,
+    canvas->text(head_name(maps, column),
+                 l.left() + column * l.panel_width() + l.tokens_across * l.cell / 2.0,
                  l.top() - kTitle / 2.0, 13, kLeastPanel, Canvas::Align::kCentre, kInk);
   }
   for (int row = 0; row < l.rows; ++row) {
     const int y = l.top() + row * l.panel_height();
-    canvas->text(layer_name(maps, row), kMargin, y + l.n * l.cell / 2.0, 13, kLayerName,
+    canvas->text(layer_name(maps, row), kMargin, y + l.tokens_down * l.cell / 2.0, 13, kLayerName,
                  Canvas::Align::kLeft, kInk);
     for (int column = 0; column < l.columns; ++column) {
       draw_matrix(maps.map(row, column), largest, l, l.left() + column * l.panel_width(), y,
@@ -147,18 +164,21 @@ void draw_legend(float largest, int x, int y, Canvas* canvas) {
 }
 
 std::string picture_of(const AttentionMaps& maps) {
-  const Layout l = lay_out(maps);
-  const float largest = largest_of(maps.probabilities);
+  const AttentionPart& part = maps.parts[0];
+  const Layout l = lay_out(part);
+  const float largest = largest_of(part.probabilities);
+  const std::string title = part.title();
   Canvas canvas(l.width(), l.height());
   const int room = l.width() - 2 * kMargin;
-  canvas.text(maps.text, kMargin, kMargin + 10, 17, room, Canvas::Align::kLeft, kInk);
-  canvas.text("attention of " + maps.model, kMargin, kMargin + 34, 13, room, Canvas::Align::kLeft,
-              kFaint);
+  canvas.text(maps.target.empty() ? maps.text : maps.text + " \xe2\x86\x92 " + maps.target, kMargin,
+              kMargin + 10, 17, room, Canvas::Align::kLeft, kInk);
+  canvas.text("attention of " + maps.model + (title.empty() ? "" : ", " + title), kMargin,
+              kMargin + 34, 13, room, Canvas::Align::kLeft, kFaint);
   if (l.thumbnails) {
-    draw_thumbnails(maps, largest, l, &canvas);
+    draw_thumbnails(part, largest, l, &canvas);
   } else {
-    for (int i = 0; i < static_cast<int>(maps.n_heads); ++i) {
-      draw_panel(maps, i, largest, l, l.left() + i % l.columns * l.panel_width(),
+    for (int i = 0; i < static_cast<int>(part.n_heads); ++i) {
+      draw_panel(part, i, largest, l, l.left() + i % l.columns * l.panel_width(),
                  l.top() + i / l.columns * l.panel_height(), &canvas);
     }
   }

@@ -1,0 +1,24 @@
+// The runs of a model that give the attention probabilities of one text.
+#pragma once
+
+#include "tools/headlane/attention.h"
+#include "tools/headlane/commands.h"
+
+namespace tool {
+
+// What options.part, layer and head select of the model. Throws std::runtime_error.
+AttentionMaps attention_maps(const AttentionOptions& options);
+
+// The same of a model with a decoder, which attention_maps calls: translates the text, or takes
+// options.target for its translation. `maps` has the model's name and the text.
+void run_translation(headlane_model* model, const AttentionOptions& options, AttentionMaps* maps);
+
+// A part with the tokens that it has, and what options.layer and head select of `n_layers` and
+// `n_heads`, which `owner` has: "the decoder".
+AttentionPart selected_part(const AttentionOptions& options, const std::string& name,
+                            const std::string& owner, int64_t n_layers, int64_t n_heads);
+
+// Room for the part's probabilities, all zero, as the C API is told of it.
+headlane_attention_maps room_for(AttentionPart* part);
+
+}  // namespace tool
