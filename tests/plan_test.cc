@@ -106,6 +106,31 @@ TEST_F(PlanTest, NothingAliveIsOverwritten) {
   }
 }
 
+// What is kept has memory of its own, and an op without an output is a pass that writes nowhere.
+TEST_F(PlanTest, WhatIsKeptIsNeverOverwritten) {
+  const int64_t tokens = 64;
+  const int64_t before = plan(tokens).arena_floats;
+  graph_.kept = {graph_.ops[2]->output};  // Q K V, which the hidden states would replace
+  const Plan p = plan(tokens);
+  ASSERT_EQ(p.kept.size(), 1u);
+  EXPECT_EQ(p.kept[0].where, Where::kArena);
+  EXPECT_EQ(p.kept[0].offset, p.passes[0].steps[2].output.offset);
+  EXPECT_EQ(p.arena_floats, before + tokens * 48);
+  const int64_t end = p.kept[0].offset + tokens * p.kept[0].ld;
+  EXPECT_TRUE(p.hidden.offset + tokens * p.hidden.ld <= p.kept[0].offset || end <= p.hidden.offset);
+}
+
+TEST_F(PlanTest, AnOpMayLeaveNothing) {
+  const PackedWeight weight;
+  graph_.add_last(std::make_unique<TopLogits>(&weight), {graph_.hidden});
+  const int64_t n_passes = static_cast<int64_t>(plan(64).passes.size());
+  const Pass last = plan(64).passes[static_cast<size_t>(n_passes) - 1];
+  EXPECT_FALSE(last.for_pooled);
+  ASSERT_EQ(last.steps.size(), 1u);
+  EXPECT_EQ(last.steps[0].output.where, Where::kNone);
+  EXPECT_EQ(last.steps[0].inputs[0].offset, plan(64).hidden.offset);
+}
+
 // A row op on pooled vectors has other rows than one on tokens: a pass of its own, over sequences.
 TEST_F(PlanTest, RowsOfSequencesAreAPassOfTheirOwn) {
   const auto norm = [&] {

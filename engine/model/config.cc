@@ -107,10 +107,6 @@ constexpr EnumName<Positions> kPositions[] = {
     {Positions::kSinusoidalHalves, "sinusoidal_halves"},
     {Positions::kSinusoidalInclusive, "sinusoidal_inclusive"}};
 
-constexpr EnumName<EarlyStopping> kEarlyStoppings[] = {{EarlyStopping::kHeuristic, "heuristic"},
-                                                       {EarlyStopping::kFirst, "first"},
-                                                       {EarlyStopping::kNever, "never"}};
-
 void check_int(const IntField& field, const ModelConfig& config, const std::string& where) {
   const int64_t value = field.value(config);
   if (value >= field.min && value <= field.max) return;
@@ -236,53 +232,6 @@ void check_decoder_attention(const AttentionSpec& spec, const char* field,
        where.c_str(), field);
 }
 
-void check_ids(const std::vector<int32_t>& ids, const char* field, const ModelConfig& config,
-               const std::string& where) {
-  for (const int32_t id : ids) {
-    if (id >= 0 && id < config.decoder.vocab_size) continue;
-    fail(Status::kBadFile, "%s field \"%s\" has the id %d; ids are from 0 to %lld", where.c_str(),
-         field, id, ll{config.decoder.vocab_size - 1});
-  }
-}
-
-void check_generation(const ModelConfig& config, const std::string& file) {
-  const GenerationDefaults& generation = config.generation;
-  const std::string where = file + " field \"generation\":";
-  check_ids({generation.start_id}, "start_id", config, where);
-  const std::pair<const char*, int32_t> optional[] = {
-      {"pad_id", generation.pad_id},
-      {"forced_first_id", generation.forced_first_id},
-      {"forced_last_id", generation.forced_last_id}};
-  for (const auto& [field, id] : optional) {
-    if (id != -1) check_ids({id}, field, config, where);
-  }
-  check_ids(generation.end_ids, "end_ids", config, where);
-  check_ids(generation.suppressed_ids, "suppressed_ids", config, where);
-  constexpr size_t kMostIds = 4096;
-  if (generation.end_ids.size() > kMostIds || generation.suppressed_ids.size() > kMostIds) {
-    fail(Status::kBadFile, "%s more than %zu ids in a list", where.c_str(), kMostIds);
-  }
-  if (generation.max_new_tokens < 1 || generation.max_new_tokens > config.decoder.max_positions) {
-    fail(Status::kBadFile, "%s field \"max_new_tokens\" is %lld, outside [1, %lld]", where.c_str(),
-         ll{generation.max_new_tokens}, ll{config.decoder.max_positions});
-  }
-  if (generation.min_new_tokens < 0 || generation.min_new_tokens > generation.max_new_tokens) {
-    fail(Status::kBadFile, "%s field \"min_new_tokens\" is %lld, outside [0, %lld]", where.c_str(),
-         ll{generation.min_new_tokens}, ll{generation.max_new_tokens});
-  }
-  if (generation.n_beams < 1 || generation.n_beams > config.decoder.vocab_size) {
-    fail(Status::kBadFile, "%s field \"n_beams\" is %lld, outside [1, %lld]", where.c_str(),
-         ll{generation.n_beams}, ll{config.decoder.vocab_size});
-  }
-  if (!std::isfinite(generation.length_penalty) || !(generation.repetition_penalty > 0) ||
-      !std::isfinite(generation.repetition_penalty)) {
-    fail(Status::kBadFile,
-         "%s fields \"length_penalty\" and \"repetition_penalty\" must be "
-         "finite, and the second more than 0",
-         where.c_str());
-  }
-}
-
 void check_encoder_decoder(const ModelConfig& config, const std::string& where) {
   check_decoder_fields(config, where + " field \"decoder\":");
   check_max_seq_len(config, where);
@@ -301,7 +250,8 @@ void check_encoder_decoder(const ModelConfig& config, const std::string& where) 
   check_position_table(config, std::max(config.max_positions, config.decoder.max_positions), where);
   check_positions_of(config.attention, config.max_positions, where);
   check_positions_of(config.decoder.attention, config.decoder.max_positions, decoder);
-  check_generation(config, where);
+  check_generation(config.generation, config.decoder.vocab_size, config.decoder.max_positions,
+                   where + " field \"generation\":");
 }
 
 json decoder_to_json(const ModelConfig& config) {
@@ -333,54 +283,7 @@ void write_encoder_decoder(const ModelConfig& config, json* to) {
   (*to)["embedding_scale"] = shortest_decimal(config.embedding_scale);
   (*to)["gated"] = config.gated;
   (*to)["decoder"] = decoder_to_json(config);
-  const GenerationDefaults& generation = config.generation;
-  (*to)["generation"] = {{"start_id", generation.start_id},
-                         {"pad_id", generation.pad_id},
-                         {"end_ids", generation.end_ids},
-                         {"forced_first_id", generation.forced_first_id},
-                         {"forced_last_id", generation.forced_last_id},
-                         {"suppressed_ids", generation.suppressed_ids},
-                         {"max_new_tokens", generation.max_new_tokens},
-                         {"min_new_tokens", generation.min_new_tokens},
-                         {"n_beams", generation.n_beams},
-                         {"length_penalty", generation.length_penalty},
-                         {"early_stopping", find_name(kEarlyStoppings, generation.early_stopping)},
-                         {"repetition_penalty", generation.repetition_penalty},
-                         {"renormalize", generation.renormalize}};
-}
-
-// Larger than an id can be is none of the vocabulary's either: check_ids says so.
-int32_t read_id(const json& value) {
-  const int64_t id = value.is_number_integer() ? value.get<int64_t>() : -2;
-  return id >= -1 && id < INT32_MAX ? static_cast<int32_t>(id) : INT32_MAX;
-}
-
-std::vector<int32_t> read_ids(const json& object, const char* key, const std::string& where) {
-  const json& array = json_field(object, key, where);
-  if (!array.is_array()) {
-    fail(Status::kBadFile, "%s field \"%s\" is not an array", where.c_str(), key);
-  }
-  std::vector<int32_t> ids;
-  for (const json& id : array) ids.push_back(read_id(id));
-  return ids;
-}
-
-GenerationDefaults read_generation(const json& object, const std::string& where) {
-  GenerationDefaults result;
-  result.start_id = read_id(json_field(object, "start_id", where));
-  result.pad_id = read_id(json_field(object, "pad_id", where));
-  result.end_ids = read_ids(object, "end_ids", where);
-  result.forced_first_id = read_id(json_field(object, "forced_first_id", where));
-  result.forced_last_id = read_id(json_field(object, "forced_last_id", where));
-  result.suppressed_ids = read_ids(object, "suppressed_ids", where);
-  result.max_new_tokens = json_int(object, "max_new_tokens", where);
-  result.min_new_tokens = json_int(object, "min_new_tokens", where);
-  result.n_beams = json_int(object, "n_beams", where);
-  result.length_penalty = json_number(object, "length_penalty", where);
-  result.early_stopping = parse_name(kEarlyStoppings, object, "early_stopping", where);
-  result.repetition_penalty = json_number(object, "repetition_penalty", where);
-  result.renormalize = json_bool(object, "renormalize", where);
-  return result;
+  (*to)["generation"] = to_json_of(config.generation);
 }
 
 void read_encoder_decoder(const json& config, const std::string& where, ModelConfig* result) {
@@ -389,8 +292,8 @@ void read_encoder_decoder(const json& config, const std::string& where, ModelCon
   result->embedding_scale = static_cast<float>(json_number(config, "embedding_scale", where));
   result->gated = json_bool(config, "gated", where);
   read_decoder(config, where, result);
-  result->generation =
-      read_generation(json_field(config, "generation", where), where + " field \"generation\":");
+  result->generation = generation_from_json(json_field(config, "generation", where),
+                                            where + " field \"generation\":");
 }
 
 }  // namespace

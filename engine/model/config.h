@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/model/generation.h"
 #include "engine/ops/attention_spec.h"
 
 namespace headlane {
@@ -53,31 +54,6 @@ struct DecoderConfig {
   // Of the target so far, causal (of layers, all of it unless the spec is causal); and of the
   // encoder's output (of layers without an encoder, of the keys as they are).
   AttentionSpec attention, cross;
-};
-
-// When a beam search ends whose best n_beams hypotheses have finished.
-enum class EarlyStopping {
-  kHeuristic,  // when no running one is thought to become better
-  kFirst,      // at once
-  kNever,      // when no running one can become better
-};
-
-// The roles of tokens, and what a generation does unless it is asked otherwise.
-struct GenerationDefaults {
-  int32_t start_id = 0;  // what the decoder is given first
-  int32_t pad_id = -1;   // -1: none
-  std::vector<int32_t> end_ids;
-  int32_t forced_first_id = -1, forced_last_id = -1;  // -1: none
-  std::vector<int32_t> suppressed_ids;                // never generated
-  int64_t max_new_tokens = 0;                         // the end included
-  int64_t min_new_tokens = 0;                         // before an end may come
-  int64_t n_beams = 1;
-  double length_penalty = 1;
-  EarlyStopping early_stopping = EarlyStopping::kHeuristic;
-  double repetition_penalty = 1;
-  // Beam search takes the logarithm of probabilities that sum to 1 once more after ids were
-  // suppressed, forced or penalised (as OPUS-MT asks for). Greedy choices are the same either way.
-  bool renormalize = false;
 };
 
 struct ModelConfig {

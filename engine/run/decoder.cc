@@ -34,8 +34,8 @@ int64_t ranges_of(const Model& model, const DecoderLimits& limits) {
 
 // Parts of a decoder's block, each at a multiple of 64 bytes.
 struct Parts {
-  size_t encoder, step, self, source_positions, source_offsets, positions[2], history[2], top, best,
-      row_top, row_best, all, total;
+  size_t encoder, step, self, source_positions, source_offsets, positions[2], sources[2],
+      history[2], top, best, row_top, row_best, all, total;
 };
 
 Parts divide(const Model& model, const DecoderLimits& limits) {
@@ -61,6 +61,7 @@ Parts divide(const Model& model, const DecoderLimits& limits) {
   parts.source_offsets = take(static_cast<size_t>(limits.encoder.max_seqs) + 1, sizeof(int64_t));
   for (int i = 0; i < 2; ++i) {
     parts.positions[i] = take(rows, sizeof(int32_t));
+    parts.sources[i] = take(rows, sizeof(int32_t));
     parts.history[i] = take(rows * len, sizeof(int32_t));
   }
   parts.top = take(rows * ranges, sizeof(kernels::TopK));
@@ -99,15 +100,15 @@ DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options) 
                                    config.max_positions, config.max_positions);
   encoder.max_tokens = checked_option("generator", "max_source_tokens", options.max_source_tokens,
                                       std::max(kDefaultTokens, encoder.max_len), int64_t{1} << 31);
-  limits.max_len = checked_option("generator", "max_len", options.max_len,
+  limits.max_len = checked_option("generator", "max_prefix + max_new_tokens", options.max_len,
                                   config.decoder.max_positions, config.decoder.max_positions);
   limits.max_candidates = checked_option("generator", "max_candidates", options.max_candidates, 1,
                                          std::min(kMostCandidates, config.decoder.vocab_size));
   limits.all_logits = options.all_logits;
   Limits& step = limits.step;
   step = encoder;
-  step.max_tokens =
-      checked_option("generator", "max_rows", options.max_rows, encoder.max_seqs, kMost);
+  step.max_tokens = checked_option("generator", "max_sources x max_beams", options.max_rows,
+                                   encoder.max_seqs, kMost);
   // Rows of the caches have 32-bit indices; beyond, no machine has the memory.
   if (step.max_tokens > INT32_MAX / limits.max_len) {
     fail(Status::kTooLarge, "%lld targets of %lld tokens at once are more than a generator takes",
@@ -144,7 +145,7 @@ Decoder::Decoder(const Model& model, const DecoderLimits& limits, void* memory)
     cross_.push_back(encoder_.kept(static_cast<size_t>(i)));
   }
   for (int i = 0; i < 2; ++i) {
-    rows_[i] = {0, ints(parts.positions[i]), ints(parts.history[i])};
+    rows_[i] = {0, ints(parts.positions[i]), ints(parts.sources[i]), ints(parts.history[i])};
   }
   positions_ = ints(parts.source_positions);
   source_offsets_ = reinterpret_cast<int64_t*>(base + parts.source_offsets);
@@ -178,18 +179,20 @@ void Decoder::encode(const TokenBatch& sources, float* hidden, const LayerMaps* 
 void Decoder::check(const StepBatch& batch) const {
   if (batch.n_rows < 1 || batch.n_rows > limits_.step.max_tokens) {
     fail(batch.n_rows < 1 ? Status::kInvalidArgument : Status::kTooLarge,
-         "step.n_rows is %lld; it must be from 1 to %lld, the session's max_rows", ll{batch.n_rows},
-         ll{limits_.step.max_tokens});
+         "step.n_rows is %lld; it must be from 1 to %lld, max_sources x max_beams",
+         ll{batch.n_rows}, ll{limits_.step.max_tokens});
   }
   if (batch.k < 0 || batch.k > limits_.max_candidates) {
     fail(batch.k < 0 ? Status::kInvalidArgument : Status::kTooLarge,
-         "step.k is %lld; it must be from 0 to %lld, the session's max_candidates", ll{batch.k},
+         "step.k is %lld; it must be from 0 to %lld, the generator's max_candidates", ll{batch.k},
          ll{limits_.max_candidates});
   }
   if (batch.all_logits && all_ == nullptr) {
-    fail(Status::kTooLarge, "all logits are wanted, but the session was created without room");
+    fail(Status::kTooLarge,
+         "all logits are wanted, but the generator was created without all_logits");
   }
   const Targets& before = rows_[now_];
+  int64_t longest = 0, longest_source = 0;
   for (int64_t row = 0; row < batch.n_rows; ++row) {
     const int32_t id = batch.ids[row], source = batch.sources[row], parent = parent_of(batch, row);
     if (id < 0 || id >= vocab_size_) {
@@ -205,13 +208,26 @@ void Decoder::check(const StepBatch& batch) const {
            ll{row}, parent, ll{before.n});
     }
     if (parent >= 0 && before.positions[parent] + 1 >= limits_.max_len) {
-      fail(Status::kTooLarge, "row %lld goes on from a target of %d tokens, the session's max_len",
+      fail(Status::kTooLarge,
+           "row %lld goes on from a target of %d tokens, the generator's max_prefix + "
+           "max_new_tokens",
            ll{row}, before.positions[parent] + 1);
     }
+    if (parent >= 0 && before.sources[parent] != source) {
+      fail(Status::kInvalidArgument, "row %lld of source %d goes on from row %d, of source %d",
+           ll{row}, source, parent, before.sources[parent]);
+    }
+    longest = std::max(longest, parent < 0 ? 1 : int64_t{before.positions[parent]} + 2);
+    longest_source =
+        std::max(longest_source, source_offsets_[source + 1] - source_offsets_[source]);
   }
+  // Of each row, one query is written.
+  if (batch.self_maps) check_maps(*batch.self_maps, batch.n_rows, 1, longest);
+  if (batch.cross_maps) check_maps(*batch.cross_maps, batch.n_rows, 1, longest_source);
   // A step's keys have rows of the caches to themselves, all steps alike.
   if (n_steps_ >= limits_.max_len) {
-    fail(Status::kTooLarge, "%lld steps have been taken, the session's max_len: encode again",
+    fail(Status::kTooLarge,
+         "%lld steps have been taken, the generator's max_prefix + max_new_tokens: encode again",
          ll{n_steps_});
   }
 }
@@ -237,6 +253,7 @@ void Decoder::grow(const StepBatch& batch) {
     }
     history[position] = static_cast<int32_t>(n_steps_ * limits_.step.max_tokens + row);
     after.positions[row] = position;
+    after.sources[row] = batch.sources[row];
   }
   ++n_steps_;
 }

@@ -83,6 +83,7 @@ class Decoder {
   struct Targets {
     int64_t n = 0;
     int32_t* positions = nullptr;  // [max_rows]
+    int32_t* sources = nullptr;    // [max_rows]
     int32_t* history = nullptr;    // [max_rows, max_len] rows of the caches
   };
   void check(const StepBatch& batch) const;

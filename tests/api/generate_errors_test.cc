@@ -325,7 +325,22 @@ TEST_F(GenerateErrors, Steps) {
   step.struct_size = 1;
   refuse_step(step, bad, "struct_size");
 
+  // Rows of a map that share a place.
+  headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+  maps.data = logits.data();
+  maps.query_stride = maps.head_stride = maps.layer_stride = maps.seq_stride = 1;
+  step = good;
+  step.cross_attention = &maps;
+  refuse_step(step, bad, "stride");
+  step.cross_attention = nullptr;
+  step.self_attention = &maps;
+  refuse_step(step, bad, "stride");
+
   // Nothing has happened: there has been no step.
+  step = good;
+  ASSERT_EQ(headlane_generator_step(generator_.get(), &step), HEADLANE_OK) << headlane_error();
+  with_ids(&headlane_step::parents, {0, 2, 1}, "row 1 of source 1 goes on from row 2, of source 2");
+  tool::check(headlane_generator_encode(generator_.get(), &batch, nullptr));
   step = good;
   step.parents = nullptr;
   for (int64_t position = 0; position < kMaxNew + kMaxPrefix; ++position) {
