@@ -74,7 +74,10 @@ inline void pack_groups(const void* w, int64_t n, int64_t k, int64_t size, int64
 inline void pack_bf16_panel(const void* w, const float*, const float* bias, int64_t rows, int64_t k,
                             void* panel) {
   float* out = static_cast<float*>(panel);
-  for (int64_t j = 0; j < kDotNR; ++j) out[j] = bias && j < rows ? bias[j] : 0.0f;
+  for (int64_t j = 0; j < kDotNR; ++j) out[j] = 0.0f;
+  // Not one loop with a choice in it: vectorised, that may name no lane of a null pointer's vector,
+  // which emulators read all the same.
+  if (bias) __builtin_memcpy(out, bias, static_cast<size_t>(rows) * sizeof(float));
   pack_groups(w, rows, k, 2, groups_of<Bf16Panels>(k), out + kDotNR);
 }
 

@@ -28,7 +28,7 @@ Element element_of(Precision precision) {
 class Product {
  public:
   Product(const kernels::Table& kernels, Precision precision, int64_t n, int64_t rows)
-      : n(n), rows(rows), kernels_(kernels), input_(element_of(precision), rows, kDepth) {
+      : n(n), rows(rows), input_(element_of(precision), rows, kDepth) {
     std::mt19937 random(static_cast<uint32_t>(n * 131 + rows));
     std::normal_distribution<float> normal;
     const auto fill = [&](std::vector<float>* values, int64_t size) {
@@ -79,7 +79,6 @@ class Product {
   std::vector<float> logits;  // [rows, n]
 
  private:
-  const kernels::Table& kernels_;
   std::vector<float> weight_, bias_;
   NarrowRows input_;
   PackedWeights weights_;

@@ -114,7 +114,7 @@ class Folder {
   }
 
   // The fields that all families have, and the files.
-  ImportedTokenizer finish(json spec, const char* source) {
+  ImportedTokenizer finish(const json& spec, const char* source) {
     for (const char* key : {"bos_token", "eos_token", "sep_token", "cls_token", "unk_token",
                             "pad_token", "mask_token"}) {
       add_special(special(key, ""));

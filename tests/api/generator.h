@@ -24,6 +24,7 @@ struct GeneratedAnswer {
     return ids == other.ids && std::memcmp(&score, &other.score, sizeof score) == 0;
   }
 };
+// NOLINTNEXTLINE(readability-identifier-naming): GoogleTest looks for this name
 inline void PrintTo(const GeneratedAnswer& answer, std::ostream* out) {
   for (const int32_t id : answer.ids) *out << id << " ";
   *out << "(" << answer.score << ")";

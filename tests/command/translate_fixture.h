@@ -88,7 +88,7 @@ class TranslateTest : public CommandTest {
       tensors.push_back(tensor);
     }
     write_file(folder + "/model.safetensors", safetensors_bytes(tensors));
-    const std::string model = dir_.file("polyglot.headlane");
+    std::string model = dir_.file("polyglot.headlane");
     const Finished done = run_headlane({"convert", folder, "-o", model});
     EXPECT_EQ(done.status, 0) << done.err;
     std::filesystem::remove_all(folder);

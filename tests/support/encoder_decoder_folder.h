@@ -62,6 +62,7 @@ class EncoderDecoderImport : public testing::Test {
     }
     change(&tensors);
     std::vector<TestTensor> list;
+    list.reserve(tensors.size());
     for (const auto& [name, tensor] : tensors)
       list.push_back({name, tensor.dtype, tensor.shape, tensor.data});
     write_file(path, safetensors_bytes(list));
