@@ -191,7 +191,7 @@ ImportedTokenizer import_marian(const std::string& dir) {
     spec["languages"].push_back({{"name", token.substr(2, token.size() - 4)}, {"id", id}});
   }
   if (!spec["languages"].empty()) spec["language_use"] = "target_in_text";
-  ImportedTokenizer imported = folder.finish(std::move(spec), "source.spm");
+  ImportedTokenizer imported = folder.finish(spec, "source.spm");
   imported.target = read_bytes(folder.path("target.spm"));
   if (separate) {
     const std::string target_path = folder.path("target_vocab.json");
