@@ -174,11 +174,11 @@ void TopLogitsOp::check(Product* product, Ranked* ranked,
     float largest = 0;
     const double sum = ranked->sum_of(row, &largest);
     double expected_sum = 0, error = 0;
+    const int64_t n_tiles = n / 48 + 1;
     for (const Candidate& candidate : expected) {
       const double below = double{expected[0].logit} - candidate.logit, e = std::exp(-below);
       expected_sum += e;
-      error += e *
-               (8 + 3 * below + 10.0 * static_cast<double>(n / 48 + 1) + static_cast<double>(n)) *
+      error += e * (8 + 3 * below + 10.0 * static_cast<double>(n_tiles) + static_cast<double>(n)) *
                test::kEps;
     }
     ASSERT_NEAR(sum, expected_sum, error) << row;
