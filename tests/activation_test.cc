@@ -1,28 +1,14 @@
 #include <vector>
 
+#include "tests/support/activated.h"
 #include "tests/support/kernel_test.h"
 
 namespace headlane::kernels {
 namespace {
 
+using test::activated;
 using test::GuardedFloats;
 using test::kEps;
-
-double reference(Activation activation, double x) {
-  switch (activation) {
-    case Activation::kGelu:
-      return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
-    case Activation::kGeluTanh:
-      return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
-    case Activation::kRelu:
-      return x > 0 ? x : 0;
-    case Activation::kSilu:
-      return x / (1 + std::exp(-x));
-    case Activation::kNone:
-      break;
-  }
-  return x;
-}
 
 class ActivationKernel : public test::KernelTest {
  protected:
@@ -45,7 +31,7 @@ TEST_P(ActivationKernel, MatchesFloat64) {
        {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kSilu}) {
     const std::vector<float> y = apply(activation, x);
     for (size_t i = 0; i < x.size(); ++i) {
-      ASSERT_NEAR(y[i], reference(activation, x[i]), 4 * kEps * std::fabs(x[i]) + 1e-38)
+      ASSERT_NEAR(y[i], activated(activation, x[i]), 4 * kEps * std::fabs(x[i]) + 1e-38)
           << "x " << x[i] << " activation " << static_cast<int>(activation);
     }
   }

@@ -1,27 +1,13 @@
+#include "tests/support/activated.h"
 #include "tests/support/kernel_test.h"
 
 namespace headlane::kernels {
 namespace {
 
+using test::activated;
 using test::fill_random;
 using test::GuardedFloats;
 using test::kEps;
-
-double activated(Activation activation, double x) {
-  switch (activation) {
-    case Activation::kGelu:
-      return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
-    case Activation::kGeluTanh:
-      return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
-    case Activation::kRelu:
-      return x > 0 ? x : 0;
-    case Activation::kSilu:
-      return x / (1 + std::exp(-x));
-    case Activation::kNone:
-      break;
-  }
-  return x;
-}
 
 constexpr Activation kActivations[] = {Activation::kNone, Activation::kGelu, Activation::kGeluTanh,
                                        Activation::kRelu, Activation::kSilu};

@@ -1,30 +1,16 @@
 // Products in bf16 against float64 of the same bf16.
+#include "tests/support/activated.h"
 #include "tests/support/narrow_product.h"
 
 namespace headlane::kernels {
 namespace {
 
+using test::activated;
 using test::kBf16Eps;
 using test::kEps;
 using test::NarrowProduct;
 using test::NarrowRows;
 using test::nearest_bf16;
-
-double activated(Activation activation, double x) {
-  switch (activation) {
-    case Activation::kGelu:
-      return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
-    case Activation::kGeluTanh:
-      return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
-    case Activation::kRelu:
-      return x > 0 ? x : 0;
-    case Activation::kSilu:
-      return x / (1 + std::exp(-x));
-    case Activation::kNone:
-      break;
-  }
-  return x;
-}
 
 // GELU is nowhere steeper than 1.13. gelu_narrow is right to 8.5e-5 within +-4.2, where it cuts its
 // argument off; beyond, x is multiplied by what it is there, right to 2.4e-6. tanh's and SiLU,

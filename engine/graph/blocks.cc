@@ -113,29 +113,28 @@ Element GraphBuilder::attention_element(const AttentionSpec& spec) const {
   return has_kernel && narrow ? Element::kBf16 : Element::kF32;
 }
 
-const PackedWeight* GraphBuilder::weight(const std::string& name, int64_t n, int64_t k,
+const PackedWeight* GraphBuilder::weight(const std::string& name, WeightRows rows,
+                                         const float* bias, int64_t n, int64_t k,
                                          kernels::Activation activation) {
   PackedWeight source;
   source.name = name;
   source.n = n;
   source.k = k;
-  source.rows = weights_.weight(name + ".weight", name + ".scale", n, k);
-  source.bias = bias_of(name, n);
+  source.rows = rows;
+  source.bias = bias;
   source.activation = activation;
-  source.precision = precision_of(name, k);
+  source.precision = product_precision(config_, precision_, name, k);
   return packed_.add(std::move(source));
-}
-
-ValueId GraphBuilder::product(const PackedWeight* weight, ValueId x, Element element) {
-  if (weight->precision == Precision::kF32) element = Element::kF32;
-  const ValueId in = operand(x, weight->precision);
-  return graph_.add(std::make_unique<Linear>(weight, element), {in}, rows_of(x), weight->n,
-                    element);
 }
 
 ValueId GraphBuilder::linear(const std::string& name, ValueId x, int64_t n,
                              kernels::Activation activation, Element element) {
-  return product(weight(name, n, graph_.values[x].cols, activation), x, element);
+  const int64_t k = graph_.values[x].cols;
+  const WeightRows rows = weights_.weight(name + ".weight", name + ".scale", n, k);
+  const PackedWeight* own = weight(name, rows, bias_of(name, n), n, k, activation);
+  if (own->precision == Precision::kF32) element = Element::kF32;
+  const ValueId in = operand(x, own->precision);
+  return graph_.add(std::make_unique<Linear>(own, element), {in}, rows_of(x), n, element);
 }
 
 std::unique_ptr<Norm> GraphBuilder::make_norm(const std::string& name) const {
@@ -167,19 +166,31 @@ AttentionWeights GraphBuilder::relative_weights(const AttentionSpec& spec,
   return weights;
 }
 
+ValueId GraphBuilder::project_qkv(const AttentionSpec& spec, const std::string& name, ValueId x,
+                                  Element element) {
+  const int64_t width = spec.q_width() + spec.k_width() + spec.v_width();
+  return linear(name + ".qkv", x, width, kernels::Activation::kNone, element);
+}
+
+ValueId GraphBuilder::attend(std::unique_ptr<Op> op, std::vector<ValueId> inputs,
+                             const AttentionSpec& spec, const std::string& name, Element element) {
+  const Rows rows = rows_of(inputs.front());
+  const ValueId context =
+      graph_.add(std::move(op), std::move(inputs), rows, spec.o_width(), element);
+  return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
+}
+
 ValueId GraphBuilder::self_attention(const std::string& name, ValueId x, int64_t layer,
                                      const std::string& relative_bias) {
   const AttentionSpec& spec = config_.attention;
   const Element element = attention_element(spec);
-  const int64_t width = spec.q_width() + spec.k_width() + spec.v_width();
-  const ValueId qkv = linear(name + ".qkv", x, width, kernels::Activation::kNone, element);
+  const ValueId qkv = project_qkv(spec, name, x, element);
   using Columns = Attention::Columns;
   auto op = std::make_unique<Attention>(spec, relative_weights(spec, relative_bias), Columns{0, 0},
                                         Columns{0, spec.q_width()},
                                         Columns{0, spec.q_width() + spec.k_width()}, layer,
                                         Attention::Sides{rows_of(x), rows_of(x)}, element);
-  const ValueId context = graph_.add(std::move(op), {qkv}, rows_of(x), spec.o_width(), element);
-  return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
+  return attend(std::move(op), {qkv}, spec, name, element);
 }
 
 Element GraphBuilder::kept_element() const {
@@ -189,13 +200,10 @@ Element GraphBuilder::kept_element() const {
 ValueId GraphBuilder::step_attention(const std::string& name, ValueId x, int64_t layer,
                                      const std::string& relative_bias) {
   const AttentionSpec& spec = config_.decoder.attention;
-  const int64_t width = spec.q_width() + spec.k_width() + spec.v_width();
-  const ValueId qkv = linear(name + ".qkv", x, width, kernels::Activation::kNone, kept_element());
+  const ValueId qkv = project_qkv(spec, name, x, kept_element());
   auto op = std::make_unique<DecodeAttention>(spec, relative_weights(spec, relative_bias),
                                               DecodeAttention::Over::kSelf, layer, kept_element());
-  const ValueId context =
-      graph_.add(std::move(op), {qkv}, Rows::kTokens, spec.o_width(), kept_element());
-  return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
+  return attend(std::move(op), {qkv}, spec, name, kept_element());
 }
 
 void GraphBuilder::keep_keys_values(const std::string& name, ValueId x) {
@@ -210,24 +218,18 @@ ValueId GraphBuilder::step_cross_attention(const std::string& name, ValueId x, i
       linear(name + ".q", x, spec.q_width(), kernels::Activation::kNone, kept_element());
   auto op = std::make_unique<DecodeAttention>(spec, AttentionWeights{},
                                               DecodeAttention::Over::kCross, layer, kept_element());
-  const ValueId context =
-      graph_.add(std::move(op), {q}, Rows::kTokens, spec.o_width(), kept_element());
-  return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
+  return attend(std::move(op), {q}, spec, name, kept_element());
 }
 
 void GraphBuilder::rank(ValueId x, const std::string& words) {
+  const int64_t n = config_.decoder.vocab_size, k = config_.d_model;
   const std::string name = kLogits;
-  PackedWeight source;
-  source.name = name;
-  source.n = config_.decoder.vocab_size;
-  source.k = config_.d_model;
   const bool own = weights_.find(name + ".weight") != nullptr;
-  source.rows = weights_.weight(own ? name + ".weight" : words, (own ? name : words) + ".scale",
-                                source.n, source.k);
-  source.bias = optional_f32(name + ".bias", {source.n});
-  source.precision = precision_of(name, source.k);
-  const PackedWeight* weight = packed_.add(std::move(source));
-  graph_.add_last(std::make_unique<TopLogits>(weight), {operand(x, weight->precision)});
+  const WeightRows rows =
+      weights_.weight(own ? name + ".weight" : words, (own ? name : words) + ".scale", n, k);
+  const PackedWeight* head =
+      weight(name, rows, optional_f32(name + ".bias", {n}), n, k, kernels::Activation::kNone);
+  graph_.add_last(std::make_unique<TopLogits>(head), {operand(x, head->precision)});
 }
 
 AttentionWeights GraphBuilder::attention_weights(const AttentionSpec& spec,
@@ -262,9 +264,7 @@ ValueId GraphBuilder::attention(const AttentionSpec& spec, const std::string& na
   const Attention::Sides sides = {rows_of(x), rows_of(memory.k)};
   auto op = std::make_unique<Attention>(spec, attention_weights(spec, name), Columns{0, 0},
                                         Columns{1, 0}, Columns{2, 0}, layer, sides, element);
-  const ValueId context =
-      graph_.add(std::move(op), {q, memory.k, memory.v}, rows_of(x), spec.o_width(), element);
-  return linear(name + ".out", context, config_.d_model, kernels::Activation::kNone);
+  return attend(std::move(op), {q, memory.k, memory.v}, spec, name, element);
 }
 
 ValueId GraphBuilder::feed_forward(const std::string& name, ValueId x, int64_t d_ff) {

@@ -73,17 +73,19 @@ class GraphBuilder {
   Graph finish(ValueId hidden) &&;
 
  private:
-  Precision precision_of(const std::string& name, int64_t k) const {
-    return product_precision(config_, precision_, name, k);
-  }
   // x as products of that precision take it.
   ValueId operand(ValueId x, Precision precision);
-  // What attention takes and gives, where it is fed by products of that precision.
+  // What attention takes and gives.
   Element attention_element(const AttentionSpec& spec) const;
-  const PackedWeight* weight(const std::string& name, int64_t n, int64_t k,
-                             kernels::Activation activation);
-  // A product of a weight at hand.
-  ValueId product(const PackedWeight* weight, ValueId x, Element element);
+  // Packed under that name: rows [n, k]; bias [n], or null.
+  const PackedWeight* weight(const std::string& name, WeightRows rows, const float* bias, int64_t n,
+                             int64_t k, kernels::Activation activation);
+  // name.qkv of x: Q, K and V side by side.
+  ValueId project_qkv(const AttentionSpec& spec, const std::string& name, ValueId x,
+                      Element element);
+  // name.out of what the attention `op`, whose first input has its queries, makes of `inputs`.
+  ValueId attend(std::unique_ptr<Op> op, std::vector<ValueId> inputs, const AttentionSpec& spec,
+                 const std::string& name, Element element);
   std::unique_ptr<Norm> make_norm(const std::string& name) const;
   // Elements of keys and values that are kept.
   Element kept_element() const;
@@ -91,7 +93,7 @@ class GraphBuilder {
   Rows rows_of(ValueId x) const { return graph_.values[x].rows; }
   // The tensor, or null if the file has none of that name.
   const float* optional_f32(const std::string& name, std::initializer_list<int64_t> shape) const;
-  // The same for name.bias, which only layers may lack.
+  // The same for name.bias, which BERT may not lack.
   const float* bias_of(const std::string& name, int64_t n) const;
   AttentionWeights attention_weights(const AttentionSpec& spec, const std::string& name) const;
   AttentionWeights relative_weights(const AttentionSpec& spec, const std::string& name) const;

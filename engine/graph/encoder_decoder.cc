@@ -25,9 +25,9 @@ std::string decoder_words(const GraphSource& source) {
 
 }  // namespace
 
-// The last hidden states, and the keys and values that the decoder's layers make of them: products
-// of the same rows, while they are in cache.
-Graph build_encoder(const GraphSource& source) {
+// The last hidden states and, if it `keeps` them, the keys and values that the decoder's layers
+// make of them: products of the same rows, while they are in cache.
+Graph build_encoder(const GraphSource& source, bool keeps) {
   const ModelConfig& config = source.config;
   GraphBuilder graph(source);
   ValueId x =
@@ -42,7 +42,7 @@ Graph build_encoder(const GraphSource& source) {
     });
   }
   if (config.final_norm) x = graph.norm("encoder.norm", x);
-  for (int64_t i = 0; i < config.decoder.n_layers; ++i) {
+  for (int64_t i = 0; keeps && i < config.decoder.n_layers; ++i) {
     graph.keep_keys_values(layer_name("decoder", i) + ".cross", x);
   }
   return std::move(graph).finish(x);

@@ -36,7 +36,8 @@ Graph build_graph(const GraphSource& source, Part part) {
     case Architecture::kLayers:
       return build_layers(source, part == Part::kOverMemory);
     case Architecture::kEncoderDecoder:
-      return part == Part::kStep ? build_decoder_step(source) : build_encoder(source);
+      return part == Part::kStep ? build_decoder_step(source)
+                                 : build_encoder(source, part == Part::kSources);
   }
   fail(Status::kInternal, "no graph for architecture \"%s\"", name_of(source.config.architecture));
 }

@@ -35,10 +35,11 @@ struct Graph {
 // The graphs that a model may have.
 enum class Part {
   kMain,        // of a batch of tokens or rows; of an encoder-decoder, the encoder
+  kSources,     // of an encoder-decoder: that, and what its decoder's layers keep of it
   kOverMemory,  // keys and values come from rows of their own, which the config must allow
   kStep,        // of a decoder: one more token of each target
 };
-constexpr int kParts = 3;
+constexpr int kParts = 4;
 
 // What a model's graphs are made of: its config, validated, and its weights, which must outlive
 // them; those of products are packed once for all graphs. The kernels say which elements attention
@@ -63,7 +64,7 @@ Graph build_graph(const GraphSource& source, Part part);
 // One file per architecture.
 Graph build_bert(const GraphSource& source);
 Graph build_layers(const GraphSource& source, bool over_memory);
-Graph build_encoder(const GraphSource& source);
+Graph build_encoder(const GraphSource& source, bool keeps);
 Graph build_decoder_step(const GraphSource& source);
 
 }  // namespace headlane

@@ -36,6 +36,7 @@ bool has_part(const ModelConfig& config, Part part) {
       return config.can_attend_to_itself();
     case Part::kOverMemory:
       return config.can_attend_to_memory();
+    case Part::kSources:
     case Part::kStep:
       return config.architecture == Architecture::kEncoderDecoder;
   }
@@ -71,7 +72,7 @@ const Program& Model::program(Precision precision) const {
   }
   auto program = std::make_unique<Program>();
   const GraphSource source{config_, container_, kernels_, precision, &program->packed};
-  for (const Part part : {Part::kMain, Part::kOverMemory, Part::kStep}) {
+  for (const Part part : {Part::kMain, Part::kSources, Part::kOverMemory, Part::kStep}) {
     if (has_part(config_, part))
       program->graphs[static_cast<int>(part)] = build_graph(source, part);
   }

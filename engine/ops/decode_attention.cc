@@ -43,7 +43,7 @@ int64_t DecodeAttention::scratch_floats(const kernels::Table& kernels, const Lim
 }
 
 double DecodeAttention::flops(const Run& run, int64_t) const {
-  return attention_flops(spec_, over_ == Over::kSelf ? run.n_pairs : run.step->n_cross_pairs);
+  return attention_flops(spec_, over_ == Over::kSelf ? run.n_pairs : run.n_cross_pairs);
 }
 
 void DecodeAttention::run_task(const Run& run, int64_t task, std::span<const View> inputs,

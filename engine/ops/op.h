@@ -74,7 +74,6 @@ struct DecodeStep {
   int64_t ld_history = 0;
   const int32_t* sources = nullptr;         // [n_tokens]
   const int64_t* source_offsets = nullptr;  // [n_sources + 1] of rows of `cross`
-  int64_t n_cross_pairs = 0;                // of a row and a row of its source
   LogitsTarget logits;
   // Maps of probabilities: query i of row r is its position, sequence r. Null: not wanted.
   const LayerMaps *self_maps = nullptr, *cross_maps = nullptr;
@@ -89,7 +88,7 @@ struct Run {
   int64_t longest = 0;         // sequence, in tokens
   int64_t longest_memory = 0;  // likewise, of memory
   int64_t n_pairs = 0;         // of a query and a key of its sequence, both tokens
-  int64_t n_cross_pairs = 0;   // of a token and a row of memory
+  int64_t n_cross_pairs = 0;   // of a token and a row of memory, or of its source
   int64_t n_memory_pairs = 0;  // of two rows of memory
   int64_t n_threads = 1;
   const int64_t* offsets = nullptr;         // [n_seqs + 1] of tokens

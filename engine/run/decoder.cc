@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/error.h"
+#include "engine/run/block_layout.h"
 #include "engine/run/checked_option.h"
 
 namespace headlane {
@@ -12,7 +13,7 @@ namespace {
 using ll = long long;
 
 const Graph& encoder_graph(const Model& model, const DecoderLimits& limits) {
-  return model.graph(limits.encoder.precision, Part::kMain);
+  return model.graph(limits.encoder.precision, Part::kSources);
 }
 const Graph& step_graph(const Model& model, const DecoderLimits& limits) {
   return model.graph(limits.step.precision, Part::kStep);
@@ -39,37 +40,33 @@ struct Parts {
 };
 
 Parts divide(const Model& model, const DecoderLimits& limits) {
-  size_t end = 0;
-  const auto take = [&](size_t n, size_t size) {
-    const size_t begin = end;
-    end += (n * size + 63) / 64 * 64;
-    return begin;
-  };
-  const auto rows = static_cast<size_t>(limits.step.max_tokens);
-  const auto len = static_cast<size_t>(limits.max_len);
-  const auto k = static_cast<size_t>(limits.max_candidates);
-  const auto ranges = static_cast<size_t>(ranges_of(model, limits));
-  const auto n_layers = static_cast<size_t>(model.config().decoder.n_layers);
-  const auto vocab_size = static_cast<size_t>(model.config().decoder.vocab_size);
-  const auto stride = static_cast<size_t>(kept_stride(model, limits));
+  const int64_t rows = limits.step.max_tokens;
+  const int64_t len = limits.max_len;
+  const int64_t k = limits.max_candidates;
+  const int64_t ranges = ranges_of(model, limits);
+  const int64_t n_layers = model.config().decoder.n_layers;
+  const int64_t vocab_size = model.config().decoder.vocab_size;
+  const int64_t stride = kept_stride(model, limits);
+  BlockLayout block;
   Parts parts;
-  parts.encoder =
-      take(PlanRunner::bytes(encoder_graph(model, limits), model.kernels(), limits.encoder), 1);
-  parts.step = take(PlanRunner::bytes(step_graph(model, limits), model.kernels(), limits.step), 1);
-  parts.self = take(n_layers * rows * len * stride, sizeof(float));
-  parts.source_positions = take(static_cast<size_t>(limits.encoder.max_tokens), sizeof(int32_t));
-  parts.source_offsets = take(static_cast<size_t>(limits.encoder.max_seqs) + 1, sizeof(int64_t));
+  parts.encoder = block.take(
+      PlanRunner::bytes(encoder_graph(model, limits), model.kernels(), limits.encoder), 1);
+  parts.step =
+      block.take(PlanRunner::bytes(step_graph(model, limits), model.kernels(), limits.step), 1);
+  parts.self = block.take(n_layers * rows * len * stride, sizeof(float));
+  parts.source_positions = block.take(limits.encoder.max_tokens, sizeof(int32_t));
+  parts.source_offsets = block.take(limits.encoder.max_seqs + 1, sizeof(int64_t));
   for (int i = 0; i < 2; ++i) {
-    parts.positions[i] = take(rows, sizeof(int32_t));
-    parts.sources[i] = take(rows, sizeof(int32_t));
-    parts.history[i] = take(rows * len, sizeof(int32_t));
+    parts.positions[i] = block.take(rows, sizeof(int32_t));
+    parts.sources[i] = block.take(rows, sizeof(int32_t));
+    parts.history[i] = block.take(rows * len, sizeof(int32_t));
   }
-  parts.top = take(rows * ranges, sizeof(kernels::TopK));
-  parts.best = take(rows * ranges * k, sizeof(kernels::Candidate));
-  parts.row_top = take(rows, sizeof(kernels::TopK));
-  parts.row_best = take(rows * k, sizeof(kernels::Candidate));
-  parts.all = take(limits.all_logits ? rows * vocab_size : 0, sizeof(float));
-  parts.total = end;
+  parts.top = block.take(rows * ranges, sizeof(kernels::TopK));
+  parts.best = block.take(rows * ranges * k, sizeof(kernels::Candidate));
+  parts.row_top = block.take(rows, sizeof(kernels::TopK));
+  parts.row_best = block.take(rows * k, sizeof(kernels::Candidate));
+  parts.all = block.take(limits.all_logits ? rows * vocab_size : 0, sizeof(float));
+  parts.total = block.bytes();
   return parts;
 }
 
@@ -278,7 +275,7 @@ void Decoder::step(const StepBatch& batch) {
   for (int64_t row = 0; row < batch.n_rows; ++row) {
     const int32_t source = batch.sources[row];
     run.n_pairs += rows.positions[row] + 1;
-    step.n_cross_pairs += source_offsets_[source + 1] - source_offsets_[source];
+    run.n_cross_pairs += source_offsets_[source + 1] - source_offsets_[source];
   }
   run.kernels = &model_.kernels();
   run.n_tokens = run.n_seqs = batch.n_rows;

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "engine/error.h"
+#include "engine/run/block_layout.h"
 #include "engine/run/checked_option.h"
 
 namespace headlane {
@@ -17,26 +18,21 @@ struct Parts {
 };
 
 Parts divide(const Model& model, const GeneratorLimits& limits) {
-  size_t end = 0;
-  const auto take = [&](size_t n, size_t size) {
-    const size_t begin = end;
-    end += (n * size + 63) / 64 * 64;
-    return begin;
-  };
-  const auto sources = static_cast<size_t>(limits.search.max_sources);
-  const auto rows = sources * static_cast<size_t>(limits.search.max_beams);
+  const int64_t sources = limits.search.max_sources;
+  const int64_t rows = sources * limits.search.max_beams;
+  BlockLayout block;
   Parts parts;
-  parts.decoder = take(Decoder::bytes(model, limits.decoder), 1);
-  parts.search = take(Search::bytes(limits.search), 1);
-  parts.sources = take(sources, sizeof(SearchSource));
-  parts.scores = take(rows, sizeof(RowScores));
-  parts.ids = take(rows, sizeof(int32_t));
-  parts.row_sources = take(rows, sizeof(int32_t));
-  parts.parents = take(rows, sizeof(int32_t));
-  parts.masked = take(rows, sizeof(std::span<const int32_t>));
-  parts.told = take(sources, sizeof(int32_t));
-  parts.answers = take(rows * static_cast<size_t>(limits.search.max_len), sizeof(int32_t));
-  parts.total = end;
+  parts.decoder = block.take(static_cast<int64_t>(Decoder::bytes(model, limits.decoder)), 1);
+  parts.search = block.take(static_cast<int64_t>(Search::bytes(limits.search)), 1);
+  parts.sources = block.take(sources, sizeof(SearchSource));
+  parts.scores = block.take(rows, sizeof(RowScores));
+  parts.ids = block.take(rows, sizeof(int32_t));
+  parts.row_sources = block.take(rows, sizeof(int32_t));
+  parts.parents = block.take(rows, sizeof(int32_t));
+  parts.masked = block.take(rows, sizeof(std::span<const int32_t>));
+  parts.told = block.take(sources, sizeof(int32_t));
+  parts.answers = block.take(rows * limits.search.max_len, sizeof(int32_t));
+  parts.total = block.bytes();
   return parts;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/error.h"
+#include "engine/run/block_layout.h"
 #include "engine/run/checked_option.h"
 
 namespace headlane {
@@ -28,23 +29,19 @@ bool memory_has_positions(const ModelConfig& config) {
 Parts divide(const Model& model, const Limits& limits) {
   const bool maps = model.config().architecture == Architecture::kLayers;
   const Graph& graph = graph_of(model, limits);
-  size_t end = PlanRunner::bytes(graph, model.kernels(), limits);
-  const auto take = [&](int64_t n, size_t size) {
-    const size_t begin = end;
-    end += (static_cast<size_t>(n) * size + 63) / 64 * 64;
-    return begin;
-  };
+  BlockLayout block;
+  block.take(static_cast<int64_t>(PlanRunner::bytes(graph, model.kernels(), limits)), 1);
   Parts parts;
-  parts.positions = take(limits.max_tokens, sizeof(int32_t));
-  parts.token_seq = take(maps ? limits.max_tokens : 0, sizeof(int32_t));
-  parts.token_row = take(maps ? limits.max_tokens : 0, sizeof(int32_t));
-  parts.offsets = take(maps ? limits.max_seqs + 1 : 0, sizeof(int64_t));
-  parts.memory_seq = take(limits.max_memory, sizeof(int32_t));
-  parts.memory_row = take(limits.max_memory, sizeof(int32_t));
+  parts.positions = block.take(limits.max_tokens, sizeof(int32_t));
+  parts.token_seq = block.take(maps ? limits.max_tokens : 0, sizeof(int32_t));
+  parts.token_row = block.take(maps ? limits.max_tokens : 0, sizeof(int32_t));
+  parts.offsets = block.take(maps ? limits.max_seqs + 1 : 0, sizeof(int64_t));
+  parts.memory_seq = block.take(limits.max_memory, sizeof(int32_t));
+  parts.memory_row = block.take(limits.max_memory, sizeof(int32_t));
   parts.memory_positions =
-      take(memory_has_positions(model.config()) ? limits.max_memory : 0, sizeof(int32_t));
-  parts.memory_offsets = take(limits.has_memory ? limits.max_seqs + 1 : 0, sizeof(int64_t));
-  parts.total = end;
+      block.take(memory_has_positions(model.config()) ? limits.max_memory : 0, sizeof(int32_t));
+  parts.memory_offsets = block.take(limits.has_memory ? limits.max_seqs + 1 : 0, sizeof(int64_t));
+  parts.total = block.bytes();
   return parts;
 }
 
