@@ -1,0 +1,54 @@
+/** @file
+ * What is given to models of token ids, and what is asked of them.
+ */
+#ifndef HEADLANE_BATCH_H_
+#define HEADLANE_BATCH_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A ragged batch: all sequences end to end, no padding. */
+typedef struct headlane_batch {
+  size_t struct_size;
+  int64_t n_seqs;
+  const int64_t* offsets; /**< [n_seqs + 1], offsets[0] = 0, never falling: sequence i is the tokens
+                           * offsets[i] .. offsets[i + 1]; a sequence may be empty */
+  const int32_t* ids;     /**< [offsets[n_seqs]], each in [0, vocab_size) */
+  const int32_t* type_ids; /**< [offsets[n_seqs]], each in [0, n_types); null: all 0 */
+} headlane_batch;
+
+/** Where to write attention probabilities, what the values are weighted with: rows that sum to 1
+ * (to less with sinks, to 0 where nothing is seen). They cost a second computation of the scores of
+ * what is asked for, and nothing where they are not. */
+typedef struct headlane_attention_maps {
+  size_t struct_size;
+  /** Element [layer, seq, head, i, j], query i, key j, at data + (layer - first_layer) *
+   * layer_stride + seq * seq_stride + (head - first_head) * head_stride + i * query_stride + j. i
+   * and j count the rows of the padded tensors, or of the sequence where sequences are ragged. Only
+   * elements of real queries and keys are written. */
+  float* data;
+  int64_t layer_stride, seq_stride, head_stride, query_stride;
+  int64_t first_layer, n_layers; /**< n_layers 0: all from first_layer on */
+  int64_t first_head, n_heads;   /**< likewise */
+} headlane_attention_maps;
+
+#define HEADLANE_ATTENTION_MAPS_INIT \
+  { sizeof(headlane_attention_maps), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+typedef struct headlane_outputs {
+  size_t struct_size;
+  float* hidden; /**< [n_tokens, d_model], last hidden states; null: not wanted */
+  float* pooled; /**< [n_seqs, d_model], pooled and, if the model says so, normalised; null: not
+                  * wanted. The vector of an empty sequence is zero. */
+  const headlane_attention_maps* attention; /**< null: not wanted */
+} headlane_outputs;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HEADLANE_BATCH_H_ */

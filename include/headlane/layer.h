@@ -1,0 +1,129 @@
+/** @file
+ * Layers on activations.
+ *
+ * A multi-head attention layer made from weights at hand, or a file of PyTorch's attention,
+ * encoder or decoder modules (see headlane_convert), is a model whose sessions run on activations.
+ *
+ * A decoder's layers (n_decoder_layers of the facts is not 0) attend to x and then to a memory.
+ * Their sessions have cross_attention always, and each call gives x (tgt) and key: the memory, or,
+ * where the file has an encoder too (nn.Transformer, n_layers not 0), src, which goes through the
+ * encoder first. Keys and values are both made of it: value is null, or the key. Masks, biases,
+ * prefixes and maps of probabilities are those of the decoder's attention to x, q_len x q_len
+ * (tgt_mask); what hides keys from memory and src is their lengths alone. */
+#ifndef HEADLANE_LAYER_H_
+#define HEADLANE_LAYER_H_
+
+#include <headlane/attention.h>
+#include <headlane/batch.h>
+#include <headlane/model.h>
+#include <headlane/session.h>
+#include <headlane/status.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** y = x * weight^T + bias */
+typedef struct headlane_linear {
+  const float* weight; /**< [n_out, n_in] */
+  const float* bias;   /**< [n_out], or null */
+} headlane_linear;
+
+typedef enum headlane_norm {
+  HEADLANE_NORM_NONE = 0,
+  HEADLANE_NORM_POST = 1, /**< norm(x + attention(x)), without residual norm(attention(x)) */
+  HEADLANE_NORM_PRE = 2 /**< x + attention(norm(x)), without residual attention(norm(x)); what keys
+                         * and values come from is normalised only where it is x */
+} headlane_norm;
+
+typedef struct headlane_layer_options {
+  size_t struct_size;
+  int64_t d_model; /**< columns of the input x and of the output */
+  int64_t kdim;    /**< columns that keys are projected from; 0: d_model */
+  int64_t vdim;    /**< columns that values are projected from; 0: d_model */
+  /** Heads, scores, masks by position. Its n_threads, isa, memory, memory_bytes and element must
+   * be 0: those belong to the session and the model. */
+  const headlane_attention_options* attention;
+  headlane_linear q; /**< [n_heads * head_dim, d_model] */
+  headlane_linear k; /**< [n_kv_heads * head_dim, kdim] */
+  headlane_linear v; /**< [n_kv_heads * v_dim, vdim] */
+  headlane_linear
+      qkv; /**< in place of the three: their rows one below the other, all from d_model */
+  headlane_linear out;   /**< [d_model, n_heads * v_dim] */
+  const float* bilinear; /**< [n_heads, head_dim, head_dim], W of q^T W k; null: not BILINEAR */
+  int32_t residual;      /**< 1: x is added */
+  headlane_norm norm;
+  const float* norm_weight; /**< [d_model] */
+  const float* norm_bias;   /**< [d_model], or null */
+  float norm_eps;           /**< 0: 1e-5 */
+  int64_t max_len;          /**< no sequence may be longer; 0: as long as its position tables go */
+} headlane_layer_options;
+
+#define HEADLANE_LAYER_OPTIONS_INIT                                                           \
+  {                                                                                           \
+    sizeof(headlane_layer_options), 0, 0, 0, 0, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, 0, 0, \
+        HEADLANE_NORM_NONE, 0, 0, 0, 0                                                        \
+  }
+
+/** Packs the weights, which may go afterwards; `model_options` may be null. The model's sessions
+ * run by headlane_forward; it has neither tokenizer nor file. The caller owns *out and ends it by
+ * headlane_model_close. Errors: INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY. */
+HEADLANE_API headlane_status headlane_layer_create(const headlane_layer_options* options,
+                                                   const headlane_model_options* model_options,
+                                                   headlane_model** out);
+
+/** Row [seq, token] of a tensor begins at data + seq * seq_stride + token * token_stride. Strides
+ * of 0 stand for rows one behind the other: token_stride = columns, seq_stride = rows *
+ * token_stride.
+ */
+typedef struct headlane_rows {
+  const float* data;
+  int64_t seq_stride; /**< not used where sequences are ragged */
+  int64_t token_stride;
+} headlane_rows;
+
+typedef struct headlane_forward_batch {
+  size_t struct_size;
+  int64_t n_seqs;
+  /** Rows of x and out, ragged or padded, as in headlane_attention_batch. Those of key and value
+   * only in a session with cross_attention; without, leave them null and 0. */
+  const int64_t* q_offsets;
+  const int64_t* kv_offsets;
+  int64_t q_len, kv_len;
+  const int64_t* q_lengths;
+  const int64_t* kv_lengths;
+  int32_t left_padded;
+
+  headlane_rows x;     /**< [n_seqs, q_len, d_model] */
+  headlane_rows key;   /**< [n_seqs, kv_len, kdim]; null: x, but a decoder needs it */
+  headlane_rows value; /**< [n_seqs, kv_len, vdim]; null: key */
+  headlane_rows out;   /**< [n_seqs, q_len, d_model]; its data is written, and may be x itself */
+
+  /** As in headlane_attention_batch; the same for all layers. Of a decoder, see above. */
+  const float* bias;
+  int64_t bias_seq_stride, bias_head_stride, bias_query_stride;
+  const uint8_t* mask;
+  int64_t mask_seq_stride, mask_head_stride, mask_query_stride;
+  const int64_t* prefix_lengths;
+  const headlane_attention_maps* maps; /**< null: not wanted */
+} headlane_forward_batch;
+
+#define HEADLANE_FORWARD_BATCH_INIT                                                          \
+  {                                                                                          \
+    sizeof(headlane_forward_batch), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}, \
+        {0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                              \
+  }
+
+/** Runs a model that takes activations. The same promises as headlane_encode and
+ * headlane_attention_run. Errors: INVALID_ARGUMENT naming the field, TOO_LARGE, UNSUPPORTED (the
+ * model takes token ids). */
+HEADLANE_API headlane_status headlane_forward(headlane_session* session,
+                                              const headlane_forward_batch* batch);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HEADLANE_LAYER_H_ */
