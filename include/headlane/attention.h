@@ -14,8 +14,10 @@
 extern "C" {
 #endif
 
+/** An attention, checked and planned, and what it works in. One thread at a time may run it. */
 typedef struct headlane_attention headlane_attention;
 
+/** What a query and a key are worth to each other. */
 typedef enum headlane_score {
   HEADLANE_SCORE_SCALED_DOT = 0, /**< scale * q . k (Vaswani et al. 2017) */
   HEADLANE_SCORE_DOT = 1,        /**< q . k */
@@ -29,14 +31,15 @@ typedef enum headlane_score {
 /** Which keys a query sees by position, where lengths differ. PyTorch's names are is_causal and
  * causal_upper_left, and causal_lower_right; ONNX Attention's is_causal is the former. */
 typedef enum headlane_causal {
-  HEADLANE_CAUSAL_NONE = 0,
+  HEADLANE_CAUSAL_NONE = 0,       /**< all keys */
   HEADLANE_CAUSAL_UPPER_LEFT = 1, /**< query i sees keys 0 .. i */
   HEADLANE_CAUSAL_LOWER_RIGHT =
       2 /**< the last query sees all keys: i sees 0 .. i + kv_len - q_len */
 } headlane_causal;
 
+/** How rotary positions reach beyond the length that a model was trained for. */
 typedef enum headlane_rotary_scaling {
-  HEADLANE_ROTARY_PLAIN = 0,
+  HEADLANE_ROTARY_PLAIN = 0,  /**< not at all */
   HEADLANE_ROTARY_LINEAR = 1, /**< positions divided by factor */
   HEADLANE_ROTARY_NTK = 2,    /**< base times factor^(dims / (dims - 2)) */
   HEADLANE_ROTARY_YARN = 3,   /**< Peng et al. 2023, "YaRN" */
@@ -47,60 +50,65 @@ typedef enum headlane_rotary_scaling {
  * times base^(-2 c / dims). Positions count a sequence's real rows from 0; with CAUSAL_LOWER_RIGHT
  * the last query stands at the last key. A field that is 0 has its default. */
 typedef struct headlane_rotary {
-  size_t struct_size;
+  size_t struct_size;  /**< sizeof this struct */
   int64_t dims;        /**< columns of each head that turn, the first ones; even; 0: head_dim */
   int32_t interleaved; /**< 0: pairs are columns (c, c + dims / 2), as in Llama, Qwen and GPT-NeoX;
                         * 1: (2 c, 2 c + 1), as in RoFormer and GPT-J */
   double base;         /**< 0: 10000 */
-  int64_t max_positions; /**< no sequence may be longer; needed */
-  headlane_rotary_scaling scaling;
-  double factor;                  /**< of all scalings; 0: 1 */
-  int64_t original_max_positions; /**< YaRN, Llama 3: the length that the model was trained for */
-  double beta_fast, beta_slow;    /**< YaRN; 0: 32 and 1 */
-  double attention_factor;        /**< YaRN: multiplies cosines and sines; 0: 0.1 ln(factor) + 1 */
-  double low_freq_factor, high_freq_factor; /**< Llama 3; 0: 1 and 4 */
+  int64_t max_positions;           /**< no sequence may be longer; needed */
+  headlane_rotary_scaling scaling; /**< 0: PLAIN */
+  double factor;                   /**< of all scalings; 0: 1 */
+  int64_t original_max_positions;  /**< YaRN, Llama 3: the length that the model was trained for */
+  double beta_fast;                /**< YaRN; 0: 32 */
+  double beta_slow;                /**< YaRN; 0: 1 */
+  double attention_factor;         /**< YaRN: multiplies cosines and sines; 0: 0.1 ln(factor) + 1 */
+  double low_freq_factor;          /**< Llama 3; 0: 1 */
+  double high_freq_factor;         /**< Llama 3; 0: 4 */
   int32_t
       untruncated; /**< YaRN: 1: what blends begins and ends between pairs ("truncate": false) */
 } headlane_rotary;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_ROTARY_INIT \
   { sizeof(headlane_rotary), 0, 0, 0, 0, HEADLANE_ROTARY_PLAIN, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** A learned bias for each head and bucket of distances (Raffel et al. 2020, "T5"). */
 typedef struct headlane_relative_bias {
-  size_t struct_size;
-  const float* table; /**< [n_buckets, n_heads] */
-  int64_t n_buckets;
+  size_t struct_size;    /**< sizeof this struct */
+  const float* table;    /**< [n_buckets, n_heads] */
+  int64_t n_buckets;     /**< 2 or more */
   int64_t max_distance;  /**< from here on, all are one bucket */
   int32_t bidirectional; /**< 1: half of the buckets are for keys after the query (encoders); 0:
                           * those count as distance 0 (decoders) */
   int64_t max_len;       /**< no sequence may be longer */
 } headlane_relative_bias;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_RELATIVE_BIAS_INIT \
   { sizeof(headlane_relative_bias), 0, 0, 0, 0, 0 }
 
 /** What a caller's rows are made of. */
 typedef enum headlane_element {
-  HEADLANE_ELEMENT_F32 = 0,
+  HEADLANE_ELEMENT_F32 = 0, /**< float */
   HEADLANE_ELEMENT_BF16 = 1 /**< uint16_t: the upper half of a float */
 } headlane_element;
 
-/** Pointers in here are read by create, and may go afterwards. */
+/** What an attention is. Pointers in here are read by create, and may go afterwards. */
 typedef struct headlane_attention_options {
-  size_t struct_size;
+  size_t struct_size; /**< sizeof this struct */
   int64_t n_heads;    /**< of Q and O */
   int64_t n_kv_heads; /**< of K and V, a divisor of n_heads (grouped and multi-query); 0: n_heads */
   int64_t head_dim;   /**< of Q and K, 1 to 256 */
   int64_t v_dim;      /**< of V and O, 1 to 256; 0: head_dim */
-  headlane_score score;
-  float scale;   /**< of SCALED_DOT, > 0; 0: 1 / sqrt(head_dim) */
-  float softcap; /**< scores become softcap * tanh(score / softcap); 0: they do not */
-  headlane_causal causal;
+  headlane_score score;   /**< 0: SCALED_DOT */
+  float scale;            /**< of SCALED_DOT, > 0; 0: 1 / sqrt(head_dim) */
+  float softcap;          /**< scores become softcap * tanh(score / softcap); 0: they do not */
+  headlane_causal causal; /**< 0: NONE */
   /** Keys before and after its own position that a query sees; 0: all; -1: none. Its position is
    * its number, or with CAUSAL_LOWER_RIGHT its number + kv_len - q_len. With a causal mask there is
    * nothing after it. */
-  int64_t window_left, window_right;
+  int64_t window_left;                         /**< before */
+  int64_t window_right;                        /**< after, likewise */
   const headlane_rotary* rotary;               /**< null: none */
   const headlane_relative_bias* relative_bias; /**< null: none */
   const float* alibi_slopes; /**< [n_heads]: scores lose slope * distance (Press et al. 2021,
@@ -110,54 +118,67 @@ typedef struct headlane_attention_options {
   int32_t n_threads;         /**< 0: one for each CPU that this process may run on */
   const char* isa;           /**< as in headlane_model_options */
   void* memory;              /**< as in headlane_session_options */
-  size_t memory_bytes;
+  size_t memory_bytes;       /**< of memory */
   /** Of Q, K, V and O. With BF16 the probabilities that the values are weighted with are rounded to
    * it too; scores, the softmax and sums are f32, and so are bias, weights and maps. Neither
    * ADDITIVE nor machines without products of bf16 have it: UNSUPPORTED. */
   headlane_element element;
 } headlane_attention_options;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_ATTENTION_OPTIONS_INIT                                              \
   {                                                                                  \
     sizeof(headlane_attention_options), 0, 0, 0, 0, HEADLANE_SCORE_SCALED_DOT, 0, 0, \
         HEADLANE_CAUSAL_NONE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, HEADLANE_ELEMENT_F32  \
   }
 
-/** The slopes of Press et al. for any number of heads, [n_heads]: 2^(-8 i / n) for powers of two,
- * and between those every other one of the next power. */
+/** The slopes of Press et al. for any number of heads: 2^(-8 i / n) for powers of two, and between
+ * those every other one of the next power.
+ * @param n_heads 1 or more
+ * @param[out] slopes [n_heads]
+ * @return INVALID_ARGUMENT */
 HEADLANE_API headlane_status headlane_alibi_slopes(int64_t n_heads, float* slopes);
 
 /** The exact size of the block in which calls with these options work. It does not depend on
- * lengths (but on those of rotary and relative_bias, whose tables are in it). */
+ * lengths (but on those of rotary and relative_bias, whose tables are in it).
+ * @param options its memory is not looked at
+ * @param[out] out bytes
+ * @return as headlane_attention_create */
 HEADLANE_API headlane_status headlane_attention_bytes(const headlane_attention_options* options,
                                                       size_t* out);
 
-/** Takes memory and threads; running allocates nothing. The caller owns *out and ends it by
- * headlane_attention_destroy. One thread at a time may run it. */
+/** Takes memory and threads; running allocates nothing. One thread at a time may run it.
+ * @param options and all that it points to but memory are read, and may go afterwards
+ * @param[out] out the caller's, who ends it by headlane_attention_destroy
+ * @return INVALID_ARGUMENT naming the field; UNSUPPORTED: bf16 that this machine or this score has
+ * no products of; OUT_OF_MEMORY */
 HEADLANE_API headlane_status headlane_attention_create(const headlane_attention_options* options,
                                                        headlane_attention** out);
 
-/** Null is allowed. */
+/** Ends an attention, and its threads. The caller's block, if it has one, may go afterwards.
+ * @param attention null: nothing happens */
 HEADLANE_API void headlane_attention_destroy(headlane_attention* attention);
 
 /** Element [seq, token, head, c] lies at data[seq * seq_stride + token * token_stride + head *
  * head_stride + c]: packed Q K V, [seqs, heads, tokens, dim] and [seqs, tokens, heads, dim] all
  * need no copy. */
 typedef struct headlane_heads {
-  const float* data;
-  int64_t seq_stride; /**< not used where sequences are ragged */
-  int64_t token_stride;
-  int64_t head_stride;
+  const float* data;    /**< of the element [0, 0, 0, 0] */
+  int64_t seq_stride;   /**< not used where sequences are ragged */
+  int64_t token_stride; /**< from one token to the next */
+  int64_t head_stride;  /**< from one head to the next */
 } headlane_heads;
 
+/** The buffers of one call: the caller's, as long as it runs. */
 typedef struct headlane_attention_batch {
-  size_t struct_size;
-  int64_t n_seqs;
+  size_t struct_size; /**< sizeof this struct */
+  int64_t n_seqs;     /**< sequences */
   /** Ragged: sequence b is the tokens offsets[b] .. offsets[b + 1] of Q and O, and of K and V. */
   const int64_t* q_offsets;  /**< [n_seqs + 1], from 0, never falling; null: padded */
   const int64_t* kv_offsets; /**< [n_seqs + 1]; null with q_offsets: the same */
   /** Padded: every sequence has q_len and kv_len rows. */
-  int64_t q_len, kv_len;
+  int64_t q_len;            /**< rows of each sequence of Q and O */
+  int64_t kv_len;           /**< rows of each sequence of K and V */
   const int64_t* q_lengths; /**< [n_seqs], how many of the rows are real; null: all. Others of O
                              * become 0 */
   const int64_t*
@@ -174,10 +195,14 @@ typedef struct headlane_attention_batch {
    * negative float mask. Null: none. i and j count rows of the padded tensors, or of the sequence
    * where sequences are ragged. */
   const float* bias;
-  int64_t bias_seq_stride, bias_head_stride, bias_query_stride;
+  int64_t bias_seq_stride;   /**< from one sequence to the next */
+  int64_t bias_head_stride;  /**< from one head to the next */
+  int64_t bias_query_stride; /**< from one query to the next */
   /** 1: may be seen, 0: not; laid out likewise. Null: all may. */
   const uint8_t* mask;
-  int64_t mask_seq_stride, mask_head_stride, mask_query_stride;
+  int64_t mask_seq_stride;   /**< as bias_seq_stride */
+  int64_t mask_head_stride;  /**< as bias_head_stride */
+  int64_t mask_query_stride; /**< as bias_query_stride */
 
   const int64_t* prefix_lengths; /**< [n_seqs]: keys that a causal mask leaves to all queries; null:
                                   * none */
@@ -186,21 +211,25 @@ typedef struct headlane_attention_batch {
   /** With HEADLANE_ELEMENT_BF16, in place of the data of q, k, v and o, which must be null then:
    * their strides hold, and count elements. Null otherwise. */
   const uint16_t* q_bf16;
-  const uint16_t* k_bf16;
-  const uint16_t* v_bf16;
-  uint16_t* o_bf16; /**< written */
+  const uint16_t* k_bf16; /**< as q_bf16 */
+  const uint16_t* v_bf16; /**< as q_bf16 */
+  uint16_t* o_bf16;       /**< written */
 } headlane_attention_batch;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_ATTENTION_BATCH_INIT                                                     \
   {                                                                                       \
     sizeof(headlane_attention_batch), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, \
         {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0              \
   }
 
-/** Masks combine: a key is seen if all of them allow it. A query that sees no key gets zeros.
- * Values of keys that a query does not see never matter, NaN included; NaN in what it sees shows in
- * its own result. Errors: INVALID_ARGUMENT naming the field (nulls, sizes, offsets, strides by
- * which rows of O overlap), TOO_LARGE. O must not overlap Q, K or V. */
+/** Computes the attention of a batch. Masks combine: a key is seen if all of them allow it. A query
+ * that sees no key gets zeros. Values of keys that a query does not see never matter, NaN included;
+ * NaN in what it sees shows in its own result.
+ * @param attention that no other thread is running
+ * @param batch the sequences; O must not overlap Q, K or V
+ * @return INVALID_ARGUMENT naming the field: nulls, sizes, offsets, strides by which rows of O
+ * overlap; TOO_LARGE */
 HEADLANE_API headlane_status headlane_attention_run(headlane_attention* attention,
                                                     const headlane_attention_batch* batch);
 

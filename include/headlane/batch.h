@@ -13,8 +13,8 @@ extern "C" {
 
 /** A ragged batch: all sequences end to end, no padding. */
 typedef struct headlane_batch {
-  size_t struct_size;
-  int64_t n_seqs;
+  size_t struct_size;     /**< sizeof this struct */
+  int64_t n_seqs;         /**< sequences */
   const int64_t* offsets; /**< [n_seqs + 1], offsets[0] = 0, never falling: sequence i is the tokens
                            * offsets[i] .. offsets[i + 1]; a sequence may be empty */
   const int32_t* ids;     /**< [offsets[n_seqs]], each in [0, vocab_size) */
@@ -25,23 +25,30 @@ typedef struct headlane_batch {
  * (to less with sinks, to 0 where nothing is seen). They cost a second computation of the scores of
  * what is asked for, and nothing where they are not. */
 typedef struct headlane_attention_maps {
-  size_t struct_size;
+  size_t struct_size; /**< sizeof this struct */
   /** Element [layer, seq, head, i, j], query i, key j, at data + (layer - first_layer) *
    * layer_stride + seq * seq_stride + (head - first_head) * head_stride + i * query_stride + j. i
    * and j count the rows of the padded tensors, or of the sequence where sequences are ragged. Only
    * elements of real queries and keys are written. */
   float* data;
-  int64_t layer_stride, seq_stride, head_stride, query_stride;
-  int64_t first_layer, n_layers; /**< n_layers 0: all from first_layer on */
-  int64_t first_head, n_heads;   /**< likewise */
+  int64_t layer_stride; /**< from one layer to the next */
+  int64_t seq_stride;   /**< from one sequence to the next */
+  int64_t head_stride;  /**< from one head to the next */
+  int64_t query_stride; /**< from one query to the next */
+  int64_t first_layer;  /**< 0: the first one */
+  int64_t n_layers;     /**< 0: all from first_layer on */
+  int64_t first_head;   /**< 0: the first one */
+  int64_t n_heads;      /**< 0: all from first_head on */
 } headlane_attention_maps;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_ATTENTION_MAPS_INIT \
   { sizeof(headlane_attention_maps), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
+/** Where results are written. */
 typedef struct headlane_outputs {
-  size_t struct_size;
-  float* hidden; /**< [n_tokens, d_model], last hidden states; null: not wanted */
+  size_t struct_size; /**< sizeof this struct */
+  float* hidden;      /**< [n_tokens, d_model], last hidden states; null: not wanted */
   float* pooled; /**< [n_seqs, d_model], pooled and, if the model says so, normalised; null: not
                   * wanted. The vector of an empty sequence is zero. */
   const headlane_attention_maps* attention; /**< null: not wanted */

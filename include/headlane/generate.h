@@ -23,48 +23,62 @@
 extern "C" {
 #endif
 
+/** What generation works in: plans, caches of keys and values, hypotheses, threads. One thread at a
+ * time may use it. */
 typedef struct headlane_generator headlane_generator;
 
+/** The most that a generator is for, and what it works with. */
 typedef struct headlane_generator_options {
-  size_t struct_size;
+  size_t struct_size;        /**< sizeof this struct */
   int64_t max_sources;       /**< of a batch; 0: 32 */
   int64_t max_source_tokens; /**< of a batch, all together; 0: 4096, or max_source_len if more */
   int64_t max_source_len;    /**< 0: max_positions */
   int64_t max_beams;         /**< hypotheses, or samples, of a source; 0: the model's n_beams */
   int64_t max_new_tokens;    /**< of an answer, its end included; 0: the model's */
-  int64_t max_prefix;     /**< tokens that an answer may be begun with, beside the first; 0: none */
-  int64_t max_candidates; /**< next tokens that are looked at, of a row: beams or top_k, and tokens
-                           * that may not come; 0: 64 and what the model's defaults need. A search
-                           * that needs more, or a step that asks for more, is TOO_LARGE, unless
-                           * there is room for all logits */
-  int32_t all_logits;     /**< 1: room for all logits of each row, which repetition_penalty, and
-                           * sampling without top_k, need */
-  int32_t n_threads;      /**< as in headlane_session_options, as are those below */
-  void* memory;
-  size_t memory_bytes;
-  const char* precision;
+  int64_t max_prefix; /**< tokens that an answer may be begun with, beside the first; 0: none */
+  /** Next tokens that are looked at, of a row: beams or top_k, and tokens that may not come; 0: 64
+   * and what the model's defaults need. A search that needs more, or a step that asks for more, is
+   * TOO_LARGE, unless there is room for all logits. */
+  int64_t max_candidates;
+  /** 1: room for all logits of each row, which repetition_penalty, and sampling without top_k,
+   * need. */
+  int32_t all_logits;
+  int32_t n_threads;     /**< as in headlane_session_options */
+  void* memory;          /**< likewise */
+  size_t memory_bytes;   /**< of memory */
+  const char* precision; /**< as in headlane_session_options */
 } headlane_generator_options;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_GENERATOR_OPTIONS_INIT \
   { sizeof(headlane_generator_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** The exact size of the block in which a generator with these options works, keys and values of
- * all layers for max_sources * max_beams targets included. */
+ * all layers for max_sources * max_beams targets included.
+ * @param model with a decoder
+ * @param options null: defaults; its memory is not looked at
+ * @param[out] out bytes
+ * @return as headlane_generator_create */
 HEADLANE_API headlane_status headlane_generator_bytes(const headlane_model* model,
                                                       const headlane_generator_options* options,
                                                       size_t* out);
 
-/** Takes memory and threads; generating allocates nothing. The caller owns *out, ends it by
- * headlane_generator_destroy, and keeps `model` open until then. One thread at a time may use it.
- * Errors: UNSUPPORTED (the model has no decoder, or gemm is "onednn"), INVALID_ARGUMENT, TOO_LARGE
- * (2^31 tokens of all targets together), OUT_OF_MEMORY. */
+/** Takes memory and threads; generating allocates nothing. One thread at a time may use a
+ * generator.
+ * @param model with a decoder; stays open until the generator is destroyed
+ * @param options null: defaults
+ * @param[out] out the caller's, who ends it by headlane_generator_destroy
+ * @return UNSUPPORTED: the model has no decoder, or gemm is "onednn"; INVALID_ARGUMENT; TOO_LARGE:
+ * 2^31 tokens of all targets together; OUT_OF_MEMORY */
 HEADLANE_API headlane_status headlane_generator_create(headlane_model* model,
                                                        const headlane_generator_options* options,
                                                        headlane_generator** out);
 
-/** Null is allowed. */
+/** Ends a generator, and its threads. The caller's block, if it has one, may go afterwards.
+ * @param generator null: nothing happens */
 HEADLANE_API void headlane_generator_destroy(headlane_generator* generator);
 
+/** When a search by beams has enough. */
 typedef enum headlane_early_stopping {
   HEADLANE_EARLY_STOPPING_DEFAULT = 0,   /**< the model's */
   HEADLANE_EARLY_STOPPING_HEURISTIC = 1, /**< when no running beam is thought to become better */
@@ -75,110 +89,135 @@ typedef enum headlane_early_stopping {
 /** A length_penalty by which scores are sums of log-probabilities: any length to its power is 1. */
 #define HEADLANE_NO_LENGTH_PENALTY 1e-30
 
+/** What a callback wants to happen next. */
 typedef enum headlane_next {
-  HEADLANE_GO_ON = 0,
+  HEADLANE_GO_ON = 0,       /**< the search goes on */
   HEADLANE_STOP_SOURCE = 1, /**< this source's answers are what it has so far */
   HEADLANE_STOP_ALL = 2     /**< likewise all sources' */
 } headlane_next;
 
 /** Called for each token of each source as soon as it is chosen, on the thread that called
  * headlane_generate: with one beam, the answer's; with more, that of the beam that is the best at
- * the time. n_tokens: how many have come, with this one. It must not use the generator. */
+ * the time. It must not use the generator.
+ * @param user of the options
+ * @param source which source of the batch
+ * @param id the token
+ * @param n_tokens how many have come, with this one
+ * @return what is to happen next; what is none of them stops all */
 typedef headlane_next (*headlane_on_token)(void* user, int64_t source, int32_t id,
                                            int64_t n_tokens);
 
-/** Zero fields: the model's own defaults. */
+/** How answers are chosen. Zero fields: the model's own defaults. */
 typedef struct headlane_generate_options {
-  size_t struct_size;
+  size_t struct_size;    /**< sizeof this struct */
   int64_t n_beams;       /**< 1: the likeliest token each time (greedy) */
   int64_t n_best;        /**< answers of a source, at most n_beams (of samples: any number); 0: 1 */
   double length_penalty; /**< a score is the sum of log-probabilities / length^length_penalty */
-  headlane_early_stopping early_stopping;
+  headlane_early_stopping early_stopping; /**< 0: the model's */
   int32_t sample; /**< 1: tokens are drawn: logits over temperature; of these the top_k largest; of
                    * these the fewest that have a probability of top_p together; n_beams is 1 */
-  float temperature; /**< 0: 1 */
-  int64_t top_k;     /**< 0: all */
-  float top_p;       /**< 0: 1 */
-  uint64_t seed;
+  float temperature;         /**< 0: 1 */
+  int64_t top_k;             /**< 0: all */
+  float top_p;               /**< 0: 1 */
+  uint64_t seed;             /**< of the random numbers; any number, 0 is one of them */
   double repetition_penalty; /**< scores of tokens that a target has are divided by it where they
                               * are positive, multiplied where negative; 0: the model's; 1: none */
   int64_t min_new_tokens;    /**< no end before that many */
-  int64_t max_new_tokens;
+  int64_t max_new_tokens;    /**< at most the generator's */
   const int32_t* first_id; /**< the token that answers begin with: of models for many languages, the
                             * target's; -1: none; null: the model's, if it has one */
   const int32_t* end_ids;  /**< [n_end_ids], tokens that end an answer; null: the model's */
-  int64_t n_end_ids;
+  int64_t n_end_ids;       /**< how many */
   const int32_t* suppressed_ids; /**< [n_suppressed_ids], never generated; null: the model's */
-  int64_t n_suppressed_ids;
+  int64_t n_suppressed_ids;      /**< how many */
   const int64_t* prefix_offsets; /**< [n_seqs + 1], as offsets of a batch; null: no prefixes */
   const int32_t* prefix_ids;     /**< what each source's answers begin with */
   const uint64_t* keys; /**< [n_seqs]: what tells a source's random numbers from another's, so that
                          * samples do not depend on how sources are put into batches; null: their
                          * places in the batch */
   headlane_on_token on_token; /**< null: none */
-  void* user;
+  void* user;                 /**< handed to on_token */
 } headlane_generate_options;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_GENERATE_OPTIONS_INIT                                                             \
   {                                                                                                \
     sizeof(headlane_generate_options), 0, 0, 0, HEADLANE_EARLY_STOPPING_DEFAULT, 0, 0, 0, 0, 0, 0, \
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                                         \
   }
 
-/** Answers each source of a batch; `options` may be null. The answers to a source have the same
- * bits in any batch and for any number of threads. Errors: INVALID_ARGUMENT (ids, an empty source,
- * options out of range), TOO_LARGE; the generator stays usable. */
+/** Answers each source of a batch. The answers to a source have the same bits in any batch and for
+ * any number of threads. headlane_generator_get_answer has them.
+ * @param generator stays usable, whatever is returned
+ * @param sources token ids, as headlane_tokenize makes them; none may be empty
+ * @param options null: the model's own
+ * @return INVALID_ARGUMENT: ids, an empty source, options out of range; TOO_LARGE */
 HEADLANE_API headlane_status headlane_generate(headlane_generator* generator,
                                                const headlane_batch* sources,
                                                const headlane_generate_options* options);
 
+/** An answer to a source. */
 typedef struct headlane_answer {
-  size_t struct_size;
+  size_t struct_size; /**< sizeof this struct */
   int64_t n_answers;  /**< of the source, best first (samples in the order drawn) */
   const int32_t* ids; /**< [n_ids]: prefix and end included, what the decoder begins with not; valid
                        * until the generator is used again */
-  int64_t n_ids;
+  int64_t n_ids;      /**< how many, the end included */
   float score; /**< see length_penalty; NaN: logits were no numbers, and the answer broke off */
 } headlane_answer;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_ANSWER_INIT \
   { sizeof(headlane_answer), 0, 0, 0, 0 }
 
-/** The answer of rank `rank` to a source of the last headlane_generate. */
+/** One answer of the last headlane_generate.
+ * @param generator that has generated
+ * @param source which source of the batch
+ * @param rank 0 <= rank < n_answers of that source; 0: the best one
+ * @param[out] out filled as far as its struct_size reaches, which must be set
+ * @return INVALID_ARGUMENT */
 HEADLANE_API headlane_status headlane_generator_get_answer(const headlane_generator* generator,
                                                            int64_t source, int64_t rank,
                                                            headlane_answer* out);
 
-/** Encodes sources for the steps that follow; outputs may be null (its pooled is UNSUPPORTED). */
+/** Encodes sources for the steps that follow.
+ * @param generator begins anew: targets of earlier steps are gone
+ * @param sources token ids; none may be empty
+ * @param outputs of the encoder; null: none wanted. Its pooled must be null.
+ * @return INVALID_ARGUMENT, TOO_LARGE; UNSUPPORTED: pooled is wanted */
 HEADLANE_API headlane_status headlane_generator_encode(headlane_generator* generator,
                                                        const headlane_batch* sources,
                                                        const headlane_outputs* outputs);
 
+/** A step of the decoder: tokens in, what comes next out. */
 typedef struct headlane_step {
-  size_t struct_size;
+  size_t struct_size;     /**< sizeof this struct */
   int64_t n_rows;         /**< targets, at most max_sources * max_beams */
   const int32_t* ids;     /**< [n_rows], the next token of each */
   const int32_t* sources; /**< [n_rows] */
   const int32_t* parents; /**< [n_rows]: the row of the last step whose target goes on, by any
                            * number of rows; -1: a new target. Null: row by row */
-  /** What is wanted of each row; null: not. */
+  /** What is wanted of each row, here and below; null: not. */
   float* logits;      /**< [n_rows, vocab_size of the decoder]; needs all_logits */
   float* hidden;      /**< [n_rows, d_model] */
   int64_t k;          /**< of best next tokens */
   int32_t* best_ids;  /**< [n_rows, k], best first, of equals the lower id */
   float* best_logits; /**< [n_rows, k] */
   float* log_sum_exp; /**< [n_rows], of all logits; with k > 0 */
-  /** Probabilities of the decoder's layers: [layer, row, head, i, j], i being the row's position in
-   * its target, j a position or a token of its source. */
-  const headlane_attention_maps* self_attention;
-  const headlane_attention_maps* cross_attention;
+  /** Probabilities of the decoder's layers, here and below: [layer, row, head, i, j], i being the
+   * row's position in its target, j a position or a token of its source. */
+  const headlane_attention_maps* self_attention;  /**< to themselves; null: not wanted */
+  const headlane_attention_maps* cross_attention; /**< to their sources; null: not wanted */
 } headlane_step;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_STEP_INIT \
   { sizeof(headlane_step), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/** One step of the decoder: rows of logits of what comes after each target. Errors:
- * INVALID_ARGUMENT, TOO_LARGE; nothing has happened then. */
+/** One step of the decoder: what comes after each target.
+ * @param generator after headlane_generator_encode
+ * @param step the next token of each target, and what is wanted
+ * @return INVALID_ARGUMENT, TOO_LARGE; nothing has happened then */
 HEADLANE_API headlane_status headlane_generator_step(headlane_generator* generator,
                                                      const headlane_step* step);
 

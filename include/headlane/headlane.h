@@ -1,4 +1,6 @@
 /** @file
+ * All of the C API.
+ *
  * Headlane: transformer layers on CPUs, for programs that embed them. C99.
  *
  * A model is opened once and shared; a session holds the working memory of one stream of calls.
@@ -18,6 +20,10 @@
  *    options pointer means defaults; so does a field that is zero.
  *  - Nothing is printed, no exception leaves, the process is never ended, no global state of the
  *    caller's (floating-point mode, locale, signals) is changed.
+ *  - Shapes stand in brackets: [n_seqs + 1]. What a pointer points to stays the caller's: it is
+ * read or written until the call returns, and not kept, unless a parameter says so.
+ * INVALID_ARGUMENT is also a null where none may be; calls that create or run something may end
+ * with OUT_OF_MEMORY or INTERNAL.
  *  - Sizes count elements unless the name ends in _bytes. Text is UTF-8; invalid bytes are allowed.
  *
  * Threads: a model may be used by any number of threads and sessions at once; a session by one at a

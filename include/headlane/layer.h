@@ -31,18 +31,20 @@ typedef struct headlane_linear {
   const float* bias;   /**< [n_out], or null */
 } headlane_linear;
 
+/** Where norms stand about residuals. */
 typedef enum headlane_norm {
-  HEADLANE_NORM_NONE = 0,
+  HEADLANE_NORM_NONE = 0, /**< no norm */
   HEADLANE_NORM_POST = 1, /**< norm(x + attention(x)), without residual norm(attention(x)) */
   HEADLANE_NORM_PRE = 2 /**< x + attention(norm(x)), without residual attention(norm(x)); what keys
                          * and values come from is normalised only where it is x */
 } headlane_norm;
 
+/** A multi-head attention layer. Pointers in here are read by create, and may go afterwards. */
 typedef struct headlane_layer_options {
-  size_t struct_size;
-  int64_t d_model; /**< columns of the input x and of the output */
-  int64_t kdim;    /**< columns that keys are projected from; 0: d_model */
-  int64_t vdim;    /**< columns that values are projected from; 0: d_model */
+  size_t struct_size; /**< sizeof this struct */
+  int64_t d_model;    /**< columns of the input x and of the output */
+  int64_t kdim;       /**< columns that keys are projected from; 0: d_model */
+  int64_t vdim;       /**< columns that values are projected from; 0: d_model */
   /** Heads, scores, masks by position. Its n_threads, isa, memory, memory_bytes and element must
    * be 0: those belong to the session and the model. */
   const headlane_attention_options* attention;
@@ -51,25 +53,29 @@ typedef struct headlane_layer_options {
   headlane_linear v; /**< [n_kv_heads * v_dim, vdim] */
   headlane_linear
       qkv; /**< in place of the three: their rows one below the other, all from d_model */
-  headlane_linear out;   /**< [d_model, n_heads * v_dim] */
-  const float* bilinear; /**< [n_heads, head_dim, head_dim], W of q^T W k; null: not BILINEAR */
-  int32_t residual;      /**< 1: x is added */
-  headlane_norm norm;
+  headlane_linear out;      /**< [d_model, n_heads * v_dim] */
+  const float* bilinear;    /**< [n_heads, head_dim, head_dim], W of q^T W k; null: not BILINEAR */
+  int32_t residual;         /**< 1: x is added */
+  headlane_norm norm;       /**< 0: NONE */
   const float* norm_weight; /**< [d_model] */
   const float* norm_bias;   /**< [d_model], or null */
   float norm_eps;           /**< 0: 1e-5 */
   int64_t max_len;          /**< no sequence may be longer; 0: as long as its position tables go */
 } headlane_layer_options;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_LAYER_OPTIONS_INIT                                                           \
   {                                                                                           \
     sizeof(headlane_layer_options), 0, 0, 0, 0, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, 0, 0, \
         HEADLANE_NORM_NONE, 0, 0, 0, 0                                                        \
   }
 
-/** Packs the weights, which may go afterwards; `model_options` may be null. The model's sessions
- * run by headlane_forward; it has neither tokenizer nor file. The caller owns *out and ends it by
- * headlane_model_close. Errors: INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY. */
+/** A model of one layer, from weights at hand. Its sessions run by headlane_forward; it has neither
+ * tokenizer nor file.
+ * @param options and all that it points to are read, and may go afterwards
+ * @param model_options null: defaults
+ * @param[out] out the caller's, who ends it by headlane_model_close
+ * @return INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY */
 HEADLANE_API headlane_status headlane_layer_create(const headlane_layer_options* options,
                                                    const headlane_model_options* model_options,
                                                    headlane_model** out);
@@ -79,22 +85,24 @@ HEADLANE_API headlane_status headlane_layer_create(const headlane_layer_options*
  * token_stride.
  */
 typedef struct headlane_rows {
-  const float* data;
-  int64_t seq_stride; /**< not used where sequences are ragged */
-  int64_t token_stride;
+  const float* data;    /**< of the row [0, 0] */
+  int64_t seq_stride;   /**< not used where sequences are ragged */
+  int64_t token_stride; /**< from one token to the next */
 } headlane_rows;
 
+/** The buffers of one call: the caller's, as long as it runs. */
 typedef struct headlane_forward_batch {
-  size_t struct_size;
-  int64_t n_seqs;
+  size_t struct_size; /**< sizeof this struct */
+  int64_t n_seqs;     /**< sequences */
   /** Rows of x and out, ragged or padded, as in headlane_attention_batch. Those of key and value
    * only in a session with cross_attention; without, leave them null and 0. */
-  const int64_t* q_offsets;
-  const int64_t* kv_offsets;
-  int64_t q_len, kv_len;
-  const int64_t* q_lengths;
-  const int64_t* kv_lengths;
-  int32_t left_padded;
+  const int64_t* q_offsets;  /**< [n_seqs + 1], from 0, never falling; null: padded */
+  const int64_t* kv_offsets; /**< [n_seqs + 1]; null with q_offsets: the same */
+  int64_t q_len;             /**< rows of each sequence of x and out */
+  int64_t kv_len;            /**< rows of each sequence of key and value */
+  const int64_t* q_lengths;  /**< [n_seqs], how many of the rows are real; null: all */
+  const int64_t* kv_lengths; /**< [n_seqs], likewise */
+  int32_t left_padded;       /**< 1: the real rows are the last ones, not the first */
 
   headlane_rows x;     /**< [n_seqs, q_len, d_model] */
   headlane_rows key;   /**< [n_seqs, kv_len, kdim]; null: x, but a decoder needs it */
@@ -103,13 +111,18 @@ typedef struct headlane_forward_batch {
 
   /** As in headlane_attention_batch; the same for all layers. Of a decoder, see above. */
   const float* bias;
-  int64_t bias_seq_stride, bias_head_stride, bias_query_stride;
-  const uint8_t* mask;
-  int64_t mask_seq_stride, mask_head_stride, mask_query_stride;
-  const int64_t* prefix_lengths;
+  int64_t bias_seq_stride;             /**< from one sequence to the next */
+  int64_t bias_head_stride;            /**< from one head to the next */
+  int64_t bias_query_stride;           /**< from one query to the next */
+  const uint8_t* mask;                 /**< 1: may be seen, 0: not; null: all may */
+  int64_t mask_seq_stride;             /**< as bias_seq_stride */
+  int64_t mask_head_stride;            /**< as bias_head_stride */
+  int64_t mask_query_stride;           /**< as bias_query_stride */
+  const int64_t* prefix_lengths;       /**< [n_seqs]; null: none */
   const headlane_attention_maps* maps; /**< null: not wanted */
 } headlane_forward_batch;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_FORWARD_BATCH_INIT                                                          \
   {                                                                                          \
     sizeof(headlane_forward_batch), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}, \
@@ -117,8 +130,10 @@ typedef struct headlane_forward_batch {
   }
 
 /** Runs a model that takes activations. The same promises as headlane_encode and
- * headlane_attention_run. Errors: INVALID_ARGUMENT naming the field, TOO_LARGE, UNSUPPORTED (the
- * model takes token ids). */
+ * headlane_attention_run.
+ * @param session of a model of architecture "layers"
+ * @param batch the rows
+ * @return INVALID_ARGUMENT naming the field; TOO_LARGE; UNSUPPORTED: the model takes token ids */
 HEADLANE_API headlane_status headlane_forward(headlane_session* session,
                                               const headlane_forward_batch* batch);
 

@@ -15,13 +15,16 @@
 extern "C" {
 #endif
 
-/** From the next run on: 1 counts from zero, 0 stops counting. */
+/** Begins to count, or stops.
+ * @param session that is not running
+ * @param on from the next run on: 1 counts from zero, 0 stops counting
+ * @return INVALID_ARGUMENT */
 HEADLANE_API headlane_status headlane_session_profile(headlane_session* session, int32_t on);
 
+/** What a pass is, and what was counted of it. */
 typedef struct headlane_pass_facts {
-  size_t struct_size;
-  const char*
-      name; /**< "load + linear + linear", the ops of the pass; lives as long as the session */
+  size_t struct_size;  /**< sizeof this struct */
+  const char* name;    /**< its ops, "load + linear + linear"; as long as the session */
   int64_t n_passes;    /**< of the session, whichever is asked for */
   int64_t n_runs;      /**< counted */
   double seconds;      /**< of all of them, by the clock of the thread that called */
@@ -34,23 +37,35 @@ typedef struct headlane_pass_facts {
   int64_t n_threads;       /**< of the session */
 } headlane_pass_facts;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_PASS_FACTS_INIT \
   { sizeof(headlane_pass_facts), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/** Of the i-th pass, 0 <= i < n_passes; there is always one. The last one copies the result out. */
+/** What was counted of one pass. There is always one; the last one copies the result out.
+ * @param session that is not running
+ * @param i which one, 0 <= i < n_passes
+ * @param[out] out filled as far as its struct_size reaches, which must be set
+ * @return INVALID_ARGUMENT */
 HEADLANE_API headlane_status headlane_session_get_pass(const headlane_session* session, int64_t i,
                                                        headlane_pass_facts* out);
 
 /** What one thread did of a pass in the last run counted. */
 typedef struct headlane_pass_span {
-  size_t struct_size;
-  double begin, end; /**< seconds since the run's start; equal: it took no part */
+  size_t struct_size; /**< sizeof this struct */
+  double begin;       /**< seconds since the run's start */
+  double end;         /**< likewise; the same as begin: the thread took no part */
 } headlane_pass_span;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_PASS_SPAN_INIT \
   { sizeof(headlane_pass_span), 0, 0 }
 
-/** Of the i-th pass, as above, and a thread, 0 <= thread < n_threads; 0 is the one that called. */
+/** When one thread worked on one pass, in the last run that was counted.
+ * @param session that is not running
+ * @param i which pass, 0 <= i < n_passes
+ * @param thread which thread, 0 <= thread < n_threads; 0 is the one that called
+ * @param[out] out filled as far as its struct_size reaches, which must be set
+ * @return INVALID_ARGUMENT */
 HEADLANE_API headlane_status headlane_session_get_span(const headlane_session* session, int64_t i,
                                                        int64_t thread, headlane_pass_span* out);
 

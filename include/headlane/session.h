@@ -14,47 +14,67 @@
 extern "C" {
 #endif
 
+/** What one stream of calls works in: a plan, its memory and its threads. One thread at a time may
+ * use it. */
 typedef struct headlane_session headlane_session;
 
+/** The largest batch that a session is for, and what it works with. */
 typedef struct headlane_session_options {
-  size_t struct_size;
-  int64_t max_tokens; /**< tokens of a batch, all sequences together; 0: 4096, or max_len if that is
-                         more */
-  int64_t max_seqs;   /**< sequences of a batch; 0: max_tokens */
+  size_t struct_size; /**< sizeof this struct */
+  int64_t
+      max_tokens;    /**< of a batch, all sequences together; 0: 4096, or max_len if that is more */
+  int64_t max_seqs;  /**< of a batch; 0: max_tokens */
   int64_t max_len;   /**< tokens of one sequence; 0: max_positions, or max_tokens if that is less */
   int32_t n_threads; /**< 0: one for each CPU that this process may run on */
-  void* memory; /**< the caller's block of memory_bytes, 64-byte aligned, which the session uses */
-  size_t memory_bytes;     /**< until it is destroyed; null: the session allocates its own */
-  int32_t cross_attention; /**< 1: keys and values come from rows of their own, not from x; for a
-                            * model of one layer on activations; a decoder's always do */
-  int64_t max_kv_tokens;   /**< with cross_attention: keys of a batch, all sequences together; 0:
-                            * max_tokens */
-  const char* precision; /**< as in headlane_model_options; null: the model's. The first session of
-                          * a precision packs the weights for it, which the model then keeps */
+  /** The caller's block of memory_bytes, 64-byte aligned, which the session uses until it is
+   * destroyed; null: the session allocates its own. */
+  void* memory;
+  size_t memory_bytes; /**< of memory, at least what headlane_session_bytes says */
+  /** 1: keys and values come from rows of their own, not from x; for a model of one layer on
+   * activations; a decoder's always do. */
+  int32_t cross_attention;
+  int64_t max_kv_tokens; /**< with cross_attention: keys of a batch; 0: max_tokens */
+  /** As in headlane_model_options; null: the model's. The first session of a precision packs the
+   * weights for it, which the model then keeps. */
+  const char* precision;
 } headlane_session_options;
 
+/** Initialises one: every field at its default. */
 #define HEADLANE_SESSION_OPTIONS_INIT \
   { sizeof(headlane_session_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** The exact size of the block in which a session with these options works: all activations and
  * scratch. It grows linearly with max_tokens. (The handle itself, a list of passes, takes some KB
- * more.) */
+ * more.)
+ * @param model that the session would be of
+ * @param options null: defaults; its memory is not looked at
+ * @param[out] out bytes
+ * @return INVALID_ARGUMENT, UNSUPPORTED, TOO_LARGE, OUT_OF_MEMORY */
 HEADLANE_API headlane_status headlane_session_bytes(const headlane_model* model,
                                                     const headlane_session_options* options,
                                                     size_t* out);
 
-/** Plans the passes and takes the memory; running allocates nothing. The caller owns *out, ends it
- * by headlane_session_destroy, and keeps `model` open until then. */
+/** Plans the passes and takes the memory and the threads; running allocates nothing.
+ * @param model stays open until the session is destroyed
+ * @param options null: defaults
+ * @param[out] out the caller's, who ends it by headlane_session_destroy
+ * @return INVALID_ARGUMENT: a limit that is none, or memory that is too small or not aligned;
+ * UNSUPPORTED, TOO_LARGE, OUT_OF_MEMORY */
 HEADLANE_API headlane_status headlane_session_create(headlane_model* model,
                                                      const headlane_session_options* options,
                                                      headlane_session** out);
 
-/** Null is allowed. */
+/** Ends a session, and its threads. The caller's block, if it has one, may go afterwards.
+ * @param session null: nothing happens */
 HEADLANE_API void headlane_session_destroy(headlane_session* session);
 
 /** Runs a model that takes token ids. The result for a sequence has the same bits in any batch, in
- * any order, for any number of threads. Errors: INVALID_ARGUMENT (ids, offsets), TOO_LARGE,
- * UNSUPPORTED (pooled wanted of a model without pooling); nothing is written then. */
+ * any order, for any number of threads.
+ * @param session of a model that takes token ids
+ * @param batch the sequences
+ * @param outputs where to write what is wanted
+ * @return INVALID_ARGUMENT: ids or offsets; TOO_LARGE; UNSUPPORTED: pooled is wanted of a model
+ * without pooling. Nothing is written then. */
 HEADLANE_API headlane_status headlane_encode(headlane_session* session, const headlane_batch* batch,
                                              const headlane_outputs* outputs);
 
