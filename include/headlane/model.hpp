@@ -1,0 +1,203 @@
+/** @file
+ * C++: models and their text; conversion.
+ */
+#ifndef HEADLANE_MODEL_HPP_
+#define HEADLANE_MODEL_HPP_
+
+#include <concepts>
+#include <headlane/batch.hpp>
+#include <headlane/error.hpp>
+#include <initializer_list>
+#include <memory>
+#include <ranges>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace headlane {
+inline namespace v0 {
+
+/** Texts: a range of anything that a std::string_view can be made of, or a list in braces. */
+template <typename Range>
+concept Texts = std::ranges::input_range<const Range> &&
+    std::convertible_to<std::ranges::range_reference_t<const Range>, std::string_view>;
+
+/** headlane_model: weights, config and tokenizer. Any number of threads may use it at once. */
+class Model {
+ public:
+  /** Opens a .headlane file.
+   * @param path of the file
+   * @param options see headlane_model_options
+   * @throw Error as of headlane_model_open */
+  explicit Model(const std::string& path, const headlane_model_options& options = ModelOptions()) {
+    headlane_model* made = nullptr;
+    check(headlane_model_open(path.c_str(), &options, &made));
+    model_ = {made, headlane_model_close};
+  }
+
+  /** A model of one attention layer, from weights at hand.
+   * @param layer and all that it points to may go afterwards
+   * @param options see headlane_model_options
+   * @return a model whose sessions run by Session::forward
+   * @throw Error as of headlane_layer_create */
+  static Model layer(const headlane_layer_options& layer,
+                     const headlane_model_options& options = ModelOptions()) {
+    headlane_model* made = nullptr;
+    check(headlane_layer_create(&layer, &options, &made));
+    return Model({made, headlane_model_close});
+  }
+
+  // A model can be moved, not copied, for all that sessions share it: who passes one on says so.
+  /** The other one's model. */
+  Model(Model&&) noexcept = default;
+  /** The other one's model; this one's ends, unless sessions have it.
+   * @return itself */
+  Model& operator=(Model&&) noexcept = default;
+
+  /** What the model is.
+   * @return see headlane_model_facts
+   * @throw Error if this was moved from */
+  ModelFacts facts() const {
+    ModelFacts found;
+    check(headlane_model_get_facts(get(), &found));
+    return found;
+  }
+
+  /** One tensor of the file.
+   * @param i which one, below facts().n_tensors
+   * @return see headlane_tensor_facts
+   * @throw Error if there is none */
+  TensorFacts tensor(int64_t i) const {
+    TensorFacts found;
+    check(headlane_model_get_tensor(get(), i, &found));
+    return found;
+  }
+
+  /** One of the languages that the tokenizer has tokens for.
+   * @param i which one, below facts().n_languages
+   * @return see headlane_language_facts
+   * @throw Error if there is none */
+  LanguageFacts language(int64_t i) const {
+    LanguageFacts found;
+    check(headlane_model_get_language(get(), i, &found));
+    return found;
+  }
+
+  /** The kernels that were chosen for this machine: lines "slot: implementation".
+   * @return as long as the model; "" if this was moved from */
+  std::string_view kernels() const {
+    const char* text = headlane_model_kernels(get());
+    return text == nullptr ? std::string_view() : text;
+  }
+
+  /** Token ids of a text, special tokens included.
+   * @param text UTF-8 of any content
+   * @param options see headlane_tokenize_options
+   * @return at most max_len of the options
+   * @throw Error as of headlane_tokenize_with */
+  std::vector<int32_t> tokenize(
+      std::string_view text, const headlane_tokenize_options& options = TokenizeOptions()) const {
+    // Mostly there is a token for every four bytes or so: one call is enough then.
+    std::vector<int32_t> ids(text.size() / 2 + 8);
+    int64_t n_ids = 0;
+    const auto into = [&] {
+      return headlane_tokenize_with(get(), text.data(), text.size(), &options, ids.data(),
+                                    static_cast<int64_t>(ids.size()), &n_ids);
+    };
+    headlane_status status = into();
+    if (status == HEADLANE_TOO_LARGE) {
+      ids.resize(static_cast<size_t>(n_ids));
+      status = into();
+    }
+    check(status);
+    ids.resize(static_cast<size_t>(n_ids));
+    return ids;
+  }
+
+  /** Texts as a batch.
+   * @param texts any number
+   * @param options see headlane_tokenize_options
+   * @return a sequence for each text
+   * @throw Error as of headlane_tokenize_with */
+  template <Texts Range = std::initializer_list<std::string_view>>
+  Batch tokenize_all(const Range& texts,
+                     const headlane_tokenize_options& options = TokenizeOptions()) const {
+    Batch batch;
+    for (const std::string_view text : texts) batch.add(tokenize(text, options));
+    return batch;
+  }
+
+  /** The text of ids, without special tokens.
+   * @param ids of targets, where these have a vocabulary of their own
+   * @return UTF-8
+   * @throw Error as of headlane_detokenize */
+  std::string detokenize(std::span<const int32_t> ids) const {
+    const auto n_ids = static_cast<int64_t>(ids.size());
+    int64_t n_bytes = 0;
+    check(headlane_detokenize(get(), ids.data(), n_ids, nullptr, 0, &n_bytes));
+    std::string text(static_cast<size_t>(n_bytes), '\0');
+    check(headlane_detokenize(get(), ids.data(), n_ids, text.data(), n_bytes, &n_bytes));
+    return text;
+  }
+
+  /** The spelling of one token.
+   * @param id below facts().vocab_size
+   * @return as long as the model
+   * @throw Error as of headlane_token_text */
+  std::string_view token_text(int32_t id) const {
+    const char* text = nullptr;
+    size_t n_bytes = 0;
+    check(headlane_token_text(get(), id, &text, &n_bytes));
+    return {text, n_bytes};
+  }
+
+  /** The spelling of one token of targets.
+   * @param id below facts().decoder_vocab_size
+   * @return as long as the model
+   * @throw Error as of headlane_target_token_text */
+  std::string_view target_token_text(int32_t id) const {
+    const char* text = nullptr;
+    size_t n_bytes = 0;
+    check(headlane_target_token_text(get(), id, &text, &n_bytes));
+    return {text, n_bytes};
+  }
+
+  /** The id of the token that is spelled so.
+   * @param text "</s>", "zho_Hans"
+   * @return its id
+   * @throw Error if there is none */
+  int32_t token_id(std::string_view text) const {
+    int32_t id = 0;
+    check(headlane_token_id(get(), text.data(), text.size(), &id));
+    return id;
+  }
+
+  /** The model as the C API takes it.
+   * @return as long as this, or a session or generator of it, lives; null if this was moved from */
+  headlane_model* get() const noexcept { return model_.get(); }
+
+ private:
+  friend class Session;
+  friend class Generator;
+
+  explicit Model(std::shared_ptr<headlane_model> model) noexcept : model_(std::move(model)) {}
+
+  std::shared_ptr<headlane_model> model_;
+};
+
+/** Writes one .headlane file.
+ * @param path of a Hugging Face model folder, or the state dict of a PyTorch module
+ * @param out_path of the file to write
+ * @param options see headlane_convert_options
+ * @throw Error as of headlane_convert */
+inline void convert(const std::string& path, const std::string& out_path,
+                    const headlane_convert_options& options = ConvertOptions()) {
+  check(headlane_convert_with(path.c_str(), out_path.c_str(), &options));
+}
+
+}  // namespace v0
+}  // namespace headlane
+
+#endif  // HEADLANE_MODEL_HPP_

@@ -1,0 +1,140 @@
+/** @file
+ * C++: sessions, which turn batches into hidden states and vectors.
+ */
+#ifndef HEADLANE_SESSION_HPP_
+#define HEADLANE_SESSION_HPP_
+
+#include <headlane/batch.hpp>
+#include <headlane/error.hpp>
+#include <headlane/model.hpp>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace headlane {
+inline namespace v0 {
+
+/** headlane_session: what one stream of calls works in. One thread at a time may use it. */
+class Session {
+ public:
+  /** Plans the passes, and takes memory and threads.
+   * @param model kept by the session
+   * @param options see headlane_session_options
+   * @throw Error as of headlane_session_create */
+  explicit Session(const Model& model, const headlane_session_options& options = SessionOptions())
+      : d_model_(static_cast<size_t>(model.facts().d_model)) {
+    headlane_session* made = nullptr;
+    check(headlane_session_create(model.get(), &options, &made));
+    session_ = {made, Destroy{model.model_}};
+  }
+
+  /** The exact size of the block that a session would work in.
+   * @param model that it would be of
+   * @param options see headlane_session_options
+   * @return bytes
+   * @throw Error as of headlane_session_bytes */
+  static size_t bytes(const Model& model,
+                      const headlane_session_options& options = SessionOptions()) {
+    size_t n_bytes = 0;
+    check(headlane_session_bytes(model.get(), &options, &n_bytes));
+    return n_bytes;
+  }
+
+  /** Runs a model that takes token ids.
+   * @param batch of this class, or C's own
+   * @param outputs where to write what is wanted
+   * @throw Error as of headlane_encode */
+  void encode(const headlane_batch& batch, const headlane_outputs& outputs) {
+    check(headlane_encode(get(), &batch, &outputs));
+  }
+
+  /** Runs a model that takes token ids.
+   * @param batch the sequences
+   * @param hidden [n_tokens, d_model], last hidden states; empty: not wanted
+   * @param pooled [n_seqs, d_model], a vector for each sequence; empty: not wanted
+   * @throw Error as of headlane_encode; INVALID_ARGUMENT if a span has another size */
+  void encode(const Batch& batch, std::span<float> hidden, std::span<float> pooled = {}) {
+    Outputs outputs;
+    outputs.hidden = room("hidden", hidden, batch.n_tokens());
+    outputs.pooled = room("pooled", pooled, batch.n_seqs());
+    encode(batch.get(), outputs);
+  }
+
+  /** Texts to vectors, in one batch.
+   * @param texts any number; TOO_LARGE if they have more tokens than the session was created for
+   * @param options see headlane_tokenize_options
+   * @return [texts, d_model]
+   * @throw Error as of headlane_tokenize_with and headlane_encode */
+  template <Texts Range = std::initializer_list<std::string_view>>
+  std::vector<float> embed(const Range& texts,
+                           const headlane_tokenize_options& options = TokenizeOptions()) {
+    const Model model(session_.get_deleter().model);
+    const Batch batch = model.tokenize_all(texts, options);
+    std::vector<float> pooled(batch.n_seqs() * d_model_);
+    if (!pooled.empty()) encode(batch, {}, pooled);
+    return pooled;
+  }
+
+  /** Runs a model that takes activations.
+   * @param batch the rows
+   * @throw Error as of headlane_forward */
+  void forward(const headlane_forward_batch& batch) { check(headlane_forward(get(), &batch)); }
+
+  /** Begins to count where the time goes, or stops.
+   * @param on true counts from zero, from the next run on
+   * @throw Error if this was moved from */
+  void profile(bool on) { check(headlane_session_profile(get(), on ? 1 : 0)); }
+
+  /** What was counted of one pass.
+   * @param i which one, below n_passes of any
+   * @return see headlane_pass_facts
+   * @throw Error if there is none */
+  PassFacts pass(int64_t i) const {
+    PassFacts found;
+    check(headlane_session_get_pass(get(), i, &found));
+    return found;
+  }
+
+  /** When one thread worked on one pass, in the last run that was counted.
+   * @param i which pass
+   * @param thread which thread, below n_threads of the pass
+   * @return see headlane_pass_span
+   * @throw Error if there is none */
+  PassSpan span(int64_t i, int64_t thread) const {
+    PassSpan found;
+    check(headlane_session_get_span(get(), i, thread, &found));
+    return found;
+  }
+
+  /** The session as the C API takes it.
+   * @return as long as this lives; null if it was moved from */
+  headlane_session* get() const noexcept { return session_.get(); }
+
+ private:
+  // With the session goes its hold on the model, never before.
+  struct Destroy {
+    std::shared_ptr<headlane_model> model;
+    void operator()(headlane_session* session) const { headlane_session_destroy(session); }
+  };
+
+  float* room(const char* name, std::span<float> given, size_t n_rows) const {
+    if (given.empty()) return nullptr;
+    if (given.size() != n_rows * d_model_) {
+      throw Error(HEADLANE_INVALID_ARGUMENT, std::string(name) + " has " +
+                                                 std::to_string(given.size()) + " elements, not " +
+                                                 std::to_string(n_rows * d_model_));
+    }
+    return given.data();
+  }
+
+  size_t d_model_;
+  std::unique_ptr<headlane_session, Destroy> session_;
+};
+
+}  // namespace v0
+}  // namespace headlane
+
+#endif  // HEADLANE_SESSION_HPP_
