@@ -1,17 +1,46 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "tests/support/isas.h"
 
 namespace headlane::kernels {
 namespace {
 
-const std::vector<std::string> kOrder = {"ref",         "avx2",        "avx2_vnni", "avx512",
-                                         "avx512_vnni", "avx512_bf16", "amx"};
+const std::vector<std::string> kOrder(std::begin(test::kIsas), std::end(test::kIsas));
+
+// What a slot of a table holds, as a number.
+template <auto kMember>
+uintptr_t address(const Table& table) {
+  return reinterpret_cast<uintptr_t>(table.*kMember);
+}
+
+// The slots that every table fills, those of narrow products with the functions of the table below.
+struct Slot {
+  const char* name;
+  uintptr_t (*address)(const Table& table);
+};
+const Slot kFloatSlots[] = {
+    {"layer_norm_f32", address<&Table::layer_norm_f32>},
+    {"rms_norm_f32", address<&Table::rms_norm_f32>},
+    {"gate_f32", address<&Table::gate_f32>},
+    {"add_f32", address<&Table::add_f32>},
+    {"embed_f32", address<&Table::embed_f32>},
+    {"attention_f32", address<&Table::attention_f32>},
+    {"attention_probabilities_f32", address<&Table::attention_probabilities_f32>},
+    {"attention_scratch_floats", address<&Table::attention_scratch_floats>},
+    {"decode_attention_f32", address<&Table::decode_attention_f32>},
+    {"decode_attention_bf16", address<&Table::decode_attention_bf16>},
+    {"decode_scratch_floats", address<&Table::decode_scratch_floats>},
+    {"top_k_f32", address<&Table::top_k_f32>},
+    {"pool_f32", address<&Table::pool_f32>},
+    {"activate_f32", address<&Table::activate_f32>},
+};
 
 TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
   ASSERT_FALSE(supported().empty());
@@ -22,18 +51,9 @@ TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
     ASSERT_LT(at, kOrder.size()) << table->isa << " is out of order";
     EXPECT_NE(table->gemm_f32.run, nullptr);
     EXPECT_NE(table->gemm_f32.pack, nullptr);
-    EXPECT_NE(table->layer_norm_f32, nullptr);
-    EXPECT_NE(table->rms_norm_f32, nullptr);
-    EXPECT_NE(table->gate_f32, nullptr);
-    EXPECT_NE(table->embed_f32, nullptr);
-    EXPECT_NE(table->attention_f32, nullptr);
-    EXPECT_NE(table->attention_probabilities_f32, nullptr);
-    EXPECT_NE(table->decode_attention_f32, nullptr);
-    EXPECT_NE(table->decode_attention_bf16, nullptr);
-    EXPECT_NE(table->decode_scratch_floats, nullptr);
-    EXPECT_NE(table->top_k_f32, nullptr);
-    EXPECT_NE(table->pool_f32, nullptr);
-    EXPECT_NE(table->activate_f32, nullptr);
+    for (const Slot& slot : kFloatSlots) {
+      EXPECT_NE(slot.address(*table), 0U) << table->isa << ", " << slot.name;
+    }
     for (const NarrowGemm& gemm : {table->gemm_bf16, table->gemm_u8}) {
       EXPECT_NE(gemm.run, nullptr);
       EXPECT_NE(gemm.pack_panel, nullptr);
@@ -54,23 +74,14 @@ TEST(Dispatch, RowsOfNarrowProductsHaveTheFloatKernelsBelow) {
   const Table* below = nullptr;
   for (const Table* table : supported()) {
     const std::string isa = table->isa;
-    if (isa == "ref" || isa == "avx2" || isa == "avx512") {
+    if (std::ranges::count(test::kFloatIsas, isa) > 0) {
       below = table;
       continue;
     }
     EXPECT_EQ(table->gemm_f32.run, below->gemm_f32.run) << isa;
-    EXPECT_EQ(table->layer_norm_f32, below->layer_norm_f32) << isa;
-    EXPECT_EQ(table->rms_norm_f32, below->rms_norm_f32) << isa;
-    EXPECT_EQ(table->gate_f32, below->gate_f32) << isa;
-    EXPECT_EQ(table->add_f32, below->add_f32) << isa;
-    EXPECT_EQ(table->embed_f32, below->embed_f32) << isa;
-    EXPECT_EQ(table->attention_f32, below->attention_f32) << isa;
-    EXPECT_EQ(table->attention_probabilities_f32, below->attention_probabilities_f32) << isa;
-    EXPECT_EQ(table->decode_attention_f32, below->decode_attention_f32) << isa;
-    EXPECT_EQ(table->decode_attention_bf16, below->decode_attention_bf16) << isa;
-    EXPECT_EQ(table->top_k_f32, below->top_k_f32) << isa;
-    EXPECT_EQ(table->pool_f32, below->pool_f32) << isa;
-    EXPECT_EQ(table->activate_f32, below->activate_f32) << isa;
+    for (const Slot& slot : kFloatSlots) {
+      EXPECT_EQ(slot.address(*table), slot.address(*below)) << isa << ", " << slot.name;
+    }
   }
 }
 

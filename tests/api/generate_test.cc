@@ -7,6 +7,7 @@
 
 #include "tests/api/generator.h"
 #include "tests/api/precision.h"
+#include "tests/support/isas.h"
 
 namespace headlane::test {
 namespace {
@@ -84,9 +85,7 @@ TEST_P(GenerateOnIsa, AnswersDoNotDependOnTheBatch) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, GenerateOnIsa,
-                         testing::Values("ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni",
-                                         "avx512_bf16", "amx"),
+INSTANTIATE_TEST_SUITE_P(Isa, GenerateOnIsa, testing::ValuesIn(kIsas),
                          [](auto& info) { return std::string(info.param); });
 
 class Generate : public GenerateTest {};

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "tests/api/attention.h"
+#include "tests/support/isas.h"
 
 namespace headlane::test {
 namespace {
@@ -291,7 +292,9 @@ TEST_F(PrecisionOptions, OneDnnMultipliesFloatsAlone) {
 
 // What the library says the machine multiplies by itself is what "auto" takes.
 TEST_F(PrecisionOptions, AutoIsTheFastestOfTheMachine) {
-  for (const char* isa : {"ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", ""}) {
+  std::vector<const char*> isas(std::begin(kIsas), std::end(kIsas));
+  isas.push_back("");
+  for (const char* isa : isas) {
     const tool::Model model = open_model(golden_.path, isa, "auto");
     const headlane_model_facts facts = tool::facts_of(model.get());
     const std::string kernels = headlane_model_kernels(model.get());

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "tests/api/generator.h"
+#include "tests/support/isas.h"
 
 namespace headlane::test {
 namespace {
@@ -56,9 +57,7 @@ TEST_P(TranslateExample, HeldOutSentencesComeOutAsFromTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, TranslateExample,
-                         testing::Values("ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni",
-                                         "avx512_bf16", "amx"),
+INSTANTIATE_TEST_SUITE_P(Isa, TranslateExample, testing::ValuesIn(kIsas),
                          [](auto& info) { return std::string(info.param); });
 
 }  // namespace

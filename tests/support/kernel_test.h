@@ -17,6 +17,7 @@
 #include "kernels/isa/tables.h"
 #include "kernels/kernels.h"
 #include "tests/support/amx_emulator.h"
+#include "tests/support/isas.h"
 
 namespace headlane::test {
 
@@ -49,14 +50,12 @@ class KernelTest : public testing::TestWithParam<const char*> {
 };
 
 // The same for tests of slots that more instruction sets fill with kernels of their own.
-#define HEADLANE_FOR_EACH_NARROW_ISA(Suite)                                                       \
-  INSTANTIATE_TEST_SUITE_P(                                                                       \
-      Isa, Suite,                                                                                 \
-      testing::Values("ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "amx"), \
-      [](auto& info) { return std::string(info.param); })
+#define HEADLANE_FOR_EACH_NARROW_ISA(Suite)                                        \
+  INSTANTIATE_TEST_SUITE_P(Isa, Suite, testing::ValuesIn(::headlane::test::kIsas), \
+                           [](auto& info) { return std::string(info.param); })
 
-#define HEADLANE_FOR_EACH_ISA(Suite)                                             \
-  INSTANTIATE_TEST_SUITE_P(Isa, Suite, testing::Values("ref", "avx2", "avx512"), \
+#define HEADLANE_FOR_EACH_ISA(Suite)                                                    \
+  INSTANTIATE_TEST_SUITE_P(Isa, Suite, testing::ValuesIn(::headlane::test::kFloatIsas), \
                            [](auto& info) { return std::string(info.param); })
 
 // n floats (or other elements), the last of which ends at a page that may not be touched; the first
