@@ -1,0 +1,66 @@
+// Inputs that stand for one file of a model's folder: the first byte says which, the rest is the
+// file. All other files of the folder are golden ones. make_seeds.py reads the lists from
+// the sources.
+#pragma once
+
+#include <map>
+#include <span>
+
+#include "tests/fuzz/folder.h"
+#include "tests/fuzz/json_change.h"
+
+namespace headlane::fuzz {
+
+struct Slot {
+  const char* folder;  // of tests/golden
+  const char* file;
+};
+
+class SlotFolders {
+ public:
+  explicit SlotFolders(std::span<const Slot> slots) {
+    for (const Slot& slot : slots) {
+      auto& folder = folders_[slot.folder];
+      if (folder) continue;
+      folder = std::make_unique<Folder>();
+      folder->copy_golden(slot.folder);
+    }
+  }
+
+  // Calls use(folder's path) while the slot's file has these contents.
+  template <typename Use>
+  void with(const Slot& slot, std::string_view contents, Use use) {
+    Folder& folder = *folders_.at(slot.folder);
+    folder.write(slot.file, contents);
+    use(folder.path());
+    folder.write(slot.file, golden_file(slot));
+  }
+
+  const std::string& path(const char* folder) const { return folders_.at(folder)->path(); }
+
+ private:
+  const std::string& golden_file(const Slot& slot) {
+    const std::string path = golden(std::string(slot.folder) + "/" + slot.file);
+    std::string& contents = golden_files_[path];
+    if (contents.empty()) contents = read_file(path);
+    return contents;
+  }
+
+  std::map<std::string, std::unique_ptr<Folder>> folders_;
+  std::map<std::string, std::string> golden_files_;
+};
+
+// A custom mutator's work: JSON stays JSON, mostly, and the slot is kept.
+inline size_t change_slot_input(uint8_t* data, size_t size, size_t max_size, unsigned int seed) {
+  if (size < 2) return LLVMFuzzerMutate(data, size, max_size);
+  Random random(seed);
+  const std::string text(reinterpret_cast<char*>(data) + 1, size - 1);
+  const bool json = text.find_first_of("{[") < 2;
+  const std::string changed =
+      json ? changed_json(text, max_size - 1, &random) : mutated(text, max_size - 1);
+  const size_t n = std::min(changed.size(), max_size - 1);
+  std::memcpy(data + 1, changed.data(), n);
+  return n + 1;
+}
+
+}  // namespace headlane::fuzz
