@@ -12,7 +12,7 @@ namespace tool {
 std::string attention_png(const AttentionMaps& maps) {
   // By its path: AddressSanitizer's dlopen does not know the command's own search path.
   const auto bin = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  const std::string path = bin.parent_path() / "lib/libheadlane_picture.so";
+  const std::string path = bin / HEADLANE_LIB_FROM_BIN "/headlane/libheadlane_picture.so";
   void* module = dlopen(path.c_str(), RTLD_NOW);
   if (module == nullptr) throw std::runtime_error(std::string("no pictures here: ") + dlerror());
   void* symbol = dlsym(module, "draw_attention_png");
