@@ -63,4 +63,4 @@ test_packages=(libgtest-dev qemu-user=qemu-x86_64 binutils=nm chromium=chromium
   python3=python3 python3-numpy)
 # shellcheck disable=SC2034
 ci_packages=(libbenchmark-dev clang=clang++ libomp-dev clang-format=clang-format
-  clang-tidy=clang-tidy doxygen=doxygen)
+  clang-tidy=clang-tidy doxygen=doxygen abigail-tools=abidiff dpkg-dev=dpkg-shlibdeps)
