@@ -31,12 +31,16 @@ static_assert(static_cast<int>(Status::kUnsupported) == HEADLANE_UNSUPPORTED);
 static_assert(static_cast<int>(Status::kOutOfMemory) == HEADLANE_OUT_OF_MEMORY);
 static_assert(static_cast<int>(Status::kTooLarge) == HEADLANE_TOO_LARGE);
 static_assert(static_cast<int>(Status::kInternal) == HEADLANE_INTERNAL);
+static_assert(static_cast<int>(Status::kCancelled) == HEADLANE_CANCELLED);
+static_assert(static_cast<int>(headlane::LogLevel::kInfo) == HEADLANE_LOG_INFO);
+static_assert(static_cast<int>(headlane::LogLevel::kWarning) == HEADLANE_LOG_WARNING);
 
 headlane::Limits limits_of(const headlane_model* model, const headlane_session_options& options) {
+  const Threads threads = read_threads(options.n_threads, options.pool);
   return session_limits(*model->model, {.max_tokens = options.max_tokens,
                                         .max_seqs = options.max_seqs,
                                         .max_len = options.max_len,
-                                        .n_threads = options.n_threads,
+                                        .n_threads = threads.count,
                                         .cross_attention = options.cross_attention != 0,
                                         .max_kv_tokens = options.max_kv_tokens,
                                         .precision = options.precision ? options.precision : ""});
@@ -86,6 +90,39 @@ std::string describe_kernels(const headlane::kernels::Table& table) {
 
 }  // namespace
 
+headlane::c_api::Threads headlane::c_api::read_threads(int32_t n_threads,
+                                                       const headlane_thread_pool* pool) {
+  constexpr int kMostThreads = 1024;
+  const auto check = [](const char* name, int n) {
+    if (n >= 0 && n <= kMostThreads) return;
+    fail(Status::kInvalidArgument, "%s is %d; it must be from 0 to %d", name, n, kMostThreads);
+  };
+  check("n_threads", n_threads);
+  if (pool == nullptr) return {n_threads, {}};
+  const auto read = read_struct(pool, "headlane_thread_pool");
+  if (read.parallel_for == nullptr) fail(Status::kInvalidArgument, "pool.parallel_for is null");
+  check("pool.n_threads", read.n_threads);
+  if (read.n_threads == 0) fail(Status::kInvalidArgument, "pool.n_threads is 0");
+  return {n_threads ? n_threads : read.n_threads, {read.parallel_for, read.user}};
+}
+
+headlane::ModelOptions headlane::c_api::model_options(const headlane_model_options& options) {
+  const auto text = [](const char* given, const char* otherwise) {
+    return given ? given : otherwise;
+  };
+  const auto tell = [](void (*host)(), void* user, LogLevel level, const char* message) {
+    reinterpret_cast<headlane_log>(host)(user, static_cast<headlane_log_level>(level), message);
+  };
+  const Threads threads = read_threads(options.n_threads, options.pool);
+  return {
+      text(options.isa, ""),
+      text(options.gemm, "headlane"),
+      text(options.precision, ""),
+      threads.count,
+      threads.pool,
+      options.log ? Log(tell, reinterpret_cast<void (*)()>(options.log), options.log_user) : Log()};
+}
+
 headlane_model* headlane::c_api::new_model(std::unique_ptr<headlane::Model> made) {
   std::string kernels = describe_kernels(made->kernels());
   return new headlane_model{std::move(made), std::move(kernels)};
@@ -113,6 +150,8 @@ const char* headlane_status_name(headlane_status status) {
       return "too large";
     case HEADLANE_INTERNAL:
       return "internal error";
+    case HEADLANE_CANCELLED:
+      return "cancelled";
   }
   return "unknown status";
 }
@@ -228,7 +267,22 @@ headlane_status headlane_session_create(headlane_model* model,
     const auto read = read_struct(options, "headlane_session_options");
     const headlane::Limits limits = limits_of(model, read);
     check_memory(read.memory, read.memory_bytes, headlane::Session::bytes(*model->model, limits));
-    *out = new headlane_session{headlane::Session(*model->model, limits, read.memory)};
+    const Threads threads = read_threads(read.n_threads, read.pool);
+    *out =
+        new headlane_session{headlane::Session(*model->model, limits, read.memory, threads.pool)};
+    model->model->log().info("session: %lld tokens, sequences to %lld, %lld %s, products in %s",
+                             static_cast<long long>(limits.max_tokens),
+                             static_cast<long long>(limits.max_len),
+                             static_cast<long long>(limits.n_threads),
+                             threads.pool.parallel_for ? "tasks on the caller's pool" : "threads",
+                             name_of(limits.precision));
+  });
+}
+
+headlane_status headlane_session_set_cancelled(headlane_session* session, int32_t cancelled) {
+  return guarded([&] {
+    require(session, "session");
+    session->session.set_cancelled(cancelled != 0);
   });
 }
 

@@ -10,6 +10,7 @@
 
 #include "engine/error.h"
 #include "engine/model/model.h"
+#include "engine/run/default_floats.h"
 #include "engine/run/session.h"
 #include "headlane/headlane.h"
 
@@ -36,6 +37,7 @@ inline headlane_status report(Status status, const char* message) {
 template <typename Body>
 headlane_status guarded(Body body) noexcept {
   last_error()[0] = '\0';
+  const DefaultFloats floats;
   try {
     body();
     return HEADLANE_OK;
@@ -125,12 +127,14 @@ Enum read_enum(const char* name, const Enum& field, int last) {
 // The parts of a model's handle; `made` is owned by the result.
 headlane_model* new_model(std::unique_ptr<Model> made);
 
-inline ModelOptions model_options(const headlane_model_options& options) {
-  const auto text = [](const char* given, const char* otherwise) {
-    return given ? given : otherwise;
-  };
-  return {text(options.isa, ""), text(options.gemm, "headlane"), text(options.precision, "")};
-}
+// What options say of threads, checked: how many (0: not said), and whose.
+struct Threads {
+  int64_t count = 0;
+  CallerPool pool;
+};
+Threads read_threads(int32_t n_threads, const headlane_thread_pool* pool);
+
+ModelOptions model_options(const headlane_model_options& options);
 
 // What the options of an attention say, checked.
 AttentionSpec read_spec(const headlane_attention_options& options);

@@ -4,6 +4,7 @@
 
 #include "engine/c_api.h"
 #include "engine/isa.h"
+#include "engine/run/cpus.h"
 #include "engine/layers/attention_call.h"
 
 using headlane::fail;
@@ -14,6 +15,7 @@ using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what 
 struct headlane_attention {
   virtual ~headlane_attention() = default;
   virtual void run(const headlane_attention_batch& batch) = 0;
+  virtual void set_cancelled(bool cancelled) = 0;
 };
 
 namespace {
@@ -90,13 +92,10 @@ headlane::AttentionSpec spec_of_call(const headlane_attention_options& options) 
   return spec;
 }
 
-int64_t threads_of(const headlane_attention_options& options) {
-  constexpr int kMostThreads = 1024;
-  if (options.n_threads < 0 || options.n_threads > kMostThreads) {
-    fail(Status::kInvalidArgument, "n_threads is %d; it must be from 0 to %d", options.n_threads,
-         kMostThreads);
-  }
-  return options.n_threads ? options.n_threads : headlane::available_cpus();
+Threads threads_of(const headlane_attention_options& options) {
+  Threads threads = read_threads(options.n_threads, options.pool);
+  if (threads.count == 0) threads.count = headlane::available_cpus();
+  return threads;
 }
 
 const headlane::kernels::Table& kernels_of(const headlane_attention_options& options) {
@@ -161,8 +160,11 @@ template <typename T>
 class AttentionOn final : public headlane_attention {
  public:
   AttentionOn(const headlane::AttentionSpec& spec, const headlane::AttentionWeights& weights,
-              const headlane::kernels::Table& kernels, int64_t n_threads, void* memory)
-      : call_(spec, weights, kernels, n_threads, memory), n_heads_(spec.n_heads) {}
+              const headlane::kernels::Table& kernels, const Threads& threads, void* memory)
+      : call_(spec, weights, kernels, threads.count, memory, threads.pool),
+        n_heads_(spec.n_heads) {}
+
+  void set_cancelled(bool cancelled) override { call_.set_cancelled(cancelled); }
 
   void run(const headlane_attention_batch& in) override {
     const headlane::LayerMaps maps = read_maps(in.maps, INT64_MAX, n_heads_);
@@ -183,7 +185,7 @@ class AttentionOn final : public headlane_attention {
 size_t bytes_of(const headlane_attention_options& options, const headlane::AttentionSpec& spec,
                 const headlane::kernels::Table& kernels) {
   const bool bf16 = element_of(options, spec, kernels) == HEADLANE_ELEMENT_BF16;
-  const int64_t n_threads = threads_of(options);
+  const int64_t n_threads = threads_of(options).count;
   return bf16 ? headlane::AttentionCall<Bf16>::bytes(spec, kernels, n_threads)
               : headlane::AttentionCall<float>::bytes(spec, kernels, n_threads);
 }
@@ -272,17 +274,24 @@ headlane_status headlane_attention_create(const headlane_attention_options* opti
     const headlane::AttentionSpec spec = spec_of_call(read);
     const headlane::AttentionWeights weights = read_weights(read, spec);
     const auto& kernels = kernels_of(read);
-    const int64_t n_threads = threads_of(read);
+    const Threads threads = threads_of(read);
     check_memory(read.memory, read.memory_bytes, bytes_of(read, spec, kernels));
     if (read.element == HEADLANE_ELEMENT_BF16) {
-      *out = new AttentionOn<Bf16>(spec, weights, kernels, n_threads, read.memory);
+      *out = new AttentionOn<Bf16>(spec, weights, kernels, threads, read.memory);
     } else {
-      *out = new AttentionOn<float>(spec, weights, kernels, n_threads, read.memory);
+      *out = new AttentionOn<float>(spec, weights, kernels, threads, read.memory);
     }
   });
 }
 
 void headlane_attention_destroy(headlane_attention* attention) { delete attention; }
+
+headlane_status headlane_attention_set_cancelled(headlane_attention* attention, int32_t cancelled) {
+  return guarded([&] {
+    require(attention, "attention");
+    attention->set_cancelled(cancelled != 0);
+  });
+}
 
 headlane_status headlane_attention_run(headlane_attention* attention,
                                        const headlane_attention_batch* batch) {

@@ -29,6 +29,7 @@ static_assert(static_cast<int>(headlane::EarlyStopping::kNever) + 1 ==
               HEADLANE_EARLY_STOPPING_NEVER);
 
 GeneratorLimits limits_of(const headlane_model* model, const headlane_generator_options& options) {
+  const Threads threads = read_threads(options.n_threads, options.pool);
   return generator_limits(*model->model, {.max_sources = options.max_sources,
                                           .max_source_tokens = options.max_source_tokens,
                                           .max_source_len = options.max_source_len,
@@ -37,7 +38,7 @@ GeneratorLimits limits_of(const headlane_model* model, const headlane_generator_
                                           .max_prefix = options.max_prefix,
                                           .max_candidates = options.max_candidates,
                                           .all_logits = options.all_logits != 0,
-                                          .n_threads = options.n_threads,
+                                          .n_threads = threads.count,
                                           .precision = options.precision ? options.precision : ""});
 }
 
@@ -156,7 +157,22 @@ headlane_status headlane_generator_create(headlane_model* model,
     const auto read = read_struct(options, "headlane_generator_options");
     const GeneratorLimits limits = limits_of(model, read);
     check_memory(read.memory, read.memory_bytes, headlane::Generator::bytes(*model->model, limits));
-    *out = new headlane_generator{headlane::Generator(*model->model, limits, read.memory)};
+    const Threads threads = read_threads(read.n_threads, read.pool);
+    *out = new headlane_generator{
+        headlane::Generator(*model->model, limits, read.memory, threads.pool)};
+    model->model->log().info(
+        "generator: %lld sources, %lld targets of %lld tokens at once, %lld %s, products in %s",
+        ll{limits.decoder.encoder.max_seqs}, ll{limits.decoder.step.max_tokens},
+        ll{limits.decoder.max_len}, ll{limits.decoder.encoder.n_threads},
+        threads.pool.parallel_for ? "tasks on the caller's pool" : "threads",
+        name_of(limits.decoder.encoder.precision));
+  });
+}
+
+headlane_status headlane_generator_set_cancelled(headlane_generator* generator, int32_t cancelled) {
+  return guarded([&] {
+    require(generator, "generator");
+    generator->generator.decoder().set_cancelled(cancelled != 0);
   });
 }
 

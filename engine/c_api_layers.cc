@@ -20,10 +20,10 @@ static_assert(static_cast<int>(NormPlacement::kPre) == HEADLANE_NORM_PRE);
 headlane_attention_options read_attention(const headlane_attention_options* attention) {
   require(attention, "attention");
   const auto read = read_struct(attention, "headlane_attention_options");
-  if (read.n_threads != 0 || read.isa || read.memory || read.memory_bytes != 0) {
+  if (read.n_threads != 0 || read.isa || read.memory || read.memory_bytes != 0 || read.pool) {
     fail(Status::kInvalidArgument,
-         "attention's n_threads, isa, memory and memory_bytes must be 0: a layer's belong to its "
-         "session and its model options");
+         "attention's n_threads, isa, memory, memory_bytes and pool must be 0: a layer's belong to "
+         "its session and its model options");
   }
   if (read_enum("element", read.element, HEADLANE_ELEMENT_BF16) != HEADLANE_ELEMENT_F32) {
     fail(Status::kInvalidArgument,

@@ -19,6 +19,7 @@ enum class Status {
   kOutOfMemory = 5,
   kTooLarge = 6,  // more than the session was created for
   kInternal = 7,  // a bug in Headlane
+  kCancelled = 8,
 };
 
 class Error : public std::exception {

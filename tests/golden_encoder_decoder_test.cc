@@ -66,7 +66,7 @@ class GoldenGeneration : public testing::TestWithParam<const char*> {
   }
 
   void expect_answers(const std::string& name, const SearchOptions& search) {
-    Generator generator(*model_, limits(), nullptr);
+    Generator generator(*model_, limits(), nullptr, {});
     const Batch batch(golden_.sources);
     Request request;
     request.sources = batch.view();
@@ -141,7 +141,7 @@ TEST_P(GoldenGeneration, AnswersAreWhole) {
 }
 
 TEST_P(GoldenGeneration, HiddenStates) {
-  Generator generator(*model_, limits(), nullptr);
+  Generator generator(*model_, limits(), nullptr, {});
   const Batch batch(
       std::vector<Ids>(golden_.sources.begin(), golden_.sources.begin() + golden_.n_detailed));
   std::vector<float> hidden(golden_.hidden.data.size());
@@ -153,7 +153,7 @@ TEST_P(GoldenGeneration, HiddenStates) {
 }
 
 TEST_P(GoldenGeneration, Logits) {
-  Generator generator(*model_, limits(), nullptr);
+  Generator generator(*model_, limits(), nullptr, {});
   Decoder& decoder = generator.decoder();
   const std::vector<Ids> targets = golden_.generated("greedy");
   const int64_t vocab_size = model_->config().decoder.vocab_size;

@@ -187,6 +187,7 @@ TEST(SentencePiece, MayBeUsedByManyThreads) {
   const auto tokenizer = letter_parts().make();
   const std::vector<int32_t> expected = encode(*tokenizer, "some words 1 2 of the text");
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int round = 0; round < 200; ++round) {

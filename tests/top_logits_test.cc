@@ -62,7 +62,8 @@ class Product {
     weight.bias = bias_.data();
     weight.precision = precision;
     packed = weights_.add(std::move(weight));
-    weights_.pack(kernels);
+    Team team(1);
+    weights_.pack(kernels, &team);
     const int64_t ld = kernels::padded_stride(n);
     Buffer c(static_cast<size_t>(rows * ld) * sizeof(float));
     const View to = {static_cast<float*>(c.data()), ld};

@@ -18,10 +18,11 @@ size_t AttentionCall<T>::bytes(const AttentionSpec& spec, const kernels::Table& 
 
 template <typename T>
 AttentionCall<T>::AttentionCall(const AttentionSpec& spec, const AttentionWeights& weights,
-                                const kernels::Table& kernels, int64_t n_threads, void* memory)
+                                const kernels::Table& kernels, int64_t n_threads, void* memory,
+                                const CallerPool& pool)
     : spec_(spec),
       kernels_(kernels),
-      team_(static_cast<int>(n_threads)),
+      team_(static_cast<int>(n_threads), pool),
       scratch_floats_(attention_scratch_floats<T>(spec, kernels)) {
   if (memory == nullptr) {
     own_memory_ = Buffer(bytes(spec, kernels, n_threads));
@@ -72,14 +73,14 @@ void AttentionCall<T>::run(const AttentionBatch<T>& batch, const AttentionMaps& 
   const AttentionSplit split =
       split_attention<T>(spec_, kernels_, batch.n_seqs, longest, team_.n_threads());
   next_.store(0, std::memory_order_relaxed);
-  team_.run(
-      [&](int thread, int) {
-        float* scratch = scratch_ + thread * scratch_floats_;
-        for (int64_t i = 0; (i = next_.fetch_add(1, std::memory_order_relaxed)) < split.n_tasks;) {
-          run_attention(spec_, tables_, kernels_, batch, split, i, maps, scratch);
-        }
-      },
-      seconds);
+  const auto run_tasks = [&](int /*phase*/, int thread, int /*count*/) {
+    float* scratch = scratch_ + thread * scratch_floats_;
+    for (int64_t i = 0; (i = next_.fetch_add(1, std::memory_order_relaxed)) < split.n_tasks;) {
+      if (team_.may_stop()) return;
+      run_attention(spec_, tables_, kernels_, batch, split, i, maps, scratch);
+    }
+  };
+  team_.run(1, team_.width(seconds), run_tasks);
   clear_padding(batch);
 }
 

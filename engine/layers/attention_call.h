@@ -21,10 +21,13 @@ class AttentionCall {
   // Spec and weights have been checked. `memory`: bytes() of it, 64-byte aligned, or null: the call
   // takes its own.
   AttentionCall(const AttentionSpec& spec, const AttentionWeights& weights,
-                const kernels::Table& kernels, int64_t n_threads, void* memory);
+                const kernels::Table& kernels, int64_t n_threads, void* memory,
+                const CallerPool& pool);
 
-  // Throws Error before anything is written. Allocates nothing.
+  // Throws Error before anything is written, but Error(kCancelled). Allocates nothing.
   void run(const AttentionBatch<T>& batch, const AttentionMaps& maps);
+
+  void set_cancelled(bool cancelled) { team_.set_cancelled(cancelled); }
 
  private:
   void check(const AttentionBatch<T>& batch) const;

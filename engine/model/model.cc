@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "engine/isa.h"
+#include "engine/run/cpus.h"
 
 namespace headlane {
 
@@ -52,15 +53,43 @@ std::unique_ptr<Model> Model::open(const std::string& path, const ModelOptions& 
 }
 
 std::unique_ptr<Model> Model::make(Container opened, const ModelOptions& options) {
-  std::unique_ptr<Model> model(new Model(std::move(opened)));
+  std::unique_ptr<Model> model(new Model(std::move(opened), options));
   const Container& container = model->container_;
   model->kernels_ = choose_kernels(options.isa, options.gemm);
   model->config_ = ModelConfig::from_json(container.config(), container.path());
   model->file_precision_ = precision_of(container);
   model->precision_ = choose_precision(options.precision, model->kernels_, model->file_precision_);
+  model->log_kernels(options.isa);
   model->make_tokenizer();
   model->program(model->precision_);
   return model;
+}
+
+Model::Model(Container container, const ModelOptions& options)
+    : container_(std::move(container)),
+      n_threads_(options.n_threads ? options.n_threads : available_cpus()),
+      pool_(options.pool),
+      log_(options.log) {}
+
+void Model::log_kernels(const std::string& isa) const {
+  log_.info("%s: %zu tensors, %lld bytes, weights in %s", container_.path().c_str(),
+            container_.tensors().size(), static_cast<long long>(container_.file_bytes()),
+            name_of(file_precision_));
+  log_.info("kernels are %s, matrix products %s in %s", kernels_.isa,
+            kernels_.gemm_f32.create ? "oneDNN's" : "Headlane's", name_of(precision_));
+  if (!isa.empty() && isa != kernels_.isa) {
+    log_.warn("option isa is \"%s\", which this machine or HEADLANE_MAX_ISA lacks: kernels are %s",
+              isa.c_str(), kernels_.isa);
+  }
+  const bool widens = (precision_ == Precision::kBf16 && !kernels_.gemm_bf16.native) ||
+                      (precision_ == Precision::kInt8 && !kernels_.gemm_u8.native);
+  if (widens) {
+    log_.warn("kernels %s have no instructions for products in %s, which are widened: slower",
+              kernels_.isa, name_of(precision_));
+  }
+  if (kernels::amx_state() == kernels::AmxState::kRefused) {
+    log_.warn("the system refuses this process the CPU's AMX tiles: kernels are without them");
+  }
 }
 
 const Program& Model::program(Precision precision) const {
@@ -76,8 +105,11 @@ const Program& Model::program(Precision precision) const {
     if (has_part(config_, part))
       program->graphs[static_cast<int>(part)] = build_graph(source, part);
   }
-  program->packed.pack(kernels_);
+  Team team(static_cast<int>(n_threads_), pool_);
+  program->packed.pack(kernels_, &team);
   release_packed_pages();
+  log_.info("packed %zu bytes of weights for products in %s, with %lld threads",
+            program->packed.bytes(), name_of(precision), static_cast<long long>(n_threads_));
   made = std::move(program);
   return *made;
 }

@@ -8,8 +8,10 @@
 #include <string>
 
 #include "engine/graph/graph.h"
+#include "engine/log.h"
 #include "engine/model/config.h"
 #include "engine/model/container.h"
+#include "engine/run/team.h"
 #include "engine/text/tokenizer.h"
 #include "kernels/kernels.h"
 
@@ -19,6 +21,9 @@ struct ModelOptions {
   std::string isa;                // the fastest instruction set to use, "" for no cap
   std::string gemm = "headlane";  // or "onednn": who multiplies matrices
   std::string precision;          // as of choose_precision; "": that of the file's weights
+  int64_t n_threads = 0;          // that pack weights; 0: available_cpus()
+  CallerPool pool;                // likewise; none: threads that are made for it, and end with it
+  Log log;
 };
 
 // What a model runs as in one precision: its graphs, and the weights packed for them.
@@ -49,9 +54,11 @@ class Model {
   const Tokenizer* tokenizer() const { return tokenizer_.get(); }  // null if the file has none
   int64_t n_parameters() const;
   int64_t packed_bytes() const;  // of all programs made
+  const Log& log() const { return log_; }
 
  private:
-  explicit Model(Container container) : container_(std::move(container)) {}
+  Model(Container container, const ModelOptions& options);
+  void log_kernels(const std::string& isa) const;
   void make_tokenizer();
   void release_packed_pages() const;
 
@@ -59,6 +66,9 @@ class Model {
   ModelConfig config_;
   kernels::Table kernels_;
   Precision file_precision_ = Precision::kF32, precision_ = Precision::kF32;
+  int64_t n_threads_;
+  CallerPool pool_;
+  Log log_;
   mutable std::mutex making_;
   mutable std::unique_ptr<Program> programs_[kPrecisions];
   std::unique_ptr<Tokenizer> tokenizer_;

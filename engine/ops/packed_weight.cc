@@ -204,7 +204,7 @@ const PackedWeight* PackedWeights::add(PackedWeight weight) {
   return &weights_.emplace_back(std::move(weight));
 }
 
-void PackedWeights::pack(const kernels::Table& kernels) {
+void PackedWeights::pack(const kernels::Table& kernels, Team* team) {
   const kernels::GemmF32& gemm = kernels.gemm_f32;
   if (gemm.create) {
     Team::with_one_thread([&] {
@@ -222,12 +222,12 @@ void PackedWeights::pack(const kernels::Table& kernels) {
   memory_ = Buffer(static_cast<size_t>(bytes));
   char* base = static_cast<char*>(memory_.data());
   // Where the kernels' provider has threads of its own, it packs on them; ours are then one.
-  Team team(gemm.create ? 1 : available_cpus());
-  std::vector<Scratch> scratch(static_cast<size_t>(team.n_threads()));
+  const int n_threads = gemm.create ? 1 : team->n_threads();
+  std::vector<Scratch> scratch(static_cast<size_t>(n_threads));
   for (Scratch& own : scratch) {
     for (const PackedWeight& w : weights_) own.fit(kernels, w);
   }
-  team.run([&](int thread, int count) {
+  const auto pack_share = [&](int /*phase*/, int thread, int count) {
     for (size_t i = 0; i < weights_.size(); ++i) {
       const PackedWeight& w = weights_[i];
       const int64_t nr = panel_columns(kernels, w);
@@ -236,7 +236,8 @@ void PackedWeights::pack(const kernels::Table& kernels) {
         pack_panel(kernels, w, p, base + offsets[i], &scratch[static_cast<size_t>(thread)]);
       }
     }
-  });
+  };
+  team->run(1, n_threads, pack_share);
   for (size_t i = 0; i < weights_.size(); ++i) weights_[i].packed = base + offsets[i];
 }
 

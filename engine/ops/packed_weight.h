@@ -8,6 +8,7 @@
 #include "engine/model/precision.h"
 #include "engine/ops/op.h"
 #include "engine/run/buffer.h"
+#include "engine/run/team.h"
 
 namespace headlane {
 
@@ -54,8 +55,8 @@ class PackedWeights {
  public:
   // The weight of that name, made if there is none yet. Valid as long as this.
   const PackedWeight* add(PackedWeight weight);
-  // Packs all of them; called once, after the last add.
-  void pack(const kernels::Table& kernels);
+  // Packs all of them on the team's threads; called once, after the last add.
+  void pack(const kernels::Table& kernels, Team* team);
   size_t bytes() const { return memory_.bytes(); }
 
  private:

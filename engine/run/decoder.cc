@@ -6,6 +6,7 @@
 #include "engine/error.h"
 #include "engine/run/block_layout.h"
 #include "engine/run/checked_option.h"
+#include "engine/run/cpus.h"
 
 namespace headlane {
 namespace {
@@ -121,12 +122,13 @@ size_t Decoder::bytes(const Model& model, const DecoderLimits& limits) {
   return divide(model, limits).total;
 }
 
-Decoder::Decoder(const Model& model, const DecoderLimits& limits, void* memory)
+Decoder::Decoder(const Model& model, const DecoderLimits& limits, void* memory,
+                 const CallerPool& pool)
     : model_(model),
       limits_(limits),
       vocab_size_(model.config().decoder.vocab_size),
       n_ranges_(ranges_of(model, limits)),
-      team_(static_cast<int>(limits.encoder.n_threads)),
+      team_(static_cast<int>(limits.encoder.n_threads), pool),
       encoder_(encoder_graph(model, limits), model.kernels(), limits.encoder, &team_),
       step_(step_graph(model, limits), model.kernels(), limits.step, &team_) {
   const Parts parts = divide(model, limits);
@@ -167,10 +169,10 @@ void Decoder::encode(const TokenBatch& sources, float* hidden, const LayerMaps* 
   if (maps) check_maps(*maps, sources.n_seqs, run.longest, run.longest);
   run.kernels = &model_.kernels();
   run.maps = maps;
-  n_sources_ = sources.n_seqs;
-  n_steps_ = rows_[now_].n = 0;
-  std::copy_n(sources.offsets, n_sources_ + 1, source_offsets_);
+  n_sources_ = n_steps_ = rows_[now_].n = 0;
+  std::copy_n(sources.offsets, sources.n_seqs + 1, source_offsets_);
   encoder_.run(run, {hidden, 0, model_.config().d_model}, nullptr);
+  n_sources_ = sources.n_seqs;
 }
 
 void Decoder::check(const StepBatch& batch) const {
@@ -283,7 +285,15 @@ void Decoder::step(const StepBatch& batch) {
   run.ids = batch.ids;
   run.positions = rows.positions;
   run.step = &step;
-  step_.run(run, {batch.hidden, 0, model_.config().d_model}, nullptr);
+  try {
+    step_.run(run, {batch.hidden, 0, model_.config().d_model}, nullptr);
+  } catch (...) {  // as it was before, but without results
+    now_ = 1 - now_;
+    --n_steps_;
+    k_ = 0;
+    has_all_ = false;
+    throw;
+  }
   for (int64_t row = 0; k_ > 0 && row < batch.n_rows; ++row) choose(row);
 }
 

@@ -59,17 +59,19 @@ class Decoder {
   static size_t bytes(const Model& model, const DecoderLimits& limits);
 
   // `memory`: bytes() of it, 64-byte aligned, which outlives the decoder.
-  Decoder(const Model& model, const DecoderLimits& limits, void* memory);
+  Decoder(const Model& model, const DecoderLimits& limits, void* memory, const CallerPool& pool);
 
   const Model& model() const { return model_; }
   const DecoderLimits& limits() const { return limits_; }
   int64_t n_sources() const { return n_sources_; }
+  void set_cancelled(bool cancelled) { team_.set_cancelled(cancelled); }
   Profile& encoder_profile() { return encoder_.profile(); }
   Profile& step_profile() { return step_.profile(); }
 
   // Throws Error unless encode would take them.
   void check(const TokenBatch& sources) const;
-  // Both throw Error before anything changes. `maps` and `hidden` may be null.
+  // Both throw Error before anything changes, but Error(kCancelled): after it of encode there are
+  // no sources, and a step may be taken again. `maps` and `hidden` may be null.
   void encode(const TokenBatch& sources, float* hidden, const LayerMaps* maps);
   void step(const StepBatch& batch);
   // What the last step makes of a row, valid until the next one. Of logits that are no numbers, the

@@ -97,13 +97,15 @@ size_t Generator::bytes(const Model& model, const GeneratorLimits& limits) {
   return divide(model, limits).total;
 }
 
-Generator::Generator(const Model& model, const GeneratorLimits& limits, void* memory)
-    : Generator(model, limits, memory ? Buffer() : Buffer(bytes(model, limits)), memory) {}
+Generator::Generator(const Model& model, const GeneratorLimits& limits, void* memory,
+                     const CallerPool& pool)
+    : Generator(model, limits, memory ? Buffer() : Buffer(bytes(model, limits)), memory, pool) {}
 
-Generator::Generator(const Model& model, const GeneratorLimits& limits, Buffer own, void* memory)
+Generator::Generator(const Model& model, const GeneratorLimits& limits, Buffer own, void* memory,
+                     const CallerPool& pool)
     : limits_(limits),
       own_memory_(std::move(own)),
-      decoder_(model, limits.decoder, memory ? memory : own_memory_.data()),
+      decoder_(model, limits.decoder, memory ? memory : own_memory_.data(), pool),
       search_(limits.search, static_cast<char*>(memory ? memory : own_memory_.data()) +
                                  divide(model, limits).search) {
   const Parts parts = divide(model, limits);

@@ -64,7 +64,8 @@ class Generator {
   static size_t bytes(const Model& model, const GeneratorLimits& limits);
 
   // `memory`: bytes() of it, 64-byte aligned, or null: the generator takes its own.
-  Generator(const Model& model, const GeneratorLimits& limits, void* memory);
+  Generator(const Model& model, const GeneratorLimits& limits, void* memory,
+            const CallerPool& pool);
   Generator(const Generator&) = delete;
   Generator& operator=(const Generator&) = delete;
 
@@ -85,7 +86,8 @@ class Generator {
   Answer answer(int64_t source, int64_t rank) const;
 
  private:
-  Generator(const Model& model, const GeneratorLimits& limits, Buffer own, void* memory);
+  Generator(const Model& model, const GeneratorLimits& limits, Buffer own, void* memory,
+            const CallerPool& pool);
   std::span<const SearchSource> read_sources(const Request& request);
   void step();
   void tell(const Request& request);

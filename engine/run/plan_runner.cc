@@ -40,7 +40,11 @@ PlanRunner::PlanRunner(const Graph& graph, const kernels::Table& kernels, const 
       d_hidden_(graph.values[graph.hidden].cols),
       team_(*team),
       profile_(plan_, graph, kernels, limits.n_threads),
-      next_(plan_.passes.size()) {}
+      next_(plan_.passes.size()) {
+  size_t most = 1;  // the copy
+  for (const Pass& pass : plan_.passes) most += pass.steps.size();
+  phases_.reserve(most);
+}
 
 void PlanRunner::use(void* memory) {
   arena_ = static_cast<float*>(memory);
@@ -62,39 +66,60 @@ double PlanRunner::estimate_seconds(const Run& run) const {
   return sum / kFlopsPerSecond + tasks * kSecondsPerTask;
 }
 
+bool PlanRunner::shares_block(const Pass& pass, const Run& run) const {
+  return pass.row_wise && run.n_threads > 1 && run.count(pass.rows) <= plan_.block_rows;
+}
+
+// A pass is one phase, but for one whose block the threads share: there they meet wherever one
+// reads what another has written.
+void PlanRunner::list_phases(const Run& run, bool wants_hidden, bool wants_pooled) {
+  phases_.clear();
+  for (size_t pass = 0; pass < plan_.passes.size(); ++pass) {
+    const Pass& of = plan_.passes[pass];
+    if (of.for_pooled && !wants_pooled) continue;
+    const size_t n_steps = of.steps.size();
+    const auto divides_rows = [&](size_t step) {
+      return static_cast<const RowOp*>(of.steps[step].op)->divides_rows();
+    };
+    const bool shares = shares_block(of, run);
+    for (size_t begin = 0; begin < n_steps;) {
+      size_t end = shares ? begin + 1 : n_steps;
+      while (end < n_steps && divides_rows(end - 1) && divides_rows(end)) ++end;
+      phases_.push_back({pass, begin, end, begin == 0, end == n_steps});
+      begin = end;
+    }
+  }
+  if (wants_hidden) phases_.push_back({plan_.passes.size()});
+}
+
 void PlanRunner::run(const Run& run, const RowTarget& hidden, float* pooled) {
   for (auto& next : next_) next.store(0, std::memory_order_relaxed);
   profile_.begin_run();
-  team_.run(
-      [&](int thread, int count) {
-        Run mine = run;
-        mine.n_threads = count;
-        run_passes(mine, hidden, pooled, thread);
-      },
-      estimate_seconds(run));
+  Run mine = run;
+  mine.n_threads = team_.width(estimate_seconds(run));
+  list_phases(mine, hidden.data != nullptr, pooled != nullptr);
+  team_.run(static_cast<int>(phases_.size()), static_cast<int>(mine.n_threads),
+            [&](int phase, int thread, int /*count*/) {
+              run_phase(phase, mine, hidden, pooled, thread);
+            });
+  if (!phases_.empty()) profile_.finish(phases_.back().pass, mine);
 }
 
-void PlanRunner::run_passes(const Run& run, const RowTarget& hidden, float* pooled, int thread) {
-  const int count = static_cast<int>(run.n_threads);
-  for (size_t i = 0; i < plan_.passes.size(); ++i) {
-    const Pass& pass = plan_.passes[i];
-    if (pass.for_pooled && pooled == nullptr) continue;
-    profile_.begin(i, thread);
-    if (pass.row_wise) {
-      run_rows(pass, &next_[i], run, thread);
-    } else {
-      run_tasks(pass, &next_[i], run, pooled, thread);
-    }
-    profile_.end(i, thread);
-    team_.barrier(count);
-    if (thread == 0) profile_.finish(i, run);
+void PlanRunner::run_phase(int index, const Run& run, const RowTarget& hidden, float* pooled,
+                           int thread) {
+  const Phase& phase = phases_[static_cast<size_t>(index)];
+  if (thread == 0 && index > 0 && phase.is_first) {
+    profile_.finish(phases_[static_cast<size_t>(index) - 1].pass, run);
   }
-  if (hidden.data == nullptr) return;
-  const size_t copy = plan_.passes.size();
-  profile_.begin(copy, thread);
-  copy_hidden(run, hidden, {thread, count});
-  profile_.end(copy, thread);
-  if (thread == 0) profile_.finish(copy, run);
+  if (phase.is_first) profile_.begin(phase.pass, thread);
+  if (phase.pass == plan_.passes.size()) {
+    copy_hidden(run, hidden, {thread, run.n_threads});
+  } else if (const Pass& pass = plan_.passes[phase.pass]; pass.row_wise) {
+    run_rows(phase, run, thread);
+  } else {
+    run_tasks(pass, &next_[phase.pass], run, pooled, thread);
+  }
+  if (phase.is_last) profile_.end(phase.pass, thread);
 }
 
 View PlanRunner::resolve(const Place& place, float* scratch, int64_t row, float* pooled) const {
@@ -111,39 +136,37 @@ View PlanRunner::resolve(const Place& place, float* scratch, int64_t row, float*
   return {};
 }
 
-void PlanRunner::run_block(const Pass& pass, const Run& run, int64_t row, int64_t n_rows,
+void PlanRunner::run_block(std::span<const Step> steps, const Run& run, int64_t row, int64_t n_rows,
                            Slice slice, float* scratch) {
-  const RowOp* before = nullptr;
-  for (const Step& step : pass.steps) {
-    const auto* op = static_cast<const RowOp*>(step.op);
-    const bool on_own_rows = before && before->divides_rows() && op->divides_rows();
-    if (before && !on_own_rows) team_.barrier(static_cast<int>(slice.count));
+  for (const Step& step : steps) {
     View inputs[kMaxInputs];
     for (size_t i = 0; i < step.inputs.size(); ++i) {
       inputs[i] = resolve(step.inputs[i], scratch, row, nullptr);
     }
-    op->run_rows(run, row, n_rows, slice, {inputs, step.inputs.size()},
-                 resolve(step.output, scratch, row, nullptr));
-    before = op;
+    static_cast<const RowOp*>(step.op)->run_rows(run, row, n_rows, slice,
+                                                 {inputs, step.inputs.size()},
+                                                 resolve(step.output, scratch, row, nullptr));
   }
 }
 
 // Where there are rows for a block each, threads take whole blocks. Fewer rows are one block on
-// which all threads work, each on its part of the columns, so that each reads its part of the
-// weights only.
-void PlanRunner::run_rows(const Pass& pass, std::atomic<int64_t>* next, const Run& run,
-                          int thread) {
+// which all threads work, so that each reads its part of the weights only.
+void PlanRunner::run_rows(const Phase& phase, const Run& run, int thread) {
+  const Pass& pass = plan_.passes[phase.pass];
+  const auto steps = std::span(pass.steps).subspan(phase.begin, phase.end - phase.begin);
   const int64_t n_rows = run.count(pass.rows);
-  if (run.n_threads > 1 && n_rows <= plan_.block_rows) {
-    return run_block(pass, run, 0, n_rows, {thread, run.n_threads}, scratch_);
+  if (shares_block(pass, run)) {
+    return run_block(steps, run, 0, n_rows, {thread, run.n_threads}, scratch_);
   }
   // As many blocks as are needed, rounded up to feed all threads alike, and of equal size.
   const int64_t round = plan_.block_rows * run.n_threads;
   const int64_t n_blocks = (n_rows + round - 1) / round * run.n_threads;
   float* scratch = scratch_ + thread * plan_.scratch_floats;
-  for (int64_t i = 0; (i = next->fetch_add(1, std::memory_order_relaxed)) < n_blocks;) {
+  std::atomic<int64_t>& next = next_[phase.pass];
+  for (int64_t i = 0; (i = next.fetch_add(1, std::memory_order_relaxed)) < n_blocks;) {
+    if (team_.may_stop()) return;
     const Range rows = part_of(n_rows, {i, n_blocks});
-    run_block(pass, run, rows.begin, rows.end - rows.begin, {}, scratch);
+    run_block(steps, run, rows.begin, rows.end - rows.begin, {}, scratch);
   }
 }
 
@@ -159,6 +182,7 @@ void PlanRunner::run_tasks(const Pass& pass, std::atomic<int64_t>* next, const R
   const View output = resolve(step.output, scratch, 0, pooled);
   const int64_t n_tasks = op->n_tasks(run);
   for (int64_t i = 0; (i = next->fetch_add(1, std::memory_order_relaxed)) < n_tasks;) {
+    if (team_.may_stop()) return;
     op->run_task(run, i, {inputs, step.inputs.size()}, output, scratch);
   }
 }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/plan/plan.h"
@@ -29,8 +30,9 @@ class PlanRunner {
 
   // bytes() of memory, 64-byte aligned, to work in; before the first run.
   void use(void* memory);
-  // Computes everything of `run` but n_threads, which is the runner's. Where the run has no map of
-  // its tokens, they are the target's in order. `pooled` may be null.
+  // Takes everything of `run` but n_threads, which is the runner's. Where the run has no map of its
+  // tokens, they are the target's in order. `pooled` may be null. Throws Error(kCancelled) if the
+  // team was told so: what the targets have then is nothing.
   void run(const Run& run, const RowTarget& hidden, float* pooled);
 
   // The i-th of the graph's values that stay, as the last run left it.
@@ -40,13 +42,23 @@ class PlanRunner {
   const Profile& profile() const { return profile_; }
 
  private:
+  // What threads do between two barriers: steps of a pass, or the copy of the hidden states, which
+  // comes as one more pass.
+  struct Phase {
+    size_t pass = 0;
+    size_t begin = 0, end = 0;  // of the pass's steps
+    bool is_first = true, is_last = true;
+  };
   double estimate_seconds(const Run& run) const;
-  void run_passes(const Run& run, const RowTarget& hidden, float* pooled, int thread);
-  void run_rows(const Pass& pass, std::atomic<int64_t>* next, const Run& run, int thread);
+  // All threads work on the same block of rows, each on its part of the columns.
+  bool shares_block(const Pass& pass, const Run& run) const;
+  void list_phases(const Run& run, bool wants_hidden, bool wants_pooled);
+  void run_phase(int index, const Run& run, const RowTarget& hidden, float* pooled, int thread);
+  void run_rows(const Phase& phase, const Run& run, int thread);
   void run_tasks(const Pass& pass, std::atomic<int64_t>* next, const Run& run, float* pooled,
                  int thread);
-  void run_block(const Pass& pass, const Run& run, int64_t row, int64_t n_rows, Slice slice,
-                 float* scratch);
+  void run_block(std::span<const Step> steps, const Run& run, int64_t row, int64_t n_rows,
+                 Slice slice, float* scratch);
   void copy_hidden(const Run& run, const RowTarget& hidden, Slice slice) const;
   View resolve(const Place& place, float* scratch, int64_t row, float* pooled) const;
 
@@ -57,6 +69,7 @@ class PlanRunner {
   float* scratch_ = nullptr;  // [n_threads, plan_.scratch_floats]
   Profile profile_;
   std::vector<std::atomic<int64_t>> next_;  // for each pass, the next task to be taken
+  std::vector<Phase> phases_;               // of the run at hand
 };
 
 }  // namespace headlane

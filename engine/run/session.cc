@@ -5,6 +5,7 @@
 #include "engine/error.h"
 #include "engine/run/block_layout.h"
 #include "engine/run/checked_option.h"
+#include "engine/run/cpus.h"
 
 namespace headlane {
 namespace {
@@ -88,11 +89,11 @@ size_t Session::bytes(const Model& model, const Limits& limits) {
   return divide(model, limits).total;
 }
 
-Session::Session(const Model& model, const Limits& limits, void* memory)
+Session::Session(const Model& model, const Limits& limits, void* memory, const CallerPool& pool)
     : model_(model),
       limits_(limits),
       graph_(graph_of(model, limits)),
-      team_(static_cast<int>(limits.n_threads)),
+      team_(static_cast<int>(limits.n_threads), pool),
       runner_(graph_, model.kernels(), limits, &team_) {
   const Parts parts = divide(model, limits);
   if (memory == nullptr) {

@@ -38,15 +38,16 @@ class Session {
   static size_t bytes(const Model& model, const Limits& limits);
 
   // `memory`: bytes() of it, 64-byte aligned, or null: the session takes its own.
-  Session(const Model& model, const Limits& limits, void* memory);
+  Session(const Model& model, const Limits& limits, void* memory, const CallerPool& pool);
 
   const Model& model() const { return model_; }
   bool has_memory() const { return limits_.has_memory; }
+  void set_cancelled(bool cancelled) { team_.set_cancelled(cancelled); }
 
   Profile& profile() { return runner_.profile(); }
   const Profile& profile() const { return runner_.profile(); }
 
-  // Both throw Error before anything is written. `maps` may be null.
+  // Both throw Error before anything is written, but Error(kCancelled). `maps` may be null.
   // Outputs as in headlane_outputs: either may be null.
   void encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps);
   void forward(const ActivationBatch& batch, const LayerMaps* maps);

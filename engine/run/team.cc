@@ -5,9 +5,10 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <system_error>
+#include <exception>
 
 #include "engine/error.h"
+#include "engine/run/default_floats.h"
 
 namespace headlane {
 namespace {
@@ -34,26 +35,28 @@ class BlockSignals {
 
 }  // namespace
 
-int available_cpus() { return omp_get_num_procs(); }
-
-Team::Team(int n_threads) : n_threads_(n_threads), process_(getpid()) {
+Team::Team(int n_threads, const CallerPool& pool)
+    : n_threads_(n_threads), pool_(pool), process_(getpid()) {
   set_library_threads(set_library_threads(1));  // OpenMP allocates at a thread's first call: now
-  if (n_threads == 1) return;
+  if (n_threads == 1 || pool.parallel_for) return;
   threads_ = std::make_unique<std::thread[]>(static_cast<size_t>(n_threads - 1));
   const BlockSignals blocked;
   for (int i = 0; i < n_threads - 1; ++i) {
     try {
       threads_[static_cast<size_t>(i)] = std::thread([this, i] { work(i + 1); });
-    } catch (const std::system_error& error) {
+    } catch (const std::exception& error) {  // also of memory
       stop(i);
       fail(Status::kOutOfMemory, "the system refuses thread %d of %d: %s", i + 1, n_threads,
            error.what());
     }
   }
-  run([](int, int) {});  // what threads allocate when they start is allocated now
+  // What threads allocate when they start is allocated now.
+  run(1, n_threads, [](int, int, int) {});
 }
 
-Team::~Team() { stop(n_threads_ - 1); }
+Team::~Team() {
+  if (threads_) stop(n_threads_ - 1);
+}
 
 void Team::stop(int n_started) {
   if (n_started == 0) return;
@@ -67,6 +70,14 @@ void Team::stop(int n_started) {
   runs_.fetch_add(1, std::memory_order_release);
   runs_.notify_all();
   for (int i = 0; i < n_started; ++i) threads_[static_cast<size_t>(i)].join();
+}
+
+int Team::width(double seconds) const {
+  // A sleeping thread takes some 10 to 50 microseconds to wake, and each barrier is a chance to
+  // lose it to another process.
+  constexpr double kWorthWaking = 200e-6;
+  if (n_threads_ == 1 || seconds < kWorthWaking) return 1;
+  return pool_.parallel_for || getpid() == process_ ? n_threads_ : 1;
 }
 
 // A program that calls again at once, as a loop over texts does, finds the thread awake.
@@ -83,26 +94,68 @@ void Team::work(int thread) {
   for (uint32_t seen = 0;; ++seen) {
     await_run(seen);
     if (stopping_) return;
-    call_(context_, thread, n_threads_);
-    barrier(n_threads_);
+    run_phases(Job(job_), thread);  // a copy: after the last barrier, the next job may be written
   }
 }
 
-void Team::run_erased(Call call, void* context, double seconds) {
-  // A sleeping thread takes some 10 to 50 microseconds to wake, and each barrier is a chance to
-  // lose it to another process.
-  constexpr double kWorthWaking = 200e-6;
-  with_one_thread([&] {
-    if (n_threads_ == 1 || seconds < kWorthWaking || getpid() != process_) {
-      return call(context, 0, 1);
-    }
-    call_ = call;
-    context_ = context;
+void Team::run_erased(const Job& job) {
+  abandoned_.store(false, std::memory_order_relaxed);
+  bool finished = !is_stopped();
+  if (!finished) fail(Status::kCancelled, "the call was cancelled before it began");
+  if (job.count == 1) {
+    with_one_thread([&] { finished = run_alone(job); });
+  } else if (pool_.parallel_for) {
+    finished = run_on_caller_pool(job);
+  } else {
+    job_ = job;
     runs_.fetch_add(1, std::memory_order_release);
     runs_.notify_all();
-    call(context, 0, n_threads_);
-    barrier(n_threads_);
-  });
+    with_one_thread([&] { finished = run_phases(job, 0); });
+  }
+  if (!finished) fail(Status::kCancelled, "the call was cancelled");
+}
+
+bool Team::run_alone(const Job& job) {
+  for (int phase = 0; phase < job.n_phases && !is_stopped(); ++phase) {
+    job.call(job.context, phase, 0, 1);
+  }
+  return !is_stopped();
+}
+
+// Ends with a barrier, so that when one returns, all have done their part.
+bool Team::run_phases(const Job& job, int thread) {
+  bool go_on = true;
+  for (int phase = 0; phase < job.n_phases && go_on; ++phase) {
+    job.call(job.context, phase, thread, job.count);
+    go_on = barrier(job.count);
+  }
+  return go_on;
+}
+
+// Phases are calls of their own, since the host's threads may be fewer than tasks, and a barrier
+// would wait for ever.
+bool Team::run_on_caller_pool(const Job& job) {
+  struct Phase {
+    const Job& job;
+    int number;
+    std::atomic<int> n_done{0};
+  };
+  for (int i = 0; i < job.n_phases && !is_stopped(); ++i) {
+    Phase phase{job, i};
+    const auto task = [](void* context, int32_t thread) {
+      Phase& of = *static_cast<Phase*>(context);
+      const DefaultFloats floats;
+      with_one_thread([&] { of.job.call(of.job.context, of.number, thread, of.job.count); });
+      of.n_done.fetch_add(1, std::memory_order_acq_rel);
+    };
+    pool_.parallel_for(pool_.user, job.count, task, &phase);
+    const int n_done = phase.n_done.load(std::memory_order_acquire);
+    if (n_done != job.count) {
+      fail(Status::kInvalidArgument, "the pool's parallel_for returned when %d of %d tasks had",
+           n_done, job.count);
+    }
+  }
+  return !is_stopped();
 }
 
 int Team::set_library_threads(int n_threads) {
@@ -111,20 +164,23 @@ int Team::set_library_threads(int n_threads) {
   return before;
 }
 
-void Team::barrier(int count) {
-  if (count == 1) return;
-  const uint32_t generation = generation_.load(std::memory_order_acquire);
+bool Team::barrier(int count) {
+  const uint32_t before = generation_.load(std::memory_order_acquire);
+  const auto go_on = [](uint32_t generation) { return (generation & 1) == 0; };
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
+    const uint32_t after = ((before | 1) + 1) | (is_stopped() ? 1 : 0);
     arrived_.store(0, std::memory_order_relaxed);
-    generation_.fetch_add(1, std::memory_order_release);
+    generation_.store(after, std::memory_order_release);
     generation_.notify_all();
-    return;
+    return go_on(after);
   }
   for (int i = 0; i < kSpins; ++i) {
-    if (generation_.load(std::memory_order_acquire) != generation) return;
+    const uint32_t now = generation_.load(std::memory_order_acquire);
+    if (now != before) return go_on(now);
     __builtin_ia32_pause();
   }
-  generation_.wait(generation, std::memory_order_acquire);
+  generation_.wait(before, std::memory_order_acquire);
+  return go_on(generation_.load(std::memory_order_acquire));
 }
 
 }  // namespace headlane

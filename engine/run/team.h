@@ -9,38 +9,54 @@
 
 namespace headlane {
 
-// CPUs that this process may run on.
-int available_cpus();
+// Threads of the host's. parallel_for(user, n, task, context) calls task(context, i) once for each
+// i in 0 .. n - 1, on any thread, in any order, at the same time or not, and returns when all have
+// returned.
+struct CallerPool {
+  void (*parallel_for)(void* user, int32_t n, void (*task)(void* context, int32_t i),
+                       void* context) = nullptr;
+  void* user = nullptr;
+};
 
-// A pool of a session's own: nothing of it is shared with other sessions or with the rest of the
-// process. It sleeps between runs, after some tens of microseconds. In a forked child, where its
-// threads do not exist, it goes on as the calling thread alone.
+// A pool of a session's own, or the host's. Its own is shared with no other session and nothing of
+// the process; it sleeps between runs, after some tens of microseconds. In a forked child, where
+// its threads do not exist, it goes on as the calling thread alone.
 class Team {
  public:
-  // Makes n_threads - 1 threads; the caller of run is the last. Throws Error(kOutOfMemory) if the
-  // system refuses one.
-  explicit Team(int n_threads);
+  // With `pool`, no threads are made. Without, n_threads - 1; the caller of run is the last. Throws
+  // Error(kOutOfMemory) if the system refuses one.
+  explicit Team(int n_threads, const CallerPool& pool = {});
   ~Team();
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
   int n_threads() const { return n_threads_; }
 
-  // Calls body(thread, count) once on each of `count` threads at the same time, thread = 0 .. count
-  // - 1, and returns when all have; count is n_threads(), or 1 in a forked child or where
-  // `seconds`, what the body is thought to take on one thread, is not worth waking the others. The
-  // caller is thread 0. body must not throw. Allocates nothing.
+  // How many threads a run should have that is thought to take `seconds` on one: n_threads(), or 1
+  // where it is not worth waking the others, or in a forked child.
+  int width(double seconds) const;
+
+  // For each phase in turn, calls body(phase, thread, count) once for each thread 0 .. count - 1,
+  // where count is n_threads() or 1. A phase begins when all are through with the one before, and
+  // sees all that these wrote. Threads of a phase may run one after the other: none may wait for
+  // another. body must not throw. Allocates nothing. Throws Error(kCancelled) if it was, and then
+  // not all was done, and Error(kInvalidArgument) if the host's pool did not call each task once.
   template <typename Body>
-  void run(Body&& body, double seconds = 1) {
+  void run(int n_phases, int count, Body&& body) {
     using Plain = std::remove_reference_t<Body>;
-    run_erased([](void* context, int thread,
-                  int count) { (*static_cast<Plain*>(context))(thread, count); },
-               &body, seconds);
+    run_erased({[](void* context, int phase, int thread, int threads) {
+                  (*static_cast<Plain*>(context))(phase, thread, threads);
+                },
+                const_cast<void*>(static_cast<const void*>(&body)), n_phases, count});
   }
 
-  // Inside run: waits until all `count` threads of the team are here. What one wrote before, all
-  // see after. A thread spins only briefly, then sleeps: where other processes hold a core, a
-  // teammate may be long in coming, and spinning for it takes the time it needs.
-  void barrier(int count);
+  // From any thread, at any time: while it is true, runs end early.
+  void set_cancelled(bool cancelled) { cancelled_.store(cancelled, std::memory_order_relaxed); }
+  // Inside a phase: whether it may be left undone, since its run will end as cancelled.
+  bool may_stop() {
+    if (!cancelled_.load(std::memory_order_relaxed)) return false;
+    abandoned_.store(true, std::memory_order_relaxed);
+    return true;
+  }
 
   // Calls body() where libraries that ask OpenMP how many threads to use are told one.
   template <typename Body>
@@ -56,23 +72,41 @@ class Team {
   }
 
  private:
-  using Call = void (*)(void* context, int thread, int count);
+  struct Job {
+    void (*call)(void* context, int phase, int thread, int count) = nullptr;
+    void* context = nullptr;
+    int n_phases = 0, count = 1;
+  };
 
-  void run_erased(Call call, void* context, double seconds);
+  void run_erased(const Job& job);
+  bool run_on_caller_pool(const Job& job);
+  bool run_alone(const Job& job);
+  bool run_phases(const Job& job, int thread);
   void work(int thread);  // what each thread of the pool does
   void await_run(uint32_t seen) const;
+  // Waits until all threads of the team are here. What one wrote before, all see after. True: go
+  // on; all get the same answer. A thread spins only briefly, then sleeps: where other processes
+  // hold a core, a teammate may be long in coming, and spinning for it takes the time it needs.
+  bool barrier(int count);
+  bool is_stopped() const {
+    return cancelled_.load(std::memory_order_relaxed) || abandoned_.load(std::memory_order_relaxed);
+  }
   void stop(int n_started);
   static int set_library_threads(int n_threads);  // for the calling thread; returns what it was
 
   int n_threads_;
+  CallerPool pool_;
   int process_;  // the one that has the threads
-  Call call_ = nullptr;
-  void* context_ = nullptr;
+  Job job_;
   bool stopping_ = false;
-  std::unique_ptr<std::thread[]> threads_;           // [n_threads - 1]
-  alignas(64) std::atomic<uint32_t> runs_{0};        // each increment is a run, or the end
-  alignas(64) std::atomic<int> arrived_{0};          // at the barrier at hand
-  alignas(64) std::atomic<uint32_t> generation_{0};  // how many barriers have been passed
+  std::unique_ptr<std::thread[]> threads_;     // [n_threads - 1]
+  std::atomic<bool> cancelled_{false};         // by the host
+  std::atomic<bool> abandoned_{false};         // a phase of this run was left undone
+  alignas(64) std::atomic<uint32_t> runs_{0};  // each increment is a run, or the end
+  alignas(64) std::atomic<int> arrived_{0};    // at the barrier at hand
+  // Twice how many barriers have been passed, and 1 if the last of them ended its run: what a
+  // thread waits for and what it is told are one word, so that all are told the same.
+  alignas(64) std::atomic<uint32_t> generation_{0};
 };
 
 }  // namespace headlane

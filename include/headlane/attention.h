@@ -6,6 +6,7 @@
 #define HEADLANE_ATTENTION_H_
 
 #include <headlane/batch.h>
+#include <headlane/host.h>
 #include <headlane/status.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -123,13 +124,14 @@ typedef struct headlane_attention_options {
    * it too; scores, the softmax and sums are f32, and so are bias, weights and maps. Neither
    * ADDITIVE nor machines without products of bf16 have it: UNSUPPORTED. */
   headlane_element element;
+  const headlane_thread_pool* pool; /**< as in headlane_session_options */
 } headlane_attention_options;
 
 /** Initialises one: every field at its default. */
-#define HEADLANE_ATTENTION_OPTIONS_INIT                                              \
-  {                                                                                  \
-    sizeof(headlane_attention_options), 0, 0, 0, 0, HEADLANE_SCORE_SCALED_DOT, 0, 0, \
-        HEADLANE_CAUSAL_NONE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, HEADLANE_ELEMENT_F32  \
+#define HEADLANE_ATTENTION_OPTIONS_INIT                                                \
+  {                                                                                    \
+    sizeof(headlane_attention_options), 0, 0, 0, 0, HEADLANE_SCORE_SCALED_DOT, 0, 0,   \
+        HEADLANE_CAUSAL_NONE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, HEADLANE_ELEMENT_F32, 0 \
   }
 
 /** The slopes of Press et al. for any number of heads: 2^(-8 i / n) for powers of two, and between
@@ -158,6 +160,13 @@ HEADLANE_API headlane_status headlane_attention_create(const headlane_attention_
 /** Ends an attention, and its threads. The caller's block, if it has one, may go afterwards.
  * @param attention null: nothing happens */
 HEADLANE_API void headlane_attention_destroy(headlane_attention* attention);
+
+/** As headlane_session_set_cancelled.
+ * @param attention that may be inside a call of another thread
+ * @param cancelled 1 or 0
+ * @return INVALID_ARGUMENT */
+HEADLANE_API headlane_status headlane_attention_set_cancelled(headlane_attention* attention,
+                                                              int32_t cancelled);
 
 /** Element [seq, token, head, c] lies at data[seq * seq_stride + token * token_stride + head *
  * head_stride + c]: packed Q K V, [seqs, heads, tokens, dim] and [seqs, tokens, heads, dim] all

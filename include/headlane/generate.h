@@ -14,6 +14,7 @@
 #define HEADLANE_GENERATE_H_
 
 #include <headlane/batch.h>
+#include <headlane/host.h>
 #include <headlane/model.h>
 #include <headlane/status.h>
 #include <stddef.h>
@@ -43,15 +44,16 @@ typedef struct headlane_generator_options {
   /** 1: room for all logits of each row, which repetition_penalty, and sampling without top_k,
    * need. */
   int32_t all_logits;
-  int32_t n_threads;     /**< as in headlane_session_options */
-  void* memory;          /**< likewise */
-  size_t memory_bytes;   /**< of memory */
-  const char* precision; /**< as in headlane_session_options */
+  int32_t n_threads;                /**< as in headlane_session_options */
+  void* memory;                     /**< likewise */
+  size_t memory_bytes;              /**< of memory */
+  const char* precision;            /**< as in headlane_session_options */
+  const headlane_thread_pool* pool; /**< as in headlane_session_options */
 } headlane_generator_options;
 
 /** Initialises one: every field at its default. */
 #define HEADLANE_GENERATOR_OPTIONS_INIT \
-  { sizeof(headlane_generator_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(headlane_generator_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** The exact size of the block in which a generator with these options works, keys and values of
  * all layers for max_sources * max_beams targets included.
@@ -77,6 +79,15 @@ HEADLANE_API headlane_status headlane_generator_create(headlane_model* model,
 /** Ends a generator, and its threads. The caller's block, if it has one, may go afterwards.
  * @param generator null: nothing happens */
 HEADLANE_API void headlane_generator_destroy(headlane_generator* generator);
+
+/** As headlane_session_set_cancelled. There are no answers after a cancelled headlane_generate, no
+ * sources after a cancelled headlane_generator_encode; a cancelled headlane_generator_step may be
+ * taken again.
+ * @param generator that may be inside a call of another thread
+ * @param cancelled 1 or 0
+ * @return INVALID_ARGUMENT */
+HEADLANE_API headlane_status headlane_generator_set_cancelled(headlane_generator* generator,
+                                                              int32_t cancelled);
 
 /** When a search by beams has enough. */
 typedef enum headlane_early_stopping {

@@ -14,7 +14,8 @@
  * Conventions of every function here:
  *  - Returns a status; results come through the pointers at the end of the list. After anything but
  *    HEADLANE_OK, headlane_error() is a sentence that names what is wrong and where, and no output
- *    has been written (but for how many there are, where a function says so).
+ *    has been written (but for how many there are, where a function says so, and by a call that was
+ *    cancelled).
  *  - Option and result structs begin with struct_size, which the caller sets to the sizeof of the
  *    struct that it was compiled with (the INIT macros do), so that structs can grow. A null
  *    options pointer means defaults; so does a field that is zero.
@@ -27,7 +28,8 @@
  *  - Sizes count elements unless the name ends in _bytes. Text is UTF-8; invalid bytes are allowed.
  *
  * Threads: a model may be used by any number of threads and sessions at once; a session by one at a
- * time, whichever it is. Each session has threads of its own, which sleep between runs. A forked
+ * time, whichever it is. Each session has threads of its own, which sleep between runs, or uses the
+ * caller's (headlane_thread_pool). A forked
  * child may use the models and sessions of its parent (these with the calling thread alone) and
  * make its own; fork while another thread is inside a call, and the child may use neither.
  */
@@ -38,6 +40,7 @@
 #include <headlane/batch.h>
 #include <headlane/convert.h>
 #include <headlane/generate.h>
+#include <headlane/host.h>
 #include <headlane/layer.h>
 #include <headlane/model.h>
 #include <headlane/profile.h>

@@ -45,8 +45,8 @@ typedef struct headlane_layer_options {
   int64_t d_model;    /**< columns of the input x and of the output */
   int64_t kdim;       /**< columns that keys are projected from; 0: d_model */
   int64_t vdim;       /**< columns that values are projected from; 0: d_model */
-  /** Heads, scores, masks by position. Its n_threads, isa, memory, memory_bytes and element must
-   * be 0: those belong to the session and the model. */
+  /** Heads, scores, masks by position. Its n_threads, isa, memory, memory_bytes, pool and element
+   * must be 0: those belong to the session and the model. */
   const headlane_attention_options* attention;
   headlane_linear q; /**< [n_heads * head_dim, d_model] */
   headlane_linear k; /**< [n_kv_heads * head_dim, kdim] */

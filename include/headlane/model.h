@@ -4,6 +4,7 @@
 #ifndef HEADLANE_MODEL_H_
 #define HEADLANE_MODEL_H_
 
+#include <headlane/host.h>
 #include <headlane/status.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,11 +34,20 @@ typedef struct headlane_model_options {
    * Weights are converted as they are packed; norms, residuals, softmax and pooling are f32 always.
    */
   const char* precision;
+  /** Threads that weights are packed on, in this call and in one that makes the first session of a
+   * precision; 0: one for each CPU that this process may run on. */
+  int32_t n_threads;
+  /** To pack on, with its n_threads unless n_threads is set here; null: threads that are made for
+   * it, and end with it. */
+  const headlane_thread_pool* pool;
+  /** Told what is chosen, of the model and of what is made from it; null: nobody. */
+  headlane_log log;
+  void* log_user; /**< handed to log */
 } headlane_model_options;
 
 /** Initialises one: every field at its default. */
 #define HEADLANE_MODEL_OPTIONS_INIT \
-  { sizeof(headlane_model_options), 0, 0, 0 }
+  { sizeof(headlane_model_options), 0, 0, 0, 0, 0, 0, 0 }
 
 /** Maps a .headlane file, checks all of it, and packs the weights for this machine's kernels.
  * @param path of the file; it must not be written to as long as the model is open

@@ -5,6 +5,7 @@
 #define HEADLANE_SESSION_H_
 
 #include <headlane/batch.h>
+#include <headlane/host.h>
 #include <headlane/model.h>
 #include <headlane/status.h>
 #include <stddef.h>
@@ -25,7 +26,8 @@ typedef struct headlane_session_options {
       max_tokens;    /**< of a batch, all sequences together; 0: 4096, or max_len if that is more */
   int64_t max_seqs;  /**< of a batch; 0: max_tokens */
   int64_t max_len;   /**< tokens of one sequence; 0: max_positions, or max_tokens if that is less */
-  int32_t n_threads; /**< 0: one for each CPU that this process may run on */
+  int32_t n_threads; /**< 0: one for each CPU that this process may run on: those of its affinity,
+                        or as many as the CPU quota of its control group allows if that is less */
   /** The caller's block of memory_bytes, 64-byte aligned, which the session uses until it is
    * destroyed; null: the session allocates its own. */
   void* memory;
@@ -37,11 +39,14 @@ typedef struct headlane_session_options {
   /** As in headlane_model_options; null: the model's. The first session of a precision packs the
    * weights for it, which the model then keeps. */
   const char* precision;
+  /** To run on, n_threads tasks at once, or the pool's n_threads if that is 0; null: threads of the
+   * session's own. */
+  const headlane_thread_pool* pool;
 } headlane_session_options;
 
 /** Initialises one: every field at its default. */
 #define HEADLANE_SESSION_OPTIONS_INIT \
-  { sizeof(headlane_session_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(headlane_session_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** The exact size of the block in which a session with these options works: all activations and
  * scratch. It grows linearly with max_tokens. (The handle itself, a list of passes, takes some KB
@@ -67,6 +72,15 @@ HEADLANE_API headlane_status headlane_session_create(headlane_model* model,
 /** Ends a session, and its threads. The caller's block, if it has one, may go afterwards.
  * @param session null: nothing happens */
 HEADLANE_API void headlane_session_destroy(headlane_session* session);
+
+/** Ends the call that is under way on a session, and those to come until it is set to 0 again: they
+ * return HEADLANE_CANCELLED within the time of a task of a pass, some milliseconds at most. What
+ * their outputs then hold is unspecified; the session is as usable as before.
+ * @param session that may be inside a call of another thread
+ * @param cancelled 1 or 0
+ * @return INVALID_ARGUMENT */
+HEADLANE_API headlane_status headlane_session_set_cancelled(headlane_session* session,
+                                                            int32_t cancelled);
 
 /** Runs a model that takes token ids. The result for a sequence has the same bits in any batch, in
  * any order, for any number of threads.

@@ -20,7 +20,8 @@ typedef enum headlane_status {
   HEADLANE_UNSUPPORTED = 4,      /**< valid, but this build, model or machine cannot serve it */
   HEADLANE_OUT_OF_MEMORY = 5,    /**< the system has no more */
   HEADLANE_TOO_LARGE = 6,        /**< more than the session was created for */
-  HEADLANE_INTERNAL = 7          /**< a bug in Headlane */
+  HEADLANE_INTERNAL = 7,         /**< a bug in Headlane */
+  HEADLANE_CANCELLED = 8         /**< by headlane_session_set_cancelled, or one of its kind */
 } headlane_status;
 
 /** What was wrong with this thread's last call.
