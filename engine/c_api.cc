@@ -17,11 +17,6 @@ using headlane::fail;
 using headlane::Status;
 using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what this file is of
 
-char* headlane::c_api::last_error() {
-  thread_local char message[headlane::kMaxMessageBytes] = "";
-  return message;
-}
-
 namespace {
 
 static_assert(static_cast<int>(Status::kInvalidArgument) == HEADLANE_INVALID_ARGUMENT);
@@ -127,8 +122,6 @@ headlane_model* headlane::c_api::new_model(std::unique_ptr<headlane::Model> made
   std::string kernels = describe_kernels(made->kernels());
   return new headlane_model{std::move(made), std::move(kernels)};
 }
-
-const char* headlane_error(void) { return last_error(); }
 
 const char* headlane_version(void) { return HEADLANE_VERSION; }
 

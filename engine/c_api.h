@@ -2,7 +2,6 @@
 // read.
 #pragma once
 
-#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -25,18 +24,20 @@ struct headlane_session {
 
 namespace headlane::c_api {
 
-// This thread's message: a fixed array, so that reporting a lack of memory needs none.
-char* last_error();
+// What headlane_error() says to this thread from now on: nothing, or a copy of `message`; where
+// there is no memory for a copy, that there is none.
+void clear_message() noexcept;
+void set_message(const char* message) noexcept;
 
-inline headlane_status report(Status status, const char* message) {
-  std::snprintf(last_error(), kMaxMessageBytes, "%s", message);
+inline headlane_status report(Status status, const char* message) noexcept {
+  set_message(message);
   return static_cast<headlane_status>(status);
 }
 
 // Runs the body of a call. Nothing that it throws leaves.
 template <typename Body>
 headlane_status guarded(Body body) noexcept {
-  last_error()[0] = '\0';
+  clear_message();
   const DefaultFloats floats;
   try {
     body();

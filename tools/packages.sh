@@ -60,7 +60,7 @@ build_packages=(g++=g++ cmake=cmake ninja-build=ninja pkg-config=pkg-config libd
 fetch_packages=(python3=python3 python3-pip)
 # shellcheck disable=SC2034
 test_packages=(libgtest-dev qemu-user=qemu-x86_64 binutils=nm chromium=chromium
-  python3=python3 python3-numpy)
+  python3=python3 python3-numpy locales)
 # shellcheck disable=SC2034
 ci_packages=(libbenchmark-dev clang=clang++ libomp-dev clang-format=clang-format
   clang-tidy=clang-tidy doxygen=doxygen abigail-tools=abidiff dpkg-dev=dpkg-shlibdeps)

@@ -1,71 +1,22 @@
-// A run allocates nothing: every allocator of the C library is wrapped in this program, and
-// counted.
-#include <dlfcn.h>
-
-#include <atomic>
-#include <cerrno>
+// A run allocates nothing: every allocator of the C library is counted in this program.
 #include <cstdlib>
 
 #include "tests/api/attention.h"
 #include "tests/api/encoder.h"
 #include "tests/api/generator.h"
 #include "tests/api/layer.h"
+#include "tests/support/allocators.h"
 #include "tests/support/temp_dir.h"
-
-namespace {
-
-std::atomic<int64_t> n_allocations{0};
-
-template <typename Function>
-Function next_of(const char* name) {
-  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
-}
-
-}  // namespace
-
-extern "C" {
-void* __libc_malloc(size_t);
-void* __libc_calloc(size_t, size_t);
-void* __libc_realloc(void*, size_t);
-void* __libc_memalign(size_t, size_t);
-
-void* malloc(size_t bytes) {
-  ++n_allocations;
-  return __libc_malloc(bytes);
-}
-void* calloc(size_t n, size_t bytes) {
-  ++n_allocations;
-  return __libc_calloc(n, bytes);
-}
-void* realloc(void* p, size_t bytes) {
-  ++n_allocations;
-  return __libc_realloc(p, bytes);
-}
-int posix_memalign(void** out, size_t alignment, size_t bytes) {
-  ++n_allocations;
-  *out = __libc_memalign(alignment, bytes);
-  return *out ? 0 : ENOMEM;
-}
-void* aligned_alloc(size_t alignment, size_t bytes) {
-  ++n_allocations;
-  return __libc_memalign(alignment, bytes);
-}
-void* mmap(void* address, size_t bytes, int protection, int flags, int fd, off_t offset) {
-  ++n_allocations;
-  static const auto kNext = next_of<decltype(&mmap)>("mmap");
-  return kNext(address, bytes, protection, flags, fd, offset);
-}
-}
 
 namespace headlane::test {
 namespace {
 
 TEST(Allocations, TheCountersCount) {
-  const int64_t before = n_allocations;
+  const int64_t before = n_allocations();
   void* volatile small = ::operator new(1);  // volatile: a compiler may leave out what nobody sees
   void* volatile large = std::malloc(5000000);
   void* volatile aligned = std::aligned_alloc(64, 640);
-  EXPECT_GE(n_allocations - before, 3);
+  EXPECT_GE(n_allocations() - before, 3);
   ::operator delete(small);
   std::free(large);
   std::free(aligned);
@@ -83,9 +34,9 @@ void expect_runs_without_allocations(Encoder& encoder, const std::string& what) 
     const headlane_batch batch{sizeof batch, n_seqs, offsets.data(), ids.data(), nullptr};
     for (float* wanted : {hidden.data(), static_cast<float*>(nullptr)}) {
       const headlane_outputs outputs{sizeof outputs, wanted, pooled.data(), nullptr};
-      const int64_t before = n_allocations;
+      const int64_t before = n_allocations();
       const headlane_status status = headlane_encode(encoder.session(), &batch, &outputs);
-      const int64_t allocated = n_allocations - before;
+      const int64_t allocated = n_allocations() - before;
       ASSERT_EQ(status, HEADLANE_OK);
       ASSERT_EQ(allocated, 0) << what << ", " << n_seqs << " sequences";
     }
@@ -109,9 +60,9 @@ TEST(Allocations, ARunAllocatesNothing) {
 // What a call allocates is counted from its beginning to its end.
 template <typename Call>
 void expect_no_allocation(const char* what, const Call& call) {
-  const int64_t before = n_allocations;
+  const int64_t before = n_allocations();
   const headlane_status status = call();
-  const int64_t allocated = n_allocations - before;
+  const int64_t allocated = n_allocations() - before;
   ASSERT_EQ(status, HEADLANE_OK) << what << ": " << headlane_error();
   ASSERT_EQ(allocated, 0) << what;
 }
@@ -178,9 +129,9 @@ TEST(Allocations, AttentionOnOnesOwnBuffersAllocatesNothing) {
       batch.q_lengths = batch.kv_lengths = &real;
       batch.q = batch.k = batch.v = {x.data(), 0, row, 16};
       batch.o = {o.data(), 0, row, 16};
-      const int64_t before = n_allocations;
+      const int64_t before = n_allocations();
       const headlane_status status = headlane_attention_run(attention.get(), &batch);
-      const int64_t allocated = n_allocations - before;
+      const int64_t allocated = n_allocations() - before;
       ASSERT_EQ(status, HEADLANE_OK) << headlane_error();
       ASSERT_EQ(allocated, 0) << n_threads << " threads, " << len << " tokens";
     }
@@ -211,9 +162,9 @@ TEST(Allocations, ALayerAllocatesNothing) {
         batch.x.data = x.data();
         batch.out.data = out.data();
         if (len == 20) batch.maps = &maps;
-        const int64_t before = n_allocations;
+        const int64_t before = n_allocations();
         const headlane_status status = headlane_forward(session.get(), &batch);
-        const int64_t allocated = n_allocations - before;
+        const int64_t allocated = n_allocations() - before;
         ASSERT_EQ(status, HEADLANE_OK) << headlane_error();
         ASSERT_EQ(allocated, 0) << precision << ", " << n_threads << " threads, " << len
                                 << " tokens";
@@ -240,9 +191,9 @@ TEST(Allocations, ATransformerAllocatesNothing) {
       batch.kv_len = kv_len;
       batch.x.data = batch.key.data = x.data();
       batch.out.data = out.data();
-      const int64_t before = n_allocations;
+      const int64_t before = n_allocations();
       const headlane_status status = headlane_forward(session.get(), &batch);
-      const int64_t allocated = n_allocations - before;
+      const int64_t allocated = n_allocations() - before;
       ASSERT_EQ(status, HEADLANE_OK) << headlane_error();
       ASSERT_EQ(allocated, 0) << precision << ", " << n_threads << " threads, " << len
                               << " tokens, " << kv_len << " keys";
