@@ -38,6 +38,14 @@ class Attention {
    * @throw Error as of headlane_attention_run */
   void run(const headlane_attention_batch& batch) { check(headlane_attention_run(get(), &batch)); }
 
+  /** Ends the call that is under way, and those to come until it is set to false again. From any
+   * thread, at any time: the one exception to one thread at a time.
+   * @param cancelled true: calls throw an Error of HEADLANE_CANCELLED
+   * @throw Error if this was moved from */
+  void set_cancelled(bool cancelled) {
+    check(headlane_attention_set_cancelled(get(), cancelled ? 1 : 0));
+  }
+
   /** The attention as the C API takes it.
    * @return as long as this lives; null if it was moved from */
   headlane_attention* get() const noexcept { return attention_.get(); }

@@ -46,6 +46,7 @@ struct Sized : Struct {
   Sized() : Struct{} { this->struct_size = sizeof(Struct); }
 };
 
+using ThreadPool = Sized<headlane_thread_pool>;             /**< of options that have a pool */
 using ModelOptions = Sized<headlane_model_options>;         /**< of Model */
 using ModelFacts = Sized<headlane_model_facts>;             /**< of Model::facts */
 using TensorFacts = Sized<headlane_tensor_facts>;           /**< of Model::tensor */

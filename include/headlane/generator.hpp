@@ -113,6 +113,14 @@ class Generator {
    * @throw Error as of headlane_generator_step */
   void step(const headlane_step& step) { check(headlane_generator_step(get(), &step)); }
 
+  /** Ends the call that is under way, and those to come until it is set to false again. From any
+   * thread, at any time: the one exception to one thread at a time.
+   * @param cancelled true: calls throw an Error of HEADLANE_CANCELLED
+   * @throw Error if this was moved from */
+  void set_cancelled(bool cancelled) {
+    check(headlane_generator_set_cancelled(get(), cancelled ? 1 : 0));
+  }
+
   /** The generator as the C API takes it.
    * @return as long as this lives; null if it was moved from */
   headlane_generator* get() const noexcept { return generator_.get(); }

@@ -83,6 +83,14 @@ class Session {
    * @throw Error as of headlane_forward */
   void forward(const headlane_forward_batch& batch) { check(headlane_forward(get(), &batch)); }
 
+  /** Ends the call that is under way, and those to come until it is set to false again. From any
+   * thread, at any time: the one exception to one thread at a time.
+   * @param cancelled true: calls throw an Error of HEADLANE_CANCELLED
+   * @throw Error if this was moved from */
+  void set_cancelled(bool cancelled) {
+    check(headlane_session_set_cancelled(get(), cancelled ? 1 : 0));
+  }
+
   /** Begins to count where the time goes, or stops.
    * @param on true counts from zero, from the next run on
    * @throw Error if this was moved from */

@@ -200,6 +200,38 @@ TEST(CppWrapper, ASessionIsProfiled) {
   expect_error(HEADLANE_INVALID_ARGUMENT, "pass", [&] { session.pass(pass.n_passes); });
 }
 
+TEST(CppWrapper, WeightsArePackedOnTheProgramsThreads) {
+  int n_calls = 0;
+  headlane::ThreadPool pool;
+  pool.user = &n_calls;
+  pool.n_threads = 2;
+  pool.parallel_for = [](void* user, int32_t n, void (*task)(void*, int32_t), void* context) {
+    ++*static_cast<int*>(user);
+    for (int32_t i = 0; i < n; ++i) task(context, i);
+  };
+  headlane::ModelOptions options;
+  options.pool = &pool;
+  const Model model(encoder_file(), options);
+  EXPECT_GT(n_calls, 0);
+}
+
+TEST(CppWrapper, CancelledCallsAreErrors) {
+  Session session{Model(encoder_file())};
+  session.set_cancelled(true);
+  expect_error(HEADLANE_CANCELLED, "cancelled", [&] { session.embed({"a"}); });
+  session.set_cancelled(false);
+  EXPECT_FALSE(session.embed({"a"}).empty());
+
+  const Model model(kTranslator);
+  Generator generator(model);
+  generator.set_cancelled(true);
+  expect_error(HEADLANE_CANCELLED, "cancelled",
+               [&] { generator.generate(model.tokenize_all({kSource})); });
+  generator.set_cancelled(false);
+  generator.generate(model.tokenize_all({kSource}));
+  EXPECT_EQ(model.detokenize(generator.answer(0).ids), kTarget);
+}
+
 TEST(CppWrapper, ALayerOfWeightsRunsForward) {
   // One head that sees everything, of identities: each row becomes the mean of all.
   const Floats identity = {1, 0, 0, 1}, zeros(4);
@@ -246,6 +278,8 @@ TEST(CppWrapper, AttentionRunsOnTheCallersBuffers) {
   batch.q.token_stride = batch.k.token_stride = batch.v.token_stride = batch.o.token_stride = 2;
   attention.run(batch);
   EXPECT_EQ(o, (Floats{2, 4}));
+  attention.set_cancelled(true);
+  expect_error(HEADLANE_CANCELLED, "cancelled", [&] { attention.run(batch); });
   EXPECT_EQ(headlane::alibi_slopes(2), (Floats{0.0625F, 0.00390625F}));
   expect_error(HEADLANE_INVALID_ARGUMENT, "n_heads", [] { headlane::alibi_slopes(0); });
 }
