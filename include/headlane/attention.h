@@ -65,8 +65,8 @@ typedef struct headlane_rotary {
   double attention_factor;         /**< YaRN: multiplies cosines and sines; 0: 0.1 ln(factor) + 1 */
   double low_freq_factor;          /**< Llama 3; 0: 1 */
   double high_freq_factor;         /**< Llama 3; 0: 4 */
-  int32_t
-      untruncated; /**< YaRN: 1: what blends begins and ends between pairs ("truncate": false) */
+  /** YaRN: 1: what blends begins and ends between pairs ("truncate": false). */
+  int32_t untruncated;
 } headlane_rotary;
 
 /** Initialises one: every field at its default. */
@@ -190,8 +190,8 @@ typedef struct headlane_attention_batch {
   int64_t kv_len;           /**< rows of each sequence of K and V */
   const int64_t* q_lengths; /**< [n_seqs], how many of the rows are real; null: all. Others of O
                              * become 0 */
-  const int64_t*
-      kv_lengths;      /**< [n_seqs]; null: all. What is in other rows of K and V is never read */
+  /** [n_seqs]; null: all. What is in other rows of K and V is never read. */
+  const int64_t* kv_lengths;
   int32_t left_padded; /**< 1: the real rows are the last ones, not the first */
 
   headlane_heads q; /**< [n_seqs, q_len, n_heads, head_dim] */

@@ -22,12 +22,13 @@ typedef struct headlane_session headlane_session;
 /** The largest batch that a session is for, and what it works with. */
 typedef struct headlane_session_options {
   size_t struct_size; /**< sizeof this struct */
-  int64_t
-      max_tokens;    /**< of a batch, all sequences together; 0: 4096, or max_len if that is more */
-  int64_t max_seqs;  /**< of a batch; 0: max_tokens */
-  int64_t max_len;   /**< tokens of one sequence; 0: max_positions, or max_tokens if that is less */
-  int32_t n_threads; /**< 0: one for each CPU that this process may run on: those of its affinity,
-                        or as many as the CPU quota of its control group allows if that is less */
+  /** Of a batch, all sequences together; 0: 4096, or max_len if that is more. */
+  int64_t max_tokens;
+  int64_t max_seqs; /**< of a batch; 0: max_tokens */
+  int64_t max_len;  /**< tokens of one sequence; 0: max_positions, or max_tokens if that is less */
+  /** 0: one for each CPU that this process may run on: those of its affinity, or as many as the CPU
+   * quota of its control group allows if that is less. */
+  int32_t n_threads;
   /** The caller's block of memory_bytes, 64-byte aligned, which the session uses until it is
    * destroyed; null: the session allocates its own. */
   void* memory;
