@@ -1,14 +1,12 @@
 // Models that translate, for the command: the example, and a small random one for many languages.
 #pragma once
 
-#include <cstring>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "tests/command/model_fixture.h"
 #include "tests/support/lines.h"
 #include "tests/support/npy.h"
-#include "tests/support/safetensors_writer.h"
+#include "tests/support/polyglot_folder.h"
 
 namespace headlane::test {
 
@@ -54,40 +52,10 @@ class TranslateTest : public CommandTest {
     return text;
   }
 
-  // The golden M2M-100, its rows of words repeated for the vocabulary of a golden tokenizer with a
-  // hundred languages. Its `forced_first` is the token that answers begin with; -1: they do not.
+  // tests/support/polyglot_folder.h, converted.
   std::string polyglot(int forced_first = -1) const {
-    using nlohmann::json;
-    constexpr size_t kTokens = 501 + 100 + 8, kKnown = 89;  // pieces, languages, spare tokens
-    const std::string folder = dir_.file("folder"), golden = HEADLANE_GOLDEN_DIR "/encoder_decoder";
-    std::filesystem::copy(HEADLANE_GOLDEN_DIR "/sentencepiece/m2m100", folder);
-    json config = json::parse(read_file(golden + "/m2m_100/config.json"));
-    config["vocab_size"] = kTokens;
-    write_file(folder + "/config.json", config.dump());
-    json generation = {{"decoder_start_token_id", 2}, {"eos_token_id", 2}, {"pad_token_id", 1},
-                       {"bos_token_id", 0},           {"num_beams", 2},    {"max_length", 16}};
-    if (forced_first >= 0) generation["forced_bos_token_id"] = forced_first;
-    write_file(folder + "/generation_config.json", generation.dump());
-
-    const std::string file = read_file(golden + "/m2m_100/model.safetensors");
-    uint64_t header_bytes = 0;
-    std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
-    const json header = json::parse(file.substr(8, header_bytes));
-    std::vector<TestTensor> tensors;
-    for (const auto& [name, entry] : header.items()) {
-      if (name == "__metadata__") continue;
-      const size_t begin = entry["data_offsets"][0], end = entry["data_offsets"][1];
-      TestTensor tensor = {name, entry["dtype"], entry["shape"],
-                           file.substr(8 + header_bytes + begin, end - begin)};
-      if (tensor.shape[0] == kKnown) {
-        const std::string known = tensor.data;
-        while (tensor.data.size() < known.size() / kKnown * kTokens) tensor.data += known;
-        tensor.data.resize(known.size() / kKnown * kTokens);
-        tensor.shape[0] = kTokens;
-      }
-      tensors.push_back(tensor);
-    }
-    write_file(folder + "/model.safetensors", safetensors_bytes(tensors));
+    const std::string folder = dir_.file("folder");
+    write_polyglot_folder(folder, forced_first);
     std::string model = dir_.file("polyglot.headlane");
     const Finished done = run_headlane({"convert", folder, "-o", model});
     EXPECT_EQ(done.status, 0) << done.err;

@@ -1,0 +1,213 @@
+// Structs of other versions: of models, texts, sessions, profiles and conversion. A test is called
+// as its struct is.
+#include "tests/api/struct_versions.h"
+
+#include "tests/api/encoder.h"
+#include "tests/support/polyglot_folder.h"
+#include "tests/support/temp_dir.h"
+
+namespace headlane::test {
+namespace {
+
+// One that turns texts into vectors, one for many languages, both converted once.
+class StructVersions : public testing::Test {
+ protected:
+  static std::string bert() {
+    static const std::string path =
+        converted(HEADLANE_GOLDEN_DIR "/bert/head_dim_3_wide_three_types");
+    return path;
+  }
+  static std::string polyglot() {
+    static const std::string path = [] {
+      const TempDir folder;
+      write_polyglot_folder(folder.file("polyglot"));
+      return converted(folder.file("polyglot"));
+    }();
+    return path;
+  }
+
+ private:
+  static std::string converted(const std::string& folder) {
+    static const TempDir dir;
+    static int n = 0;
+    std::string path = dir.file("model" + std::to_string(n++) + ".headlane");
+    tool::check(headlane_convert(folder.c_str(), path.c_str()));
+    return path;
+  }
+};
+
+TEST_F(StructVersions, EveryStructHasATest) {
+  std::set<std::string> tests;
+  const testing::UnitTest& all = *testing::UnitTest::GetInstance();
+  for (int suite = 0; suite < all.total_test_suite_count(); ++suite) {
+    if (std::string(all.GetTestSuite(suite)->name()).find("StructVersions") != 0) continue;
+    for (int i = 0; i < all.GetTestSuite(suite)->total_test_count(); ++i) {
+      tests.insert(all.GetTestSuite(suite)->GetTestInfo(i)->name());
+    }
+  }
+  const auto versions = versions_of_structs();
+  EXPECT_GE(versions.size(), 22u);
+  for (const auto& [name, sizes] : versions) EXPECT_TRUE(tests.contains(name)) << name;
+}
+
+TEST_F(StructVersions, headlane_model_options) {
+  headlane_model_options full = HEADLANE_MODEL_OPTIONS_INIT;
+  full.isa = "ref";
+  full.gemm = "headlane";
+  full.precision = "int8";
+  expect_all_versions_read("headlane_model_options", full, [](const auto* options) {
+    headlane_model* opened = nullptr;
+    Outcome outcome(headlane_model_open(bert().c_str(), options, &opened));
+    const tool::Model model(opened);
+    if (!outcome.ok()) return outcome;
+    const headlane_model_facts facts = tool::facts_of(opened);
+    return outcome << facts.isa << facts.gemm << facts.precision;
+  });
+}
+
+TEST_F(StructVersions, headlane_model_facts) {
+  const tool::Model model = open_model(bert());
+  expect_all_versions_written<headlane_model_facts>("headlane_model_facts", [&](auto* facts) {
+    return headlane_model_get_facts(model.get(), facts);
+  });
+}
+
+TEST_F(StructVersions, headlane_tensor_facts) {
+  const tool::Model model = open_model(bert());
+  expect_all_versions_written<headlane_tensor_facts>("headlane_tensor_facts", [&](auto* facts) {
+    return headlane_model_get_tensor(model.get(), 2, facts);
+  });
+}
+
+TEST_F(StructVersions, headlane_tokenize_options) {
+  const tool::Model model = open_model(polyglot());
+  headlane_tokenize_options full = HEADLANE_TOKENIZE_OPTIONS_INIT;
+  full.max_len = 7;
+  full.source_language = "fr";
+  full.target_language = "zh";
+  full.as_target = 1;
+  expect_all_versions_read("headlane_tokenize_options", full, [&](const auto* options) {
+    std::vector<int32_t> ids(64);
+    int64_t n = 0;
+    const std::string text = "a sentence in some language";
+    Outcome outcome(
+        headlane_tokenize_with(model.get(), text.data(), text.size(), options, ids.data(), 64, &n));
+    return outcome << ids << std::to_string(n);
+  });
+}
+
+TEST_F(StructVersions, headlane_language_facts) {
+  const tool::Model model = open_model(polyglot());
+  expect_all_versions_written<headlane_language_facts>("headlane_language_facts", [&](auto* facts) {
+    return headlane_model_get_language(model.get(), 3, facts);
+  });
+}
+
+TEST_F(StructVersions, headlane_session_options) {
+  const tool::Model model = open_model(bert());
+  alignas(64) static char block[4 << 20];
+  headlane_session_options full = HEADLANE_SESSION_OPTIONS_INIT;
+  full.max_tokens = 24;
+  full.max_seqs = 3;
+  full.max_len = 12;
+  full.n_threads = 1;
+  full.memory = block;
+  full.memory_bytes = sizeof block;
+  full.precision = "f32";
+  expect_all_versions_read("headlane_session_options", full, [&](const auto* options) {
+    size_t bytes = 0;
+    Outcome sizes(headlane_session_bytes(model.get(), options, &bytes));
+    headlane_session* session = nullptr;
+    Outcome created(headlane_session_create(model.get(), options, &session));
+    headlane_session_destroy(session);
+    return created << sizes << std::to_string(bytes);
+  });
+}
+
+// Two sequences with segment types, and all that can be had of them.
+class StructVersionsOfRuns : public StructVersions {
+ protected:
+  StructVersionsOfRuns() : encoder_(bert(), "", 1) {
+    maps_.data = probabilities_.data();
+    maps_.layer_stride = 1 << 10;
+    maps_.seq_stride = 1 << 8;
+    maps_.head_stride = 25;
+    maps_.query_stride = 5;
+    maps_.n_layers = 1;
+    maps_.first_head = 1;
+    maps_.n_heads = 2;
+    outputs_.hidden = hidden_.data();
+    outputs_.pooled = test::pools(encoder_.facts()) ? pooled_.data() : nullptr;
+    outputs_.attention = &maps_;
+  }
+  Outcome run(const headlane_batch* batch, const headlane_outputs* outputs) {
+    std::fill(hidden_.begin(), hidden_.end(), 0.0f);
+    std::fill(pooled_.begin(), pooled_.end(), 0.0f);
+    std::fill(probabilities_.begin(), probabilities_.end(), 0.0f);
+    Outcome outcome(headlane_encode(encoder_.session(), batch, outputs));
+    return outcome << hidden_ << pooled_ << probabilities_;
+  }
+
+  Encoder encoder_;
+  const std::vector<int64_t> offsets_ = {0, 3, 8};
+  const std::vector<int32_t> ids_ = {1, 2, 3, 4, 5, 6, 7, 8}, types_ = {0, 1, 2, 0, 1, 2, 0, 1};
+  const headlane_batch batch_ = {sizeof batch_, 2, offsets_.data(), ids_.data(), types_.data()};
+  std::vector<float> hidden_ = std::vector<float>(8 * 512), pooled_ = std::vector<float>(2 * 512),
+                     probabilities_ = std::vector<float>(1 << 12);
+  headlane_attention_maps maps_ = HEADLANE_ATTENTION_MAPS_INIT;
+  headlane_outputs outputs_ = {sizeof outputs_, nullptr, nullptr, nullptr};
+};
+
+TEST_F(StructVersionsOfRuns, headlane_batch) {
+  ASSERT_LE(encoder_.facts().d_model, 512);
+  expect_all_versions_read("headlane_batch", batch_,
+                           [&](const auto* batch) { return run(batch, &outputs_); });
+}
+
+TEST_F(StructVersionsOfRuns, headlane_outputs) {
+  expect_all_versions_read("headlane_outputs", outputs_,
+                           [&](const auto* outputs) { return run(&batch_, outputs); });
+}
+
+TEST_F(StructVersionsOfRuns, headlane_attention_maps) {
+  expect_all_versions_read("headlane_attention_maps", maps_, [&](const auto* maps) {
+    headlane_outputs outputs = outputs_;
+    outputs.attention = maps;
+    return run(&batch_, &outputs);
+  });
+}
+
+TEST_F(StructVersionsOfRuns, headlane_pass_facts) {
+  tool::check(headlane_session_profile(encoder_.session(), 1));
+  encoder_.encode({{1, 2}});
+  expect_all_versions_written<headlane_pass_facts>("headlane_pass_facts", [&](auto* facts) {
+    return headlane_session_get_pass(encoder_.session(), 0, facts);
+  });
+}
+
+TEST_F(StructVersionsOfRuns, headlane_pass_span) {
+  tool::check(headlane_session_profile(encoder_.session(), 1));
+  encoder_.encode({{1, 2}});
+  expect_all_versions_written<headlane_pass_span>("headlane_pass_span", [&](auto* span) {
+    return headlane_session_get_span(encoder_.session(), 0, 0, span);
+  });
+}
+
+TEST_F(StructVersions, headlane_convert_options) {
+  const TempDir dir;
+  const std::string path = dir.file("converted.headlane");
+  const char* higher[] = {"layers.0.attention.qkv"};
+  headlane_convert_options full = HEADLANE_CONVERT_OPTIONS_INIT;
+  full.precision = "int8";
+  full.higher_precision = higher;
+  full.n_higher_precision = 1;
+  expect_all_versions_read("headlane_convert_options", full, [&](const auto* options) {
+    std::filesystem::remove(path);
+    Outcome outcome(
+        headlane_convert_with(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str(), options));
+    return outcome << (std::filesystem::exists(path) ? read_file(path) : "no file");
+  });
+}
+
+}  // namespace
+}  // namespace headlane::test
