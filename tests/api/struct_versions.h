@@ -154,4 +154,16 @@ void expect_all_versions_written(const char* name, Call call) {
   }
 }
 
+// A host's threads, of which there is the one that calls; `user` counts the calls.
+inline headlane_thread_pool counting_pool(int* n_calls) {
+  headlane_thread_pool pool = HEADLANE_THREAD_POOL_INIT;
+  pool.user = n_calls;
+  pool.n_threads = 1;
+  pool.parallel_for = [](void* user, int32_t n, void (*task)(void*, int32_t), void* context) {
+    if (user) ++*static_cast<int*>(user);
+    for (int32_t i = 0; i < n; ++i) task(context, i);
+  };
+  return pool;
+}
+
 }  // namespace headlane::test

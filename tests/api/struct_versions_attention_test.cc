@@ -49,6 +49,7 @@ class StructVersionsOfAttention : public testing::Test {
     options_.isa = "ref";
     options_.memory = block_;
     options_.memory_bytes = sizeof block_;
+    options_.pool = &pool_;
     batch_.n_seqs = kSeqs;
     batch_.q_len = batch_.kv_len = kLen;
     batch_.q_lengths = batch_.kv_lengths = lengths_;
@@ -95,6 +96,8 @@ class StructVersionsOfAttention : public testing::Test {
   std::vector<uint8_t> mask_ = std::vector<uint8_t>(kFloats);
   const float slopes_[kHeads] = {0.5f, 0.25f}, sinks_[kHeads] = {0.1f, 0.2f};
   const int64_t lengths_[kSeqs] = {5, 3};
+  int n_calls_ = 0;
+  const headlane_thread_pool pool_ = counting_pool(&n_calls_);
   headlane_rotary rotary_ = HEADLANE_ROTARY_INIT;
   headlane_relative_bias relative_ = HEADLANE_RELATIVE_BIAS_INIT;
   headlane_attention_options options_ = attention_options(kHeads, kHeadDim);

@@ -46,7 +46,7 @@ TEST_F(StructVersions, EveryStructHasATest) {
     }
   }
   const auto versions = versions_of_structs();
-  EXPECT_GE(versions.size(), 22u);
+  EXPECT_GE(versions.size(), 23u);
   for (const auto& [name, sizes] : versions) EXPECT_TRUE(tests.contains(name)) << name;
 }
 
@@ -55,10 +55,21 @@ TEST_F(StructVersions, headlane_model_options) {
   full.isa = "ref";
   full.gemm = "headlane";
   full.precision = "int8";
+  full.n_threads = 1;
+  int n_calls = 0;
+  const headlane_thread_pool pool = counting_pool(&n_calls);
+  full.pool = &pool;
+  static std::string log;
+  full.log = [](void* user, headlane_log_level, const char* message) {
+    log += (user ? "to somebody: " : "") + std::string(message) + "\n";
+  };
+  full.log_user = &n_calls;
   expect_all_versions_read("headlane_model_options", full, [](const auto* options) {
+    log.clear();
     headlane_model* opened = nullptr;
     Outcome outcome(headlane_model_open(bert().c_str(), options, &opened));
     const tool::Model model(opened);
+    outcome << log;
     if (!outcome.ok()) return outcome;
     const headlane_model_facts facts = tool::facts_of(opened);
     return outcome << facts.isa << facts.gemm << facts.precision;
@@ -114,6 +125,9 @@ TEST_F(StructVersions, headlane_session_options) {
   full.memory = block;
   full.memory_bytes = sizeof block;
   full.precision = "f32";
+  int n_calls = 0;
+  const headlane_thread_pool pool = counting_pool(&n_calls);
+  full.pool = &pool;
   expect_all_versions_read("headlane_session_options", full, [&](const auto* options) {
     size_t bytes = 0;
     Outcome sizes(headlane_session_bytes(model.get(), options, &bytes));
@@ -121,6 +135,23 @@ TEST_F(StructVersions, headlane_session_options) {
     Outcome created(headlane_session_create(model.get(), options, &session));
     headlane_session_destroy(session);
     return created << sizes << std::to_string(bytes);
+  });
+}
+
+TEST_F(StructVersions, headlane_thread_pool) {
+  const tool::Model model = open_model(bert());
+  int n_calls = 0;
+  expect_all_versions_read("headlane_thread_pool", counting_pool(&n_calls), [&](const auto* pool) {
+    n_calls = 0;
+    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    options.max_tokens = 64;
+    options.pool = pool;
+    headlane_session* made = nullptr;
+    Outcome outcome(headlane_session_create(model.get(), &options, &made));
+    const tool::Session session(made);
+    if (!outcome.ok()) return outcome;
+    const Encoded encoded = encode(made, tool::facts_of(model.get()), {{1, 2, 3}});
+    return outcome << encoded.hidden << std::to_string(n_calls);
   });
 }
 
