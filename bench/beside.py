@@ -2,6 +2,7 @@
 """Headlane and another library in one process: does either slow the other?
 
     bench/beside.py BUILD MODEL.headlane [--others torch numpy] [--threads 2] [--rounds 40]
+                    [--passive]
 
 Three processes take turns: one with Headlane alone, one with the other library alone, one that
 calls both alternately. Each round gives the median time of a call in each; what is printed are
@@ -90,7 +91,7 @@ class Worker:
             [sys.executable, __file__, "--work", json.dumps(setup)], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True,
             env={"OMP_NUM_THREADS": str(setup["threads"]), "PYTHONHASHSEED": "0",
-                 "OPENBLAS_NUM_THREADS": str(setup["threads"])})
+                 "OPENBLAS_NUM_THREADS": str(setup["threads"]), **setup["environment"]})
 
     def round(self):
         self.process.stdin.write("\n")
@@ -104,7 +105,11 @@ def spread(values):
 
 
 def compare(other, options):
-    setup = {"build": options.build, "model": options.model, "threads": options.threads}
+    # Without --passive, the others' threads spin for milliseconds after each call, on the CPUs that
+    # Headlane's next call needs; with it, they sleep as Headlane's do.
+    passive = {"OMP_WAIT_POLICY": "passive", "OPENBLAS_THREAD_TIMEOUT": "4"}
+    setup = {"build": options.build, "model": options.model, "threads": options.threads,
+             "environment": passive if options.passive else {}}
     workers = [Worker({**setup, "headlane": True, "other": None}),
                Worker({**setup, "headlane": False, "other": other}),
                Worker({**setup, "headlane": True, "other": other})]
@@ -133,6 +138,7 @@ def main():
     parser.add_argument("--others", nargs="+", default=["torch", "numpy"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--passive", action="store_true", help="the others' threads do not spin")
     options = parser.parse_args()
     for other in options.others:
         compare(other, options)
