@@ -44,7 +44,7 @@ int main(int argc, char** argv) {
   headlane_model_facts facts;
   facts.struct_size = sizeof facts;
   check(headlane_model_get_facts(model, &facts));
-  printf("%10lld bytes of file, mapped\n", (long long)facts.file_bytes);
+  printf("%10lld bytes of file\n", (long long)facts.file_bytes);
   printf("%10lld bytes of packed weights, in %s\n", (long long)facts.packed_bytes, facts.precision);
 
   /* Exact, and known before anything is taken. */
