@@ -3,6 +3,7 @@
 
 #include "engine/c_api.h"
 #include "engine/layers/attention_layer.h"
+#include "engine/model/limits.h"
 
 using headlane::fail;
 using headlane::Status;
@@ -34,7 +35,7 @@ headlane_attention_options read_attention(const headlane_attention_options* atte
 
 headlane::ModelConfig config_of(const headlane_layer_options& options,
                                 const headlane::AttentionSpec& spec) {
-  constexpr int64_t kMostPositions = int64_t{1} << 20;
+  constexpr int64_t kMostPositions = headlane::file_limits::kPositions;
   headlane::ModelConfig config;
   config.architecture = headlane::Architecture::kLayers;
   config.n_layers = 1;

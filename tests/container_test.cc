@@ -61,7 +61,6 @@ TEST(Container, RoundTrip) {
     EXPECT_EQ(tensor->offset % 64, 0);
     const auto data = opened.data(*tensor);
     EXPECT_TRUE(std::equal(data.begin(), data.end(), source.data.begin(), source.data.end()));
-    opened.release_pages(*tensor);
   }
   EXPECT_EQ(opened.find("x"), nullptr);
   EXPECT_EQ(opened.find(""), nullptr);
@@ -130,19 +129,6 @@ TEST(Container, ScalarTensor) {
   const TensorSource scalar{"s", DType::kF32, {}, bytes_of(value)};
   write_container(dir.file("m"), json::object(), nullptr, {{scalar}});
   EXPECT_EQ(Container::open(dir.file("m")).f32("s", {})[0], 2.5f);
-}
-
-TEST(Container, ReleasedPagesReadTheSame) {
-  const TempDir dir;
-  std::vector<float> values(100000);
-  std::iota(values.begin(), values.end(), 0.0f);
-  const TensorSource source{"w", DType::kF32, {100000}, bytes_of(values)};
-  write_container(dir.file("m"), json::object(), nullptr, {{source}});
-  const Container opened = Container::open(dir.file("m"));
-  const float* w = opened.f32("w", {100000});
-  EXPECT_EQ(std::memcmp(w, values.data(), 400000), 0);
-  opened.release_pages(*opened.find("w"));
-  EXPECT_EQ(std::memcmp(w, values.data(), 400000), 0);
 }
 
 // --- writing ---

@@ -44,7 +44,7 @@ kernels::Pooling kernel_of(Pooling pooling) {
 ValueId GraphBuilder::embed(const std::string& name) {
   const int64_t d = config_.d_model;
   const WeightRows word =
-      weights_.weight(name + ".word", name + ".word.scale", config_.vocab_size, d);
+      weights_.row_table(name + ".word", name + ".word.scale", config_.vocab_size, d);
   const float* position = weights_.f32(name + ".position", {config_.max_positions, d});
   const float* type =
       config_.n_types ? weights_.f32(name + ".type", {config_.n_types, d}) : nullptr;
@@ -53,7 +53,7 @@ ValueId GraphBuilder::embed(const std::string& name) {
 
 ValueId GraphBuilder::embed_words(const std::string& name, int64_t vocab_size) {
   const int64_t d = config_.d_model;
-  const WeightRows word = weights_.weight(name, name + ".scale", vocab_size, d);
+  const WeightRows word = weights_.row_table(name, name + ".scale", vocab_size, d);
   auto op = std::make_unique<Embed>(d, word, config_.embedding_scale, nullptr, nullptr);
   return graph_.add(std::move(op), {}, Rows::kTokens, d);
 }

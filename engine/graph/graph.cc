@@ -29,6 +29,19 @@ Precision product_precision(const ModelConfig& config, Precision precision, cons
   return kept || k > kernels::NarrowGemm::kMostU8 ? Precision::kBf16 : Precision::kInt8;
 }
 
+bool has_part(const ModelConfig& config, Part part) {
+  switch (part) {
+    case Part::kMain:
+      return config.can_attend_to_itself();
+    case Part::kOverMemory:
+      return config.can_attend_to_memory();
+    case Part::kSources:
+    case Part::kStep:
+      return config.architecture == Architecture::kEncoderDecoder;
+  }
+  return false;
+}
+
 Graph build_graph(const GraphSource& source, Part part) {
   switch (source.config.architecture) {
     case Architecture::kBert:

@@ -40,6 +40,8 @@ enum class Part {
   kStep,        // of a decoder: one more token of each target
 };
 constexpr int kParts = 4;
+constexpr Part kAllParts[kParts] = {Part::kMain, Part::kSources, Part::kOverMemory, Part::kStep};
+bool has_part(const ModelConfig& config, Part part);
 
 // What a model's graphs are made of: its config, validated, and its weights, which must outlive
 // them; those of products are packed once for all graphs. The kernels say which elements attention

@@ -17,6 +17,7 @@
 #include "engine/import/stored_tensors.h"
 #include "engine/import/t5.h"
 #include "engine/import/tokenizer.h"
+#include "engine/import/write_model.h"
 #include "engine/model/container.h"
 
 namespace headlane {
@@ -124,7 +125,7 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
       family.tensors(model, source_config, config_path, config);
   config.higher_precision = higher_precision_of(config, options);
   const StoredTensors stored(make_sources(tensors, tokenizer), config, options.precision);
-  write_container(out_path, config.to_json(), tokenizer.spec, stored.sources());
+  write_model(out_path, config, tokenizer.spec, stored.sources());
 } catch (const std::bad_alloc&) {
   fail(Status::kOutOfMemory, "%s: no memory to convert it", hf_dir.c_str());
 }

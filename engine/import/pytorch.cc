@@ -4,8 +4,9 @@
 #include "engine/import/json_file.h"
 #include "engine/import/pytorch_module.h"
 #include "engine/import/stored_tensors.h"
+#include "engine/import/write_model.h"
 #include "engine/model/config.h"
-#include "engine/model/container.h"
+#include "engine/model/limits.h"
 #include "engine/model/tensor_shape.h"
 
 namespace headlane {
@@ -14,7 +15,7 @@ namespace {
 using nlohmann::json;
 using ll = long long;
 
-constexpr int64_t kMostPositions = int64_t{1} << 20;  // where no table of positions ends sooner
+constexpr int64_t kMostPositions = file_limits::kPositions;  // where no table ends sooner
 
 // A field that has two names; Error if both or none are there.
 int64_t json_int_of(const json& config, const char* name, const char* other,
@@ -62,7 +63,7 @@ class Importer {
     const std::vector<TensorSource> sources = tensors_.sources();
     config_.higher_precision = higher_precision_of(config_, options);
     const StoredTensors stored(sources, config_, options.precision);
-    write_container(out_path, config_.to_json(), nullptr, stored.sources());
+    write_model(out_path, config_, nullptr, stored.sources());
   }
 
  private:
@@ -74,7 +75,7 @@ class Importer {
     config_.kdim = json_int(source_, "kdim", path, config_.d_model);
     config_.vdim = json_int(source_, "vdim", path, config_.d_model);
     const int64_t n_heads = json_int_of(source_, "nhead", "num_heads", path);
-    constexpr int64_t kMostColumns = 1 << 16;
+    constexpr int64_t kMostColumns = file_limits::kDModel;
     if (config_.d_model < 1 || config_.d_model > kMostColumns) {
       fail(Status::kBadFile, "%s: d_model is %lld, outside [1, %lld]", path.c_str(),
            ll{config_.d_model}, ll{kMostColumns});

@@ -1,12 +1,13 @@
 #include "engine/import/safetensors.h"
 
+#include <algorithm>
 #include <bit>
-#include <cstring>
 #include <limits>
 #include <new>
 
 #include "engine/error.h"
 #include "engine/import/json_file.h"
+#include "engine/model/limits.h"
 #include "engine/model/tensor_shape.h"
 
 namespace headlane {
@@ -17,7 +18,9 @@ using nlohmann::json;
 static_assert(std::endian::native == std::endian::little);
 static_assert(std::numeric_limits<float>::is_iec559 && std::numeric_limits<double>::is_iec559);
 
-constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the safetensors library
+using ll = long long;
+
+constexpr int64_t kLengthBytes = 8;  // of the header, in front of it
 
 struct TypeInfo {
   const char* name;
@@ -55,77 +58,62 @@ const TypeInfo& find_type(const std::string& name, const std::string& where) {
 }
 
 // The header's length, checked; the data begin behind it.
-size_t read_header_bytes(const MappedFile& file) {
+int64_t read_header_bytes(const InputFile& file) {
   const char* path = file.path().c_str();
   uint64_t header_bytes = 0;
-  const size_t file_bytes = file.bytes().size();
-  if (file_bytes < sizeof header_bytes) {
-    fail(Status::kBadFile, "%s is not a safetensors file: it has only %zu bytes", path, file_bytes);
+  if (file.bytes() < kLengthBytes) {
+    fail(Status::kBadFile, "%s is not a safetensors file: it has only %lld bytes", path,
+         ll{file.bytes()});
   }
-  std::memcpy(&header_bytes, file.bytes().data(), sizeof header_bytes);
-  if (header_bytes > kMaxHeaderBytes || header_bytes > file_bytes - sizeof header_bytes) {
+  file.read(0, std::as_writable_bytes(std::span(&header_bytes, 1)));
+  const int64_t bytes_left = file.bytes() - kLengthBytes;
+  if (header_bytes > file_limits::kSafetensorsHeaderBytes ||
+      header_bytes > static_cast<uint64_t>(bytes_left)) {
     fail(Status::kBadFile,
-         "%s: header length is %llu bytes; %zu are left in the file and %llu is the limit", path,
-         static_cast<unsigned long long>(header_bytes), file_bytes - sizeof header_bytes,
-         static_cast<unsigned long long>(kMaxHeaderBytes));
+         "%s: header length is %llu bytes; %lld are left in the file and %lld is the limit", path,
+         static_cast<unsigned long long>(header_bytes), ll{bytes_left},
+         ll{file_limits::kSafetensorsHeaderBytes});
   }
-  return header_bytes;
+  return static_cast<int64_t>(header_bytes);
 }
 
-SafetensorsEntry read_entry(const json& json_entry, const std::string& where,
-                            std::span<const std::byte> data) {
+SafetensorsEntry read_entry(const json& json_entry, const std::string& where, int64_t data_begin,
+                            int64_t file_bytes) {
   SafetensorsEntry entry;
   entry.type_name = json_string(json_entry, "dtype", where);
   const TypeInfo& type = find_type(entry.type_name, where);
   entry.type = type.type;
   entry.shape = json_sizes(json_entry, "shape", where);
   const std::vector<int64_t> offsets = json_sizes(json_entry, "data_offsets", where);
-  const auto data_bytes = static_cast<int64_t>(data.size());
+  const int64_t data_bytes = file_bytes - data_begin;
   if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_bytes) {
     fail(Status::kBadFile,
          "%s field \"data_offsets\" is %s, not [begin, end] with begin <= end <= %lld",
-         where.c_str(), shape_text(offsets).c_str(), static_cast<long long>(data_bytes));
+         where.c_str(), shape_text(offsets).c_str(), ll{data_bytes});
   }
   if (shape_bytes(entry.shape, type.bytes) != offsets[1] - offsets[0]) {
     fail(Status::kBadFile, "%s field \"data_offsets\" is %s, which is not the size of %s %s",
          where.c_str(), shape_text(offsets).c_str(), type.name, shape_text(entry.shape).c_str());
   }
-  entry.data =
-      data.subspan(static_cast<size_t>(offsets[0]), static_cast<size_t>(offsets[1] - offsets[0]));
+  entry.offset = data_begin + offsets[0];
+  entry.bytes = offsets[1] - offsets[0];
   return entry;
 }
 
-// Elements of any type, at any address, to f32.
+// Elements of another type to f32, some at a time.
 template <typename Element, typename Convert>
-F32Data convert_elements(std::span<const std::byte> data, Convert convert) {
-  std::vector<float> values(data.size() / sizeof(Element));
-  for (size_t i = 0; i < values.size(); ++i) {
-    Element element;
-    std::memcpy(&element, data.data() + i * sizeof element, sizeof element);
-    values[i] = convert(element);
+std::vector<float> convert_elements(const InputFile& file, const SafetensorsEntry& entry,
+                                    Convert convert) {
+  constexpr size_t kMostAtOnce = 1 << 18;
+  std::vector<float> values(static_cast<size_t>(entry.bytes) / sizeof(Element));
+  std::vector<Element> some(std::min(values.size(), kMostAtOnce));
+  for (size_t i = 0; i < values.size(); i += some.size()) {
+    const std::span<Element> part = std::span(some).first(std::min(some.size(), values.size() - i));
+    file.read(entry.offset + static_cast<int64_t>(i * sizeof(Element)),
+              std::as_writable_bytes(part));
+    std::transform(part.begin(), part.end(), values.begin() + static_cast<ptrdiff_t>(i), convert);
   }
-  return F32Data(std::move(values));
-}
-
-F32Data to_f32(const SafetensorsEntry& entry, const std::string& where) {
-  const std::span<const std::byte> data = entry.data;
-  switch (entry.type) {
-    case SafetensorsType::kF32:
-      if (reinterpret_cast<uintptr_t>(data.data()) % alignof(float) == 0) {
-        return F32Data(std::span(reinterpret_cast<const float*>(data.data()), data.size() / 4));
-      }
-      return convert_elements<float>(data, [](float value) { return value; });
-    case SafetensorsType::kF16:
-      return convert_elements<uint16_t>(data, f32_from_f16);
-    case SafetensorsType::kBF16:
-      return convert_elements<uint16_t>(data, f32_from_bf16);
-    case SafetensorsType::kF64:  // rounded to the nearest; beyond the range of f32 to infinity
-      return convert_elements<double>(data, [](double value) { return static_cast<float>(value); });
-    case SafetensorsType::kOther:
-      break;
-  }
-  fail(Status::kUnsupported, "%s field \"dtype\" is %s; weights are F32, F16, BF16 or F64",
-       where.c_str(), entry.type_name.c_str());
+  return values;
 }
 
 std::string name_tensor(const std::string& path, const std::string& tensor) {
@@ -135,23 +123,45 @@ std::string name_tensor(const std::string& path, const std::string& tensor) {
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(const std::string& path) try : file_(path) {
-  const size_t header_bytes = read_header_bytes(file_);
-  const json header = parse_json(file_.text(8, header_bytes), path + ": header");
+  const int64_t header_bytes = read_header_bytes(file_);
+  const json header = parse_json(file_.read_text(kLengthBytes, header_bytes), path + ": header");
   if (!header.is_object()) {
     fail(Status::kBadFile, "%s: header is not a JSON object", path.c_str());
   }
-  const std::span<const std::byte> data = file_.bytes().subspan(8 + header_bytes);
+  const int64_t data_begin = kLengthBytes + header_bytes;
   std::vector<TensorRange> ranges;
   for (const auto& [name, json_entry] : header.items()) {
     if (name == "__metadata__") continue;
-    SafetensorsEntry entry = read_entry(json_entry, name_tensor(path, name), data);
-    const int64_t begin = entry.data.data() - data.data();
-    ranges.push_back({name, begin, begin + static_cast<int64_t>(entry.data.size())});
-    entries_.emplace(name, std::move(entry));
+    const SafetensorsEntry entry =
+        read_entry(json_entry, name_tensor(path, name), data_begin, file_.bytes());
+    ranges.push_back({name, entry.offset, entry.offset + entry.bytes});
+    entries_.emplace(name, entry);
   }
   check_disjoint(std::move(ranges), path);
 } catch (const std::bad_alloc&) {
   fail(Status::kOutOfMemory, "%s: no memory for its header", path.c_str());
+}
+
+F32Data SafetensorsFile::load_f32(const std::string& name) const {
+  const SafetensorsEntry& entry = entries_.at(name);
+  switch (entry.type) {
+    case SafetensorsType::kF32: {
+      std::vector<float> values(static_cast<size_t>(entry.bytes) / sizeof(float));
+      file_.read(entry.offset, std::as_writable_bytes(std::span(values)));
+      return F32Data(std::move(values));
+    }
+    case SafetensorsType::kF16:
+      return F32Data(convert_elements<uint16_t>(file_, entry, f32_from_f16));
+    case SafetensorsType::kBF16:
+      return F32Data(convert_elements<uint16_t>(file_, entry, f32_from_bf16));
+    case SafetensorsType::kF64:  // rounded to the nearest; beyond the range of f32 to infinity
+      return F32Data(convert_elements<double>(
+          file_, entry, [](double value) { return static_cast<float>(value); }));
+    case SafetensorsType::kOther:
+      break;
+  }
+  fail(Status::kUnsupported, "%s field \"dtype\" is %s; weights are F32, F16, BF16 or F64",
+       name_tensor(path(), name).c_str(), entry.type_name.c_str());
 }
 
 SafetensorsModel::SafetensorsModel(const std::string& dir) {
@@ -236,7 +246,7 @@ F32Data SafetensorsModel::load_f32(const std::string& name,
     fail(Status::kBadFile, "%s field \"shape\" is %s; the config asks for %s", where.c_str(),
          shape_text(entry.shape).c_str(), shape_text(shape).c_str());
   }
-  return to_f32(entry, where);
+  return file.load_f32(name);
 }
 
 float f32_from_f16(uint16_t bits) {

@@ -5,11 +5,9 @@
 //          8   header: JSON   { "NAME": {"dtype", "shape", "data_offsets": [begin, end]}, ... }
 //              data; the offsets count from here, and nothing is aligned
 //
-// Files are mapped and hostile until checked, as .headlane files are. A key "__metadata__" is
-// skipped.
+// Files are hostile until checked, as .headlane files are. A key "__metadata__" is skipped.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -17,7 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/model/mapped_file.h"
+#include "engine/model/input_file.h"
 
 namespace headlane {
 
@@ -27,24 +25,20 @@ struct SafetensorsEntry {
   SafetensorsType type = SafetensorsType::kOther;
   std::string type_name;  // as in the file, for messages
   std::vector<int64_t> shape;
-  std::span<const std::byte> data;  // inside the mapped file, perhaps not aligned
+  int64_t offset = 0, bytes = 0;  // in the file, inside of it
 };
 
-// The elements of a tensor as f32: a view of the mapped file where it holds just that, aligned, or
-// a buffer of converted values. May be moved; a view must not outlive its SafetensorsFile.
+// The elements of a tensor as f32.
 class F32Data {
  public:
-  explicit F32Data(std::span<const float> view) : values_(view) {}
-  explicit F32Data(std::vector<float> buffer) : buffer_(std::move(buffer)), values_(buffer_) {}
-  F32Data(F32Data&&) = default;  // a moved vector keeps its elements where they are
+  explicit F32Data(std::vector<float> values) : values_(std::move(values)) {}
+  F32Data(F32Data&&) = default;
   F32Data& operator=(F32Data&&) = default;
 
   std::span<const float> values() const { return values_; }
-  bool is_view() const { return buffer_.empty() && !values_.empty(); }
 
  private:
-  std::vector<float> buffer_;
-  std::span<const float> values_;
+  std::vector<float> values_;
 };
 
 // One file. Throws Error(kIo, kBadFile, or kUnsupported for a dtype it does not know).
@@ -53,9 +47,11 @@ class SafetensorsFile {
   explicit SafetensorsFile(const std::string& path);
   const std::string& path() const { return file_.path(); }
   const std::unordered_map<std::string, SafetensorsEntry>& entries() const { return entries_; }
+  // The elements of one of them. Throws Error: kUnsupported if they are no floats, or as InputFile.
+  F32Data load_f32(const std::string& name) const;
 
  private:
-  MappedFile file_;
+  InputFile file_;
   std::unordered_map<std::string, SafetensorsEntry> entries_;
 };
 

@@ -12,7 +12,8 @@
 #include "engine/import/json_file.h"
 #include "engine/import/tokenizer.h"
 #include "engine/import/tokens.h"
-#include "engine/model/mapped_file.h"
+#include "engine/model/input_file.h"
+#include "engine/model/limits.h"
 #include "engine/text/sentencepiece_model.h"
 
 namespace headlane {
@@ -29,8 +30,7 @@ constexpr std::string_view kM2M100Languages =
 constexpr std::string_view kWmt21Languages = "en ha is ja cs ru zh de";
 
 std::string read_bytes(const std::string& path) {
-  const MappedFile file(path);
-  return std::string(file.text(0, file.bytes().size()));
+  return read_whole_file(path, file_limits::kSentencePieceBytes);
 }
 
 // What a folder's files say, and the tokenizer that becomes of it.
@@ -291,7 +291,7 @@ ImportedTokenizer import_t5(const std::string& dir) {
   folder.expect_class({"T5Tokenizer", "MT5Tokenizer"});
   const SentencePieceModel model = read_model(folder.path("spiece.model"));
   for (const Piece& piece : model.pieces) folder.tokens().append(piece.text);
-  constexpr int64_t kMaxExtraIds = 65536;
+  constexpr int64_t kMaxExtraIds = file_limits::kExtraIds;
   const int64_t n_extra = json_int(folder.config(), "extra_ids", folder.config_path(), 100);
   if (n_extra < 0 || n_extra > kMaxExtraIds) {
     fail(Status::kBadFile, "%s field \"extra_ids\" is %" PRId64 ", not in [0, %" PRId64 "]",

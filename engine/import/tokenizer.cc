@@ -11,7 +11,8 @@
 #include "engine/error.h"
 #include "engine/import/json_file.h"
 #include "engine/import/tokens.h"
-#include "engine/model/mapped_file.h"
+#include "engine/model/input_file.h"
+#include "engine/model/limits.h"
 
 namespace headlane {
 namespace {
@@ -155,9 +156,9 @@ std::string add_special(const json& config, const char* key, const char* otherwi
 // vocab.txt with the settings of tokenizer_config.json, and BERT's own where that is silent.
 ImportedTokenizer from_vocab_txt(const std::string& path, const std::string& config_path) {
   const json config = read_json_file_if_present(config_path).value_or(json::object());
-  const MappedFile file(path);
+  const std::string text = read_whole_file(path, file_limits::kJsonFileBytes);
   Tokens tokens(path);
-  std::string_view rest = file.text(0, file.bytes().size());
+  std::string_view rest = text;
   while (!rest.empty()) {
     std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));

@@ -72,7 +72,8 @@ std::unique_ptr<Model> make_attention_layer(const AttentionLayerSource& source,
   tensors.add(".additive", source.attention.additive, {spec.n_heads, spec.head_dim});
   tensors.add(".relative_bias", source.attention.relative_bias,
               {spec.relative.n_buckets, spec.n_heads});
-  return Model::make(Container::make(kName, config.to_json(), tensors.sources()), options);
+  config.validate(kName);
+  return Model::make(Container::make(kName, config.to_json(), tensors.sources()), config, options);
 }
 
 }  // namespace headlane

@@ -9,21 +9,13 @@
 #include "engine/model/attention_json.h"
 #include "engine/model/enum_names.h"
 #include "engine/model/json_fields.h"
+#include "engine/model/limits.h"
 
 namespace headlane {
 namespace {
 
 using nlohmann::json;
 using ll = long long;
-
-// Far above any published model, and small enough that the product of any two sizes, times a few,
-// is far from the end of int64.
-constexpr int64_t kMaxVocabSize = int64_t{1} << 24;
-constexpr int64_t kMaxTypes = int64_t{1} << 16;
-constexpr int64_t kMaxPositions = int64_t{1} << 20;
-constexpr int64_t kMaxLayers = 1024;
-constexpr int64_t kMaxDModel = 65536;
-constexpr int64_t kMaxDFf = int64_t{1} << 20;
 
 enum Of : unsigned {
   kOfBert = 1,
@@ -59,28 +51,31 @@ struct IntField {
 // NOLINTNEXTLINE(bugprone-macro-parentheses): a member's name
 #define HEADLANE_FIELD(member) [](ModelConfig& config) -> int64_t& { return config.member; }
 constexpr IntField kIntFields[] = {
-    {"vocab_size", HEADLANE_FIELD(vocab_size), 1, kMaxVocabSize, kOfTokens},
-    {"n_types", HEADLANE_FIELD(n_types), 0, kMaxTypes, kOfBert},
-    {"max_positions", HEADLANE_FIELD(max_positions), 2, kMaxPositions, kOfTokens},
-    {"max_positions", HEADLANE_FIELD(max_positions), 1, kMaxPositions, kOfLayers},
-    {"n_layers", HEADLANE_FIELD(n_layers), 1, kMaxLayers, kOfTokens},
-    {"n_layers", HEADLANE_FIELD(n_layers), 0, kMaxLayers, kOfLayers},
-    {"d_model", HEADLANE_FIELD(d_model), 1, kMaxDModel, kOfAll},
-    {"kdim", HEADLANE_FIELD(kdim), 1, kMaxDModel, kOfLayers},
-    {"vdim", HEADLANE_FIELD(vdim), 1, kMaxDModel, kOfLayers},
-    {"n_heads", HEADLANE_FIELD(attention.n_heads), 1, kMaxDModel, kOfBert},
-    {"head_dim", HEADLANE_FIELD(attention.head_dim), 1, kMaxDModel, kOfBert},
-    {"d_ff", HEADLANE_FIELD(d_ff), 1, kMaxDFf, kOfTokens},
-    {"d_ff", HEADLANE_FIELD(d_ff), 0, kMaxDFf, kOfLayers},
+    {"vocab_size", HEADLANE_FIELD(vocab_size), 1, file_limits::kVocabSize, kOfTokens},
+    {"n_types", HEADLANE_FIELD(n_types), 0, file_limits::kTypes, kOfBert},
+    {"max_positions", HEADLANE_FIELD(max_positions), 2, file_limits::kPositions, kOfTokens},
+    {"max_positions", HEADLANE_FIELD(max_positions), 1, file_limits::kPositions, kOfLayers},
+    {"n_layers", HEADLANE_FIELD(n_layers), 1, file_limits::kLayers, kOfTokens},
+    {"n_layers", HEADLANE_FIELD(n_layers), 0, file_limits::kLayers, kOfLayers},
+    {"d_model", HEADLANE_FIELD(d_model), 1, file_limits::kDModel, kOfAll},
+    {"kdim", HEADLANE_FIELD(kdim), 1, file_limits::kDModel, kOfLayers},
+    {"vdim", HEADLANE_FIELD(vdim), 1, file_limits::kDModel, kOfLayers},
+    {"n_heads", HEADLANE_FIELD(attention.n_heads), 1, file_limits::kDModel, kOfBert},
+    {"head_dim", HEADLANE_FIELD(attention.head_dim), 1, file_limits::kDModel, kOfBert},
+    {"d_ff", HEADLANE_FIELD(d_ff), 1, file_limits::kDFf, kOfTokens},
+    {"d_ff", HEADLANE_FIELD(d_ff), 0, file_limits::kDFf, kOfLayers},
     // Two special tokens; the position table's rows are the other bound.
-    {"max_seq_len", HEADLANE_FIELD(max_seq_len), 2, kMaxPositions, kOfTokens},
-    {"position_offset", HEADLANE_FIELD(position_offset), 0, kMaxPositions, kOfEncoderDecoder},
+    {"max_seq_len", HEADLANE_FIELD(max_seq_len), 2, file_limits::kPositions, kOfTokens},
+    {"position_offset", HEADLANE_FIELD(position_offset), 0, file_limits::kPositions,
+     kOfEncoderDecoder},
 };
 constexpr IntField kDecoderFields[] = {
-    {"vocab_size", HEADLANE_FIELD(decoder.vocab_size), 1, kMaxVocabSize, kOfEncoderDecoder},
-    {"max_positions", HEADLANE_FIELD(decoder.max_positions), 1, kMaxPositions, kOfEncoderDecoder},
-    {"n_layers", HEADLANE_FIELD(decoder.n_layers), 1, kMaxLayers, kOfDecoders},
-    {"d_ff", HEADLANE_FIELD(decoder.d_ff), 1, kMaxDFf, kOfDecoders},
+    {"vocab_size", HEADLANE_FIELD(decoder.vocab_size), 1, file_limits::kVocabSize,
+     kOfEncoderDecoder},
+    {"max_positions", HEADLANE_FIELD(decoder.max_positions), 1, file_limits::kPositions,
+     kOfEncoderDecoder},
+    {"n_layers", HEADLANE_FIELD(decoder.n_layers), 1, file_limits::kLayers, kOfDecoders},
+    {"d_ff", HEADLANE_FIELD(decoder.d_ff), 1, file_limits::kDFf, kOfDecoders},
 };
 #undef HEADLANE_FIELD
 
@@ -328,10 +323,9 @@ void ModelConfig::validate(const std::string& file) const {
     fail(Status::kBadFile, "%s field \"norm_eps\" is %g, outside (0, 1)", where.c_str(),
          static_cast<double>(norm_eps));
   }
-  constexpr size_t kMostNames = 1 << 16;
-  if (higher_precision.size() > kMostNames) {
-    fail(Status::kBadFile, "%s field \"higher_precision\" has %zu names, more than %zu",
-         where.c_str(), higher_precision.size(), kMostNames);
+  if (std::ssize(higher_precision) > file_limits::kProductNames) {
+    fail(Status::kBadFile, "%s field \"higher_precision\" has %zu names, more than %lld",
+         where.c_str(), higher_precision.size(), ll{file_limits::kProductNames});
   }
   switch (architecture) {
     case Architecture::kBert:

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "engine/model/limits.h"
+
 namespace headlane::container_format {
 
 // Numbers are copied between memory and file as they are.
@@ -14,8 +16,8 @@ static_assert(std::endian::native == std::endian::little);
 inline constexpr char kMagic[8] = {'H', 'E', 'A', 'D', 'L', 'A', 'N', 'E'};
 inline constexpr uint32_t kVersion = 1;
 inline constexpr int64_t kAlignment = 64;
-inline constexpr int64_t kMaxHeaderBytes = int64_t{64} << 20;
-inline constexpr size_t kMaxNameBytes = 255;
+inline constexpr const char* kChecksumType = "xxh3_128";
+inline constexpr int64_t kChecksumBytes = 16;
 
 // The first bytes of the file; the header's JSON follows.
 struct Prefix {
@@ -26,18 +28,17 @@ struct Prefix {
 };
 static_assert(sizeof(Prefix) == 24);
 
-// `bytes` is far below the end of int64 where this is used: it comes from a file that exists or
-// from checked sizes.
+// `bytes` is at most file_limits::kFileBytes.
 constexpr int64_t align_up(int64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-// 1 to kMaxNameBytes bytes without control characters.
+// 1 to kNameBytes bytes without control characters.
 constexpr bool is_name(std::string_view name) {
   for (const char c : name) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return false;
   }
-  return !name.empty() && name.size() <= kMaxNameBytes;
+  return !name.empty() && name.size() <= file_limits::kNameBytes;
 }
 
 }  // namespace headlane::container_format

@@ -1,10 +1,12 @@
 #include "engine/model/generation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "engine/model/enum_names.h"
+#include "engine/model/limits.h"
 
 namespace headlane {
 namespace {
@@ -58,9 +60,10 @@ void check_generation(const GenerationDefaults& generation, int64_t vocab_size,
   }
   check_ids(generation.end_ids, "end_ids", vocab_size, where);
   check_ids(generation.suppressed_ids, "suppressed_ids", vocab_size, where);
-  constexpr size_t kMostIds = 4096;
-  if (generation.end_ids.size() > kMostIds || generation.suppressed_ids.size() > kMostIds) {
-    fail(Status::kBadFile, "%s more than %zu ids in a list", where.c_str(), kMostIds);
+  constexpr int64_t kMostIds = file_limits::kTokenIds;
+  if (std::ssize(generation.end_ids) > kMostIds ||
+      std::ssize(generation.suppressed_ids) > kMostIds) {
+    fail(Status::kBadFile, "%s more than %lld ids in a list", where.c_str(), ll{kMostIds});
   }
   if (generation.max_new_tokens < 1 || generation.max_new_tokens > max_positions) {
     fail(Status::kBadFile, "%s field \"max_new_tokens\" is %lld, outside [1, %lld]", where.c_str(),
@@ -70,9 +73,10 @@ void check_generation(const GenerationDefaults& generation, int64_t vocab_size,
     fail(Status::kBadFile, "%s field \"min_new_tokens\" is %lld, outside [0, %lld]", where.c_str(),
          ll{generation.min_new_tokens}, ll{generation.max_new_tokens});
   }
-  if (generation.n_beams < 1 || generation.n_beams > vocab_size) {
+  const int64_t most_beams = std::min(vocab_size, file_limits::kBeams);
+  if (generation.n_beams < 1 || generation.n_beams > most_beams) {
     fail(Status::kBadFile, "%s field \"n_beams\" is %lld, outside [1, %lld]", where.c_str(),
-         ll{generation.n_beams}, ll{vocab_size});
+         ll{generation.n_beams}, ll{most_beams});
   }
   if (!std::isfinite(generation.length_penalty) || !(generation.repetition_penalty > 0) ||
       !std::isfinite(generation.repetition_penalty)) {

@@ -5,15 +5,12 @@
 #include <vector>
 
 #include "engine/error.h"
+#include "engine/model/limits.h"
 
 namespace headlane {
 namespace {
 
 using nlohmann::json;
-
-constexpr size_t kMaxDepth = 32;
-// Bounds the memory that a small file can ask for: "[{},{},...]" costs 20 times its own size.
-constexpr int64_t kMaxValues = int64_t{1} << 22;
 
 // Builds the document as the library's own handler does, within the limits. (The library's callback
 // could check the same, but walks the whole parent after each child: quadratic in the file.)
@@ -57,8 +54,9 @@ class Builder : public nlohmann::json_sax<json> {
   }
 
   bool open(json container) {
-    if (open_.size() >= kMaxDepth) {
-      fail(Status::kBadFile, "%s is JSON nested deeper than %zu levels", where_.c_str(), kMaxDepth);
+    if (std::ssize(open_) >= file_limits::kJsonDepth) {
+      fail(Status::kBadFile, "%s is JSON nested deeper than %lld levels", where_.c_str(),
+           static_cast<long long>(file_limits::kJsonDepth));
     }
     open_.push_back(place(std::move(container)));
     return true;
@@ -70,9 +68,9 @@ class Builder : public nlohmann::json_sax<json> {
   }
 
   json* place(json value) {
-    if (++n_values_ > kMaxValues) {
+    if (++n_values_ > file_limits::kJsonValues) {
       fail(Status::kBadFile, "%s has more than %lld JSON values", where_.c_str(),
-           static_cast<long long>(kMaxValues));
+           static_cast<long long>(file_limits::kJsonValues));
     }
     if (open_.empty()) return &(root_ = std::move(value));
     if (!open_.back()->is_array()) return &(*slot_ = std::move(value));

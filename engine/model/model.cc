@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "engine/isa.h"
+#include "engine/model/model_check.h"
 #include "engine/run/cpus.h"
 
 namespace headlane {
@@ -31,36 +32,26 @@ Precision precision_of(const Container& container) {
   return lowest;
 }
 
-bool has_part(const ModelConfig& config, Part part) {
-  switch (part) {
-    case Part::kMain:
-      return config.can_attend_to_itself();
-    case Part::kOverMemory:
-      return config.can_attend_to_memory();
-    case Part::kSources:
-    case Part::kStep:
-      return config.architecture == Architecture::kEncoderDecoder;
-  }
-  return false;
-}
-
 }  // namespace
 
 std::unique_ptr<Model> Model::open(const std::string& path, const ModelOptions& options) {
   // Before the file: an option's mistake costs no reading.
   choose_precision(options.precision, choose_kernels(options.isa, options.gemm), Precision::kF32);
-  return make(Container::open(path), options);
+  Container container = Container::open(path);
+  ModelConfig config = read_config(container);
+  return make(std::move(container), std::move(config), options);
 }
 
-std::unique_ptr<Model> Model::make(Container opened, const ModelOptions& options) {
+std::unique_ptr<Model> Model::make(Container opened, ModelConfig config,
+                                   const ModelOptions& options) {
   std::unique_ptr<Model> model(new Model(std::move(opened), options));
   const Container& container = model->container_;
   model->kernels_ = choose_kernels(options.isa, options.gemm);
-  model->config_ = ModelConfig::from_json(container.config(), container.path());
+  model->config_ = std::move(config);
   model->file_precision_ = precision_of(container);
   model->precision_ = choose_precision(options.precision, model->kernels_, model->file_precision_);
   model->log_kernels(options.isa);
-  model->make_tokenizer();
+  model->tokenizer_ = read_tokenizer(container, model->config_);
   model->program(model->precision_);
   return model;
 }
@@ -101,51 +92,16 @@ const Program& Model::program(Precision precision) const {
   }
   auto program = std::make_unique<Program>();
   const GraphSource source{config_, container_, kernels_, precision, &program->packed};
-  for (const Part part : {Part::kMain, Part::kSources, Part::kOverMemory, Part::kStep}) {
+  for (const Part part : kAllParts) {
     if (has_part(config_, part))
       program->graphs[static_cast<int>(part)] = build_graph(source, part);
   }
   Team team(static_cast<int>(n_threads_), pool_);
   program->packed.pack(kernels_, &team);
-  release_packed_pages();
   log_.info("packed %zu bytes of weights for products in %s, with %lld threads",
             program->packed.bytes(), name_of(precision), static_cast<long long>(n_threads_));
   made = std::move(program);
   return *made;
-}
-
-void Model::make_tokenizer() {
-  if (container_.tokenizer().is_null()) return;
-  const std::string& path = container_.path();
-  const auto tensor = [&](const char* name) -> std::span<const std::byte> {
-    const TensorInfo* info = container_.find(name);
-    if (info == nullptr) return {};
-    if (info->dtype != DType::kU8) {
-      fail(Status::kBadFile, "%s: the tensor \"%s\" is not u8", path.c_str(), name);
-    }
-    return container_.data(*info);
-  };
-  const TokenizerTensors tensors{tensor("tokenizer.vocab"), tensor("tokenizer.target.vocab"),
-                                 tensor("tokenizer.source"), tensor("tokenizer.target")};
-  if (tensors.vocab.empty()) {
-    fail(Status::kBadFile, "%s: there is a tokenizer, but no tensor \"tokenizer.vocab\"",
-         path.c_str());
-  }
-  tokenizer_ = headlane::make_tokenizer(container_.tokenizer(), tensors, path);
-  if (tokenizer_->vocab_size() > config_.vocab_size) {
-    fail(Status::kBadFile, "%s: the tokenizer has %lld tokens, the model embeddings for %lld",
-         path.c_str(), static_cast<long long>(tokenizer_->vocab_size()),
-         static_cast<long long>(config_.vocab_size));
-  }
-}
-
-void Model::release_packed_pages() const {
-  for (const TensorInfo& tensor : container_.tensors()) {
-    // The norms' and biases' own pages stay: they are small, and norms are read where they lie.
-    if (tensor.shape.size() == 2 && tensor.name.find("layers.") != std::string::npos) {
-      container_.release_pages(tensor);
-    }
-  }
 }
 
 // Scales of rows of s8 are no parameters; the tokenizer's bytes neither.

@@ -37,7 +37,9 @@ class Model {
   // Throws Error.
   static std::unique_ptr<Model> open(const std::string& path, const ModelOptions& options);
   // The same for a container at hand: its weights are packed, and it is kept.
-  static std::unique_ptr<Model> make(Container container, const ModelOptions& options);
+  // The config has been validated.
+  static std::unique_ptr<Model> make(Container container, ModelConfig config,
+                                     const ModelOptions& options);
 
   const ModelConfig& config() const { return config_; }
   const Container& container() const { return container_; }
@@ -59,8 +61,6 @@ class Model {
  private:
   Model(Container container, const ModelOptions& options);
   void log_kernels(const std::string& isa) const;
-  void make_tokenizer();
-  void release_packed_pages() const;
 
   Container container_;
   ModelConfig config_;

@@ -1,6 +1,7 @@
 // What products are computed in.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "kernels/kernels.h"
@@ -17,12 +18,22 @@ const char* name_of(Precision precision);  // "f32", "bf16", "int8"
 Precision choose_precision(const std::string& name, const kernels::Table& kernels,
                            Precision fallback);
 
+class InputFile;
+class RowTable;
+
 // A matrix of a file, in whatever it stores: row i stands for scale[i] * data[i, ...] where there
 // are scales.
 struct WeightRows {
   kernels::WeightType type = kernels::WeightType::kF32;
-  const void* data = nullptr;
+  const void* data = nullptr;    // null: in `file`, at `offset`
   const float* scale = nullptr;  // [rows], of s8
+  const InputFile* file = nullptr;
+  int64_t offset = 0;
+  RowTable* table = nullptr;  // who reads the rows of data; null: they are there
 };
+
+inline int64_t size_of(kernels::WeightType type) {
+  return type == kernels::WeightType::kF32 ? 4 : type == kernels::WeightType::kBf16 ? 2 : 1;
+}
 
 }  // namespace headlane

@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "engine/model/json_fields.h"
+#include "engine/model/limits.h"
 
 namespace headlane {
 
@@ -30,9 +31,9 @@ std::vector<int64_t> json_sizes(const nlohmann::json& object, const char* key,
   if (!array.is_array()) {
     fail(Status::kBadFile, "%s field \"%s\" is not an array", where.c_str(), key);
   }
-  if (array.size() > kMaxRank) {
-    fail(Status::kBadFile, "%s field \"%s\" has %zu elements, more than %zu", where.c_str(), key,
-         array.size(), kMaxRank);
+  if (std::ssize(array) > file_limits::kRank) {
+    fail(Status::kBadFile, "%s field \"%s\" has %zu elements, more than %lld", where.c_str(), key,
+         array.size(), static_cast<long long>(file_limits::kRank));
   }
   std::vector<int64_t> sizes;
   for (const nlohmann::json& size : array) {

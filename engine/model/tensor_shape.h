@@ -12,15 +12,13 @@
 
 namespace headlane {
 
-inline constexpr size_t kMaxRank = 8;
-
 // product(shape) * element_bytes; nothing if a dimension is negative or the product is over int64.
 std::optional<int64_t> shape_bytes(std::span<const int64_t> shape, int64_t element_bytes);
 
 // "[2, 3]"
 std::string shape_text(std::span<const int64_t> shape);
 
-// An array field of integers, each at least 0: "shape", "data_offsets". At most kMaxRank.
+// An array field of integers, each at least 0: "shape", "data_offsets". At most file_limits::kRank.
 // Throws Error(kBadFile) that begins with `where`, as the getters of json_fields.h do.
 std::vector<int64_t> json_sizes(const nlohmann::json& object, const char* key,
                                 const std::string& where);

@@ -4,13 +4,13 @@
 #include <cmath>
 
 #include "engine/error.h"
+#include "engine/model/limits.h"
 
 namespace headlane {
 namespace {
 
 using ll = long long;
-constexpr int64_t kMostHeads = 1 << 16, kMostHeadDim = 256;
-constexpr int64_t kMostPositions = int64_t{1} << 20, kMostBuckets = 1 << 16;
+using file_limits::kPositions;
 
 void check_range(const char* name, int64_t value, int64_t least, int64_t most) {
   if (value >= least && value <= most) return;
@@ -29,14 +29,14 @@ void check_rotary(const RotarySpec& rotary, int64_t head_dim) {
          "rotary.dims is %lld; it must be even, and no more than head_dim, %lld", ll{rotary.dims},
          ll{head_dim});
   }
-  check_range("rotary.max_positions", rotary.max_positions, 1, kMostPositions);
+  check_range("rotary.max_positions", rotary.max_positions, 1, kPositions);
   check_positive("rotary.base", rotary.base);
   if (rotary.scaling == RotaryScaling::kNone) return;
   check_positive("rotary.factor", rotary.factor);
   const bool of_a_length =
       rotary.scaling == RotaryScaling::kYarn || rotary.scaling == RotaryScaling::kLlama3;
   if (of_a_length) {
-    check_range("rotary.original_max_positions", rotary.original_max_positions, 1, kMostPositions);
+    check_range("rotary.original_max_positions", rotary.original_max_positions, 1, kPositions);
   }
   if (rotary.scaling == RotaryScaling::kYarn) {
     check_positive("rotary.beta_fast", rotary.beta_fast);
@@ -59,10 +59,10 @@ void check_rotary(const RotarySpec& rotary, int64_t head_dim) {
 
 void check_relative(const RelativeBiasSpec& relative) {
   check_range("relative_bias.n_buckets", relative.n_buckets, relative.bidirectional ? 4 : 2,
-              kMostBuckets);
+              file_limits::kRelativeBuckets);
   const int64_t exact = relative.n_buckets / (relative.bidirectional ? 4 : 2);
-  check_range("relative_bias.max_distance", relative.max_distance, exact + 1, kMostPositions);
-  check_range("relative_bias.max_len", relative.max_len, 1, kMostPositions);
+  check_range("relative_bias.max_distance", relative.max_distance, exact + 1, kPositions);
+  check_range("relative_bias.max_len", relative.max_len, 1, kPositions);
 }
 
 // What the scores are decides which other fields have a meaning.
@@ -101,14 +101,14 @@ int64_t AttentionSpec::max_len() const {
 }
 
 void AttentionSpec::check() const {
-  check_range("n_heads", n_heads, 1, kMostHeads);
-  check_range("n_kv_heads", n_kv_heads, 1, kMostHeads);
+  check_range("n_heads", n_heads, 1, file_limits::kHeads);
+  check_range("n_kv_heads", n_kv_heads, 1, file_limits::kHeads);
   if (n_heads % n_kv_heads != 0) {
     fail(Status::kInvalidArgument, "n_kv_heads is %lld, which does not divide n_heads, %lld",
          ll{n_kv_heads}, ll{n_heads});
   }
-  check_range("head_dim", head_dim, 1, kMostHeadDim);
-  check_range("v_dim", v_dim, 1, kMostHeadDim);
+  check_range("head_dim", head_dim, 1, file_limits::kHeadDim);
+  check_range("v_dim", v_dim, 1, file_limits::kHeadDim);
   check_positive("scale", double{scale});
   if (!(softcap >= 0 && softcap < 1e30f)) {
     fail(Status::kInvalidArgument, "softcap is %g; it must be 0 or positive and finite",

@@ -1,6 +1,11 @@
+#include "engine/model/row_table.h"
 #include "engine/ops/ops.h"
 
 namespace headlane {
+
+void Embed::prepare(const Run& run) const {
+  if (word_.table != nullptr) word_.table->need(run.ids, run.n_tokens);
+}
 
 void Embed::run_rows(const Run& run, int64_t row_begin, int64_t n_rows, Slice slice,
                      std::span<const View>, View output) const {

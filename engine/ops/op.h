@@ -152,6 +152,9 @@ class Op {
  public:
   virtual ~Op() = default;
   virtual const char* name() const = 0;
+  // Of the first op of a graph, on the caller's thread, before all ops run: what of its weights is
+  // still in the file is read. Throws Error.
+  virtual void prepare(const Run&) const {}
   // Multiplications and additions on `rows` rows of output; 0 where they do not count.
   virtual double flops(const Run&, int64_t /*rows*/) const { return 0; }
   // Of packed weights.

@@ -1,4 +1,4 @@
-// The ops there are. Weights are pointers into the model's file, valid as long as the model.
+// The ops there are. Weights are pointers to the model's, valid as long as it.
 #pragma once
 
 #include <memory>
@@ -15,6 +15,7 @@ class Embed : public RowOp {
   Embed(int64_t d_model, WeightRows word, float scale, const float* position, const float* type)
       : d_model_(d_model), word_(word), scale_(scale), position_(position), type_(type) {}
   const char* name() const override { return "embed"; }
+  void prepare(const Run& run) const override;
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:

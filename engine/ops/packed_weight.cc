@@ -1,8 +1,11 @@
 #include "engine/ops/packed_weight.h"
 
 #include <algorithm>
+#include <exception>
+#include <span>
 #include <vector>
 
+#include "engine/model/input_file.h"
 #include "engine/run/team.h"
 
 namespace headlane {
@@ -27,16 +30,23 @@ int64_t panel_bytes(const kernels::Table& kernels, const PackedWeight& weight) {
   return narrow_gemm(kernels, weight.precision).panel_bytes(weight.k);
 }
 
-// A thread's room for the rows of one panel on their way from one element to another.
+// A thread's room for the rows of one panel on their way from the file, and from one element to
+// another. A panel's rows are some 50 to 200 KB: they are packed while they lie in L2, and never
+// are all of a model's in memory twice.
 struct Scratch {
+  std::vector<std::byte> stored;
   std::vector<float> floats, scales;
   std::vector<char> narrow;
   std::vector<Bf16> row;
 
   void fit(const kernels::Table& kernels, const PackedWeight& w) {
-    if (w.rows.type == WeightType::kF32 && w.precision == Precision::kF32) return;
     const auto rows = static_cast<size_t>(std::min(panel_columns(kernels, w), w.n));
     const size_t elements = rows * static_cast<size_t>(w.k);
+    if (w.rows.data == nullptr) {
+      const size_t bytes = elements * static_cast<size_t>(size_of(w.rows.type));
+      stored.resize(std::max(stored.size(), bytes));
+    }
+    if (w.rows.type == WeightType::kF32 && w.precision == Precision::kF32) return;
     floats.resize(std::max(floats.size(), elements));
     scales.resize(std::max(scales.size(), rows));
     narrow.resize(std::max(narrow.size(), elements * sizeof(Bf16)));
@@ -45,14 +55,21 @@ struct Scratch {
 };
 
 // Rows of a weight, from what its file stores to what its product takes. Where these are the same,
-// they are not copied.
+// they are not converted. Throws Error if they cannot be read.
 class Rows {
  public:
   Rows(const kernels::Table& kernels, const PackedWeight& weight, int64_t first, int64_t n,
        Scratch* scratch)
       : kernels_(kernels), k_(weight.k), n_(n), type_(weight.rows.type), scratch_(*scratch) {
-    const int64_t size = type_ == WeightType::kF32 ? 4 : type_ == WeightType::kBf16 ? 2 : 1;
-    data_ = static_cast<const char*>(weight.rows.data) + first * k_ * size;
+    const int64_t row_bytes = k_ * size_of(type_);
+    if (weight.rows.data != nullptr) {
+      data_ = static_cast<const char*>(weight.rows.data) + first * row_bytes;
+    } else {
+      const auto bytes = static_cast<size_t>(n_ * row_bytes);
+      weight.rows.file->read(weight.rows.offset + first * row_bytes,
+                             std::span(scratch->stored).first(bytes));
+      data_ = scratch->stored.data();
+    }
     scale_ = weight.rows.scale ? weight.rows.scale + first : nullptr;
   }
 
@@ -227,7 +244,7 @@ void PackedWeights::pack(const kernels::Table& kernels, Team* team) {
   for (Scratch& own : scratch) {
     for (const PackedWeight& w : weights_) own.fit(kernels, w);
   }
-  const auto pack_share = [&](int /*phase*/, int thread, int count) {
+  const auto pack_share = [&](int thread, int count) {
     for (size_t i = 0; i < weights_.size(); ++i) {
       const PackedWeight& w = weights_[i];
       const int64_t nr = panel_columns(kernels, w);
@@ -237,7 +254,18 @@ void PackedWeights::pack(const kernels::Table& kernels, Team* team) {
       }
     }
   };
-  team->run(1, n_threads, pack_share);
+  // What a thread of a team throws would end the process: it is thrown on by this one.
+  std::vector<std::exception_ptr> failures(static_cast<size_t>(n_threads));
+  team->run(1, n_threads, [&](int /*phase*/, int thread, int count) {
+    try {
+      pack_share(thread, count);
+    } catch (...) {
+      failures[static_cast<size_t>(thread)] = std::current_exception();
+    }
+  });
+  for (const std::exception_ptr& failure : failures) {
+    if (failure) std::rethrow_exception(failure);
+  }
   for (size_t i = 0; i < weights_.size(); ++i) weights_[i].packed = base + offsets[i];
 }
 

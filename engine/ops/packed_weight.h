@@ -15,7 +15,7 @@ namespace headlane {
 struct PackedWeight {
   std::string name;
   int64_t n = 0, k = 0;
-  WeightRows rows;              // [n, k]; not read after packing
+  WeightRows rows;              // [n, k]; not read after packing, nor all at once
   const float* bias = nullptr;  // [n], or null; likewise
   kernels::Activation activation = kernels::Activation::kNone;
   Precision precision = Precision::kF32;  // of the product
@@ -55,7 +55,8 @@ class PackedWeights {
  public:
   // The weight of that name, made if there is none yet. Valid as long as this.
   const PackedWeight* add(PackedWeight weight);
-  // Packs all of them on the team's threads; called once, after the last add.
+  // Packs all of them on the team's threads; called once, after the last add. Throws Error if a
+  // file cannot be read.
   void pack(const kernels::Table& kernels, Team* team);
   size_t bytes() const { return memory_.bytes(); }
 

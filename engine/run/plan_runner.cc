@@ -93,6 +93,7 @@ void PlanRunner::list_phases(const Run& run, bool wants_hidden, bool wants_poole
 }
 
 void PlanRunner::run(const Run& run, const RowTarget& hidden, float* pooled) {
+  plan_.passes.front().steps.front().op->prepare(run);
   for (auto& next : next_) next.store(0, std::memory_order_relaxed);
   profile_.begin_run();
   Run mine = run;

@@ -31,8 +31,9 @@ class PlanRunner {
   // bytes() of memory, 64-byte aligned, to work in; before the first run.
   void use(void* memory);
   // Takes everything of `run` but n_threads, which is the runner's. Where the run has no map of its
-  // tokens, they are the target's in order. `pooled` may be null. Throws Error(kCancelled) if the
-  // team was told so: what the targets have then is nothing.
+  // tokens, they are the target's in order. `pooled` may be null. Throws Error, before anything is
+  // computed, if the model's file has to be read and cannot be, and Error(kCancelled) if the team
+  // was told so: what the targets have then is nothing.
   void run(const Run& run, const RowTarget& hidden, float* pooled);
 
   // The i-th of the graph's values that stay, as the last run left it.

@@ -11,18 +11,15 @@
 #include <vector>
 
 #include "engine/error.h"
+#include "engine/model/limits.h"
 #include "engine/text/sentencepiece_model.h"
 
 namespace headlane {
 namespace {
 
-// mT5's map, NFKC of Unicode with some rules more, has 242 KB.
-constexpr size_t kMaxCharsmapBytes = size_t{16} << 20;
-// SentencePiece keeps the matches of a place in the text in an array of 32, and writes beyond it if
-// there are more: rules of 32 bytes have no more. Those of NFKC have at most 18.
-constexpr size_t kMaxRuleBytes = 32;
-// A text can become this much longer. U+FDFA's 33 bytes are the most that Unicode knows.
-constexpr size_t kMaxReplacementBytes = 64;
+constexpr auto kMaxCharsmapBytes = static_cast<size_t>(file_limits::kCharsmapBytes);
+constexpr auto kMaxRuleBytes = static_cast<size_t>(file_limits::kRuleBytes);
+constexpr auto kMaxReplacementBytes = static_cast<size_t>(file_limits::kReplacementBytes);
 
 uint32_t read_u32(std::string_view bytes, size_t pos) {
   uint32_t value = 0;

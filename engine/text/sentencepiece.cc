@@ -7,6 +7,7 @@
 
 #include "engine/error.h"
 #include "engine/model/json_fields.h"
+#include "engine/model/limits.h"
 #include "engine/text/unicode.h"
 
 namespace headlane {
@@ -20,7 +21,7 @@ namespace {
 constexpr size_t kBlockBytes = size_t{16} << 10;
 
 // So that the text cannot make a look-up of added tokens long.
-constexpr size_t kMaxAddedTokenBytes = 1024;
+constexpr auto kMaxAddedTokenBytes = static_cast<size_t>(file_limits::kAddedTokenBytes);
 
 std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

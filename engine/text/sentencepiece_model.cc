@@ -5,20 +5,17 @@
 
 #include "engine/error.h"
 #include "engine/model/json_fields.h"
+#include "engine/model/limits.h"
 #include "engine/text/unicode.h"
 #include "engine/text/wire_format.h"
 
 namespace headlane {
 namespace {
 
-// mT5's 250,100 pieces, the most that a known model has, are 4.3 MB.
-constexpr size_t kMaxModelBytes = size_t{64} << 20;
-constexpr size_t kMaxPieces = size_t{1} << 21;
-// Work on a text grows with its length times that of the longest piece. Trained pieces have 16
-// characters.
-constexpr size_t kMaxPieceBytes = 1024;
-// SentencePiece keeps the matches of user-defined pieces in an array of 64.
-constexpr size_t kMaxNestedPieces = 64;
+constexpr auto kMaxModelBytes = static_cast<size_t>(file_limits::kSentencePieceBytes);
+constexpr auto kMaxPieces = static_cast<size_t>(file_limits::kPieces);
+constexpr auto kMaxPieceBytes = static_cast<size_t>(file_limits::kPieceBytes);
+constexpr auto kMaxNestedPieces = static_cast<size_t>(file_limits::kNestedPieces);
 
 Piece read_piece(std::string_view bytes, const std::string& where) {
   Piece piece;

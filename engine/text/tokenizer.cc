@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "engine/model/json_fields.h"
+#include "engine/model/limits.h"
 #include "engine/text/sentencepiece.h"
 #include "engine/text/wordpiece.h"
 
@@ -15,9 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kMaxId = std::numeric_limits<int32_t>::max() - 1;
-constexpr int64_t kMaxCharsPerWord = 4096;  // bounds the work, which grows with its square
-constexpr size_t kMaxTemplateIds = 64;
-constexpr size_t kMaxLanguages = 65536;
 
 int64_t int_in_range(const json& object, const char* key, const std::string& where, int64_t min,
                      int64_t max) {
@@ -34,17 +32,17 @@ int32_t read_id(const json& object, const std::string& where) {
 }
 
 const json& read_array(const json& object, const char* key, const std::string& where,
-                       size_t max_size) {
+                       int64_t max_size) {
   const json& array = json_field(object, key, where);
-  if (!array.is_array() || array.size() > max_size) {
-    fail(Status::kBadFile, "%s field \"%s\" is not an array of at most %zu elements", where.c_str(),
-         key, max_size);
+  if (!array.is_array() || std::ssize(array) > max_size) {
+    fail(Status::kBadFile, "%s field \"%s\" is not an array of at most %" PRId64 " elements",
+         where.c_str(), key, max_size);
   }
   return array;
 }
 
 std::vector<int32_t> read_ids(const json& object, const char* key, const std::string& where,
-                              size_t max_size) {
+                              int64_t max_size) {
   std::vector<int32_t> ids;
   for (const json& id : read_array(object, key, where, max_size)) {
     // An object of one field, for the getter to check.
@@ -74,11 +72,12 @@ WordPieceSpec read_wordpiece(const json& spec, const std::string& where) {
   out.normalizer.strip_accents = json_bool(spec, "strip_accents", where, out.normalizer.lowercase);
   out.unk_token = json_string(spec, "unk_token", where);
   out.prefix = json_string(spec, "prefix", where);
-  out.max_chars_per_word = int_in_range(spec, "max_chars_per_word", where, 1, kMaxCharsPerWord);
-  out.ids_before = read_ids(spec, "ids_before", where, kMaxTemplateIds);
-  out.ids_after = read_ids(spec, "ids_after", where, kMaxTemplateIds);
+  out.max_chars_per_word =
+      int_in_range(spec, "max_chars_per_word", where, 1, file_limits::kCharsPerWord);
+  out.ids_before = read_ids(spec, "ids_before", where, file_limits::kTemplateIds);
+  out.ids_after = read_ids(spec, "ids_after", where, file_limits::kTemplateIds);
   const std::string added_where = where + " field \"added_tokens\":";
-  for (const json& added : read_array(spec, "added_tokens", where, static_cast<size_t>(kMaxId))) {
+  for (const json& added : read_array(spec, "added_tokens", where, kMaxId)) {
     WordPieceSpec::Added read;
     read.token = read_added_token(added, added_where, &read.normalized);
     out.added_tokens.push_back(std::move(read));
@@ -99,10 +98,10 @@ LanguageUse read_language_use(const json& spec, const std::string& where) {
 SentencePieceSpec read_sentencepiece(const json& spec, const std::string& where) {
   SentencePieceSpec out;
   out.unk_token = json_string(spec, "unk_token", where);
-  out.ids_before = read_ids(spec, "ids_before", where, kMaxTemplateIds);
-  out.ids_after = read_ids(spec, "ids_after", where, kMaxTemplateIds);
+  out.ids_before = read_ids(spec, "ids_before", where, file_limits::kTemplateIds);
+  out.ids_after = read_ids(spec, "ids_after", where, file_limits::kTemplateIds);
   const std::string added_where = where + " field \"added_tokens\":";
-  for (const json& added : read_array(spec, "added_tokens", where, static_cast<size_t>(kMaxId))) {
+  for (const json& added : read_array(spec, "added_tokens", where, kMaxId)) {
     bool normalized = false;
     out.added_tokens.push_back(read_added_token(added, added_where, &normalized));
     if (normalized) {
@@ -110,10 +109,10 @@ SentencePieceSpec read_sentencepiece(const json& spec, const std::string& where)
            added_where.c_str());
     }
   }
-  out.special_ids = read_ids(spec, "special_ids", where, static_cast<size_t>(kMaxId));
+  out.special_ids = read_ids(spec, "special_ids", where, kMaxId);
   out.language_use = read_language_use(spec, where);
   const std::string languages_where = where + " field \"languages\":";
-  for (const json& language : read_array(spec, "languages", where, kMaxLanguages)) {
+  for (const json& language : read_array(spec, "languages", where, file_limits::kLanguages)) {
     out.languages.push_back(
         {json_string(language, "name", languages_where), read_id(language, languages_where)});
   }

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <limits>
 
 #include "engine/error.h"
+#include "engine/model/limits.h"
 
 namespace headlane {
 namespace {
@@ -21,7 +21,7 @@ Vocabulary::Vocabulary(std::span<const std::byte> bytes, int64_t n_pieces,
   if (bytes.empty() || bytes.back() != std::byte{'\n'}) {
     fail(Status::kBadFile, "%s.vocab does not end with a newline", where.c_str());
   }
-  if (bytes.size() > std::numeric_limits<int32_t>::max()) {
+  if (std::ssize(bytes) > file_limits::kVocabBytes) {
     fail(Status::kBadFile, "%s.vocab has 2 GB or more", where.c_str());
   }
   text_.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());

@@ -9,6 +9,7 @@
 
 #include "engine/error.h"
 #include "engine/model/json_fields.h"
+#include "engine/model/limits.h"
 #include "engine/text/unicode.h"
 
 namespace headlane {
@@ -18,7 +19,7 @@ namespace {
 constexpr size_t kBlockBytes = 4096;
 
 // So that the text cannot make a look-up of added tokens long.
-constexpr size_t kMaxAddedTokenBytes = 1024;
+constexpr auto kMaxAddedTokenBytes = static_cast<size_t>(file_limits::kAddedTokenBytes);
 
 enum CharClass : uint8_t { kWord, kSpace, kPunctuation, kNotAscii };
 

@@ -38,6 +38,7 @@
 
 #include <headlane/attention.h>
 #include <headlane/batch.h>
+#include <headlane/check.h>
 #include <headlane/convert.h>
 #include <headlane/generate.h>
 #include <headlane/host.h>

@@ -144,5 +144,30 @@ TEST_F(Files, CutModelIsRefused) {
   }
 }
 
+TEST_F(Files, CheckFindsAWholeFileWhole) {
+  const Finished done = run_headlane({"info", "--check", model()});
+  EXPECT_EQ(done.status, 0) << done.err;
+  EXPECT_TRUE(contains(done.out, "checksum           matches\n")) << done.out;
+  EXPECT_TRUE(contains(done.out, "NaN                0\n")) << done.out;
+  const Finished as_json = run_headlane({"info", "--check", "--json", model()});
+  ASSERT_EQ(as_json.status, 0) << as_json.err;
+  const json report = json::parse(as_json.out);
+  EXPECT_EQ(report["checksum"], "matches");
+  EXPECT_GT(report["n_tensors"], 10);
+  EXPECT_TRUE(report["bad_tensors"].empty());
+}
+
+TEST_F(Files, CheckFindsDamage) {
+  std::string bytes = read_file(model());
+  bytes[bytes.size() - 100] = static_cast<char>(bytes[bytes.size() - 100] ^ 1);
+  const std::string damaged = dir_.file("damaged.headlane");
+  write_file(damaged, bytes);
+  const Finished done = run_headlane({"info", "--check", damaged});
+  EXPECT_EQ(done.status, 1);
+  EXPECT_TRUE(contains(done.out, "checksum           does not match\n")) << done.out;
+  EXPECT_TRUE(contains(done.err, damaged + ": the checksum does not match")) << done.err;
+  expect_failure(run_headlane({"info", "--check", dir_.file("none")}), dir_.file("none"));
+}
+
 }  // namespace
 }  // namespace headlane::test

@@ -54,10 +54,11 @@ class EncoderDecoderImport : public testing::Test {
     std::map<std::string, TestTensor> tensors;
     {
       const SafetensorsFile file(path);
+      const std::string bytes = read_file(path);
       for (const auto& [name, entry] : file.entries()) {
         tensors[name] = {
             name, entry.type_name, entry.shape,
-            std::string(reinterpret_cast<const char*>(entry.data.data()), entry.data.size())};
+            bytes.substr(static_cast<size_t>(entry.offset), static_cast<size_t>(entry.bytes))};
       }
     }
     change(&tensors);

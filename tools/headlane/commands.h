@@ -22,8 +22,10 @@ void convert(const ConvertOptions& options);
 struct InfoOptions {
   RunOptions run;
   bool as_json = false;
+  bool check = false;  // read all of the file, and say whether it is whole
 };
 void info(const InfoOptions& options);
+void check_file(const InfoOptions& options);  // throws if something is wrong with the file
 
 struct EmbedOptions {
   RunOptions run;

@@ -92,9 +92,13 @@ void add_info(CLI::App* app) {
       app->add_subcommand("info", "Show what a file holds and what this machine runs it with");
   command->add_option("FILE", options->run.model_path, "A .headlane file")->required();
   command->add_flag("--json", options->as_json, "Print JSON");
+  command->add_flag("--check", options->check,
+                    "Read all of the file instead: its checksum, and weights that are NaN or "
+                    "infinite; exit status 1 if something is wrong");
   add_isa(command, &options->run.isa);
   add_precision(command, &options->run.precision);
-  command->callback([options] { tool::info(*options); });
+  command->callback(
+      [options] { options->check ? tool::check_file(*options) : tool::info(*options); });
 }
 
 void add_embed(CLI::App* app) {

@@ -1,14 +1,18 @@
 #include "tools/headlane/output_file.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 namespace tool {
 namespace {
+
+constexpr int kAttempts = 1000;
 
 // The file that `path` stands for, symbolic links followed, so that a rename replaces the file and
 // not the link. What is there and is no regular file is refused: a rename would replace a device
@@ -28,23 +32,46 @@ std::string file_to_replace(const std::string& path) {
   return file.string();
 }
 
+// Where a file without a name can be linked from.
+std::string name_of_descriptor(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
 }  // namespace
 
-// The temporary is a file of its own: "x" is O_EXCL, which neither follows a link nor empties a
-// file that is there.
 OutputFile::OutputFile(const std::string& path) : path_(path), target_(file_to_replace(path)) {
-  constexpr int kAttempts = 1000;
-  for (int attempt = 0; file_ == nullptr; ++attempt) {
-    temporary_ = target_ + ".tmp" + std::to_string(getpid()) + "-" + std::to_string(attempt);
-    file_ = std::fopen(temporary_.c_str(), "wbx");
-    if (file_ == nullptr && (errno != EEXIST || attempt == kAttempts)) fail();
-  }
+  open_nameless();
+  if (file_ == nullptr) open_named();
 }
 
 OutputFile::~OutputFile() {
-  if (file_ == nullptr) return;
-  std::fclose(file_);
-  std::remove(temporary_.c_str());
+  if (file_ != nullptr) std::fclose(file_);
+  if (!temporary_.empty()) std::remove(temporary_.c_str());
+}
+
+std::string OutputFile::next_name() {
+  return target_ + ".tmp" + std::to_string(getpid()) + "-" + std::to_string(n_names_++);
+}
+
+// Leaves file_ as it is where the file system has no such files, or they could not be named later.
+void OutputFile::open_nameless() {
+  const std::filesystem::path folder = std::filesystem::path(target_).parent_path();
+  const int fd =
+      open(folder.empty() ? "." : folder.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  if (fd < 0) return;
+  if (access(name_of_descriptor(fd).c_str(), F_OK) == 0) file_ = fdopen(fd, "wb");
+  if (file_ == nullptr) close(fd);
+}
+
+// "x" is O_EXCL, which neither follows a link nor empties a file that is there.
+void OutputFile::open_named() {
+  while (file_ == nullptr) {
+    const std::string name = next_name();
+    file_ = std::fopen(name.c_str(), "wbx");
+    if (file_ != nullptr) {
+      temporary_ = name;
+    } else if (errno != EEXIST || n_names_ > kAttempts) {
+      fail();
+    }
+  }
 }
 
 void OutputFile::fail() const {
@@ -60,15 +87,30 @@ void OutputFile::rewind() {
   if (std::fseek(file_, 0, SEEK_SET) != 0) fail();
 }
 
-void OutputFile::finish() {
-  std::FILE* file = file_;
-  file_ = nullptr;
-  if (std::fclose(file) != 0 || std::rename(temporary_.c_str(), target_.c_str()) != 0) {
-    const int error = errno;
-    std::remove(temporary_.c_str());
-    errno = error;
-    fail();
+// Gives the nameless file its name, or, where the target is there already, which no link replaces,
+// another one.
+void OutputFile::link() {
+  const std::string from = name_of_descriptor(fileno(file_));
+  const auto link_to = [&](const std::string& to) {
+    return linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  };
+  if (link_to(target_)) return;
+  while (errno == EEXIST && n_names_ <= kAttempts) {
+    const std::string name = next_name();
+    if (!link_to(name)) continue;
+    temporary_ = name;
+    return;
   }
+  fail();
+}
+
+void OutputFile::finish() {
+  if (std::fflush(file_) != 0) fail();
+  if (temporary_.empty()) link();
+  if (std::fclose(std::exchange(file_, nullptr)) != 0) fail();
+  if (temporary_.empty()) return;
+  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail();
+  temporary_.clear();
 }
 
 void write_output(const std::string& path, std::string_view contents) {

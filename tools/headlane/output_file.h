@@ -1,4 +1,6 @@
-// A file that is whole or not there: written under a temporary name beside it, renamed at the end.
+// A file that is whole or not there. Where the file system can (O_TMPFILE), it has no name until it
+// is whole, so that not even a killed command leaves something behind; elsewhere it has another
+// name beside its own until then.
 #pragma once
 
 #include <cstdio>
@@ -12,7 +14,7 @@ class OutputFile {
   // `path` is a regular file, a link to one, or free. All functions throw std::runtime_error with
   // the path.
   explicit OutputFile(const std::string& path);
-  ~OutputFile();  // removes the temporary of a file that was not finished
+  ~OutputFile();  // removes what was not finished
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
@@ -22,10 +24,16 @@ class OutputFile {
 
  private:
   [[noreturn]] void fail() const;
+  void open_nameless();
+  void open_named();
+  void link();
+  std::string next_name();
 
-  std::string path_;  // as the user wrote it, for messages
-  std::string target_, temporary_;
+  std::string path_;       // as the user wrote it, for messages
+  std::string target_;     // links followed
+  std::string temporary_;  // the name that must go; "": there is none
   std::FILE* file_ = nullptr;
+  int n_names_ = 0;
 };
 
 void write_output(const std::string& path, std::string_view contents);

@@ -1,0 +1,63 @@
+// How large what a file says may be: .headlane files, and the files that converting reads. One
+// table, for whoever reads and whoever writes; docs/files.md shows it to users, and a test compares
+// the two. All of them are far above any published model. Sizes are int64, and products of any two
+// of them, times a few, are far from its end.
+#pragma once
+
+#include <cstdint>
+
+namespace headlane::file_limits {
+
+// Framing.
+inline constexpr int64_t kFileBytes = int64_t{1} << 44;  // 16 TiB, the most that ext4 has
+inline constexpr int64_t kHeaderBytes = int64_t{64} << 20;
+inline constexpr int64_t kTensors = int64_t{1} << 17;
+inline constexpr int64_t kRank = 8;
+inline constexpr int64_t kNameBytes = 255;  // of a tensor's name, at least 1
+
+// JSON. The number of values bounds the memory that a small file can ask for: "[{},{},...]" costs
+// 20 times its own size.
+inline constexpr int64_t kJsonDepth = 32;
+inline constexpr int64_t kJsonValues = int64_t{1} << 22;
+inline constexpr int64_t kJsonFileBytes = int64_t{256} << 20;    // tokenizer.json have up to 30 MiB
+inline constexpr int64_t kSafetensorsHeaderBytes = 100'000'000;  // the safetensors library's limit
+
+// Config.
+inline constexpr int64_t kVocabSize = int64_t{1} << 24;
+inline constexpr int64_t kTypes = int64_t{1} << 16;
+inline constexpr int64_t kPositions = int64_t{1} << 20;
+inline constexpr int64_t kLayers = 1024;
+inline constexpr int64_t kDModel = 65536;
+inline constexpr int64_t kDFf = int64_t{1} << 20;
+inline constexpr int64_t kHeads = 65536;
+inline constexpr int64_t kHeadDim = 256;
+inline constexpr int64_t kRelativeBuckets = 65536;
+inline constexpr int64_t kProductNames = 65536;  // "higher_precision"
+inline constexpr int64_t kBeams = 1024;
+inline constexpr int64_t kTokenIds = 4096;  // in a list of a generation's
+// Tables that are computed from the config (sinusoids, rotary positions, relative biases), all of a
+// model's together: as many bytes as the file has, or these.
+inline constexpr int64_t kTableBytes = int64_t{64} << 20;
+
+// Tokenizers.
+inline constexpr int64_t kVocabBytes = INT32_MAX;
+inline constexpr int64_t kAddedTokenBytes = 1024;
+inline constexpr int64_t kCharsPerWord = 4096;  // bounds the work, which grows with its square
+inline constexpr int64_t kTemplateIds = 64;
+inline constexpr int64_t kLanguages = 65536;
+// mT5's 250,100 pieces, the most that a known SentencePiece model has, are 4.3 MB.
+inline constexpr int64_t kSentencePieceBytes = int64_t{64} << 20;
+inline constexpr int64_t kPieces = int64_t{1} << 21;
+// Work on a text grows with its length times that of the longest piece. Trained ones have 16
+// characters.
+inline constexpr int64_t kPieceBytes = 1024;
+inline constexpr int64_t kNestedPieces = 64;  // SentencePiece keeps their matches in an array of 64
+inline constexpr int64_t kCharsmapBytes = int64_t{16} << 20;  // mT5's has 242 KB
+// SentencePiece keeps the matches of a place in an array of 32, and writes beyond it if there are
+// more: rules of 32 bytes have no more. Those of NFKC have at most 18.
+inline constexpr int64_t kRuleBytes = 32;
+// A text can become this much longer. U+FDFA's 33 bytes are the most that Unicode knows.
+inline constexpr int64_t kReplacementBytes = 64;
+inline constexpr int64_t kExtraIds = 65536;  // T5's
+
+}  // namespace headlane::file_limits

@@ -1,0 +1,109 @@
+#include "engine/model/model_check.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "engine/error.h"
+#include "engine/graph/graph.h"
+#include "engine/model/limits.h"
+
+namespace headlane {
+namespace {
+
+using ll = long long;
+
+// Of the tables that are computed, not read. No product overflows: each factor is limited.
+int64_t computed_table_floats(const ModelConfig& config) {
+  const DecoderConfig& decoder = config.decoder;
+  int64_t floats = config.n_layers * attention_table_floats(config.attention);
+  if (decoder.n_layers > 0) {
+    floats += decoder.n_layers *
+              (attention_table_floats(decoder.attention) + attention_table_floats(decoder.cross));
+  }
+  if (config.positions != Positions::kNone && config.positions != Positions::kLearned) {
+    const int64_t of_decoder = config.architecture == Architecture::kEncoderDecoder
+                                   ? decoder.max_positions
+                                   : config.max_positions;
+    if (config.n_layers > 0) floats += config.max_positions * config.d_model;
+    if (decoder.n_layers > 0) floats += of_decoder * config.d_model;
+  }
+  return floats;
+}
+
+// A file of a few bytes must not take gigabytes, nor minutes to compute them.
+void check_computed_tables(const ModelConfig& config, const Container& container) {
+  const int64_t bytes = computed_table_floats(config) * static_cast<int64_t>(sizeof(float));
+  const int64_t most = std::max(container.file_bytes(), file_limits::kTableBytes);
+  if (bytes <= most) return;
+  fail(Status::kBadFile,
+       "%s: config: the tables of positions that it asks for (\"max_positions\", \"rotary\", "
+       "\"relative_bias\", of %lld layers) have %lld bytes; %lld is the limit, the file's own size "
+       "or 64 MiB",
+       container.path().c_str(), ll{config.n_layers + config.decoder.n_layers}, ll{bytes},
+       ll{most});
+}
+
+// Each layer has weights of its own.
+void check_layers(const ModelConfig& config, const Container& container) {
+  const int64_t n_layers = config.n_layers + config.decoder.n_layers;
+  const int64_t n_tensors = std::ssize(container.tensors());
+  if (n_layers <= n_tensors) return;
+  fail(Status::kBadFile, "%s: config: there are %lld layers, but only %lld tensors",
+       container.path().c_str(), ll{n_layers}, ll{n_tensors});
+}
+
+}  // namespace
+
+ModelConfig read_config(const Container& container) {
+  ModelConfig config = ModelConfig::from_json(container.config(), container.path());
+  check_layers(config, container);
+  check_computed_tables(config, container);
+  return config;
+}
+
+std::unique_ptr<Tokenizer> read_tokenizer(const Container& container, const ModelConfig& config) {
+  if (container.tokenizer().is_null()) return nullptr;
+  const std::string& path = container.path();
+  const auto text = [&](const char* name) -> std::string {
+    const TensorInfo* info = container.find(name);
+    if (info == nullptr) return {};
+    if (info->dtype != DType::kU8) {
+      fail(Status::kBadFile, "%s: the tensor \"%s\" is not u8", path.c_str(), name);
+    }
+    if (info->bytes > file_limits::kVocabBytes) {
+      fail(Status::kBadFile, "%s: the tensor \"%s\" has %lld bytes; %lld is the limit",
+           path.c_str(), name, ll{info->bytes}, ll{file_limits::kVocabBytes});
+    }
+    return container.read_text(*info);
+  };
+  const std::string vocab = text("tokenizer.vocab"), target_vocab = text("tokenizer.target.vocab"),
+                    source = text("tokenizer.source"), target = text("tokenizer.target");
+  if (vocab.empty()) {
+    fail(Status::kBadFile, "%s: there is a tokenizer, but no tensor \"tokenizer.vocab\"",
+         path.c_str());
+  }
+  const auto bytes = [](const std::string& of) { return std::as_bytes(std::span(of)); };
+  std::unique_ptr<Tokenizer> tokenizer =
+      make_tokenizer(container.tokenizer(),
+                     {bytes(vocab), bytes(target_vocab), bytes(source), bytes(target)}, path);
+  if (tokenizer->vocab_size() > config.vocab_size) {
+    fail(Status::kBadFile, "%s: the tokenizer has %lld tokens, the model embeddings for %lld",
+         path.c_str(), ll{tokenizer->vocab_size()}, ll{config.vocab_size});
+  }
+  return tokenizer;
+}
+
+void check_model(const Container& container) {
+  const ModelConfig config = read_config(container);
+  read_tokenizer(container, config);
+  // The graphs ask for every tensor. Which kernels they are for is all one, as nothing is packed.
+  PackedWeights packed;
+  const GraphSource source{config, container, *kernels::supported().front(), Precision::kF32,
+                           &packed};
+  for (const Part part : kAllParts) {
+    if (has_part(config, part)) build_graph(source, part);
+  }
+}
+
+}  // namespace headlane

@@ -1,0 +1,25 @@
+// What makes a container a model that the engine runs. Whoever opens a file goes through this, and
+// whoever converts one before it is written, so that nothing is written that is then refused.
+#pragma once
+
+#include <memory>
+
+#include "engine/model/config.h"
+#include "engine/model/container.h"
+#include "engine/text/tokenizer.h"
+
+namespace headlane {
+
+// All throw Error(kBadFile) that names the field or tensor at fault.
+
+// The config, no larger than the tensors that are there: nothing is allocated by what it says
+// alone.
+ModelConfig read_config(const Container& container);
+
+// The tokenizer, whose tokens all have embeddings; null if there is none.
+std::unique_ptr<Tokenizer> read_tokenizer(const Container& container, const ModelConfig& config);
+
+// All of it: the two above, and a tensor of the right type and shape for each weight.
+void check_model(const Container& container);
+
+}  // namespace headlane
