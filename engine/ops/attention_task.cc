@@ -109,7 +109,7 @@ template <typename T>
 void fetch_next(const AttentionSpec& spec, const AttentionBatch<T>& batch, int64_t head,
                 kernels::AttentionArgs<T>* args) {
   constexpr int64_t kMostRows = 256;
-  if (args->q_len > kMostRows || args->kv_len > kMostRows) return;
+  if (args->q_len > kMostRows || args->kv_len > kMostRows || args->kv_len == 0) return;
   const int64_t sharing = spec.n_heads / spec.n_kv_heads;
   args->next_q = args->q + batch.q.head_stride;
   if ((head + 1) % sharing != 0) return;  // the next head has the same keys and values

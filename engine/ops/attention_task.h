@@ -44,7 +44,9 @@ template <typename T>
 struct Heads {
   T* data = nullptr;
   int64_t seq_stride = 0, token_stride = 0, head_stride = 0;
+  // Null where there is no data: a batch without keys needs none.
   T* at(int64_t seq, int64_t token, int64_t head) const {
+    if (data == nullptr) return nullptr;
     return data + seq * seq_stride + token * token_stride + head * head_stride;
   }
 };

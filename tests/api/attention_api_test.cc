@@ -302,6 +302,22 @@ TEST_P(AttentionApi, EmptyBatchesAreFine) {
 
 // The caller's block of exactly the size asked for is enough, one byte less is refused, nothing
 // around it is written; and the size is for sequences of any length.
+// K and V of a batch without keys are no memory at all; every query gets zeros.
+TEST_P(AttentionApi, NoKeysNeedNoData) {
+  const auto options = this->options(4, 8);
+  const auto attention = create_attention(options);
+  const std::vector<float> q(3 * 32, 1.0f);
+  std::vector<float> o(3 * 32, 7.0f);
+  headlane_attention_batch batch = HEADLANE_ATTENTION_BATCH_INIT;
+  batch.n_seqs = 1;
+  batch.q_len = 3;
+  batch.q = {q.data(), 96, 32, 8};
+  batch.k = batch.v = {nullptr, 96, 32, 8};
+  batch.o = {o.data(), 96, 32, 8};
+  tool::check(headlane_attention_run(attention.get(), &batch));
+  for (const float value : o) EXPECT_EQ(value, 0.0f);
+}
+
 TEST_P(AttentionApi, CallersMemoryIsExact) {
   for (const int32_t n_threads : {1, 2, 3}) {
     headlane_attention_options of = options(2, 24);
