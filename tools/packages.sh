@@ -63,5 +63,6 @@ fetch_packages=(python3=python3 python3-pip)
 test_packages=(libgtest-dev qemu-user=qemu-x86_64 binutils=nm chromium=chromium
   python3=python3 python3-numpy locales)
 # shellcheck disable=SC2034
-ci_packages=(libbenchmark-dev clang=clang++ libomp-dev clang-format=clang-format
-  clang-tidy=clang-tidy doxygen=doxygen abigail-tools=abidiff dpkg-dev=dpkg-shlibdeps)
+ci_packages=(libbenchmark-dev clang=clang++ libclang-rt-14-dev llvm=llvm-symbolizer libomp-dev
+  clang-format=clang-format clang-tidy=clang-tidy doxygen=doxygen abigail-tools=abidiff
+  dpkg-dev=dpkg-shlibdeps)

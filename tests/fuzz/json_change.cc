@@ -155,7 +155,8 @@ json of_another_type(Random* random) {
 }  // namespace
 
 void change_value(json* node, Random* random) {
-  if (random->one_in(10)) {
+  const bool keeps_type = !random->one_in(10) && !node->is_null();
+  if (!keeps_type || (node->is_object() && node->empty())) {
     *node = of_another_type(random);
   } else if (node->is_number_integer()) {
     *node = other_integer(node->get<int64_t>(), random);
@@ -171,12 +172,10 @@ void change_value(json* node, Random* random) {
     } else {
       node->erase(node->begin() + static_cast<int64_t>(random->below(node->size())));
     }
-  } else if (node->is_object() && !node->empty()) {
+  } else {
     auto field = node->begin();
     std::advance(field, random->below(node->size()));
     node->erase(field);
-  } else {
-    *node = of_another_type(random);
   }
 }
 

@@ -1,4 +1,6 @@
 // .safetensors files: each tensor that a file has, as f32.
+#include <algorithm>
+
 #include "engine/error.h"
 #include "engine/import/safetensors.h"
 #include "tests/fuzz/json_change.h"
@@ -40,7 +42,7 @@ size_t change(uint8_t* data, size_t size, size_t max_size, Random* random) {
   const size_t n = std::min(file.size(), max_size - sizeof length);
   length = random->one_in(20) ? random->below(n + 2) : header.size();
   std::memcpy(data, &length, sizeof length);
-  std::memcpy(data + sizeof length, file.data(), n);
+  std::copy_n(file.data(), n, data + sizeof length);
   return n + sizeof length;
 }
 

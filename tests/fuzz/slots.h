@@ -3,6 +3,7 @@
 // the sources.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <span>
 
@@ -59,7 +60,7 @@ inline size_t change_slot_input(uint8_t* data, size_t size, size_t max_size, uns
   const std::string changed =
       json ? changed_json(text, max_size - 1, &random) : mutated(text, max_size - 1);
   const size_t n = std::min(changed.size(), max_size - 1);
-  std::memcpy(data + 1, changed.data(), n);
+  std::copy_n(changed.data(), n, data + 1);
   return n + 1;
 }
 

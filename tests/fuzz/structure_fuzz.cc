@@ -157,7 +157,7 @@ void change(FileTree* tree, Random* random) {
 
 size_t put(const std::string& file, uint8_t* data, size_t max_size) {
   const size_t n = std::min(file.size(), max_size);
-  std::memcpy(data, file.data(), n);
+  std::copy_n(file.data(), n, data);
   return n;
 }
 
