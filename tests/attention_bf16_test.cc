@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/attention_narrow.h"
 #include "tests/support/attention_operands.h"
 #include "tests/support/narrow.h"
 
@@ -18,89 +19,12 @@ using test::kEps;
 using test::Kind;
 using test::Kinds;
 using test::kKinds;
+using test::NarrowCopy;
 using test::nearest_bf16;
 using test::Problem;
 using test::RelativeBias;
 using test::RotaryTable;
 using test::set_rotary;
-
-// Turned rows, P and O are rounded to bf16; the exponential is right to 7.5e-5
-// (attention_bf16-inl.h), and 1e-4 leaves room for its float32 roundings.
-constexpr test::Roundings kRoundings = {
-    .turned = kBf16Eps, .exponential = 1e-4, .p = kBf16Eps, .o = kBf16Eps};
-
-// A problem's operands in bf16. The problem itself is rounded in place, to be the reference's; what
-// a test sets in its args counts.
-class NarrowCopy {
- public:
-  explicit NarrowCopy(Problem* p)
-      : p_(*p), q(p->q.size()), k(p->k.size()), v(p->v.size()), o(p->o.size()) {
-    for (const auto& [wide, narrow] : {std::pair{&p->q, &q}, {&p->k, &k}, {&p->v, &v}}) {
-      for (int64_t i = 0; i < wide->size(); ++i) {
-        (*narrow)[i] = nearest_bf16((*wide)[i]);
-        (*wide)[i] = widen((*narrow)[i]);
-      }
-    }
-  }
-
-  void run(const Table& kernels) {
-    GuardedFloats scratch(kernels.attention_bf16_scratch_floats(p_.args.head_dim, p_.args.v_dim));
-    AttentionBf16Args args = narrow_args();
-    args.scratch = scratch.data();
-    kernels.attention_bf16(args);
-  }
-
-  void run_probabilities(const Table& kernels, float* p, int64_t ldp) {
-    GuardedFloats scratch(kernels.attention_bf16_scratch_floats(p_.args.head_dim, p_.args.v_dim));
-    AttentionBf16Args args = narrow_args();
-    args.scratch = scratch.data();
-    args.v = nullptr;
-    args.o = nullptr;
-    kernels.attention_probabilities_bf16(args, p, ldp);
-  }
-
- private:
-  AttentionBf16Args narrow_args() {
-    const AttentionF32Args& a = p_.args;
-    AttentionBf16Args args;
-    args.q_len = a.q_len;
-    args.kv_len = a.kv_len;
-    args.head_dim = a.head_dim;
-    args.v_dim = a.v_dim;
-    args.scale = a.scale;
-    args.softcap = a.softcap;
-    args.q_offset = a.q_offset;
-    args.window_left = a.window_left;
-    args.window_right = a.window_right;
-    args.prefix_len = a.prefix_len;
-    args.q = q.data() + (a.q - p_.q.data());
-    args.ldq = a.ldq;
-    args.k = k.data() + (a.k - p_.k.data());
-    args.ldk = a.ldk;
-    args.v = v.data() + (a.v - p_.v.data());
-    args.ldv = a.ldv;
-    args.bias = a.bias;
-    args.ld_bias = a.ld_bias;
-    args.alibi_slope = a.alibi_slope;
-    args.relative_bias = a.relative_bias;
-    args.rotary = a.rotary;
-    args.rotary_dims = a.rotary_dims;
-    args.rotary_interleaved = a.rotary_interleaved;
-    args.q_position = a.q_position;
-    args.k_position = a.k_position;
-    args.mask = a.mask;
-    args.ld_mask = a.ld_mask;
-    args.sink = a.sink;
-    args.o = o.data();
-    args.ldo = a.ldo;
-    return args;
-  }
-
-  Problem& p_;
-
- public:
-  Guarded<Bf16> q, k, v, o;
-};
 
 class AttentionBf16 : public test::KernelTest {
  protected:
@@ -110,7 +34,7 @@ class AttentionBf16 : public test::KernelTest {
     NarrowCopy narrow(&p);
     narrow.run(kernels());
     for (int64_t i = 0; i < a.q_len; ++i) {
-      const test::Expected e = test::reference(a, i, kRoundings);
+      const test::Expected e = test::reference(a, i, test::kBf16Roundings);
       for (int64_t d = 0; d < a.v_dim; ++d) {
         ASSERT_NEAR(widen(narrow.o[i * a.ldo + d]), e.o[d], e.bound[d] + test::kLeastNormal)
             << i << ", " << d;
@@ -134,7 +58,7 @@ class AttentionBf16 : public test::KernelTest {
     NarrowCopy narrow(&p);
     narrow.run_probabilities(kernels(), out.data(), ldp);
     for (int64_t i = 0; i < a.q_len; ++i) {
-      const test::Expected e = test::reference(a, i, kRoundings);
+      const test::Expected e = test::reference(a, i, test::kBf16Roundings);
       double sum = 0, expected_sum = 0;
       for (int64_t j = 0; j < a.kv_len; ++j) {
         const float each = out[i * ldp + j];

@@ -1,130 +1,23 @@
-#include <numeric>
-#include <vector>
-
-#include "tests/support/attention_reference.h"
-#include "tests/support/narrow.h"
+#include "tests/support/decode_operands.h"
 
 namespace headlane::kernels {
 namespace {
 
-using test::AttentionF32Args;
+using test::Decode;
+using test::DecodeSizes;
 using test::Expected;
 using test::fill_random;
-using test::Guarded;
+using test::get;
 using test::GuardedFloats;
-using test::kBf16Eps;
 using test::kEps;
 using test::kLeastNormal;
-using test::nearest_bf16;
-
-struct Sizes {
-  int64_t n_heads, kv_sharing, kv_len, head_dim, v_dim;
-};
-
-void set(float x, float* y) { *y = x; }
-void set(float x, Bf16* y) { *y = nearest_bf16(x); }
-float get(float x) { return x; }
-float get(Bf16 x) { return widen(x); }
-
-// The operands of a call, each ending at a guard page. The cache has rows that no key names and
-// gaps between rows; both hold NaN.
-template <typename T>
-struct Decode {
-  explicit Decode(Sizes s, float spread = 1.0f)
-      : sizes(s),
-        groups((s.n_heads + s.kv_sharing - 1) / s.kv_sharing),
-        n_rows(s.kv_len + 3),
-        ldk(groups * s.head_dim + 5),
-        ldv(groups * s.v_dim + 3),
-        q(s.n_heads * s.head_dim),
-        k(n_rows * ldk - 5),
-        v(n_rows * ldv - 3),
-        o(s.n_heads * s.v_dim),
-        rows(s.kv_len) {
-    std::mt19937 random(static_cast<uint32_t>(s.kv_len * 101 + s.head_dim * 7 + s.n_heads));
-    std::normal_distribution<float> normal(0.0f, spread);
-    std::vector<int32_t> order(static_cast<size_t>(n_rows));
-    std::iota(order.begin(), order.end(), 0);
-    std::shuffle(order.begin(), order.end() - 1, random);
-    std::swap(order[0], order.back());  // the last row is a key's
-    for (int64_t i = 0; i < q.size(); ++i) set(normal(random), &q[i]);
-    for (int64_t j = 0; j < s.kv_len; ++j) {
-      rows[j] = order[j];
-      for (int64_t i = 0; i < groups * s.head_dim; ++i) {
-        set(normal(random), &k[rows[j] * ldk + i]);
-      }
-      for (int64_t i = 0; i < groups * s.v_dim; ++i) {
-        set(normal(random) / spread, &v[rows[j] * ldv + i]);
-      }
-    }
-    args = {.n_heads = s.n_heads,
-            .kv_sharing = s.kv_sharing,
-            .head_dim = s.head_dim,
-            .v_dim = s.v_dim,
-            .scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim)),
-            .q = q.data(),
-            .kv_len = s.kv_len,
-            .rows = rows.data(),
-            .k = k.data(),
-            .ldk = ldk,
-            .v = v.data(),
-            .ldv = ldv,
-            .o = o.data()};
-  }
-
-  void run(const Table& kernels) {
-    GuardedFloats scratch(kernels.decode_scratch_floats(sizes.kv_len, sizes.head_dim, sizes.v_dim));
-    args.scratch = scratch.data();
-    if constexpr (sizeof(T) == sizeof(float)) {
-      kernels.decode_attention_f32(args);
-    } else {
-      kernels.decode_attention_bf16(args);
-    }
-  }
-
-  // Head h as attention of floats over keys and values that lie together.
-  Expected expected(int64_t h) {
-    const int64_t group = h / sizes.kv_sharing;
-    std::vector<float> wide_q, wide_k, wide_v;
-    for (int64_t i = 0; i < sizes.head_dim; ++i) {
-      wide_q.push_back(get(args.q[h * sizes.head_dim + i]));
-    }
-    for (int64_t j = 0; j < sizes.kv_len; ++j) {
-      const int64_t row = args.rows ? args.rows[j] : j;
-      for (int64_t i = 0; i < sizes.head_dim; ++i) {
-        wide_k.push_back(get(args.k[row * args.ldk + group * sizes.head_dim + i]));
-      }
-      for (int64_t i = 0; i < sizes.v_dim; ++i) {
-        wide_v.push_back(get(args.v[row * args.ldv + group * sizes.v_dim + i]));
-      }
-    }
-    AttentionF32Args a;
-    a.q_len = 1;
-    a.kv_len = sizes.kv_len;
-    a.head_dim = a.ldq = a.ldk = sizes.head_dim;
-    a.v_dim = a.ldv = sizes.v_dim;
-    a.scale = args.scale;
-    a.softcap = args.softcap;
-    a.q = wide_q.data();
-    a.k = wide_k.data();
-    a.v = wide_v.data();
-    a.bias = args.bias ? args.bias + h * args.ld_bias : nullptr;
-    a.sink = args.sinks ? args.sinks + h : nullptr;
-    return test::reference(a, 0, {.o = sizeof(T) == sizeof(Bf16) ? kBf16Eps : 0});
-  }
-
-  Sizes sizes;
-  int64_t groups, n_rows, ldk, ldv;
-  Guarded<T> q, k, v, o;
-  Guarded<int32_t> rows;
-  DecodeAttentionArgs<T> args;
-};
+using test::set;
 
 class DecodeAttention : public test::KernelTest {
  protected:
   template <typename T>
   void check(Decode<T>& decode) {
-    const Sizes& s = decode.sizes;
+    const DecodeSizes& s = decode.sizes;
     SCOPED_TRACE("heads " + std::to_string(s.n_heads) + " / " + std::to_string(s.kv_sharing) +
                  " kv " + std::to_string(s.kv_len) + " d " + std::to_string(s.head_dim) + " v " +
                  std::to_string(s.v_dim) + (sizeof(T) == 2 ? " bf16" : ""));
@@ -147,7 +40,7 @@ class DecodeAttention : public test::KernelTest {
       }
     }
   }
-  void check(const Sizes& sizes, float spread = 1.0f) {
+  void check(const DecodeSizes& sizes, float spread = 1.0f) {
     Decode<float> decode(sizes, spread);
     check(decode);
     Decode<Bf16> narrow(sizes, spread);
@@ -203,7 +96,7 @@ TEST_P(DecodeAttention, WorkedExample) {
 }
 
 TEST_P(DecodeAttention, AddsABias) {
-  const Sizes sizes = {3, 1, 37, 24, 24};
+  const DecodeSizes sizes = {3, 1, 37, 24, 24};
   std::mt19937 random(8);
   const int64_t ld = sizes.kv_len + 2;
   GuardedFloats bias(sizes.n_heads * ld - 2);
@@ -222,7 +115,7 @@ TEST_P(DecodeAttention, AddsABias) {
 }
 
 TEST_P(DecodeAttention, CapsScoresAndHasSinks) {
-  const Sizes sizes = {3, 1, 21, 32, 32};
+  const DecodeSizes sizes = {3, 1, 21, 32, 32};
   GuardedFloats sinks(3);
   sinks[0] = -3.0f, sinks[1] = 1.0f, sinks[2] = 60.0f;
   for (const bool capped : {false, true}) {
@@ -259,8 +152,8 @@ TEST_P(DecodeAttention, NoKeysGiveZeros) {
 // A head's bits are those of a call for it alone, over keys that lie one after another.
 template <typename T>
 void check_alone(const Table& kernels) {
-  for (const Sizes& sizes :
-       {Sizes{6, 2, 29, 64, 64}, Sizes{4, 1, 7, 20, 33}, Sizes{11, 1, 40, 16, 16}}) {
+  for (const DecodeSizes& sizes : {DecodeSizes{6, 2, 29, 64, 64}, DecodeSizes{4, 1, 7, 20, 33},
+                                   DecodeSizes{11, 1, 40, 16, 16}}) {
     Decode<T> all(sizes);
     all.run(kernels);
     for (int64_t h = 0; h < sizes.n_heads; ++h) {
@@ -289,7 +182,7 @@ TEST_P(DecodeAttention, AHeadDependsOnItsOwnOperandsAlone) {
 // A NaN in the query or a key is in all of its head's results; in a value, in its column.
 template <typename T>
 void check_nan(const Table& kernels) {
-  const Sizes sizes = {2, 1, 19, 40, 40};
+  const DecodeSizes sizes = {2, 1, 19, 40, 40};
   const auto nans = [&](Decode<T>& decode, int64_t h) {
     int64_t n = 0;
     for (int64_t i = 0; i < 40; ++i) n += std::isnan(get(decode.o[h * 40 + i]));

@@ -8,26 +8,10 @@ namespace {
 using test::activated;
 using test::kBf16Eps;
 using test::kEps;
+using test::narrow_activation_error;
 using test::NarrowProduct;
 using test::NarrowRows;
 using test::nearest_bf16;
-
-// GELU is nowhere steeper than 1.13. gelu_narrow is right to 8.5e-5 within +-4.2, where it cuts its
-// argument off; beyond, x is multiplied by what it is there, right to 2.4e-6. tanh's and SiLU,
-// nowhere steeper than 1.1, are right to 4 roundings (activation_test.cc).
-double activation_error(Activation activation, double x, double error) {
-  switch (activation) {
-    case Activation::kGelu:
-      return 1.13 * error + 8.5e-5 + 2.4e-6 * std::fabs(x);
-    case Activation::kGeluTanh:
-    case Activation::kSilu:
-      return 1.13 * error + 4 * kEps * std::fabs(x);
-    case Activation::kRelu:
-    case Activation::kNone:
-      break;
-  }
-  return error;
-}
 
 class GemmBf16 : public test::NarrowGemmTest {
  protected:
@@ -53,7 +37,7 @@ class GemmBf16 : public test::NarrowGemmTest {
       sum += product;
       magnitudes += std::fabs(product);
     }
-    double bound = activation_error(activation, sum, test::product_bound(p.k, magnitudes));
+    double bound = narrow_activation_error(activation, sum, test::product_bound(p.k, magnitudes));
     const double expected = activated(activation, sum);
     const bool narrow = c->element() == Element::kBf16;
     if (narrow) bound += kBf16Eps * (std::fabs(expected) + bound);

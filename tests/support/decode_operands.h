@@ -1,0 +1,115 @@
+// Operands of attention of one query a head over the rows of a cache, and its result in float64.
+#pragma once
+
+#include <numeric>
+#include <vector>
+
+#include "tests/support/attention_reference.h"
+#include "tests/support/narrow.h"
+
+namespace headlane::test {
+
+struct DecodeSizes {
+  int64_t n_heads, kv_sharing, kv_len, head_dim, v_dim;
+};
+
+inline void set(float x, float* y) { *y = x; }
+inline void set(float x, Bf16* y) { *y = nearest_bf16(x); }
+inline float get(float x) { return x; }
+inline float get(Bf16 x) { return kernels::widen(x); }
+
+// The operands of a call, each ending at a guard page. The cache has rows that no key names and
+// gaps between rows; both hold NaN.
+template <typename T>
+struct Decode {
+  explicit Decode(DecodeSizes s, float spread = 1.0f)
+      : sizes(s),
+        groups((s.n_heads + s.kv_sharing - 1) / s.kv_sharing),
+        n_rows(s.kv_len + 3),
+        ldk(groups * s.head_dim + 5),
+        ldv(groups * s.v_dim + 3),
+        q(s.n_heads * s.head_dim),
+        k(n_rows * ldk - 5),
+        v(n_rows * ldv - 3),
+        o(s.n_heads * s.v_dim),
+        rows(s.kv_len) {
+    std::mt19937 random(static_cast<uint32_t>(s.kv_len * 101 + s.head_dim * 7 + s.n_heads));
+    std::normal_distribution<float> normal(0.0f, spread);
+    std::vector<int32_t> order(static_cast<size_t>(n_rows));
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end() - 1, random);
+    std::swap(order[0], order.back());  // the last row is a key's
+    for (int64_t i = 0; i < q.size(); ++i) set(normal(random), &q[i]);
+    for (int64_t j = 0; j < s.kv_len; ++j) {
+      rows[j] = order[j];
+      for (int64_t i = 0; i < groups * s.head_dim; ++i) {
+        set(normal(random), &k[rows[j] * ldk + i]);
+      }
+      for (int64_t i = 0; i < groups * s.v_dim; ++i) {
+        set(normal(random) / spread, &v[rows[j] * ldv + i]);
+      }
+    }
+    args = {.n_heads = s.n_heads,
+            .kv_sharing = s.kv_sharing,
+            .head_dim = s.head_dim,
+            .v_dim = s.v_dim,
+            .scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim)),
+            .q = q.data(),
+            .kv_len = s.kv_len,
+            .rows = rows.data(),
+            .k = k.data(),
+            .ldk = ldk,
+            .v = v.data(),
+            .ldv = ldv,
+            .o = o.data()};
+  }
+
+  void run(const kernels::Table& kernels) {
+    GuardedFloats scratch(kernels.decode_scratch_floats(sizes.kv_len, sizes.head_dim, sizes.v_dim));
+    args.scratch = scratch.data();
+    if constexpr (sizeof(T) == sizeof(float)) {
+      kernels.decode_attention_f32(args);
+    } else {
+      kernels.decode_attention_bf16(args);
+    }
+  }
+
+  // Head h as attention of floats over keys and values that lie together.
+  Expected expected(int64_t h) {
+    const int64_t group = h / sizes.kv_sharing;
+    std::vector<float> wide_q, wide_k, wide_v;
+    for (int64_t i = 0; i < sizes.head_dim; ++i) {
+      wide_q.push_back(get(args.q[h * sizes.head_dim + i]));
+    }
+    for (int64_t j = 0; j < sizes.kv_len; ++j) {
+      const int64_t row = args.rows ? args.rows[j] : j;
+      for (int64_t i = 0; i < sizes.head_dim; ++i) {
+        wide_k.push_back(get(args.k[row * args.ldk + group * sizes.head_dim + i]));
+      }
+      for (int64_t i = 0; i < sizes.v_dim; ++i) {
+        wide_v.push_back(get(args.v[row * args.ldv + group * sizes.v_dim + i]));
+      }
+    }
+    AttentionF32Args a;
+    a.q_len = 1;
+    a.kv_len = sizes.kv_len;
+    a.head_dim = a.ldq = a.ldk = sizes.head_dim;
+    a.v_dim = a.ldv = sizes.v_dim;
+    a.scale = args.scale;
+    a.softcap = args.softcap;
+    a.q = wide_q.data();
+    a.k = wide_k.data();
+    a.v = wide_v.data();
+    a.bias = args.bias ? args.bias + h * args.ld_bias : nullptr;
+    a.sink = args.sinks ? args.sinks + h : nullptr;
+    return reference(a, 0, {.o = sizeof(T) == sizeof(Bf16) ? kBf16Eps : 0});
+  }
+
+  DecodeSizes sizes;
+  int64_t groups, n_rows, ldk, ldv;
+  Guarded<T> q, k, v, o;
+  Guarded<int32_t> rows;
+  kernels::DecodeAttentionArgs<T> args;
+};
+
+}  // namespace headlane::test
