@@ -310,6 +310,12 @@ def batches():
         yield f"batch_{i:02}", bytes([i]) + numbers.astype("u1").tobytes()
 
 
+def shapes():
+    """Each kernel twice."""
+    for i in range(26):
+        yield f"kernel_{i:02}", bytes([i % 13]) + random.integers(256, size=40).astype("u1").tobytes()
+
+
 def main():
     target, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
@@ -322,8 +328,8 @@ def main():
     elif target in ("config", "tokenizer"):
         for name, data in slots(target):
             (folder / name).write_bytes(data)
-    elif target == "ragged_batch":
-        for name, data in batches():
+    elif target in ("ragged_batch", "rows"):
+        for name, data in batches() if target == "ragged_batch" else shapes():
             (folder / name).write_bytes(data)
 
 

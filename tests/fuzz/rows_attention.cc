@@ -1,0 +1,184 @@
+// Attention of floats and of bf16, its probabilities, and that of decoding.
+#include <memory>
+
+#include "tests/fuzz/rows.h"
+#include "tests/support/attention_narrow.h"
+#include "tests/support/attention_operands.h"
+#include "tests/support/decode_operands.h"
+
+namespace headlane::fuzz {
+namespace {
+
+using kernels::Bf16;
+using test::Expected;
+using test::GuardedFloats;
+using test::kLeastNormal;
+using test::Problem;
+
+// Operands and options of one head, each there or not.
+struct Attention {
+  explicit Attention(Problems* problems)
+      : p(problems->size(40), problems->size(problems->flag() ? 300 : 20), problems->size(70),
+          problems->size(40), problems->spread()),
+        bias(p.args.q_len * p.args.kv_len),
+        additive(p.args.head_dim),
+        mask(p.args.q_len * p.args.kv_len),
+        dims(problems->from(0, p.args.head_dim / 2) * 2),
+        table(p.args.q_len + p.args.kv_len + 20, std::max<int64_t>(dims, 2)) {
+    for (int64_t i = 0; i < mask.size(); ++i) mask[i] = !problems->random().one_in(4);
+    problems->fill(&bias, false);
+    for (int64_t i = 0; i < bias.size(); i += 1 + int64_t(problems->random().below(9))) {
+      if (problems->random().one_in(3)) bias[i] = problems->flag() ? -INFINITY : -3.4028235e38f;
+    }
+    problems->fill(&additive, false);
+    set(problems);
+  }
+
+  void set(Problems* problems) {
+    auto& args = p.args;
+    if (problems->flag()) {
+      args.mask = mask.data();
+      args.ld_mask = problems->flag() ? args.kv_len : 0;
+    }
+    if (problems->flag()) {
+      args.bias = bias.data();
+      args.ld_bias = problems->flag() ? args.kv_len : 0;
+    }
+    if (problems->flag()) args.softcap = 2.5f;
+    if (problems->flag()) args.sink = &sink;
+    if (problems->flag()) args.alibi_slope = 0.25f;
+    if (problems->flag()) args.q_offset = problems->from(0, 60) - 30;
+    if (problems->flag()) args.window_left = problems->from(0, 40);
+    if (problems->flag()) args.window_right = problems->from(0, 40);
+    if (problems->flag()) args.prefix_len = problems->from(0, 40);
+    if (dims > 0 && problems->flag()) {
+      test::set_rotary(&p, &table, dims, problems->flag());
+      args.q_position = problems->from(0, 9);
+      args.k_position = problems->from(0, 9);
+    } else if (problems->from(0, 3) == 3) {
+      args.additive = additive.data();
+      args.scale = 1;
+    }
+    if (problems->flag()) {
+      relative = std::make_unique<test::RelativeBias>(args);
+      args.relative_bias = relative->centre(args);
+    }
+  }
+
+  Problem p;
+  GuardedFloats bias, additive;
+  test::Guarded<uint8_t> mask;
+  int64_t dims;
+  test::RotaryTable table;
+  std::unique_ptr<test::RelativeBias> relative;
+  const float sink = 0.7f;
+};
+
+void check_row(const Place& place, const Expected& e, const float* o, const float* p) {
+  for (size_t c = 0; c < e.o.size(); ++c) {
+    check_near(place, o[c], e.o[c], e.bound[c] + kLeastNormal);
+  }
+  for (size_t j = 0; j < e.p.size(); ++j) {
+    check_near(place, p[j], e.p[j], e.p_bound[j] + kLeastNormal);
+  }
+}
+
+void check_f32(const kernels::Table& table, Problem& p) {
+  const auto& args = p.args;
+  GuardedFloats probabilities(args.q_len * args.kv_len);
+  p.run(table);
+  p.run_probabilities(table, probabilities.data(), args.kv_len);
+  for (int64_t i = 0; i < args.q_len; ++i) {
+    check_row({table, "attention_f32"}, test::reference(args, i), &p.o[i * args.ldo],
+              &probabilities[i * args.kv_len]);
+  }
+}
+
+// The problem is rounded to bf16 in place.
+void check_bf16(const kernels::Table& table, Problem& p) {
+  const auto& args = p.args;
+  test::NarrowCopy narrow(&p);
+  narrow.run(table);
+  for (int64_t i = 0; i < args.q_len; ++i) {
+    const Expected e = test::reference(args, i, test::kBf16Roundings);
+    for (int64_t c = 0; c < args.v_dim; ++c) {
+      check_near({table, "attention_bf16"}, kernels::widen(narrow.o[i * args.ldo + c]), e.o[c],
+                 e.bound[c] + kLeastNormal);
+    }
+  }
+}
+
+// A NaN in a key shows in all of what the queries get that see it, and in nothing else.
+void check_nan(const kernels::Table& table, Problem& p, int64_t key) {
+  const auto& args = p.args;
+  const float before = p.k[key * args.head_dim];
+  std::vector<float> clean(args.q_len * args.v_dim);
+  p.run(table);
+  std::copy_n(p.o.data(), clean.size(), clean.begin());
+  p.k[key * args.head_dim] = std::nanf("");
+  p.run(table);
+  for (int64_t i = 0; i < args.q_len * args.v_dim; ++i) {
+    if (!test::sees(args, i / args.v_dim, key)) {
+      check_bits({table, "attention_f32 of an unseen NaN"}, p.o[i], clean[i]);
+    } else if (!std::isnan(p.o[i])) {
+      finding("attention_f32", "a NaN in a key that is seen does not show");
+    }
+  }
+  p.k[key * args.head_dim] = before;
+}
+
+template <typename T>
+void check_decode(const kernels::Table& table, test::Decode<T>* decode) {
+  const test::DecodeSizes& s = decode->sizes;
+  GuardedFloats p(s.n_heads * s.kv_len);
+  decode->args.p = p.data();
+  decode->args.ldp = s.kv_len;
+  decode->run(table);
+  for (int64_t h = 0; h < s.n_heads; ++h) {
+    std::vector<float> o(s.v_dim);
+    for (int64_t c = 0; c < s.v_dim; ++c) o[c] = test::get(decode->o[h * s.v_dim + c]);
+    check_row({table, "decode_attention"}, decode->expected(h), o.data(), &p[h * s.kv_len]);
+  }
+}
+
+template <typename T>
+void compare_decoding(Problems* problems) {
+  const int64_t sharing = problems->size(3);
+  const test::DecodeSizes sizes{sharing * problems->size(3), sharing,
+                                problems->size(problems->flag() ? 300 : 20), problems->size(140),
+                                problems->size(140)};
+  test::Decode<T> decode(sizes, problems->spread());
+  GuardedFloats bias(sizes.n_heads * sizes.kv_len), sinks(sizes.n_heads);
+  problems->fill(&bias, false);
+  problems->fill(&sinks, false);
+  for (int64_t i = 0; i < bias.size(); i += 7) bias[i] = i % 2 == 0 ? -INFINITY : -3.4028235e38f;
+  if (problems->flag()) {
+    decode.args.bias = bias.data();
+    decode.args.ld_bias = problems->flag() ? sizes.kv_len : 0;
+  }
+  if (problems->flag()) decode.args.sinks = sinks.data();
+  if (problems->flag()) decode.args.softcap = 3.0f;
+  for (const kernels::Table* table : rows_to_compare()) check_decode(*table, &decode);
+}
+
+}  // namespace
+
+void compare_attention(Problems* problems) {
+  Attention attention(problems);
+  Problem& p = attention.p;
+  const int64_t key = static_cast<int64_t>(problems->random().below(p.args.kv_len));
+  for (const kernels::Table* table : rows_to_compare()) {
+    if (!problems->odd()) check_f32(*table, p);
+    if (problems->odd()) check_nan(*table, p, key);
+  }
+  if (p.args.additive != nullptr || problems->odd()) return;
+  for (const kernels::Table* table : rows_to_compare()) {
+    if (table->attention_bf16 != nullptr) check_bf16(*table, p);
+  }
+}
+
+void compare_decode_attention(Problems* problems) {
+  problems->flag() ? compare_decoding<float>(problems) : compare_decoding<Bf16>(problems);
+}
+
+}  // namespace headlane::fuzz
