@@ -65,4 +65,4 @@ test_packages=(libgtest-dev qemu-user=qemu-x86_64 binutils=nm chromium=chromium
 # shellcheck disable=SC2034
 ci_packages=(libbenchmark-dev clang=clang++ libclang-rt-14-dev llvm=llvm-symbolizer libomp-dev
   clang-format=clang-format clang-tidy=clang-tidy doxygen=doxygen abigail-tools=abidiff
-  dpkg-dev=dpkg-shlibdeps)
+  dpkg-dev=dpkg-shlibdeps gcovr=gcovr valgrind=valgrind)
