@@ -4,6 +4,8 @@
 //
 // A product of any height is cut into strips of 64, 16, 4 and 1 rows, each a primitive made once,
 // all reading the same packed weights. There is one panel, all of N.
+#include <omp.h>
+
 #include <cassert>
 #include <dnnl.hpp>
 #include <memory>
@@ -15,6 +17,19 @@ namespace headlane::kernels {
 namespace {
 
 using dnnl::memory;
+
+// While it lives, oneDNN finds one thread when it asks OpenMP how many to use: threads are the
+// caller's matter. What the host had set for itself comes back.
+class OneThread {
+ public:
+  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
 
 constexpr int64_t kHeights[] = {64, 16, 4, 1};
 constexpr int64_t kOnePanel = int64_t{1} << 40;  // NR: more columns than any matrix has
@@ -76,6 +91,7 @@ struct Product {
 };
 
 void* create(int64_t n, int64_t k, Activation activation) {
+  const OneThread one;
   auto product = std::make_unique<Product>();
   product->weights = packed_weights(n, k);
   for (size_t i = 0; i < std::size(kHeights); ++i) {
@@ -97,6 +113,7 @@ int64_t packed_floats(int64_t n, int64_t k) {
 void pack(const float* w, const float* bias, int64_t n, int64_t k, int64_t panel_begin,
           int64_t panel_end, float* packed) {
   if (panel_begin == panel_end) return;
+  const OneThread one;
   for (int64_t j = 0; j < n; ++j) packed[j] = bias ? bias[j] : 0.0f;
   const memory::desc given({k, n}, memory::data_type::f32, memory::format_tag::ba);
   memory from(given, cpu(), const_cast<float*>(w));
@@ -117,6 +134,7 @@ void* scratchpad(size_t bytes) {
 void run(const GemmF32Args& args) {
   assert(args.lda == padded_stride(args.k) && args.ldc == padded_stride(args.n));
   if (args.panel_begin == args.panel_end) return;
+  const OneThread one;
   const Product& product = *static_cast<const Product*>(args.state);
   dnnl::stream stream(cpu());
   float* packed = const_cast<float*>(args.packed);

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <atomic>
-#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -106,10 +105,6 @@ TEST(Team, APhaseLeftUndoneIsNotTakenForDone) {
   };
   EXPECT_ERROR(team.run(3, 2, leave), Status::kCancelled, "cancelled");
   expect_phases_in_turn(team, 2);
-}
-
-TEST(Team, WithOneThreadPassesExceptionsOn) {
-  EXPECT_THROW(Team::with_one_thread([] { throw std::runtime_error("x"); }), std::runtime_error);
 }
 
 TEST(PartOf, PartsMeetAndCoverAll) {

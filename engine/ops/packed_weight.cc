@@ -223,12 +223,8 @@ const PackedWeight* PackedWeights::add(PackedWeight weight) {
 
 void PackedWeights::pack(const kernels::Table& kernels, Team* team) {
   const kernels::GemmF32& gemm = kernels.gemm_f32;
-  if (gemm.create) {
-    Team::with_one_thread([&] {
-      for (PackedWeight& w : weights_) {
-        w.state = {gemm.create(w.n, w.k, w.activation), gemm.destroy};
-      }
-    });
+  for (PackedWeight& w : weights_) {
+    if (gemm.create) w.state = {gemm.create(w.n, w.k, w.activation), gemm.destroy};
   }
   std::vector<int64_t> offsets;
   int64_t bytes = 0;
@@ -238,7 +234,7 @@ void PackedWeights::pack(const kernels::Table& kernels, Team* team) {
   }
   memory_ = Buffer(static_cast<size_t>(bytes));
   char* base = static_cast<char*>(memory_.data());
-  // Where the kernels' provider has threads of its own, it packs on them; ours are then one.
+  // A provider with a state of its own packs a matrix as one panel.
   const int n_threads = gemm.create ? 1 : team->n_threads();
   std::vector<Scratch> scratch(static_cast<size_t>(n_threads));
   for (Scratch& own : scratch) {

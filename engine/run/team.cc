@@ -1,6 +1,5 @@
 #include "engine/run/team.h"
 
-#include <omp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -37,7 +36,6 @@ class BlockSignals {
 
 Team::Team(int n_threads, const CallerPool& pool)
     : n_threads_(n_threads), pool_(pool), process_(getpid()) {
-  set_library_threads(set_library_threads(1));  // OpenMP allocates at a thread's first call: now
   if (n_threads == 1 || pool.parallel_for) return;
   threads_ = std::make_unique<std::thread[]>(static_cast<size_t>(n_threads - 1));
   const BlockSignals blocked;
@@ -90,7 +88,6 @@ void Team::await_run(uint32_t seen) const {
 }
 
 void Team::work(int thread) {
-  set_library_threads(1);
   for (uint32_t seen = 0;; ++seen) {
     await_run(seen);
     if (stopping_) return;
@@ -103,14 +100,14 @@ void Team::run_erased(const Job& job) {
   bool finished = !is_stopped();
   if (!finished) fail(Status::kCancelled, "the call was cancelled before it began");
   if (job.count == 1) {
-    with_one_thread([&] { finished = run_alone(job); });
+    finished = run_alone(job);
   } else if (pool_.parallel_for) {
     finished = run_on_caller_pool(job);
   } else {
     job_ = job;
     runs_.fetch_add(1, std::memory_order_release);
     runs_.notify_all();
-    with_one_thread([&] { finished = run_phases(job, 0); });
+    finished = run_phases(job, 0);
   }
   if (!finished) fail(Status::kCancelled, "the call was cancelled");
 }
@@ -145,7 +142,7 @@ bool Team::run_on_caller_pool(const Job& job) {
     const auto task = [](void* context, int32_t thread) {
       Phase& of = *static_cast<Phase*>(context);
       const DefaultFloats floats;
-      with_one_thread([&] { of.job.call(of.job.context, of.number, thread, of.job.count); });
+      of.job.call(of.job.context, of.number, thread, of.job.count);
       of.n_done.fetch_add(1, std::memory_order_acq_rel);
     };
     pool_.parallel_for(pool_.user, job.count, task, &phase);
@@ -156,12 +153,6 @@ bool Team::run_on_caller_pool(const Job& job) {
     }
   }
   return !is_stopped();
-}
-
-int Team::set_library_threads(int n_threads) {
-  const int before = omp_get_max_threads();
-  omp_set_num_threads(n_threads);
-  return before;
 }
 
 bool Team::barrier(int count) {

@@ -1,4 +1,4 @@
-// The threads of a session, and the only place in Headlane that knows of threads and of OpenMP.
+// The threads of a session, and the only place in Headlane that makes any.
 #pragma once
 
 #include <atomic>
@@ -58,19 +58,6 @@ class Team {
     return true;
   }
 
-  // Calls body() where libraries that ask OpenMP how many threads to use are told one.
-  template <typename Body>
-  static void with_one_thread(Body&& body) {
-    const int before = set_library_threads(1);
-    try {
-      body();
-    } catch (...) {
-      set_library_threads(before);
-      throw;
-    }
-    set_library_threads(before);
-  }
-
  private:
   struct Job {
     void (*call)(void* context, int phase, int thread, int count) = nullptr;
@@ -92,7 +79,6 @@ class Team {
     return cancelled_.load(std::memory_order_relaxed) || abandoned_.load(std::memory_order_relaxed);
   }
   void stop(int n_started);
-  static int set_library_threads(int n_threads);  // for the calling thread; returns what it was
 
   int n_threads_;
   CallerPool pool_;
