@@ -8,6 +8,7 @@
 #include "tests/command/model_fixture.h"
 #include "tests/support/lines.h"
 #include "tests/support/npy.h"
+#include "tests/support/sanitizers.h"
 
 namespace headlane::test {
 namespace {
@@ -156,9 +157,9 @@ TEST_F(Run, WindowsBatchesAndThreadsDoNotShow) {
 }
 
 TEST_F(Run, MemoryDoesNotGrowWithTheInput) {
-#if defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "AddressSanitizer keeps freed memory";
-#endif
+  if (kUnderAddressSanitizer) {
+    GTEST_SKIP() << "AddressSanitizer keeps freed memory";
+  }
   const auto peak_kb = [&](int n) {
     const Finished done = run_headlane({"embed", "-m", model(), "-i", write_lines("texts", n), "-o",
                                         dir_.file("out.npy"), "--threads", "1"});
