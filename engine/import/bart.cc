@@ -2,18 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "engine/error.h"
 #include "engine/import/encoder_decoder.h"
 #include "engine/import/json_file.h"
+#include "engine/model/json.h"
 #include "engine/ops/positions.h"
 
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 // What sets the families apart. The flags of their first programs, which files of that time still
 // have, may say nothing else.

@@ -2,26 +2,25 @@
 // "m2m_100" (M2M-100, NLLB). They differ in where norms stand and in how positions are told.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "engine/import/imported_tensor.h"
 #include "engine/import/safetensors.h"
 #include "engine/model/config.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 
 // Everything of the config but max_seq_len and the generation's defaults, which other files say.
 // Throws Error naming the field of the file `path`; kUnsupported if it asks for what Headlane
 // lacks.
-ModelConfig bart_config(const nlohmann::json& config, const std::string& path);
+ModelConfig bart_config(const Json& config, const std::string& path);
 
 // `source` is config.json, and `path` its path. The weights under the names of
 // engine/import/encoder_decoder.h, and lm_head.bias [decoder.vocab_size] unless it is zero, and for
 // learned positions {encoder,decoder} .positions.weight [max_positions, d_model].
-std::vector<ImportedTensor> bart_tensors(const SafetensorsModel& model,
-                                         const nlohmann::json& source, const std::string& path,
-                                         const ModelConfig& config);
+std::vector<ImportedTensor> bart_tensors(const SafetensorsModel& model, const Json& source,
+                                         const std::string& path, const ModelConfig& config);
 
 }  // namespace headlane

@@ -1,15 +1,15 @@
 #include "engine/import/bert.h"
 
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "engine/error.h"
 #include "engine/import/json_file.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 Activation read_activation(const json& config, const std::string& path) {
   const std::string name = json_string(config, "hidden_act", path);

@@ -2,20 +2,20 @@
 // tensors.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "engine/import/imported_tensor.h"
 #include "engine/import/safetensors.h"
 #include "engine/model/config.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 
 // Everything of the config but pooling, normalize and max_seq_len, which other files say.
 // Throws Error naming the field of the file `path`; kUnsupported if it asks for what Headlane
 // lacks.
-ModelConfig bert_config(const nlohmann::json& config, const std::string& path);
+ModelConfig bert_config(const Json& config, const std::string& path);
 
 // The weights, matrices as [out_features, in_features]. Query, key and value become one matrix, the
 // rows of q, then k, then v; the rest are views of the model's files where these hold f32.

@@ -2,16 +2,16 @@
 
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "engine/error.h"
 #include "engine/import/json_file.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 bool same_bits(std::span<const float> a, std::span<const float> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;

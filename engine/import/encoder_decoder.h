@@ -15,18 +15,18 @@
 #pragma once
 
 #include <functional>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "engine/import/imported_tensor.h"
 #include "engine/import/safetensors.h"
 #include "engine/model/config.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 
 // Throws Error(kUnsupported) if the config asks for something else than an encoder and a decoder.
-void refuse_other_than_encoder_decoder(const nlohmann::json& config, const std::string& path);
+void refuse_other_than_encoder_decoder(const Json& config, const std::string& path);
 
 // "gelu", "relu", ...; Error(kUnsupported) that names the field `key` otherwise.
 Activation activation_of(const std::string& name, const char* key, const std::string& path);

@@ -1,17 +1,17 @@
 #include "engine/import/generation.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "engine/error.h"
 #include "engine/import/json_file.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 // Fields that change what is generated, with the value at which they do not. A null, an empty list
 // or object is neutral too.

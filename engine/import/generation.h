@@ -1,10 +1,10 @@
 // generation_config.json: what transformers' generate() does unless it is asked otherwise.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "engine/model/config.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 
@@ -19,7 +19,7 @@ namespace headlane {
 // early_stopping, repetition_penalty, renormalize_logits. Not used: what only samples
 // (temperature, top_k, top_p, typical_p, ...), num_return_sequences, caches, forms of output,
 // speculation, and fields unknown.
-GenerationDefaults read_generation_defaults(const std::string& dir, const nlohmann::json& config,
+GenerationDefaults read_generation_defaults(const std::string& dir, const Json& config,
                                             const std::string& config_path,
                                             const ModelConfig& model);
 

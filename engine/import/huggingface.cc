@@ -23,7 +23,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 struct Family {
   const char* model_type;

@@ -9,11 +9,11 @@
 
 namespace headlane {
 
-nlohmann::json read_json_file(const std::string& path) {
+Json read_json_file(const std::string& path) {
   return parse_json(read_whole_file(path, file_limits::kJsonFileBytes), path);
 }
 
-std::optional<nlohmann::json> read_json_file_if_present(const std::string& path) {
+std::optional<Json> read_json_file_if_present(const std::string& path) {
   if (!file_exists(path)) return std::nullopt;
   return read_json_file(path);
 }

@@ -12,7 +12,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 using ll = long long;
 
 constexpr int64_t kMostPositions = file_limits::kPositions;  // where no table ends sooner

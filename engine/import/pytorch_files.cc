@@ -9,7 +9,7 @@ namespace headlane {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = Json;
 
 // The file of the folder that has the usual name, or else the only one with its extension; "" if
 // there is none or several.

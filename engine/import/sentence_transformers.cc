@@ -8,7 +8,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 constexpr const char* kSentenceConfig = "/sentence_bert_config.json";
 constexpr const char* kTokenizerConfig = "/tokenizer_config.json";

@@ -19,7 +19,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 // The languages of M2M100Tokenizer, in the order of their ids, by its "language_codes".
 constexpr std::string_view kM2M100Languages =

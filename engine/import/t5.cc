@@ -1,17 +1,17 @@
 #include "engine/import/t5.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "engine/error.h"
 #include "engine/import/encoder_decoder.h"
 #include "engine/import/json_file.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 // T5 has no limit of its own. Headlane needs one: the biases by distance of a stack are
 // 2 * 4096 - 1 floats for each head, 0.5 MB at 16 heads. Models were trained on 512 to 1024 tokens.

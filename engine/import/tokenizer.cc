@@ -17,7 +17,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 // The "type" of an object such as "normalizer"; "null" for null.
 std::string type_of(const json& file, const char* key, const std::string& where) {

@@ -1,10 +1,10 @@
 // The tokenizers of model folders, in the form that engine/text/tokenizer.h documents.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
+#include "engine/model/json.h"
 #include "engine/text/tokenizer.h"
 
 namespace headlane {
@@ -12,7 +12,7 @@ namespace headlane {
 // What a folder says of its tokenizer: what make_tokenizer reads, and its tensors' bytes, which are
 // empty where there is no such tensor. spec is null if the folder has no tokenizer.
 struct ImportedTokenizer {
-  nlohmann::json spec;
+  Json spec;
   std::string vocab, target_vocab;  // tokens by id, each ended by '\n'
   std::string source, target;       // SentencePiece model files
 

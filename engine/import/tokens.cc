@@ -10,7 +10,7 @@
 
 namespace headlane {
 
-using nlohmann::json;
+using json = Json;
 
 void unsupported(const std::string& where, const char* key, const std::string& found) {
   fail(Status::kUnsupported, "%s field \"%s\": Headlane does not support %s", where.c_str(), key,

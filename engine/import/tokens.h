@@ -3,10 +3,11 @@
 
 #include <cstdint>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <unordered_map>
 #include <vector>
+
+#include "engine/model/json.h"
 
 namespace headlane {
 
@@ -29,22 +30,22 @@ class Tokens {
 
   // All tokens of an object of ids, which must be 0 to n - 1, each once; with gaps they may be up
   // to 2 n, and those that are not there become tokens without a spelling.
-  void append_all(const nlohmann::json& vocab, const std::string& vocab_where, bool gaps);
+  void append_all(const Json& vocab, const std::string& vocab_where, bool gaps);
 
   // `flags` has the fields of an element of tokenizer.json's "added_tokens". A token that is not
   // there is appended if its id is the next.
-  void add(const std::string& token, int64_t id, const nlohmann::json& flags);
+  void add(const std::string& token, int64_t id, const Json& flags);
 
   bool is_added(int64_t id) const { return added_.contains(id); }
 
-  nlohmann::json added() const;  // by their ids
-  std::string text() const;      // of the tensor "tokenizer.vocab"
+  Json added() const;        // by their ids
+  std::string text() const;  // of the tensor "tokenizer.vocab"
 
  private:
   std::string where_;
   std::vector<std::string> spellings_;
   std::unordered_map<std::string, int64_t> ids_;
-  std::map<int64_t, nlohmann::json> added_;
+  std::map<int64_t, Json> added_;
 };
 
 }  // namespace headlane

@@ -1,14 +1,13 @@
 #include "engine/import/write_model.h"
 
-#include <nlohmann/json.hpp>
-
+#include "engine/model/json.h"
 #include "engine/model/model_check.h"
 
 namespace headlane {
 
-void write_model(const std::string& path, const ModelConfig& config,
-                 const nlohmann::json& tokenizer, std::span<const TensorSource> tensors) {
-  const nlohmann::json fields = config.to_json();
+void write_model(const std::string& path, const ModelConfig& config, const Json& tokenizer,
+                 std::span<const TensorSource> tensors) {
+  const Json fields = config.to_json();
   check_model(Container::view(path, fields, tokenizer, tensors));
   write_container(path, fields, tokenizer, tensors);
 }

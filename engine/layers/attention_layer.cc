@@ -1,7 +1,8 @@
 #include "engine/layers/attention_layer.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+
+#include "engine/model/json.h"
 
 namespace headlane {
 namespace {

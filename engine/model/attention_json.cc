@@ -1,14 +1,14 @@
 #include "engine/model/attention_json.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "engine/model/enum_names.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 constexpr EnumName<Score> kScores[] = {{Score::kScaledDot, "scaled_dot"},
                                        {Score::kDot, "dot"},

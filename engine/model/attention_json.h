@@ -1,15 +1,15 @@
 // An attention spec as the "attention" object of a .headlane header.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "engine/model/json.h"
 #include "engine/ops/attention_spec.h"
 
 namespace headlane {
 
-nlohmann::json to_json_of(const AttentionSpec& spec);
+Json to_json_of(const AttentionSpec& spec);
 // Every field is required and of the right type; ranges are the spec's own check()'s business.
-AttentionSpec attention_from_json(const nlohmann::json& json, const std::string& where);
+AttentionSpec attention_from_json(const Json& json, const std::string& where);
 
 }  // namespace headlane

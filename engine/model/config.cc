@@ -2,19 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "engine/error.h"
 #include "engine/model/attention_json.h"
 #include "engine/model/enum_names.h"
+#include "engine/model/json.h"
 #include "engine/model/json_fields.h"
 #include "engine/model/limits.h"
 
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 using ll = long long;
 
 enum Of : unsigned {

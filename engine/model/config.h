@@ -3,11 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "engine/model/generation.h"
+#include "engine/model/json.h"
 #include "engine/ops/attention_spec.h"
 
 namespace headlane {
@@ -109,9 +109,9 @@ struct ModelConfig {
   // message.
   void validate(const std::string& where) const;
 
-  nlohmann::json to_json() const;
+  Json to_json() const;
   // Every field is required and of the right JSON type; the result is validated.
-  static ModelConfig from_json(const nlohmann::json& json, const std::string& where);
+  static ModelConfig from_json(const Json& json, const std::string& where);
 };
 
 }  // namespace headlane

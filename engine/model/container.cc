@@ -16,7 +16,7 @@
 
 namespace headlane {
 
-using nlohmann::json;
+using json = Json;
 
 const char* name_of(DType dtype) {
   switch (dtype) {

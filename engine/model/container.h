@@ -25,13 +25,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/model/input_file.h"
+#include "engine/model/json.h"
 #include "engine/model/precision.h"
 
 namespace headlane {
@@ -61,8 +61,8 @@ struct TensorSource {
 // `path` is either the old file or the whole new one, checked by what reads it. The same input
 // gives the same bytes. Throws Error: kIo, kTooLarge beyond the format's limits, kInvalidArgument;
 // nothing half-written stays.
-void write_container(const std::string& path, const nlohmann::json& config,
-                     const nlohmann::json& tokenizer, std::span<const TensorSource> tensors);
+void write_container(const std::string& path, const Json& config, const Json& tokenizer,
+                     std::span<const TensorSource> tensors);
 
 // A .headlane file whose framing has been checked: magic, version, lengths, header JSON, and for
 // each tensor its dtype, rank, shape, bytes, alignment, place inside the file, and overlap with
@@ -75,18 +75,18 @@ class Container {
   static Container open(const std::string& path);  // throws Error(kIo or kBadFile)
   // One that was never a file: the tensors are copied into memory of its own, or, in a view, stay
   // where they are. `name` stands for the path in messages.
-  static Container make(const std::string& name, nlohmann::json config,
+  static Container make(const std::string& name, Json config,
                         std::span<const TensorSource> tensors);
-  static Container view(const std::string& name, nlohmann::json config, nlohmann::json tokenizer,
+  static Container view(const std::string& name, Json config, Json tokenizer,
                         std::span<const TensorSource> tensors);
   Container(Container&&) noexcept;
   Container& operator=(Container&&) noexcept;
   ~Container();
 
   const std::string& path() const;
-  const nlohmann::json& config() const;     // the header's "config" object
-  const nlohmann::json& tokenizer() const;  // the header's "tokenizer": an object, or null
-  int64_t file_bytes() const;               // of one that is no file: of its tensors
+  const Json& config() const;     // the header's "config" object
+  const Json& tokenizer() const;  // the header's "tokenizer": an object, or null
+  int64_t file_bytes() const;     // of one that is no file: of its tensors
   const std::vector<TensorInfo>& tensors() const;
   const InputFile* file() const;    // null if there is none
   int64_t checksum_offset() const;  // -1: the file has none

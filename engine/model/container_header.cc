@@ -14,7 +14,7 @@ namespace headlane {
 namespace {
 
 namespace format = container_format;
-using nlohmann::json;
+using json = Json;
 using ll = long long;
 using ull = unsigned long long;
 

@@ -3,18 +3,18 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/model/container.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 
 struct ContainerHeader {
-  nlohmann::json config, tokenizer;
+  Json config, tokenizer;
   std::vector<TensorInfo> tensors;
   int64_t checksum_offset = -1;  // -1: there is none
 };

@@ -14,7 +14,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 namespace format = container_format;
 
 // What the reader would refuse is not written.

@@ -26,7 +26,7 @@ const char* find_name(const EnumName<Enum> (&names)[n], Enum value) {
 
 // The value that a field of a file names; otherwise Error(kBadFile) that lists the names.
 template <typename Enum, size_t n>
-Enum parse_name(const EnumName<Enum> (&names)[n], const nlohmann::json& object, const char* key,
+Enum parse_name(const EnumName<Enum> (&names)[n], const Json& object, const char* key,
                 const std::string& where) {
   const std::string text = json_string(object, key, where);
   std::string allowed;

@@ -2,16 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "engine/model/enum_names.h"
+#include "engine/model/json.h"
 #include "engine/model/limits.h"
 
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 using ll = long long;
 
 constexpr EnumName<EarlyStopping> kEarlyStoppings[] = {{EarlyStopping::kHeuristic, "heuristic"},

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
+
+#include "engine/model/json.h"
 
 namespace headlane {
 
@@ -38,8 +39,8 @@ struct GenerationDefaults {
 void check_generation(const GenerationDefaults& generation, int64_t vocab_size,
                       int64_t max_positions, const std::string& where);
 
-nlohmann::json to_json_of(const GenerationDefaults& generation);
+Json to_json_of(const GenerationDefaults& generation);
 // Every field is required and of the right JSON type; what the fields say is not checked.
-GenerationDefaults generation_from_json(const nlohmann::json& object, const std::string& where);
+GenerationDefaults generation_from_json(const Json& object, const std::string& where);
 
 }  // namespace headlane

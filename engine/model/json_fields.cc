@@ -10,7 +10,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 // Builds the document as the library's own handler does, within the limits. (The library's callback
 // could check the same, but walks the whole parent after each child: quadratic in the file.)

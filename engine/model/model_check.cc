@@ -1,11 +1,11 @@
 #include "engine/model/model_check.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "engine/error.h"
 #include "engine/graph/graph.h"
+#include "engine/model/json.h"
 #include "engine/model/limits.h"
 
 namespace headlane {

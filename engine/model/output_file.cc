@@ -42,11 +42,15 @@ std::string name_of_descriptor(int fd) { return "/proc/self/fd/" + std::to_strin
 
 }  // namespace
 
+// Delegating, so that an exception while opening ends what was opened.
 OutputFile::OutputFile(const std::string& path, Until until)
-    : path_(path), target_(file_to_replace(path)) {
+    : OutputFile(path, file_to_replace(path)) {
   if (until == Until::kNameless) open_nameless();
   if (fd_ < 0) open_named();
 }
+
+OutputFile::OutputFile(const std::string& path, std::string target)
+    : path_(path), target_(std::move(target)) {}
 
 OutputFile::~OutputFile() {
   if (fd_ >= 0) ::close(fd_);
@@ -57,13 +61,9 @@ OutputFile::~OutputFile() {
 void OutputFile::open_nameless() {
   const fs::path folder = fs::path(target_).parent_path();
   const char* name = folder.empty() ? "." : folder.c_str();
-  const int fd = ::open(name, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0644);
-  if (fd < 0) return;
-  if (::access(name_of_descriptor(fd).c_str(), F_OK) != 0) {  // no /proc
-    ::close(fd);
-    return;
-  }
-  fd_ = fd;
+  fd_ = ::open(name, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0644);
+  if (fd_ < 0 || ::access(name_of_descriptor(fd_).c_str(), F_OK) == 0) return;
+  ::close(std::exchange(fd_, -1));  // no /proc
 }
 
 std::string OutputFile::next_name() {
@@ -76,10 +76,10 @@ std::string OutputFile::next_name() {
 // cannot be read without changing it. O_EXCL makes it as safe.
 void OutputFile::open_named() {
   while (fd_ < 0) {
-    const std::string name = next_name();
+    std::string name = next_name();
     fd_ = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd_ >= 0) {
-      temporary_ = name;
+      temporary_ = std::move(name);
     } else if (errno != EEXIST || n_names_ > kAttempts) {
       fail_io(path_, "create", errno);
     }
@@ -104,9 +104,9 @@ void OutputFile::link() {
   };
   if (link_to(target_)) return;
   while (errno == EEXIST && n_names_ <= kAttempts) {
-    const std::string name = next_name();
+    std::string name = next_name();
     if (link_to(name)) {
-      temporary_ = name;
+      temporary_ = std::move(name);
       return;
     }
   }

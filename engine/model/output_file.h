@@ -25,6 +25,7 @@ class OutputFile {
   void commit();
 
  private:
+  OutputFile(const std::string& path, std::string target);
   void open_nameless();
   void open_named();
   void link();

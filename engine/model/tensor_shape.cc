@@ -25,9 +25,8 @@ std::string shape_text(std::span<const int64_t> shape) {
   return text + "]";
 }
 
-std::vector<int64_t> json_sizes(const nlohmann::json& object, const char* key,
-                                const std::string& where) {
-  const nlohmann::json& array = json_field(object, key, where);
+std::vector<int64_t> json_sizes(const Json& object, const char* key, const std::string& where) {
+  const Json& array = json_field(object, key, where);
   if (!array.is_array()) {
     fail(Status::kBadFile, "%s field \"%s\" is not an array", where.c_str(), key);
   }
@@ -36,7 +35,7 @@ std::vector<int64_t> json_sizes(const nlohmann::json& object, const char* key,
          array.size(), static_cast<long long>(file_limits::kRank));
   }
   std::vector<int64_t> sizes;
-  for (const nlohmann::json& size : array) {
+  for (const Json& size : array) {
     // A negative number is the only one that the library does not store as unsigned.
     if (!size.is_number_unsigned() || size.get<uint64_t>() > INT64_MAX) {
       fail(Status::kBadFile, "%s field \"%s\" has an element that is not an integer in [0, 2^63)",

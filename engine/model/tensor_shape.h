@@ -3,12 +3,13 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "engine/model/json.h"
 
 namespace headlane {
 
@@ -20,8 +21,7 @@ std::string shape_text(std::span<const int64_t> shape);
 
 // An array field of integers, each at least 0: "shape", "data_offsets". At most file_limits::kRank.
 // Throws Error(kBadFile) that begins with `where`, as the getters of json_fields.h do.
-std::vector<int64_t> json_sizes(const nlohmann::json& object, const char* key,
-                                const std::string& where);
+std::vector<int64_t> json_sizes(const Json& object, const char* key, const std::string& where);
 
 struct TensorRange {
   std::string_view name;

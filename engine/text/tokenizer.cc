@@ -13,7 +13,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 constexpr int64_t kMaxId = std::numeric_limits<int32_t>::max() - 1;
 

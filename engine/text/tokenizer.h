@@ -5,11 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "engine/model/json.h"
 
 namespace headlane {
 
@@ -121,8 +122,7 @@ struct TokenizerTensors {
 //                                  ids_before
 //   "text_languages": false        a text's own head ">>...<<" is one token, unknown if the
 //                                  vocabulary lacks it
-std::unique_ptr<Tokenizer> make_tokenizer(const nlohmann::json& spec,
-                                          const TokenizerTensors& tensors,
+std::unique_ptr<Tokenizer> make_tokenizer(const Json& spec, const TokenizerTensors& tensors,
                                           const std::string& where);
 
 }  // namespace headlane

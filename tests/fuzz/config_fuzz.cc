@@ -32,7 +32,7 @@ constexpr uint8_t kEngine = std::size(kSlots);  // the engine's own config, whic
 void use_engine_config(const std::string& text) {
   try {
     const ModelConfig config = ModelConfig::from_json(parse_json(text, "input"), "input");
-    const nlohmann::json written = config.to_json();
+    const Json written = config.to_json();
     if (ModelConfig::from_json(written, "written").to_json() != written) {
       finding("ModelConfig", "is not what was written");
     }

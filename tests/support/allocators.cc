@@ -4,20 +4,38 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unwind.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 namespace {
 
-std::atomic<int64_t> n_asked{0}, n_live{0}, n_failed{0};
+std::atomic<int64_t> n_asked{0}, n_live{0}, n_failed{0}, n_spared{0};
 std::atomic<int64_t> until_failure{0};  // 1: the next fails; 0 and below: none
 std::atomic<bool> fails_later{false};
+const char* spared = nullptr;
 
 template <typename Function>
 Function next_of(const char* name) {
   return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
+}
+
+// Whether the library that is spared asks, by whatever calls.
+bool is_spared() {
+  if (spared == nullptr) return false;
+  bool found = false;
+  const auto look = [](_Unwind_Context* frame, void* result) {
+    Dl_info info;
+    const bool is = dladdr(reinterpret_cast<void*>(_Unwind_GetIP(frame)), &info) != 0 &&
+                    info.dli_fname != nullptr && std::strstr(info.dli_fname, spared) != nullptr;
+    *static_cast<bool*>(result) |= is;
+    return is ? _URC_END_OF_STACK : _URC_NO_REASON;
+  };
+  _Unwind_Backtrace(look, &found);
+  return found;
 }
 
 // Counts an allocation; whether it is to fail.
@@ -26,6 +44,11 @@ bool fails() {
   if (until_failure <= 0) return false;
   const int64_t left = until_failure.fetch_sub(1);
   if (left != 1) return false;
+  if (is_spared()) {
+    ++n_spared;
+    until_failure = 1;
+    return false;
+  }
   if (fails_later) until_failure = 1;
   ++n_failed;
   return true;
@@ -43,9 +66,11 @@ namespace headlane::test {
 int64_t n_allocations() { return n_asked; }
 int64_t n_live_allocations() { return n_live; }
 int64_t n_failed_allocations() { return n_failed; }
+int64_t n_spared_allocations() { return n_spared; }
+void spare_library(const char* name) { spared = name; }
 
 void fail_allocation(int64_t n, bool and_later) {
-  n_failed = 0;
+  n_failed = n_spared = 0;
   fails_later = and_later;
   until_failure = n;
 }
