@@ -49,7 +49,7 @@ typedef struct headlane_model_options {
 #define HEADLANE_MODEL_OPTIONS_INIT \
   { sizeof(headlane_model_options), 0, 0, 0, 0, 0, 0, 0 }
 
-/** Maps a .headlane file, checks all of it, and packs the weights for this machine's kernels.
+/** Opens a .headlane file, checks all of it, and packs the weights for this machine's kernels.
  * @param path of the file; it must not be written to as long as the model is open
  * @param options null: defaults
  * @param[out] out the caller's, who ends it by headlane_model_close
