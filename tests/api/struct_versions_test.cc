@@ -2,6 +2,9 @@
 // as its struct is.
 #include "tests/api/struct_versions.h"
 
+#include <cmath>
+#include <nlohmann/json.hpp>
+
 #include "tests/api/encoder.h"
 #include "tests/support/polyglot_folder.h"
 #include "tests/support/temp_dir.h"
@@ -46,7 +49,7 @@ TEST_F(StructVersions, EveryStructHasATest) {
     }
   }
   const auto versions = versions_of_structs();
-  EXPECT_GE(versions.size(), 23u);
+  EXPECT_GE(versions.size(), 25u);
   for (const auto& [name, sizes] : versions) EXPECT_TRUE(tests.contains(name)) << name;
 }
 
@@ -222,6 +225,44 @@ TEST_F(StructVersionsOfRuns, headlane_pass_span) {
   expect_all_versions_written<headlane_pass_span>("headlane_pass_span", [&](auto* span) {
     return headlane_session_get_span(encoder_.session(), 0, 0, span);
   });
+}
+
+TEST_F(StructVersions, headlane_file_check) {
+  const std::string path = bert();
+  expect_all_versions_written<headlane_file_check>("headlane_file_check", [&](auto* found) {
+    return headlane_check_file(path.c_str(), nullptr, nullptr, found);
+  });
+}
+
+// The library's own struct, which says how large that is.
+TEST_F(StructVersions, headlane_tensor_check) {
+  std::string bytes = read_file(bert());
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, bytes.data() + 16, sizeof header_bytes);
+  const auto header = nlohmann::json::parse(bytes.substr(24, header_bytes));
+  const nlohmann::json& tensor = header.at("tensors").at(0);
+  ASSERT_EQ(tensor.at("dtype"), "f32");
+  const float bad[] = {NAN, INFINITY, NAN};
+  std::memcpy(bytes.data() + tensor.at("offset").get<size_t>(), bad, sizeof bad);
+  const TempDir dir;
+  write_file(dir.file("bad.headlane"), bytes);
+  std::string told;
+  const auto on_tensor = [](void* user, const headlane_tensor_check* found) {
+    *static_cast<std::string*>(user) +=
+        found->name + std::string(": ") + std::to_string(found->n_nan) + ", " +
+        std::to_string(found->n_infinite) +
+        (found->struct_size == sizeof *found ? "" : " in a struct of another size");
+  };
+  headlane_file_check found{};
+  found.struct_size = sizeof found;
+  ASSERT_EQ(headlane_check_file(dir.file("bad.headlane").c_str(), on_tensor, &told, &found),
+            HEADLANE_OK)
+      << headlane_error();
+  EXPECT_EQ(told, tensor.at("name").get<std::string>() + ": 2, 1");
+  EXPECT_EQ(found.checksum_matches, 0);
+  EXPECT_EQ(found.n_bad_tensors, 1);
+  EXPECT_EQ(found.n_nan, 2);
+  EXPECT_EQ(found.n_infinite, 1);
 }
 
 TEST_F(StructVersions, headlane_convert_options) {
