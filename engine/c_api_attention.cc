@@ -4,8 +4,8 @@
 
 #include "engine/c_api.h"
 #include "engine/isa.h"
-#include "engine/run/cpus.h"
 #include "engine/layers/attention_call.h"
+#include "engine/run/cpus.h"
 
 using headlane::fail;
 using headlane::Status;
