@@ -113,7 +113,7 @@ TEST_F(CallerThreads, EncodeGivesTheSameBitsAndMakesNoThreads) {
                                    expected.pooled.end()));
     }
     EXPECT_GT(running.n_calls(), 0);
-    EXPECT_EQ(n_threads_of_process(), before);
+    EXPECT_LE(n_threads_of_process(), before);  // an emulator's own come and go
   }
 }
 
