@@ -119,7 +119,11 @@ headlane::AttentionLayerSource source_of(const headlane_layer_options& options) 
 // Strides of 0 stand for rows one behind the other.
 headlane_rows filled_in(headlane_rows rows, int64_t columns, int64_t len) {
   if (rows.token_stride == 0) rows.token_stride = columns;
-  if (rows.seq_stride == 0) rows.seq_stride = len * rows.token_stride;
+  if (rows.seq_stride != 0) return rows;
+  if (__builtin_mul_overflow(len, rows.token_stride, &rows.seq_stride)) {
+    fail(Status::kInvalidArgument, "%lld rows, each %lld behind the one before, are in no memory",
+         ll{len}, ll{rows.token_stride});
+  }
   return rows;
 }
 
