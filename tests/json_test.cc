@@ -10,7 +10,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 TEST(ParseJson, KeepsEveryKindOfValue) {
   const std::string text = R"({"a":[1,-2,2.5,true,null,"x\u00e4"],"b":{"c":{}},"d":[[],[1]]})";

@@ -11,7 +11,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 // A copy of a golden folder's tokenizer.
 class Copy {
