@@ -26,9 +26,13 @@ class OnednnGemm {
       : n_(shape.n), k_(shape.k), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const dnnl::matmul::desc desc(matrix(m, k_, Tag::ab), matrix(k_, n_, Tag::any),
-                                  matrix(1, n_, Tag::ab), matrix(m, n_, Tag::ab));
-    const dnnl::matmul::primitive_desc plan(desc, attributes, engine_);
+    const memory::desc a = matrix(m, k_, Tag::ab), w = matrix(k_, n_, Tag::any),
+                       bias = matrix(1, n_, Tag::ab), c = matrix(m, n_, Tag::ab);
+#if DNNL_VERSION_MAJOR < 3
+    const dnnl::matmul::primitive_desc plan({a, w, bias, c}, attributes, engine_);
+#else
+    const dnnl::matmul::primitive_desc plan(engine_, a, w, bias, c, attributes);
+#endif
     primitive_ = dnnl::matmul(plan);
     weights_desc_ = plan.weights_desc();
     const auto empty = [&](const memory::desc& d) { return memory(d, engine_, DNNL_MEMORY_NONE); };

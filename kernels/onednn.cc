@@ -7,8 +7,8 @@
 #include <omp.h>
 
 #include <cassert>
-#include <dnnl.hpp>
 #include <memory>
+#include <oneapi/dnnl/dnnl.hpp>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -45,15 +45,22 @@ memory::desc rows_of(int64_t m, int64_t cols) {
 }
 
 void append(Activation activation, dnnl::post_ops* ops) {
+  const auto append_eltwise = [ops](dnnl::algorithm algorithm, float alpha) {
+#if DNNL_VERSION_MAJOR < 3
+    ops->append_eltwise(1.0f, algorithm, alpha, 0.0f);
+#else
+    ops->append_eltwise(algorithm, alpha, 0.0f);
+#endif
+  };
   switch (activation) {
     case Activation::kGelu:
-      return ops->append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_erf, 0.0f, 0.0f);
+      return append_eltwise(dnnl::algorithm::eltwise_gelu_erf, 0.0f);
     case Activation::kGeluTanh:
-      return ops->append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_tanh, 0.0f, 0.0f);
+      return append_eltwise(dnnl::algorithm::eltwise_gelu_tanh, 0.0f);
     case Activation::kRelu:
-      return ops->append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
+      return append_eltwise(dnnl::algorithm::eltwise_relu, 0.0f);
     case Activation::kSilu:
-      return ops->append_eltwise(1.0f, dnnl::algorithm::eltwise_swish, 1.0f, 0.0f);
+      return append_eltwise(dnnl::algorithm::eltwise_swish, 1.0f);
     case Activation::kNone:
       break;
   }
@@ -67,7 +74,11 @@ dnnl::matmul::primitive_desc describe(int64_t m, int64_t n, int64_t k, Activatio
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   attr.set_post_ops(ops);
+#if DNNL_VERSION_MAJOR < 3
   return {{rows_of(m, k), weights, bias, rows_of(m, n)}, attr, cpu()};
+#else
+  return {cpu(), rows_of(m, k), weights, bias, rows_of(m, n), attr};
+#endif
 }
 
 memory::desc any_weights(int64_t n, int64_t k) {
