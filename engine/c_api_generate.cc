@@ -1,4 +1,5 @@
 // The C API's generation: sources in, targets out, at once or step by step.
+#include <cmath>
 #include <cstring>
 
 #include "engine/c_api.h"

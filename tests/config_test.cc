@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "engine/model/json.h"
 #include "tests/support/expect_error.h"
 
 namespace headlane {

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "engine/model/container.h"
+#include "engine/model/json.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
 

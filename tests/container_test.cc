@@ -13,6 +13,7 @@
 #include <functional>
 #include <numeric>
 
+#include "engine/model/json.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
 

@@ -10,6 +10,7 @@
 
 #include "engine/import/convert.h"
 #include "engine/model/checksum.h"
+#include "engine/model/json.h"
 #include "engine/model/model_check.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"

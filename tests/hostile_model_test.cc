@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/import/convert.h"
+#include "engine/model/json.h"
 #include "engine/model/limits.h"
 #include "engine/model/model.h"
 #include "engine/model/model_check.h"

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/model/config.h"
+#include "engine/model/json.h"
 #include "tests/support/expect_error.h"
 
 namespace headlane {

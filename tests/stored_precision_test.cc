@@ -5,6 +5,7 @@
 #include <map>
 
 #include "engine/import/convert.h"
+#include "engine/model/json.h"
 #include "engine/model/model.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/narrow.h"

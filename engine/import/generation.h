@@ -4,7 +4,7 @@
 #include <string>
 
 #include "engine/model/config.h"
-#include "engine/model/json.h"
+#include "engine/model/json_fwd.h"
 
 namespace headlane {
 

@@ -6,6 +6,7 @@
 #include "engine/import/stored_tensors.h"
 #include "engine/import/write_model.h"
 #include "engine/model/config.h"
+#include "engine/model/json.h"
 #include "engine/model/limits.h"
 #include "engine/model/tensor_shape.h"
 

@@ -7,6 +7,7 @@
 
 #include "engine/error.h"
 #include "engine/import/json_file.h"
+#include "engine/model/json.h"
 #include "engine/model/limits.h"
 #include "engine/model/tensor_shape.h"
 

@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "engine/import/json_file.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 namespace {

@@ -3,22 +3,16 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
-#include <map>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
-#include <vector>
+
+#include "engine/model/json_fwd.h"
 
 namespace headlane {
 
-// Only makes Json a type apart from nlohmann::json, which other code of the program may use too.
-template <typename T, typename = void>
+template <typename T, typename>
 struct JsonSerializer : nlohmann::adl_serializer<T> {};
-
-using Json = nlohmann::basic_json<std::map, std::vector, std::string, bool, std::int64_t,
-                                  std::uint64_t, double, std::allocator, JsonSerializer>;
 
 }  // namespace headlane
 

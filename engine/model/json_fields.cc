@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/error.h"
+#include "engine/model/json.h"
 #include "engine/model/limits.h"
 
 namespace headlane {

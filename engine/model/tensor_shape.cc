@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/error.h"
+#include "engine/model/json.h"
 #include "engine/model/json_fields.h"
 #include "engine/model/limits.h"
 

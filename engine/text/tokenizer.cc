@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/error.h"
+#include "engine/model/json.h"
 #include "engine/model/json_fields.h"
 #include "engine/model/limits.h"
 #include "engine/text/sentencepiece.h"

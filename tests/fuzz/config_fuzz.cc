@@ -2,6 +2,7 @@
 // folder at a time. What converts must open.
 #include "engine/error.h"
 #include "engine/model/config.h"
+#include "engine/model/json.h"
 #include "engine/model/json_fields.h"
 #include "tests/fuzz/slots.h"
 
