@@ -14,6 +14,7 @@
 #include "headlane/headlane.h"
 #include "tests/support/allocators.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/threads.h"
 
 namespace headlane::test {
 namespace {
@@ -63,16 +64,19 @@ std::vector<float> encode(const Library& library, const std::string& path) {
 }
 
 bool is_mapped() {
+  static const std::string kFile = std::filesystem::canonical(HEADLANE_LIBRARY).string();
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
-    if (line.find("libheadlane") != std::string::npos) return true;
+    if (line.ends_with(kFile)) return true;
   }
   return false;
 }
 
-size_t n_entries(const char* folder) {
+size_t n_descriptors_of_process() {
   size_t n = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) n += entry.exists();
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    n += entry.exists();
+  }
   return n;
 }
 
@@ -111,13 +115,13 @@ TEST_F(Loading, AHundredTimes) {
     ASSERT_FALSE(is_mapped()) << "time " << i;
     if (i < 5) {  // what the C and C++ libraries keep, they have by then; it goes up and down
       live = std::max(live, n_live_allocations());
-      n_threads = n_entries("/proc/self/task");
-      n_descriptors = n_entries("/proc/self/fd");
+      n_threads = threads_of_process().size();
+      n_descriptors = n_descriptors_of_process();
     }
   }
   EXPECT_LE(n_live_allocations(), live);
-  EXPECT_EQ(n_entries("/proc/self/task"), n_threads);
-  EXPECT_EQ(n_entries("/proc/self/fd"), n_descriptors);
+  EXPECT_EQ(threads_of_process().size(), n_threads);
+  EXPECT_EQ(n_descriptors_of_process(), n_descriptors);
 }
 
 // A thread that was in a call, and ends after the library was unloaded.

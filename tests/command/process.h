@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pty.h>
 #include <spawn.h>
 #include <sys/resource.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -69,9 +71,15 @@ inline Finished run_headlane(const std::vector<std::string>& arguments,
   return run_program(HEADLANE_TOOL, arguments, settings);
 }
 
-// On a terminal, where a user types `n_lines` texts, one after each `pause`. What it then shows.
-inline std::string run_on_terminal(const std::vector<std::string>& arguments, int n_lines,
-                                   std::chrono::milliseconds pause) {
+struct OnTerminal {
+  std::string shown;
+  int n_lines = 0;  // that were typed
+};
+
+// On a terminal, where a user types a text each 100 ms, until it is enough: by what is shown by
+// then and how much was typed, or because that is a minute's.
+inline OnTerminal run_on_terminal(const std::vector<std::string>& arguments,
+                                  const std::function<bool(const OnTerminal&)>& is_enough) {
   std::vector<char*> argv{const_cast<char*>(HEADLANE_TOOL)};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -85,19 +93,26 @@ inline std::string run_on_terminal(const std::vector<std::string>& arguments, in
   const auto type = [&](const std::string& keys) {
     if (write(terminal, keys.data(), keys.size()) < 0) throw std::runtime_error("cannot type");
   };
-  for (int i = 0; i < n_lines; ++i) {
-    std::this_thread::sleep_for(pause);
+  OnTerminal result;
+  const auto read_some = [&] {
+    char buffer[4096];
+    const ssize_t n = read(terminal, buffer, sizeof buffer);  // EIO at its end
+    if (n > 0) result.shown.append(buffer, static_cast<size_t>(n));
+    return n > 0;
+  };
+  while (!is_enough(result) && result.n_lines < 600) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
     type("we\n");
+    ++result.n_lines;
+    for (pollfd ready{terminal, POLLIN, 0}; poll(&ready, 1, 0) > 0 && read_some();) {
+    }
   }
   type("\x04");  // end of input
-  std::string shown;
-  char buffer[4096];
-  for (ssize_t n = 0; (n = read(terminal, buffer, sizeof buffer)) > 0;) {  // EIO at its end
-    shown.append(buffer, static_cast<size_t>(n));
+  while (read_some()) {
   }
   close(terminal);
   waitpid(child, nullptr, 0);
-  return shown;
+  return result;
 }
 
 inline bool contains(const std::string& text, const std::string& part) {
