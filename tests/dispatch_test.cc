@@ -85,6 +85,28 @@ TEST(Dispatch, RowsOfNarrowProductsHaveTheFloatKernelsBelow) {
   }
 }
 
+// Why tests of whole models leave out some precisions on some of them.
+TEST(Dispatch, RowsShareTheProductsThatAreNotTheirOwn) {
+  const Table* below = nullptr;
+  for (const Table* table : supported()) {
+    const std::string isa = table->isa;
+    if (below != nullptr && std::ranges::count(test::kFloatIsas, isa) == 0) {
+      EXPECT_EQ(table->gemm_bf16.run == below->gemm_bf16.run,
+                !test::has_kernels_of_its_own(isa, "bf16"))
+          << isa;
+      EXPECT_EQ(table->gemm_u8.run == below->gemm_u8.run,
+                !test::has_kernels_of_its_own(isa, "int8"))
+          << isa;
+      EXPECT_FALSE(test::has_kernels_of_its_own(isa, "f32"));
+    } else {
+      for (const char* precision : {"f32", "bf16", "int8"}) {
+        EXPECT_TRUE(test::has_kernels_of_its_own(isa, precision)) << isa;
+      }
+    }
+    below = table;
+  }
+}
+
 TEST(Dispatch, CapIsTheFastestAtOrBelow) {
   for (const Table* table : supported()) EXPECT_EQ(select(table->isa), table);
   EXPECT_EQ(select(""), supported().back());

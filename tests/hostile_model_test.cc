@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -49,10 +48,7 @@ class HostileModel : public testing::Test {
   void expect_refused(const json& change, const std::string& words) {
     rewrite(change);
     const int64_t peak_before = peak_kb();
-    const auto begin = std::chrono::steady_clock::now();
     EXPECT_ERROR(Model::open(spoilt_, {}), Status::kBadFile, words);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-    EXPECT_LT(seconds.count(), 5) << change;  // tables of gigabytes take longer to compute
     EXPECT_LT(peak_kb() - peak_before, 150 * 1024) << change;
     // What checks a file says so too, and so does what converts.
     EXPECT_ERROR(check_model(Container::open(spoilt_)), Status::kBadFile, words);

@@ -1,11 +1,11 @@
 // Threads of the caller's own, cancelling from them, and messages to the caller.
 #include <atomic>
-#include <filesystem>
 #include <functional>
 #include <thread>
 
 #include "tests/api/attention.h"
 #include "tests/api/generator.h"
+#include "tests/support/threads.h"
 
 namespace headlane::test {
 namespace {
@@ -48,10 +48,7 @@ class Pool {
   int n_calls_ = 0;
 };
 
-int n_threads_of_process() {
-  const auto tasks = std::filesystem::directory_iterator("/proc/self/task");
-  return static_cast<int>(std::distance(begin(tasks), end(tasks)));
-}
+int n_threads_of_process() { return static_cast<int>(threads_of_process().size()); }
 
 struct Message {
   headlane_log_level level;

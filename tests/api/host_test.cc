@@ -18,6 +18,7 @@
 #include <set>
 
 #include "tests/api/all_calls.h"
+#include "tests/support/threads.h"
 
 namespace headlane::test {
 namespace {
@@ -220,10 +221,10 @@ TEST_F(Host, FolderUmaskAndEnvironmentStay) {
   EXPECT_EQ(umask(0027), mode_t{0027});
 }
 
-// What a file descriptor or a thread is called, by number.
-std::set<std::string> entries_of(const char* folder) {
+// By number.
+std::set<std::string> descriptors_of_process() {
   std::set<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder)) {
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
     names.insert(entry.path().filename().string());
   }
   return names;
@@ -231,10 +232,10 @@ std::set<std::string> entries_of(const char* folder) {
 
 TEST_F(Host, NoDescriptorAndNoThreadStays) {
   call();
-  const auto descriptors = entries_of("/proc/self/fd"), threads = entries_of("/proc/self/task");
+  const auto descriptors = descriptors_of_process(), threads = threads_of_process();
   call();
-  EXPECT_EQ(entries_of("/proc/self/fd"), descriptors);
-  EXPECT_EQ(entries_of("/proc/self/task"), threads);
+  EXPECT_EQ(descriptors_of_process(), descriptors);
+  EXPECT_EQ(threads_of_process(), threads);
 }
 
 // Of its file, from which rows of words and weights in other precisions are read when they are
@@ -243,18 +244,18 @@ TEST_F(Host, AnOpenModelHoldsOneDescriptor) {
   const std::string path = temp_.file("model.headlane");
   tool::check(
       headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path.c_str()));
-  const auto before = entries_of("/proc/self/fd");
+  const auto before = descriptors_of_process();
   Encoder encoder(path, "", 2);
   int n_of_file = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
     std::error_code gone;  // the listing's own
-    if (std::filesystem::read_symlink(entry.path(), gone) != path) continue;
+    if (fs::read_symlink(entry.path(), gone) != fs::canonical(path)) continue;
     ++n_of_file;
     const int fd = std::stoi(entry.path().filename().string());
     EXPECT_NE(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
   }
   EXPECT_EQ(n_of_file, 1);
-  EXPECT_EQ(entries_of("/proc/self/fd").size(), before.size() + 1);
+  EXPECT_EQ(descriptors_of_process().size(), before.size() + 1);
 }
 
 // The field of a thread's status in /proc, such as "SigBlk".
@@ -268,12 +269,12 @@ std::string thread_status(const std::string& thread, const std::string& field) {
 
 // A signal to the process is for the host's threads: those of a session let none through.
 TEST_F(Host, ThreadsOfASessionTakeNoSignals) {
-  const auto before = entries_of("/proc/self/task");
+  const auto before = threads_of_process();
   headlane_attention_options options = attention_options(1, 8);
   options.n_threads = 3;
   const Attention attention = create_attention(options);
   int n = 0;
-  for (const std::string& thread : entries_of("/proc/self/task")) {
+  for (const std::string& thread : threads_of_process()) {
     if (before.contains(thread)) continue;
     ++n;
     const uint64_t blocked = std::stoull(thread_status(thread, "SigBlk"), nullptr, 16);

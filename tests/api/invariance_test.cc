@@ -75,6 +75,7 @@ TEST_P(Invariance, EncodedBitsDoNotDependOnTheBatch) {
     for (int32_t& id : ids.back()) id = static_cast<int32_t>(random_() % facts.vocab_size);
   }
   for (const char* precision : kPrecisions) {
+    if (!has_kernels_of_its_own(GetParam(), precision)) continue;
     SCOPED_TRACE(precision);
     std::vector<tool::Session> sessions;
     for (int n_threads = 1; n_threads <= kMostThreads; ++n_threads) {
@@ -133,6 +134,7 @@ TEST_P(Invariance, ALayersBitsDoNotDependOnTheBatch) {
     seqs.push_back(layer.numbers(length * kD, 1));
   }
   for (const char* precision : kPrecisions) {
+    if (!has_kernels_of_its_own(GetParam(), precision)) continue;
     SCOPED_TRACE(precision);
     std::vector<Session> sessions;
     for (int n_threads = 1; n_threads <= kMostThreads; ++n_threads) {
@@ -148,6 +150,7 @@ TEST_P(Invariance, ALayersBitsDoNotDependOnTheBatch) {
 }
 
 TEST_P(Invariance, AttentionsBitsDoNotDependOnTheBatch) {
+  if (!has_kernels_of_its_own(GetParam(), "f32")) GTEST_SKIP() << "its kernels are those below";
   headlane_attention_options of = options(3, 32);
   std::vector<Sequence> seqs;
   for (const int64_t length : random_lengths(10, 300, random_)) {
@@ -173,6 +176,7 @@ TEST_P(Invariance, AttentionsBitsDoNotDependOnTheBatch) {
 TEST_P(Invariance, AnswersDoNotDependOnTheBatch) {
   constexpr size_t kSources = 150;
   for (const char* precision : kPrecisions) {
+    if (!has_kernels_of_its_own(GetParam(), precision)) continue;
     SCOPED_TRACE(precision);
     const tool::Model model = open_model(golden_file("marian_shared"), GetParam(), precision);
     const headlane_model_facts facts = tool::facts_of(model.get());

@@ -1,9 +1,12 @@
 // What a host process may do around the library: fork, refuse threads, measure idle CPU time.
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
+#include <limits>
 #include <thread>
 
 #include "tests/api/generator.h"
@@ -83,7 +86,11 @@ TEST_F(Process, RefusedThreadsAreAStatus) {
     const rlimit none{0, 0};
     setrlimit(RLIMIT_NPROC, &none);
     // Root is exempt from the limit on processes; the limit on memory holds for all: a thread's
-    // stack no longer fits.
+    // stack no longer fits, whatever the user's limit makes of its size (ulimit -s).
+    pthread_attr_t stacks_of_8_mb;
+    pthread_attr_init(&stacks_of_8_mb);
+    pthread_attr_setstacksize(&stacks_of_8_mb, size_t{8} << 20);
+    pthread_setattr_default_np(&stacks_of_8_mb);
     const rlimit memory{rlim_t{1} << 32, rlim_t{1} << 32};
     setrlimit(RLIMIT_AS, &memory);
     const tool::Model model = open_model(path_);
@@ -101,8 +108,9 @@ TEST_F(Process, RefusedThreadsAreAStatus) {
 }
 
 // CPU time, not wall time: other processes do not count. After a run a thread spins for some 20 to
-// 60 microseconds, and sleeps: two of them take a tenth of a millisecond, and thrice that where
-// sanitizers count every step. Spinning on would take 400.
+// 60 microseconds, and sleeps: two of them take a tenth of a millisecond, a hundred times less than
+// the bound. Spinning on would take 200 on one CPU and 400 on two, in each round; the best one
+// tells, since a virtual machine may count what its host took from it.
 TEST_F(Process, ThreadsSleepAfterARun) {
   Encoder encoder(path_, "", 3);
   const auto cpu_ms = [] {
@@ -110,12 +118,14 @@ TEST_F(Process, ThreadsSleepAfterARun) {
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) / 1e6;
   };
+  double least = std::numeric_limits<double>::infinity();
   for (int i = 0; i < 3; ++i) {
     encoder.encode(ids());
     const double before = cpu_ms();
     usleep(200000);
-    EXPECT_LT(cpu_ms() - before, 1.0);
+    least = std::min(least, cpu_ms() - before);
   }
+  EXPECT_LT(least, 10);
 }
 
 // A session made by one thread may be run by another, and allocates and starts nothing there.

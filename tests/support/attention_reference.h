@@ -73,9 +73,11 @@ struct Sum {
   double value = 0, magnitudes = 0;
 };
 
-// A row of Q or K at its position.
-inline std::vector<Sum> turned(const AttentionF32Args& a, int64_t position, const float* x) {
-  std::vector<Sum> y(a.head_dim);
+// A row of Q or K at its position, into `into` [head_dim]: there are as many of them as scores, so
+// they share their memory.
+inline void turn(const AttentionF32Args& a, int64_t position, const float* x,
+                 std::vector<Sum>* into) {
+  Sum* y = into->data();
   for (int64_t c = 0; c < a.head_dim; ++c) y[c] = {x[c], std::fabs(x[c])};
   const int64_t half = a.rotary ? a.rotary_dims / 2 : 0;
   const int64_t step = a.rotary_interleaved ? 2 : 1, partner = a.rotary_interleaved ? 1 : half;
@@ -88,7 +90,6 @@ inline std::vector<Sum> turned(const AttentionF32Args& a, int64_t position, cons
     y[c * step + partner] = {second * cosine + first * sine,
                              std::fabs(second * cosine) + std::fabs(first * sine)};
   }
-  return y;
 }
 
 // What a computation in narrower numbers rounds beside float32: relative errors of turned elements
@@ -100,10 +101,8 @@ struct Roundings {
 // The score before scaling, and what it may be wrong by: a sum of head_dim products. A turned
 // element has 2 roundings of its terms, so a product of two has 4 more. tanh has 8 (math-inl.h: 6
 // at most), and its argument one, which tanh never enlarges.
-inline Sum score_of(const AttentionF32Args& a, int64_t i, int64_t j,
-                    const Roundings& roundings = {}) {
-  const std::vector<Sum> q = turned(a, i + a.q_position, a.q + i * a.ldq);
-  const std::vector<Sum> k = turned(a, j + a.k_position, a.k + j * a.ldk);
+inline Sum score_of(const AttentionF32Args& a, const Sum* q, const Sum* k,
+                    const Roundings& roundings) {
   Sum sum;
   for (int64_t d = 0; d < a.head_dim; ++d) {
     if (a.additive) {
@@ -134,10 +133,13 @@ inline Expected reference(const AttentionF32Args& a, int64_t i, const Roundings&
   Expected e{std::vector<double>(a.v_dim), std::vector<double>(a.v_dim),
              std::vector<double>(a.kv_len), std::vector<double>(a.kv_len)};
   std::vector<double> score(a.kv_len, -INFINITY);
+  std::vector<Sum> q(a.head_dim), k(a.head_dim);
+  turn(a, i + a.q_position, a.q + i * a.ldq, &q);
   double largest = a.sink ? *a.sink : -INFINITY, error = 0;
   for (int64_t j = 0; j < a.kv_len; ++j) {
     if (!sees(a, i, j)) continue;
-    const Sum sum = score_of(a, i, j, roundings);
+    turn(a, j + a.k_position, a.k + j * a.ldk, &k);
+    const Sum sum = score_of(a, q.data(), k.data(), roundings);
     score[j] = sum.value * a.scale;
     double own_error = sum.magnitudes * a.scale;
     if (a.softcap > 0) {
