@@ -71,6 +71,15 @@ inline Finished run_headlane(const std::vector<std::string>& arguments,
   return run_program(HEADLANE_TOOL, arguments, settings);
 }
 
+// With what a shell's redirections make of its standard streams: "> /dev/full", "2>&-".
+inline Finished run_redirected(const std::string& redirections,
+                               const std::vector<std::string>& arguments,
+                               const Settings& settings = {}) {
+  std::vector<std::string> shell = {"-c", "\"$0\" \"$@\" " + redirections, HEADLANE_TOOL};
+  shell.insert(shell.end(), arguments.begin(), arguments.end());
+  return run_program("sh", shell, settings);
+}
+
 struct OnTerminal {
   std::string shown;
   int n_lines = 0;  // that were typed

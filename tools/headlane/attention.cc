@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <memory>
 
 #include "tools/headlane/attention_run.h"
 #include "tools/headlane/commands.h"
+#include "tools/headlane/common_options.h"
 #include "tools/headlane/output_file.h"
+#include "tools/headlane/standard_streams.h"
 
 namespace tool {
 namespace {
@@ -16,12 +18,6 @@ namespace {
 int terminal_columns() {
   winsize size{};
   return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
-
-void print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw std::runtime_error("standard output: cannot be written");
-  }
 }
 
 // A picture holds one part. Of several it is the one that no other model has: what of the source
@@ -33,8 +29,6 @@ AttentionMaps for_picture(const AttentionMaps& maps) {
   one.parts.push_back(cross == maps.parts.end() ? maps.parts[0] : *cross);
   return one;
 }
-
-}  // namespace
 
 void attention(const AttentionOptions& options) {
   const AttentionMaps maps = attention_maps(options);
@@ -48,6 +42,30 @@ void attention(const AttentionOptions& options) {
   if (options.html.empty() && options.png.empty() && options.json.empty()) {
     print(attention_table(maps, terminal_columns()));
   }
+}
+
+}  // namespace
+
+void declare_attention(Command* command) {
+  const auto options = std::make_shared<AttentionOptions>();
+  AttentionOptions* to = options.get();
+  add_model_and_machine(command, &to->run);
+  add_max_length(command, &to->run);
+  add_languages(command, &to->source_language, &to->target_language);
+  command
+      ->text("--target", &to->target,
+             "Of a model that translates: the translation, in place of its own")
+      ->not_empty();
+  command->choice("--part", &to->part, {"encoder", "decoder", "cross"},
+                  "Of a model that translates: this part alone; a picture holds cross if there is "
+                  "no choice");
+  command->text("TEXT", &to->text, "The text")->required();
+  command->integer("--layer", &to->layer, 0, kMostCount, "This layer alone, counted from 0");
+  command->integer("--head", &to->head, 0, kMostCount, "This head alone, counted from 0");
+  command->file("--html", &to->html, "A page to write, which any browser shows");
+  command->file("--png", &to->png, "A picture to write");
+  command->file_or("--json", &to->json, "-", "A file to write; no name: standard output");
+  command->run = [options] { attention(*options); };
 }
 
 }  // namespace tool

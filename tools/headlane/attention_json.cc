@@ -1,12 +1,9 @@
-#include <nlohmann/json.hpp>
-
 #include "tools/headlane/attention.h"
+#include "tools/headlane/json.h"
 #include "tools/headlane/json_number.h"
 
 namespace tool {
 namespace {
-
-using nlohmann::json;
 
 // One line a row. By hand: a tree of as many numbers would take many times their memory.
 void append_matrix(const float* map, size_t rows, size_t columns, std::string* out) {
@@ -42,17 +39,17 @@ void append_layers(const AttentionPart& part, std::string* out) {
 // A model with an encoder alone has its part's members beside the text.
 std::string attention_json(const AttentionMaps& maps) {
   std::string out =
-      "{\"model\":" + json(maps.model).dump() + ",\n\"text\":" + json(maps.text).dump();
+      "{\"model\":" + Json(maps.model).dump() + ",\n\"text\":" + Json(maps.text).dump();
   if (maps.parts[0].name.empty()) {
-    out += ",\n\"tokens\":" + json(maps.parts[0].rows).dump();
+    out += ",\n\"tokens\":" + Json(maps.parts[0].rows).dump();
     append_layers(maps.parts[0], &out);
     return out + "}\n";
   }
-  out += ",\n\"target\":" + json(maps.target).dump() + ",\n\"parts\":[";
+  out += ",\n\"target\":" + Json(maps.target).dump() + ",\n\"parts\":[";
   for (const AttentionPart& part : maps.parts) {
     out += &part == maps.parts.data() ? "\n" : ",\n";
-    out += "{\"part\":" + json(part.name).dump() + ",\n\"rows\":" + json(part.rows).dump() +
-           ",\n\"columns\":" + json(part.columns).dump();
+    out += "{\"part\":" + Json(part.name).dump() + ",\n\"rows\":" + Json(part.rows).dump() +
+           ",\n\"columns\":" + Json(part.columns).dump();
     append_layers(part, &out);
     out += '}';
   }

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "tools/headlane/labels.h"
+#include "tools/headlane/texts.h"
 
 namespace tool {
 namespace {

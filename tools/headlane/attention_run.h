@@ -2,9 +2,20 @@
 #pragma once
 
 #include "tools/headlane/attention.h"
-#include "tools/headlane/commands.h"
+#include "tools/headlane/library.h"
 
 namespace tool {
+
+struct AttentionOptions {
+  RunOptions run;
+  std::string text;
+  // Of a model that translates: what its decoder is given; "": its own translation.
+  std::string target;
+  std::string source_language, target_language;
+  std::string part;               // "encoder", "decoder", "cross"; "": all, or what is shown best
+  int64_t layer = -1, head = -1;  // -1: all
+  std::string html, png, json;    // files; "": not wanted; "-": standard output
+};
 
 // What options.part, layer and head select of the model. Throws std::runtime_error.
 AttentionMaps attention_maps(const AttentionOptions& options);

@@ -5,6 +5,7 @@
 #include "tools/headlane/attention_run.h"
 #include "tools/headlane/labels.h"
 #include "tools/headlane/languages.h"
+#include "tools/headlane/texts.h"
 
 namespace tool {
 namespace {

@@ -6,12 +6,13 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <memory>
 #include <random>
 
 #include "bench/machine.h"
 #include "tools/headlane/commands.h"
+#include "tools/headlane/common_options.h"
+#include "tools/headlane/json.h"
 #include "tools/headlane/output_file.h"
 #include "tools/headlane/trace.h"
 
@@ -20,7 +21,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using headlane::bench::Limits;
-using nlohmann::json;
+
+struct BenchOptions {
+  RunOptions run;
+  std::vector<std::string> cases;  // "8x128": sequences x tokens; none: usual ones
+  double seconds = 1;              // for each case
+  bool profile = false;            // pass by pass
+  std::string trace;               // a file for the timeline of each case's last run; "": none
+  bool as_json = false;
+};
 
 struct Case {
   int64_t n_seqs = 0, n_tokens = 0;  // sequences, and tokens of each
@@ -232,42 +241,42 @@ void print_passes(const Result& result, const Limits& limits, const std::string&
   }
 }
 
-json to_json(const Result& result) {
-  json passes = json::array();
+Json to_json(const Result& result) {
+  Json passes = Json::array();
   for (const Pass& pass : result.passes) {
-    passes.push_back({{"name", pass.name},
-                      {"seconds", pass.seconds},
-                      {"flops", pass.flops},
-                      {"weight_bytes", pass.weight_bytes},
-                      {"activation_bytes", pass.activation_bytes},
-                      {"block_rows", pass.block_rows}});
+    passes.add(Json::object("name", pass.name,                          //
+                            "seconds", pass.seconds,                    //
+                            "flops", pass.flops,                        //
+                            "weight_bytes", pass.weight_bytes,          //
+                            "activation_bytes", pass.activation_bytes,  //
+                            "block_rows", pass.block_rows));
   }
-  return {{"case", result.shape.name()},
-          {"median_s", result.median},
-          {"least_s", result.least},
-          {"most_s", result.most},
-          {"n_runs", result.n_runs},
-          {"flops", result.flops()},
-          {"tokens", result.shape.all_tokens()},
-          {"passes", passes}};
+  return Json::object("case", result.shape.name(),          //
+                      "median_s", result.median,            //
+                      "least_s", result.least,              //
+                      "most_s", result.most,                //
+                      "n_runs", result.n_runs,              //
+                      "flops", result.flops(),              //
+                      "tokens", result.shape.all_tokens(),  //
+                      "passes", std::move(passes));
 }
 
-json to_json(const Limits& limits) {
-  json products = json::array();
+Json to_json(const Limits& limits) {
+  Json products = Json::array();
   for (const headlane::bench::ProductLimit& product : limits.products) {
-    products.push_back({{"precision", product.precision},
-                        {"instruction", product.instruction},
-                        {"ops", product.ops}});
+    products.add(Json::object("precision", std::string(product.precision),      //
+                              "instruction", std::string(product.instruction),  //
+                              "ops", product.ops));
   }
-  return {{"flops", limits.flops},
-          {"read_l1", limits.read_l1},
-          {"read_l2", limits.read_l2},
-          {"read_l3", limits.read_l3},
-          {"read_memory", limits.read_memory},
-          {"l1_bytes", headlane::bench::level_bytes(1)},
-          {"l2_bytes", headlane::bench::level_bytes(2)},
-          {"l3_bytes", headlane::bench::level_bytes(3)},
-          {"products", products}};
+  return Json::object("flops", limits.flops,                        //
+                      "read_l1", limits.read_l1,                    //
+                      "read_l2", limits.read_l2,                    //
+                      "read_l3", limits.read_l3,                    //
+                      "read_memory", limits.read_memory,            //
+                      "l1_bytes", headlane::bench::level_bytes(1),  //
+                      "l2_bytes", headlane::bench::level_bytes(2),  //
+                      "l3_bytes", headlane::bench::level_bytes(3),  //
+                      "products", std::move(products));
 }
 
 void print_limits(const std::string& isa, const Limits& limits, int n_threads) {
@@ -320,8 +329,6 @@ std::vector<Case> cases_of(const BenchOptions& options, const headlane_model_fac
   return cases;
 }
 
-}  // namespace
-
 void bench(const BenchOptions& options) {
   const RunOptions& run = options.run;
   const int n_threads = run.n_threads > 0 ? run.n_threads : available_cpus();
@@ -340,7 +347,7 @@ void bench(const BenchOptions& options) {
     cases = cases_of(options, facts);
   }
   const Limits& limits = headlane::bench::limits(isa, n_threads);
-  json results = json::array(), trace = json::array();
+  Json results = Json::array(), trace = Json::array();
   if (!options.as_json) print_limits(isa, limits, n_threads);
   if (!options.as_json && !cases.empty()) {
     std::printf("\"of limit\" is of products in %s: %.0f GFLOP/s a core\n", precision.c_str(),
@@ -352,24 +359,40 @@ void bench(const BenchOptions& options) {
     Runner runner(model.get(), facts, shape, n_threads);
     const Result result = measure(&runner, shape, options.seconds);
     const int n_traced = static_cast<int>(&shape - cases.data());
-    for (json& event : trace_events(runner.session(), n_traced, shape.name())) {
-      trace.push_back(std::move(event));
-    }
+    trace.add_all(trace_events(runner.session(), n_traced, shape.name()));
     if (options.as_json) {
-      results.push_back(to_json(result));
+      results.add(to_json(result));
       continue;
     }
     print_result(result, limits, precision, n_threads);
     if (options.profile) print_passes(result, limits, precision, n_threads);
   }
   if (!options.trace.empty()) {
-    write_output(options.trace, json{{"traceEvents", trace}}.dump(1) + "\n");
+    write_output(options.trace, Json::object("traceEvents", std::move(trace)).dump(1) + "\n");
   }
   if (!options.as_json) return;
-  json report = {
-      {"isa", isa}, {"threads", n_threads}, {"limits", to_json(limits)}, {"cases", results}};
-  if (!precision.empty()) report["precision"] = precision;
+  Json report = Json::object("isa", isa, "threads", n_threads, "limits", to_json(limits));
+  if (!precision.empty()) report.set("precision", precision);
+  report.set("cases", std::move(results));
   std::printf("%s\n", report.dump(2).c_str());
+}
+
+}  // namespace
+
+void declare_bench(Command* command) {
+  const auto options = std::make_shared<BenchOptions>();
+  command->file("-m,--model", &options->run.model_path,
+                "A .headlane file; without it, the limits of the machine alone");
+  add_machine(command, &options->run);
+  command->texts("CASE", &options->cases, "SEQUENCESxTOKENS, such as 8x128; none: usual ones");
+  constexpr double kMostSeconds = 3600;
+  command->real("--seconds", &options->seconds, {0, kMostSeconds}, "For each case")
+      ->default_is("1");
+  command->flag("--profile", &options->profile, "Time, work and bound of each pass");
+  command->flag("--json", &options->as_json, "Print JSON, passes included");
+  command->file("--trace", &options->trace,
+                "Write the last run of each case there, as a Chrome trace");
+  command->run = [options] { bench(*options); };
 }
 
 }  // namespace tool

@@ -1,52 +1,52 @@
-#include <cstdio>
-#include <nlohmann/json.hpp>
+#include <stdexcept>
 
-#include "tools/headlane/commands.h"
+#include "tools/headlane/info.h"
+#include "tools/headlane/report.h"
 
 namespace tool {
 namespace {
-
-using nlohmann::ordered_json;
 
 const char* checksum_state(const headlane_file_check& found) {
   if (found.has_checksum == 0) return "none";
   return found.checksum_matches != 0 ? "matches" : "does not match";
 }
 
-void print(const ordered_json& report) {
-  std::printf("%-18s %s\n", "file", report["file"].get<std::string>().c_str());
-  std::printf("%-18s %s\n", "checksum", report["checksum"].get<std::string>().c_str());
-  std::printf("%-18s %s\n", "tensors", report["n_tensors"].dump().c_str());
-  std::printf("%-18s %s\n", "NaN", report["n_nan"].dump().c_str());
-  std::printf("%-18s %s\n", "infinite", report["n_infinite"].dump().c_str());
-  for (const auto& tensor : report["bad_tensors"]) {
-    std::printf("  %-36s %s NaN, %s infinite\n", tensor["name"].get<std::string>().c_str(),
-                tensor["n_nan"].dump().c_str(), tensor["n_infinite"].dump().c_str());
-  }
+struct BadTensors {
+  Json json = Json::array();
+  std::string lines;
+};
+
+void add_bad_tensor(void* user, const headlane_tensor_check* tensor) {
+  auto* bad = static_cast<BadTensors*>(user);
+  bad->json.add(
+      Json::object("name", tensor->name, "n_nan", tensor->n_nan, "n_infinite", tensor->n_infinite));
+  constexpr size_t kNameColumns = 36;
+  bad->lines += "  " + padded(tensor->name, kNameColumns) + " " + std::to_string(tensor->n_nan) +
+                " NaN, " + std::to_string(tensor->n_infinite) + " infinite\n";
+}
+
+void add_count(const std::string& label, const std::string& key, int64_t n, Report* report) {
+  report->add_json(key, n);
+  report->add_line(padded(label, Report::kKeyColumns) + std::to_string(n));
 }
 
 }  // namespace
 
 void check_file(const InfoOptions& options) {
   const std::string& path = options.run.model_path;
-  ordered_json bad = ordered_json::array();
+  BadTensors bad;
   headlane_file_check found{};
   found.struct_size = sizeof found;
-  check(headlane_check_file(
-      path.c_str(),
-      [](void* user, const headlane_tensor_check* tensor) {
-        static_cast<ordered_json*>(user)->push_back(
-            {{"name", tensor->name}, {"n_nan", tensor->n_nan}, {"n_infinite", tensor->n_infinite}});
-      },
-      &bad, &found));
-  const ordered_json report = {
-      {"file", path},         {"checksum", checksum_state(found)}, {"n_tensors", found.n_tensors},
-      {"n_nan", found.n_nan}, {"n_infinite", found.n_infinite},    {"bad_tensors", bad}};
-  if (options.as_json) {
-    std::printf("%s\n", report.dump(2).c_str());
-  } else {
-    print(report);
-  }
+  check(headlane_check_file(path.c_str(), add_bad_tensor, &bad, &found));
+  Report report;
+  report.add("file", path);
+  report.add("checksum", checksum_state(found));
+  add_count("tensors", "n_tensors", found.n_tensors, &report);
+  add_count("NaN", "n_nan", found.n_nan, &report);
+  add_count("infinite", "n_infinite", found.n_infinite, &report);
+  report.add_lines(bad.lines);
+  report.add_json("bad_tensors", std::move(bad.json));
+  report.print(options.as_json);
   if (found.has_checksum != 0 && found.checksum_matches == 0) {
     throw std::runtime_error(path + ": the checksum does not match: the file was damaged");
   }

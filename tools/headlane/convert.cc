@@ -1,6 +1,17 @@
+#include <memory>
+
 #include "tools/headlane/commands.h"
+#include "tools/headlane/library.h"
 
 namespace tool {
+namespace {
+
+struct ConvertOptions {
+  std::string source, output;
+  std::string precision = "f32";
+  std::vector<std::string> keep;  // products that stay in bf16 where others are int8
+  bool keep_none = false;
+};
 
 void convert(const ConvertOptions& options) {
   headlane_convert_options to = HEADLANE_CONVERT_OPTIONS_INIT;
@@ -11,6 +22,27 @@ void convert(const ConvertOptions& options) {
   if (options.keep_none || !keep.empty()) to.higher_precision = keep.empty() ? &none : keep.data();
   to.n_higher_precision = static_cast<int64_t>(keep.size());
   check(headlane_convert_with(options.source.c_str(), options.output.c_str(), &to));
+}
+
+}  // namespace
+
+void declare_convert(Command* command) {
+  const auto options = std::make_shared<ConvertOptions>();
+  command
+      ->file("DIR", &options->source,
+             "The folder, or a module's .safetensors with its .json beside it")
+      ->required();
+  command->file("-o,--output", &options->output, "The .headlane file to write")->required();
+  command
+      ->choice("--precision", &options->precision, {"f32", "bf16", "int8"},
+               "What weights are stored in")
+      ->default_is(options->precision);
+  const Option* keep = command->texts(
+      "--keep", &options->keep,
+      "Products that stay in bf16 where others are int8, such as layers.3.attention.qkv; without "
+      "it, those that were measured to be worth it");
+  command->flag("--keep-none", &options->keep_none, "No product stays in bf16")->excludes(keep);
+  command->run = [options] { convert(*options); };
 }
 
 }  // namespace tool

@@ -1,14 +1,23 @@
 #include <chrono>
 #include <cstdio>
+#include <memory>
 #include <optional>
 
 #include "tools/headlane/commands.h"
+#include "tools/headlane/common_options.h"
 #include "tools/headlane/json_number.h"
 #include "tools/headlane/npy.h"
 #include "tools/headlane/texts.h"
 
 namespace tool {
 namespace {
+
+struct EmbedOptions {
+  RunOptions run;
+  Texts texts;
+  std::string output;       // a .npy file; "": JSON lines on standard output
+  bool statistics = false;  // print how long it took
+};
 
 // One JSON array a row.
 void print_rows(const float* rows, int64_t n_rows, int64_t cols) {
@@ -33,8 +42,6 @@ void print_statistics(const Statistics& s, double seconds_to_open) {
                s.seconds > 0 ? static_cast<double>(s.n_texts) / s.seconds : 0.0);
 }
 
-}  // namespace
-
 void embed(const EmbedOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const Model model = open_model(options.run);
@@ -47,10 +54,19 @@ void embed(const EmbedOptions& options) {
   };
   const Statistics statistics = embed_texts(model.get(), options.run, options.texts, !npy, emit);
   if (npy) npy->finish();
-  if (!npy && std::fflush(stdout) != 0) {
-    throw std::runtime_error("standard output: cannot be written");
-  }
   if (options.statistics) print_statistics(statistics, opening.count());
+}
+
+}  // namespace
+
+void declare_embed(Command* command) {
+  const auto options = std::make_shared<EmbedOptions>();
+  add_run_options(command, &options->run);
+  add_max_length(command, &options->run);
+  add_texts(command, &options->texts);
+  command->file("-o,--output", &options->output, "A .npy file; none: JSON lines");
+  command->flag("--stats", &options->statistics, "Say how long it took (standard error)");
+  command->run = [options] { embed(*options); };
 }
 
 }  // namespace tool

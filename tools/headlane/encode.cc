@@ -1,11 +1,17 @@
+#include "tools/headlane/encode.h"
+
 #include <fstream>
+#include <memory>
 
 #include "tools/headlane/batches.h"
 #include "tools/headlane/commands.h"
+#include "tools/headlane/common_options.h"
 #include "tools/headlane/npy.h"
 #include "tools/headlane/token_ids.h"
 
 namespace tool {
+namespace {
+
 void encode(const EncodeOptions& options) {
   const Model model = open_model(options.run);
   const headlane_model_facts facts = facts_of(model.get());
@@ -27,6 +33,48 @@ void encode(const EncodeOptions& options) {
   if (file.bad()) throw std::runtime_error(options.ids + ": read error");
   runner.flush();
   npy.finish();
+}
+
+}  // namespace
+
+void declare_encode(Command* command) {
+  const auto options = std::make_shared<EncodeOptions>();
+  EncodeOptions* to = options.get();
+  add_run_options(command, &to->run);
+  const Option* ids =
+      command->file("--ids", &to->ids, "Of a model of text: ids, one sequence a line");
+  const Option* x =
+      command
+          ->file("--x", &to->x,
+                 "Of a model of layers: .npy, float32, [n, d_model], [batch, n, d_model] or, "
+                 "without batch_first, [n, batch, d_model]")
+          ->excludes(ids);
+  const Option* key =
+      command
+          ->file("--key", &to->key,
+                 "Cross-attention: .npy, [.., n_keys, kdim]; a decoder's memory, or src")
+          ->needs(x);
+  command->file("--value", &to->value, ".npy, [.., n_keys, vdim]; none: the keys")->needs(key);
+  command
+      ->file("--attn-mask", &to->attn_mask,
+             ".npy as PyTorch's attn_mask: [n, n_keys] or [batch * heads, n, n_keys]; true: not "
+             "seen; float32: added; of a decoder its tgt_mask")
+      ->needs(x);
+  command
+      ->file("--key-padding-mask", &to->key_padding_mask,
+             ".npy as PyTorch's: [batch, n_keys], true: not seen; of a decoder src's, and "
+             "memory's, at their ends")
+      ->needs(x);
+  command
+      ->file("--tgt-key-padding-mask", &to->tgt_key_padding_mask,
+             "Of a decoder: .npy as PyTorch's, [batch, n], true: not seen")
+      ->needs(x);
+  command->flag("--causal", &to->causal, "Row i sees keys 0 to i")->needs(x);
+  command->file("-o,--output", &to->output, "The .npy file to write")->required();
+  command->run = [options, ids, x] {
+    if (!ids->given() && !x->given()) throw UsageError("--ids or --x is missing");
+    x->given() ? encode_activations(*options) : encode(*options);
+  };
 }
 
 }  // namespace tool

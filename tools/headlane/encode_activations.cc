@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tools/headlane/commands.h"
+#include "tools/headlane/encode.h"
 #include "tools/headlane/npy.h"
 
 namespace tool {

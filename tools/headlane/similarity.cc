@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <memory>
 
 #include "tools/headlane/commands.h"
+#include "tools/headlane/common_options.h"
 #include "tools/headlane/labels.h"
 
 namespace tool {
@@ -75,7 +77,10 @@ std::vector<Pair> nearest_pairs(const std::vector<float>& matrix, size_t n) {
   return pairs;
 }
 
-}  // namespace
+struct SimilarityOptions {
+  RunOptions run;
+  Texts texts;
+};
 
 void similarity(const SimilarityOptions& options) {
   // The texts are shown beside their cosines, so they are read once, here.
@@ -105,6 +110,16 @@ void similarity(const SimilarityOptions& options) {
                 padded_label(list[pair.a], kLabelColumns).c_str(),
                 label(list[pair.b], kLabelColumns, &width).c_str());
   }
+}
+
+}  // namespace
+
+void declare_similarity(Command* command) {
+  const auto options = std::make_shared<SimilarityOptions>();
+  add_run_options(command, &options->run);
+  add_max_length(command, &options->run);
+  add_texts(command, &options->texts);
+  command->run = [options] { similarity(*options); };
 }
 
 }  // namespace tool

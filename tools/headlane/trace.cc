@@ -4,12 +4,10 @@
 
 namespace tool {
 
-using nlohmann::json;
-
-json trace_events(const headlane_session* session, int process, const std::string& name) {
-  json events = json::array();
-  events.push_back(
-      {{"ph", "M"}, {"name", "process_name"}, {"pid", process}, {"args", {{"name", name}}}});
+Json trace_events(const headlane_session* session, int process, const std::string& name) {
+  Json events = Json::array();
+  events.add(Json::object("ph", "M", "name", "process_name", "pid", process, "args",
+                          Json::object("name", name)));
   headlane_pass_facts facts = HEADLANE_PASS_FACTS_INIT;
   facts.n_passes = 1;
   for (int64_t i = 0; i < facts.n_passes; ++i) {
@@ -19,12 +17,12 @@ json trace_events(const headlane_session* session, int process, const std::strin
       check(headlane_session_get_span(session, i, thread, &span));
       if (span.begin == span.end) continue;
       constexpr double kMicroseconds = 1e6;
-      events.push_back({{"ph", "X"},
-                        {"name", facts.name},
-                        {"pid", process},
-                        {"tid", thread},
-                        {"ts", kMicroseconds * span.begin},
-                        {"dur", kMicroseconds * (span.end - span.begin)}});
+      events.add(Json::object("ph", "X",                         //
+                              "name", facts.name,                //
+                              "pid", process,                    //
+                              "tid", thread,                     //
+                              "ts", kMicroseconds * span.begin,  //
+                              "dur", kMicroseconds * (span.end - span.begin)));
     }
   }
   return events;

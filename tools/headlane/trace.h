@@ -3,13 +3,15 @@
 
 #include <headlane/headlane.h>
 
-#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tools/headlane/json.h"
 
 namespace tool {
 
 // Events in the trace format of Chrome (chrome://tracing, Perfetto): a track for each thread, a bar
 // for its part of each pass. `process` numbers the session among others of the same file, `name`
 // names it. The session must have run with its profile on.
-nlohmann::json trace_events(const headlane_session* session, int process, const std::string& name);
+Json trace_events(const headlane_session* session, int process, const std::string& name);
 
 }  // namespace tool

@@ -2,19 +2,34 @@
 
 #include <chrono>
 #include <cstdio>
-#include <nlohmann/json.hpp>
-#include <optional>
+#include <limits>
+#include <memory>
 
 #include "tools/headlane/commands.h"
+#include "tools/headlane/common_options.h"
+#include "tools/headlane/json.h"
 #include "tools/headlane/json_number.h"
 #include "tools/headlane/labels.h"
 #include "tools/headlane/languages.h"
 #include "tools/headlane/progress.h"
+#include "tools/headlane/standard_streams.h"
 #include "tools/headlane/token_ids.h"
 #include "tools/headlane/translator.h"
 
 namespace tool {
 namespace {
+
+struct TranslateOptions {
+  RunOptions run;
+  Texts texts;
+  SearchChoice search;
+  std::string source_language, target_language;  // "": not said
+  int64_t batch = 32;                            // sources that are translated together
+  bool ids = false;                              // lines are token ids, in and out
+  bool as_json = false, scores = false;
+  bool stream = false;      // print tokens as they come
+  bool statistics = false;  // print how long it took
+};
 
 // An answer is one line, whatever its tokens spell.
 std::string text_of(const headlane_model* model, const std::vector<int32_t>& ids) {
@@ -32,12 +47,6 @@ std::string numbers_of(const std::vector<int32_t>& ids, const char* between) {
     text += std::to_string(id);
   }
   return text;
-}
-
-void print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw std::runtime_error("standard output: cannot be written");
-  }
 }
 
 // What answers are printed as.
@@ -95,9 +104,7 @@ class Printer {
   }
 
   std::string json(const Source& source, const std::vector<Answer>& answers) const {
-    const auto quoted = [](const std::string& text) {
-      return nlohmann::json(valid_utf8(text)).dump();
-    };
+    const auto quoted = [](const std::string& text) { return Json(text).dump(); };
     std::string out = options_.ids ? "{\"ids\":[" + numbers_of(source.ids, ",") + "]"
                                    : "{\"text\":" + quoted(source.text);
     out += ",\"answers\":[";
@@ -155,8 +162,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return taken.count();
 }
 
-}  // namespace
-
 void translate(const TranslateOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const Model model = open_model(options.run);
@@ -206,6 +211,67 @@ void translate(const TranslateOptions& options) {
                  static_cast<long long>(max_len));
   }
   if (options.statistics) print_statistics(counts, seconds_to_open, seconds_since(begin));
+}
+
+// What --stream and --sample exclude.
+struct BeamOptions {
+  const Option *beams, *n_best;
+};
+
+BeamOptions add_search(Command* command, SearchChoice* search) {
+  constexpr Interval kPositive{0, std::numeric_limits<float>::max(), true};
+  const Option* beams = command->integer("--beams", &search->beams, 1, kMostCount,
+                                         "Beams; 1: the likeliest token each time");
+  const Option* n_best = command->integer("--n-best", &search->n_best, 1, kMostCount,
+                                          "Answers of a text, a line each");
+  command->real("--length-penalty", &search->length_penalty, {-100, 100},
+                "Scores are sums of log-probabilities over length to this power");
+  command->choice("--early-stopping", &search->early_stopping, {"heuristic", "first", "never"},
+                  "When beams end: first: there are as many answers as beams; never: none can "
+                  "become better; heuristic: none is thought to");
+  const Option* sample = command->flag("--sample", &search->sample, "Draw tokens")->excludes(beams);
+  command->real("--temperature", &search->temperature, kPositive, "What logits are divided by")
+      ->needs(sample);
+  command->integer("--top-k", &search->top_k, 1, kMostCount, "Draw from so many tokens")
+      ->needs(sample);
+  command->real("--top-p", &search->top_p, {0, 1, true}, "Draw from tokens of so much probability")
+      ->needs(sample);
+  command->seed("--seed", &search->seed, "Of the random numbers")->needs(sample);
+  command->real("--repetition-penalty", &search->repetition_penalty, kPositive,
+                "Above 1: tokens that a target has become less likely");
+  command->integer("--min-length", &search->min_length, 1, kMostCount,
+                   "Tokens of an answer at least");
+  command->integer("--max-length", &search->max_length, 1, kMostCount,
+                   "Tokens of an answer at most");
+  return {beams, n_best};
+}
+
+}  // namespace
+
+void declare_translate(Command* command) {
+  const auto options = std::make_shared<TranslateOptions>();
+  add_model_and_machine(command, &options->run);
+  add_texts(command, &options->texts);
+  add_languages(command, &options->source_language, &options->target_language);
+  const BeamOptions search = add_search(command, &options->search);
+  command
+      ->integer("--batch", &options->batch, 1, int64_t{1} << 16,
+                "Texts that are translated together")
+      ->default_is(std::to_string(options->batch));
+  command->flag("--ids", &options->ids, "Texts are token ids, answers too");
+  const Option* json = command->flag("--json", &options->as_json, "Print JSON, an object a text");
+  const Option* scores =
+      command->flag("--scores", &options->scores, "A score and a tab in front of each answer")
+          ->excludes(json);
+  command
+      ->flag("--stream", &options->stream,
+             "Print tokens as soon as they are chosen, texts one by one, with one beam")
+      ->excludes(json)
+      ->excludes(scores)
+      ->excludes(search.beams)
+      ->excludes(search.n_best);
+  command->flag("--stats", &options->statistics, "Say how long it took (standard error)");
+  command->run = [options] { translate(*options); };
 }
 
 }  // namespace tool

@@ -1,0 +1,55 @@
+#include "tools/headlane/common_options.h"
+
+namespace tool {
+
+void add_isa(Command* command, std::string* isa) {
+  command->choice("--isa", isa,
+                  {"ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "amx"},
+                  "The fastest instruction set to use");
+}
+
+void add_precision(Command* command, std::string* precision) {
+  command->choice("--precision", precision, {"f32", "bf16", "int8", "auto"},
+                  "What products are computed in: f32, bf16, int8, or auto, the fastest that this "
+                  "machine has instructions for; none: what the file stores");
+}
+
+void add_machine(Command* command, RunOptions* run) {
+  command->integer("--threads", &run->n_threads, 0, 1024, "Threads; 0: all CPUs");
+  add_isa(command, &run->isa);
+  add_precision(command, &run->precision);
+}
+
+void add_model_and_machine(Command* command, RunOptions* run) {
+  command->file("-m,--model", &run->model_path, "A .headlane file")->required();
+  add_machine(command, run);
+}
+
+void add_run_options(Command* command, RunOptions* run) {
+  add_model_and_machine(command, run);
+  command->integer("--batch-tokens", &run->batch_tokens, 1, int64_t{1} << 24, "Tokens of a batch")
+      ->default_is(std::to_string(run->batch_tokens));
+  command->choice("--gemm", &run->gemm, {"headlane", "onednn"}, "Who multiplies matrices")
+      ->default_is(run->gemm);
+}
+
+void add_max_length(Command* command, RunOptions* run) {
+  command->integer("--max-length", &run->max_length, 2, kMostCount,
+                   "Cut texts to this many tokens");
+}
+
+void add_texts(Command* command, Texts* texts) {
+  const Option* words =
+      command->texts("TEXT", &texts->of_command_line, "Texts; none: -i, or standard input");
+  command->file("-i,--input", &texts->file, "A file of texts, one a line; -: standard input")
+      ->excludes(words);
+}
+
+void add_languages(Command* command, std::string* source, std::string* target) {
+  command->text("--source-lang", source, "The language of texts, for models of several")
+      ->not_empty();
+  command->text("--target-lang", target, "The language of answers, for models of several")
+      ->not_empty();
+}
+
+}  // namespace tool

@@ -1,0 +1,23 @@
+// Options that several commands have.
+#pragma once
+
+#include <string>
+
+#include "tools/headlane/command_line.h"
+#include "tools/headlane/library.h"
+#include "tools/headlane/texts.h"
+
+namespace tool {
+
+constexpr int64_t kMostCount = int64_t{1} << 20;  // of what a user counts: layers, beams, tokens
+
+void add_isa(Command* command, std::string* isa);
+void add_precision(Command* command, std::string* precision);
+void add_machine(Command* command, RunOptions* run);
+void add_model_and_machine(Command* command, RunOptions* run);
+void add_run_options(Command* command, RunOptions* run);
+void add_max_length(Command* command, RunOptions* run);
+void add_texts(Command* command, Texts* texts);
+void add_languages(Command* command, std::string* source, std::string* target);
+
+}  // namespace tool
