@@ -134,6 +134,21 @@ TEST_F(AttentionPage, HostileTokensDoNothing) {
   EXPECT_EQ(all_between(shown, "<img", ">").size(), 0u);
 }
 
+// As it is drawn: a style of its own can show what is hidden.
+TEST_F(AttentionPage, EncoderHasNoChoiceOfParts) {
+  write_page("a b");
+  std::string html = read_file(page_);
+  const std::string end = "</body>";
+  ASSERT_TRUE(contains(html, end));
+  html.insert(html.rfind(end),
+              "<script>document.title = [...document.querySelectorAll('#controls label')]"
+              ".filter((label) => getComputedStyle(label).display !== 'none')"
+              ".map((label) => label.firstChild.data.trim()).join()</script>");
+  write_file(page_, html);
+  EXPECT_EQ(all_between(dom(), "<title>", "</title>"),
+            std::vector<std::string>{"Layer,Head,Colours"});
+}
+
 TEST_F(AttentionPage, NeedsNothingElse) {
   write_page("a b");
   const std::string html = read_file(page_);

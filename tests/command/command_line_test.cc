@@ -169,6 +169,11 @@ TEST_F(CommandLine, MistakesAreSaid) {
       {{"bench", "--seconds", "nan"}, "--seconds is \"nan\""},
       {{"attention", "-m", "x", "--target", "", "a"}, "--target is empty"},
       {{"attention", "-m", "x", "--json"}, "TEXT is missing"},
+      {{"attention", "-m", "x", "a", "--json", "--html", "-"}, "only one output"},
+      {{"attention", "-m", "x", "a", "--png", "-", "--html=-"}, "only one output"},
+      {{"encode", "-m", "x", "-o", "y", "--x", "-", "--key", "-"}, "only one input"},
+      {{"bench", "--trace", "-"}, "name a file"},
+      {{"convert", "a", "-o", "-"}, "name a file"},
   };
   for (const auto& [words, said] : mistakes) {
     const Finished done = run_headlane(words);

@@ -120,12 +120,17 @@ TEST_F(Run, OutputReplacesFilesOnly) {
   const auto embed_to = [](const std::string& path) {
     return run_headlane({"embed", "-m", model(), "-o", path, "we"});
   };
-  expect_failure(embed_to(pipe), pipe + ": not a regular file");
-  expect_failure(embed_to(dir_.path()), dir_.path() + ": not a regular file");
+  const std::string to_pipe = "embed -m " + model() + " -o " + pipe + " we";
+  const Finished piped = run_program(
+      "sh",
+      {"-c", "cat " + pipe + " & " + std::string(HEADLANE_TOOL) + " " + to_pipe + " && wait"});
+  EXPECT_EQ(piped.status, 0) << piped.err;
+  expect_failure(embed_to(dir_.path()), dir_.path() + ": neither a regular file");
   EXPECT_TRUE(fs::is_fifo(pipe));
   ASSERT_EQ(embed_to(link).status, 0);
   EXPECT_TRUE(fs::is_symlink(link));
   EXPECT_EQ(read_npy(file).shape, (std::vector<int64_t>{1, 48}));
+  EXPECT_EQ(piped.out, read_file(file));
   EXPECT_EQ(dir_.n_entries(), 3u) << "a temporary was left behind";
 }
 

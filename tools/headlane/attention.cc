@@ -34,11 +34,7 @@ void attention(const AttentionOptions& options) {
   const AttentionMaps maps = attention_maps(options);
   if (!options.html.empty()) write_output(options.html, attention_page(maps));
   if (!options.png.empty()) write_output(options.png, attention_png(for_picture(maps)));
-  if (options.json == "-") {
-    print(attention_json(maps));
-  } else if (!options.json.empty()) {
-    write_output(options.json, attention_json(maps));
-  }
+  if (!options.json.empty()) write_output(options.json, attention_json(maps));
   if (options.html.empty() && options.png.empty() && options.json.empty()) {
     print(attention_table(maps, terminal_columns()));
   }
@@ -62,10 +58,17 @@ void declare_attention(Command* command) {
   command->text("TEXT", &to->text, "The text")->required();
   command->integer("--layer", &to->layer, 0, kMostCount, "This layer alone, counted from 0");
   command->integer("--head", &to->head, 0, kMostCount, "This head alone, counted from 0");
-  command->file("--html", &to->html, "A page to write, which any browser shows");
-  command->file("--png", &to->png, "A picture to write");
+  command->file("--html", &to->html,
+                "A page to write, which any browser shows; -: standard output");
+  command->file("--png", &to->png, "A picture to write; -: standard output");
   command->file_or("--json", &to->json, "-", "A file to write; no name: standard output");
-  command->run = [options] { attention(*options); };
+  command->run = [options] {
+    const int n_printed = static_cast<int>(options->html == "-") +
+                          static_cast<int>(options->png == "-") +
+                          static_cast<int>(options->json == "-");
+    if (n_printed > 1) throw UsageError("only one output can be standard output (-)");
+    attention(*options);
+  };
 }
 
 }  // namespace tool

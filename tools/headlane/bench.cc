@@ -392,7 +392,12 @@ void declare_bench(Command* command) {
   command->flag("--json", &options->as_json, "Print JSON, passes included");
   command->file("--trace", &options->trace,
                 "Write the last run of each case there, as a Chrome trace");
-  command->run = [options] { bench(*options); };
+  command->run = [options] {
+    if (options->trace == "-") {
+      throw UsageError("--trace - would mix the trace with the report; name a file");
+    }
+    bench(*options);
+  };
 }
 
 }  // namespace tool

@@ -42,7 +42,14 @@ void declare_convert(Command* command) {
       "Products that stay in bf16 where others are int8, such as layers.3.attention.qkv; without "
       "it, those that were measured to be worth it");
   command->flag("--keep-none", &options->keep_none, "No product stays in bf16")->excludes(keep);
-  command->run = [options] { convert(*options); };
+  command->run = [options] {
+    if (options->output == "-") {
+      throw UsageError(
+          "-o is \"-\", and a .headlane file, which is not written from front to back, cannot go "
+          "to standard output; name a file");
+    }
+    convert(*options);
+  };
 }
 
 }  // namespace tool

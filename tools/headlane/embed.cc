@@ -64,7 +64,8 @@ void declare_embed(Command* command) {
   add_run_options(command, &options->run);
   add_max_length(command, &options->run);
   add_texts(command, &options->texts);
-  command->file("-o,--output", &options->output, "A .npy file; none: JSON lines");
+  command->file("-o,--output", &options->output,
+                "A .npy file; -: the same to standard output; none: JSON lines");
   command->flag("--stats", &options->statistics, "Say how long it took (standard error)");
   command->run = [options] { embed(*options); };
 }

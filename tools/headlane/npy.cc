@@ -1,10 +1,18 @@
 #include "tools/headlane/npy.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
-#include <fstream>
+#include <cstdlib>
+#include <filesystem>
 #include <stdexcept>
 #include <string_view>
+#include <system_error>
+
+#include "tools/headlane/lines.h"
 
 namespace tool {
 namespace {
@@ -64,26 +72,75 @@ bool parse_shape(std::string_view text, std::vector<int64_t>* shape) {
   throw std::runtime_error(path + ": " + what);
 }
 
-// The header's literal; the file then stands at the first element.
-std::string read_header(std::ifstream* file, const std::string& path) {
+// A file, or standard input, from its beginning to its end.
+class Input {
+ public:
+  explicit Input(const std::string& path) : name_(shown_name(path)) {
+    if (path == "-") return;
+    opened_.reset(std::fopen(path.c_str(), "rbe"));
+    if (!opened_) fail(path, "cannot be read: " + std::system_category().message(errno));
+    file_ = opened_.get();
+  }
+
+  const std::string& name() const { return name_; }
+
+  // How many of `bytes` there were.
+  size_t read(void* to, size_t bytes) {
+    const size_t n = std::fread(to, 1, bytes, file_);
+    if (std::ferror(file_) != 0) fail(name_, "read error");
+    return n;
+  }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  std::string name_;
+  std::unique_ptr<std::FILE, Close> opened_;
+  std::FILE* file_ = stdin;
+};
+
+// The header's literal; the input then stands at the first element.
+std::string read_header(Input* input) {
+  const std::string& path = input->name();
   char start[10];
-  file->read(start, sizeof start);
+  const size_t n = input->read(start, sizeof start);
   const auto byte = [&](int i) { return static_cast<unsigned char>(start[i]); };
-  if (!*file || std::string_view(start, 6) != "\x93NUMPY") fail(path, "is not a .npy file");
+  if (n != sizeof start || std::string_view(start, 6) != "\x93NUMPY") {
+    fail(path, "is not a .npy file");
+  }
   if (byte(6) < 1 || byte(6) > 3) fail(path, "is a .npy file of an unknown version");
   size_t length = byte(8) + 256u * byte(9);
   if (byte(6) > 1) {  // two more bytes of length
-    char more[2];
-    file->read(more, sizeof more);
-    length += (static_cast<unsigned char>(more[0]) + 256u * static_cast<unsigned char>(more[1]))
-              << 16;
+    unsigned char more[2];
+    if (input->read(more, sizeof more) != sizeof more) fail(path, "ends inside its header");
+    length += (more[0] + 256u * more[1]) << 16;
   }
   constexpr size_t kMostHeaderBytes = 1 << 16;
   if (length > kMostHeaderBytes) fail(path, "has a header of " + std::to_string(length) + " bytes");
   std::string header(length, ' ');
-  file->read(header.data(), static_cast<std::streamsize>(length));
-  if (!*file) fail(path, "ends inside its header");
+  if (input->read(header.data(), length) != length) fail(path, "ends inside its header");
   return header;
+}
+
+// As many elements as the shape says, and no byte more. Memory grows with what has been read, so
+// that a wrong shape takes none.
+template <typename T>
+void read_elements(Input* input, int64_t n, std::vector<T>* elements) {
+  constexpr size_t kStep = size_t{1} << 18;
+  const auto all = static_cast<size_t>(n);
+  const auto wrong = [&](const std::string& there) {
+    fail(input->name(),
+         "has " + there + " bytes of elements; its shape needs " + std::to_string(all * sizeof(T)));
+  };
+  while (elements->size() < all) {
+    const size_t before = elements->size(), step = std::min(kStep, all - before);
+    elements->resize(before + step);
+    const size_t bytes = input->read(elements->data() + before, step * sizeof(T));
+    if (bytes != step * sizeof(T)) wrong(std::to_string(before * sizeof(T) + bytes));
+  }
+  char more;
+  if (input->read(&more, 1) == 1) wrong("more");
 }
 
 }  // namespace
@@ -95,35 +152,25 @@ int64_t NpyArray::size() const {
 }
 
 NpyArray read_npy(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail(path, "cannot be read");
-  const std::string header = read_header(&file, path);
+  Input input(path);
+  const std::string header = read_header(&input);
   NpyArray array;
   const std::string_view type = value_of(header, "descr");
   array.is_bool = type.starts_with("'|b1'");
   if (!array.is_bool && !type.starts_with("'<f4'")) {
-    fail(path, "is neither float32 ('<f4') nor boolean ('|b1')");
+    fail(input.name(), "is neither float32 ('<f4') nor boolean ('|b1')");
   }
-  if (!value_of(header, "fortran_order").starts_with("False")) fail(path, "is not in C order");
+  if (!value_of(header, "fortran_order").starts_with("False")) {
+    fail(input.name(), "is not in C order");
+  }
   if (!parse_shape(value_of(header, "shape"), &array.shape)) {
-    fail(path, "has a shape that cannot be");
+    fail(input.name(), "has a shape that cannot be");
   }
-  // By the file's own length, before any memory is taken.
-  const auto begin = file.tellg();
-  file.seekg(0, std::ios::end);
-  const auto bytes = static_cast<int64_t>(file.tellg() - begin);
-  const int64_t needed = array.size() * (array.is_bool ? 1 : 4);
-  if (bytes != needed) {
-    fail(path, "has " + std::to_string(bytes) + " bytes of elements; its shape needs " +
-                   std::to_string(needed));
+  if (array.is_bool) {
+    read_elements(&input, array.size(), &array.truth);
+  } else {
+    read_elements(&input, array.size(), &array.values);
   }
-  file.seekg(begin);
-  const auto n = static_cast<size_t>(array.size());
-  array.is_bool ? array.truth.resize(n) : array.values.resize(n);
-  char* to = array.is_bool ? reinterpret_cast<char*>(array.truth.data())
-                           : reinterpret_cast<char*>(array.values.data());
-  file.read(to, needed);
-  if (!file) fail(path, "read error");
   for (uint8_t& truth : array.truth) truth = truth != 0;
   return array;
 }
@@ -138,8 +185,28 @@ void write_npy(const std::string& path, const std::vector<int64_t>& shape, const
   file.finish();
 }
 
+namespace {
+
+[[noreturn]] void fail_to_wait() {
+  throw std::runtime_error("rows for a pipe wait in the folder of temporary files (TMPDIR): " +
+                           std::system_category().message(errno));
+}
+
+}  // namespace
+
 NpyWriter::NpyWriter(const std::string& path, int64_t cols) : file_(path), cols_(cols) {
-  write_header();
+  if (!file_.is_stream()) {
+    write_header();
+    return;
+  }
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::temp_directory_path(error);
+  std::string name = (folder / "headlane-XXXXXX").string();
+  const int fd = mkostemp(name.data(), O_CLOEXEC);
+  if (fd < 0) fail_to_wait();
+  unlink(name.c_str());
+  waiting_.reset(fdopen(fd, "w+b"));
+  if (!waiting_) fail_to_wait();
 }
 
 void NpyWriter::write_header() {
@@ -148,13 +215,28 @@ void NpyWriter::write_header() {
 }
 
 void NpyWriter::append(const float* rows, int64_t n_rows) {
-  file_.write(rows, static_cast<size_t>(n_rows * cols_) * sizeof(float));
+  const auto n = static_cast<size_t>(n_rows * cols_);
+  if (waiting_) {
+    if (n > 0 && std::fwrite(rows, sizeof(float), n, waiting_.get()) != n) fail_to_wait();
+  } else {
+    file_.write(rows, n * sizeof(float));
+  }
   n_rows_ += n_rows;
 }
 
+void NpyWriter::write_waiting() {
+  if (std::fseek(waiting_.get(), 0, SEEK_SET) != 0) fail_to_wait();
+  std::vector<char> bytes(size_t{1} << 16);
+  while (const size_t n = std::fread(bytes.data(), 1, bytes.size(), waiting_.get())) {
+    file_.write(bytes.data(), n);
+  }
+  if (std::ferror(waiting_.get()) != 0) fail_to_wait();
+}
+
 void NpyWriter::finish() {
-  file_.rewind();
+  if (!waiting_) file_.rewind();
   write_header();
+  if (waiting_) write_waiting();
   file_.finish();
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,11 +20,13 @@ struct NpyArray {
   int64_t size() const;
 };
 
-// Throws std::runtime_error that names the path and what is wrong, also for other types and orders.
+// "-": standard input. Throws std::runtime_error that names the path and what is wrong, also for
+// other types and orders.
 NpyArray read_npy(const std::string& path);
 void write_npy(const std::string& path, const std::vector<int64_t>& shape, const float* values);
 
-// Writes a float32 file row by row: the number of rows is known only at the end.
+// Writes a float32 file row by row: the number of rows is known only at the end. Since it stands at
+// the front, rows that go into a stream wait until then in a file without a name.
 class NpyWriter {
  public:
   NpyWriter(const std::string& path, int64_t cols);
@@ -31,9 +35,14 @@ class NpyWriter {
   void finish();
 
  private:
+  struct CloseFile {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
   void write_header();
+  void write_waiting();
 
   OutputFile file_;
+  std::unique_ptr<std::FILE, CloseFile> waiting_;  // of a stream
   int64_t cols_;
   int64_t n_rows_ = 0;
 };

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
 #include <stdexcept>
 #include <system_error>
@@ -22,7 +23,9 @@ std::string file_to_replace(const std::string& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (fs::exists(status) && !fs::is_regular_file(status)) {
-    throw std::runtime_error(path + ": not a regular file, so it is not replaced");
+    throw std::runtime_error(path +
+                             ": neither a regular file, which would be replaced, nor a pipe "
+                             "or a character device, which would be written to");
   }
   if (error && status.type() != fs::file_type::not_found) {  // a circle of links, for one
     throw std::runtime_error(path + ": " + error.message());
@@ -32,12 +35,35 @@ std::string file_to_replace(const std::string& path) {
   return file.string();
 }
 
+// Of "-" and of names such as /dev/stdout, /dev/fd/3, /proc/self/fd/3, the descriptor; -1: it is
+// another name. A descriptor's file has its place in it, which opening it by its name would lose.
+int descriptor_named(const std::string& path) {
+  namespace fs = std::filesystem;
+  if (path == "-") return STDOUT_FILENO;
+  std::error_code error;
+  fs::path file = path;
+  const fs::path own = fs::canonical("/proc/self", error);
+  constexpr int kMostLinks = 40;
+  for (int i = 0; i < kMostLinks && !error && fs::is_symlink(file, error); ++i) {
+    const std::string name = file.filename().string();
+    const fs::path folder = fs::canonical(fs::absolute(file, error).parent_path(), error);
+    int fd = -1;
+    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), fd);
+    if (folder == own / "fd" && bad == std::errc() && *end == '\0') return fd;
+    file = file.parent_path() / fs::read_symlink(file, error);
+  }
+  return -1;
+}
+
 // Where a file without a name can be linked from.
 std::string name_of_descriptor(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
 }  // namespace
 
-OutputFile::OutputFile(const std::string& path) : path_(path), target_(file_to_replace(path)) {
+OutputFile::OutputFile(const std::string& path)
+    : path_(path == "-" ? "standard output" : path), is_stream_(open_stream(path)) {
+  if (is_stream_) return;
+  target_ = file_to_replace(path);
   open_nameless();
   if (file_ == nullptr) open_named();
 }
@@ -49,6 +75,25 @@ OutputFile::~OutputFile() {
 
 std::string OutputFile::next_name() {
   return target_ + ".tmp" + std::to_string(getpid()) + "-" + std::to_string(n_names_++);
+}
+
+// False, and nothing done, where `path` is none.
+bool OutputFile::open_stream(const std::string& path) {
+  const int named = descriptor_named(path);
+  std::error_code ignored;
+  const auto type = std::filesystem::status(path, ignored).type();
+  const bool by_name =
+      type == std::filesystem::file_type::fifo || type == std::filesystem::file_type::character;
+  if (named < 0 && !by_name) return false;
+  const int fd = named >= 0 ? fcntl(named, F_DUPFD_CLOEXEC, 0)
+                            : open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) fail();
+  file_ = fdopen(fd, "wb");
+  if (file_ == nullptr) {
+    close(fd);
+    fail();
+  }
+  return true;
 }
 
 // Leaves file_ as it is where the file system has no such files, or they could not be named later.
@@ -106,7 +151,7 @@ void OutputFile::link() {
 
 void OutputFile::finish() {
   if (std::fflush(file_) != 0) fail();
-  if (temporary_.empty()) link();
+  if (!is_stream_ && temporary_.empty()) link();
   if (std::fclose(std::exchange(file_, nullptr)) != 0) fail();
   if (temporary_.empty()) return;
   if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail();

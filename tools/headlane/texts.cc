@@ -4,9 +4,8 @@
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
 
+#include "tools/headlane/lines.h"
 #include "tools/headlane/progress.h"
 
 namespace tool {
@@ -39,22 +38,7 @@ void for_each_text(const Texts& texts,
     body(text, bytes);
   }
   if (!texts.of_command_line.empty()) return;
-  const bool standard_input = from_standard_input(texts);
-  std::ifstream file;
-  if (!standard_input) {
-    file.open(texts.file, std::ios::binary);
-    if (!file || std::filesystem::is_directory(texts.file)) {
-      throw std::runtime_error(texts.file + ": cannot be read");
-    }
-  }
-  std::istream& in = standard_input ? std::cin : file;
-  for (std::string line; std::getline(in, line);) {
-    bytes += static_cast<int64_t>(line.size()) + 1;
-    body(line, bytes);
-  }
-  if (in.bad()) {
-    throw std::runtime_error((standard_input ? "standard input" : texts.file) + ": read error");
-  }
+  for_each_line(texts.file, body);
 }
 
 Statistics embed_texts(headlane_model* model, const RunOptions& options, const Texts& texts,

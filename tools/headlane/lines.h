@@ -1,0 +1,20 @@
+// The lines of a file, or of standard input.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace tool {
+
+// Calls body(line, bytes read so far) for each line, without its end. `path` is a file's name; ""
+// or
+// "-": standard input. Throws std::runtime_error that names it where it cannot be read, also in the
+// middle.
+void for_each_line(const std::string& path,
+                   const std::function<void(const std::string&, int64_t)>& body);
+
+// What messages call it.
+std::string shown_name(const std::string& path);
+
+}  // namespace tool
