@@ -271,10 +271,14 @@ void Command::check_given() const {
 }
 
 bool Command::parse(const std::vector<std::string>& words) {
+  const auto asks_for_help = [](const std::string& word) {
+    return word == "-h" || word == "--help";
+  };
+  const auto first_text = std::find(words.begin(), words.end(), "--");
+  if (std::any_of(words.begin(), first_text, asks_for_help)) return false;
   bool only_texts = false;  // "--" was there
   for (size_t at = 0; at < words.size();) {
     const std::string& word = words[at];
-    if (!only_texts && (word == "-h" || word == "--help")) return false;
     if (!only_texts && is_option(word)) {
       parse_option(words, &at);
       continue;

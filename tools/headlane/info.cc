@@ -15,7 +15,8 @@ namespace {
 std::string shape_text(const headlane_tensor_facts& tensor) {
   std::string text;
   for (int i = 0; i < tensor.rank; ++i) {
-    text += (i > 0 ? ", " : "") + std::to_string(tensor.shape[i]);
+    if (i > 0) text += ", ";
+    text += std::to_string(tensor.shape[i]);
   }
   return text;
 }
