@@ -165,6 +165,8 @@ TEST_F(CommandLine, MistakesAreSaid) {
       {{"translate", "-m", "x", "--sample", "--top-p", "nan"}, "--top-p is \"nan\""},
       {{"translate", "-m", "x", "--sample", "--temperature", "inf"}, "--temperature is \"inf\""},
       {{"translate", "-m", "x", "--sample", "--temperature", "1e300"}, "is \"1e300\""},
+      {{"translate", "-m", "x", "--sample", "--temperature", "1e-60"}, "must be a number above 0"},
+      {{"translate", "-m", "x", "--sample", "--top-p", "1e-60"}, "must be a number above 0 to 1"},
       {{"translate", "-m", "x", "--stream", "--beams", "2"}, "--stream and --beams exclude"},
       {{"bench", "--seconds", "nan"}, "--seconds is \"nan\""},
       {{"attention", "-m", "x", "--target", "", "a"}, "--target is empty"},

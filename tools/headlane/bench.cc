@@ -48,7 +48,7 @@ Case parse_case(const std::string& text, int64_t max_positions) {
   constexpr int64_t kMostSeqs = 1 << 20;
   if (!has_x || error_2 != std::errc() || last != end || parsed.n_seqs < 1 ||
       parsed.n_seqs > kMostSeqs || parsed.n_tokens < 1) {
-    throw std::runtime_error("case \"" + text + "\" is not SEQUENCESxTOKENS, such as 8x128");
+    throw UsageError("case \"" + text + "\" is not SEQUENCESxTOKENS, such as 8x128");
   }
   if (parsed.n_tokens > max_positions) {
     throw std::runtime_error("case " + text + ": the model has " + std::to_string(max_positions) +
@@ -337,7 +337,7 @@ void bench(const BenchOptions& options) {
   std::string isa, precision;
   std::vector<Case> cases;
   if (run.model_path.empty()) {
-    if (!options.cases.empty()) throw std::runtime_error("cases are of a model: name one by -m");
+    if (!options.cases.empty()) throw UsageError("cases are of a model: name one by -m");
     isa = isa_without_model(run.isa);
   } else {
     model = open_model(run);

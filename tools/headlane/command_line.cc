@@ -20,9 +20,11 @@ std::string number_text(double x) {
 }
 
 std::string range_text(Interval interval) {
-  if (interval.above && interval.most > 1e30) return "above 0";
-  return std::string(interval.above ? "above " : "from ") + number_text(interval.least) + " to " +
-         number_text(interval.most);
+  const double least = interval.least == kRoundsToZero ? 0 : interval.least;
+  std::string text = (interval.above ? "above " : "from ") + number_text(least);
+  if (interval.most < std::numeric_limits<float>::max())
+    text += " to " + number_text(interval.most);
+  return text;
 }
 
 // All of `value` as a number; false if it is none, or none of this type.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -51,6 +52,9 @@ struct Interval {
   double least, most;
   bool above = false;
 };
+
+// As `least` of a float that must be above 0: the largest number that a float rounds to 0.
+constexpr double kRoundsToZero = std::numeric_limits<float>::denorm_min() / 2.0;
 
 class Command {
  public:

@@ -219,7 +219,7 @@ struct BeamOptions {
 };
 
 BeamOptions add_search(Command* command, SearchChoice* search) {
-  constexpr Interval kPositive{0, std::numeric_limits<float>::max(), true};
+  constexpr Interval kPositive{kRoundsToZero, std::numeric_limits<float>::max(), true};
   const Option* beams = command->integer("--beams", &search->beams, 1, kMostCount,
                                          "Beams; 1: the likeliest token each time");
   const Option* n_best = command->integer("--n-best", &search->n_best, 1, kMostCount,
@@ -234,7 +234,9 @@ BeamOptions add_search(Command* command, SearchChoice* search) {
       ->needs(sample);
   command->integer("--top-k", &search->top_k, 1, kMostCount, "Draw from so many tokens")
       ->needs(sample);
-  command->real("--top-p", &search->top_p, {0, 1, true}, "Draw from tokens of so much probability")
+  command
+      ->real("--top-p", &search->top_p, {kRoundsToZero, 1, true},
+             "Draw from tokens of so much probability")
       ->needs(sample);
   command->seed("--seed", &search->seed, "Of the random numbers")->needs(sample);
   command->real("--repetition-penalty", &search->repetition_penalty, kPositive,
