@@ -66,6 +66,63 @@ TEST(Search, AnswersAreTransformers) {
   }
 }
 
+TEST(Search, AnswersOfLargeLengthPenaltiesAreTransformers) {
+  const nlohmann::json golden = test::toy_json("length_penalties.json");
+  ASSERT_EQ(golden["cases"].size(), 60u);
+  for (const nlohmann::json& json : golden["cases"]) {
+    SCOPED_TRACE(json.dump());
+    const ToyCase toy = test::toy_case(json);
+    expect_answers(toy, test::toy_answers(toy), json["sources"]);
+  }
+}
+
+// The sum of the log-probabilities of an answer to the first source.
+double sum_of(const ToyCase& toy, const std::vector<int32_t>& tokens) {
+  std::vector<int32_t> history = {toy.options.start_id};
+  double sum = 0;
+  for (const int32_t token : tokens) {
+    const std::vector<float> logits = test::toy_logits(toy, toy.sources[0].seed, history);
+    const kernels::TopK top = test::toy_top(logits);
+    sum += double{logits[static_cast<size_t>(token)]} - top.largest - std::log(double{top.sum});
+    history.push_back(token);
+  }
+  return sum;
+}
+
+// Where all scores of a float are 0 or -infinity the order is still theirs: that of the lengths,
+// the longest first or last, and of the sums of one length.
+TEST(Search, ScoresBeyondFloatsKeepTheirOrder) {
+  constexpr double kRounding = 1e-4;  // of sums in float32; score_bound() allows less
+  for (const double penalty : {100.0, 1e300, 1.7e308, -100.0, -1e300, -1.7e308}) {
+    int n_of_one_length = 0, n_of_two = 0;
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+      ToyCase toy = {.vocab_size = 12,
+                     .end_bonus = 4,
+                     .end_ids = {2},
+                     .suppressed_ids = {},
+                     .options = {.n_beams = 5, .n_best = 5, .max_new_tokens = 8},
+                     .sources = {{.seed = seed}}};
+      // So that answers of several lengths are kept.
+      toy.options.early_stopping = penalty > 0 ? EarlyStopping::kFirst : EarlyStopping::kNever;
+      toy.options.length_penalty = penalty;
+      const std::vector<ToyAnswer> answers = test::toy_answers(toy)[0];
+      ASSERT_EQ(answers.size(), 5u);
+      for (size_t rank = 1; rank < answers.size(); ++rank) {
+        const std::vector<int32_t>&better = answers[rank - 1].tokens, &worse = answers[rank].tokens;
+        if (better.size() == worse.size()) {
+          ++n_of_one_length;
+          EXPECT_GE(sum_of(toy, better) + kRounding, sum_of(toy, worse));
+        } else {
+          ++n_of_two;
+          EXPECT_EQ(better.size() > worse.size(), penalty > 0) << penalty << ", seed " << seed;
+        }
+      }
+    }
+    EXPECT_GT(n_of_one_length, 0) << penalty;
+    EXPECT_GT(n_of_two, 0) << penalty;
+  }
+}
+
 TEST(Search, NeighboursDoNotMatter) {
   const nlohmann::json golden = test::toy_json("answers.json");
   for (const nlohmann::json& json : golden["cases"]) {
@@ -245,7 +302,7 @@ TEST(Search, BadOptionsAreRefused) {
   refuses("n_best is 4", [](ToyCase& t) { t.options.n_best = 4; });
   refuses("n_beams is 3; with sampling", [](ToyCase& t) { t.options.sample = true; });
   refuses("length_penalty is nan", [](ToyCase& t) { t.options.length_penalty = kNan; });
-  refuses("length_penalty is -4.5", [](ToyCase& t) { t.options.length_penalty = -4.5; });
+  refuses("length_penalty is -inf", [](ToyCase& t) { t.options.length_penalty = -HUGE_VAL; });
   refuses("temperature is 0", [](ToyCase& t) { t.options.temperature = 0; });
   refuses("temperature is nan", [](ToyCase& t) { t.options.temperature = kNan; });
   refuses("temperature is inf", [](ToyCase& t) { t.options.temperature = HUGE_VALF; });

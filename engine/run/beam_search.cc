@@ -105,7 +105,7 @@ bool Search::is_over(const Source& source, const SuccessorList& running) const {
   const bool at_full_length =
       options_.early_stopping == EarlyStopping::kNever && options_.length_penalty > 0;
   const int64_t n_tokens = at_full_length ? options_.max_new_tokens : n_new(source) + 1;
-  const float worst = ended(&source - sources_)[options_.n_beams - 1].score;
+  const FinalScore worst = ended(&source - sources_)[options_.n_beams - 1].score;
   return !(final_score(running.items[0].score, n_tokens) > worst);
 }
 

@@ -188,12 +188,29 @@ void Search::push(int64_t i_source, int32_t token, int64_t parent, float sum, in
   next_samples_[r] = sample;
 }
 
-float Search::final_score(float sum, int64_t n_tokens) const {
-  return sum / static_cast<float>(std::pow(static_cast<double>(n_tokens), options_.length_penalty));
+bool Search::FinalScore::operator>(const FinalScore& other) const {
+  if (value != other.value) return value > other.value;
+  const bool in_range = std::isnormal(value);
+  if (in_range || order == other.order) return !in_range && sum > other.sum;
+  return order > other.order;
+}
+
+// A sum of log-probabilities is never above 0, so the quotient is the larger, the smaller the
+// logarithm of its absolute value. That is divided by 16, more than the logarithm of any length, so
+// that it is finite whatever the penalty is.
+Search::FinalScore Search::final_score(float sum, int64_t n_tokens) const {
+  constexpr double kLargest = std::numeric_limits<float>::max(), kScale = 1.0 / 16;
+  const auto length = static_cast<double>(n_tokens);
+  const double power = std::pow(length, options_.length_penalty);
+  const float divisor =
+      power <= kLargest ? static_cast<float>(power) : std::numeric_limits<float>::infinity();
+  const double log_power = options_.length_penalty * (kScale * std::log(length));
+  return {sum / divisor, log_power - kScale * std::log(-double{sum}), sum};
 }
 
 Search::Ended Search::broken_off(int64_t r) const {
-  return {.score = std::numeric_limits<float>::quiet_NaN(), .token = -1, .step = step_, .row = r};
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  return {.score = {kNan, 0, kNan}, .token = -1, .step = step_, .row = r};
 }
 
 // For the penalty of repetitions.
@@ -237,7 +254,7 @@ int64_t Search::n_hypotheses(int64_t source) const {
 Hypothesis Search::hypothesis(int64_t source, int64_t rank) const {
   assert(rank >= 0 && rank < n_hypotheses(source));
   const Ended& answer = ended(source)[rank];
-  return {.score = answer.score, .length = answer.step + (answer.token < 0 ? 0 : 1)};
+  return {.score = answer.score.value, .length = answer.step + (answer.token < 0 ? 0 : 1)};
 }
 
 void Search::copy_tokens(int64_t source, int64_t rank, int32_t* tokens) const {

@@ -106,9 +106,18 @@ class Search {
     int32_t prompt_len;  // the start and the prefix
     int32_t n_ended;     // answers that it has
   };
+  // What answers are compared by. A large length_penalty takes scores out of the range of a float,
+  // where they are all 0 or -infinity; there `order` tells them apart, and the sum those of one
+  // length.
+  struct FinalScore {
+    float value;   // sum / length^length_penalty
+    double order;  // grows with that quotient
+    float sum;     // of ln p
+    bool operator>(const FinalScore& other) const;
+  };
   // An answer: the tokens up to a row, and one more.
   struct Ended {
-    float score;
+    FinalScore score;
     int32_t token;  // -1: no more
     int64_t step, row;
   };
@@ -136,7 +145,7 @@ class Search {
   int64_t n_new(const Source& source) const { return step_ + 1 - source.prompt_len; }
   int32_t known_token(int64_t i_source, int64_t step) const;
   void push(int64_t i_source, int32_t token, int64_t parent, float score, int32_t sample);
-  float final_score(float sum, int64_t n_tokens) const;
+  FinalScore final_score(float sum, int64_t n_tokens) const;
   void mark_history(int64_t r, bool seen);
   bool is_last(const Source& source, int32_t token) const {
     return n_new(source) + 1 == options_.max_new_tokens || rules_.is_end(token);

@@ -9,9 +9,6 @@ namespace {
 
 using ll = long long;
 
-// len^4 times a sum of log-probabilities is a float for every length up to a million.
-constexpr double kMaxLengthPenalty = 4;
-
 void check_range(const char* name, int64_t value, int64_t least, int64_t most) {
   if (value >= least && value <= most) return;
   fail(Status::kInvalidArgument, "%s is %lld; it must be from %lld to %lld", name, ll{value},
@@ -64,9 +61,9 @@ void check_lengths(const SearchOptions& options) {
 void check_search_options(const SearchOptions& options, int64_t vocab_size) {
   check_tokens(options, vocab_size);
   check_beams(options, vocab_size);
-  if (!(std::fabs(options.length_penalty) <= kMaxLengthPenalty)) {
-    fail(Status::kInvalidArgument, "length_penalty is %g; it must be from %g to %g",
-         options.length_penalty, -kMaxLengthPenalty, kMaxLengthPenalty);
+  if (!std::isfinite(options.length_penalty)) {
+    fail(Status::kInvalidArgument, "length_penalty is %g; it must be a finite number",
+         options.length_penalty);
   }
   check_positive("temperature", options.temperature);
   if (options.top_k < 0) {

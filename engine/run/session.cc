@@ -117,7 +117,9 @@ void Session::check(const TokenBatch& batch, bool wants_pooled) const {
   }
   check_tokens(batch, model_.config(), limits_);
   if (wants_pooled && graph_.pooled < 0) {
-    fail(Status::kUnsupported, "pooled vectors are wanted, but the model has no pooling");
+    const bool could = model_.config().architecture == Architecture::kBert;
+    fail(Status::kUnsupported, "pooled vectors are wanted, but the model has no pooling%s",
+         could ? "; convert its folder again with one, such as the mean" : "");
   }
 }
 

@@ -120,10 +120,12 @@ typedef headlane_next (*headlane_on_token)(void* user, int64_t source, int32_t i
 
 /** How answers are chosen. Zero fields: the model's own defaults. */
 typedef struct headlane_generate_options {
-  size_t struct_size;    /**< sizeof this struct */
-  int64_t n_beams;       /**< 1: the likeliest token each time (greedy) */
-  int64_t n_best;        /**< answers of a source, at most n_beams (of samples: any number); 0: 1 */
-  double length_penalty; /**< a score is the sum of log-probabilities / length^length_penalty */
+  size_t struct_size; /**< sizeof this struct */
+  int64_t n_beams;    /**< 1: the likeliest token each time (greedy) */
+  int64_t n_best;     /**< answers of a source, at most n_beams (of samples: any number); 0: 1 */
+  /** A score is the sum of log-probabilities / length^length_penalty. Any finite number; where the
+   * quotient is beyond a float the score is 0 or -infinity, and answers are ordered by it still. */
+  double length_penalty;
   headlane_early_stopping early_stopping; /**< 0: the model's */
   int32_t sample; /**< 1: tokens are drawn: logits over temperature; of these the top_k largest; of
                    * these the fewest that have a probability of top_p together; n_beams is 1 */

@@ -103,7 +103,7 @@ TEST_F(GenerateErrors, Beams) {
   options.early_stopping = static_cast<headlane_early_stopping>(4);
   refuse(options, HEADLANE_INVALID_ARGUMENT, "early_stopping is 4");
   options = beams(2);
-  for (const double penalty : {5.0, -4.5, double{NAN}, HUGE_VAL}) {
+  for (const double penalty : {double{NAN}, HUGE_VAL, -HUGE_VAL}) {
     options.length_penalty = penalty;
     refuse(options, HEADLANE_INVALID_ARGUMENT, "length_penalty is ");
   }

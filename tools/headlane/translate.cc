@@ -224,7 +224,8 @@ BeamOptions add_search(Command* command, SearchChoice* search) {
                                          "Beams; 1: the likeliest token each time");
   const Option* n_best = command->integer("--n-best", &search->n_best, 1, kMostCount,
                                           "Answers of a text, a line each");
-  command->real("--length-penalty", &search->length_penalty, {-100, 100},
+  constexpr double kLargest = std::numeric_limits<double>::max();
+  command->real("--length-penalty", &search->length_penalty, {-kLargest, kLargest},
                 "Scores are sums of log-probabilities over length to this power");
   command->choice("--early-stopping", &search->early_stopping, {"heuristic", "first", "never"},
                   "When beams end: first: there are as many answers as beams; never: none can "

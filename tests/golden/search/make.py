@@ -1,7 +1,7 @@
-"""Writes answers.json and distributions.json: what transformers' generate() makes of a toy decoder,
-for engine/run/search.h.
+"""Writes answers.json, length_penalties.json and distributions.json: what transformers' generate()
+makes of a toy decoder, for engine/run/search.h.
 
-    python make.py
+    python make.py [FILE ...]
 
 The decoder's logits are a hash of the source, the position, the last two tokens and the token in
 question (see `logits`): multiples of 2^-21, the same floats in any language. So that nothing hangs
@@ -14,6 +14,7 @@ gets the same.
 import json
 import logging
 import pathlib
+import sys
 import warnings
 
 import numpy as np
@@ -24,6 +25,7 @@ from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
 HERE = pathlib.Path(__file__).parent
 N_CASES = 400
+N_PENALTIES = 60
 N_DISTRIBUTIONS = 60
 NUDGES = (1.0 - 1e-5, 1.0 + 1e-5)
 # Beams begin with this score but for the first, and places of answers with it altogether. Where a
@@ -209,16 +211,32 @@ for rare in RARE_CASES:
                  min_new_tokens=0, forced_first_id=-1, forced_last_id=-1)
 
 
-def make_answers(rng):
+def case_of_penalty(rng):
+    """A large length_penalty, at lengths at which transformers' float32 can still tell the scores
+    from each other, and from the -1e9 that its places of answers begin with."""
+    length_penalty, max_new = ((5.0, 8), (20.0, 8), (40.0, 8), (-5.0, 8),
+                               (-10.0, 4))[rng.integers(5)]
+    while True:
+        case = random_case(rng)
+        if case["n_beams"] == 1:
+            continue
+        return case | dict(
+            length_penalty=length_penalty, end_bonus=int(rng.integers(1, 4)),
+            max_new_tokens=max_new, min_new_tokens=0, forced_first_id=-1, forced_last_id=-1)
+
+
+def make_answers(rng, make_case, n_cases, rare_cases):
     cases, n_left_out = [], 0
-    while len(cases) < N_CASES:
-        case = RARE_CASES[len(cases)] if len(cases) < len(RARE_CASES) else random_case(rng)
+    while len(cases) < n_cases:
+        case = rare_cases[len(cases)] if len(cases) < len(rare_cases) else make_case(rng)
         alone = [answers(case, [source])[0] for source in case["sources"]]
         nudged = [tokens_of(answers(case, [source], nudge))[0]
                   for source in case["sources"] for nudge in NUDGES]
         if any(a != b for a, b in zip(nudged, [t for t in tokens_of(alone) for _ in NUDGES])):
             n_left_out += 1
             continue
+        if not all(alone):
+            continue  # transformers' empty places were better than all answers
         if len({len(source["prefix"]) for source in case["sources"]}) == 1:
             together = answers(case, case["sources"])
             assert tokens_of(together) == tokens_of(alone), case
@@ -275,10 +293,17 @@ def main():
     logging.disable(logging.WARNING)
     np.seterr(over="ignore")
     torch.set_num_threads(1)
-    cases, n_left_out = make_answers(np.random.default_rng(7))
-    print(f"{n_left_out} cases left out")
-    save("answers.json", cases)
-    save("distributions.json", make_distributions(np.random.default_rng(11)))
+    wanted = sys.argv[1:] or ["answers.json", "length_penalties.json", "distributions.json"]
+    if "answers.json" in wanted:
+        cases, n_left_out = make_answers(np.random.default_rng(7), random_case, N_CASES, RARE_CASES)
+        print(f"answers.json: {n_left_out} cases left out")
+        save("answers.json", cases)
+    if "length_penalties.json" in wanted:
+        cases, n_left_out = make_answers(np.random.default_rng(13), case_of_penalty, N_PENALTIES, [])
+        print(f"length_penalties.json: {n_left_out} cases left out")
+        save("length_penalties.json", cases)
+    if "distributions.json" in wanted:
+        save("distributions.json", make_distributions(np.random.default_rng(11)))
 
 
 if __name__ == "__main__":
