@@ -12,6 +12,7 @@
 #include "engine/error.h"
 #include "engine/import/convert.h"
 #include "engine/isa.h"
+#include "engine/model/json_fields.h"
 
 using headlane::fail;
 using headlane::Status;
@@ -41,6 +42,22 @@ headlane::Limits limits_of(const headlane_model* model, const headlane_session_o
                                         .precision = options.precision ? options.precision : ""});
 }
 
+headlane::Log read_log(headlane_log log, void* user) {
+  const auto tell = [](void (*host)(), void* to, headlane::LogLevel level, const char* message) {
+    reinterpret_cast<headlane_log>(host)(to, static_cast<headlane_log_level>(level), message);
+  };
+  return log ? headlane::Log(tell, reinterpret_cast<void (*)()>(log), user) : headlane::Log();
+}
+
+headlane::Pooling read_pooling(const std::string& name) {
+  using headlane::Pooling;
+  for (const Pooling pooling : {Pooling::kNone, Pooling::kMean, Pooling::kCls, Pooling::kMax}) {
+    if (name == name_of(pooling)) return pooling;
+  }
+  fail(Status::kInvalidArgument, "pooling is \"%s\"; it must be one of: none, mean, cls, max",
+       headlane::printable(name).c_str());
+}
+
 headlane::ConvertOptions convert_options(const headlane_convert_options& options) {
   headlane::ConvertOptions result;
   const std::string precision = options.precision ? options.precision : "";
@@ -49,6 +66,8 @@ headlane::ConvertOptions convert_options(const headlane_convert_options& options
   }
   result.precision =
       headlane::choose_precision(precision, headlane::kernels_for(""), headlane::Precision::kF32);
+  result.log = read_log(options.log, options.log_user);
+  if (options.pooling) result.pooling = read_pooling(options.pooling);
   if (options.higher_precision == nullptr) return result;
   result.higher_precision.emplace();
   for (int64_t i = 0; i < options.n_higher_precision; ++i) {
@@ -105,17 +124,13 @@ headlane::ModelOptions headlane::c_api::model_options(const headlane_model_optio
   const auto text = [](const char* given, const char* otherwise) {
     return given ? given : otherwise;
   };
-  const auto tell = [](void (*host)(), void* user, LogLevel level, const char* message) {
-    reinterpret_cast<headlane_log>(host)(user, static_cast<headlane_log_level>(level), message);
-  };
   const Threads threads = read_threads(options.n_threads, options.pool);
-  return {
-      text(options.isa, ""),
-      text(options.gemm, "headlane"),
-      text(options.precision, ""),
-      threads.count,
-      threads.pool,
-      options.log ? Log(tell, reinterpret_cast<void (*)()>(options.log), options.log_user) : Log()};
+  return {text(options.isa, ""),
+          text(options.gemm, "headlane"),
+          text(options.precision, ""),
+          threads.count,
+          threads.pool,
+          read_log(options.log, options.log_user)};
 }
 
 headlane_model* headlane::c_api::new_model(std::unique_ptr<headlane::Model> made) {
@@ -212,6 +227,8 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
       facts.start_id = config.generation.start_id;
       facts.forced_first_id = config.generation.forced_first_id;
     }
+    facts.n_prompts = std::ssize(config.prompts.texts);
+    facts.default_prompt = config.prompts.default_text().c_str();
     if (m.tokenizer()) facts.n_languages = std::ssize(m.tokenizer()->languages());
     write_struct(facts, out, "headlane_model_facts");
   });

@@ -1,5 +1,6 @@
 // The C API's texts: ids of them, and back.
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -92,8 +93,10 @@ headlane_status headlane_tokenize_with(const headlane_model* model, const char* 
     const auto read = read_struct(options, "headlane_tokenize_options");
     const TextLanguages languages{read.source_language ? read.source_language : "",
                                   read.target_language ? read.target_language : ""};
-    tokenize(model, read_text(text, text_bytes), read.max_len, languages, read.as_target != 0, ids,
-             capacity, n_ids);
+    const std::string_view given = read_text(text, text_bytes);
+    const std::string prompted = read.prompt ? read.prompt + std::string(given) : "";
+    tokenize(model, read.prompt ? prompted : given, read.max_len, languages, read.as_target != 0,
+             ids, capacity, n_ids);
   });
 }
 
@@ -154,6 +157,40 @@ headlane_status headlane_model_get_language(const headlane_model* model, int64_t
     facts.id = tokenizer.language_id(name);
     facts.begins_target = tokenizer.language_use() == headlane::LanguageUse::kSource ? 1 : 0;
     write_struct(facts, out, "headlane_language_facts");
+  });
+}
+
+headlane_status headlane_model_get_prompt(const headlane_model* model, int64_t i,
+                                          headlane_prompt_facts* out) {
+  return guarded([&] {
+    require(model, "model");
+    const headlane::Prompts& prompts = model->model->config().prompts;
+    if (i < 0 || i >= std::ssize(prompts.texts)) {
+      fail(Status::kInvalidArgument, "prompt index i is %lld; the model has %zu prompts",
+           static_cast<long long>(i), prompts.texts.size());
+    }
+    const auto& [name, text] = *std::next(prompts.texts.begin(), i);
+    headlane_prompt_facts facts{};
+    facts.name = name.c_str();
+    facts.text = text.c_str();
+    facts.is_default = name == prompts.default_name ? 1 : 0;
+    write_struct(facts, out, "headlane_prompt_facts");
+  });
+}
+
+headlane_status headlane_model_find_prompt(const headlane_model* model, const char* name,
+                                           const char** text) {
+  return guarded([&] {
+    require(model, "model");
+    require(name, "name");
+    require(text, "text");
+    const headlane::Prompts& prompts = model->model->config().prompts;
+    const std::string* found = prompts.find(name);
+    if (found == nullptr) {
+      fail(Status::kInvalidArgument, "the model has no prompt \"%s\"; it has: %s",
+           headlane::printable(name).c_str(), prompts.names().c_str());
+    }
+    *text = found->c_str();
   });
 }
 

@@ -31,14 +31,17 @@ int main(int argc, char** argv) {
   headlane_session* session = NULL;
   check(headlane_session_create(model, &options, &session));
 
+  headlane_tokenize_options tokenize = HEADLANE_TOKENIZE_OPTIONS_INIT;
+  tokenize.prompt = facts.default_prompt; /* what the model's makers put before texts; mostly "" */
+
   /* A ragged batch: the ids of all texts end to end, no padding. */
   int32_t* ids = malloc((size_t)options.max_tokens * sizeof *ids);
   int64_t* offsets = calloc((size_t)n_texts + 1, sizeof *offsets);
   for (int64_t i = 0; i < n_texts; ++i) {
     const char* text = argv[i + 2];
     int64_t n_ids = 0;
-    check(headlane_tokenize(model, text, strlen(text), 0, ids + offsets[i], facts.max_seq_len,
-                            &n_ids));
+    check(headlane_tokenize_with(model, text, strlen(text), &tokenize, ids + offsets[i],
+                                 facts.max_seq_len, &n_ids));
     offsets[i + 1] = offsets[i] + n_ids;
   }
   float* vectors = malloc((size_t)(n_texts * facts.d_model) * sizeof *vectors);

@@ -165,6 +165,33 @@ TEST(Config, EpsilonIsBetweenZeroAndOne) {
   EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile, "\"norm_eps\" is 0, outside");
 }
 
+TEST(Config, Prompts) {
+  ModelConfig config = small_config();
+  EXPECT_FALSE(config.to_json().contains("prompts")) << "files without prompts stay as they were";
+  config.prompts.texts = {{"query", "query: "}, {"passage", ""}};
+  config.prompts.default_name = "query";
+  const json good = config.to_json();
+  const ModelConfig read = ModelConfig::from_json(json::parse(good.dump()), "m");
+  EXPECT_EQ(read.prompts.texts, config.prompts.texts);
+  EXPECT_EQ(read.prompts.default_text(), "query: ");
+  const auto refused = [&](const char* pointer, const json& value, const std::string& words) {
+    json changed = good;
+    changed["prompts"][json::json_pointer(pointer)] = value;
+    EXPECT_ERROR(ModelConfig::from_json(changed, "m"), Status::kBadFile,
+                 "m: config field \"prompts\":" + words);
+  };
+  refused("/default", "title",
+          " has no prompt \"title\", which is to be the default; it has: docum");
+  refused("/default", 3, " field \"default\" is 3, not a string");
+  refused("/texts", json::array(), " field \"texts\" is not a JSON object");
+  refused("/texts/query", 3, " field \"texts\": field \"query\" is 3, not a string");
+  refused("/texts/query", std::string("a\0b", 3), " has a prompt with a NUL byte");
+  refused("/texts/query", std::string(65537, 'x'), " has a prompt of 65537 bytes, more than 65536");
+  refused("/texts", {{"", "x"}}, " has a prompt without a name");
+  for (int i = 0; i < 4096; ++i) config.prompts.texts["p" + std::to_string(i)] = "x";
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile, "has 4098 prompts, more than 4096");
+}
+
 TEST(Config, EnumsOutOfRange) {
   ModelConfig config = small_config();
   config.activation = static_cast<Activation>(99);
@@ -206,7 +233,7 @@ ModelConfig small_encoder_decoder() {
                        .suppressed_ids = {88, 3},
                        .max_new_tokens = 50,
                        .min_new_tokens = 2,
-                       .n_beams = 90,
+                       .n_beams = 86,
                        .length_penalty = -0.6,
                        .early_stopping = EarlyStopping::kNever,
                        .repetition_penalty = 1.3,
@@ -251,7 +278,7 @@ TEST(EncoderDecoderConfig, RoundTripThroughText) {
   EXPECT_EQ(generation.suppressed_ids, (std::vector<int32_t>{88, 3}));
   EXPECT_EQ(generation.max_new_tokens, 50);
   EXPECT_EQ(generation.min_new_tokens, 2);
-  EXPECT_EQ(generation.n_beams, 90);
+  EXPECT_EQ(generation.n_beams, 86);
   EXPECT_EQ(generation.length_penalty, -0.6);
   EXPECT_EQ(generation.early_stopping, EarlyStopping::kNever);
   EXPECT_EQ(generation.repetition_penalty, 1.3);
@@ -356,7 +383,8 @@ TEST(EncoderDecoderConfig, NumbersAreFinite) {
   }
   ModelConfig config = small_encoder_decoder();
   config.generation.repetition_penalty = 0;
-  EXPECT_ERROR(config.validate("m"), Status::kBadFile, "the second more than 0");
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile,
+               "\"repetition_penalty\" is 0; it must be positive");
 }
 
 TEST(EncoderDecoderConfig, WhatDecodersDoNotHave) {

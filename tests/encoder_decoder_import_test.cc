@@ -225,7 +225,7 @@ TEST_F(EncoderDecoderImport, ScaleOfTheOutput) {
   EXPECT_EQ(weight("mt5", with("tie_word_embeddings", true)), of_mt5) << "never";
 }
 
-TEST_F(EncoderDecoderImport, EveryFieldOfConfigsIsRequired) {
+TEST_F(EncoderDecoderImport, FieldsHaveTypes) {
   const std::pair<const char*, std::vector<const char*>> models[] = {
       {"bart",
        {"vocab_size", "d_model", "max_position_embeddings", "encoder_layers", "encoder_ffn_dim",
@@ -234,7 +234,6 @@ TEST_F(EncoderDecoderImport, EveryFieldOfConfigsIsRequired) {
       {"t5_v1_0", {"vocab_size", "d_model", "d_ff", "d_kv", "num_layers", "num_heads"}}};
   for (const auto& [model, keys] : models) {
     for (const char* key : keys) {
-      refuse_config(model, {{key, nullptr}}, Status::kBadFile, quoted(key) + " is missing");
       refuse_config(model, {{key, json::array()}}, Status::kBadFile, quoted(key) + " is an array");
     }
   }

@@ -63,7 +63,10 @@ TEST_F(EncoderDecoderImport, Lengths) {
   EXPECT_EQ(most({{"max_length", 2}}), Pair(1, 0));
   EXPECT_EQ(most({{"max_new_tokens", 9}}), Pair(9, 0)) << "wins over max_length";
   EXPECT_EQ(most({{"min_length", 1}}), Pair(15, 0)) << "the decoder's start counts";
-  EXPECT_EQ(most({{"min_length", 5}, {"min_new_tokens", 3}}), Pair(15, 4));
+  EXPECT_EQ(most({{"min_length", 5}, {"min_new_tokens", 3}}), Pair(15, 3))
+      << "wins over min_length";
+  EXPECT_EQ(most({{"min_length", 5}, {"min_new_tokens", 0}}), Pair(15, 0));
+  EXPECT_EQ(most({{"min_length", 5}, {"min_new_tokens", nullptr}}), Pair(15, 4));
   EXPECT_EQ(most({{"min_length", 5}, {"min_new_tokens", 6}}), Pair(15, 6));
   EXPECT_EQ(most({{"min_length", 90}}), Pair(15, 15));
   EXPECT_EQ(most({{"min_length", -90}}), Pair(15, 0));
@@ -162,7 +165,9 @@ TEST_F(EncoderDecoderImport, RefusesNumbersOutOfRange) {
   for (const auto& [change, words] :
        {std::pair<json, std::string>{{{"num_beams", 0}}, " \"n_beams\" is 0"},
         {{{"num_beams", 84}}, " \"n_beams\" is 84"},
-        {{{"repetition_penalty", 0}}, "s \"length_penalty\" and"}}) {
+        {{{"num_beams", 82}}, " \"n_beams\" is 82, but of the vocabulary's 83 tokens only 81 are"},
+        {{{"repetition_penalty", 0}}, " \"repetition_penalty\" is 0; it must be positive"},
+        {{{"repetition_penalty", 1e-60}}, " \"repetition_penalty\" is 1e-60; it must be"}}) {
     copy("marian_shared");
     patch("generation_config.json", change);
     EXPECT_ERROR(convert(), Status::kBadFile, where + words);

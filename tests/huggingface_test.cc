@@ -92,7 +92,7 @@ TEST_F(HuggingFace, TensorsAndConfig) {
   EXPECT_EQ(config.d_ff, kFf);
   EXPECT_EQ(config.activation, Activation::kGelu);
   EXPECT_EQ(config.norm_eps, 1e-12f);
-  EXPECT_EQ(config.pooling, Pooling::kNone);
+  EXPECT_EQ(config.pooling, Pooling::kMean) << "as sentence-transformers without a modules.json";
   EXPECT_FALSE(config.normalize);
   EXPECT_EQ(config.max_seq_len, kPositions);
 }
@@ -177,9 +177,13 @@ TEST_F(HuggingFace, ConfigIsRefused) {
   const json good = tiny_config();
   for (const auto& [key, value] : good.items()) {
     if (key == "position_embedding_type" || key == "hidden_dropout_prob") continue;
-    refuse_config({{key, nullptr}}, Status::kBadFile, " field \"" + key + "\" is missing");
     refuse_config({{key, json::array()}}, Status::kBadFile, " field \"" + key + "\" is an array");
   }
+  refuse_config({{"model_type", nullptr}}, Status::kBadFile, " field \"model_type\" is missing");
+  json nulls = good;
+  nulls["layer_norm_eps"] = nullptr;
+  write_json("config.json", nulls);
+  EXPECT_ERROR(convert(), Status::kBadFile, "field \"layer_norm_eps\" is null, not a number");
   refuse_config({{"model_type", "roberta"}}, Status::kUnsupported,
                 " field \"model_type\" is \"roberta\", not one of: bert");
   refuse_config({{"hidden_act", "silu"}}, Status::kUnsupported,
@@ -231,7 +235,7 @@ TEST_F(HuggingFace, EveryTensorIsRequiredAndShaped) {
 
 TEST_F(HuggingFace, MissingModelOrFolder) {
   write_json("config.json", tiny_config());
-  EXPECT_ERROR(convert(), Status::kIo, "model.safetensors: cannot open: No such file");
+  EXPECT_ERROR(convert(), Status::kIo, "hf: has neither model.safetensors nor model.safetensors.i");
   EXPECT_ERROR(convert_huggingface(dir_.file("none"), out_, {}), Status::kIo, "none/config.json");
   write_tiny();
   EXPECT_ERROR(convert_huggingface(hf_, dir_.file("none/m"), {}), Status::kIo,

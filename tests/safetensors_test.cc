@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 #include "tests/support/expect_error.h"
@@ -238,9 +239,29 @@ TEST_F(Safetensors, Shards) {
 
 TEST_F(Safetensors, MissingFiles) {
   EXPECT_ERROR(SafetensorsModel(dir_.path()), Status::kIo,
-               "model.safetensors: cannot open: No such file");
-  write_file(dir_.file("pytorch_model.bin"), "PK");
-  EXPECT_ERROR(SafetensorsModel(dir_.path()), Status::kUnsupported, "only in pytorch_model.bin");
+               "has neither model.safetensors nor model.safetensors.index.json");
+  for (const auto& [name, what] : {std::pair{"pytorch_model.bin", "is a file of torch.save"},
+                                   {"pytorch_model-00001-of-00002.bin", "is a file of torch.save"},
+                                   {"pytorch_model.bin.index.json", "the index of files of torch"},
+                                   {"tf_model.h5", "is an HDF5 file"},
+                                   {"flax_model.msgpack", "is a file of Flax"},
+                                   {"model-q4.gguf", "is a GGUF file"},
+                                   {"model.onnx", "is an ONNX file"},
+                                   {"adapter_model.safetensors", "the weights of an adapter"}}) {
+    write_file(dir_.file("config.json"), "{}");
+    write_file(dir_.file(name), "PK");
+    EXPECT_ERROR(SafetensorsModel(dir_.path()), Status::kUnsupported, name);
+    EXPECT_ERROR(SafetensorsModel(dir_.path()), Status::kUnsupported, what);
+    EXPECT_ERROR(SafetensorsModel(dir_.path()), Status::kUnsupported, "as safetensors");
+    std::filesystem::remove(dir_.file(name));
+  }
+}
+
+TEST_F(Safetensors, PointersOfGitLfs) {
+  write_file(dir_.file("model.safetensors"),
+             "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 90868376\n");
+  EXPECT_ERROR(SafetensorsModel(dir_.path()), Status::kBadFile,
+               "model.safetensors is not the file itself, only a pointer of git-lfs to it; fetch");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "engine/import/convert.h"
 
 #include "engine/import/huggingface.h"
+#include "engine/import/model_path.h"
 #include "engine/import/pytorch.h"
 
 namespace headlane {
@@ -9,6 +10,7 @@ void convert_model(const std::string& path, const std::string& out_path,
                    const ConvertOptions& options) {
   PyTorchFiles files;
   if (find_pytorch_files(path, &files)) return convert_pytorch(files, out_path, options);
+  refuse_other_than_model_folder(path);
   convert_huggingface(path, out_path, options);
 }
 

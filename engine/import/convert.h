@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/log.h"
+#include "engine/model/config.h"
 #include "engine/model/precision.h"
 
 namespace headlane {
@@ -13,6 +15,8 @@ struct ConvertOptions {
   Precision precision = Precision::kF32;  // of the weights in the file
   // Products to keep in bf16 where others are int8; none: the importer's choice.
   std::optional<std::vector<std::string>> higher_precision;
+  std::optional<Pooling> pooling;  // of a model that turns texts into vectors; none: the folder's
+  Log log;                         // told what was assumed where the folder does not say it
 };
 
 // `path`: a Hugging Face folder, or a PyTorch module's state dict (engine/import/pytorch.h). Throws

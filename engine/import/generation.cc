@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/error.h"
+#include "engine/import/class_defaults.h"
 #include "engine/import/json_file.h"
 #include "engine/model/json.h"
 
@@ -146,8 +147,10 @@ void read_lengths(const Reader& reader, const ModelConfig& model, GenerationDefa
          key);
   }
   result->max_new_tokens = std::min(length, most);
-  const int64_t least = std::max(reader.integer("min_new_tokens", 0),
-                                 std::max<int64_t>(reader.integer("min_length", 0), 1) - 1);
+  // Where a file says both, min_new_tokens counts, be it 0.
+  const int64_t least = reader.has("min_new_tokens")
+                            ? reader.integer("min_new_tokens", 0)
+                            : std::max<int64_t>(reader.integer("min_length", 0), 1) - 1;
   result->min_new_tokens = std::clamp<int64_t>(least, 0, result->max_new_tokens);
 }
 
@@ -183,10 +186,10 @@ void check_start(const GenerationDefaults& result, const ModelConfig& model,
 
 GenerationDefaults read_generation_defaults(const std::string& dir, const json& config,
                                             const std::string& config_path,
-                                            const ModelConfig& model) {
+                                            const ModelConfig& model, const Log& log) {
   const std::string own_path = dir + "/generation_config.json";
   const std::optional<json> own = read_json_file_if_present(own_path);
-  const json& source = own ? *own : config;
+  const json source = own ? *own : with_class_defaults(config);
   const Reader reader(source, own ? own_path : config_path, model);
   refuse_what_is_lacking(source, reader.path());
 
@@ -205,6 +208,13 @@ GenerationDefaults read_generation_defaults(const std::string& dir, const json& 
   result.early_stopping = reader.early_stopping();
   result.repetition_penalty = reader.number("repetition_penalty", 1);
   result.renormalize = reader.boolean("renormalize_logits");
+  const int64_t n_answers = reader.integer("num_return_sequences", 1);
+  if (n_answers != 1) {
+    log.info(
+        "%s field \"num_return_sequences\" is %lld; a text has one answer, the best, unless a call "
+        "asks for more",
+        reader.path().c_str(), static_cast<long long>(n_answers));
+  }
   return result;
 }
 

@@ -10,6 +10,7 @@
 #include "engine/error.h"
 #include "engine/import/bart.h"
 #include "engine/import/bert.h"
+#include "engine/import/class_defaults.h"
 #include "engine/import/generation.h"
 #include "engine/import/json_file.h"
 #include "engine/import/safetensors.h"
@@ -88,18 +89,27 @@ std::vector<TensorSource> make_sources(const std::vector<ImportedTensor>& tensor
 
 // What the steps after a model make of its output, or what a model generates.
 void read_uses(const SentenceModules& modules, const json& source, const std::string& path,
-               ModelConfig* config) {
+               const ConvertOptions& options, ModelConfig* config) {
   if (config->architecture == Architecture::kEncoderDecoder) {
-    if (modules.pooling != Pooling::kNone) {
+    if (modules.pooling != Pooling::kNone || options.pooling) {
       fail(Status::kUnsupported, "%s field \"model_type\": pooling is supported for \"bert\" alone",
            path.c_str());
     }
-    config->generation = read_generation_defaults(modules.transformer_dir, source, path, *config);
+    config->generation =
+        read_generation_defaults(modules.transformer_dir, source, path, *config, options.log);
     return;
   }
-  config->pooling = modules.pooling;
-  config->normalize = modules.normalize;
-  refuse_extra_lowercasing(modules.transformer_dir);
+  config->pooling = options.pooling.value_or(modules.pooling);
+  config->normalize = modules.normalize && config->pooling != Pooling::kNone;
+  config->prompts = modules.prompts;
+  if (modules.listed) return refuse_extra_lowercasing(modules.transformer_dir);
+  if (options.pooling) return;
+  config->pooling = Pooling::kMean;
+  options.log.info(
+      "%s: has no modules.json to say how the vector of a text is made; it is the mean of the "
+      "text's hidden states, as in sentence-transformers, unless an option of the conversion, "
+      "--pooling, says otherwise",
+      modules.transformer_dir.c_str());
 }
 
 }  // namespace
@@ -109,12 +119,13 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   const SentenceModules modules = read_sentence_modules(hf_dir);
   const std::string& dir = modules.transformer_dir;
   const std::string config_path = dir + "/config.json";
-  const json source_config = read_json_file(config_path);
+  const json own_config = read_json_file(config_path);
+  const json source_config = with_class_defaults(own_config);
   const Family& family = find_family(source_config, config_path);
 
   ModelConfig config = family.config(source_config, config_path);
-  read_uses(modules, source_config, config_path, &config);
-  config.max_seq_len = read_max_seq_len(dir, config.max_positions);
+  read_uses(modules, own_config, config_path, options, &config);
+  config.max_seq_len = read_max_seq_len(dir, config.max_positions, modules.listed);
   config.validate(config_path);
 
   const ImportedTokenizer tokenizer = import_tokenizer(dir);

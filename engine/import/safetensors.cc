@@ -7,6 +7,7 @@
 
 #include "engine/error.h"
 #include "engine/import/json_file.h"
+#include "engine/import/model_path.h"
 #include "engine/model/json.h"
 #include "engine/model/limits.h"
 #include "engine/model/tensor_shape.h"
@@ -124,6 +125,7 @@ std::string name_tensor(const std::string& path, const std::string& tensor) {
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(const std::string& path) try : file_(path) {
+  refuse_lfs_pointer(file_);
   const int64_t header_bytes = read_header_bytes(file_);
   const json header = parse_json(file_.read_text(kLengthBytes, header_bytes), path + ": header");
   if (!header.is_object()) {
@@ -172,11 +174,7 @@ SafetensorsModel::SafetensorsModel(const std::string& dir) {
     open_shards(dir, index);
     return;
   }
-  if (!file_exists(single) && file_exists(dir + "/pytorch_model.bin")) {
-    fail(Status::kUnsupported,
-         "%s: has its weights only in pytorch_model.bin, a Python pickle; save them as safetensors",
-         dir.c_str());
-  }
+  if (!file_exists(single)) fail_without_weights(dir);
   open_single(single);
 }
 

@@ -168,6 +168,7 @@ void check_bert(const ModelConfig& config, const std::string& where) {
          where.c_str(), ll{config.d_model}, ll{n_heads}, ll{head_dim});
   }
   check_max_seq_len(config, where);
+  check_prompts(config.prompts, where + " field \"prompts\":");
 }
 
 void check_decoder_fields(const ModelConfig& config, const std::string& in_decoder) {
@@ -348,6 +349,7 @@ json ModelConfig::to_json() const {
   if (architecture == Architecture::kBert) {
     config["pooling"] = name_of(pooling);
     config["normalize"] = normalize;
+    if (!prompts.texts.empty()) config["prompts"] = to_json_of(prompts);
   } else {
     config["norm"] = name_of(norm);
     config["final_norm"] = final_norm;
@@ -378,6 +380,9 @@ ModelConfig ModelConfig::from_json(const json& config, const std::string& file) 
   if (result.architecture == Architecture::kBert) {
     result.pooling = parse_name(kPoolings, config, "pooling", where);
     result.normalize = json_bool(config, "normalize", where);
+    if (config.contains("prompts")) {
+      result.prompts = prompts_from_json(config["prompts"], where + " field \"prompts\":");
+    }
     result.attention.set_heads(result.attention.n_heads, result.attention.head_dim);
   } else {
     result.norm = parse_name(kNormPlacements, config, "norm", where);

@@ -8,6 +8,7 @@
 
 #include "engine/model/generation.h"
 #include "engine/model/json_fwd.h"
+#include "engine/model/prompts.h"
 #include "engine/ops/attention_spec.h"
 
 namespace headlane {
@@ -78,6 +79,7 @@ struct ModelConfig {
   Pooling pooling = Pooling::kNone;
   bool normalize = false;   // divide pooled vectors by their Euclidean length
   int64_t max_seq_len = 0;  // text is truncated to this many tokens, special ones included
+  Prompts prompts;
   // Of architecture "encoder_decoder": the fields above are the encoder's, and norm, final_norm,
   // positions and activation both stacks'.
   NormKind norm_kind = NormKind::kLayer;

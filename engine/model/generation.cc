@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include "engine/model/enum_names.h"
@@ -78,13 +79,25 @@ void check_generation(const GenerationDefaults& generation, int64_t vocab_size,
     fail(Status::kBadFile, "%s field \"n_beams\" is %lld, outside [1, %lld]", where.c_str(),
          ll{generation.n_beams}, ll{most_beams});
   }
-  if (!std::isfinite(generation.length_penalty) || !(generation.repetition_penalty > 0) ||
-      !std::isfinite(generation.repetition_penalty)) {
+  std::set<int32_t> barred(generation.end_ids.begin(), generation.end_ids.end());
+  barred.insert(generation.suppressed_ids.begin(), generation.suppressed_ids.end());
+  const int64_t n_free = vocab_size - std::ssize(barred);
+  if (generation.n_beams > n_free) {
     fail(Status::kBadFile,
-         "%s fields \"length_penalty\" and \"repetition_penalty\" must be finite, and the second "
-         "more "
-         "than 0",
-         where.c_str());
+         "%s field \"n_beams\" is %lld, but of the vocabulary's %lld tokens only %lld are neither "
+         "suppressed nor an end",
+         where.c_str(), ll{generation.n_beams}, ll{vocab_size}, ll{n_free});
+  }
+  if (!std::isfinite(generation.length_penalty)) {
+    fail(Status::kBadFile, "%s field \"length_penalty\" is %g; it must be a finite number",
+         where.c_str(), generation.length_penalty);
+  }
+  // Logits are floats, and so is what they are divided by.
+  const auto penalty = static_cast<float>(generation.repetition_penalty);
+  if (!(penalty > 0) || !std::isfinite(penalty)) {
+    fail(Status::kBadFile,
+         "%s field \"repetition_penalty\" is %g; it must be positive and finite, as a float",
+         where.c_str(), generation.repetition_penalty);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -90,8 +91,19 @@ std::string InputFile::read_text(int64_t offset, int64_t bytes) const {
   return text;
 }
 
+void refuse_lfs_pointer(const InputFile& file) {
+  constexpr std::string_view kBegins = "version https://git-lfs.github.com/spec/";
+  if (file.bytes() < std::ssize(kBegins)) return;
+  if (file.read_text(0, std::ssize(kBegins)) != kBegins) return;
+  fail(Status::kBadFile,
+       "%s is not the file itself, only a pointer of git-lfs to it; fetch the file: run \"git lfs "
+       "pull\" in its folder, or download it",
+       file.path().c_str());
+}
+
 std::string read_whole_file(const std::string& path, int64_t max_bytes) {
   const InputFile file(path);
+  refuse_lfs_pointer(file);
   if (file.bytes() > max_bytes) {
     fail(Status::kBadFile, "%s has %lld bytes; such a file may have %lld", path.c_str(),
          static_cast<long long>(file.bytes()), static_cast<long long>(max_bytes));

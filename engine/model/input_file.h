@@ -40,8 +40,12 @@ class InputFile {
   timespec written_ = {};  // when it was last written to
 };
 
+// Throws Error(kBadFile) if the file is what git leaves of a large one where git-lfs is not
+// installed: three lines that say which file it stands for.
+void refuse_lfs_pointer(const InputFile& file);
+
 // The whole of a small file. Throws Error: as InputFile, and kBadFile if it has more than
-// `max_bytes`.
+// `max_bytes` or is a pointer of git-lfs.
 std::string read_whole_file(const std::string& path, int64_t max_bytes);
 
 }  // namespace headlane

@@ -4,6 +4,7 @@
 #ifndef HEADLANE_CONVERT_H_
 #define HEADLANE_CONVERT_H_
 
+#include <headlane/host.h>
 #include <headlane/status.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,8 +27,9 @@ extern "C" {
  * max_positions. nn.Transformer adds them to both inputs; learned ones are src_positions.weight and
  * tgt_positions.weight.
  * @param path of a Hugging Face model folder (config.json, model.safetensors or its shards, the
- * tokenizer's files, modules.json, 1_Pooling/config.json, sentence_bert_config.json), or of the
- * state dict of PyTorch's nn.MultiheadAttention, nn.TransformerEncoder(Layer),
+ * tokenizer's files, modules.json, 1_Pooling/config.json, sentence_bert_config.json or its
+ * brothers, config_sentence_transformers.json, of encoder-decoders generation_config.json), or of
+ * the state dict of PyTorch's nn.MultiheadAttention, nn.TransformerEncoder(Layer),
  * nn.TransformerDecoder(Layer) or nn.Transformer
  * @param out_path of the file to write; one that is there is replaced
  * @return INVALID_ARGUMENT, IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY; nothing is left at out_path
@@ -45,11 +47,17 @@ typedef struct headlane_convert_options {
    * int8. Null: those that were measured to be worth it, for the kind of model. */
   const char* const* higher_precision;
   int64_t n_higher_precision; /**< how many */
+  /** How the vector of a text is made: "mean" of its hidden states, "cls" (the first), "max", or
+   * "none": there are no vectors. Null: as the folder's modules.json says; mean where there is no
+   * such file, as in sentence-transformers. For models that turn texts into vectors alone. */
+  const char* pooling;
+  headlane_log log; /**< told what was assumed where the folder does not say it; null: nobody */
+  void* log_user;   /**< handed to log */
 } headlane_convert_options;
 
 /** Initialises one: every field at its default. */
 #define HEADLANE_CONVERT_OPTIONS_INIT \
-  { sizeof(headlane_convert_options), 0, 0, 0 }
+  { sizeof(headlane_convert_options), 0, 0, 0, 0, 0, 0 }
 
 /** headlane_convert with options.
  * @param path as of headlane_convert

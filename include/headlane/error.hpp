@@ -51,6 +51,7 @@ using ModelOptions = Sized<headlane_model_options>;         /**< of Model */
 using ModelFacts = Sized<headlane_model_facts>;             /**< of Model::facts */
 using TensorFacts = Sized<headlane_tensor_facts>;           /**< of Model::tensor */
 using LanguageFacts = Sized<headlane_language_facts>;       /**< of Model::language */
+using PromptFacts = Sized<headlane_prompt_facts>;           /**< of Model::prompt */
 using TokenizeOptions = Sized<headlane_tokenize_options>;   /**< of Model::tokenize */
 using SessionOptions = Sized<headlane_session_options>;     /**< of Session */
 using Outputs = Sized<headlane_outputs>;                    /**< of Session::encode */

@@ -115,6 +115,10 @@ typedef struct headlane_model_facts {
   /** What answers begin with unless first_id says otherwise; -1: nothing. */
   int32_t forced_first_id;
   int64_t n_languages; /**< that the tokenizer has tokens for; 0: it has none, or there is none */
+  int64_t n_prompts;   /**< that headlane_model_get_prompt knows */
+  /** What the model's makers want to be put before each text that is embedded, null-terminated; "":
+   * nothing. Give it as headlane_tokenize_options.prompt. */
+  const char* default_prompt;
 } headlane_model_facts;
 
 /** What the model is.
@@ -143,6 +147,32 @@ typedef struct headlane_tensor_facts {
  * @return INVALID_ARGUMENT */
 HEADLANE_API headlane_status headlane_model_get_tensor(const headlane_model* model, int64_t i,
                                                        headlane_tensor_facts* out);
+
+/** A text that stands before the texts which the model embeds, for a use of the model. */
+typedef struct headlane_prompt_facts {
+  size_t struct_size; /**< sizeof this struct */
+  const char* name;   /**< null-terminated: "query"; as long as the model */
+  const char* text;   /**< null-terminated: "query: ", or ""; likewise */
+  int32_t is_default; /**< 1: it is put before texts unless another prompt is asked for */
+} headlane_prompt_facts;
+
+/** One of the prompts of the model.
+ * @param model of a file
+ * @param i which one, 0 <= i < n_prompts; they are in the order of their names
+ * @param[out] out filled as far as its struct_size reaches, which must be set
+ * @return INVALID_ARGUMENT */
+HEADLANE_API headlane_status headlane_model_get_prompt(const headlane_model* model, int64_t i,
+                                                       headlane_prompt_facts* out);
+
+/** The prompt of a name. Every model has the names "query" and "document"; their prompts are empty
+ * unless its file says otherwise.
+ * @param model of a file
+ * @param name null-terminated
+ * @param[out] text null-terminated, as long as the model: give it as
+ * headlane_tokenize_options.prompt
+ * @return INVALID_ARGUMENT: the model has no prompt of that name */
+HEADLANE_API headlane_status headlane_model_find_prompt(const headlane_model* model,
+                                                        const char* name, const char** text);
 
 /** The kernels that were chosen for this machine: lines "slot: implementation".
  * @param model or null

@@ -85,6 +85,26 @@ class Model {
     return found;
   }
 
+  /** One of the prompts of the model.
+   * @param i which one, below facts().n_prompts
+   * @return see headlane_prompt_facts
+   * @throw Error if there is none */
+  PromptFacts prompt(int64_t i) const {
+    PromptFacts found;
+    check(headlane_model_get_prompt(get(), i, &found));
+    return found;
+  }
+
+  /** The prompt of a name.
+   * @param name "query", "document", or another that the model has
+   * @return null-terminated, as long as the model: give it as headlane_tokenize_options.prompt
+   * @throw Error as of headlane_model_find_prompt */
+  const char* find_prompt(const std::string& name) const {
+    const char* text = nullptr;
+    check(headlane_model_find_prompt(get(), name.c_str(), &text));
+    return text;
+  }
+
   /** The kernels that were chosen for this machine: lines "slot: implementation".
    * @return as long as the model; "" if this was moved from */
   std::string_view kernels() const {
@@ -92,7 +112,8 @@ class Model {
     return text == nullptr ? std::string_view() : text;
   }
 
-  /** Token ids of a text, special tokens included.
+  /** Token ids of a text, special tokens included; without the model's default prompt, unless
+   * options say so.
    * @param text UTF-8 of any content
    * @param options see headlane_tokenize_options
    * @return at most max_len of the options

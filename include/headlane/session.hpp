@@ -63,16 +63,20 @@ class Session {
     encode(batch.get(), outputs);
   }
 
-  /** Texts to vectors, in one batch.
+  /** Texts to vectors, in one batch. The model's default prompt, if it has one, is put before each
+   * text.
    * @param texts any number; TOO_LARGE if they have more tokens than the session was created for
-   * @param options see headlane_tokenize_options
+   * @param options see headlane_tokenize_options; a prompt takes the place of the model's default,
+   * "" that of none
    * @return [texts, d_model]
    * @throw Error as of headlane_tokenize_with and headlane_encode */
   template <Texts Range = std::initializer_list<std::string_view>>
   std::vector<float> embed(const Range& texts,
                            const headlane_tokenize_options& options = TokenizeOptions()) {
     const Model model(session_.get_deleter().model);
-    const Batch batch = model.tokenize_all(texts, options);
+    headlane_tokenize_options prompted = options;
+    if (prompted.prompt == nullptr) prompted.prompt = model.facts().default_prompt;
+    const Batch batch = model.tokenize_all(texts, prompted);
     std::vector<float> pooled(batch.n_seqs() * d_model_);
     if (!pooled.empty()) encode(batch, {}, pooled);
     return pooled;

@@ -13,7 +13,9 @@
 extern "C" {
 #endif
 
-/** Token ids of a text, special tokens included.
+/** Token ids of a text, special tokens included. They are those of this text alone: where a model
+ * has a default prompt (headlane_model_facts), its makers want the prompt to be put before each
+ * text that is embedded, which headlane_tokenize_with does with headlane_tokenize_options.prompt.
  * @param model with a tokenizer
  * @param text [text_bytes], UTF-8 of any content; null if text_bytes is 0
  * @param text_bytes of the text
@@ -40,13 +42,17 @@ typedef struct headlane_tokenize_options {
   /** 1: the text is an answer, not a source: in the pieces of targets, without special tokens, be
    * they languages' or an end's. */
   int32_t as_target;
+  /** Put before the text, as if the text began with it; null-terminated. Null or "": nothing. A
+   * prompt of the model: default_prompt of headlane_model_facts, or one that
+   * headlane_model_find_prompt gives. */
+  const char* prompt;
 } headlane_tokenize_options;
 
 /** Initialises one: every field at its default. */
 #define HEADLANE_TOKENIZE_OPTIONS_INIT \
-  { sizeof(headlane_tokenize_options), 0, 0, 0, 0 }
+  { sizeof(headlane_tokenize_options), 0, 0, 0, 0, 0 }
 
-/** headlane_tokenize with languages, and of answers.
+/** headlane_tokenize with languages, with a prompt, and of answers.
  * @param model with a tokenizer
  * @param text [text_bytes], UTF-8 of any content; null if text_bytes is 0
  * @param text_bytes of the text

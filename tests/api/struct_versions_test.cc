@@ -100,6 +100,7 @@ TEST_F(StructVersions, headlane_tokenize_options) {
   full.source_language = "fr";
   full.target_language = "zh";
   full.as_target = 1;
+  full.prompt = "before it ";
   expect_all_versions_read("headlane_tokenize_options", full, [&](const auto* options) {
     std::vector<int32_t> ids(64);
     int64_t n = 0;
@@ -273,6 +274,7 @@ TEST_F(StructVersions, headlane_convert_options) {
   full.precision = "int8";
   full.higher_precision = higher;
   full.n_higher_precision = 1;
+  full.pooling = "max";
   expect_all_versions_read("headlane_convert_options", full, [&](const auto* options) {
     std::filesystem::remove(path);
     Outcome outcome(

@@ -47,6 +47,7 @@ void declare_attention(Command* command) {
   AttentionOptions* to = options.get();
   add_model_and_machine(command, &to->run);
   add_max_length(command, &to->run);
+  add_prompts(command, &to->run);
   add_languages(command, &to->source_language, &to->target_language);
   command
       ->text("--target", &to->target,

@@ -21,21 +21,13 @@ Range selected(int64_t asked, int64_t n_there, const std::string& what, const st
       (n_there == 1 ? what + " 0 only" : what + "s 0 to " + std::to_string(n_there - 1)));
 }
 
-std::vector<int32_t> tokenize(const headlane_model* model, const std::string& text,
-                              int64_t max_len) {
-  int64_t n_ids = 0;
-  check(headlane_tokenize(model, text.data(), text.size(), max_len, nullptr, 0, &n_ids));
-  if (n_ids == 0) throw std::runtime_error("the text has no tokens");
-  std::vector<int32_t> ids(static_cast<size_t>(n_ids));
-  check(headlane_tokenize(model, text.data(), text.size(), max_len, ids.data(), n_ids, &n_ids));
-  return ids;
-}
-
 // Of a model that has an encoder alone.
 AttentionPart run_encoder(headlane_model* model, const AttentionOptions& options) {
   const headlane_model_facts facts = facts_of(model);
   AttentionPart part = selected_part(options, "", "the model", facts.n_layers, facts.n_heads);
-  const std::vector<int32_t> ids = tokenize(model, options.text, length_limit(facts, options.run));
+  const std::vector<int32_t> ids = tokenize_behind(prompt_of(model, options.run), model,
+                                                   options.text, length_limit(facts, options.run));
+  if (ids.empty()) throw std::runtime_error("the text has no tokens");
   for (const int32_t id : ids) {
     const char* text = nullptr;
     size_t text_bytes = 0;
@@ -93,6 +85,10 @@ AttentionMaps attention_maps(const AttentionOptions& options) {
   maps.model = valid_utf8(std::filesystem::path(options.run.model_path).filename().string());
   maps.text = valid_utf8(options.text);
   if (facts_of(model.get()).has_decoder != 0) {
+    if (options.run.prompt || !options.run.prompt_name.empty()) {
+      throw std::runtime_error(options.run.model_path +
+                               ": translates, so there are no prompts; put it into the text");
+    }
     run_translation(model.get(), options, &maps);
     return maps;
   }

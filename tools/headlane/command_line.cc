@@ -100,6 +100,11 @@ Option* Command::text(const char* names, std::string* to, const char* help) {
              [to](const std::string&, const std::string& value) { *to = value; });
 }
 
+Option* Command::text(const char* names, std::optional<std::string>* to, const char* help) {
+  return add(names, Option::Takes::kValue, "TEXT", help,
+             [to](const std::string&, const std::string& value) { *to = value; });
+}
+
 Option* Command::file(const char* names, std::string* to, const char* help) {
   Option* option = text(names, to, help)->not_empty();
   option->value_name_ = "FILE";

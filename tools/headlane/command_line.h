@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -61,6 +62,8 @@ class Command {
   Command(std::string name, std::string help);
 
   Option* text(const char* names, std::string* to, const char* help);
+  // Empty texts count as well: what is not given stays without a value.
+  Option* text(const char* names, std::optional<std::string>* to, const char* help);
   Option* file(const char* names, std::string* to, const char* help);  // its name
   Option* texts(const char* names, std::vector<std::string>* to, const char* help);
   // Of "--name [FILE]": *to is `otherwise` where the file is left out.

@@ -38,6 +38,19 @@ void add_max_length(Command* command, RunOptions* run) {
                    "Cut texts to this many tokens");
 }
 
+void add_prompts(Command* command, RunOptions* run) {
+  const Option* name =
+      command
+          ->text("--prompt-name", &run->prompt_name,
+                 "Which of the model's prompts is put before each text; none: its default "
+                 "(`headlane info` shows them)")
+          ->not_empty();
+  command
+      ->text("--prompt", &run->prompt,
+             "A text that is put before each text; \"\": none, not even the model's default")
+      ->excludes(name);
+}
+
 void add_texts(Command* command, Texts* texts) {
   const Option* words =
       command->texts("TEXT", &texts->of_command_line, "Texts; none: -i, or standard input");

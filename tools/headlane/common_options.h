@@ -17,6 +17,7 @@ void add_machine(Command* command, RunOptions* run);
 void add_model_and_machine(Command* command, RunOptions* run);
 void add_run_options(Command* command, RunOptions* run);
 void add_max_length(Command* command, RunOptions* run);
+void add_prompts(Command* command, RunOptions* run);
 void add_texts(Command* command, Texts* texts);
 void add_languages(Command* command, std::string* source, std::string* target);
 

@@ -1,3 +1,4 @@
+#include <cstdio>
 #include <memory>
 
 #include "tools/headlane/commands.h"
@@ -9,6 +10,7 @@ namespace {
 struct ConvertOptions {
   std::string source, output;
   std::string precision = "f32";
+  std::string pooling;            // "": the folder's
   std::vector<std::string> keep;  // products that stay in bf16 where others are int8
   bool keep_none = false;
 };
@@ -21,6 +23,10 @@ void convert(const ConvertOptions& options) {
   const char* none = nullptr;
   if (options.keep_none || !keep.empty()) to.higher_precision = keep.empty() ? &none : keep.data();
   to.n_higher_precision = static_cast<int64_t>(keep.size());
+  if (!options.pooling.empty()) to.pooling = options.pooling.c_str();
+  to.log = [](void*, headlane_log_level, const char* message) {
+    std::fprintf(stderr, "headlane: note: %s\n", message);
+  };
   check(headlane_convert_with(options.source.c_str(), options.output.c_str(), &to));
 }
 
@@ -37,6 +43,9 @@ void declare_convert(Command* command) {
       ->choice("--precision", &options->precision, {"f32", "bf16", "int8"},
                "What weights are stored in")
       ->default_is(options->precision);
+  command->choice("--pooling", &options->pooling, {"mean", "cls", "max", "none"},
+                  "How the vector of a text is made of its hidden states; none given: as the "
+                  "folder's modules.json says, mean where there is no such file");
   const Option* keep = command->texts(
       "--keep", &options->keep,
       "Products that stay in bf16 where others are int8, such as layers.3.attention.qkv; without "

@@ -63,6 +63,7 @@ void declare_embed(Command* command) {
   const auto options = std::make_shared<EmbedOptions>();
   add_run_options(command, &options->run);
   add_max_length(command, &options->run);
+  add_prompts(command, &options->run);
   add_texts(command, &options->texts);
   command->file("-o,--output", &options->output,
                 "A .npy file; -: the same to standard output; none: JSON lines");

@@ -37,6 +37,23 @@ void add_tensors(const headlane_model* model, int64_t n_tensors, Report* report)
   report->add_json("tensors", std::move(tensors));
 }
 
+// The one that is put before texts unless another is asked for is the default.
+void add_prompt_facts(const headlane_model* model, int64_t n_prompts, Report* report) {
+  Json texts = Json::object(), prompts = Json::object();
+  report->add_line("\nprompts");
+  for (int64_t i = 0; i < n_prompts; ++i) {
+    headlane_prompt_facts prompt{};
+    prompt.struct_size = sizeof prompt;
+    check(headlane_model_get_prompt(model, i, &prompt));
+    texts.set(prompt.name, prompt.text);
+    if (prompt.is_default != 0) prompts.set("default", prompt.name);
+    report->add_line("  " + padded(prompt.name, 20) + " " + Json(prompt.text).dump() +
+                     (prompt.is_default != 0 ? "  (put before texts by default)" : ""));
+  }
+  prompts.set("texts", std::move(texts));
+  report->add_json("prompts", std::move(prompts));
+}
+
 void add_kernels(const headlane_model* model, Report* report) {
   Json kernels = Json::object();
   report->add_line("\nkernels on this machine");
@@ -128,6 +145,7 @@ void info(const InfoOptions& options) {
   report.add("precision", f.precision);
   report.add("auto_precision", f.auto_precision);
   report.add("isa", f.isa);
+  if (f.n_prompts > 0) add_prompt_facts(model.get(), f.n_prompts, &report);
   add_kernels(model.get(), &report);
   add_tensors(model.get(), f.n_tensors, &report);
   report.print(options.as_json);

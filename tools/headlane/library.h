@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -38,6 +39,10 @@ struct RunOptions {
   int n_threads = 0;
   int64_t batch_tokens = 2048;  // as fast as more, in less memory
   int64_t max_length = 0;       // 0: the model's own
+  // What is put before each text that is embedded: a text, or one of the model's by its name; none:
+  // the model's default.
+  std::optional<std::string> prompt;
+  std::string prompt_name;
 };
 
 // Of the options, those that a model has.

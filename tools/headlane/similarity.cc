@@ -118,6 +118,7 @@ void declare_similarity(Command* command) {
   const auto options = std::make_shared<SimilarityOptions>();
   add_run_options(command, &options->run);
   add_max_length(command, &options->run);
+  add_prompts(command, &options->run);
   add_texts(command, &options->texts);
   command->run = [options] { similarity(*options); };
 }

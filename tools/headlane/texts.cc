@@ -30,6 +30,30 @@ int64_t length_limit(const headlane_model_facts& facts, const RunOptions& option
   return max_len;
 }
 
+std::string prompt_of(const headlane_model* model, const RunOptions& options) {
+  if (options.prompt) return *options.prompt;
+  if (options.prompt_name.empty()) {
+    const char* by_default = facts_of(model).default_prompt;
+    return by_default ? by_default : "";
+  }
+  const char* text = nullptr;
+  check(headlane_model_find_prompt(model, options.prompt_name.c_str(), &text));
+  return text;
+}
+
+std::vector<int32_t> tokenize_behind(const std::string& prompt, const headlane_model* model,
+                                     const std::string& text, int64_t max_len) {
+  headlane_tokenize_options options = HEADLANE_TOKENIZE_OPTIONS_INIT;
+  options.max_len = max_len;
+  options.prompt = prompt.c_str();
+  std::vector<int32_t> ids(static_cast<size_t>(max_len));
+  int64_t n_ids = 0;
+  check(headlane_tokenize_with(model, text.data(), text.size(), &options, ids.data(), max_len,
+                               &n_ids));
+  ids.resize(static_cast<size_t>(n_ids));
+  return ids;
+}
+
 void for_each_text(const Texts& texts,
                    const std::function<void(const std::string&, int64_t)>& body) {
   int64_t bytes = 0;
@@ -49,14 +73,11 @@ Statistics embed_texts(headlane_model* model, const RunOptions& options, const T
   Progress progress(shown, input_bytes(texts));
   Statistics statistics;
   const auto start = std::chrono::steady_clock::now();
-  std::vector<int32_t> ids;
+  const std::string prompt = prompt_of(model, options);
   for_each_text(texts, [&](const std::string& text, int64_t bytes) {
-    int64_t n_ids = 0;
-    ids.resize(static_cast<size_t>(max_len));
-    check(headlane_tokenize(model, text.data(), text.size(), max_len, ids.data(), max_len, &n_ids));
-    ids.resize(static_cast<size_t>(n_ids));
+    const std::vector<int32_t> ids = tokenize_behind(prompt, model, text, max_len);
     runner.add(ids);
-    statistics.n_tokens += n_ids;
+    statistics.n_tokens += std::ssize(ids);
     progress.update(++statistics.n_texts, bytes);
   });
   runner.flush();

@@ -29,6 +29,13 @@ void for_each_text(const Texts& texts,
 // Tokens that a text is cut to: the user's --max-length or the model's own. Throws.
 int64_t length_limit(const headlane_model_facts& facts, const RunOptions& options);
 
+// What is put before each text: as the user says, else the model's default prompt. Throws.
+std::string prompt_of(const headlane_model* model, const RunOptions& options);
+
+// Token ids of the text behind the prompt, at most max_len of them.
+std::vector<int32_t> tokenize_behind(const std::string& prompt, const headlane_model* model,
+                                     const std::string& text, int64_t max_len);
+
 struct Statistics {
   int64_t n_texts = 0;
   int64_t n_tokens = 0;

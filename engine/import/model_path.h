@@ -1,0 +1,16 @@
+// What people give to the converter in place of a model's folder, and what lies there in place of
+// its weights: sentences that say what it is, and what is wanted.
+#pragma once
+
+#include <string>
+
+namespace headlane {
+
+// Throws Error if `path` is a file of another program's, or a folder that cannot be a Hugging Face
+// model's since it has neither config.json nor modules.json.
+void refuse_other_than_model_folder(const std::string& path);
+
+// Throws Error: `dir` has neither model.safetensors nor its index; the sentence says what is there.
+[[noreturn]] void fail_without_weights(const std::string& dir);
+
+}  // namespace headlane
