@@ -199,7 +199,10 @@ TEST_F(CApi, EmptyBatchesAndEmptySequences) {
 
 TEST_F(CApi, PooledOfAModelWithoutPoolingIsRefused) {
   const std::string path = temp_.file("plain.headlane");
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_7_odd_width", path.c_str()));
+  headlane_convert_options options = HEADLANE_CONVERT_OPTIONS_INIT;
+  options.pooling = "none";
+  tool::check(headlane_convert_with(HEADLANE_GOLDEN_DIR "/bert/head_dim_7_odd_width", path.c_str(),
+                                    &options));
   Encoder encoder(path, "", 1);
   const int32_t ids[] = {1};
   const int64_t offsets[] = {0, 1};

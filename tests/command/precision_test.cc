@@ -19,7 +19,9 @@ class Precision : public CommandTest {
     arguments.insert(arguments.end(), options.begin(), options.end());
     const Finished done = run_headlane(arguments);
     EXPECT_EQ(done.status, 0) << done.err;
-    EXPECT_EQ(done.out + done.err, "");
+    EXPECT_EQ(done.out, "");
+    const bool is_told = std::filesystem::exists(golden_folder(name) + "/modules.json");
+    EXPECT_EQ(done.err.empty(), is_told) << "how to pool: " << done.err;
     return path;
   }
 
