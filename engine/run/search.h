@@ -12,6 +12,9 @@
 //   - of equal scores, the one of the better row, then the lower id, wins; top_k keeps exactly that
 //     many;
 //   - a forced token may be a suppressed one;
+//   - with a length_penalty that takes scores out of the range of float32, or below the -1e9 that
+//     transformers' empty places of answers have, answers keep their order, where transformers
+//     returns empty places or any of the answers;
 //   - beams of which there is nothing to tell apart (after the forced first token) are one row, and
 //     an answer that would differ from another in nothing is not given: there may be fewer.
 // A first step has one row per source too: the others that transformers computes are the same, and
