@@ -57,6 +57,8 @@ TEST(TokenizerGolden, MatchesTheLibraryInOtherSettings) {
     file["model"]["vocab"] = vocab;
     const TempDir folder;
     write_file(folder.file("tokenizer.json"), file.dump());
+    write_file(folder.file("tokenizer_config.json"),
+               R"({"tokenizer_class": "PreTrainedTokenizerFast"})");
     const ImportedTokenizer imported = import_tokenizer(folder.path());
     const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
     const int64_t max_len = item["max_len"].is_null() ? kNoLimit : item["max_len"].get<int64_t>();

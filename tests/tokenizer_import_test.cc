@@ -39,6 +39,8 @@ json small_tokenizer() {
 ImportedTokenizer import_files(const json& tokenizer_json) {
   const TempDir folder;
   write_file(folder.file("tokenizer.json"), tokenizer_json.dump());
+  write_file(folder.file("tokenizer_config.json"),
+             R"({"tokenizer_class": "PreTrainedTokenizerFast"})");  // tokenizer.json as it is
   return import_tokenizer(folder.path());
 }
 
@@ -107,8 +109,8 @@ TEST(ImportTokenizer, RefusesBadFiles) {
     file[json::json_pointer(pointer)] = value;
     expect_refused(file, Status::kBadFile, word);
   };
-  refused("/model/vocab/b", 6, "vocab");  // a gap
-  refused("/model/vocab/b", 4, "vocab");  // there twice
+  refused("/model/vocab/b", 12, "vocab");  // more ids than twice the tokens
+  refused("/model/vocab/b", 4, "vocab");   // there twice
   refused("/model/vocab/b", -1, "vocab");
   refused("/model/vocab/b", "5", "vocab");
   refused("/model/vocab", json::array(), "vocab");
@@ -129,8 +131,8 @@ TEST(ImportTokenizer, RefusesBadFiles) {
 TEST(ImportTokenizer, ReadsVocabTxt) {
   const std::string vocab = "[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\na\r\nb\r\nB";
   const ImportedTokenizer imported = import_files(vocab, nullptr);
-  EXPECT_EQ(imported.vocab, "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\nB\n");
-  EXPECT_EQ(imported.spec["added_tokens"].size(), 4u);
+  EXPECT_EQ(imported.vocab, "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\nB\n[MASK]\n");
+  EXPECT_EQ(imported.spec["added_tokens"].size(), 5u);
   const auto uncased = make_test_tokenizer(imported.spec, imported.vocab);
   EXPECT_EQ(encode(*uncased, "a B [PAD]"), (std::vector<int32_t>{2, 4, 5, 0, 3}));
 
@@ -143,7 +145,7 @@ TEST(ImportTokenizer, ReadsVocabTxt) {
   EXPECT_THROW(import_files("a\nb\n", nullptr), Error);
   EXPECT_THROW(import_files("", nullptr), Error);
   EXPECT_THROW(import_files(vocab, {{"do_lower_case", 1}}), Error);
-  EXPECT_THROW(import_files(vocab, {{"sep_token", "x"}}), Error);
+  EXPECT_THROW(import_files(vocab, {{"unk_token", "x"}}), Error);
 }
 
 TEST(ImportTokenizer, MakesNoneOfAnEmptyFolder) {

@@ -102,8 +102,7 @@ void read_uses(const SentenceModules& modules, const json& source, const std::st
   config->pooling = options.pooling.value_or(modules.pooling);
   config->normalize = modules.normalize && config->pooling != Pooling::kNone;
   config->prompts = modules.prompts;
-  if (modules.listed) return refuse_extra_lowercasing(modules.transformer_dir);
-  if (options.pooling) return;
+  if (modules.listed || options.pooling) return;
   config->pooling = Pooling::kMean;
   options.log.info(
       "%s: has no modules.json to say how the vector of a text is made; it is the mean of the "
@@ -128,8 +127,9 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   config.max_seq_len = read_max_seq_len(dir, config.max_positions, modules.listed);
   config.validate(config_path);
 
-  const ImportedTokenizer tokenizer = import_tokenizer(dir);
+  const ImportedTokenizer tokenizer = import_tokenizer(dir, modules.listed);
   check_vocab(tokenizer, config, config_path);
+  if (!tokenizer.left_out.empty()) options.log.warn("%s", tokenizer.left_out.c_str());
 
   const SafetensorsModel model(dir);  // the tensors are views of its files
   const std::vector<ImportedTensor> tensors =

@@ -251,15 +251,9 @@ SentenceModules read_sentence_modules(const std::string& dir) {
   return modules;
 }
 
-void refuse_extra_lowercasing(const std::string& transformer_dir) {
+bool lowers_texts(const std::string& transformer_dir) {
   const std::optional<SentenceConfig> config = read_sentence_config(transformer_dir);
-  if (!config || !json_bool(config->fields, "do_lower_case", config->path, false)) return;
-  const std::string tokenizer_path = transformer_dir + kTokenizerConfig;
-  const auto tokenizer_config = read_json_file_if_present(tokenizer_path);
-  if (!tokenizer_config) return;
-  if (json_bool(*tokenizer_config, "do_lower_case", tokenizer_path, true)) return;
-  fail(Status::kUnsupported, "%s field \"do_lower_case\" is true, but not that of %s",
-       config->path.c_str(), tokenizer_path.c_str());
+  return config && json_bool(config->fields, "do_lower_case", config->path, false);
 }
 
 int64_t read_max_seq_len(const std::string& transformer_dir, int64_t max_positions, bool listed) {

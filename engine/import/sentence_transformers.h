@@ -25,9 +25,8 @@ std::optional<Pooling> pooling_of(const std::string& mode);
 // pooling, then perhaps normalization; kBadFile, kIo.
 SentenceModules read_sentence_modules(const std::string& dir);
 
-// Throws Error(kUnsupported) if sentence_bert_config.json has text lower-cased before the tokenizer
-// and the tokenizer would not do so by itself.
-void refuse_extra_lowercasing(const std::string& transformer_dir);
+// Whether sentence_bert_config.json has texts lowered before the tokenizer's own normalizer.
+bool lowers_texts(const std::string& transformer_dir);
 
 // The number of tokens to which the model's makers cut a text: sentence_bert_config.json or a
 // brother of it (which sentence-transformers reads where there is a modules.json: `listed`), else

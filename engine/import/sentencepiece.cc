@@ -2,8 +2,9 @@
 // classes of transformers give, but the pieces SentencePiece's own: where transformers 5 rebuilds
 // T5's and NLLB's tokenizers from their models, white space at the ends of a text may differ.
 #include <algorithm>
-#include <cctype>
 #include <cinttypes>
+#include <map>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -36,90 +37,92 @@ std::string read_bytes(const std::string& path) {
 // What a folder's files say, and the tokenizer that becomes of it.
 class Folder {
  public:
-  Folder(const std::string& dir, const char* vocab_file)
-      : dir_(dir),
-        config_path_(dir + "/tokenizer_config.json"),
-        map_path_(dir + "/special_tokens_map.json"),
-        config_(read_json_file_if_present(config_path_).value_or(json::object())),
-        map_(read_json_file_if_present(map_path_).value_or(json::object())),
-        tokens_(dir + "/" + vocab_file) {}
+  Folder(const TokenizerFiles& files, const char* vocab_file)
+      : files_(files), tokens_(files.path(vocab_file)) {
+    const char* const key = "sp_model_kwargs";  // such as pieces drawn at random
+    if (json_has(config(), key, config_path()) && !config()[key].empty()) {
+      unsupported(config_path(), key, config()[key].dump());
+    }
+  }
 
-  const json& config() const { return config_; }
-  const std::string& config_path() const { return config_path_; }
-  std::string path(const char* file) const { return dir_ + "/" + file; }
+  const json& config() const { return files_.config(); }
+  const std::string& config_path() const { return files_.config_path(); }
+  const TokenizerFiles& files() const { return files_; }
+  std::string path(const char* file) const { return files_.path(file); }
   Tokens& tokens() { return tokens_; }
 
   // Refuses a folder whose tokenizer is said to be of another class: its ids would be others.
   void expect_class(std::initializer_list<std::string_view> classes) const {
-    std::string name = json_string(config_, "tokenizer_class", config_path_, "");
-    if (name.empty()) return;
-    if (name.ends_with("Fast")) name.resize(name.size() - 4);
-    if (std::find(classes.begin(), classes.end(), name) != classes.end()) return;
-    unsupported(config_path_, "tokenizer_class", name + " with these files");
+    const std::string& name = files_.tokenizer_class();
+    if (name.empty() || std::find(classes.begin(), classes.end(), name) != classes.end()) return;
+    files_.refuse_class(", whose files are others than these: these are of " +
+                        std::string(*classes.begin()));
   }
 
   // A special token such as "eos_token".
   std::string special(const char* key, const char* otherwise) const {
-    if (json_has(config_, key, config_path_)) return content(config_[key], key, config_path_);
-    if (json_has(map_, key, map_path_)) return content(map_[key], key, map_path_);
-    return otherwise;
+    const std::optional<NamedToken> token = files_.special(key, otherwise);
+    return token ? token->content : otherwise;
   }
 
-  // The lists of special tokens that have no name, in their order.
-  std::vector<std::string> more_specials() const {
-    std::vector<std::string> tokens;
-    for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
-      for (const auto& [file, where] :
-           {std::pair{&config_, &config_path_}, std::pair{&map_, &map_path_}}) {
-        if (!json_has(*file, key, *where) || !(*file)[key].is_array()) continue;
-        for (const json& token : (*file)[key]) tokens.push_back(content(token, key, *where));
-      }
-    }
-    return tokens;
-  }
-
-  // Added tokens by id, as tokenizer.json or tokenizer_config.json have them; those that follow the
+  // Added tokens by id, as tokenizer.json and the other files have them; those that follow the
   // vocabulary are appended to it. Without tokens that may be anywhere in it: `core`.
   void read_added() {
     std::map<int64_t, json> added;
-    const std::optional<json> file = read_json_file_if_present(path("tokenizer.json"));
+    const std::string file_path = path("tokenizer.json");
+    const std::optional<json> file = read_json_file_if_present(file_path);
     if (file) {
-      for (const json& token : json_field(*file, "added_tokens", path("tokenizer.json"))) {
-        added[json_int(token, "id", path("tokenizer.json"))] = token;
-      }
-    } else if (json_has(config_, "added_tokens_decoder", config_path_)) {
-      for (const auto& [id, token] : config_["added_tokens_decoder"].items()) {
-        added[id_of(id)] = token;
+      for (const json& token : json_field(*file, "added_tokens", file_path)) {
+        added[json_int(token, "id", file_path)] = token;
       }
     }
-    const std::string where = file ? path("tokenizer.json") : config_path_;
+    for (const NamedToken& token : files_.added()) {
+      json entry = token.flags;
+      entry["content"] = token.content;
+      entry["special"] = token.special;
+      const auto [it, is_new] = added.emplace(token.id, entry);
+      if (is_new) continue;
+      if (json_string(it->second, "content", file_path) != token.content) {
+        fail(Status::kBadFile, "%s: the added token %" PRId64 " is \"%s\" in another file",
+             file_path.c_str(), token.id, printable(token.content).c_str());
+      }
+    }
     for (auto& [id, token] : added) {
-      const std::string text = json_string(token, "content", where);
+      const std::string text = json_string(token, "content", file_path);
       token["normalized"] = false;  // SentencePiece's tokens are found in the text as it is
       tokens_.add(text, id, token);
-      if (json_bool(token, "special", where, false)) specials_.push_back(id);
+      if (json_bool(token, "special", file_path, false)) specials_.push_back(id);
     }
   }
 
   // A special token, found in text, that decoding leaves out. One that is not in the vocabulary is
   // none.
-  void add_special(const std::string& token) {
-    if (token.empty() || !tokens_.has(token)) return;
-    const int64_t id = tokens_.id(token);
+  void add_special(const NamedToken& token) {
+    if (token.content.empty() || !tokens_.has(token.content)) return;
+    const int64_t id = tokens_.id(token.content);
     specials_.push_back(id);
     if (tokens_.is_added(id)) return;
-    tokens_.add(
-        token, id,
-        json{{"single_word", false}, {"lstrip", false}, {"rstrip", false}, {"normalized", false}});
+    json flags = token.flags;
+    flags["normalized"] = false;
+    tokens_.add(token.content, id, flags);
   }
+  void add_special(const std::string& token) { add_special(read_named_token(token, token, true)); }
 
   // The fields that all families have, and the files.
   ImportedTokenizer finish(const json& spec, const char* source) {
-    for (const char* key : {"bos_token", "eos_token", "sep_token", "cls_token", "unk_token",
-                            "pad_token", "mask_token"}) {
-      add_special(special(key, ""));
+    for (const char* key : TokenizerFiles::kNames) {
+      const std::optional<NamedToken> token = files_.special(key, nullptr);
+      if (token) add_special(*token);
     }
-    for (const std::string& token : more_specials()) add_special(token);
+    for (const NamedToken& token : files_.more_specials()) {
+      if (!tokens_.has(token.content)) {
+        fail(Status::kUnsupported,
+             "%s: the special token \"%s\" is not in the vocabulary; list it with its id in "
+             "\"added_tokens_decoder\" of tokenizer_config.json",
+             files_.dir().c_str(), printable(token.content).c_str());
+      }
+      add_special(token);
+    }
     const std::string unk = special("unk_token", "<unk>"), eos = special("eos_token", "</s>");
     add_special(unk);
     add_special(eos);
@@ -141,24 +144,7 @@ class Folder {
   }
 
  private:
-  static std::string content(const json& token, const char* key, const std::string& where) {
-    if (token.is_object()) return json_string(token, "content", where);
-    return json_string(json{{key, token}}, key, where);
-  }
-
-  int64_t id_of(const std::string& digits) const {
-    const bool number = !digits.empty() && digits.size() < 10 &&
-                        std::all_of(digits.begin(), digits.end(),
-                                    [](unsigned char c) { return std::isdigit(c) != 0; });
-    if (!number) {
-      fail(Status::kBadFile, "%s field \"added_tokens_decoder\" has the id \"%s\"",
-           config_path_.c_str(), printable(digits).c_str());
-    }
-    return std::stoll(digits);
-  }
-
-  std::string dir_, config_path_, map_path_;
-  json config_, map_;
+  const TokenizerFiles& files_;
   Tokens tokens_;
   std::vector<int64_t> specials_;
 };
@@ -177,8 +163,8 @@ SentencePieceModel read_model(const std::string& path) {
   return read_sentencepiece_model(read_bytes(path), path);
 }
 
-ImportedTokenizer import_marian(const std::string& dir) {
-  Folder folder(dir, "vocab.json");
+ImportedTokenizer import_marian(const TokenizerFiles& files) {
+  Folder folder(files, "vocab.json");
   folder.expect_class({"MarianTokenizer"});
   const std::string vocab_path = folder.path("vocab.json");
   folder.tokens().append_all(read_json_file(vocab_path), vocab_path, true);
@@ -206,11 +192,11 @@ ImportedTokenizer import_marian(const std::string& dir) {
       if (target.has(token)) imported.spec["special_ids"].push_back(target.id(token));
     }
   }
-  return checked(std::move(imported), dir);
+  return checked(std::move(imported), files.dir());
 }
 
-ImportedTokenizer import_m2m100(const std::string& dir) {
-  Folder folder(dir, "vocab.json");
+ImportedTokenizer import_m2m100(const TokenizerFiles& files) {
+  Folder folder(files, "vocab.json");
   folder.expect_class({"M2M100Tokenizer"});
   const std::string vocab_path = folder.path("vocab.json");
   folder.tokens().append_all(read_json_file(vocab_path), vocab_path, false);
@@ -231,7 +217,7 @@ ImportedTokenizer import_m2m100(const std::string& dir) {
       {"language_use", "source"},
       {"languages", languages},
       {"source_language", json_string(folder.config(), "src_lang", folder.config_path(), "en")}};
-  return checked(folder.finish(spec, "sentencepiece.bpe.model"), dir);
+  return checked(folder.finish(spec, "sentencepiece.bpe.model"), files.dir());
 }
 
 // "zho_Hans": a language and a script.
@@ -244,8 +230,8 @@ bool is_flores_code(const std::string& token) {
   return token.size() == 8 && token[3] == '_' && letters(0, 3) && letters(4, 8);
 }
 
-ImportedTokenizer import_nllb(const std::string& dir) {
-  Folder folder(dir, "sentencepiece.bpe.model");
+ImportedTokenizer import_nllb(const TokenizerFiles& files) {
+  Folder folder(files, "sentencepiece.bpe.model");
   folder.expect_class({"NllbTokenizer"});
   const std::string model_path = folder.path("sentencepiece.bpe.model");
   const SentencePieceModel model = read_model(model_path);
@@ -261,8 +247,9 @@ ImportedTokenizer import_nllb(const std::string& dir) {
   for (size_t i = 3; i < model.pieces.size(); ++i) folder.tokens().append(model.pieces[i].text);
   folder.read_added();
   // Folders older than both files of added tokens list the languages, whose ids follow the pieces.
-  for (const std::string& token : folder.more_specials()) {
-    if (is_flores_code(token) && !folder.tokens().has(token)) folder.tokens().append(token);
+  for (const NamedToken& token : files.more_specials()) {
+    const std::string& code = token.content;
+    if (is_flores_code(code) && !folder.tokens().has(code)) folder.tokens().append(code);
   }
   const std::string mask = folder.special("mask_token", "<mask>");
   if (!folder.tokens().has(mask)) folder.tokens().append(mask);
@@ -275,7 +262,8 @@ ImportedTokenizer import_nllb(const std::string& dir) {
   }
   if (languages.empty()) {
     fail(Status::kBadFile,
-         "%s: neither tokenizer.json nor the lists of special tokens have languages", dir.c_str());
+         "%s: neither tokenizer.json nor the lists of special tokens have languages",
+         files.dir().c_str());
   }
   const json spec = {{"language_use", "source"},
                      {"languages", languages},
@@ -283,11 +271,11 @@ ImportedTokenizer import_nllb(const std::string& dir) {
                       json_string(folder.config(), "src_lang", folder.config_path(), "eng_Latn")},
                      {"language_after",
                       json_bool(folder.config(), "legacy_behaviour", folder.config_path(), false)}};
-  return checked(folder.finish(spec, "sentencepiece.bpe.model"), dir);
+  return checked(folder.finish(spec, "sentencepiece.bpe.model"), files.dir());
 }
 
-ImportedTokenizer import_t5(const std::string& dir) {
-  Folder folder(dir, "spiece.model");
+ImportedTokenizer import_t5(const TokenizerFiles& files) {
+  Folder folder(files, "spiece.model");
   folder.expect_class({"T5Tokenizer", "MT5Tokenizer"});
   const SentencePieceModel model = read_model(folder.path("spiece.model"));
   for (const Piece& piece : model.pieces) folder.tokens().append(piece.text);
@@ -304,17 +292,17 @@ ImportedTokenizer import_t5(const std::string& dir) {
   for (int64_t i = 0; i < n_extra; ++i) {
     folder.add_special("<extra_id_" + std::to_string(i) + ">");
   }
-  return checked(folder.finish(json::object(), "spiece.model"), dir);
+  return checked(folder.finish(json::object(), "spiece.model"), files.dir());
 }
 
 }  // namespace
 
-std::optional<ImportedTokenizer> import_sentencepiece(const std::string& hf_dir) {
-  if (file_exists(hf_dir + "/source.spm")) return import_marian(hf_dir);
-  if (file_exists(hf_dir + "/sentencepiece.bpe.model")) {
-    return file_exists(hf_dir + "/vocab.json") ? import_m2m100(hf_dir) : import_nllb(hf_dir);
+std::optional<ImportedTokenizer> import_sentencepiece(const TokenizerFiles& files) {
+  if (files.has_file("source.spm")) return import_marian(files);
+  if (files.has_file("sentencepiece.bpe.model")) {
+    return files.has_file("vocab.json") ? import_m2m100(files) : import_nllb(files);
   }
-  if (file_exists(hf_dir + "/spiece.model")) return import_t5(hf_dir);
+  if (files.has_file("spiece.model")) return import_t5(files);
   return {};
 }
 

@@ -1,195 +1,139 @@
-// A model folder's tokenizer in the form that engine/text/tokenizer.h documents. What the engine
-// would do otherwise than the `tokenizers` library is refused here: ids are the same, or there is
-// an error.
+// Which tokenizer a model folder has, by its class and its files.
 #include "engine/import/tokenizer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "engine/error.h"
 #include "engine/import/json_file.h"
+#include "engine/import/sentence_transformers.h"
 #include "engine/import/tokens.h"
-#include "engine/model/input_file.h"
-#include "engine/model/limits.h"
 
 namespace headlane {
 namespace {
 
 using json = Json;
 
-// The "type" of an object such as "normalizer"; "null" for null.
-std::string type_of(const json& file, const char* key, const std::string& where) {
-  if (!json_has(file, key, where)) return "null";
-  return json_string(file[key], "type", where + " " + key);
+constexpr const char* kBertClasses[] = {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"};
+// Those that take tokenizer.json as it is.
+constexpr const char* kFileClasses[] = {"PreTrainedTokenizerFast", "TokenizersBackend"};
+constexpr const char* kSentencePieceClasses[] = {"MarianTokenizer", "M2M100Tokenizer",
+                                                 "NllbTokenizer", "T5Tokenizer", "MT5Tokenizer"};
+
+template <size_t N>
+bool is_one_of(const std::string& name, const char* const (&names)[N]) {
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
-void read_normalizer(const json& file, const std::string& path, json* spec) {
-  const std::string type = type_of(file, "normalizer", path);
-  const bool bert = type == "BertNormalizer";
-  if (!bert && type != "null") unsupported(path, "normalizer", type);
-  const json& normalizer = json_field(file, "normalizer", path);
-  const std::string where = path + " normalizer";
-  for (const char* key : {"clean_text", "handle_chinese_chars", "lowercase"}) {
-    (*spec)[key] = bert && json_bool(normalizer, key, where);
-  }
-  (*spec)["strip_accents"] = nullptr;
-  if (bert && json_has(normalizer, "strip_accents", where)) {
-    (*spec)["strip_accents"] = json_bool(normalizer, "strip_accents", where);
-  }
+constexpr const char* kIdsAlone =
+    "To convert the model for token ids alone, take a copy of the folder without the tokenizer's "
+    "files";
+
+std::string known_classes() {
+  std::string names;
+  const auto append = [&](const auto& classes) {
+    for (const char* name : classes) names += (names.empty() ? "" : ", ") + std::string(name);
+  };
+  append(kBertClasses);
+  append(kFileClasses);
+  append(kSentencePieceClasses);
+  return names;
 }
 
-// The "single" template of a TemplateProcessing: special tokens around one sequence, all of type 0.
-void read_template(const json& processor, const std::string& where, json* spec) {
-  const json& single = json_field(processor, "single", where);
-  const json& special = json_field(processor, "special_tokens", where);
-  json before = json::array(), after = json::array();
-  json* ids = &before;
-  for (const json& item : single.is_array() ? single : json::array()) {
-    const bool sequence = json_has(item, "Sequence", where);
-    const char* const kind = sequence ? "Sequence" : "SpecialToken";
-    const json& element = json_field(item, kind, where);
-    const std::string id = json_string(element, "id", where);
-    const bool second = sequence && (id != "A" || ids == &after);
-    if (second || json_int(element, "type_id", where) != 0) {
-      unsupported(where, "single", item.dump());
-    }
-    if (sequence) {
-      ids = &after;
-      continue;
-    }
-    const json& token = json_field(special, id.c_str(), where);
-    for (const json& value : json_field(token, "ids", where)) ids->push_back(value);
-  }
-  if (ids == &before) unsupported(where, "single", "a template without the sequence A");
-  (*spec)["ids_before"] = before;
-  (*spec)["ids_after"] = after;
+void refuse_xlm_roberta(const TokenizerFiles& files) {
+  fail(Status::kUnsupported,
+       "%s: XLM-RoBERTa's (Unigram) tokenizer is not supported with BERT yet. %s",
+       files.dir().c_str(), kIdsAlone);
 }
 
-void read_post_processor(const json& file, const std::string& path, json* spec) {
-  const std::string where = path + " post_processor";
-  const std::string type = type_of(file, "post_processor", path);
-  if (type == "TemplateProcessing") {
-    read_template(file["post_processor"], where, spec);
+void refuse_unknown_class(const TokenizerFiles& files) {
+  const std::string& name = files.tokenizer_class();
+  if (files.model_type() == "bert" && name == "XLMRobertaTokenizer") refuse_xlm_roberta(files);
+  if (name.empty() || is_one_of(name, kBertClasses) || is_one_of(name, kFileClasses) ||
+      is_one_of(name, kSentencePieceClasses)) {
     return;
   }
-  if (type != "BertProcessing") unsupported(path, "post_processor", type);
-  for (const auto& [from, to] : {std::pair{"cls", "ids_before"}, {"sep", "ids_after"}}) {
-    const json& pair = json_field(file["post_processor"], from, where);
-    if (!pair.is_array() || pair.size() != 2) {
-      fail(Status::kBadFile, "%s field \"%s\" is not a token and its id", where.c_str(), from);
+  files.refuse_class(", which is not one that Headlane reads: " + known_classes() + ". " +
+                     kIdsAlone);
+}
+
+bool has_wordpiece_json(const TokenizerFiles& files) {
+  const std::string path = files.path("tokenizer.json");
+  return files.has_file("tokenizer.json") &&
+         tokenizer_json_model(read_json_file(path), path) == "WordPiece";
+}
+
+// BART and mBART are read for token ids if their tokenizer is not one that Headlane has: theirs is
+// not, and it is the one that they have if they name none.
+bool is_left_out(const TokenizerFiles& files) {
+  if (files.model_type() != "bart" && files.model_type() != "mbart") return false;
+  const std::string& name = files.tokenizer_class();
+  if (is_one_of(name, kFileClasses)) return !has_wordpiece_json(files);
+  return !is_one_of(name, kBertClasses) && !is_one_of(name, kSentencePieceClasses);
+}
+
+ImportedTokenizer leave_out(const TokenizerFiles& files) {
+  ImportedTokenizer none;
+  const std::string& name = files.tokenizer_class();
+  none.left_out = files.dir() + ": Headlane does not have its tokenizer" +
+                  (name.empty() ? "" : " (" + printable(name) + ")") +
+                  "; the converted model takes and gives token ids, not texts";
+  return none;
+}
+
+// Of a folder that names no class, or one of BERT's or of tokenizer.json's.
+ImportedTokenizer import_text_files(const TokenizerFiles& files) {
+  const std::string& name = files.tokenizer_class();
+  const bool has_json = files.has_file("tokenizer.json"), has_txt = files.has_file("vocab.txt");
+  if (!has_json && !has_txt) {
+    if (files.model_type() == "bert" && files.has_file("sentencepiece.bpe.model")) {
+      refuse_xlm_roberta(files);
     }
-    (*spec)[to] = json::array({pair[1]});
+    return {};
   }
+  if (is_one_of(name, kFileClasses)) {
+    if (!has_json) files.refuse_class(", which needs tokenizer.json, which is not here");
+    return import_wordpiece(files, false);
+  }
+  const std::string& family = files.model_type();
+  if (is_one_of(name, kBertClasses) || family == "bert" || family.empty()) {
+    return import_wordpiece(files, true);
+  }
+  if (has_json) refuse_other_models(files, read_json_file(files.path("tokenizer.json")));
+  fail(Status::kUnsupported,
+       "%s has a WordPiece tokenizer, but no \"tokenizer_class\" says so, and %s has another one. "
+       "Name it in tokenizer_config.json: \"BertTokenizer\"",
+       files.dir().c_str(), printable(family).c_str());
 }
 
-ImportedTokenizer finish(json spec, const Tokens& tokens, const std::string& path) {
-  spec["type"] = "wordpiece";
-  spec["added_tokens"] = tokens.added();
-  ImportedTokenizer imported;
-  imported.spec = std::move(spec);
-  imported.vocab = tokens.text();
-  return checked(std::move(imported), path);
+ImportedTokenizer import_of_class(const TokenizerFiles& files) {
+  const std::string& name = files.tokenizer_class();
+  const bool text_files = is_one_of(name, kBertClasses) || is_one_of(name, kFileClasses) ||
+                          (name.empty() && files.model_type() == "bert");
+  if (text_files) return import_text_files(files);
+  std::optional<ImportedTokenizer> sentencepiece = import_sentencepiece(files);
+  if (sentencepiece) return std::move(*sentencepiece);
+  if (name.empty()) return import_text_files(files);
+  if (files.has_file("tokenizer.json")) {
+    refuse_other_models(files, read_json_file(files.path("tokenizer.json")));
+  }
+  if (!files.has_file("tokenizer.json") && !files.has_file("vocab.txt")) return {};
+  files.refuse_class(", but its SentencePiece model is not here");
 }
 
-ImportedTokenizer from_tokenizer_json(const json& file, const std::string& path) {
-  json spec;
-  const std::string where = path + " model";
-  const std::string model_type = type_of(file, "model", path);
-  if (model_type == "Unigram" || model_type == "BPE") {
-    // What transformers 5 saves of T5's and NLLB's.
-    fail(Status::kUnsupported,
-         "%s is a tokenizer of type %s; Headlane reads those from the SentencePiece model that the "
-         "original folder has (spiece.model, sentencepiece.bpe.model), which is not here",
-         path.c_str(), model_type.c_str());
+// Before its normalizer, as sentence-transformers does. The order of the two does not matter,
+// except that accents stay if they stayed before.
+void lower_texts(const std::string& hf_dir, json* spec) {
+  if ((*spec)["type"] != "wordpiece") {
+    unsupported(hf_dir + "/sentence_bert_config.json", "do_lower_case",
+                "true with a SentencePiece tokenizer");
   }
-  if (model_type != "WordPiece") unsupported(path, "model", model_type);
-  const json& model = json_field(file, "model", path);
-  spec["unk_token"] = json_string(model, "unk_token", where);
-  spec["prefix"] = json_string(model, "continuing_subword_prefix", where);
-  spec["max_chars_per_word"] = json_int(model, "max_input_chars_per_word", where);
-
-  const std::string pre_tokenizer = type_of(file, "pre_tokenizer", path);
-  if (pre_tokenizer != "BertPreTokenizer") unsupported(path, "pre_tokenizer", pre_tokenizer);
-  read_normalizer(file, path, &spec);
-  read_post_processor(file, path, &spec);
-  if (json_has(file, "truncation", path) &&
-      json_string(file["truncation"], "direction", path, "Right") != "Right") {
-    unsupported(path, "truncation", "truncation from the left");
-  }
-
-  Tokens tokens(path);
-  tokens.append_all(json_field(model, "vocab", where), where + " field \"vocab\"", false);
-  spec["n_pieces"] = tokens.size();
-  std::vector<const json*> added;
-  for (const json& token : json_field(file, "added_tokens", path)) {
-    json_int(token, "id", path);
-    added.push_back(&token);
-  }
-  std::stable_sort(added.begin(), added.end(), [](const json* a, const json* b) {
-    return a->at("id").get<int64_t>() < b->at("id").get<int64_t>();
-  });
-  for (const json* token : added) {
-    tokens.add(json_string(*token, "content", path), token->at("id").get<int64_t>(), *token);
-  }
-  return finish(std::move(spec), tokens, path);
-}
-
-// A special token of tokenizer_config.json: its content, or an object with content and flags.
-std::string add_special(const json& config, const char* key, const char* otherwise,
-                        const std::string& where, Tokens* tokens) {
-  json flags = {
-      {"single_word", false}, {"lstrip", false}, {"rstrip", false}, {"normalized", false}};
-  std::string content = otherwise;
-  if (json_has(config, key, where) && config[key].is_object()) {
-    content = json_string(config[key], "content", where);
-    for (auto& [name, flag] : flags.items())
-      flag = json_bool(config[key], name.c_str(), where, false);
-  } else {
-    content = json_string(config, key, where, otherwise);
-  }
-  if (tokens->has(content)) tokens->add(content, tokens->id(content), flags);
-  return content;
-}
-
-// vocab.txt with the settings of tokenizer_config.json, and BERT's own where that is silent.
-ImportedTokenizer from_vocab_txt(const std::string& path, const std::string& config_path) {
-  const json config = read_json_file_if_present(config_path).value_or(json::object());
-  const std::string text = read_whole_file(path, file_limits::kJsonFileBytes);
-  Tokens tokens(path);
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    tokens.append(std::string(line));
-  }
-  json spec = {{"clean_text", true},
-               {"prefix", "##"},
-               {"max_chars_per_word", 100},
-               {"n_pieces", tokens.size()},
-               {"strip_accents", nullptr}};
-  spec["lowercase"] = json_bool(config, "do_lower_case", config_path, true);
-  spec["handle_chinese_chars"] = json_bool(config, "tokenize_chinese_chars", config_path, true);
-  if (json_has(config, "strip_accents", config_path)) {
-    spec["strip_accents"] = json_bool(config, "strip_accents", config_path);
-  }
-  spec["unk_token"] = add_special(config, "unk_token", "[UNK]", config_path, &tokens);
-  const std::string cls = add_special(config, "cls_token", "[CLS]", config_path, &tokens);
-  const std::string sep = add_special(config, "sep_token", "[SEP]", config_path, &tokens);
-  add_special(config, "pad_token", "[PAD]", config_path, &tokens);
-  add_special(config, "mask_token", "[MASK]", config_path, &tokens);
-  if (json_has(config, "added_tokens_decoder", config_path)) {
-    for (const auto& [id, token] : config["added_tokens_decoder"].items()) {
-      const std::string content = json_string(token, "content", config_path);
-      if (!tokens.has(content)) unsupported(config_path, "added_tokens_decoder", content);
-      tokens.add(content, tokens.id(content), token);
-    }
-  }
-  spec["ids_before"] = json::array({tokens.id(cls)});
-  spec["ids_after"] = json::array({tokens.id(sep)});
-  return finish(std::move(spec), tokens, path);
+  if ((*spec)["strip_accents"].is_null()) (*spec)["strip_accents"] = (*spec)["lowercase"];
+  (*spec)["lowercase"] = true;
 }
 
 }  // namespace
@@ -204,14 +148,33 @@ ImportedTokenizer checked(ImportedTokenizer tokenizer, const std::string& where)
   return tokenizer;
 }
 
-ImportedTokenizer import_tokenizer(const std::string& hf_dir) {
-  std::optional<ImportedTokenizer> sentencepiece = import_sentencepiece(hf_dir);
-  if (sentencepiece) return std::move(*sentencepiece);
-  const std::string path = hf_dir + "/tokenizer.json";
-  if (file_exists(path)) return from_tokenizer_json(read_json_file(path), path);
-  const std::string vocab_path = hf_dir + "/vocab.txt";
-  if (!file_exists(vocab_path)) return {};
-  return from_vocab_txt(vocab_path, hf_dir + "/tokenizer_config.json");
+void refuse_other_models(const TokenizerFiles& files, const json& file) {
+  const std::string path = files.path("tokenizer.json");
+  const std::string type = tokenizer_json_model(file, path);
+  if (type == "WordPiece") return;
+  if (type == "Unigram" && files.model_type() == "bert") refuse_xlm_roberta(files);
+  if (type == "Unigram" || type == "BPE") {
+    // What transformers 5 saves of T5's and NLLB's.
+    fail(
+        Status::kUnsupported,
+        "%s is a tokenizer of type %s; Headlane reads those from the SentencePiece model that the "
+        "original folder has (spiece.model, sentencepiece.bpe.model), with its \"tokenizer_class\" "
+        "in tokenizer_config.json",
+        path.c_str(), type.c_str());
+  }
+  unsupported(path, "model", type);
+}
+
+ImportedTokenizer import_tokenizer(const std::string& hf_dir, bool listed) {
+  const TokenizerFiles files(hf_dir);
+  if (!files.has_any_file()) return {};
+  if (is_left_out(files)) return leave_out(files);
+  refuse_unknown_class(files);
+  ImportedTokenizer tokenizer = import_of_class(files);
+  if (listed && !tokenizer.spec.is_null() && lowers_texts(hf_dir)) {
+    lower_texts(hf_dir, &tokenizer.spec);
+  }
+  return tokenizer;
 }
 
 }  // namespace headlane

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/import/tokenizer_files.h"
 #include "engine/model/json.h"
 #include "engine/text/tokenizer.h"
 
@@ -15,13 +16,18 @@ struct ImportedTokenizer {
   Json spec;
   std::string vocab, target_vocab;  // tokens by id, each ended by '\n'
   std::string source, target;       // SentencePiece model files
+  std::string left_out;             // why a tokenizer that the folder has was not read, a sentence
 
   TokenizerTensors tensors() const;  // views of the strings
 };
 
-// Reads SentencePiece's files of the families below if there are any, else tokenizer.json, else
-// vocab.txt with tokenizer_config.json. Throws Error naming the file and field at fault.
-ImportedTokenizer import_tokenizer(const std::string& hf_dir);
+// Reads the tokenizer of the class that the folder names. Without one it is that of the family or,
+// if there is no config.json, what the files tell: SentencePiece's, else tokenizer.json, else
+// vocab.txt. BART's and mBART's own are left out. Throws Error naming the file and field at fault,
+// and what of a tokenizer is not supported.
+//
+// `listed`: modules.json lists the folder, so that its sentence_bert_config.json counts.
+ImportedTokenizer import_tokenizer(const std::string& hf_dir, bool listed = true);
 
 // Nothing if the folder has no SentencePiece model. Told apart by their files, whose class
 // tokenizer_config.json must confirm if it names one:
@@ -29,7 +35,17 @@ ImportedTokenizer import_tokenizer(const std::string& hf_dir);
 //   M2M100   sentencepiece.bpe.model, vocab.json
 //   NLLB     sentencepiece.bpe.model; languages from tokenizer.json or the lists of special tokens
 //   T5, mT5  spiece.model
-std::optional<ImportedTokenizer> import_sentencepiece(const std::string& hf_dir);
+std::optional<ImportedTokenizer> import_sentencepiece(const TokenizerFiles& files);
+
+// From tokenizer.json if it is there, else from vocab.txt; `bert`: of one of BERT's classes, whose
+// settings are in tokenizer_config.json, else tokenizer.json is taken as it is.
+ImportedTokenizer import_wordpiece(const TokenizerFiles& files, bool bert);
+
+// The type of a tokenizer.json's model, such as "WordPiece", also where it has no "type".
+std::string tokenizer_json_model(const Json& file, const std::string& path);
+
+// Throws Error(kUnsupported) if a tokenizer.json's model is not WordPiece.
+void refuse_other_models(const TokenizerFiles& files, const Json& file);
 
 // The tokenizer, after the checks of who will read it: better now than when the file is opened.
 ImportedTokenizer checked(ImportedTokenizer tokenizer, const std::string& where);

@@ -50,7 +50,13 @@ void Tokens::append_all(const json& vocab, const std::string& vocab_where, bool 
     by_id[it->get<size_t>()] = &it.key();
   }
   while (by_id.back() == nullptr) by_id.pop_back();
-  for (const std::string* token : by_id) append(token ? *token : std::string());
+  for (const std::string* token : by_id) {
+    if (token != nullptr) {
+      append(*token);
+    } else {
+      spellings_.emplace_back();  // an id that no text gives
+    }
+  }
 }
 
 void Tokens::add(const std::string& token, int64_t id, const json& flags) {

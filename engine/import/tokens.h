@@ -21,6 +21,8 @@ class Tokens {
   explicit Tokens(std::string where) : where_(std::move(where)) {}
 
   int64_t size() const { return static_cast<int64_t>(spellings_.size()); }
+  // Tokens that differ: fewer than size() where ids are missing, or a token is there twice.
+  int64_t n_different() const { return static_cast<int64_t>(ids_.size()); }
   bool has(const std::string& token) const { return ids_.contains(token); }
   int64_t id(const std::string& token) const;  // which must be there
   const std::string& token(int64_t id) const { return spellings_[static_cast<size_t>(id)]; }
@@ -37,6 +39,8 @@ class Tokens {
   void add(const std::string& token, int64_t id, const Json& flags);
 
   bool is_added(int64_t id) const { return added_.contains(id); }
+  // The entry of an added token, which must be there: its id and its flags.
+  const Json& added_entry(int64_t id) const { return added_.at(id); }
 
   Json added() const;        // by their ids
   std::string text() const;  // of the tensor "tokenizer.vocab"

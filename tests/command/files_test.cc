@@ -1,4 +1,5 @@
 // headlane convert and info, and what all commands do with wrong options and bad files.
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "tests/command/model_fixture.h"
@@ -58,6 +59,24 @@ TEST_F(Files, ConvertGivesTheSameBytesEachTime) {
     EXPECT_TRUE(read_file(again) == read_file(model(name))) << name;
   }
   EXPECT_EQ(dir_.n_entries(), 1u) << "a temporary was left behind";
+}
+
+// Published folders of BART have its tokenizer's files.
+TEST_F(Files, ConvertSaysThatATokenizerIsLeftOut) {
+  const std::string folder = dir_.file("bart"), out = dir_.file("bart.headlane");
+  std::filesystem::copy(HEADLANE_GOLDEN_DIR "/encoder_decoder/bart", folder);
+  write_file(folder + "/tokenizer_config.json", R"({"tokenizer_class": "BartTokenizer"})");
+  write_file(folder + "/vocab.json", "{}");
+  const Finished done = run_headlane({"convert", folder, "-o", out});
+  ASSERT_EQ(done.status, 0) << done.err;
+  EXPECT_EQ(done.out, "");
+  EXPECT_EQ(done.err, "headlane: note: " + folder +
+                          ": Headlane does not have its tokenizer (BartTokenizer); the converted "
+                          "model takes and gives token ids, not texts\n");
+  expect_failure(run_headlane({"translate", "-m", out, "a text"}),
+                 "--ids takes lines of token ids");
+  EXPECT_EQ(
+      run_headlane({"translate", "-m", out, "--ids"}, {.input = "5 6 2\n", .more = {}}).status, 0);
 }
 
 TEST_F(Files, ConvertNamesAMissingFolder) {
