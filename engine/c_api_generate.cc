@@ -49,6 +49,9 @@ headlane::TokenBatch batch_of(const headlane_batch& in) {
 
 std::span<const int32_t> ids_of(const char* name, const int32_t* ids, int64_t n) {
   if (n < 0) fail(Status::kInvalidArgument, "n_%s is %lld", name, ll{n});
+  if (n > 0 && ids == nullptr) {
+    fail(Status::kInvalidArgument, "n_%s is %lld, but %s is null", name, ll{n}, name);
+  }
   return {ids, static_cast<size_t>(n)};
 }
 
@@ -81,10 +84,10 @@ SearchOptions search_of(const headlane_generate_options& in, const ModelConfig& 
   }
   if (in.min_new_tokens != 0) search.min_new_tokens = in.min_new_tokens;
   if (in.first_id) search.forced_first_id = *in.first_id;
-  if (in.end_ids) search.end_ids = ids_of("end_ids", in.end_ids, in.n_end_ids);
-  if (in.suppressed_ids) {
-    search.suppressed_ids = ids_of("suppressed_ids", in.suppressed_ids, in.n_suppressed_ids);
-  }
+  const auto end_ids = ids_of("end_ids", in.end_ids, in.n_end_ids);
+  if (in.end_ids) search.end_ids = end_ids;
+  const auto suppressed_ids = ids_of("suppressed_ids", in.suppressed_ids, in.n_suppressed_ids);
+  if (in.suppressed_ids) search.suppressed_ids = suppressed_ids;
   return search;
 }
 

@@ -172,6 +172,12 @@ TEST_F(GenerateErrors, LengthsAndIds) {
   options.suppressed_ids = wrong;
   options.n_suppressed_ids = -3;
   refuse(options, HEADLANE_INVALID_ARGUMENT, "n_suppressed_ids is -3");
+  options = beams(2);
+  options.n_end_ids = 1;
+  refuse(options, HEADLANE_INVALID_ARGUMENT, "n_end_ids is 1, but end_ids is null");
+  options = beams(2);
+  options.n_suppressed_ids = 2;
+  refuse(options, HEADLANE_INVALID_ARGUMENT, "n_suppressed_ids is 2, but suppressed_ids is null");
   // Nothing is left to say.
   std::vector<int32_t> all(kVocabSize);
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int32_t>(i);
