@@ -67,6 +67,21 @@ headlane::RotarySpec rotary_of(const headlane_rotary* options, int64_t head_dim)
   return rotary;
 }
 
+// Numbers of a program are looked at; those of a file may be any (docs/files.md).
+void check_numbers_of_heads(const headlane::AttentionWeights& weights, int64_t n_heads) {
+  for (int64_t head = 0; weights.alibi_slopes && head < n_heads; ++head) {
+    if (std::isfinite(weights.alibi_slopes[head])) continue;
+    fail(Status::kInvalidArgument, "alibi_slopes[%lld] is %g; it must be finite", ll{head},
+         double{weights.alibi_slopes[head]});
+  }
+  for (int64_t head = 0; weights.sinks && head < n_heads; ++head) {
+    if (weights.sinks[head] < INFINITY) continue;  // false for NaN
+    fail(Status::kInvalidArgument,
+         "sinks[%lld] is %g; it must be finite, or -infinity, which takes no share", ll{head},
+         double{weights.sinks[head]});
+  }
+}
+
 headlane::RelativeBiasSpec relative_of(const headlane_relative_bias* options) {
   headlane::RelativeBiasSpec relative;
   if (options == nullptr) return relative;
@@ -100,11 +115,6 @@ Threads threads_of(const headlane_attention_options& options) {
 
 const headlane::kernels::Table& kernels_of(const headlane_attention_options& options) {
   return headlane::kernels_for(options.isa ? options.isa : "");
-}
-
-headlane_attention_options read_options(const headlane_attention_options* options) {
-  require(options, "options");
-  return read_struct(options, "headlane_attention_options");
 }
 
 // HEADLANE_ELEMENT_BF16 only where it can be computed.
@@ -182,12 +192,30 @@ class AttentionOn final : public headlane_attention {
   int64_t n_heads_;
 };
 
-size_t bytes_of(const headlane_attention_options& options, const headlane::AttentionSpec& spec,
-                const headlane::kernels::Table& kernels) {
-  const bool bf16 = element_of(options, spec, kernels) == HEADLANE_ELEMENT_BF16;
-  const int64_t n_threads = threads_of(options).count;
-  return bf16 ? headlane::AttentionCall<Bf16>::bytes(spec, kernels, n_threads)
-              : headlane::AttentionCall<float>::bytes(spec, kernels, n_threads);
+// What options say, all of it checked but for the caller's memory: a size is given for the options
+// that an attention can be made of, and for no others.
+struct CheckedOptions {
+  headlane_attention_options read;
+  headlane::AttentionSpec spec;
+  headlane::AttentionWeights weights;
+  const headlane::kernels::Table& kernels;
+  headlane_element element;
+  Threads threads;
+
+  size_t bytes() const {
+    return element == HEADLANE_ELEMENT_BF16
+               ? headlane::AttentionCall<Bf16>::bytes(spec, kernels, threads.count)
+               : headlane::AttentionCall<float>::bytes(spec, kernels, threads.count);
+  }
+};
+
+CheckedOptions check_options(const headlane_attention_options* options) {
+  require(options, "options");
+  const auto read = read_struct(options, "headlane_attention_options");
+  const headlane::AttentionSpec spec = spec_of_call(read);
+  const headlane::AttentionWeights weights = read_weights(read, spec);
+  const auto& kernels = kernels_of(read);
+  return {read, spec, weights, kernels, element_of(read, spec, kernels), threads_of(read)};
 }
 
 }  // namespace
@@ -225,6 +253,7 @@ headlane::AttentionWeights headlane::c_api::read_weights(const headlane_attentio
   weights.alibi_slopes = options.alibi_slopes;
   weights.sinks = options.sinks;
   check_weights(spec, weights);
+  check_numbers_of_heads(weights, spec.n_heads);
   return weights;
 }
 
@@ -260,23 +289,20 @@ headlane_status headlane_alibi_slopes(int64_t n_heads, float* slopes) {
 
 headlane_status headlane_attention_bytes(const headlane_attention_options* options, size_t* out) {
   return guarded([&] {
-    const auto read = read_options(options);
+    const CheckedOptions checked = check_options(options);
     require(out, "out");
-    *out = bytes_of(read, spec_of_call(read), kernels_of(read));
+    *out = checked.bytes();
   });
 }
 
 headlane_status headlane_attention_create(const headlane_attention_options* options,
                                           headlane_attention** out) {
   return guarded([&] {
-    const auto read = read_options(options);
+    const CheckedOptions checked = check_options(options);
     require(out, "out");
-    const headlane::AttentionSpec spec = spec_of_call(read);
-    const headlane::AttentionWeights weights = read_weights(read, spec);
-    const auto& kernels = kernels_of(read);
-    const Threads threads = threads_of(read);
-    check_memory(read.memory, read.memory_bytes, bytes_of(read, spec, kernels));
-    if (read.element == HEADLANE_ELEMENT_BF16) {
+    const auto& [read, spec, weights, kernels, element, threads] = checked;
+    check_memory(read.memory, read.memory_bytes, checked.bytes());
+    if (element == HEADLANE_ELEMENT_BF16) {
       *out = new AttentionOn<Bf16>(spec, weights, kernels, threads, read.memory);
     } else {
       *out = new AttentionOn<float>(spec, weights, kernels, threads, read.memory);

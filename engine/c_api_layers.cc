@@ -57,6 +57,9 @@ headlane::ModelConfig config_of(const headlane_layer_options& options,
     fail(Status::kInvalidArgument,
          options.norm_weight ? "norm_weight is given, but norm is NONE" : "norm_weight is null");
   }
+  if (config.norm == NormPlacement::kNone && options.norm_bias) {
+    fail(Status::kInvalidArgument, "norm_bias is given, but norm is NONE");
+  }
   return config;
 }
 

@@ -23,6 +23,21 @@ void check_positive(const char* name, double value) {
   fail(Status::kInvalidArgument, "%s is %g; it must be positive and finite", name, value);
 }
 
+// All numbers are looked at, whether the scaling has them or not: one that cannot be right is a
+// mistake that its owner wants to know of.
+void check_rotary_numbers(const RotarySpec& rotary) {
+  check_positive("rotary.base", rotary.base);
+  check_positive("rotary.factor", rotary.factor);
+  check_range("rotary.original_max_positions", rotary.original_max_positions, 0, kPositions);
+  check_positive("rotary.beta_fast", rotary.beta_fast);
+  check_positive("rotary.beta_slow", rotary.beta_slow);
+  if (rotary.attention_factor != 0) {
+    check_positive("rotary.attention_factor", rotary.attention_factor);
+  }
+  check_positive("rotary.low_freq_factor", rotary.low_freq_factor);
+  check_positive("rotary.high_freq_factor", rotary.high_freq_factor);
+}
+
 void check_rotary(const RotarySpec& rotary, int64_t head_dim) {
   if (rotary.dims % 2 != 0 || rotary.dims < 0 || rotary.dims > head_dim) {
     fail(Status::kInvalidArgument,
@@ -30,26 +45,17 @@ void check_rotary(const RotarySpec& rotary, int64_t head_dim) {
          ll{head_dim});
   }
   check_range("rotary.max_positions", rotary.max_positions, 1, kPositions);
-  check_positive("rotary.base", rotary.base);
-  if (rotary.scaling == RotaryScaling::kNone) return;
-  check_positive("rotary.factor", rotary.factor);
+  check_rotary_numbers(rotary);
   const bool of_a_length =
       rotary.scaling == RotaryScaling::kYarn || rotary.scaling == RotaryScaling::kLlama3;
   if (of_a_length) {
     check_range("rotary.original_max_positions", rotary.original_max_positions, 1, kPositions);
   }
-  if (rotary.scaling == RotaryScaling::kYarn) {
-    check_positive("rotary.beta_fast", rotary.beta_fast);
-    check_positive("rotary.beta_slow", rotary.beta_slow);
-  }
-  if (rotary.scaling == RotaryScaling::kLlama3) {
-    check_positive("rotary.low_freq_factor", rotary.low_freq_factor);
-    check_positive("rotary.high_freq_factor", rotary.high_freq_factor);
-    if (rotary.low_freq_factor >= rotary.high_freq_factor) {
-      fail(Status::kInvalidArgument,
-           "rotary.low_freq_factor is %g; it must be less than rotary.high_freq_factor, %g",
-           rotary.low_freq_factor, rotary.high_freq_factor);
-    }
+  if (rotary.scaling == RotaryScaling::kLlama3 &&
+      rotary.low_freq_factor >= rotary.high_freq_factor) {
+    fail(Status::kInvalidArgument,
+         "rotary.low_freq_factor is %g; it must be less than rotary.high_freq_factor, %g",
+         rotary.low_freq_factor, rotary.high_freq_factor);
   }
   if (rotary.scaling == RotaryScaling::kNtk && rotary.dims < 4) {
     fail(Status::kInvalidArgument, "rotary.dims is %lld; NTK scaling needs 4 or more",

@@ -62,9 +62,9 @@ typedef struct headlane_rotary {
   int64_t original_max_positions;  /**< YaRN, Llama 3: the length that the model was trained for */
   double beta_fast;                /**< YaRN; 0: 32 */
   double beta_slow;                /**< YaRN; 0: 1 */
-  double attention_factor;         /**< YaRN: multiplies cosines and sines; 0: 0.1 ln(factor) + 1 */
-  double low_freq_factor;          /**< Llama 3; 0: 1 */
-  double high_freq_factor;         /**< Llama 3; 0: 4 */
+  double attention_factor; /**< YaRN: multiplies cosines and sines, > 0; 0: 0.1 ln(factor) + 1 */
+  double low_freq_factor;  /**< Llama 3; 0: 1 */
+  double high_freq_factor; /**< Llama 3; 0: 4 */
   /** YaRN: 1: what blends begins and ends between pairs ("truncate": false). */
   int32_t untruncated;
 } headlane_rotary;
@@ -112,14 +112,15 @@ typedef struct headlane_attention_options {
   int64_t window_right;                        /**< after, likewise */
   const headlane_rotary* rotary;               /**< null: none */
   const headlane_relative_bias* relative_bias; /**< null: none */
-  const float* alibi_slopes; /**< [n_heads]: scores lose slope * distance (Press et al. 2021,
-                              * "ALiBi"); see headlane_alibi_slopes; null: none */
-  const float* sinks;        /**< [n_heads]: a score with a share and no value; null: none */
-  const float* additive;     /**< [n_heads, head_dim], the v of ADDITIVE; null otherwise */
-  int32_t n_threads;         /**< 0: one for each CPU that this process may run on */
-  const char* isa;           /**< as in headlane_model_options */
-  void* memory;              /**< as in headlane_session_options */
-  size_t memory_bytes;       /**< of memory */
+  const float* alibi_slopes; /**< [n_heads], finite: scores lose slope * distance (Press et al.
+                              * 2021, "ALiBi"); see headlane_alibi_slopes; null: none */
+  const float* sinks;    /**< [n_heads]: a score with a share and no value, finite, or -inf for no
+                          * share; null: none */
+  const float* additive; /**< [n_heads, head_dim], the v of ADDITIVE; null otherwise */
+  int32_t n_threads;     /**< 0: one for each CPU that this process may run on */
+  const char* isa;       /**< as in headlane_model_options */
+  void* memory;          /**< as in headlane_session_options */
+  size_t memory_bytes;   /**< of memory */
   /** Of Q, K, V and O. With BF16 the probabilities that the values are weighted with are rounded to
    * it too; scores, the softmax and sums are f32, and so are bias, weights and maps. Neither
    * ADDITIVE nor machines without products of bf16 have it: UNSUPPORTED. */
@@ -143,9 +144,9 @@ HEADLANE_API headlane_status headlane_alibi_slopes(int64_t n_heads, float* slope
 
 /** The exact size of the block in which calls with these options work. It does not depend on
  * lengths (but on those of rotary and relative_bias, whose tables are in it).
- * @param options its memory is not looked at
+ * @param options whole, weights included; only its memory is not looked at
  * @param[out] out bytes
- * @return as headlane_attention_create */
+ * @return as headlane_attention_create, and for the same options */
 HEADLANE_API headlane_status headlane_attention_bytes(const headlane_attention_options* options,
                                                       size_t* out);
 

@@ -326,8 +326,14 @@ TEST_P(LayerRun, LayersThatCannotBe) {
   changed([](Layer& l) { l.options.out.weight = nullptr; }, "out.weight is null");
   changed([](Layer& l) { l.options.qkv = l.options.q; }, "qkv is given");
   changed([](Layer& l) { l.options.norm = HEADLANE_NORM_PRE; }, "norm_weight is null");
+  changed([](Layer& l) { l.options.norm_weight = l.options.q.weight; }, "norm_weight is given");
+  changed([](Layer& l) { l.options.norm_bias = l.options.q.weight; },
+          "norm_bias is given, but norm is NONE");
   changed([](Layer& l) { l.options.norm = static_cast<headlane_norm>(3); }, "norm is 3");
-  changed([](Layer& l) { l.options.norm_eps = -1; }, "norm_eps");
+  for (const float bad :
+       {-1.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    changed([&](Layer& l) { l.options.norm_eps = bad; }, "norm_eps");
+  }
   changed([](Layer& l) { l.options.bilinear = l.options.q.weight; }, "bilinear is given");
   changed([](Layer& l) { l.attention.n_heads = 0; }, "n_heads is 0");
   changed([](Layer& l) { l.attention.n_kv_heads = 2; }, "n_kv_heads is 2");
