@@ -126,10 +126,30 @@ struct KeyRange {
 template <typename T>
 inline KeyRange keys_seen(const AttentionArgs<T>& args, int64_t i) {
   const int64_t position = i + args.q_offset;
-  const int64_t last = position + args.window_right + 1;
   const int64_t first = position - args.window_left;
-  const int64_t end = last > args.prefix_len ? last : args.prefix_len;
-  return {first > 0 ? first : 0, smaller(end, args.kv_len)};
+  int64_t end = smaller(position + args.window_right + 1, args.kv_len);
+  if (args.causal) {
+    end = smaller(end, position + 1 > args.prefix_len ? position + 1 : args.prefix_len);
+  }
+  return {first > 0 ? first : 0, end};
+}
+
+// Whether query i sees key j, by position, mask and bias.
+template <typename T>
+inline bool sees_key(const AttentionArgs<T>& args, int64_t i, int64_t j) {
+  const KeyRange keys = keys_seen(args, i);
+  if (j < keys.begin || j >= keys.end) return false;
+  if (args.mask && args.mask[i * args.ld_mask + j] == 0) return false;
+  return !(args.bias && args.bias[i * args.ld_bias + j] <= -__FLT_MAX__);  // NaN is not masked
+}
+
+template <typename T>
+[[gnu::noinline]] inline bool sees_any_key(const AttentionArgs<T>& args, int64_t i) {
+  const KeyRange keys = keys_seen(args, i);
+  for (int64_t j = keys.begin; j < keys.end; ++j) {
+    if (sees_key(args, i, j)) return true;
+  }
+  return false;
 }
 
 // Queries first .. first + rows, as scores are to be made of them.

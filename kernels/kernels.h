@@ -208,11 +208,14 @@ struct EmbedF32Args {
 //
 // Query i stands at key position i + q_offset. It sees key j if all of these hold:
 //   - j >= i + q_offset - window_left
-//   - j <= i + q_offset + window_right, or j < prefix_len    (window_right = 0 is the causal mask)
+//   - j <= i + q_offset + window_right
+//   - j <= i + q_offset, or j < prefix_len, where the attention is causal
 //   - mask[i, j] is not 0, where there is a mask
 //   - bias[i, j] is neither -inf nor the most negative finite number, where there is a bias
-// A query that sees no key gets zeros. What is in K and V of a key that no query sees never
-// matters. The caller's Q and K are not written.
+// A query that sees no key gets zeros. What is in K and V of a key that a query does not see never
+// matters to it. The value of a key that it sees always does: NaN and infinity show as NaN where
+// the weight is 0, since 0 * NaN is NaN. The softmax takes differences of scores before it
+// multiplies them, so scores may be as large as a float is. The caller's Q and K are not written.
 template <typename T>
 struct AttentionArgs {
   int64_t q_len = 0, kv_len = 0;
@@ -221,8 +224,9 @@ struct AttentionArgs {
   float softcap = 0;                // scores become softcap * tanh(score / softcap); 0: they do not
   int64_t q_offset = 0;
   int64_t window_left = kUnlimited, window_right = kUnlimited;
-  int64_t prefix_len = 0;
-  const T* q = nullptr;  // [q_len, head_dim]
+  bool causal = false;
+  int64_t prefix_len = 0;  // keys that the causal mask leaves to all queries
+  const T* q = nullptr;    // [q_len, head_dim]
   int64_t ldq = 0;
   const T* k = nullptr;  // [kv_len, head_dim]
   int64_t ldk = 0;

@@ -112,7 +112,7 @@ TEST_P(AttentionPositions, RelativeBiasMatchesFloat64) {
       RelativeBias bias(p.args);
       p.args.relative_bias = bias.centre(p.args);
       check(p);
-      p.args.window_right = 0;
+      p.args.causal = true;
       check(p);
       p.args.window_left = 20;
       p.args.prefix_len = 5;

@@ -80,12 +80,10 @@ TEST_P(AttentionProbabilities, OfKeysSeenByPosition) {
     for (const int64_t q_offset : {0, kv_len - q_len, -1000, 1000}) {
       Problem p(q_len, kv_len, 16, 16);
       p.args.q_offset = q_offset;
-      p.args.window_right = 0;
-      check_probabilities(p);
-      p.args.window_left = 5;
-      check_probabilities(p);
-      p.args.prefix_len = 10;
-      check_probabilities(p);
+      for (const test::Positions& positions : test::all_positions()) {
+        positions.set(&p.args);
+        check_probabilities(p);
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "tests/support/attention_reference.h"
+#include "tests/support/attention_operands.h"
 
 namespace headlane::kernels {
 namespace {
@@ -73,15 +73,10 @@ TEST_P(Attention, SeesKeysByPosition) {
     for (const int64_t q_offset : {0, kv_len - q_len}) {
       Problem p(q_len, kv_len, 16, 16);
       p.args.q_offset = q_offset;
-      p.args.window_right = 0;
-      check(p);
-      p.args.prefix_len = 10;
-      check(p);
-      p.args.prefix_len = 0;
-      p.args.window_left = 5;
-      check(p);
-      p.args.window_right = 3;
-      check(p);
+      for (const test::Positions& positions : test::all_positions()) {
+        positions.set(&p.args);
+        check(p);
+      }
     }
   }
 }

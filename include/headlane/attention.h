@@ -106,8 +106,8 @@ typedef struct headlane_attention_options {
   float softcap;          /**< scores become softcap * tanh(score / softcap); 0: they do not */
   headlane_causal causal; /**< 0: NONE */
   /** Keys before and after its own position that a query sees; 0: all; -1: none. Its position is
-   * its number, or with CAUSAL_LOWER_RIGHT its number + kv_len - q_len. With a causal mask there is
-   * nothing after it. */
+   * its number, or with CAUSAL_LOWER_RIGHT its number + kv_len - q_len. With a causal mask nothing
+   * is after it but a prefix (prefix_lengths of the batch), which windows limit as all keys. */
   int64_t window_left;                         /**< before */
   int64_t window_right;                        /**< after, likewise */
   const headlane_rotary* rotary;               /**< null: none */
@@ -214,8 +214,10 @@ typedef struct headlane_attention_batch {
   int64_t mask_head_stride;  /**< as bias_head_stride */
   int64_t mask_query_stride; /**< as bias_query_stride */
 
-  const int64_t* prefix_lengths; /**< [n_seqs]: keys that a causal mask leaves to all queries; null:
-                                  * none */
+  /** [n_seqs]: the first keys of a sequence, which a causal mask leaves to all of its queries;
+   * null: none. A prefix opens what the causal mask hides and nothing else: a window limits the
+   * prefix as it limits all keys, and without a causal mask a prefix changes nothing. */
+  const int64_t* prefix_lengths;
   const headlane_attention_maps* maps; /**< its layers are not looked at; null: not wanted */
 
   /** With HEADLANE_ELEMENT_BF16, in place of the data of q, k, v and o, which must be null then:

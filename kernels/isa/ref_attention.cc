@@ -56,7 +56,8 @@ Query make_query(const AttentionF32Args& args, int64_t i) {
 bool score_of(const AttentionF32Args& args, const Query& query, int64_t j, float* score) {
   const int64_t i = query.i, position = i + args.q_offset;
   if (j < position - args.window_left) return false;
-  if (j > position + args.window_right && j >= args.prefix_len) return false;
+  if (j > position + args.window_right) return false;
+  if (args.causal && j > position && j >= args.prefix_len) return false;
   if (args.mask && args.mask[i * args.ld_mask + j] == 0) return false;
   float bias = args.bias ? args.bias[i * args.ld_bias + j] : 0.0f;
   if (bias <= -std::numeric_limits<float>::max()) return false;

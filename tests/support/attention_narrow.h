@@ -58,6 +58,7 @@ class NarrowCopy {
     args.q_offset = a.q_offset;
     args.window_left = a.window_left;
     args.window_right = a.window_right;
+    args.causal = a.causal;
     args.prefix_len = a.prefix_len;
     args.q = q.data() + (a.q - p_.q.data());
     args.ldq = a.ldq;

@@ -50,6 +50,34 @@ inline void set_additive(Problem* p, GuardedFloats* weights) {
   p->args.scale = 1.0f;
 }
 
+// Which keys a query sees by position: each combination of a causal mask with a prefix or without,
+// and a window on either side. A prefix means nothing without a causal mask.
+struct Positions {
+  bool causal;
+  int64_t prefix_len, window_left, window_right;
+  void set(AttentionF32Args* args) const {
+    args->causal = causal;
+    args->prefix_len = prefix_len;
+    args->window_left = window_left;
+    args->window_right = window_right;
+  }
+};
+
+inline std::vector<Positions> all_positions() {
+  constexpr int64_t kUnlimited = AttentionF32Args::kUnlimited;
+  std::vector<Positions> all;
+  for (const bool causal : {false, true}) {
+    for (const int64_t prefix_len : {0, 10, 245}) {
+      for (const int64_t left : {kUnlimited, int64_t{5}}) {
+        for (const int64_t right : {kUnlimited, int64_t{0}, int64_t{3}}) {
+          all.push_back({causal, prefix_len, left, right});
+        }
+      }
+    }
+  }
+  return all;
+}
+
 // Everything at once, by steps.
 struct Combination {
   static constexpr int64_t kQueries = 30, kKeys = 260, kHeadDim = 26, kDims = 22;

@@ -61,11 +61,11 @@ struct Problem {
 
 inline bool sees(const AttentionF32Args& a, int64_t i, int64_t j) {
   const int64_t position = i + a.q_offset;
-  const bool in_window =
-      j >= position - a.window_left && (j <= position + a.window_right || j < a.prefix_len);
+  const bool in_window = j >= position - a.window_left && j <= position + a.window_right;
+  const bool hidden_by_causal = a.causal && j > position && j >= a.prefix_len;
   const bool masked = a.mask && a.mask[i * a.ld_mask + j] == 0;
   const bool biased_away = a.bias && a.bias[i * a.ld_bias + j] <= -3.4028234e38f;
-  return in_window && !masked && !biased_away;
+  return in_window && !hidden_by_causal && !masked && !biased_away;
 }
 
 // A value and what its terms sum to without their signs, which its rounding errors scale with.

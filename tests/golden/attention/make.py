@@ -84,14 +84,13 @@ def positions(case):
 def seen(case, tensors):
     """[batch, 1 or heads, q_len, kv_len]: which keys a query sees."""
     i, j = positions(case)
-    allowed = torch.ones(case["q_len"], case["kv_len"], dtype=torch.bool)
-    if case.get("causal"):
-        allowed = j <= i
-    elif "window_right" in case:
-        allowed = j <= i + case["window_right"]
+    allowed = j <= i if case.get("causal") else torch.ones(case["q_len"], case["kv_len"],
+                                                           dtype=torch.bool)
     allowed = allowed.repeat(case["batch"], 1, 1, 1)
-    for b, n in enumerate(case.get("prefix_lengths", [])):
+    for b, n in enumerate(case.get("prefix_lengths", [])):  # opens what the causal mask hides
         allowed[b] |= j < n
+    if "window_right" in case:
+        allowed &= j <= i + case["window_right"]
     if "window_left" in case:
         allowed &= j >= i - case["window_left"]
     for b, n in enumerate(case.get("kv_lengths", [])):
@@ -139,7 +138,7 @@ def by_sdpa(case, tensors, dtype):
     if "softcap" in case or "sinks" in tensors or case.get("score") == "additive":
         return None
     plain_causal = case.get("causal") and not any(
-        name in case for name in ("window_left", "prefix_lengths", "kv_lengths"))
+        name in case for name in ("window_left", "window_right", "prefix_lengths", "kv_lengths"))
     given = {"bias", "mask", "alibi_slopes", "relative_table"} & tensors.keys()
     if plain_causal and not given:
         variant = causal_lower_right if case["causal"] == "lower_right" else causal_upper_left
@@ -251,6 +250,14 @@ CASES = {
                                 extra={"relative_table": (6, 3)}),
     "alibi_symmetric_6_heads": problem("encoders: distance on both sides", 1, 6, 14, 8,
                                        extra={"alibi_slopes": (6,)}),
+    "prefix_and_windows": problem("a window limits the prefix too", 2, 2, 16, 8,
+                                  causal="upper_left", prefix_lengths=[9, 0], window_left=6,
+                                  window_right=3),
+    "prefix_and_windows_on_a_cache": problem("the same, for the last queries", 3, 1, 4, 8,
+                                             kv_len=12, causal="lower_right",
+                                             prefix_lengths=[9, 12, 11], window_right=2),
+    "prefix_without_causal": problem("a prefix opens nothing that a window hides", 2, 1, 4, 8,
+                                     kv_len=12, prefix_lengths=[9, 12], window_right=2),
 }
 
 
