@@ -27,31 +27,40 @@ inline bool pack_block(const AttentionArgs<T>& args, const AttentionScratch& at,
   return reduce_add(differences) == 0.0f;
 }
 
-// One query's scores of one block, the largest of them given lane by lane, become 2^(factor * score
-// - m), written to `to`; m and l are brought up to date. Returns what the query's O so far must be
-// multiplied by.
+// One query's S of one block, the largest of it given lane by lane, becomes 2^(factor * s -
+// offset), written to `to`; m, the largest s so far, which has the offset, and l are brought up to
+// date. Returns what the query's O so far must be multiplied by.
 template <typename T>
 inline float softmax_update(const float* s, T* to, int64_t n, F32 largest, float factor, float* m,
                             float* l) {
   using Tile = AttentionTile<T>;
   const float minus_infinity = -kInfinity;
-  const float block_m = reduce_max(largest) * factor;
+  const float block_m = reduce_max(largest);
   const float new_m = block_m > *m ? block_m : *m;
-  // Nothing seen so far: -inf - (-inf) would be NaN, and every exponential is to be 0.
-  const F32 minus_offset = broadcast(new_m == minus_infinity ? 0.0f : -new_m);
   F32 sum = broadcast(0.0f);
-  for_each_vector(n, [&](int64_t j, int64_t width) {
-    const F32 p =
-        keep_n(Tile::exp2(fma(load(s + j), broadcast(factor), minus_offset)), width, 0.0f);
-    Tile::store_p(to + j, p);
-    sum = sum + p;
-  });
+  const auto write = [&](auto exponents) {
+    for_each_vector(n, [&](int64_t j, int64_t width) {
+      const F32 p = keep_n(Tile::exp2(exponents(load(s + j))), width, 0.0f);
+      Tile::store_p(to + j, p);
+      sum = sum + p;
+    });
+  };
+  const F32 factors = broadcast(factor);
+  if (has_near_offset(new_m, factor)) {
+    const F32 minus_offset = broadcast(-(new_m * factor));
+    write([&](F32 x) { return fma(x, factors, minus_offset); });
+  } else {
+    // Nothing seen so far: -inf - (-inf) would be NaN, and every exponential is to be 0.
+    const F32 subtracted = broadcast(new_m == minus_infinity ? 0.0f : new_m);
+    write([&](F32 x) { return (x - subtracted) * factors; });
+  }
   constexpr int64_t kWhole = Tile::kPerGroup * Tile::kStep;
   for (int64_t j = round_up(n, kWidth); j < round_up(n, kWhole); j += kWidth) {
     Tile::store_p(to + j, broadcast(0.0f));
   }
   const bool first = *m == minus_infinity;
-  const float rescale = first || new_m == *m ? 1.0f : exp2(broadcast(*m) + minus_offset).get(0);
+  const float rescale =
+      first || new_m == *m ? 1.0f : power(offset_of(*m, factor) - offset_of(new_m, factor));
   *l = *l * rescale + reduce_add(sum);
   *m = new_m;
   return rescale;
@@ -67,17 +76,20 @@ inline void add_values(const AttentionArgs<T>& args, const AttentionScratch& at,
                  at.ldv, first ? kZeroRow : nullptr, o, at.ldv);
 }
 
-// The same for a block whose V is not all finite: what a query does not see (P = 0) must not turn
-// into NaN, so it meets a V in which such rows are zeros. Rare, so a query at a time; the bits of
-// queries that see nothing of such a value are those that they would be without it.
+// The same for a block whose V is not all finite, and queries i .. i + rows: what a query does not
+// see must not turn into NaN, so it meets a V in which such rows are zeros. What it sees must, even
+// where its weight is 0, so weights do not tell the two apart. Rare, so a query at a time; the bits
+// of queries that see nothing of such a value are those that they would be without it.
 template <typename T>
-inline void add_values_seen(const AttentionArgs<T>& args, const AttentionScratch& at, int64_t rows,
-                            int64_t begin, int64_t n, bool first, float* o) {
+inline void add_values_seen(const AttentionArgs<T>& args, const AttentionScratch& at, int64_t i,
+                            int64_t rows, int64_t begin, int64_t n, bool first, float* o) {
   using Tile = AttentionTile<T>;
   for (int64_t r = 0; r < rows; ++r) {
+    uint8_t seen[Tile::kBC];
+    for (int64_t j = 0; j < n; ++j) seen[j] = sees_key(args, i + r, begin + j);
     F32 differences = broadcast(0.0f);
-    Tile::pack_values(args.v + begin * args.ldv, args.ldv, n, args.v_dim,
-                      reinterpret_cast<const T*>(at.p) + r * Tile::kBC, at.v, at.ldv, &differences);
+    Tile::pack_values(args.v + begin * args.ldv, args.ldv, n, args.v_dim, seen, at.v, at.ldv,
+                      &differences);
     add_values(args, at, r, 1, n, first, o + r * at.ldv);
   }
 }
@@ -100,7 +112,7 @@ inline void attend_block(const AttentionArgs<T>& args, const AttentionScratch& a
     }
   });
   float* o = at.o + r0 * at.ldv;
-  if (!finite) return add_values_seen(args, at, rows, begin, n, first, o);
+  if (!finite) return add_values_seen(args, at, group.first + r0, rows, begin, n, first, o);
   add_values(args, at, 0, rows, n, first, o);
 }
 
@@ -112,12 +124,16 @@ inline void finish_group(const AttentionArgs<T>& args, const AttentionScratch& a
     if (args.next_q) fetch_row(args.next_q + (group.first + r) * args.ldq, args.head_dim);
     float sum = at.l[r], rescale = 1.0f;
     if (args.sink) {
-      const float sink = *args.sink * kLog2E;
-      const float m = sink > at.m[r] ? sink : at.m[r];
-      rescale = at.m[r] == m ? 1.0f : exp2(broadcast(at.m[r]) - broadcast(m)).get(0);
-      sum = sum * rescale + exp2(broadcast(sink) - broadcast(m)).get(0);
+      const double above = has_near_offset(at.m[r], group.factor)
+                               ? double{at.m[r]} * group.factor - offset_of(at.m[r], group.factor)
+                               : 0.0;  // the largest exponent
+      const SinkShare share = sink_share(*args.sink, double{at.m[r]} * group.scale, above);
+      rescale = share.rescale;
+      sum = sum * rescale + share.own;
     }
-    const bool sees_nothing = at.l[r] == 0.0f;  // and there may be nothing in its O
+    // There may be nothing in its O then. A query whose scores are all -inf, since they are too
+    // large for a float, sees keys, and gets NaN, which is what 0 / 0 is.
+    const bool sees_nothing = at.l[r] == 0.0f && !sees_any_key(args, group.first + r);
     const F32 factor = broadcast(rescale / sum);
     for_each_vector(args.v_dim, [&](int64_t c, int64_t width) {
       const F32 o = sees_nothing ? broadcast(0.0f) : load(at.o + r * at.ldv + c) * factor;

@@ -47,7 +47,7 @@ struct AttentionTile<Bf16> {
     n == kWidth ? store_bf16(o, x) : store_bf16_n(o, x, n);
   }
 
-  static void pack_values(const Bf16* v, int64_t ldv, int64_t n, int64_t v_dim, const Bf16* seen,
+  static void pack_values(const Bf16* v, int64_t ldv, int64_t n, int64_t v_dim, const uint8_t* seen,
                           float* to, int64_t ld, F32* differences) {
     const auto row = [&](int64_t j, int64_t c, int64_t width) -> F32 {
       if (j >= n || (seen && seen[j] == 0)) return broadcast(0.0f);

@@ -12,27 +12,32 @@ inline float row_maximum(const float* p, int64_t n) {
   return reduce_max(largest);
 }
 
-// p[n] holds factor^-1 times exponents of 2, -inf where the query does not see a key, and becomes
-// probabilities. What is not seen stays -inf until the division, so that it ends as 0 even where
-// the sum is NaN.
-inline void normalise_row(float* p, int64_t n, float factor, const float* sink) {
-  const F32 unseen = broadcast(-kInfinity), zero = broadcast(0.0f);
-  const float sink_exponent = sink ? *sink * kLog2E : -kInfinity;
-  const float largest = row_maximum(p, n) * factor;
-  const float m = sink_exponent > largest ? sink_exponent : largest;
-  F32 sums = zero;
+// p[n] holds S, -inf where the query does not see a key, and becomes probabilities. Returns whether
+// it has: not where nothing is seen, nor where a score is NaN or an infinity that is no mask's.
+template <typename T>
+inline bool normalise_row(const QueryGroup<T>& group, const float* sink, float* p, int64_t n) {
+  const float largest = row_maximum(p, n);
+  const F32 offset = broadcast(largest == -kInfinity ? 0.0f : largest);
+  const F32 factor = broadcast(group.factor);
+  F32 sums = broadcast(0.0f);
   for_each_vector(n, [&](int64_t j, int64_t width) {
-    const F32 x = keep_n(load_up_to(p + j, width), width, -kInfinity);
-    const F32 e = exp2(fma(x, broadcast(factor), broadcast(-m)));
-    sums = sums + xsimd::select(x == unseen, zero, e);
-    store_up_to(p + j, xsimd::select(x == unseen, unseen, e), width);
+    const F32 s = keep_n(load_up_to(p + j, width), width, -kInfinity);
+    const F32 e = exp2((s - offset) * factor);
+    sums = sums + e;
+    store_up_to(p + j, e, width);
   });
-  const float own = sink ? exp2(broadcast(sink_exponent) - broadcast(m)).get(0) : 0.0f;
-  const F32 sum = broadcast(reduce_add(sums) + own);
+  float sum = reduce_add(sums), rescale = 1.0f;
+  if (sink) {
+    const SinkShare share = sink_share(*sink, double{largest} * group.scale, 0.0);
+    rescale = share.rescale;
+    sum = sum * rescale + share.own;
+  }
+  if (!(sum > 0)) return false;
   for_each_vector(n, [&](int64_t j, int64_t width) {
-    const F32 e = load_up_to(p + j, width);
-    store_up_to(p + j, xsimd::select(e == unseen, zero, e / sum), width);
+    const F32 e = load_up_to(p + j, width) * broadcast(rescale);
+    store_up_to(p + j, e / broadcast(sum), width);
   });
+  return true;
 }
 
 inline void fill(float* p, int64_t begin, int64_t end, float value) {
@@ -66,7 +71,10 @@ inline void probabilities_of_group(const AttentionArgs<T>& args, const Attention
     fill(row, 0, sees_nothing ? args.kv_len : seen.begin, 0.0f);
     if (sees_nothing) continue;
     fill(row, seen.end, args.kv_len, 0.0f);
-    normalise_row(row + seen.begin, seen.end - seen.begin, group.factor, args.sink);
+    if (normalise_row(group, args.sink, row + seen.begin, seen.end - seen.begin)) continue;
+    for (int64_t j = seen.begin; j < seen.end; ++j) {
+      row[j] = sees_key(args, i, j) ? __builtin_nanf("") : 0.0f;
+    }
   }
 }
 

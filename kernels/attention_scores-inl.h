@@ -43,13 +43,13 @@ struct AttentionTile<float> {
   static F32 exp2(F32 x) { return HEADLANE_ISA::exp2(x); }
   static void store_p(float* p, F32 x) { store(p, x); }
   static void store_o(float* o, F32 x, int64_t n) { store_up_to(o, x, n); }
-  static bool is_zero(float p) { return p == 0.0f; }
 
-  // Row j of V, or zeros, to row j of the block; adds what tells whether it is finite.
-  static void pack_values(const float* v, int64_t ldv, int64_t n, int64_t v_dim, const float* seen,
-                          float* to, int64_t ld, F32* differences) {
+  // Row j of V, or zeros where seen[j] is 0, to row j of the block; adds what tells whether it is
+  // finite.
+  static void pack_values(const float* v, int64_t ldv, int64_t n, int64_t v_dim,
+                          const uint8_t* seen, float* to, int64_t ld, F32* differences) {
     for (int64_t j = 0; j < n; ++j) {
-      const bool zeros = seen && seen[j] == 0.0f;
+      const bool zeros = seen && seen[j] == 0;
       for_each_vector(v_dim, [&](int64_t c, int64_t width) {
         const F32 x = zeros ? broadcast(0.0f) : load_up_to(v + j * ldv + c, width);
         *differences = *differences + (x - x);
@@ -68,7 +68,8 @@ struct AttentionTile<float> {
     }
   }
 };
-constexpr float kLog2E = 1.4426950408889634f;
+constexpr double kLog2EDouble = 1.4426950408889634;
+constexpr float kLog2E = static_cast<float>(kLog2EDouble);
 constexpr float kInfinity = __builtin_inff();
 
 template <typename T>
@@ -160,25 +161,31 @@ struct QueryGroup {
   int64_t ldq;
   bool adjusts;   // whether scores need more than the scale before the exponential
   bool may_skip;  // whether strips may skip blocks that their positions would let them see
-  float factor;   // what S of score_strip() is to be multiplied by, to be exponents of 2
+  float scale;    // what S of score_strip() is to be multiplied by, to be the scores
+  float factor;   // what differences of S are to be multiplied by, to be exponents of 2
 };
+
+// Below this scale S itself is scaled before the softmax takes its differences: they could pass the
+// largest float where those of the scores are small. From here on, a difference of S that is
+// infinite is one of scores that is 2^28 or more, whose exponential is 0.
+constexpr float kLeastScaleOfDifferences = 0x1p-100f;
 
 template <typename T>
 inline QueryGroup<T> make_group(const AttentionArgs<T>& args, const AttentionScratch& at,
                                 int64_t first, int64_t rows) {
   using Tile = AttentionTile<T>;
-  const bool adjusts =
-      args.softcap > 0 || args.bias || args.mask || args.alibi_slope != 0 || args.relative_bias;
+  const bool adjusts = args.softcap > 0 || args.bias || args.mask || args.alibi_slope != 0 ||
+                       args.relative_bias || args.scale < kLeastScaleOfDifferences;
   const bool may_skip = args.mask || args.bias;
-  const float factor = adjusts ? 1.0f : args.scale * kLog2E;
+  const float scale = adjusts ? 1.0f : args.scale, factor = scale * kLog2E;
   const T* q = args.q + first * args.ldq;
-  if (!Tile::copies(args)) return {first, rows, q, args.ldq, adjusts, may_skip, factor};
+  if (!Tile::copies(args)) return {first, rows, q, args.ldq, adjusts, may_skip, scale, factor};
   T* copies = reinterpret_cast<T*>(at.q_copies);
   const int64_t ld = at.ldq * Tile::kPerGroup;
   for (int64_t r = 0; r < rows; ++r) {
     Tile::copy_row(args, first + r + args.q_position, q + r * args.ldq, at.row, copies + r * ld);
   }
-  return {first, rows, copies, ld, adjusts, may_skip, factor};
+  return {first, rows, copies, ld, adjusts, may_skip, scale, factor};
 }
 
 // Whether mask or bias leaves queries i .. i + rows none of the keys [begin, begin + n).
@@ -196,6 +203,33 @@ template <typename T>
     if (any) return false;
   }
   return true;
+}
+
+// Exponents of 2 are factor * s - offset, and offset is about factor * m, m being the largest s.
+// Near 0 it is that product, rounded: one fused step makes the exponents, and what was rounded, at
+// most 1/4, is in all of them, and so in no weight. Beyond, it would be rounded by more than an
+// exponent may be: there the difference s - m comes before the product, and offset is factor * m
+// itself.
+inline bool has_near_offset(float m, float factor) {
+  constexpr float kNear = 0x1p23f;
+  return m * factor < kNear && m * factor > -kNear;
+}
+inline double offset_of(float m, float factor) {
+  return has_near_offset(m, factor) ? double{m * factor} : double{m} * factor;
+}
+
+inline float power(double exponent) { return exp2(broadcast(static_cast<float>(exponent))).get(0); }
+
+// A sink beside scores of which the largest, or -inf, and its exponent are given: what the sum of
+// the scores' exponentials, and what was weighted by them, are to be multiplied by, and the sink's
+// own exponential. In double, since each is to be right to a few units where both are large.
+struct SinkShare {
+  float rescale, own;
+};
+inline SinkShare sink_share(float sink, double largest, double its_exponent) {
+  const double exponent = (sink - largest) * kLog2EDouble + its_exponent;
+  if (exponent > 0) return {power(-exponent), 1.0f};
+  return {1.0f, power(exponent)};
 }
 
 // Calls pack(begin, n) for each block of keys [begin, begin + n) that the group sees, then
@@ -287,33 +321,36 @@ struct SeenInBlock {
   int64_t begin, end;
 };
 
-// Turns scores of one query into exponents of 2: caps, adds biases and ALiBi; -inf where the query
-// does not see the key. Returns the largest, lane by lane. One pass, since it runs for every score;
-// what the template leaves out costs nothing.
+// Makes scores of one query's products: scales, caps, adds biases and ALiBi; -inf where the query
+// does not see the key. Returns the largest, lane by lane. They are not exponents of 2 yet: a large
+// score times log2(e) would be rounded, by more than two scores may differ. One pass, since it runs
+// for every score; what the template leaves out costs nothing.
 template <typename T, bool kBias, bool kMask, bool kMore>
 [[gnu::noinline]] inline F32 adjust_row(const AttentionArgs<T>& args, int64_t i, int64_t begin,
                                         int64_t n, SeenInBlock seen, float* s) {
-  const F32 unseen = broadcast(-kInfinity), log2e = broadcast(kLog2E);
-  const F32 factor = broadcast(args.scale * kLog2E), slope = broadcast(args.alibi_slope * kLog2E);
+  const F32 unseen = broadcast(-kInfinity);
+  const F32 scale = broadcast(args.scale), slope = broadcast(args.alibi_slope);
   const bool capped = args.softcap > 0, partly = seen.begin > 0 || seen.end < n;
   const F32 to_cap = broadcast(capped ? args.scale / args.softcap : 0.0f);
-  const F32 cap = broadcast(args.softcap * kLog2E);
+  const F32 cap = broadcast(args.softcap);
   const int64_t distance = begin - (i + args.q_offset);  // of the first key
   F32 largest = unseen;
   for_each_vector(n, [&](int64_t j, int64_t width) {
     const F32 score = load(s + j);
-    F32 x = kMore && capped ? cap * tanh(score * to_cap) : score * factor;
+    F32 x = kMore && capped ? cap * tanh(score * to_cap) : score * scale, bias = unseen;
     if constexpr (kBias) {
-      const F32 b = load_up_to(args.bias + i * args.ld_bias + begin + j, width);
-      const auto masked = b <= broadcast(-__FLT_MAX__);  // false for NaN
-      x = xsimd::select(masked, unseen, fma(b, log2e, x));
+      bias = load_up_to(args.bias + i * args.ld_bias + begin + j, width);
+      x = x + bias;
     }
     if (kMore && args.relative_bias) {
-      x = fma(load_up_to(args.relative_bias + (distance + j), width), log2e, x);
+      x = x + load_up_to(args.relative_bias + (distance + j), width);
     }
     if (kMore && args.alibi_slope != 0) {
       const F32 lane_0 = broadcast(static_cast<float>(distance + j));
       x = fnma(abs(load(kLaneNumbers) + lane_0), slope, x);
+    }
+    if constexpr (kBias) {  // the comparison is false for NaN
+      x = xsimd::select(bias <= broadcast(-__FLT_MAX__), unseen, x);
     }
     if constexpr (kMask) {
       x = keep_seen(x, args.mask + i * args.ld_mask + begin + j, width, unseen);

@@ -8,7 +8,7 @@
 //   - Scores: four keys at a time share the loads of q; the sums of kWidth keys then become one
 //     vector of scores, by two shuffles a key in place of a horizontal sum a key. They are scaled,
 //     capped and biased there, and stay in scratch; so the maximum is exact.
-//   - Weights: 2^(score - maximum), in scratch, and their sum.
+//   - Weights: 2^((score - maximum) log2(e)), in scratch, and their sum.
 //   - Values: sums over kValueKeys keys stay in registers for as many columns as there are
 //     registers for; where the columns are few, several sums take turns, so that additions overlap.
 
@@ -51,17 +51,16 @@ inline F32 dot_four(const float* q, const T* const (&k)[4], int64_t first, int64
   return sum_quad(sums[0], sums[1], sums[2], sums[3]);
 }
 
-// Scores of keys j .. j + n as exponents of 2, n <= kWidth; -inf where bias hides a key.
+// Scores of keys j .. j + n from their products, n <= kWidth; -inf where bias hides a key.
 template <typename T>
-inline F32 exponents_of(const DecodeAttentionArgs<T>& args, int64_t h, int64_t j, int64_t n,
-                        F32 score) {
-  const F32 x = args.softcap > 0 ? broadcast(args.softcap * kLog2E) *
-                                       tanh(score * broadcast(args.scale / args.softcap))
-                                 : score * broadcast(args.scale * kLog2E);
+inline F32 scores_of(const DecodeAttentionArgs<T>& args, int64_t h, int64_t j, int64_t n,
+                     F32 product) {
+  const F32 x = args.softcap > 0
+                    ? broadcast(args.softcap) * tanh(product * broadcast(args.scale / args.softcap))
+                    : product * broadcast(args.scale);
   if (!args.bias) return x;
   const F32 bias = load_up_to(args.bias + h * args.ld_bias + j, n);
-  return xsimd::select(bias <= broadcast(-__FLT_MAX__), broadcast(-kInfinity),
-                       fma(bias, broadcast(kLog2E), x));
+  return xsimd::select(bias <= broadcast(-__FLT_MAX__), broadcast(-kInfinity), x + bias);
 }
 
 // The scores of keys j .. j + n, n <= kWidth; largest[h] becomes the larger of it and head h's,
@@ -93,25 +92,38 @@ inline void score_keys(const DecodeHeads<T>& heads, int64_t j, int64_t n, F32* l
     for (int64_t quad = 0; quad < kWidth / 4; ++quad) {
       of_head[quad] = quad < n_quads ? load(quads[h][quad]) : broadcast(0.0f);
     }
-    const F32 x = exponents_of(args, heads.first + h, j, n, join_quads(of_head));
+    const F32 x = scores_of(args, heads.first + h, j, n, join_quads(of_head));
     store(heads.at.weights + h * heads.at.step + j, x);
     largest[h] = max(keep_n(x, n, -kInfinity), largest[h]);
   }
 }
 
-// Exponents become weights. Returns the inverse of their sum, or 0 where no key is seen.
-inline float weights_of(float* weights, int64_t kv_len, float largest, const float* sink) {
-  const float sink_score = sink ? *sink * kLog2E : -kInfinity;
-  if (sink_score > largest) largest = sink_score;
+template <typename T>
+inline bool head_sees_any(const DecodeAttentionArgs<T>& args, int64_t h) {
+  if (!args.bias) return args.kv_len > 0;
+  for (int64_t j = 0; j < args.kv_len; ++j) {
+    if (!(args.bias[h * args.ld_bias + j] <= -__FLT_MAX__)) return true;
+  }
+  return false;
+}
+
+// Scores of head h become weights. Returns the inverse of their sum, or 0 where no key is seen. The
+// difference of two scores is taken before it becomes an exponent of 2: log2(e) times a large score
+// would be rounded, by more than an exponent may be wrong.
+template <typename T>
+inline float weights_of(const DecodeAttentionArgs<T>& args, int64_t h, float largest,
+                        float* weights) {
+  const float* sink = args.sinks ? args.sinks + h : nullptr;
+  if (sink && *sink > largest) largest = *sink;
   // Nothing seen: -inf - -inf would be NaN, and every weight is to be 0.
-  const F32 offset = broadcast(largest == -kInfinity ? 0.0f : largest);
-  float sum = sum_over_row(kv_len, [&](int64_t j, int64_t n) {
-    const F32 weight = keep_n(exp2(load(weights + j) - offset), n, 0.0f);
+  const F32 offset = broadcast(largest == -kInfinity ? 0.0f : largest), log2e = broadcast(kLog2E);
+  float sum = sum_over_row(args.kv_len, [&](int64_t j, int64_t n) {
+    const F32 weight = keep_n(exp2((load(weights + j) - offset) * log2e), n, 0.0f);
     store(weights + j, weight);
     return weight;
   });
-  if (sink) sum += exp2(broadcast(sink_score) - offset).get(0);
-  return sum == 0.0f ? 0.0f : 1.0f / sum;
+  if (sink) sum += exp2((broadcast(*sink) - offset) * log2e).get(0);
+  return sum == 0.0f && !head_sees_any(args, h) ? 0.0f : 1.0f / sum;
 }
 
 constexpr int kValueVectors = 8;  // sums that overlap: two additions a cycle, of four cycles each
@@ -237,8 +249,8 @@ inline void decode_heads(const DecodeHeads<T>& heads) {
     score_keys(heads, j, smaller(kWidth, args.kv_len - j), largest);
   }
   for (int64_t h = 0; h < heads.n; ++h) {
-    const float* sink = args.sinks ? args.sinks + heads.first + h : nullptr;
-    inverse[h] = weights_of(at.weights + h * at.step, args.kv_len, reduce_max(largest[h]), sink);
+    inverse[h] =
+        weights_of(args, heads.first + h, reduce_max(largest[h]), at.weights + h * at.step);
   }
   for (int64_t j = 0; j < args.kv_len; j += kValueKeys) {
     weigh_keys(heads, j, smaller(kValueKeys, args.kv_len - j));

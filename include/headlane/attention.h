@@ -236,8 +236,11 @@ typedef struct headlane_attention_batch {
   }
 
 /** Computes the attention of a batch. Masks combine: a key is seen if all of them allow it. A query
- * that sees no key gets zeros. Values of keys that a query does not see never matter, NaN included;
- * NaN in what it sees shows in its own result.
+ * that sees no key gets zeros. Keys that a query does not see, and their values, never matter to
+ * it, NaN included. NaN in what it sees shows in its own result, and so does a value that is NaN or
+ * infinite where the weight is so small that it is 0, since 0 * NaN is NaN. A bias of -inf hides a
+ * key as the mask does: what is NaN behind it does not show, where PyTorch, which multiplies it by
+ * 0, shows it. Scores may be as large as a float is; one that is larger is an infinity.
  * @param attention that no other thread is running
  * @param batch the sequences; O must not overlap Q, K or V
  * @return INVALID_ARGUMENT naming the field: nulls, sizes, offsets, strides by which rows of O

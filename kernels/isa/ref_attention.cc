@@ -78,7 +78,7 @@ void attend(const AttentionF32Args& args, const Query& query) {
   float* o = args.o + query.i * args.ldo;
   float* scores = args.scratch;
   float largest = args.sink ? *args.sink : -INFINITY;
-  float sum = args.sink ? 1.0f : 0.0f;
+  float sum = largest == -INFINITY ? 0.0f : 1.0f;
   bool sees_any = false;
   for (int64_t d = 0; d < args.v_dim; ++d) o[d] = 0;
   for (int64_t begin = 0; begin < args.kv_len; begin += kScoreBlock) {
@@ -90,13 +90,16 @@ void attend(const AttentionF32Args& args, const Query& query) {
       sees_any = sees_any || seen[j];
       if (seen[j] && scores[j] > block_largest) block_largest = scores[j];
     }
-    const float rescale = largest == block_largest ? 1.0f : std::exp(largest - block_largest);
+    // A score that is seen may be -inf, since it is too large for a float: it weighs nothing, and
+    // where all do, the result is 0 / 0.
+    const float offset = block_largest == -INFINITY ? 0.0f : block_largest;
+    const float rescale = largest == block_largest ? 1.0f : std::exp(largest - offset);
     largest = block_largest;
     sum *= rescale;
     for (int64_t d = 0; d < args.v_dim; ++d) o[d] *= rescale;
     for (int64_t j = 0; j < n; ++j) {
       if (!seen[j]) continue;
-      const float p = std::exp(scores[j] - largest);
+      const float p = std::exp(scores[j] - offset);
       sum += p;
       for (int64_t d = 0; d < args.v_dim; ++d) o[d] += p * args.v[(begin + j) * args.ldv + d];
     }
@@ -118,7 +121,8 @@ void attention(const AttentionF32Args& args) {
   for (int64_t i = 0; i < args.q_len; ++i) attend(args, make_query(args, i));
 }
 
-// Scores lie in p until they become probabilities, -inf where a key is not seen.
+// Scores lie in p until they become probabilities, -inf where a key is not seen. A row whose sum is
+// 0 or NaN is NaN where it sees a key, for the reasons that attend() says.
 void attention_probabilities(const AttentionF32Args& args, float* p, int64_t ldp) {
   check(args);
   for (int64_t i = 0; i < args.q_len; ++i, p += ldp) {
@@ -128,13 +132,16 @@ void attention_probabilities(const AttentionF32Args& args, float* p, int64_t ldp
       if (!score_of(args, query, j, &p[j])) p[j] = -INFINITY;
       if (p[j] > largest) largest = p[j];
     }
-    float sum = args.sink ? std::exp(*args.sink - largest) : 0.0f;
+    const float offset = largest == -INFINITY ? 0.0f : largest;
+    float sum = args.sink ? std::exp(*args.sink - offset) : 0.0f;
     for (int64_t j = 0; j < args.kv_len; ++j) {
-      if (p[j] == -INFINITY) continue;
-      p[j] = std::exp(p[j] - largest);
+      p[j] = std::exp(p[j] - offset);
       sum += p[j];
     }
-    for (int64_t j = 0; j < args.kv_len; ++j) p[j] = p[j] == -INFINITY ? 0.0f : p[j] / sum;
+    float score;
+    for (int64_t j = 0; j < args.kv_len; ++j) {
+      p[j] = sum > 0 ? p[j] / sum : score_of(args, query, j, &score) ? NAN : 0.0f;
+    }
   }
 }
 

@@ -24,6 +24,7 @@ void attend(const DecodeAttentionArgs<T>& args, int64_t h) {
   const auto row = [&](int64_t j) -> int64_t { return args.rows ? args.rows[j] : j; };
   float *weights = args.scratch, *o = args.scratch + args.kv_len;
   float largest = args.sinks ? args.sinks[h] : -INFINITY;
+  bool sees_any = false;
   for (int64_t j = 0; j < args.kv_len; ++j) {
     const T* k = args.k + row(j) * args.ldk + group * args.head_dim;
     float score = 0;
@@ -34,6 +35,7 @@ void attend(const DecodeAttentionArgs<T>& args, int64_t h) {
     if (args.softcap > 0) score = args.softcap * std::tanh(score / args.softcap);
     const float bias = args.bias ? args.bias[h * args.ld_bias + j] : 0.0f;
     const bool seen = !(bias <= -std::numeric_limits<float>::max());
+    sees_any = sees_any || seen;
     weights[j] = seen ? score + bias : -INFINITY;
     if (weights[j] > largest) largest = weights[j];
   }
@@ -46,7 +48,8 @@ void attend(const DecodeAttentionArgs<T>& args, int64_t h) {
     const T* v = args.v + row(j) * args.ldv + group * args.v_dim;
     for (int64_t d = 0; d < args.v_dim; ++d) o[d] += weights[j] * wide(v[d]);
   }
-  const float divisor = sum == 0.0f ? 1.0f : sum;
+  // Where scores are all -inf, since they are too large for a float, 0 / 0 is right.
+  const float divisor = sum == 0.0f && !sees_any ? 1.0f : sum;
   for (int64_t d = 0; d < args.v_dim; ++d) {
     round_to(o[d] / divisor, &args.o[h * args.v_dim + d]);
   }

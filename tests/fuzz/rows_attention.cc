@@ -51,6 +51,7 @@ struct Attention {
     if (problems->flag()) args.window_left = problems->from(0, 40);
     if (problems->flag()) args.window_right = problems->from(0, 40);
     if (problems->flag()) args.prefix_len = problems->from(0, 40);
+    args.causal = problems->flag();
     if (dims > 0 && problems->flag()) {
       test::set_rotary(&p, &table, dims, problems->flag());
       args.q_position = problems->from(0, 9);
@@ -108,23 +109,30 @@ void check_bf16(const kernels::Table& table, Problem& p) {
   }
 }
 
-// A NaN in a key shows in all of what the queries get that see it, and in nothing else.
+// A NaN in a key, or in its value, shows in all of what the queries get that see it, and in nothing
+// else, whatever its weight is.
 void check_nan(const kernels::Table& table, Problem& p, int64_t key) {
   const auto& args = p.args;
-  const float before = p.k[key * args.head_dim];
+  const float key_before = p.k[key * args.head_dim];
+  const std::vector<float> value_before(&p.v[key * args.v_dim],
+                                        &p.v[key * args.v_dim] + args.v_dim);
   std::vector<float> clean(args.q_len * args.v_dim);
   p.run(table);
   std::copy_n(p.o.data(), clean.size(), clean.begin());
-  p.k[key * args.head_dim] = std::nanf("");
-  p.run(table);
-  for (int64_t i = 0; i < args.q_len * args.v_dim; ++i) {
-    if (!test::sees(args, i / args.v_dim, key)) {
-      check_bits({table, "attention_f32 of an unseen NaN"}, p.o[i], clean[i]);
-    } else if (!std::isnan(p.o[i])) {
-      finding("attention_f32", "a NaN in a key that is seen does not show");
+  for (const bool of_value : {false, true}) {
+    if (of_value) std::fill_n(&p.v[key * args.v_dim], args.v_dim, std::nanf(""));
+    p.k[key * args.head_dim] = of_value ? key_before : std::nanf("");
+    p.run(table);
+    for (int64_t i = 0; i < args.q_len * args.v_dim; ++i) {
+      if (!test::sees(args, i / args.v_dim, key)) {
+        check_bits({table, "attention_f32 of an unseen NaN"}, p.o[i], clean[i]);
+      } else if (!std::isnan(p.o[i])) {
+        finding("attention_f32", of_value ? "a NaN in a value that is seen does not show"
+                                          : "a NaN in a key that is seen does not show");
+      }
     }
   }
-  p.k[key * args.head_dim] = before;
+  std::copy(value_before.begin(), value_before.end(), &p.v[key * args.v_dim]);
 }
 
 template <typename T>

@@ -75,7 +75,7 @@ struct Decode {
   }
 
   // Head h as attention of floats over keys and values that lie together.
-  Expected expected(int64_t h) {
+  Expected expected(int64_t h, bool exact_scores = false) {
     const int64_t group = h / sizes.kv_sharing;
     std::vector<float> wide_q, wide_k, wide_v;
     for (int64_t i = 0; i < sizes.head_dim; ++i) {
@@ -102,7 +102,8 @@ struct Decode {
     a.v = wide_v.data();
     a.bias = args.bias ? args.bias + h * args.ld_bias : nullptr;
     a.sink = args.sinks ? args.sinks + h : nullptr;
-    return reference(a, 0, {.o = sizeof(T) == sizeof(Bf16) ? kBf16Eps : 0});
+    return reference(a, 0,
+                     {.o = sizeof(T) == sizeof(Bf16) ? kBf16Eps : 0, .exact_scores = exact_scores});
   }
 
   DecodeSizes sizes;

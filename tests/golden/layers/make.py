@@ -145,8 +145,8 @@ def encoder(out, name, d_model, n_heads, d_ff, n_layers=0, final_norm=False, bat
     config.pop("bias", None)
     folder = Folder(out, name, module, config)
 
-    def add(call, batch, n, lengths=None, mask=None, bias=None, causal=False):
-        x = folder.numbers(batch, n, d_model)
+    def add(call, batch, n, lengths=None, mask=None, bias=None, causal=False, spread=1.0):
+        x = folder.numbers(batch, n, d_model) * spread
 
         def run(module, dtype):
             given = None if bias is None else bias.to(dtype)
@@ -321,6 +321,11 @@ def make(out, wanted):
         folder, add = encoder(out, "layer_no_bias_seq_first", 21, 3, 40, bias=False,
                               batch_first=False)
         add("plain", 3, 5)
+        folder.finish()
+    if want("layer_large_activations"):  # scores of 1e6, 1e10 and 1e30
+        folder, add = encoder(out, "layer_large_activations", 8, 2, 16)
+        for call, spread in (("thousands", 1e3), ("hundred_thousands", 3e5), ("largest", 1e15)):
+            add(call, 2, 5, spread=spread)
         folder.finish()
     if want("encoder_post_norm"):
         folder, add = encoder(out, "encoder_post_norm", 32, 4, 48, n_layers=2, activation="gelu")
