@@ -43,9 +43,11 @@ class TranslateTest : public CommandTest {
   }
 
   // The first n golden pairs' sources, a line each.
-  static std::string sources(size_t n) {
+  static std::string sources(size_t n) { return first_lines(kPairs + "/sources.txt", n); }
+
+  static std::string first_lines(const std::string& file, size_t n) {
     std::string text;
-    for (const std::string& line : read_lines(kPairs + "/sources.txt")) {
+    for (const std::string& line : read_lines(file)) {
       if (n-- == 0) break;
       text += line + "\n";
     }

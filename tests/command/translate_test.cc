@@ -12,15 +12,17 @@ using Translate = TranslateTest;
 
 TEST_F(Translate, AFineDay) { EXPECT_EQ(output({kFineDay}), "It's a beautiful day today\n"); }
 
-// Whatever the file's weights are computed in.
+// Whatever the file's weights are computed in: the first sources, since tests/api/translate_example
+// takes all of them.
 TEST_F(Translate, GivesTheIdsAndTextsOfTransformers) {
+  constexpr size_t kFirst = 64;
+  const std::string file = dir_.file("source_ids");
+  write_file(file, first_lines(kPairs + "/source_ids.txt", kFirst));
   for (const char* precision : {"f32", "bf16", "int8"}) {
     for (const char* beams : {"1", "4"}) {
       const std::string golden = beams == std::string("1") ? "/greedy_ids.txt" : "/beam4_ids.txt";
-      const std::string ids = read_file(kPairs + golden);
-      EXPECT_EQ(output({"--precision", precision, "--beams", beams, "--ids", "-i",
-                        kPairs + "/source_ids.txt"}),
-                ids)
+      EXPECT_EQ(output({"--precision", precision, "--beams", beams, "--ids", "-i", file}),
+                first_lines(kPairs + golden, kFirst))
           << precision << ", beams " << beams;
     }
   }
