@@ -47,8 +47,8 @@ TEST(ClassDefaults, ImportersTakeTheSameForGranted) {
   for (const char* type : kTypes) {
     const Json& theirs = classes.at(type);
     EXPECT_EQ(theirs.at("tie_word_embeddings"), true) << type;
-    EXPECT_EQ(theirs.value("is_decoder", false), false) << type;
-    EXPECT_EQ(theirs.value("add_cross_attention", false), false) << type;
+    EXPECT_EQ(json_bool(theirs, "is_decoder", type, false), false) << type;
+    EXPECT_EQ(json_bool(theirs, "add_cross_attention", type, false), false) << type;
     EXPECT_EQ(theirs.at("is_encoder_decoder"), std::string(type) != "bert") << type;
   }
   EXPECT_EQ(classes["marian"]["share_encoder_decoder_embeddings"], true);
@@ -67,8 +67,8 @@ TEST(ClassDefaults, AreEnoughForAConfig) {
     if (bert) continue;
     const bool t5 = theirs.contains("num_layers");
     EXPECT_EQ(config.decoder.n_layers, theirs.at(t5 ? "num_decoder_layers" : "decoder_layers"));
-    EXPECT_EQ(config.gated, theirs.value("is_gated_act", false));
-    const bool scales = theirs.value("scale_embedding", false);
+    EXPECT_EQ(config.gated, json_bool(theirs, "is_gated_act", type, false));
+    const bool scales = json_bool(theirs, "scale_embedding", type, false);
     EXPECT_EQ(config.embedding_scale, scales ? std::sqrt(1024.0f) : 1.0f);
   }
 }

@@ -4,10 +4,9 @@
 
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
-#include "engine/model/json.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/json_values.h"
 
 namespace headlane {
 namespace {
@@ -47,7 +46,7 @@ TEST(Config, RoundTripThroughText) {
   const ModelConfig config = small_config();
   const std::string text = config.to_json().dump();
   EXPECT_NE(text.find("\"norm_eps\":1e-12"), std::string::npos) << text;
-  const ModelConfig read = ModelConfig::from_json(json::parse(text), "m");
+  const ModelConfig read = ModelConfig::from_json(engine_json(json::parse(text)), "m");
   EXPECT_EQ(read.to_json(), config.to_json());
   EXPECT_EQ(read.norm_eps, 1e-12f);
   EXPECT_EQ(read.vocab_size, 100);
@@ -69,17 +68,17 @@ TEST(Config, EveryFloatEpsilonSurvives) {
     ModelConfig config = small_config();
     config.norm_eps = eps;
     const json read = json::parse(config.to_json().dump());
-    EXPECT_EQ(ModelConfig::from_json(read, "m").norm_eps, eps);
+    EXPECT_EQ(ModelConfig::from_json(engine_json(read), "m").norm_eps, eps);
   }
 }
 
 TEST(Config, EveryFieldIsRequiredAndTyped) {
-  const json good = small_config().to_json();
+  const json good = library_json(small_config().to_json());
   ASSERT_EQ(good.size(), 14u);
   for (const auto& [key, value] : good.items()) {
     json config = good;
     config.erase(key);
-    EXPECT_ERROR(ModelConfig::from_json(config, "m.headlane"), Status::kBadFile,
+    EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m.headlane"), Status::kBadFile,
                  "m.headlane: config field \"" + key + "\" is missing");
     for (const json& wrong : {json(nullptr), json::array(), json::object(), json("3x"), json(1.5),
                               json(true), json(uint64_t{1} << 63), json(1e30), json(-1)}) {
@@ -87,24 +86,27 @@ TEST(Config, EveryFieldIsRequiredAndTyped) {
       if (value.is_number_float() && wrong.is_number()) continue;  // a range, not a type
       config = good;
       config[key] = wrong;
-      EXPECT_ERROR(ModelConfig::from_json(config, "m.headlane"), Status::kBadFile,
+      EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m.headlane"), Status::kBadFile,
                    "m.headlane: config field \"" + key + "\" is ");
     }
   }
-  EXPECT_ERROR(ModelConfig::from_json(json::array(), "m"), Status::kBadFile, "m: config is not");
+  EXPECT_ERROR(ModelConfig::from_json(engine_json(json::array()), "m"), Status::kBadFile,
+               "m: config is not");
 }
 
 TEST(Config, UnknownNamesListTheKnown) {
-  json config = small_config().to_json();
+  json config = library_json(small_config().to_json());
   config["activation"] = "swish";
-  EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile,
+  EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m"), Status::kBadFile,
                "m: config field \"activation\" is \"swish\", not one of: gelu, gelu_tanh, relu");
-  config = small_config().to_json();
+  config = library_json(small_config().to_json());
   config["pooling"] = "Mean";
-  EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile, "none, mean, cls, max");
-  config = small_config().to_json();
+  EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m"), Status::kBadFile,
+               "none, mean, cls, max");
+  config = library_json(small_config().to_json());
   config["architecture"] = "t5";
-  EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile, "not one of: bert");
+  EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m"), Status::kBadFile,
+               "not one of: bert");
 }
 
 struct Range {
@@ -160,9 +162,10 @@ TEST(Config, EpsilonIsBetweenZeroAndOne) {
     config.norm_eps = eps;
     EXPECT_ERROR(config.validate("m"), Status::kBadFile, "config field \"norm_eps\" is ");
   }
-  json config = small_config().to_json();
+  json config = library_json(small_config().to_json());
   config["norm_eps"] = 1e-60;  // 0 as a float
-  EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile, "\"norm_eps\" is 0, outside");
+  EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m"), Status::kBadFile,
+               "\"norm_eps\" is 0, outside");
 }
 
 TEST(Config, Prompts) {
@@ -170,14 +173,14 @@ TEST(Config, Prompts) {
   EXPECT_FALSE(config.to_json().contains("prompts")) << "files without prompts stay as they were";
   config.prompts.texts = {{"query", "query: "}, {"passage", ""}};
   config.prompts.default_name = "query";
-  const json good = config.to_json();
-  const ModelConfig read = ModelConfig::from_json(json::parse(good.dump()), "m");
+  const json good = library_json(config.to_json());
+  const ModelConfig read = ModelConfig::from_json(engine_json(good), "m");
   EXPECT_EQ(read.prompts.texts, config.prompts.texts);
   EXPECT_EQ(read.prompts.default_text(), "query: ");
   const auto refused = [&](const char* pointer, const json& value, const std::string& words) {
     json changed = good;
     changed["prompts"][json::json_pointer(pointer)] = value;
-    EXPECT_ERROR(ModelConfig::from_json(changed, "m"), Status::kBadFile,
+    EXPECT_ERROR(ModelConfig::from_json(engine_json(changed), "m"), Status::kBadFile,
                  "m: config field \"prompts\":" + words);
   };
   refused("/default", "title",
@@ -245,7 +248,8 @@ TEST(EncoderDecoderConfig, RoundTripThroughText) {
   const ModelConfig config = small_encoder_decoder();
   EXPECT_STREQ(name_of(config.architecture), "encoder_decoder");
   EXPECT_STREQ(name_of(config.activation), "silu");
-  const ModelConfig read = ModelConfig::from_json(json::parse(config.to_json().dump()), "m");
+  const ModelConfig read =
+      ModelConfig::from_json(engine_json(json::parse(config.to_json().dump())), "m");
   EXPECT_EQ(read.to_json(), config.to_json());
   EXPECT_EQ(read.architecture, Architecture::kEncoderDecoder);
   EXPECT_EQ(read.vocab_size, 100);
@@ -287,12 +291,12 @@ TEST(EncoderDecoderConfig, RoundTripThroughText) {
 
 // `path`: the fields that lead to an object, "" for the config itself.
 void expect_required_and_typed(const std::string& path, const std::string& where) {
-  const json good = small_encoder_decoder().to_json();
+  const json good = library_json(small_encoder_decoder().to_json());
   const json::json_pointer at(path);
   for (const auto& [key, value] : good.at(at).items()) {
     json config = good;
     config.at(at).erase(key);
-    EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile,
+    EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m"), Status::kBadFile,
                  "m: config" + where + " field \"" + key + "\" is missing");
     // Ids that are none are a matter of range.
     if (key.ends_with("_id")) continue;
@@ -303,7 +307,7 @@ void expect_required_and_typed(const std::string& path, const std::string& where
       if (value.is_number() && wrong.is_number_integer()) continue;
       config = good;
       config.at(at)[key] = wrong;
-      EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile,
+      EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m"), Status::kBadFile,
                    "m: config" + where + " field \"" + key + "\"");
     }
   }
@@ -340,7 +344,7 @@ TEST(EncoderDecoderConfig, IntegersOneBelowAndOneAbove) {
 }
 
 TEST(EncoderDecoderConfig, IdsAreOfTheDecodersVocabulary) {
-  const json good = small_encoder_decoder().to_json();
+  const json good = library_json(small_encoder_decoder().to_json());
   const std::string where = "m: config field \"generation\": field \"";
   for (const char* key : {"start_id", "pad_id", "forced_first_id", "forced_last_id"}) {
     const bool optional = std::string(key) != "start_id";
@@ -349,23 +353,26 @@ TEST(EncoderDecoderConfig, IdsAreOfTheDecodersVocabulary) {
       json config = good;
       config["generation"][key] = id;
       if (optional && id == -1) {
-        EXPECT_NO_THROW(ModelConfig::from_json(config, "m"));
+        EXPECT_NO_THROW(ModelConfig::from_json(engine_json(config), "m"));
         continue;
       }
-      EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile, where + key + "\" has");
+      EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m"), Status::kBadFile,
+                   where + key + "\" has");
     }
   }
   for (const char* key : {"end_ids", "suppressed_ids"}) {
     for (const json& id : {json(90), json(-1), json(1.0), json("3"), json(nullptr)}) {
       json config = good;
       config["generation"][key] = {3, id};
-      EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile, where + key + "\" has");
+      EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m"), Status::kBadFile,
+                   where + key + "\" has");
     }
     json config = good;
     config["generation"][key] = std::vector<int>(4097, 3);
-    EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile, "more than 4096 ids");
+    EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m"), Status::kBadFile,
+                 "more than 4096 ids");
     config["generation"][key] = json::array();
-    EXPECT_NO_THROW(ModelConfig::from_json(config, "m"));
+    EXPECT_NO_THROW(ModelConfig::from_json(engine_json(config), "m"));
   }
 }
 

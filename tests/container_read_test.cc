@@ -4,9 +4,9 @@
 
 #include <cstring>
 #include <functional>
+#include <nlohmann/json.hpp>
 
 #include "engine/model/container.h"
-#include "engine/model/json.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
 

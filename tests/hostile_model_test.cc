@@ -4,14 +4,13 @@
 #include <sys/resource.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "engine/import/convert.h"
-#include "engine/model/json.h"
 #include "engine/model/limits.h"
 #include "engine/model/model.h"
 #include "engine/model/model_check.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/json_values.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_bert.h"
 
@@ -41,9 +40,9 @@ class HostileModel : public testing::Test {
     for (const TensorInfo& tensor : container.tensors()) {
       tensors.push_back({tensor.name, tensor.dtype, tensor.shape, container.data(tensor)});
     }
-    json config = container.config();
+    json config = library_json(container.config());
     config.merge_patch(change);
-    write_container(spoilt_, config, container.tokenizer(), tensors);
+    write_container(spoilt_, engine_json(config), container.tokenizer(), tensors);
   }
   void expect_refused(const json& change, const std::string& words) {
     rewrite(change);

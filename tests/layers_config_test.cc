@@ -2,11 +2,9 @@
 // may say.
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "engine/model/config.h"
-#include "engine/model/json.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/json_values.h"
 
 namespace headlane {
 namespace {
@@ -42,7 +40,8 @@ ModelConfig layers_config() {
 
 TEST(LayersConfig, RoundTripThroughText) {
   const ModelConfig config = layers_config();
-  const ModelConfig read = ModelConfig::from_json(json::parse(config.to_json().dump()), "m");
+  const ModelConfig read =
+      ModelConfig::from_json(engine_json(json::parse(config.to_json().dump())), "m");
   EXPECT_EQ(read.to_json(), config.to_json());
   const AttentionSpec& spec = read.attention;
   EXPECT_EQ(read.kdim, 10);
@@ -72,7 +71,7 @@ TEST(LayersConfig, RoundTripThroughText) {
 
 // The fields of a token model are not there, nor asked for.
 TEST(LayersConfig, HasNoFieldsOfTokens) {
-  const json written = layers_config().to_json();
+  const json written = library_json(layers_config().to_json());
   for (const char* field : {"vocab_size", "n_types", "max_seq_len", "pooling", "normalize"}) {
     EXPECT_FALSE(written.contains(field)) << field;
   }
@@ -80,9 +79,9 @@ TEST(LayersConfig, HasNoFieldsOfTokens) {
 
 TEST(LayersConfig, HostileFieldsAreNamed) {
   const auto refused = [](const std::string& pointer, const json& value, const std::string& words) {
-    json config = layers_config().to_json();
+    json config = library_json(layers_config().to_json());
     config[json::json_pointer(pointer)] = value;
-    EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile, words);
+    EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m"), Status::kBadFile, words);
   };
   refused("/d_model", 0, "\"d_model\" is 0");
   refused("/kdim", -1, "\"kdim\" is -1");
@@ -133,7 +132,8 @@ TEST(LayersConfig, DecoderThroughText) {
   for (const int64_t encoder_layers : {0, 2}) {
     ModelConfig config = decoder_config();
     config.n_layers = encoder_layers;
-    const ModelConfig read = ModelConfig::from_json(json::parse(config.to_json().dump()), "m");
+    const ModelConfig read =
+        ModelConfig::from_json(engine_json(json::parse(config.to_json().dump())), "m");
     EXPECT_EQ(read.to_json(), config.to_json());
     EXPECT_TRUE(read.has_decoder_layers() && read.can_attend_to_memory());
     EXPECT_FALSE(read.can_attend_to_itself());
@@ -149,9 +149,9 @@ TEST(LayersConfig, DecoderThroughText) {
 
 TEST(LayersConfig, HostileDecodersAreNamed) {
   const auto refused = [](const std::string& pointer, const json& value, const std::string& words) {
-    json config = decoder_config().to_json();
+    json config = library_json(decoder_config().to_json());
     config[json::json_pointer(pointer)] = value;
-    EXPECT_ERROR(ModelConfig::from_json(config, "m"), Status::kBadFile, words);
+    EXPECT_ERROR(ModelConfig::from_json(engine_json(config), "m"), Status::kBadFile, words);
   };
   refused("/decoder", 3, "\"decoder\"");
   refused("/decoder", json::object(), "\"decoder\": field \"n_layers\"");

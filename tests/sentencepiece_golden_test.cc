@@ -2,6 +2,8 @@
 // golden/sentencepiece/make.py has written down.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "engine/import/tokenizer.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tokenizer_testing.h"

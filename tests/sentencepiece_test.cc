@@ -14,7 +14,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 constexpr char kBlank[] = "\xE2\x96\x81";
 

@@ -14,7 +14,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 using test::nearest_bf16;
 
 constexpr const char* kFolder = HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls";  // 2 layers of 24

@@ -2,6 +2,8 @@
 // what transformers makes of small folders.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "engine/import/tokenizer.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
@@ -10,12 +12,11 @@
 namespace headlane {
 namespace {
 
-using json = Json;
+using nlohmann::json;
 
 void write_files(const TempDir& folder, const json& files) {
   for (const auto& [name, content] : files.items()) {
-    write_file(folder.file(name),
-               content.is_string() ? content.get<std::string>() : content.dump());
+    write_file(folder.file(name), content.is_string() ? content.get<std::string>() : content.dump());
   }
 }
 

@@ -1,6 +1,7 @@
 // Ids equal to those of the `tokenizers` library, which golden/tokenizer/make.py has written down.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "engine/import/tokenizer.h"

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "engine/error.h"
 #include "engine/import/tokenizer.h"
 #include "tests/support/temp_dir.h"
@@ -8,7 +10,7 @@
 namespace headlane {
 namespace {
 
-using json = Json;
+using nlohmann::json;
 
 json added(int64_t id, const char* content) {
   return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
@@ -67,8 +69,8 @@ TEST(ImportTokenizer, ReadsTokenizerJson) {
   const ImportedTokenizer imported = import_files(small_tokenizer());
   EXPECT_EQ(imported.vocab, "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\n[X]\n[Y]\n");
   EXPECT_EQ(imported.spec["n_pieces"], 6);
-  EXPECT_EQ(imported.spec["ids_before"], json::array({2}));
-  EXPECT_EQ(imported.spec["ids_after"], json::array({3}));
+  EXPECT_EQ(imported.spec["ids_before"], Json::array({2}));
+  EXPECT_EQ(imported.spec["ids_after"], Json::array({3}));
   EXPECT_EQ(imported.spec["added_tokens"].size(), 3u);
   const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
   EXPECT_EQ(encode(*tokenizer, "a[X]b[Y][CLS] [SEP]"),

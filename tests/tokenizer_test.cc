@@ -9,7 +9,7 @@
 namespace headlane {
 namespace {
 
-using nlohmann::json;
+using json = Json;
 
 constexpr char kVocab[] =
     "[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nworld\nun\n##able\n##a\n##b\n##ble\na\nb\nab\n,\n.\n!\n-"
@@ -192,7 +192,7 @@ TEST(Tokenizer, StripsNoSpaceTwice) {
 TEST(Tokenizer, MatchesNormalizedTokensInNormalizedText) {
   json spec = test_spec();
   spec["n_pieces"] = spec["n_pieces"].get<int64_t>() - 1;  // the last, "E", is an added one only
-  spec["added_tokens"].push_back(added_token(spec["n_pieces"]));
+  spec["added_tokens"].push_back(added_token(spec["n_pieces"].get<int32_t>()));
   spec["added_tokens"].back()["normalized"] = true;
   const auto tokenizer = make_test_tokenizer(spec, kVocab);
   EXPECT_EQ(pieces(*tokenizer,

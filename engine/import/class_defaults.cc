@@ -98,7 +98,7 @@ json with_class_defaults(json config) {
   if (!config.is_object()) return config;
   const auto type = config.find("model_type");
   if (type == config.end() || !type->is_string()) return config;
-  const json defaults = defaults_of(type->get<std::string>());
+  const json defaults = defaults_of(type->text());
   for (const auto& [key, value] : defaults.items()) {
     if (!config.contains(key)) config[key] = value;
   }

@@ -1,7 +1,7 @@
 // What config.json does not say, the class of transformers says that it is read by.
 #pragma once
 
-#include "engine/model/json_fwd.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 

@@ -21,7 +21,7 @@
 #include "engine/import/imported_tensor.h"
 #include "engine/import/safetensors.h"
 #include "engine/model/config.h"
-#include "engine/model/json_fwd.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 

@@ -118,7 +118,9 @@ class Reader {
  private:
   int32_t checked(const json& value, const char* key) const {
     const int64_t n = model_.decoder.vocab_size;
-    if (value.is_number_integer() && value >= 0 && value < n) return value.get<int32_t>();
+    // An id above 2^63 is negative here.
+    const int64_t id = value.is_number_integer() ? value.get<int64_t>() : -1;
+    if (id >= 0 && id < n) return static_cast<int32_t>(id);
     fail(Status::kBadFile, "%s field \"%s\": %s is no id of the vocabulary, 0 to %lld",
          path_.c_str(), key, printable(value.dump()).c_str(), static_cast<long long>(n - 1));
   }

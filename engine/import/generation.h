@@ -5,7 +5,7 @@
 
 #include "engine/log.h"
 #include "engine/model/config.h"
-#include "engine/model/json_fwd.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 

@@ -56,7 +56,7 @@ Pooling read_pooling_mode(const json& config, const std::string& path) {
     fail(Status::kUnsupported, "%s field \"%s\" is %s; only one of mean, cls, max is supported",
          path.c_str(), kKey, printable(field.dump()).c_str());
   }
-  const std::string mode = listed ? field[0].get<std::string>() : json_string(config, kKey, path);
+  const std::string mode = listed ? field[0].text() : json_string(config, kKey, path);
   const auto pooling = pooling_of(mode);
   if (pooling) return *pooling;
   fail(Status::kUnsupported, "%s field \"%s\" is \"%s\", not one of: mean, cls, max", path.c_str(),

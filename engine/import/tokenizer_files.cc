@@ -51,7 +51,7 @@ NamedToken read_named_token(const json& value, const std::string& where, bool sp
   token.flags = {
       {"single_word", false}, {"lstrip", false}, {"rstrip", false}, {"normalized", false}};
   if (value.is_string()) {
-    token.content = value.get<std::string>();
+    token.content = value.text();
     token.special = special;
     return token;
   }

@@ -6,7 +6,7 @@
 
 #include "engine/model/config.h"
 #include "engine/model/container.h"
-#include "engine/model/json_fwd.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "engine/model/json_fwd.h"
+#include "engine/model/json.h"
 #include "engine/ops/attention_spec.h"
 
 namespace headlane {

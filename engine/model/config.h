@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/model/generation.h"
-#include "engine/model/json_fwd.h"
+#include "engine/model/json.h"
 #include "engine/model/prompts.h"
 #include "engine/ops/attention_spec.h"
 

@@ -31,7 +31,7 @@
 #include <vector>
 
 #include "engine/model/input_file.h"
-#include "engine/model/json_fwd.h"
+#include "engine/model/json.h"
 #include "engine/model/precision.h"
 
 namespace headlane {

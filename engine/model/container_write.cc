@@ -73,10 +73,9 @@ std::string make_header(const std::string& path, const json& config, const json&
                        {"tensors", table},
                        {"checksum", {{"type", format::kChecksumType}, {"offset", offset}}}};
   try {
-    return header.dump();  // keys in sorted order: the same input gives the same bytes
-  } catch (const json::exception& error) {
-    fail(Status::kInvalidArgument, "%s: the header has text that is not UTF-8: %s", path.c_str(),
-         error.what());
+    return header.dump();
+  } catch (const Error& error) {
+    fail(error.status(), "%s: the header's %s", path.c_str(), error.what());
   }
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/model/json_fwd.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/model/json_fwd.h"
+#include "engine/model/json.h"
 
 namespace headlane {
 

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <sstream>
 #include <string>
@@ -35,15 +34,14 @@ inline std::vector<int32_t> parse_ids(const std::string& line) {
   return {std::istream_iterator<int32_t>(words), std::istream_iterator<int32_t>()};
 }
 
-inline std::unique_ptr<Tokenizer> make_test_tokenizer(const nlohmann::json& spec,
-                                                      std::string_view vocab) {
+inline std::unique_ptr<Tokenizer> make_test_tokenizer(const Json& spec, std::string_view vocab) {
   TokenizerTensors tensors;
   tensors.vocab = std::as_bytes(std::span(vocab));
   return make_tokenizer(spec, tensors, "test");
 }
 
 // BERT's settings, with [CLS] and [SEP] at 1 and 2 and n_pieces tokens.
-inline nlohmann::json bert_spec(int64_t n_pieces) {
+inline Json bert_spec(int64_t n_pieces) {
   return {{"type", "wordpiece"},
           {"n_pieces", n_pieces},
           {"clean_text", true},
@@ -53,12 +51,12 @@ inline nlohmann::json bert_spec(int64_t n_pieces) {
           {"unk_token", "[UNK]"},
           {"prefix", "##"},
           {"max_chars_per_word", 100},
-          {"ids_before", nlohmann::json::array({1})},
-          {"ids_after", nlohmann::json::array({2})},
-          {"added_tokens", nlohmann::json::array()}};
+          {"ids_before", Json::array({1})},
+          {"ids_after", Json::array({2})},
+          {"added_tokens", Json::array()}};
 }
 
-inline nlohmann::json added_token(int32_t id) {
+inline Json added_token(int32_t id) {
   return {{"id", id},
           {"normalized", false},
           {"single_word", false},
