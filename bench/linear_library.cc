@@ -2,10 +2,10 @@
 // libheadlane_bench.so, which the comparison with other engines (compare/) loads.
 #include <numeric>
 
-#include "engine/error.h"
+#include "engine/base/error.h"
 #include "engine/graph/graph.h"
-#include "engine/isa.h"
 #include "engine/run/plan_runner.h"
+#include "engine/spec/isa.h"
 
 namespace headlane::bench {
 namespace {

@@ -1,6 +1,6 @@
 #include "engine/graph/blocks.h"
 
-#include "engine/error.h"
+#include "engine/base/error.h"
 
 namespace headlane {
 namespace {

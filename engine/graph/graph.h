@@ -5,9 +5,9 @@
 #include <memory>
 #include <vector>
 
-#include "engine/model/config.h"
-#include "engine/model/container.h"
+#include "engine/file/container.h"
 #include "engine/ops/ops.h"
+#include "engine/spec/config.h"
 
 namespace headlane {
 

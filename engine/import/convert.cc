@@ -1,8 +1,8 @@
 #include "engine/import/convert.h"
 
 #include "engine/import/huggingface.h"
-#include "engine/import/model_path.h"
-#include "engine/import/pytorch.h"
+#include "engine/import/pytorch/pytorch.h"
+#include "engine/import/source/model_path.h"
 
 namespace headlane {
 

@@ -7,19 +7,19 @@
 #include <span>
 #include <utility>
 
-#include "engine/error.h"
-#include "engine/import/bart.h"
-#include "engine/import/bert.h"
-#include "engine/import/class_defaults.h"
-#include "engine/import/generation.h"
-#include "engine/import/json_file.h"
-#include "engine/import/safetensors.h"
-#include "engine/import/sentence_transformers.h"
-#include "engine/import/stored_tensors.h"
-#include "engine/import/t5.h"
-#include "engine/import/tokenizer.h"
-#include "engine/import/write_model.h"
-#include "engine/model/container.h"
+#include "engine/base/error.h"
+#include "engine/file/container.h"
+#include "engine/import/families/bart.h"
+#include "engine/import/families/bert.h"
+#include "engine/import/families/class_defaults.h"
+#include "engine/import/families/generation.h"
+#include "engine/import/families/t5.h"
+#include "engine/import/source/json_file.h"
+#include "engine/import/source/safetensors.h"
+#include "engine/import/source/sentence_transformers.h"
+#include "engine/import/tokenizers/tokenizer.h"
+#include "engine/import/write/stored_tensors.h"
+#include "engine/import/write/write_model.h"
 
 namespace headlane {
 namespace {

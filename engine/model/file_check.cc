@@ -6,8 +6,8 @@
 #include <cstring>
 #include <vector>
 
-#include "engine/model/checksum.h"
-#include "engine/model/container_format.h"
+#include "engine/file/checksum.h"
+#include "engine/file/container_format.h"
 #include "engine/model/model_check.h"
 
 namespace headlane {

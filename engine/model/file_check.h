@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "engine/model/container.h"
+#include "engine/file/container.h"
 
 namespace headlane {
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "engine/error.h"
-#include "engine/isa.h"
+#include "engine/base/cpus.h"
+#include "engine/base/error.h"
 #include "engine/model/model_check.h"
-#include "engine/run/cpus.h"
+#include "engine/spec/isa.h"
 
 namespace headlane {
 

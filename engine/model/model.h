@@ -7,11 +7,11 @@
 #include <optional>
 #include <string>
 
+#include "engine/base/log.h"
+#include "engine/base/team.h"
+#include "engine/file/container.h"
 #include "engine/graph/graph.h"
-#include "engine/log.h"
-#include "engine/model/config.h"
-#include "engine/model/container.h"
-#include "engine/run/team.h"
+#include "engine/spec/config.h"
 #include "engine/text/tokenizer.h"
 #include "kernels/kernels.h"
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <string>
 
-#include "engine/error.h"
+#include "engine/base/error.h"
+#include "engine/file/json.h"
+#include "engine/file/limits.h"
 #include "engine/graph/graph.h"
-#include "engine/model/json.h"
-#include "engine/model/limits.h"
 
 namespace headlane {
 namespace {

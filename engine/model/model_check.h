@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "engine/model/config.h"
-#include "engine/model/container.h"
+#include "engine/file/container.h"
+#include "engine/spec/config.h"
 #include "engine/text/tokenizer.h"
 
 namespace headlane {

@@ -1,11 +1,11 @@
 // One attention over a batch, cut into tasks: what the op of a model's graph and the call on a
-// caller's own buffers (engine/layers) share.
+// caller's own buffers (engine/run/attention_call) share.
 #pragma once
 
 #include <array>
 #include <cstdint>
 
-#include "engine/ops/attention_spec.h"
+#include "engine/spec/attention_spec.h"
 #include "kernels/kernels.h"
 
 namespace headlane {

@@ -1,4 +1,4 @@
-#include "engine/model/row_table.h"
+#include "engine/file/row_table.h"
 #include "engine/ops/ops.h"
 
 namespace headlane {

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/model/precision.h"
+#include "engine/file/precision.h"
 #include "engine/ops/attention_task.h"
 #include "kernels/kernels.h"
 

@@ -3,9 +3,9 @@
 
 #include <memory>
 
+#include "engine/base/buffer.h"
 #include "engine/ops/op.h"
 #include "engine/ops/packed_weight.h"
-#include "engine/run/buffer.h"
 
 namespace headlane {
 

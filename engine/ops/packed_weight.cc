@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "engine/model/input_file.h"
-#include "engine/run/team.h"
+#include "engine/base/team.h"
+#include "engine/file/input_file.h"
 
 namespace headlane {
 namespace {

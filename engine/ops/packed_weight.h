@@ -5,10 +5,10 @@
 #include <memory>
 #include <string>
 
-#include "engine/model/precision.h"
+#include "engine/base/buffer.h"
+#include "engine/base/team.h"
+#include "engine/file/precision.h"
 #include "engine/ops/op.h"
-#include "engine/run/buffer.h"
-#include "engine/run/team.h"
 
 namespace headlane {
 

@@ -2,7 +2,7 @@
 // plans run on, without a copy but that of the first op.
 #include <algorithm>
 
-#include "engine/error.h"
+#include "engine/base/error.h"
 #include "engine/run/session.h"
 
 namespace headlane {

@@ -6,9 +6,9 @@
 #include <span>
 #include <vector>
 
+#include "engine/base/team.h"
 #include "engine/plan/plan.h"
 #include "engine/run/profile.h"
-#include "engine/run/team.h"
 
 namespace headlane {
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "engine/error.h"
-#include "engine/run/block_layout.h"
-#include "engine/run/checked_option.h"
-#include "engine/run/cpus.h"
+#include "engine/base/block_layout.h"
+#include "engine/base/checked_option.h"
+#include "engine/base/cpus.h"
+#include "engine/base/error.h"
 
 namespace headlane {
 namespace {

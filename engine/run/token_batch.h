@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "engine/model/config.h"
 #include "engine/ops/op.h"
+#include "engine/spec/config.h"
 
 namespace headlane {
 

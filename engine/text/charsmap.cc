@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/error.h"
-#include "engine/model/limits.h"
+#include "engine/base/error.h"
+#include "engine/file/limits.h"
 #include "engine/text/sentencepiece_model.h"
 
 namespace headlane {

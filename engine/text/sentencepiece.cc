@@ -5,9 +5,9 @@
 #include <unordered_set>
 #include <utility>
 
-#include "engine/error.h"
-#include "engine/model/json_fields.h"
-#include "engine/model/limits.h"
+#include "engine/base/error.h"
+#include "engine/file/json_fields.h"
+#include "engine/file/limits.h"
 #include "engine/text/unicode.h"
 
 namespace headlane {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/error.h"
-#include "engine/model/json_fields.h"
-#include "engine/model/limits.h"
+#include "engine/base/error.h"
+#include "engine/file/json_fields.h"
+#include "engine/file/limits.h"
 #include "engine/text/unicode.h"
 #include "engine/text/wire_format.h"
 

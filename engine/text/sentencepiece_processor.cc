@@ -5,8 +5,8 @@
 #include <new>
 #include <utility>
 
-#include "engine/error.h"
-#include "engine/model/json_fields.h"
+#include "engine/base/error.h"
+#include "engine/file/json_fields.h"
 #include "engine/text/sentencepiece_model.h"
 
 namespace headlane {

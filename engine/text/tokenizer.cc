@@ -4,10 +4,10 @@
 #include <limits>
 #include <utility>
 
-#include "engine/error.h"
-#include "engine/model/json.h"
-#include "engine/model/json_fields.h"
-#include "engine/model/limits.h"
+#include "engine/base/error.h"
+#include "engine/file/json.h"
+#include "engine/file/json_fields.h"
+#include "engine/file/limits.h"
 #include "engine/text/sentencepiece.h"
 #include "engine/text/wordpiece.h"
 

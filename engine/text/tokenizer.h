@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/model/json.h"
+#include "engine/file/json.h"
 
 namespace headlane {
 

@@ -4,8 +4,8 @@
 #include <bit>
 #include <cstring>
 
-#include "engine/error.h"
-#include "engine/model/limits.h"
+#include "engine/base/error.h"
+#include "engine/file/limits.h"
 
 namespace headlane {
 namespace {

@@ -46,7 +46,7 @@ class Process : public testing::Test {
   std::string path_;
 };
 
-// So much work that a run wakes the session's other threads (engine/run/team.cc says from where on
+// So much work that a run wakes the session's other threads (engine/base/team.cc says from where on
 // it is worth that): 60 sequences of up to 70 tokens, of a vocabulary of 64.
 const Sequences& ids() {
   static const Sequences kIds = random_sources(60, 64, 70, 1);

@@ -1,9 +1,9 @@
 // Configs: the engine's own, and those of the folders that can be converted, one file of a golden
 // folder at a time. What converts must open.
-#include "engine/error.h"
-#include "engine/model/config.h"
-#include "engine/model/json.h"
-#include "engine/model/json_fields.h"
+#include "engine/base/error.h"
+#include "engine/file/json.h"
+#include "engine/file/json_fields.h"
+#include "engine/spec/config.h"
 #include "tests/fuzz/slots.h"
 
 namespace headlane::fuzz {

@@ -1,5 +1,5 @@
 // A .headlane file taken apart, so that a part can be changed and the rest fitted to it. It reads
-// the format by itself, from its description in engine/model/container.h: what the engine refuses
+// the format by itself, from its description in engine/file/container.h: what the engine refuses
 // can still be a tree.
 #pragma once
 

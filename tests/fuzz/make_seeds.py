@@ -4,7 +4,7 @@
     python3 tests/fuzz/make_seeds.py TARGET FOLDER
 
 Models (model_file, structure) are a few KB each: every architecture, position scheme, norm, precision and tokenizer
-that a file can ask for is in one of them. They are written by the description in engine/model/container.h, from nothing;
+that a file can ask for is in one of them. They are written by the description in engine/file/container.h, from nothing;
 their weights are small random numbers. Files of folders (config, tokenizer) are the golden ones, behind the number of
 their slot in the fuzzer's list.
 """

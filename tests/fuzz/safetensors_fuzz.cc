@@ -1,8 +1,8 @@
 // .safetensors files: each tensor that a file has, as f32.
 #include <algorithm>
 
-#include "engine/error.h"
-#include "engine/import/safetensors.h"
+#include "engine/base/error.h"
+#include "engine/import/source/safetensors.h"
 #include "tests/fuzz/json_change.h"
 
 namespace headlane::fuzz {

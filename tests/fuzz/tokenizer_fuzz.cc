@@ -2,8 +2,8 @@
 // through what comes out; and texts, mutated, through the golden tokenizers.
 #include <vector>
 
-#include "engine/error.h"
-#include "engine/import/tokenizer.h"
+#include "engine/base/error.h"
+#include "engine/import/tokenizers/tokenizer.h"
 #include "engine/text/tokenizer.h"
 #include "tests/fuzz/slots.h"
 

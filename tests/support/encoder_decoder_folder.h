@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "engine/file/container.h"
 #include "engine/import/convert.h"
-#include "engine/import/safetensors.h"
-#include "engine/model/config.h"
-#include "engine/model/container.h"
+#include "engine/import/source/safetensors.h"
+#include "engine/spec/config.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/temp_dir.h"

@@ -20,7 +20,7 @@ struct GoldenSearch {
   std::string name;  // "greedy", "beam", "beam_other"
   int64_t n_beams = 1, n_best = 1;
   double length_penalty = 1;
-  std::string early_stopping;  // as in engine/model/config.h: "heuristic", "first", "never"
+  std::string early_stopping;  // as in engine/spec/config.h: "heuristic", "first", "never"
 };
 
 struct GoldenEncoderDecoder {

@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/model/json.h"
-#include "engine/model/json_fields.h"
+#include "engine/file/json.h"
+#include "engine/file/json_fields.h"
 
 namespace headlane {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/model/container.h"
+#include "engine/file/container.h"
 #include "tests/support/safetensors_writer.h"
 
 namespace headlane {

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/model/json.h"
+#include "engine/file/json.h"
 #include "engine/text/tokenizer.h"
 #include "tests/support/temp_dir.h"
 

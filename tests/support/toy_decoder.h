@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/run/search.h"
+#include "engine/generate/search.h"
 
 namespace headlane::test {
 

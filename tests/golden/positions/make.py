@@ -1,4 +1,4 @@
-"""Writes the tables of positions that engine/ops/positions.cc is compared with, and manifest.json.
+"""Writes the tables of positions that engine/spec/positions.cc is compared with, and manifest.json.
 
     python make.py
 

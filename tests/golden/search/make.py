@@ -1,5 +1,5 @@
 """Writes answers.json, length_penalties.json and distributions.json: what transformers' generate()
-makes of a toy decoder, for engine/run/search.h.
+makes of a toy decoder, for engine/generate/search.h.
 
     python make.py [FILE ...]
 

@@ -1,0 +1,69 @@
+// Each thread's message of its last call.
+#include <pthread.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "engine/api/c_api.h"
+
+namespace {
+
+// In the thread's own block. The message itself would be too large for that; and in a library that
+// was loaded by dlopen, what is not in that block is made at its first use, and the process ends if
+// there is no memory for it.
+[[gnu::tls_model("initial-exec")]] constinit thread_local const char* shown = "";
+
+// Frees a thread's room when it ends, by a function of the C library's: the thread may outlive this
+// one.
+class Rooms {
+ public:
+  Rooms() : exists_(pthread_key_create(&key_, std::free) == 0) {}
+  Rooms(const Rooms&) = delete;
+  Rooms& operator=(const Rooms&) = delete;
+  // When the library is unloaded, or the process ends. Other threads' rooms, if a call of theirs
+  // ever failed, are lost if they live on.
+  ~Rooms() {
+    if (!exists_) return;
+    exists_ = false;
+    shown = "";
+    std::free(pthread_getspecific(key_));
+    pthread_key_delete(key_);
+  }
+
+  // This thread's, [kMaxMessageBytes]; null: there is no memory.
+  char* take() const {
+    if (!exists_) return nullptr;
+    void* room = pthread_getspecific(key_);
+    if (room != nullptr) return static_cast<char*>(room);
+    room = std::malloc(headlane::kMaxMessageBytes);
+    if (room != nullptr && pthread_setspecific(key_, room) != 0) {
+      std::free(room);
+      return nullptr;
+    }
+    return static_cast<char*>(room);
+  }
+
+ private:
+  pthread_key_t key_ = 0;
+  bool exists_;
+};
+
+Rooms rooms;
+
+}  // namespace
+
+void headlane::c_api::clear_message() noexcept { shown = ""; }
+
+void headlane::c_api::set_message(const char* message) noexcept {
+  char* to = rooms.take();
+  if (to == nullptr) {
+    shown = "out of memory, also for what else there is to say";
+    return;
+  }
+  const size_t n = strnlen(message, kMaxMessageBytes - 1);
+  std::memmove(to, message, n);
+  to[n] = '\0';
+  shown = to;
+}
+
+const char* headlane_error(void) { return shown; }

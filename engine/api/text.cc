@@ -1,0 +1,210 @@
+// The C API's texts: ids of them, and back.
+#include <cstring>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/api/c_api.h"
+#include "engine/file/json_fields.h"
+#include "engine/text/tokenizer.h"
+
+using headlane::fail;
+using headlane::Status;
+using headlane::TextLanguages;
+using headlane::Tokenizer;
+using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what this file is of
+
+namespace {
+
+const Tokenizer& tokenizer_of(const headlane_model* model) {
+  require(model, "model");
+  const Tokenizer* tokenizer = model->model->tokenizer();
+  if (tokenizer == nullptr) {
+    fail(Status::kUnsupported, "%s: the file has no tokenizer",
+         model->model->container().path().c_str());
+  }
+  return *tokenizer;
+}
+
+std::string_view read_text(const char* text, size_t text_bytes) {
+  if (text_bytes > 0) require(text, "text");
+  return {text_bytes > 0 ? text : "", text_bytes};
+}
+
+// `count` of `what` for a caller who has room for `capacity`, 0 being a question.
+void check_room(const void* out, const char* name, int64_t capacity) {
+  if (capacity < 0) fail(Status::kInvalidArgument, "capacity is negative");
+  if (capacity > 0) require(out, name);
+}
+template <typename Element>
+void write_results(const std::vector<Element>& results, const char* what, Element* out,
+                   int64_t capacity, int64_t* n_out) {
+  *n_out = static_cast<int64_t>(results.size());
+  if (capacity == 0) return;
+  if (*n_out > capacity) {
+    fail(Status::kTooLarge, "the text has %zu %s, capacity is %lld", results.size(), what,
+         static_cast<long long>(capacity));
+  }
+  if (!results.empty()) std::memcpy(out, results.data(), results.size() * sizeof(Element));
+}
+
+void tokenize(const headlane_model* model, std::string_view text, int64_t max_len,
+              const TextLanguages& languages, bool as_target, int32_t* ids, int64_t capacity,
+              int64_t* n_ids) {
+  require(n_ids, "n_ids");
+  check_room(ids, "ids", capacity);
+  const Tokenizer& tokenizer = tokenizer_of(model);
+  if (max_len == 0) max_len = model->model->config().max_seq_len;
+  const int64_t n_special = as_target ? 1 : tokenizer.n_special_with(languages);
+  if (max_len < n_special) {
+    fail(Status::kInvalidArgument, "max_len is %lld; the special tokens alone are %lld",
+         static_cast<long long>(max_len), static_cast<long long>(n_special));
+  }
+  std::vector<int32_t> tokens;
+  if (as_target) {
+    tokenizer.encode_target(text, max_len, &tokens);
+  } else {
+    tokenizer.encode_with(text, max_len, languages, &tokens);
+  }
+  write_results(tokens, "tokens", ids, capacity, n_ids);
+}
+
+void check_id(int32_t id, int64_t vocab_size) {
+  if (id < 0 || id >= vocab_size) {
+    fail(Status::kInvalidArgument, "id is %d; ids are from 0 to %lld", id,
+         static_cast<long long>(vocab_size - 1));
+  }
+}
+
+}  // namespace
+
+headlane_status headlane_tokenize(const headlane_model* model, const char* text, size_t text_bytes,
+                                  int64_t max_len, int32_t* ids, int64_t capacity, int64_t* n_ids) {
+  return guarded([&] {
+    tokenize(model, read_text(text, text_bytes), max_len, {}, false, ids, capacity, n_ids);
+  });
+}
+
+headlane_status headlane_tokenize_with(const headlane_model* model, const char* text,
+                                       size_t text_bytes, const headlane_tokenize_options* options,
+                                       int32_t* ids, int64_t capacity, int64_t* n_ids) {
+  return guarded([&] {
+    const auto read = read_struct(options, "headlane_tokenize_options");
+    const TextLanguages languages{read.source_language ? read.source_language : "",
+                                  read.target_language ? read.target_language : ""};
+    const std::string_view given = read_text(text, text_bytes);
+    const std::string prompted = read.prompt ? read.prompt + std::string(given) : "";
+    tokenize(model, read.prompt ? prompted : given, read.max_len, languages, read.as_target != 0,
+             ids, capacity, n_ids);
+  });
+}
+
+headlane_status headlane_detokenize(const headlane_model* model, const int32_t* ids, int64_t n_ids,
+                                    char* text, int64_t capacity, int64_t* n_bytes) {
+  return guarded([&] {
+    require(n_bytes, "n_bytes");
+    check_room(text, "text", capacity);
+    if (n_ids < 0) fail(Status::kInvalidArgument, "n_ids is negative");
+    if (n_ids > 0) require(ids, "ids");
+    const Tokenizer& tokenizer = tokenizer_of(model);
+    for (int64_t i = 0; i < n_ids; ++i) check_id(ids[i], tokenizer.target_vocab_size());
+    const std::string decoded = tokenizer.decode({ids, static_cast<size_t>(n_ids)});
+    write_results(std::vector<char>(decoded.begin(), decoded.end()), "bytes", text, capacity,
+                  n_bytes);
+  });
+}
+
+headlane_status headlane_token_text(const headlane_model* model, int32_t id, const char** text,
+                                    size_t* text_bytes) {
+  return guarded([&] {
+    require(text, "text");
+    require(text_bytes, "text_bytes");
+    const Tokenizer& tokenizer = tokenizer_of(model);
+    check_id(id, tokenizer.vocab_size());
+    const std::string_view token = tokenizer.token(id);
+    *text = token.data();
+    *text_bytes = token.size();
+  });
+}
+
+headlane_status headlane_target_token_text(const headlane_model* model, int32_t id,
+                                           const char** text, size_t* text_bytes) {
+  return guarded([&] {
+    require(text, "text");
+    require(text_bytes, "text_bytes");
+    const Tokenizer& tokenizer = tokenizer_of(model);
+    check_id(id, tokenizer.target_vocab_size());
+    const std::string_view token = tokenizer.target_token(id);
+    *text = token.data();
+    *text_bytes = token.size();
+  });
+}
+
+headlane_status headlane_model_get_language(const headlane_model* model, int64_t i,
+                                            headlane_language_facts* out) {
+  return guarded([&] {
+    const Tokenizer& tokenizer = tokenizer_of(model);
+    const std::vector<std::string_view> languages = tokenizer.languages();
+    if (i < 0 || i >= std::ssize(languages)) {
+      fail(Status::kInvalidArgument, "language index i is %lld; the model has %zu languages",
+           static_cast<long long>(i), languages.size());
+    }
+    headlane_language_facts facts{};
+    const std::string_view name = languages[static_cast<size_t>(i)];
+    facts.name = name.data();
+    facts.name_bytes = name.size();
+    facts.id = tokenizer.language_id(name);
+    facts.begins_target = tokenizer.language_use() == headlane::LanguageUse::kSource ? 1 : 0;
+    write_struct(facts, out, "headlane_language_facts");
+  });
+}
+
+headlane_status headlane_model_get_prompt(const headlane_model* model, int64_t i,
+                                          headlane_prompt_facts* out) {
+  return guarded([&] {
+    require(model, "model");
+    const headlane::Prompts& prompts = model->model->config().prompts;
+    if (i < 0 || i >= std::ssize(prompts.texts)) {
+      fail(Status::kInvalidArgument, "prompt index i is %lld; the model has %zu prompts",
+           static_cast<long long>(i), prompts.texts.size());
+    }
+    const auto& [name, text] = *std::next(prompts.texts.begin(), i);
+    headlane_prompt_facts facts{};
+    facts.name = name.c_str();
+    facts.text = text.c_str();
+    facts.is_default = name == prompts.default_name ? 1 : 0;
+    write_struct(facts, out, "headlane_prompt_facts");
+  });
+}
+
+headlane_status headlane_model_find_prompt(const headlane_model* model, const char* name,
+                                           const char** text) {
+  return guarded([&] {
+    require(model, "model");
+    require(name, "name");
+    require(text, "text");
+    const headlane::Prompts& prompts = model->model->config().prompts;
+    const std::string* found = prompts.find(name);
+    if (found == nullptr) {
+      fail(Status::kInvalidArgument, "the model has no prompt \"%s\"; it has: %s",
+           headlane::printable(name).c_str(), prompts.names().c_str());
+    }
+    *text = found->c_str();
+  });
+}
+
+headlane_status headlane_token_id(const headlane_model* model, const char* text, size_t text_bytes,
+                                  int32_t* id) {
+  return guarded([&] {
+    require(id, "id");
+    const std::string_view token = read_text(text, text_bytes);
+    const Tokenizer& tokenizer = tokenizer_of(model);
+    const int32_t found = token.empty() ? -1 : tokenizer.find(token);
+    if (found < 0) {
+      fail(Status::kInvalidArgument, "\"%s\" is no token of the model",
+           headlane::printable(token).c_str());
+    }
+    *id = found;
+  });
+}

@@ -1,0 +1,177 @@
+#include "engine/base/team.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <exception>
+
+#include "engine/base/default_floats.h"
+#include "engine/base/error.h"
+
+namespace headlane {
+namespace {
+
+// Some 20 to 60 microseconds, by what a pause costs: longer than teammates with equal parts differ.
+constexpr int kSpins = 2000;
+
+// While it lives, new threads start with all signals blocked: signals are for the host's own
+// threads.
+class BlockSignals {
+ public:
+  BlockSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockSignals(const BlockSignals&) = delete;
+  BlockSignals& operator=(const BlockSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace
+
+Team::Team(int n_threads, const CallerPool& pool)
+    : n_threads_(n_threads), pool_(pool), process_(getpid()) {
+  if (n_threads == 1 || pool.parallel_for) return;
+  threads_ = std::make_unique<std::thread[]>(static_cast<size_t>(n_threads - 1));
+  const BlockSignals blocked;
+  for (int i = 0; i < n_threads - 1; ++i) {
+    try {
+      threads_[static_cast<size_t>(i)] = std::thread([this, i] { work(i + 1); });
+    } catch (const std::exception& error) {  // also of memory
+      stop(i);
+      fail(Status::kOutOfMemory, "the system refuses thread %d of %d: %s", i + 1, n_threads,
+           error.what());
+    }
+  }
+  // What threads allocate when they start is allocated now.
+  run(1, n_threads, [](int, int, int) {});
+}
+
+Team::~Team() {
+  if (threads_) stop(n_threads_ - 1);
+}
+
+void Team::stop(int n_started) {
+  if (n_started == 0) return;
+  if (getpid() != process_) {
+    // A forked child: there is nothing to join, and a std::thread that seems to run must not be
+    // destroyed.
+    threads_.release();  // NOLINT(bugprone-unused-return-value)
+    return;
+  }
+  stopping_ = true;
+  runs_.fetch_add(1, std::memory_order_release);
+  runs_.notify_all();
+  for (int i = 0; i < n_started; ++i) threads_[static_cast<size_t>(i)].join();
+}
+
+int Team::width(double seconds) const {
+  // A sleeping thread takes some 10 to 50 microseconds to wake, and each barrier is a chance to
+  // lose it to another process.
+  constexpr double kWorthWaking = 200e-6;
+  if (n_threads_ == 1 || seconds < kWorthWaking) return 1;
+  return pool_.parallel_for || getpid() == process_ ? n_threads_ : 1;
+}
+
+// A program that calls again at once, as a loop over texts does, finds the thread awake.
+void Team::await_run(uint32_t seen) const {
+  for (int i = 0; i < kSpins; ++i) {
+    if (runs_.load(std::memory_order_acquire) != seen) return;
+    __builtin_ia32_pause();
+  }
+  runs_.wait(seen, std::memory_order_acquire);
+}
+
+void Team::work(int thread) {
+  for (uint32_t seen = 0;; ++seen) {
+    await_run(seen);
+    if (stopping_) return;
+    run_phases(Job(job_), thread);  // a copy: after the last barrier, the next job may be written
+  }
+}
+
+void Team::run_erased(const Job& job) {
+  abandoned_.store(false, std::memory_order_relaxed);
+  bool finished = !is_stopped();
+  if (!finished) fail(Status::kCancelled, "the call was cancelled before it began");
+  if (job.count == 1) {
+    finished = run_alone(job);
+  } else if (pool_.parallel_for) {
+    finished = run_on_caller_pool(job);
+  } else {
+    job_ = job;
+    runs_.fetch_add(1, std::memory_order_release);
+    runs_.notify_all();
+    finished = run_phases(job, 0);
+  }
+  if (!finished) fail(Status::kCancelled, "the call was cancelled");
+}
+
+bool Team::run_alone(const Job& job) {
+  for (int phase = 0; phase < job.n_phases && !is_stopped(); ++phase) {
+    job.call(job.context, phase, 0, 1);
+  }
+  return !is_stopped();
+}
+
+// Ends with a barrier, so that when one returns, all have done their part.
+bool Team::run_phases(const Job& job, int thread) {
+  bool go_on = true;
+  for (int phase = 0; phase < job.n_phases && go_on; ++phase) {
+    job.call(job.context, phase, thread, job.count);
+    go_on = barrier(job.count);
+  }
+  return go_on;
+}
+
+// Phases are calls of their own, since the host's threads may be fewer than tasks, and a barrier
+// would wait for ever.
+bool Team::run_on_caller_pool(const Job& job) {
+  struct Phase {
+    const Job& job;
+    int number;
+    std::atomic<int> n_done{0};
+  };
+  for (int i = 0; i < job.n_phases && !is_stopped(); ++i) {
+    Phase phase{job, i};
+    const auto task = [](void* context, int32_t thread) {
+      Phase& of = *static_cast<Phase*>(context);
+      const DefaultFloats floats;
+      of.job.call(of.job.context, of.number, thread, of.job.count);
+      of.n_done.fetch_add(1, std::memory_order_acq_rel);
+    };
+    pool_.parallel_for(pool_.user, job.count, task, &phase);
+    const int n_done = phase.n_done.load(std::memory_order_acquire);
+    if (n_done != job.count) {
+      fail(Status::kInvalidArgument, "the pool's parallel_for returned when %d of %d tasks had",
+           n_done, job.count);
+    }
+  }
+  return !is_stopped();
+}
+
+bool Team::barrier(int count) {
+  const uint32_t before = generation_.load(std::memory_order_acquire);
+  const auto go_on = [](uint32_t generation) { return (generation & 1) == 0; };
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
+    const uint32_t after = ((before | 1) + 1) | (is_stopped() ? 1 : 0);
+    arrived_.store(0, std::memory_order_relaxed);
+    generation_.store(after, std::memory_order_release);
+    generation_.notify_all();
+    return go_on(after);
+  }
+  for (int i = 0; i < kSpins; ++i) {
+    const uint32_t now = generation_.load(std::memory_order_acquire);
+    if (now != before) return go_on(now);
+    __builtin_ia32_pause();
+  }
+  generation_.wait(before, std::memory_order_acquire);
+  return go_on(generation_.load(std::memory_order_acquire));
+}
+
+}  // namespace headlane

@@ -1,0 +1,140 @@
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "engine/base/error.h"
+#include "engine/file/checksum.h"
+#include "engine/file/container.h"
+#include "engine/file/container_format.h"
+#include "engine/file/container_header.h"
+#include "engine/file/json_fields.h"
+#include "engine/file/output_file.h"
+#include "engine/file/tensor_shape.h"
+
+namespace headlane {
+namespace {
+
+using json = Json;
+namespace format = container_format;
+
+// What the reader would refuse is not written.
+void check_sources(const std::string& path, const json& config, const json& tokenizer,
+                   std::span<const TensorSource> tensors) {
+  if (!config.is_object() || !(tokenizer.is_object() || tokenizer.is_null())) {
+    fail(Status::kInvalidArgument, "%s: config is not an object, or tokenizer not one or null",
+         path.c_str());
+  }
+  std::set<std::string_view> names;
+  for (const TensorSource& tensor : tensors) {
+    const std::string name = printable(tensor.name);
+    if (!format::is_name(tensor.name) || !names.insert(tensor.name).second) {
+      fail(Status::kInvalidArgument,
+           "%s: tensor name \"%s\" is not 1 to %lld printable bytes, or is used twice",
+           path.c_str(), name.c_str(), static_cast<long long>(file_limits::kNameBytes));
+    }
+    if (std::ssize(tensor.shape) > file_limits::kRank) {
+      fail(Status::kInvalidArgument, "%s: tensor \"%s\" has %zu dimensions, more than %lld",
+           path.c_str(), name.c_str(), tensor.shape.size(),
+           static_cast<long long>(file_limits::kRank));
+    }
+    const auto bytes = static_cast<int64_t>(tensor.data.size());
+    if (shape_bytes(tensor.shape, size_of(tensor.dtype)) != bytes) {
+      fail(Status::kInvalidArgument, "%s: tensor \"%s\" has %lld bytes, which is not %s %s",
+           path.c_str(), name.c_str(), static_cast<long long>(bytes), name_of(tensor.dtype),
+           shape_text(tensor.shape).c_str());
+    }
+  }
+}
+
+// Everything before the first tensor, its padding included, and where the checksum is.
+struct Head {
+  std::string bytes;
+  int64_t checksum_offset = 0;
+};
+
+// The header's JSON if the tensors begin at data_begin.
+std::string make_header(const std::string& path, const json& config, const json& tokenizer,
+                        std::span<const TensorSource> tensors, int64_t data_begin,
+                        int64_t* checksum_offset) {
+  json table = json::array();
+  int64_t offset = data_begin;
+  for (const TensorSource& tensor : tensors) {
+    const auto bytes = static_cast<int64_t>(tensor.data.size());
+    table.push_back({{"name", tensor.name},
+                     {"dtype", name_of(tensor.dtype)},
+                     {"shape", tensor.shape},
+                     {"offset", offset},
+                     {"bytes", bytes}});
+    offset = format::align_up(offset + bytes);
+  }
+  *checksum_offset = offset;
+  const json header = {{"config", config},
+                       {"tokenizer", tokenizer},
+                       {"tensors", table},
+                       {"checksum", {{"type", format::kChecksumType}, {"offset", offset}}}};
+  try {
+    return header.dump();
+  } catch (const Error& error) {
+    fail(error.status(), "%s: the header's %s", path.c_str(), error.what());
+  }
+}
+
+Head make_head(const std::string& path, const json& config, const json& tokenizer,
+               std::span<const TensorSource> tensors) {
+  // The header holds the offsets and the offsets depend on the header's length. Larger offsets
+  // never make it shorter, so this ends, in practice after two or three rounds.
+  Head head;
+  int64_t data_begin = 0;
+  std::string header;
+  for (int64_t needed = format::kAlignment; needed != data_begin;) {
+    data_begin = needed;
+    header = make_header(path, config, tokenizer, tensors, data_begin, &head.checksum_offset);
+    const auto end = static_cast<int64_t>(sizeof(format::Prefix) + header.size());
+    needed = format::align_up(end);
+  }
+  format::Prefix prefix = {};
+  std::memcpy(prefix.magic, format::kMagic, sizeof prefix.magic);
+  prefix.version = format::kVersion;
+  prefix.header_bytes = header.size();
+  head.bytes.assign(reinterpret_cast<const char*>(&prefix), sizeof prefix);
+  head.bytes += header;
+  head.bytes.resize(static_cast<size_t>(data_begin), '\0');
+  return head;
+}
+
+// By what reads the file: what that refuses is not written.
+void check_head(const Head& head, const std::string& path) try {
+  const int64_t file_bytes = head.checksum_offset + format::kChecksumBytes;
+  const auto first = std::as_bytes(std::span(head.bytes)).first(sizeof(format::Prefix));
+  const int64_t header_bytes = read_prefix(first, file_bytes, path);
+  read_header(std::string_view(head.bytes).substr(first.size(), header_bytes), file_bytes, path);
+} catch (const Error& error) {
+  if (error.status() != Status::kBadFile) throw;
+  throw Error(Status::kTooLarge, error.what());
+}
+
+}  // namespace
+
+void write_container(const std::string& path, const json& config, const json& tokenizer,
+                     std::span<const TensorSource> tensors) {
+  check_sources(path, config, tokenizer, tensors);
+  const Head head = make_head(path, config, tokenizer, tensors);
+  check_head(head, path);
+  OutputFile file(path);
+  Checksum checksum;
+  const auto write = [&](std::span<const std::byte> bytes) {
+    file.write(bytes);
+    checksum.add(bytes);
+  };
+  write(std::as_bytes(std::span(head.bytes)));
+  constexpr std::byte kZeros[format::kAlignment] = {};
+  for (const TensorSource& tensor : tensors) {
+    write(tensor.data);
+    const auto bytes = static_cast<int64_t>(tensor.data.size());
+    write(std::span(kZeros).first(static_cast<size_t>(format::align_up(bytes) - bytes)));
+  }
+  file.write(checksum.value());
+  file.commit();
+}
+
+}  // namespace headlane

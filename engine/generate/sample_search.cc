@@ -1,0 +1,82 @@
+// Greedy search and sampling: each sample of a source goes its own way. As long as all samples of a
+// source are the same they share a row.
+#include "engine/generate/sampling.h"
+#include "engine/generate/search.h"
+
+namespace headlane {
+namespace {
+
+float logit_of(const RowScores& scores, int32_t id) {
+  if (scores.all != nullptr) return scores.all[id];
+  const Candidate* candidate = scores.best.data();
+  while (candidate->id != id) ++candidate;  // it was drawn from them
+  return candidate->logit;
+}
+
+}  // namespace
+
+void Search::advance_samples(int64_t first, int64_t last, const RowScores* scores) {
+  for (int64_t r = first; r < last; ++r) {
+    const int32_t forced = known_token(row(step_, r)->source, step_);
+    if (forced >= 0) {
+      take_token(r, samples_[r], forced, sums_[r]);
+    } else {
+      if (rules_.has_penalty()) mark_history(r, true);
+      choose_tokens(r, scores[r]);
+      if (rules_.has_penalty()) mark_history(r, false);
+    }
+  }
+}
+
+// For each sample whose row this is.
+void Search::choose_tokens(int64_t r, const RowScores& scores) {
+  const int64_t i_source = row(step_, r)->source;
+  const Source& source = sources_[i_source];
+  Distribution distribution;
+  if (has_softmax(scores.top)) {
+    if (options_.sample) {
+      distribution = make_distribution(rules_, options_, scores, n_new(source), candidates_);
+    } else {
+      const int64_t n = best_allowed(rules_, scores, false, n_new(source), 1, candidates_);
+      distribution.tokens = {candidates_, static_cast<size_t>(n)};
+    }
+  }
+  if (distribution.tokens.empty()) {
+    set_ended(i_source, samples_[r], broken_off(r));
+    return;
+  }
+  const auto take = [&](int32_t sample, int32_t token) {
+    take_token(r, sample, token, sums_[r] + log_probability(logit_of(scores, token), scores.top));
+  };
+  if (!options_.sample) {
+    take(samples_[r], distribution.tokens[0].id);
+    return;
+  }
+  const bool shared = samples_[r] < 0;
+  const int64_t first = shared ? 0 : samples_[r], n = shared ? options_.n_best : 1;
+  for (int64_t i = first; i < first + n; ++i) {
+    const auto sample = static_cast<int32_t>(i);
+    take(sample, draw(distribution, random_uniform(options_.seed, source.key, sample,
+                                                   static_cast<uint32_t>(n_new(source)))));
+  }
+}
+
+void Search::take_token(int64_t r, int32_t sample, int32_t token, float sum) {
+  const int64_t i_source = row(step_, r)->source;
+  const Source& source = sources_[i_source];
+  if (!is_last(source, token)) {
+    push(i_source, token, r, sum, sample);
+    return;
+  }
+  set_ended(
+      i_source, sample,
+      {.score = final_score(sum, n_new(source) + 1), .token = token, .step = step_, .row = r});
+}
+
+void Search::set_ended(int64_t i_source, int32_t sample, const Ended& answer) {
+  const int64_t first = sample < 0 ? 0 : sample, n = sample < 0 ? options_.n_best : 1;
+  for (int64_t i = first; i < first + n; ++i) ended(i_source)[i] = answer;
+  sources_[i_source].n_ended += static_cast<int32_t>(n);
+}
+
+}  // namespace headlane

@@ -1,0 +1,271 @@
+#include "engine/generate/search.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <limits>
+
+#include "engine/base/error.h"
+
+namespace headlane {
+namespace {
+
+using ll = long long;
+
+constexpr size_t kAlignment = 64;
+
+SearchOptions without_spans(SearchOptions options) {
+  options.end_ids = options.suppressed_ids = {};
+  return options;
+}
+
+// How many candidates of a row show all that a step may need of it, INT64_MAX where none do.
+int64_t count_candidates(const SearchOptions& options, const TokenRules& rules) {
+  constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
+  const int64_t vocab_size = rules.vocab_size();
+  if (rules.has_penalty()) return kAll;
+  // n_beams of them are free, so that an end that is none of them is not among the best n_beams.
+  if (options.n_beams > 1) return options.n_beams + vocab_size - rules.n_free();
+  if (!options.sample) return std::min(1 + rules.n_barred(), vocab_size);
+  if (options.top_k == 0 || options.top_k >= vocab_size) return kAll;
+  return std::min(options.top_k + rules.n_barred(), vocab_size);
+}
+
+void check_limit(const char* what, int64_t value, int64_t limit) {
+  if (value <= limit) return;
+  fail(Status::kTooLarge, "%s: %lld, but the search was made for %lld", what, ll{value}, ll{limit});
+}
+
+}  // namespace
+
+Search::Search(const SearchLimits& limits)
+    : limits_(limits), max_rows_(limits.max_sources * limits.max_beams) {
+  assert(limits.vocab_size >= 1 && limits.max_sources >= 1 && limits.max_beams >= 1);
+  assert(limits.max_prefix >= 0 && limits.max_len >= 1);
+}
+
+Search::Search(const SearchLimits& limits, void* memory) : Search(limits) {
+  assert(memory != nullptr && reinterpret_cast<uintptr_t>(memory) % kAlignment == 0);
+  place(static_cast<std::byte*>(memory));
+}
+
+size_t Search::bytes(const SearchLimits& limits) { return Search(limits).place(nullptr); }
+
+size_t Search::place(std::byte* memory) {
+  size_t at = 0;
+  const auto array = [&]<typename T>(T*& pointer, int64_t n) {
+    if (memory != nullptr) pointer = reinterpret_cast<T*>(memory + at);
+    at += (n * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+  };
+  array(rows_, limits_.max_len * max_rows_);
+  array(sums_, max_rows_);
+  array(next_sums_, max_rows_);
+  array(samples_, max_rows_);
+  array(next_samples_, max_rows_);
+  array(sources_, limits_.max_sources);
+  array(ended_, max_rows_);
+  array(prefixes_, limits_.max_sources * limits_.max_prefix);
+  array(successors_, 2 * limits_.max_beams);
+  array(candidates_, limits_.all_logits ? limits_.vocab_size
+                                        : std::min(limits_.vocab_size, limits_.max_candidates));
+  array(masked_ids_, limits_.max_candidates);
+  array(flags_, limits_.vocab_size);
+  return at;
+}
+
+void Search::begin(const SearchOptions& options, std::span<const SearchSource> sources) {
+  step_ = n_rows_ = n_sources_ = 0;
+  check_search_options(options, limits_.vocab_size);
+  options_ = without_spans(options);
+  rules_ =
+      TokenRules(options, limits_.vocab_size, {flags_, static_cast<size_t>(limits_.vocab_size)});
+  check_fits(sources);
+  candidates_needed_ = count_candidates(options_, rules_);
+  wants_all_logits_ = candidates_needed_ > limits_.max_candidates;
+  if (wants_all_logits_) candidates_needed_ = 0;
+  if (wants_all_logits_ && !limits_.all_logits) {
+    fail(Status::kTooLarge,
+         "these options of the search need all logits, and it was made for the best %lld of a row",
+         ll{limits_.max_candidates});
+  }
+  list_masked_ids();
+  n_sources_ = std::ssize(sources);
+  for (int64_t i = 0; i < n_sources_; ++i) add_source(sources[i], i);
+  n_rows_ = n_sources_;
+}
+
+void Search::check_fits(std::span<const SearchSource> sources) const {
+  check_limit("sources", std::ssize(sources), limits_.max_sources);
+  check_limit(options_.sample ? "n_best" : "n_beams", std::max(options_.n_beams, options_.n_best),
+              limits_.max_beams);
+  check_limit("max_new_tokens", options_.max_new_tokens, limits_.max_len);
+  for (const SearchSource& source : sources) {
+    const int64_t prefix_len = std::ssize(source.prefix);
+    check_limit("tokens of a prefix", prefix_len, limits_.max_prefix);
+    check_limit("tokens of a prefix and max_new_tokens", prefix_len + options_.max_new_tokens,
+                limits_.max_len);
+    for (const int32_t id : source.prefix) {
+      if (id >= 0 && id < limits_.vocab_size) continue;
+      fail(Status::kInvalidArgument,
+           "the prefix of source %lld has token %d, which is not in the vocabulary of %lld tokens",
+           static_cast<ll>(&source - sources.data()), id, ll{limits_.vocab_size});
+    }
+  }
+}
+
+// Those of all steps, then those of steps before min_new_tokens. They are no more than candidates.
+void Search::list_masked_ids() {
+  n_masked_always_ = n_masked_early_ = 0;
+  if (options_.n_beams == 1 || !options_.renormalize || wants_all_logits_) return;
+  const int64_t late = options_.max_new_tokens;
+  for (int32_t id = 0; id < limits_.vocab_size; ++id) {
+    if (!rules_.allows(id, late)) masked_ids_[n_masked_always_++] = id;
+  }
+  n_masked_early_ = n_masked_always_;
+  for (int32_t id = 0; id < limits_.vocab_size; ++id) {
+    if (rules_.allows(id, late) && !rules_.allows(id, 0)) masked_ids_[n_masked_early_++] = id;
+  }
+}
+
+std::span<const int32_t> Search::masked_ids(int64_t r) const {
+  const bool is_early = n_new(sources_[row(step_, r)->source]) < options_.min_new_tokens;
+  return {masked_ids_, static_cast<size_t>(is_early ? n_masked_early_ : n_masked_always_)};
+}
+
+void Search::add_source(const SearchSource& source, int64_t i_source) {
+  sources_[i_source] = {.key = source.key,
+                        .prompt_len = static_cast<int32_t>(1 + source.prefix.size()),
+                        .n_ended = 0};
+  std::ranges::copy(source.prefix, prefixes_ + i_source * limits_.max_prefix);
+  *row(0, i_source) = {.source = static_cast<int32_t>(i_source),
+                       .token = options_.start_id,
+                       .parent = -1,
+                       .scored = known_token(i_source, 0) < 0};
+  sums_[i_source] = 0;
+  samples_[i_source] = -1;
+}
+
+// What comes after the tokens of `step`, if that is no question.
+int32_t Search::known_token(int64_t i_source, int64_t step) const {
+  const int64_t prefix_len = sources_[i_source].prompt_len - 1;
+  if (step < prefix_len) return prefixes_[i_source * limits_.max_prefix + step];
+  return rules_.forced(step - prefix_len, prefix_len > 0);
+}
+
+int64_t Search::end_of_source(int64_t first) const {
+  int64_t last = first + 1;
+  while (last < n_rows_ && row(step_, last)->source == row(step_, first)->source) ++last;
+  return last;
+}
+
+void Search::advance(std::span<const RowScores> scores) {
+  assert(std::ssize(scores) == n_rows_);
+  n_next_rows_ = 0;
+  for (int64_t first = 0, last = 0; first < n_rows_; first = last) {
+    last = end_of_source(first);
+    const int64_t i_source = row(step_, first)->source;
+    if (n_new(sources_[i_source]) < 0) {
+      push(i_source, known_token(i_source, step_), first, 0, -1);
+    } else if (options_.n_beams > 1) {
+      advance_beams(first, last, scores.data());
+    } else {
+      advance_samples(first, last, scores.data());
+    }
+  }
+  ++step_;
+  n_rows_ = n_next_rows_;
+  std::swap(sums_, next_sums_);
+  std::swap(samples_, next_samples_);
+}
+
+void Search::push(int64_t i_source, int32_t token, int64_t parent, float sum, int32_t sample) {
+  const int64_t r = n_next_rows_++;
+  *row(step_ + 1, r) = {.source = static_cast<int32_t>(i_source),
+                        .token = token,
+                        .parent = static_cast<int32_t>(parent),
+                        .scored = known_token(i_source, step_ + 1) < 0};
+  next_sums_[r] = sum;
+  next_samples_[r] = sample;
+}
+
+bool Search::FinalScore::operator>(const FinalScore& other) const {
+  if (value != other.value) return value > other.value;
+  const bool in_range = std::isnormal(value);
+  if (in_range || order == other.order) return !in_range && sum > other.sum;
+  return order > other.order;
+}
+
+// A sum of log-probabilities is never above 0, so the quotient is the larger, the smaller the
+// logarithm of its absolute value. That is divided by 16, more than the logarithm of any length, so
+// that it is finite whatever the penalty is.
+Search::FinalScore Search::final_score(float sum, int64_t n_tokens) const {
+  constexpr double kLargest = std::numeric_limits<float>::max(), kScale = 1.0 / 16;
+  const auto length = static_cast<double>(n_tokens);
+  const double power = std::pow(length, options_.length_penalty);
+  const float divisor =
+      power <= kLargest ? static_cast<float>(power) : std::numeric_limits<float>::infinity();
+  const double log_power = options_.length_penalty * (kScale * std::log(length));
+  return {sum / divisor, log_power - kScale * std::log(-double{sum}), sum};
+}
+
+Search::Ended Search::broken_off(int64_t r) const {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  return {.score = {kNan, 0, kNan}, .token = -1, .step = step_, .row = r};
+}
+
+// For the penalty of repetitions.
+void Search::mark_history(int64_t r, bool seen) {
+  for (int64_t step = step_; step >= 0; --step) {
+    rules_.set_seen(row(step, r)->token, seen);
+    r = row(step, r)->parent;
+  }
+}
+
+void Search::stop(int64_t source) {
+  int64_t first = 0;
+  while (first < n_rows_ && row(step_, first)->source != source) ++first;
+  if (first == n_rows_) return;
+  const int64_t last = end_of_source(first);
+  const int64_t n_tokens = std::max<int64_t>(1, n_new(sources_[source]));
+  for (int64_t r = first; r < last; ++r) {
+    // By its parent: the row's own place is given away below.
+    const StepRow& ending = *row(step_, r);
+    const Ended answer = {.score = final_score(sums_[r], n_tokens),
+                          .token = step_ == 0 ? -1 : ending.token,
+                          .step = std::max<int64_t>(step_ - 1, 0),
+                          .row = ending.parent};
+    if (options_.n_beams > 1) {
+      insert_ended(source, answer);
+    } else {
+      set_ended(source, samples_[r], answer);
+    }
+  }
+  std::copy(row(step_, last), row(step_, n_rows_), row(step_, first));
+  std::copy(sums_ + last, sums_ + n_rows_, sums_ + first);
+  std::copy(samples_ + last, samples_ + n_rows_, samples_ + first);
+  n_rows_ -= last - first;
+}
+
+int64_t Search::n_hypotheses(int64_t source) const {
+  assert(source >= 0 && source < n_sources_);
+  return std::min<int64_t>(sources_[source].n_ended, options_.n_best);
+}
+
+Hypothesis Search::hypothesis(int64_t source, int64_t rank) const {
+  assert(rank >= 0 && rank < n_hypotheses(source));
+  const Ended& answer = ended(source)[rank];
+  return {.score = answer.score.value, .length = answer.step + (answer.token < 0 ? 0 : 1)};
+}
+
+void Search::copy_tokens(int64_t source, int64_t rank, int32_t* tokens) const {
+  assert(rank >= 0 && rank < n_hypotheses(source));
+  const Ended& answer = ended(source)[rank];
+  if (answer.token >= 0) tokens[answer.step] = answer.token;
+  int64_t r = answer.row;
+  for (int64_t step = answer.step; step > 0; --step) {
+    tokens[step - 1] = row(step, r)->token;
+    r = row(step, r)->parent;
+  }
+}
+
+}  // namespace headlane

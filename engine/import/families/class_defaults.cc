@@ -1,0 +1,108 @@
+#include "engine/import/families/class_defaults.h"
+
+#include <utility>
+
+#include "engine/file/json.h"
+
+namespace headlane {
+namespace {
+
+using json = Json;
+
+// Of the fields that the importers read, all for which the class has more than null and which the
+// importers do not take for granted otherwise.
+json bert_defaults() {
+  return {{"vocab_size", 30522},
+          {"hidden_size", 768},
+          {"num_hidden_layers", 12},
+          {"num_attention_heads", 12},
+          {"intermediate_size", 3072},
+          {"hidden_act", "gelu"},
+          {"max_position_embeddings", 512},
+          {"type_vocab_size", 2},
+          {"layer_norm_eps", 1e-12}};
+}
+
+// What BART, mBART, Marian and M2M-100 have in common.
+json bart_defaults() {
+  return {{"vocab_size", 50265},
+          {"max_position_embeddings", 1024},
+          {"encoder_layers", 12},
+          {"encoder_ffn_dim", 4096},
+          {"encoder_attention_heads", 16},
+          {"decoder_layers", 12},
+          {"decoder_ffn_dim", 4096},
+          {"decoder_attention_heads", 16},
+          {"activation_function", "gelu"},
+          {"d_model", 1024},
+          {"scale_embedding", false},
+          {"pad_token_id", 1},
+          {"bos_token_id", 0},
+          {"eos_token_id", 2}};
+}
+
+json t5_defaults() {
+  return {{"vocab_size", 32128},
+          {"d_model", 512},
+          {"d_kv", 64},
+          {"d_ff", 2048},
+          {"num_layers", 6},
+          {"num_heads", 8},
+          {"relative_attention_num_buckets", 32},
+          {"relative_attention_max_distance", 128},
+          {"layer_norm_epsilon", 1e-6},
+          {"feed_forward_proj", "relu"},
+          {"pad_token_id", 0},
+          {"eos_token_id", 1}};
+}
+
+json defaults_of(const std::string& model_type) {
+  json defaults = json::object();
+  if (model_type == "bert") return bert_defaults();
+  if (model_type == "t5") return t5_defaults();
+  if (model_type == "mt5") {
+    defaults = t5_defaults();
+    defaults.update({{"vocab_size", 250112},
+                     {"d_ff", 1024},
+                     {"num_layers", 8},
+                     {"num_heads", 6},
+                     {"feed_forward_proj", "gated-gelu"},
+                     {"decoder_start_token_id", 0}});
+  } else if (model_type == "bart") {
+    defaults = bart_defaults();
+    defaults.update({{"decoder_start_token_id", 2}, {"forced_eos_token_id", 2}});
+  } else if (model_type == "mbart") {
+    defaults = bart_defaults();
+    defaults["forced_eos_token_id"] = 2;
+  } else if (model_type == "marian") {
+    defaults = bart_defaults();
+    defaults.erase("bos_token_id");
+    defaults.update({{"vocab_size", 58101},
+                     {"decoder_start_token_id", 58100},
+                     {"pad_token_id", 58100},
+                     {"eos_token_id", 0},
+                     {"forced_eos_token_id", 0}});
+  } else if (model_type == "m2m_100") {
+    defaults = bart_defaults();
+    defaults.update({{"vocab_size", 128112},
+                     {"activation_function", "relu"},
+                     {"decoder_start_token_id", 2},
+                     {"scale_embedding", true}});
+  }
+  return defaults;
+}
+
+}  // namespace
+
+json with_class_defaults(json config) {
+  if (!config.is_object()) return config;
+  const auto type = config.find("model_type");
+  if (type == config.end() || !type->is_string()) return config;
+  const json defaults = defaults_of(type->text());
+  for (const auto& [key, value] : defaults.items()) {
+    if (!config.contains(key)) config[key] = value;
+  }
+  return config;
+}
+
+}  // namespace headlane

@@ -1,0 +1,12 @@
+// What config.json does not say, the class of transformers says that it is read by.
+#pragma once
+
+#include "engine/file/json.h"
+
+namespace headlane {
+
+// The config with the fields that its file lacks, as the class of its "model_type" has them. A
+// field that is null stays null. Configs of other types are returned as they are.
+Json with_class_defaults(Json config);
+
+}  // namespace headlane

@@ -1,0 +1,145 @@
+#include "engine/import/families/encoder_decoder.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "engine/base/error.h"
+#include "engine/file/json.h"
+#include "engine/import/source/json_file.h"
+
+namespace headlane {
+namespace {
+
+using json = Json;
+
+bool same_bits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+}  // namespace
+
+void refuse_other_than_encoder_decoder(const json& config, const std::string& path) {
+  const std::pair<const char*, bool> fields[] = {{"is_encoder_decoder", true},
+                                                 {"is_decoder", false}};
+  for (const auto& [key, wanted] : fields) {
+    if (json_bool(config, key, path, wanted) == wanted) continue;
+    fail(Status::kUnsupported, "%s field \"%s\" is %s; only %s is supported", path.c_str(), key,
+         wanted ? "false" : "true", wanted ? "true" : "false");
+  }
+  for (const char* key : {"pruned_heads", "quantization_config"}) {
+    if (!json_has(config, key, path) || config[key].empty()) continue;
+    fail(Status::kUnsupported, "%s field \"%s\" is not empty; that is not supported", path.c_str(),
+         key);
+  }
+}
+
+Activation activation_of(const std::string& name, const char* key, const std::string& path) {
+  if (name == "gelu") return Activation::kGelu;
+  if (name == "gelu_new" || name == "gelu_pytorch_tanh") return Activation::kGeluTanh;
+  if (name == "relu") return Activation::kRelu;
+  if (name == "silu" || name == "swish") return Activation::kSilu;
+  fail(Status::kUnsupported,
+       "%s field \"%s\" is \"%s\", not one of: gelu, gelu_new, gelu_pytorch_tanh, relu, silu, "
+       "swish",
+       path.c_str(), key, printable(name).c_str());
+}
+
+void EncoderDecoderTensors::add_all() {
+  add_words();
+  add_stack(names_.encoder, "encoder", config_.n_layers);
+  add_stack(names_.decoder, "decoder", config_.decoder.n_layers);
+}
+
+void EncoderDecoderTensors::add(const std::string& source, const std::string& name,
+                                std::vector<int64_t> shape) {
+  F32Data data = model_.load_f32(source, shape);
+  tensors_.push_back({name, std::move(shape), std::move(data)});
+}
+
+void EncoderDecoderTensors::add(const std::string& name, std::vector<int64_t> shape,
+                                std::vector<float> values) {
+  tensors_.push_back({name, std::move(shape), F32Data(std::move(values))});
+}
+
+// Of none, the first is what is missing.
+const std::string& EncoderDecoderTensors::first_there(
+    const std::vector<std::string>& sources) const {
+  const auto there = std::find_if(sources.begin(), sources.end(), [&](const std::string& source) {
+    return model_.contains(source);
+  });
+  return there == sources.end() ? sources.front() : *there;
+}
+
+// Equal tables are one, whether or not the file has them twice.
+void EncoderDecoderTensors::add_words() {
+  const int64_t d = config_.d_model;
+  const std::vector<int64_t> shape = {config_.decoder.vocab_size, d};
+  add(first_there(names_.encoder_words), "embeddings.word", {config_.vocab_size, d});
+  F32Data words = model_.load_f32(first_there(names_.decoder_words), shape);
+  F32Data head = model_.load_f32(first_there(names_.head), shape);
+  const bool tied = same_bits(head.values(), words.values());
+  if (!same_bits(words.values(), tensors_.back().data.values())) {
+    tensors_.push_back({"decoder.embeddings.word", shape, std::move(words)});
+  }
+  if (!tied) tensors_.push_back({"lm_head.weight", shape, std::move(head)});
+}
+
+void EncoderDecoderTensors::add_stack(const StackNames& names, const std::string& stack,
+                                      int64_t n_layers) {
+  if (config_.embedding_norm) add_norm(names.embedding_norm, stack + ".embeddings.norm");
+  for (int64_t i = 0; i < n_layers; ++i) {
+    add_layer(names.layer(i), stack + ".layers." + std::to_string(i) + ".", stack == "decoder");
+  }
+  if (config_.final_norm) add_norm(names.final_norm, stack + ".norm");
+}
+
+void EncoderDecoderTensors::add_layer(const LayerNames& names, const std::string& layer,
+                                      bool of_decoder) {
+  const int64_t d = config_.d_model, d_ff = of_decoder ? config_.decoder.d_ff : config_.d_ff;
+  const AttentionSpec& spec = of_decoder ? config_.decoder.attention : config_.attention;
+  add_linear({names.self.q, names.self.k, names.self.v}, layer + "attention.qkv", spec.q_width(),
+             d);
+  add_linear({names.self.out}, layer + "attention.out", d, spec.o_width());
+  add_norm(names.self.norm, layer + "attention.norm");
+  if (of_decoder) {
+    const AttentionSpec& cross = config_.decoder.cross;
+    add_linear({names.cross.q}, layer + "cross.q", cross.q_width(), d);
+    add_linear({names.cross.k, names.cross.v}, layer + "cross.kv", cross.k_width(), d);
+    add_linear({names.cross.out}, layer + "cross.out", d, cross.o_width());
+    add_norm(names.cross.norm, layer + "cross.norm");
+  }
+  add_linear(names.up, layer + "ffn.up", d_ff, d);
+  add_linear({names.down}, layer + "ffn.down", d, d_ff);
+  add_norm(names.norm, layer + "ffn.norm");
+}
+
+void EncoderDecoderTensors::add_linear(const std::vector<std::string>& sources,
+                                       const std::string& name, int64_t n_out, int64_t n_in) {
+  const auto with = [&](const char* suffix) {
+    std::vector<std::string> names = sources;
+    for (std::string& source : names) source += suffix;
+    return names;
+  };
+  add_rows(with(".weight"), name + ".weight", {n_out, n_in});
+  if (names_.biases) add_rows(with(".bias"), name + ".bias", {n_out});
+}
+
+void EncoderDecoderTensors::add_rows(const std::vector<std::string>& sources,
+                                     const std::string& name, std::vector<int64_t> shape) {
+  if (sources.size() == 1) return add(sources[0], name, std::move(shape));  // perhaps a view
+  std::vector<float> values;
+  for (const std::string& source : sources) {
+    const F32Data part = model_.load_f32(source, shape);
+    values.insert(values.end(), part.values().begin(), part.values().end());
+  }
+  shape[0] *= static_cast<int64_t>(sources.size());
+  add(name, std::move(shape), std::move(values));
+}
+
+void EncoderDecoderTensors::add_norm(const std::string& source, const std::string& name) {
+  add(source + ".weight", name + ".weight", {config_.d_model});
+  if (names_.biases) add(source + ".bias", name + ".bias", {config_.d_model});
+}
+
+}  // namespace headlane

@@ -1,0 +1,159 @@
+#include "engine/import/families/t5.h"
+
+#include <cmath>
+#include <utility>
+
+#include "engine/base/error.h"
+#include "engine/file/json.h"
+#include "engine/import/families/encoder_decoder.h"
+#include "engine/import/source/json_file.h"
+
+namespace headlane {
+namespace {
+
+using json = Json;
+
+// T5 has no limit of its own. Headlane needs one: the biases by distance of a stack are
+// 2 * 4096 - 1 floats for each head, 0.5 MB at 16 heads. Models were trained on 512 to 1024 tokens.
+constexpr int64_t kMaxPositions = 4096;
+
+bool is_mt5(const json& config, const std::string& path) {
+  return json_string(config, "model_type", path) == "mt5";
+}
+
+// "relu", "gated-gelu", "gated-silu". The two fields that transformers makes of it win over it
+// where a file has them.
+void read_feed_forward(const json& config, const std::string& path, ModelConfig* result) {
+  constexpr const char* kField = "feed_forward_proj";
+  const std::string_view gated = "gated-";
+  const std::string otherwise = is_mt5(config, path) ? "gated-gelu" : "relu";
+  std::string name = json_string(config, kField, path, otherwise);
+  result->gated = name.starts_with(gated);
+  if (result->gated) name.erase(0, gated.size());
+  if (result->gated && name == "gelu") name = "gelu_new";
+  result->gated = json_bool(config, "is_gated_act", path, result->gated);
+  const char* const key = json_has(config, "dense_act_fn", path) ? "dense_act_fn" : kField;
+  result->activation = activation_of(json_string(config, "dense_act_fn", path, name), key, path);
+}
+
+AttentionSpec read_heads(const json& config, const std::string& path) {
+  const int64_t n_heads = json_int(config, "num_heads", path);
+  const int64_t head_dim = json_int(config, "d_kv", path);
+  if (n_heads < 1 || head_dim < 1) {
+    fail(Status::kBadFile, "%s field \"%s\" is less than 1", path.c_str(),
+         n_heads < 1 ? "num_heads" : "d_kv");
+  }
+  AttentionSpec spec;
+  spec.set_heads(n_heads, head_dim);
+  spec.score = Score::kDot;  // the scale is in the weights of Q
+  spec.scale = 1;
+  return spec;
+}
+
+// Whether the decoder's output is multiplied by d_model^-0.5: T5's is, where v1.1, which says so by
+// a head of its own, does it not, and no mT5 does.
+bool scales_output(const json& config, const std::string& path) {
+  if (is_mt5(config, path)) return false;
+  const bool tied = json_bool(config, "tie_word_embeddings", path, true);
+  return json_bool(config, "scale_decoder_outputs", path, tied);
+}
+
+AttentionNames attention_names(const std::string& at, const char* module) {
+  const std::string in = at + module + ".";
+  return {in + "q", in + "k", in + "v", in + "o", at + "layer_norm"};
+}
+
+StackNames stack_names(const std::string& stack, bool of_decoder, bool gated) {
+  const auto layer = [=](int64_t i) {
+    const std::string block = stack + ".block." + std::to_string(i) + ".layer.";
+    const std::string feed_forward = block + (of_decoder ? "2." : "1.");
+    const std::string dense = feed_forward + "DenseReluDense.";
+    LayerNames names;
+    names.self = attention_names(block + "0.", "SelfAttention");
+    if (of_decoder) names.cross = attention_names(block + "1.", "EncDecAttention");
+    names.up = {dense + (gated ? "wi_0" : "wi")};
+    if (gated) names.up.push_back(dense + "wi_1");
+    names.down = dense + "wo";
+    names.norm = feed_forward + "layer_norm";
+    return names;
+  };
+  return {"", stack + ".final_layer_norm", layer};
+}
+
+EncoderDecoderNames names_of(const ModelConfig& config) {
+  const std::string shared = "shared.weight", head = "lm_head.weight",
+                    encoder = "encoder.embed_tokens.weight",
+                    decoder = "decoder.embed_tokens.weight";
+  EncoderDecoderNames names;
+  names.encoder_words = {encoder, shared, decoder, head};
+  names.decoder_words = {decoder, shared, encoder, head};
+  names.head = {head, shared, decoder, encoder};
+  names.encoder = stack_names("encoder", false, config.gated);
+  names.decoder = stack_names("decoder", true, config.gated);
+  names.biases = false;
+  return names;
+}
+
+}  // namespace
+
+ModelConfig t5_config(const json& config, const std::string& path) {
+  refuse_other_than_encoder_decoder(config, path);
+  ModelConfig result;
+  result.architecture = Architecture::kEncoderDecoder;
+  result.vocab_size = json_int(config, "vocab_size", path);
+  result.d_model = json_int(config, "d_model", path);
+  result.d_ff = json_int(config, "d_ff", path);
+  result.n_layers = json_int(config, "num_layers", path);
+  result.max_positions = kMaxPositions;
+  result.attention = read_heads(config, path);
+
+  DecoderConfig& decoder = result.decoder;
+  decoder.vocab_size = result.vocab_size;
+  decoder.d_ff = result.d_ff;
+  decoder.n_layers = json_int(config, "num_decoder_layers", path, result.n_layers);
+  decoder.max_positions = kMaxPositions;
+  decoder.attention = decoder.cross = result.attention;
+  decoder.attention.causal = Causal::kLowerRight;
+
+  RelativeBiasSpec relative;
+  relative.n_buckets = json_int(config, "relative_attention_num_buckets", path, 32);
+  relative.max_distance = json_int(config, "relative_attention_max_distance", path, 128);
+  relative.max_len = kMaxPositions;
+  decoder.attention.relative = relative;
+  relative.bidirectional = true;
+  result.attention.relative = relative;
+
+  read_feed_forward(config, path, &result);
+  result.norm = NormPlacement::kPre;
+  result.norm_kind = NormKind::kRms;
+  result.norm_eps = static_cast<float>(json_has(config, "layer_norm_epsilon", path)
+                                           ? json_number(config, "layer_norm_epsilon", path)
+                                           : 1e-6);
+  result.final_norm = true;
+  return result;
+}
+
+std::vector<ImportedTensor> t5_tensors(const SafetensorsModel& model, const json& source,
+                                       const std::string& path, const ModelConfig& config) {
+  const EncoderDecoderNames names = names_of(config);
+  EncoderDecoderTensors tensors(model, config, names);
+  tensors.add_all();
+  const std::string bias = ".block.0.layer.0.SelfAttention.relative_attention_bias.weight";
+  const RelativeBiasSpec& relative = config.attention.relative;
+  const std::vector<int64_t> shape = {relative.n_buckets, config.attention.n_heads};
+  tensors.add("encoder" + bias, "encoder.relative_bias", shape);
+  tensors.add("decoder" + bias, "decoder.relative_bias", shape);
+  std::vector<ImportedTensor> result = tensors.take();
+  if (!scales_output(source, path)) return result;
+  // The last norm feeds the head and nothing else, so its weight can carry the scale.
+  const double scale = 1 / std::sqrt(static_cast<double>(config.d_model));
+  for (ImportedTensor& tensor : result) {
+    if (tensor.name != "decoder.norm.weight") continue;
+    std::vector<float> weight(tensor.data.values().begin(), tensor.data.values().end());
+    for (float& value : weight) value = static_cast<float>(value * scale);
+    tensor.data = F32Data(std::move(weight));
+  }
+  return result;
+}
+
+}  // namespace headlane

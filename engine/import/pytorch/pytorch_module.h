@@ -1,0 +1,80 @@
+// The tensors of a PyTorch module's state dict: which module it is, told by their names, and what
+// has been taken of them.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/file/container.h"
+#include "engine/import/source/safetensors.h"
+
+namespace headlane {
+
+enum class ModuleKind {
+  kAttention,
+  kEncoderLayer,
+  kEncoder,
+  kDecoderLayer,
+  kDecoder,
+  kTransformer,
+};
+
+// Tensors are taken one by one, under both their names: the module's, without what stands before
+// all of them where it was part of another, and the .headlane file's. All throw Error that names
+// the file and the tensor at fault.
+class ModuleTensors {
+ public:
+  explicit ModuleTensors(const std::string& path);
+
+  ModuleKind kind() const { return kind_; }
+  // Of the module as a whole: it has all of its biases or none. A final norm is for itself.
+  bool has_bias() const { return has_bias_; }
+  bool has(const std::string& name) const { return model_.contains(prefix_ + name); }
+  // Whether an attention's weights begin with `at`, at least one of them.
+  bool has_attention(const std::string& at) const;
+  const std::vector<int64_t>& shape_of(const std::string& name) const {
+    return model_.shape_of(prefix_ + name);
+  }
+  const std::string& path() const { return path_; }
+  // As the file has it, for messages.
+  std::string name_in_file(const std::string& name) const;
+
+  void add(const std::string& source, const std::string& name, std::vector<int64_t> shape);
+  // Q's, K's and V's rows of one tensor, to name + "q" + suffix and so on.
+  void add_parts(const std::string& source, const std::string& name, const std::string& suffix,
+                 std::vector<int64_t> shape);
+  // source.weight [n, k], and source.bias [n] if the module has biases.
+  void add_linear(const std::string& source, const std::string& name, int64_t n, int64_t k);
+  // source.weight [d], and source.bias [d].
+  void add_vectors(const std::string& source, const std::string& name, int64_t d, bool has_bias);
+  void add_zeros(const std::string& name, int64_t n);
+
+  // Throws Error if there are tensors that nothing has taken.
+  void check_none_left() const;
+  // What was added; valid as long as this.
+  std::vector<TensorSource> sources() const;
+
+ private:
+  struct Tensor {
+    std::string name;
+    std::vector<int64_t> shape;
+    F32Data data;
+  };
+
+  // Sets prefix_ too.
+  ModuleKind find_kind();
+  bool is_decoder_layer(const std::string& at) const;
+  bool has_any_bias() const;
+  F32Data take(const std::string& source, const std::vector<int64_t>& shape);
+
+  std::string path_;
+  SafetensorsModel model_;
+  std::set<std::string> left_;
+  std::string prefix_;  // of every tensor's name, such as "encoder."
+  ModuleKind kind_ = ModuleKind::kAttention;
+  bool has_bias_ = false;
+  std::vector<Tensor> tensors_;
+};
+
+}  // namespace headlane

@@ -1,0 +1,36 @@
+// What a sentence-transformers folder says beyond the model itself: modules.json lists the steps
+// (transformer, pooling, normalization), each with a folder of its own for its config.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "engine/spec/config.h"
+
+namespace headlane {
+
+struct SentenceModules {
+  std::string transformer_dir;  // where config.json, weights and tokenizer are
+  Pooling pooling = Pooling::kNone;
+  bool normalize = false;
+  bool listed = false;  // there is a modules.json
+  Prompts prompts;      // of config_sentence_transformers.json
+};
+
+// The pooling of a mode by sentence-transformers' name: "mean", "cls", "max". Nothing for others.
+std::optional<Pooling> pooling_of(const std::string& mode);
+
+// Without a modules.json: the folder itself, no pooling, and as in sentence-transformers nothing
+// else is read. Throws Error: kUnsupported if the steps are any but a transformer, then perhaps
+// pooling, then perhaps normalization; kBadFile, kIo.
+SentenceModules read_sentence_modules(const std::string& dir);
+
+// Whether sentence_bert_config.json has texts lowered before the tokenizer's own normalizer.
+bool lowers_texts(const std::string& transformer_dir);
+
+// The number of tokens to which the model's makers cut a text: sentence_bert_config.json or a
+// brother of it (which sentence-transformers reads where there is a modules.json: `listed`), else
+// tokenizer_config.json where it gives a plausible number, else max_positions, which is the bound.
+int64_t read_max_seq_len(const std::string& transformer_dir, int64_t max_positions, bool listed);
+
+}  // namespace headlane

@@ -1,0 +1,180 @@
+// Which tokenizer a model folder has, by its class and its files.
+#include "engine/import/tokenizers/tokenizer.h"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "engine/base/error.h"
+#include "engine/import/source/json_file.h"
+#include "engine/import/source/sentence_transformers.h"
+#include "engine/import/tokenizers/tokens.h"
+
+namespace headlane {
+namespace {
+
+using json = Json;
+
+constexpr const char* kBertClasses[] = {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"};
+// Those that take tokenizer.json as it is.
+constexpr const char* kFileClasses[] = {"PreTrainedTokenizerFast", "TokenizersBackend"};
+constexpr const char* kSentencePieceClasses[] = {"MarianTokenizer", "M2M100Tokenizer",
+                                                 "NllbTokenizer", "T5Tokenizer", "MT5Tokenizer"};
+
+template <size_t N>
+bool is_one_of(const std::string& name, const char* const (&names)[N]) {
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
+
+constexpr const char* kIdsAlone =
+    "To convert the model for token ids alone, take a copy of the folder without the tokenizer's "
+    "files";
+
+std::string known_classes() {
+  std::string names;
+  const auto append = [&](const auto& classes) {
+    for (const char* name : classes) names += (names.empty() ? "" : ", ") + std::string(name);
+  };
+  append(kBertClasses);
+  append(kFileClasses);
+  append(kSentencePieceClasses);
+  return names;
+}
+
+void refuse_xlm_roberta(const TokenizerFiles& files) {
+  fail(Status::kUnsupported,
+       "%s: XLM-RoBERTa's (Unigram) tokenizer is not supported with BERT yet. %s",
+       files.dir().c_str(), kIdsAlone);
+}
+
+void refuse_unknown_class(const TokenizerFiles& files) {
+  const std::string& name = files.tokenizer_class();
+  if (files.model_type() == "bert" && name == "XLMRobertaTokenizer") refuse_xlm_roberta(files);
+  if (name.empty() || is_one_of(name, kBertClasses) || is_one_of(name, kFileClasses) ||
+      is_one_of(name, kSentencePieceClasses)) {
+    return;
+  }
+  files.refuse_class(", which is not one that Headlane reads: " + known_classes() + ". " +
+                     kIdsAlone);
+}
+
+bool has_wordpiece_json(const TokenizerFiles& files) {
+  const std::string path = files.path("tokenizer.json");
+  return files.has_file("tokenizer.json") &&
+         tokenizer_json_model(read_json_file(path), path) == "WordPiece";
+}
+
+// BART and mBART are read for token ids if their tokenizer is not one that Headlane has: theirs is
+// not, and it is the one that they have if they name none.
+bool is_left_out(const TokenizerFiles& files) {
+  if (files.model_type() != "bart" && files.model_type() != "mbart") return false;
+  const std::string& name = files.tokenizer_class();
+  if (is_one_of(name, kFileClasses)) return !has_wordpiece_json(files);
+  return !is_one_of(name, kBertClasses) && !is_one_of(name, kSentencePieceClasses);
+}
+
+ImportedTokenizer leave_out(const TokenizerFiles& files) {
+  ImportedTokenizer none;
+  const std::string& name = files.tokenizer_class();
+  none.left_out = files.dir() + ": Headlane does not have its tokenizer" +
+                  (name.empty() ? "" : " (" + printable(name) + ")") +
+                  "; the converted model takes and gives token ids, not texts";
+  return none;
+}
+
+// Of a folder that names no class, or one of BERT's or of tokenizer.json's.
+ImportedTokenizer import_text_files(const TokenizerFiles& files) {
+  const std::string& name = files.tokenizer_class();
+  const bool has_json = files.has_file("tokenizer.json"), has_txt = files.has_file("vocab.txt");
+  if (!has_json && !has_txt) {
+    if (files.model_type() == "bert" && files.has_file("sentencepiece.bpe.model")) {
+      refuse_xlm_roberta(files);
+    }
+    return {};
+  }
+  if (is_one_of(name, kFileClasses)) {
+    if (!has_json) files.refuse_class(", which needs tokenizer.json, which is not here");
+    return import_wordpiece(files, false);
+  }
+  const std::string& family = files.model_type();
+  if (is_one_of(name, kBertClasses) || family == "bert" || family.empty()) {
+    return import_wordpiece(files, true);
+  }
+  if (has_json) refuse_other_models(files, read_json_file(files.path("tokenizer.json")));
+  fail(Status::kUnsupported,
+       "%s has a WordPiece tokenizer, but no \"tokenizer_class\" says so, and %s has another one. "
+       "Name it in tokenizer_config.json: \"BertTokenizer\"",
+       files.dir().c_str(), printable(family).c_str());
+}
+
+ImportedTokenizer import_of_class(const TokenizerFiles& files) {
+  const std::string& name = files.tokenizer_class();
+  const bool text_files = is_one_of(name, kBertClasses) || is_one_of(name, kFileClasses) ||
+                          (name.empty() && files.model_type() == "bert");
+  if (text_files) return import_text_files(files);
+  std::optional<ImportedTokenizer> sentencepiece = import_sentencepiece(files);
+  if (sentencepiece) return std::move(*sentencepiece);
+  if (name.empty()) return import_text_files(files);
+  if (files.has_file("tokenizer.json")) {
+    refuse_other_models(files, read_json_file(files.path("tokenizer.json")));
+  }
+  if (!files.has_file("tokenizer.json") && !files.has_file("vocab.txt")) return {};
+  files.refuse_class(", but its SentencePiece model is not here");
+}
+
+// Before its normalizer, as sentence-transformers does. The order of the two does not matter,
+// except that accents stay if they stayed before.
+void lower_texts(const std::string& hf_dir, json* spec) {
+  if ((*spec)["type"] != "wordpiece") {
+    unsupported(hf_dir + "/sentence_bert_config.json", "do_lower_case",
+                "true with a SentencePiece tokenizer");
+  }
+  if ((*spec)["strip_accents"].is_null()) (*spec)["strip_accents"] = (*spec)["lowercase"];
+  (*spec)["lowercase"] = true;
+}
+
+}  // namespace
+
+TokenizerTensors ImportedTokenizer::tensors() const {
+  const auto bytes = [](const std::string& text) { return std::as_bytes(std::span(text)); };
+  return {bytes(vocab), bytes(target_vocab), bytes(source), bytes(target)};
+}
+
+ImportedTokenizer checked(ImportedTokenizer tokenizer, const std::string& where) {
+  make_tokenizer(tokenizer.spec, tokenizer.tensors(), where);
+  return tokenizer;
+}
+
+void refuse_other_models(const TokenizerFiles& files, const json& file) {
+  const std::string path = files.path("tokenizer.json");
+  const std::string type = tokenizer_json_model(file, path);
+  if (type == "WordPiece") return;
+  if (type == "Unigram" && files.model_type() == "bert") refuse_xlm_roberta(files);
+  if (type == "Unigram" || type == "BPE") {
+    // What transformers 5 saves of T5's and NLLB's.
+    fail(
+        Status::kUnsupported,
+        "%s is a tokenizer of type %s; Headlane reads those from the SentencePiece model that the "
+        "original folder has (spiece.model, sentencepiece.bpe.model), with its \"tokenizer_class\" "
+        "in tokenizer_config.json",
+        path.c_str(), type.c_str());
+  }
+  unsupported(path, "model", type);
+}
+
+ImportedTokenizer import_tokenizer(const std::string& hf_dir, bool listed) {
+  const TokenizerFiles files(hf_dir);
+  if (!files.has_any_file()) return {};
+  if (is_left_out(files)) return leave_out(files);
+  refuse_unknown_class(files);
+  ImportedTokenizer tokenizer = import_of_class(files);
+  if (listed && !tokenizer.spec.is_null() && lowers_texts(hf_dir)) {
+    lower_texts(hf_dir, &tokenizer.spec);
+  }
+  return tokenizer;
+}
+
+}  // namespace headlane

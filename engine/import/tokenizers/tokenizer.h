@@ -1,0 +1,53 @@
+// The tokenizers of model folders, in the form that engine/text/tokenizer.h documents.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "engine/file/json.h"
+#include "engine/import/tokenizers/tokenizer_files.h"
+#include "engine/text/tokenizer.h"
+
+namespace headlane {
+
+// What a folder says of its tokenizer: what make_tokenizer reads, and its tensors' bytes, which are
+// empty where there is no such tensor. spec is null if the folder has no tokenizer.
+struct ImportedTokenizer {
+  Json spec;
+  std::string vocab, target_vocab;  // tokens by id, each ended by '\n'
+  std::string source, target;       // SentencePiece model files
+  std::string left_out;             // why a tokenizer that the folder has was not read, a sentence
+
+  TokenizerTensors tensors() const;  // views of the strings
+};
+
+// Reads the tokenizer of the class that the folder names. Without one it is that of the family or,
+// if there is no config.json, what the files tell: SentencePiece's, else tokenizer.json, else
+// vocab.txt. BART's and mBART's own are left out. Throws Error naming the file and field at fault,
+// and what of a tokenizer is not supported.
+//
+// `listed`: modules.json lists the folder, so that its sentence_bert_config.json counts.
+ImportedTokenizer import_tokenizer(const std::string& hf_dir, bool listed = true);
+
+// Nothing if the folder has no SentencePiece model. Told apart by their files, whose class
+// tokenizer_config.json must confirm if it names one:
+//   Marian   source.spm, target.spm, vocab.json; with separate_vocabs target_vocab.json too
+//   M2M100   sentencepiece.bpe.model, vocab.json
+//   NLLB     sentencepiece.bpe.model; languages from tokenizer.json or the lists of special tokens
+//   T5, mT5  spiece.model
+std::optional<ImportedTokenizer> import_sentencepiece(const TokenizerFiles& files);
+
+// From tokenizer.json if it is there, else from vocab.txt; `bert`: of one of BERT's classes, whose
+// settings are in tokenizer_config.json, else tokenizer.json is taken as it is.
+ImportedTokenizer import_wordpiece(const TokenizerFiles& files, bool bert);
+
+// The type of a tokenizer.json's model, such as "WordPiece", also where it has no "type".
+std::string tokenizer_json_model(const Json& file, const std::string& path);
+
+// Throws Error(kUnsupported) if a tokenizer.json's model is not WordPiece.
+void refuse_other_models(const TokenizerFiles& files, const Json& file);
+
+// The tokenizer, after the checks of who will read it: better now than when the file is opened.
+ImportedTokenizer checked(ImportedTokenizer tokenizer, const std::string& where);
+
+}  // namespace headlane

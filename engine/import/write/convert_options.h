@@ -1,0 +1,22 @@
+// What the user of an importer chooses.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/log.h"
+#include "engine/file/precision.h"
+#include "engine/spec/config.h"
+
+namespace headlane {
+
+struct ConvertOptions {
+  Precision precision = Precision::kF32;  // of the weights in the file
+  // Products to keep in bf16 where others are int8; none: the importer's choice.
+  std::optional<std::vector<std::string>> higher_precision;
+  std::optional<Pooling> pooling;  // of a model that turns texts into vectors; none: the folder's
+  Log log;                         // told what was assumed where the folder does not say it
+};
+
+}  // namespace headlane

@@ -1,0 +1,46 @@
+// What a model's file says of generating: the roles of tokens, and the search by default.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/file/json.h"
+
+namespace headlane {
+
+// When a beam search ends whose best n_beams hypotheses have finished.
+enum class EarlyStopping {
+  kHeuristic,  // when no running one is thought to become better
+  kFirst,      // at once
+  kNever,      // when no running one can become better
+};
+
+// The roles of tokens, and what a generation does unless it is asked otherwise.
+struct GenerationDefaults {
+  int32_t start_id = 0;  // what the decoder is given first
+  int32_t pad_id = -1;   // -1: none
+  std::vector<int32_t> end_ids;
+  int32_t forced_first_id = -1, forced_last_id = -1;  // -1: none
+  std::vector<int32_t> suppressed_ids;                // never generated
+  int64_t max_new_tokens = 0;                         // the end included
+  int64_t min_new_tokens = 0;                         // before an end may come
+  int64_t n_beams = 1;
+  double length_penalty = 1;
+  EarlyStopping early_stopping = EarlyStopping::kHeuristic;
+  double repetition_penalty = 1;
+  // Beam search takes the logarithm of probabilities that sum to 1 once more after ids were
+  // suppressed, forced or penalised (as OPUS-MT asks for). Greedy choices are the same either way.
+  bool renormalize = false;
+};
+
+// Throws Error(kBadFile) that names the first field out of range, of a decoder of that vocabulary
+// and targets of up to max_positions tokens. `where` names the object in the message.
+void check_generation(const GenerationDefaults& generation, int64_t vocab_size,
+                      int64_t max_positions, const std::string& where);
+
+Json to_json_of(const GenerationDefaults& generation);
+// Every field is required and of the right JSON type; what the fields say is not checked.
+GenerationDefaults generation_from_json(const Json& object, const std::string& where);
+
+}  // namespace headlane

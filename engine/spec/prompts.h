@@ -1,0 +1,36 @@
+// Texts that stand before the texts which a model embeds: "query: ". Models were trained with them,
+// and their vectors are others without.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "engine/file/json.h"
+
+namespace headlane {
+
+struct Prompts {
+  std::map<std::string, std::string> texts;  // by name
+  // The name of the prompt that is put before every text unless the user asks for another one;
+  // "": there is no such prompt.
+  std::string default_name;
+
+  // The prompt of that name. As in sentence-transformers every model has the names "query" and
+  // "document"; their prompts are empty unless the file says otherwise. Null: there is no such
+  // name.
+  const std::string* find(const std::string& name) const;
+  // "" if there is no default.
+  const std::string& default_text() const;
+  // "document, query": for messages.
+  std::string names() const;
+};
+
+// Throws Error(kBadFile) that names the first field out of range. `where` names the object in the
+// message.
+void check_prompts(const Prompts& prompts, const std::string& where);
+
+Json to_json_of(const Prompts& prompts);
+// What the fields say is not checked.
+Prompts prompts_from_json(const Json& object, const std::string& where);
+
+}  // namespace headlane

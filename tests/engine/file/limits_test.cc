@@ -1,0 +1,76 @@
+// The table that users see is the one that is enforced.
+#include "engine/file/limits.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/support/temp_dir.h"
+
+namespace headlane {
+namespace {
+
+using namespace file_limits;  // NOLINT(google-build-using-namespace): what this file is of
+
+std::string with_commas(int64_t number) {
+  std::string text = std::to_string(number);
+  for (auto i = static_cast<int>(text.size()) - 3; i > 0; i -= 3) {
+    text.insert(static_cast<size_t>(i), 1, ',');
+  }
+  return text;
+}
+
+TEST(Limits, DocsShowThem) {
+  const std::string page = read_file(HEADLANE_GOLDEN_DIR "/../../docs/files.md");
+  const std::pair<const char*, int64_t> rows[] = {
+      {"bytes of a file", kFileBytes},
+      {"bytes of the header", kHeaderBytes},
+      {"tensors", kTensors},
+      {"dimensions of a tensor", kRank},
+      {"bytes of a tensor's name", kNameBytes},
+      {"levels of JSON", kJsonDepth},
+      {"values of JSON", kJsonValues},
+      {"bytes of a JSON file or a vocab.txt", kJsonFileBytes},
+      {"bytes of a safetensors header", kSafetensorsHeaderBytes},
+      {"`vocab_size`", kVocabSize},
+      {"`n_types`", kTypes},
+      {"positions", kPositions},
+      {"layers of a stack", file_limits::kLayers},
+      {"`d_model`", kDModel},
+      {"`d_ff`", kDFf},
+      {"heads", kHeads},
+      {"columns of a head", kHeadDim},
+      {"buckets of relative positions", kRelativeBuckets},
+      {"names of `higher_precision`", kProductNames},
+      {"beams, as a file's default", kBeams},
+      {"ids of a list of a generation's", kTokenIds},
+      {"prompts", kPrompts},
+      {"bytes of a prompt or its name", kPromptBytes},
+      {"bytes of computed tables, or the file's size if that is more", kTableBytes},
+      {"bytes of a vocabulary", kVocabBytes},
+      {"bytes of an added token", kAddedTokenBytes},
+      {"characters of a word of WordPiece's", kCharsPerWord},
+      {"ids before or after a text", kTemplateIds},
+      {"languages", kLanguages},
+      {"bytes of a SentencePiece model", kSentencePieceBytes},
+      {"pieces of a SentencePiece model", kPieces},
+      {"bytes of a piece", kPieceBytes},
+      {"user-defined pieces that begin with each other", kNestedPieces},
+      {"bytes of a character map", kCharsmapBytes},
+      {"bytes of a rule of it", kRuleBytes},
+      {"bytes that a rule makes", kReplacementBytes},
+      {"T5's `extra_ids`", kExtraIds},
+  };
+  size_t n_shown = 0;
+  const std::string table = page.substr(page.find("## Limits"));
+  for (size_t at = 0; (at = table.find("\n| ", at)) != std::string::npos; ++at) ++n_shown;
+  EXPECT_EQ(n_shown, std::size(rows) + 1) << "rows of the table, its head included";
+  for (const auto& [name, limit] : rows) {
+    std::string row = "\n| ";
+    row.append(name).append(" | ").append(with_commas(limit)).append(" |\n");
+    EXPECT_NE(table.find(row), std::string::npos) << row;
+  }
+}
+
+}  // namespace
+}  // namespace headlane

@@ -1,0 +1,97 @@
+// What people give to the converter in place of a model's folder.
+#include "engine/import/source/model_path.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "engine/import/convert.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_dir.h"
+
+namespace headlane {
+namespace {
+
+class ModelPath : public testing::Test {
+ protected:
+  std::string write(const std::string& name, const std::string& bytes) {
+    std::filesystem::create_directories(std::filesystem::path(dir_.file(name)).parent_path());
+    write_file(dir_.file(name), bytes);
+    return dir_.file(name);
+  }
+  void refuse(const std::string& path, Status status, const std::string& words) {
+    EXPECT_ERROR(convert_model(path, dir_.file("out"), {}), status, words);
+    EXPECT_FALSE(std::filesystem::exists(dir_.file("out")));
+  }
+
+  TempDir dir_;
+};
+
+TEST_F(ModelPath, FilesOfOtherPrograms) {
+  const std::pair<std::string, std::string> files[] = {
+      {"model.gguf", "GGUF"},
+      {"ggml-model", "GGUF"},
+      {"model.onnx", "ONNX"},
+      {"model.h5", "HDF5"},
+      {"model.msgpack", "Flax"},
+      {"model.pt", "torch.save, which is a Python pickle"},
+      {"model.bin", "torch.save"},
+      {"model.pth", "torch.save"},
+      {"config.json", "JSON"},
+      {"model.headlane", ".headlane file already"},
+      {"notes.txt", "is a file, not a folder"}};
+  for (const auto& [name, what] : files) {
+    const std::string bytes = what == "GGUF"             ? "GGUF\3"
+                              : name == "model.headlane" ? "HEADLANE\1"
+                                                         : "";
+    const std::string path = write("files/" + name, bytes);
+    refuse(path, Status::kUnsupported, path + ": is ");
+    refuse(path, Status::kUnsupported, what);
+    refuse(path, Status::kUnsupported, "give the model's folder, which has config.json");
+  }
+  refuse(write("files/zip", "PK\3\4"), Status::kUnsupported, "torch.save");
+  refuse(write("files/pickle", "\x80\2}"), Status::kUnsupported, "torch.save");
+  refuse(dir_.file("none"), Status::kIo, "none/config.json: cannot open: No such file");
+}
+
+TEST_F(ModelPath, FoldersOfTheHubsCache) {
+  write("hub/snapshots/0123abc/config.json", "{}");
+  refuse(
+      dir_.file("hub"), Status::kUnsupported,
+      "hub: is a folder of the hub's cache; give the folder of a snapshot, which is the model's: " +
+          dir_.file("hub/snapshots/0123abc"));
+  write("hub/snapshots/4567def/config.json", "{}");
+  refuse(dir_.file("hub"), Status::kUnsupported, dir_.file("hub/snapshots/4567def"));
+}
+
+TEST_F(ModelPath, FoldersWithoutAConfig) {
+  std::filesystem::create_directories(dir_.file("folder"));
+  refuse(dir_.file("folder"), Status::kIo, "folder: has no config.json; give the model's folder");
+  write("folder/model-q4_0.gguf", "GGUF");
+  refuse(dir_.file("folder"), Status::kUnsupported,
+         "folder: has no config.json, and model-q4_0.gguf is a GGUF file");
+}
+
+TEST_F(ModelPath, PointersOfGitLfs) {
+  const std::string pointer =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 90868376\n";
+  const std::string words = " is not the file itself, only a pointer of git-lfs to it";
+  refuse(write("model.bin", pointer), Status::kBadFile, "model.bin" + words);
+  for (const char* name : {"config.json", "modules.json"}) {
+    write("folder/config.json", R"({"model_type": "bert"})");
+    refuse(std::filesystem::path(write(std::string("folder/") + name, pointer)).parent_path(),
+           Status::kBadFile, name + words);
+    std::filesystem::remove(dir_.file(std::string("folder/") + name));
+  }
+  for (const char* name :
+       {"tokenizer.json", "vocab.txt", "tokenizer_config.json", "spiece.model"}) {
+    write("folder/config.json", R"({"model_type": "bert"})");
+    write("folder/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n");
+    write(std::string("folder/") + name, pointer);
+    refuse(dir_.file("folder"), Status::kBadFile, name + words);
+    std::filesystem::remove(dir_.file(std::string("folder/") + name));
+  }
+}
+
+}  // namespace
+}  // namespace headlane

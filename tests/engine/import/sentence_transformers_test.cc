@@ -1,0 +1,264 @@
+#include "engine/import/source/sentence_transformers.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_dir.h"
+
+namespace headlane {
+namespace {
+
+using nlohmann::json;
+
+json module(const std::string& type, const std::string& path) {
+  return {
+      {"idx", 0}, {"name", "0"}, {"path", path}, {"type", "sentence_transformers.models." + type}};
+}
+
+class Modules : public testing::Test {
+ protected:
+  void write_json(const std::string& name, const json& value) {
+    std::filesystem::create_directories(std::filesystem::path(dir_.file(name)).parent_path());
+    write_file(dir_.file(name), value.dump());
+  }
+  SentenceModules read(const json& modules) {
+    write_json("modules.json", modules);
+    return read_sentence_modules(dir_.path());
+  }
+  SentenceModules read_with_pooling(const json& pooling_config) {
+    write_json("1_Pooling/config.json", pooling_config);
+    return read({transformer_, pooling_});
+  }
+
+  const TempDir dir_;
+  const json transformer_ = module("Transformer", "");
+  const json pooling_ = module("Pooling", "1_Pooling");
+  const json normalize_ = module("Normalize", "2_Normalize");
+  const json mean_ = {{"word_embedding_dimension", 4},
+                      {"pooling_mode_cls_token", false},
+                      {"pooling_mode_mean_tokens", true},
+                      {"pooling_mode_max_tokens", false},
+                      {"pooling_mode_mean_sqrt_len_tokens", false},
+                      {"include_prompt", true}};
+};
+
+TEST_F(Modules, NoneIsNoPooling) {
+  const SentenceModules modules = read_sentence_modules(dir_.path());
+  EXPECT_EQ(modules.transformer_dir, dir_.path());
+  EXPECT_EQ(modules.pooling, Pooling::kNone);
+  EXPECT_FALSE(modules.normalize);
+  EXPECT_EQ(read(json::array({transformer_})).pooling, Pooling::kNone);
+}
+
+TEST_F(Modules, PoolingAndNormalize) {
+  write_json("1_Pooling/config.json", mean_);
+  EXPECT_FALSE(read({transformer_, pooling_}).normalize);
+  const SentenceModules modules = read({transformer_, pooling_, normalize_});
+  EXPECT_EQ(modules.pooling, Pooling::kMean);
+  EXPECT_TRUE(modules.normalize);
+  const SentenceModules moved =
+      read({module("Transformer", "0_Transformer"), pooling_});  // as old releases save it
+  EXPECT_EQ(moved.transformer_dir, dir_.file("0_Transformer"));
+}
+
+TEST_F(Modules, PoolingFlags) {
+  const std::pair<const char*, Pooling> flags[] = {{"pooling_mode_mean_tokens", Pooling::kMean},
+                                                   {"pooling_mode_cls_token", Pooling::kCls},
+                                                   {"pooling_mode_max_tokens", Pooling::kMax}};
+  for (const auto& [flag, pooling] : flags) {
+    json config = mean_;
+    config["pooling_mode_mean_tokens"] = false;
+    config[flag] = true;
+    EXPECT_EQ(read_with_pooling(config).pooling, pooling);
+  }
+}
+
+TEST_F(Modules, PoolingModes) {
+  EXPECT_EQ(read_with_pooling({{"pooling_mode", "mean"}}).pooling, Pooling::kMean);
+  EXPECT_EQ(read_with_pooling({{"pooling_mode", "cls"}}).pooling, Pooling::kCls);
+  EXPECT_EQ(read_with_pooling({{"pooling_mode", "max"}}).pooling, Pooling::kMax);
+  EXPECT_EQ(read_with_pooling({{"pooling_mode", json::array({"cls"})}}).pooling, Pooling::kCls);
+  EXPECT_EQ(read_with_pooling({{"pooling_mode", nullptr}}).pooling, Pooling::kMean);
+  EXPECT_EQ(read_with_pooling({{"pooling_mode_mean_tokens", false}}).pooling, Pooling::kMean);
+  EXPECT_EQ(read_with_pooling({{"word_embedding_dimension", 4}}).pooling, Pooling::kMean);
+  EXPECT_ERROR(read_with_pooling({{"pooling_mode", {"cls", "mean"}}}), Status::kUnsupported,
+               "\"pooling_mode\" is [\"cls\",\"mean\"]; only one of mean, cls, max");
+  EXPECT_ERROR(read_with_pooling({{"pooling_mode", json::array()}}), Status::kUnsupported,
+               "\"pooling_mode\" is []; only one of");
+  EXPECT_ERROR(read_with_pooling({{"pooling_mode", "lasttoken"}}), Status::kUnsupported,
+               "1_Pooling/config.json field \"pooling_mode\" is \"lasttoken\", not one of: mean");
+  EXPECT_ERROR(read_with_pooling({{"pooling_mode", 3}}), Status::kBadFile, "is 3, not a string");
+}
+
+TEST_F(Modules, OtherPoolingIsRefused) {
+  const auto refused = [&](const json& change, Status status, const std::string& words) {
+    json config = mean_;
+    config.update(change);
+    EXPECT_ERROR(read_with_pooling(config), status, "1_Pooling/config.json" + words);
+  };
+  refused({{"pooling_mode_cls_token", true}}, Status::kUnsupported,
+          " fields \"pooling_mode_cls_token\" and \"pooling_mode_mean_tokens\" are both true");
+  refused({{"pooling_mode_mean_tokens", 1}}, Status::kBadFile, " field \"pooling_mode_mean_tok");
+  refused({{"include_prompt", false}}, Status::kUnsupported, " field \"include_prompt\" is false");
+  for (const char* flag : {"pooling_mode_mean_sqrt_len_tokens", "pooling_mode_lasttoken",
+                           "pooling_mode_weightedmean_tokens", "pooling_mode_new"}) {
+    refused({{"pooling_mode_mean_tokens", false}, {flag, true}}, Status::kUnsupported,
+            std::string(" field \"") + flag + "\" is true; only mean, cls and max");
+  }
+  EXPECT_ERROR(read_with_pooling(json::array()), Status::kBadFile, "is not a JSON object");
+  std::filesystem::remove_all(dir_.file("1_Pooling"));
+  EXPECT_ERROR(read({transformer_, pooling_}), Status::kIo, "1_Pooling/config.json: cannot open");
+}
+
+TEST_F(Modules, OtherStepsAreRefused) {
+  write_json("1_Pooling/config.json", mean_);
+  const auto refused = [&](const json& modules, const std::string& words) {
+    EXPECT_ERROR(read(modules), Status::kUnsupported, "modules.json: module " + words);
+  };
+  refused({transformer_, pooling_, module("Dense", "2_Dense")}, "2 field \"type\" is \"sentence_");
+  refused({transformer_, normalize_, pooling_}, "1 field \"type\"");
+  refused({transformer_, pooling_, pooling_}, "2 field \"type\"");
+  refused({transformer_, transformer_}, "1 field \"type\"");
+  refused(json::array({pooling_}), "0 field \"type\"");
+  refused(json::array({module("CLIPModel", "")}), "0 field \"type\"");
+  refused({transformer_, module("Dropout", ""), pooling_}, "1 field \"type\"");
+  for (const char* own :
+       {"custom_st.Transformer", "Transformer", "sentence_transformersX.Pooling"}) {
+    json first = transformer_;
+    first["type"] = own;
+    refused(json::array({first}),
+            std::string("0 field \"type\" is \"") + own + "\", a class that is");
+  }
+}
+
+TEST_F(Modules, DropoutAndFoldersWithASlash) {
+  write_json("1_Pooling/config.json", mean_);
+  const SentenceModules modules =
+      read({module("Transformer", "0_Transformer/"), module("Pooling", "1_Pooling//"),
+            module("Dropout", "2_Dropout/"), normalize_});
+  EXPECT_EQ(modules.transformer_dir, dir_.file("0_Transformer"));
+  EXPECT_EQ(modules.pooling, Pooling::kMean);
+  EXPECT_TRUE(modules.normalize);
+}
+
+TEST_F(Modules, NormalizeOfSomethingElse) {
+  write_json("1_Pooling/config.json", mean_);
+  write_json("2_Normalize/config.json", {{"module_input_name", "sentence_embedding"}});
+  EXPECT_TRUE(read({transformer_, pooling_, normalize_}).normalize);
+  write_json("2_Normalize/config.json", {{"module_input_name", "token_embeddings"}});
+  EXPECT_ERROR(read({transformer_, pooling_, normalize_}), Status::kUnsupported,
+               "2_Normalize/config.json field \"module_input_name\" is \"token_embeddings\"");
+}
+
+TEST_F(Modules, Prompts) {
+  const auto prompts = [&](const json& config) {
+    write_json("config_sentence_transformers.json", config);
+    return read(json::array({transformer_})).prompts;
+  };
+  EXPECT_TRUE(prompts(json::object()).texts.empty());
+  EXPECT_TRUE(prompts({{"prompts", {{"query", ""}, {"document", nullptr}}}}).texts.empty());
+  const Prompts some = prompts(
+      {{"prompts", {{"query", "q: "}, {"passage", nullptr}}}, {"default_prompt_name", "query"}});
+  EXPECT_EQ(some.texts, (std::map<std::string, std::string>{{"passage", ""}, {"query", "q: "}}));
+  EXPECT_EQ(some.default_text(), "q: ");
+  ASSERT_NE(some.find("document"), nullptr) << "always there, as in sentence-transformers";
+  EXPECT_EQ(*some.find("document"), "");
+  EXPECT_EQ(some.find("title"), nullptr);
+  EXPECT_EQ(prompts({{"prompts", {{"query", "q: "}}}}).default_text(), "");
+  std::filesystem::remove(dir_.file("modules.json"));
+  EXPECT_TRUE(read_sentence_modules(dir_.path()).prompts.texts.empty()) << "not read without it";
+}
+
+TEST_F(Modules, WhatTheModelsConfigAsksForIsRefused) {
+  const auto refused = [&](const json& config, Status status, const std::string& words) {
+    write_json("config_sentence_transformers.json", config);
+    EXPECT_ERROR(read(json::array({transformer_})), status,
+                 "config_sentence_transformers.json field " + words);
+  };
+  refused({{"prompts", {{"query", 3}}}}, Status::kBadFile, "\"prompts\": field \"query\" is 3");
+  refused({{"prompts", "query: "}}, Status::kBadFile, "\"prompts\": it is not a JSON object");
+  refused({{"prompts", {{"query", "q: "}}}, {"default_prompt_name", "title"}}, Status::kBadFile,
+          "\"default_prompt_name\" is \"title\", not one of: document, query");
+  refused({{"truncate_dim", 2}}, Status::kUnsupported,
+          "\"truncate_dim\" is 2: vectors would be cut");
+  refused({{"model_type", "SparseEncoder"}}, Status::kUnsupported,
+          "\"model_type\" is \"SparseEncoder\"; only \"SentenceTransformer\"");
+}
+
+TEST_F(Modules, SettingsOfTheTransformer) {
+  const auto check = [&](const json& config) {
+    write_json("sentence_roberta_config.json", config);
+    return read(json::array({transformer_}));
+  };
+  EXPECT_NO_THROW(
+      check({{"transformer_task", "feature-extraction"},
+             {"modality_config",
+              {{"text", {{"method", "forward"}, {"method_output_name", "last_hidden_state"}}}}},
+             {"module_output_name", "token_embeddings"},
+             {"processing_kwargs", json::object()},
+             {"model_args", {{"attn_implementation", "sdpa"}}}}));
+  const std::pair<const char*, json> settings[] = {
+      {"transformer_task", "fill-mask"},
+      {"module_output_name", "sentence_embedding"},
+      {"modality_config", {{"text", {{"method", "get_text_features"}}}}},
+      {"modality_config", {{"text", {{"method_output_name", "pooler_output"}}}}},
+      {"tokenizer_args", {{"do_lower_case", true}}},
+      {"config_args", {{"num_hidden_layers", 1}}},
+      {"processing_kwargs", {{"text", {{"padding", "max_length"}}}}},
+      {"tokenizer_name_or_path", "bert-base-cased"}};
+  for (const auto& [key, value] : settings) {
+    EXPECT_ERROR(check({{key, value}}), Status::kUnsupported,
+                 std::string("sentence_roberta_config.json field \"") + key + "\"");
+  }
+}
+
+TEST_F(Modules, BrokenList) {
+  EXPECT_ERROR(read(json::object()), Status::kBadFile, "modules.json is not a JSON array");
+  EXPECT_ERROR(read(json::array()), Status::kBadFile, "modules.json is not a JSON array");
+  EXPECT_ERROR(read(json::array({3})), Status::kBadFile,
+               "modules.json: module 0 is not a JSON object");
+  EXPECT_ERROR(read(json::array({{{"type", "sentence_transformers.Transformer"}}})),
+               Status::kBadFile, "field \"path\" is missing");
+  for (const char* path : {"../other", "/etc", "a/b", ".."}) {
+    EXPECT_ERROR(read({transformer_, module("Pooling", path)}), Status::kBadFile,
+                 "module 1 field \"path\" is \"");
+  }
+}
+
+TEST_F(Modules, MaxSeqLen) {
+  const auto max_seq_len = [&] { return read_max_seq_len(dir_.path(), 512, true); };
+  EXPECT_EQ(max_seq_len(), 512);
+  const std::pair<json, int64_t> lengths[] = {
+      {128, 128}, {512, 512},     {1000, 512},
+      {1, 512},   {nullptr, 512}, {json::parse("1" + std::string(30, '0')), 512}};
+  for (const auto& [length, expected] : lengths) {
+    write_json("tokenizer_config.json", {{"model_max_length", length}});
+    EXPECT_EQ(max_seq_len(), expected) << length;
+  }
+  write_json("tokenizer_config.json", {{"model_max_length", 100}});
+  write_json("sentence_bert_config.json", {{"max_seq_length", 256}});
+  EXPECT_EQ(max_seq_len(), 256);
+  EXPECT_EQ(read_max_seq_len(dir_.path(), 512, false), 100) << "not read without a modules.json";
+  write_json("sentence_bert_config.json", {{"max_seq_length", 4096}});
+  EXPECT_EQ(max_seq_len(), 512);
+  write_json("sentence_bert_config.json", {{"max_seq_length", nullptr}});
+  EXPECT_EQ(max_seq_len(), 100);
+  write_json("sentence_bert_config.json", {{"max_seq_length", 1}});
+  EXPECT_ERROR(max_seq_len(), Status::kBadFile, "sentence_bert_config.json field \"max_seq_len");
+  write_json("sentence_bert_config.json", {{"max_seq_length", "256"}});
+  EXPECT_ERROR(max_seq_len(), Status::kBadFile, "is a string, not an integer");
+}
+
+TEST_F(Modules, LowersTextsBeforeTheTokenizer) {
+  EXPECT_FALSE(lowers_texts(dir_.path()));
+  write_json("sentence_bert_config.json", {{"do_lower_case", true}});
+  EXPECT_TRUE(lowers_texts(dir_.path()));
+  write_json("sentence_bert_config.json", {{"do_lower_case", false}});
+  EXPECT_FALSE(lowers_texts(dir_.path()));
+}
+
+}  // namespace
+}  // namespace headlane

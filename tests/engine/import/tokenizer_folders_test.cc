@@ -1,0 +1,200 @@
+// Which of a folder's files a tokenizer obeys: golden/tokenizer_folders/make.py has written down
+// what transformers makes of small folders.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/import/tokenizers/tokenizer.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tokenizer_testing.h"
+
+namespace headlane {
+namespace {
+
+using nlohmann::json;
+
+void write_files(const TempDir& folder, const json& files) {
+  for (const auto& [name, content] : files.items()) {
+    write_file(folder.file(name),
+               content.is_string() ? content.get<std::string>() : content.dump());
+  }
+}
+
+json golden() {
+  return json::parse(read_file(HEADLANE_GOLDEN_DIR "/tokenizer_folders/folders.json"));
+}
+
+json files_of(const std::string& name) {
+  const json all = golden();
+  for (const json& folder : all["folders"]) {
+    if (folder["name"] == name) return folder["files"];
+  }
+  ADD_FAILURE() << "no folder " << name;
+  return {};
+}
+
+ImportedTokenizer import_files(const json& files) {
+  const TempDir folder;
+  write_files(folder, files);
+  return import_tokenizer(folder.path());
+}
+
+TEST(TokenizerFolders, MatchTransformers) {
+  const json all = golden();
+  int n_equal = 0, n_refused = 0;
+  for (const json& folder : all["folders"]) {
+    SCOPED_TRACE(folder["name"]);
+    if (folder.contains("differ")) {  // the versions of transformers do
+      EXPECT_THROW(import_files(folder["files"]), Error);
+      ++n_refused;
+      continue;
+    }
+    const ImportedTokenizer imported = import_files(folder["files"]);
+    const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
+    for (size_t i = 0; i < all["texts"].size(); ++i) {
+      EXPECT_EQ(encode(*tokenizer, all["texts"][i].get<std::string>()),
+                folder["ids"][i].get<std::vector<int32_t>>())
+          << all["texts"][i];
+    }
+    ++n_equal;
+  }
+  EXPECT_GE(n_equal, 70);
+  EXPECT_GE(n_refused, 8);
+}
+
+// A class is read, or refused by its name, whichever file says it.
+TEST(TokenizerFolders, RefuseOtherClasses) {
+  for (const char* name :
+       {"BertJapaneseTokenizer", "MPNetTokenizerFast", "RobertaTokenizer", "X"}) {
+    for (const char* file : {"tokenizer_config.json", "config.json"}) {
+      for (const char* made_from : {"vocab.txt alone", "tokenizer.json alone"}) {
+        json files = files_of(made_from);
+        files[file]["tokenizer_class"] = name;
+        EXPECT_ERROR(import_files(files), Status::kUnsupported,
+                     std::string(file) + " field \"tokenizer_class\" is \"" +
+                         std::string(name).substr(0, 7));
+      }
+    }
+  }
+  json files = files_of("vocab.txt alone");
+  files["tokenizer_config.json"] = {{"tokenizer_class", "PreTrainedTokenizerFast"}};
+  EXPECT_ERROR(import_files(files), Status::kUnsupported, "needs tokenizer.json");
+  files["tokenizer_config.json"] = {{"tokenizer_class", "T5Tokenizer"}};
+  EXPECT_ERROR(import_files(files), Status::kUnsupported, "SentencePiece model is not here");
+  files["tokenizer_config.json"] = json::object();
+  files["config.json"] = {{"model_type", "t5"}};
+  EXPECT_ERROR(import_files(files), Status::kUnsupported, "no \"tokenizer_class\" says so");
+}
+
+// Without its files there is no tokenizer to refuse: config.json cannot be removed.
+TEST(TokenizerFolders, HaveNoTokenizerWithoutFiles) {
+  EXPECT_TRUE(import_files({{"config.json", {{"model_type", "bert"}, {"tokenizer_class", "X"}}}})
+                  .spec.is_null());
+}
+
+TEST(TokenizerFolders, RefuseXlmRobertasWithBert) {
+  const json config = {{"model_type", "bert"}};
+  const json unigram = {{"model", {{"type", "Unigram"}, {"unk_id", 3}, {"vocab", json::array()}}}};
+  const json classes[] = {json::object(),
+                          {{"tokenizer_class", "XLMRobertaTokenizer"}},
+                          {{"tokenizer_class", "XLMRobertaTokenizerFast"}},
+                          {{"tokenizer_class", "PreTrainedTokenizerFast"}}};
+  for (const json& tokenizer_config : classes) {
+    for (const bool has_json : {false, true}) {
+      json files = {{"config.json", config}, {"sentencepiece.bpe.model", "any"}};
+      if (has_json) files["tokenizer.json"] = unigram;
+      if (!tokenizer_config.empty()) files["tokenizer_config.json"] = tokenizer_config;
+      EXPECT_ERROR(import_files(files), Status::kUnsupported,
+                   "XLM-RoBERTa's (Unigram) tokenizer is not supported with BERT yet");
+    }
+  }
+}
+
+TEST(TokenizerFolders, LeaveOutBartsTokenizers) {
+  const json bpe = {{"model", {{"merges", json::array()}, {"vocab", json::object()}}}};
+  const json folders[] = {
+      {{"config.json", {{"model_type", "bart"}}}, {"tokenizer.json", bpe}},
+      {{"config.json", {{"model_type", "bart"}}}, {"vocab.json", bpe}, {"merges.txt", "any"}},
+      {{"config.json", {{"model_type", "bart"}}},
+       {"tokenizer.json", bpe},
+       {"tokenizer_config.json", {{"tokenizer_class", "PreTrainedTokenizerFast"}}}},
+      {{"config.json", {{"model_type", "mbart"}}}, {"sentencepiece.bpe.model", "any"}},
+      {{"config.json", {{"model_type", "mbart"}}},
+       {"sentencepiece.bpe.model", "any"},
+       {"tokenizer_config.json", {{"tokenizer_class", "MBart50TokenizerFast"}}}}};
+  for (const json& files : folders) {
+    const ImportedTokenizer imported = import_files(files);
+    EXPECT_TRUE(imported.spec.is_null());
+    EXPECT_NE(imported.left_out.find("token ids, not texts"), std::string::npos);
+  }
+  // Other tokenizers that Headlane has are read: Chinese BART's is BERT's.
+  json chinese = files_of("vocab.txt alone");
+  chinese["config.json"]["model_type"] = "bart";
+  chinese["tokenizer_config.json"] = {{"tokenizer_class", "BertTokenizer"}};
+  EXPECT_EQ(import_files(chinese).spec["type"], "wordpiece");
+  EXPECT_EQ(import_files(chinese).left_out, "");
+}
+
+TEST(TokenizerFolders, RefuseFieldsThatChangeIds) {
+  const std::pair<const char*, json> fields[] = {
+      {"split_special_tokens", true},
+      {"truncation_side", "left"},
+      {"init_inputs", {7}},
+      {"fast_tokenizer_files", {"tokenizer.json", "tokenizer.4.0.0.json"}},
+      {"auto_map", {{"AutoTokenizer", {"own.Tokenizer", nullptr}}}}};
+  for (const auto& [field, value] : fields) {
+    json files = files_of("tokenizer.json alone");
+    files["tokenizer_config.json"] = json::object();
+    files["tokenizer_config.json"][field] = value;
+    EXPECT_ERROR(import_files(files), Status::kUnsupported, field);
+  }
+  // The side that tokenizer.json says counts where tokenizer_config.json does not say.
+  json files = files_of("tokenizer.json alone");
+  files["tokenizer.json"]["truncation"] = {{"direction", "Left"}};
+  EXPECT_ERROR(import_files(files), Status::kUnsupported, "truncation");
+  files["tokenizer_config.json"] = {{"truncation_side", "right"}};
+  EXPECT_NO_THROW(import_files(files));
+}
+
+TEST(TokenizerFolders, RefuseTokensWithoutAnIdOfTheirOwn) {
+  const auto refused = [](const json& files, Status status, const char* words) {
+    EXPECT_ERROR(import_files(files), status, words);
+  };
+  json files = files_of("a line twice");
+  files["tokenizer_config.json"] = {{"additional_special_tokens", {"[NEW]"}}};
+  refused(files, Status::kUnsupported, "would get the id of another token");
+  files = files_of("holes");
+  files["tokenizer_config.json"] = {{"additional_special_tokens", {"[NEW]"}}};
+  refused(files, Status::kUnsupported, "would get the id of another token");
+  files = files_of("vocab.txt alone");
+  files["added_tokens.json"] = {{"[NEW]", 30}};
+  refused(files, Status::kBadFile, "has the id 30, but the next id is 21");
+  files["added_tokens.json"] = {{"[NEW]", 21}, {"[X]", 21}};
+  refused(files, Status::kBadFile, "the id 21 twice");
+  files = files_of("vocab.txt alone");
+  files["tokenizer_config.json"] = {{"cls_token", nullptr}};
+  refused(files, Status::kUnsupported, "\"cls_token\" is null");
+  files["tokenizer_config.json"] = {{"cls_token", 1}};
+  refused(files, Status::kBadFile, "cls_token");
+  files["tokenizer_config.json"] = {{"extra_special_tokens", {{"x", "[X]"}, {"y", "[Y]"}}}};
+  refused(files, Status::kUnsupported, "extra_special_tokens");
+  files["tokenizer_config.json"] = {{"additional_special_tokens", {"a"}}};
+  files["special_tokens_map.json"] = {{"additional_special_tokens", {"b"}}};
+  refused(files, Status::kUnsupported, "make the lists equal");
+  files = files_of("no added tokens, BertTokenizer");
+  files["tokenizer_config.json"] = {
+      {"bos_token", {{"content", "[CLS]"}, {"normalized", false}, {"rstrip", true}}}};
+  refused(files, Status::kUnsupported, "name the token \"[CLS]\", with another \"rstrip\"");
+}
+
+// A token that only a default names is left out where the model has no row for it.
+TEST(TokenizerFolders, AddDefaultTokensIfTheModelHasRows) {
+  json files = files_of("no mask");
+  EXPECT_TRUE(import_files(files).vocab.ends_with("\n[MASK]\n"));
+  files["config.json"]["vocab_size"] = 21;
+  EXPECT_EQ(import_files(files).vocab.find("[MASK]"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace headlane
