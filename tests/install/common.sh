@@ -14,7 +14,7 @@ fail() {
   exit 1
 }
 
-# shown PATTERN: the block of the README that has a line like it, ``` and indentation taken off.
+# shown PATTERN: the block of docs/install.md that has a line like it, ``` and indentation taken off.
 shown() {
   awk -v pattern="$1" '
     function settle() {
@@ -25,7 +25,7 @@ shown() {
     fenced { block = block $0 "\n"; next }
     /^    / { block = block substr($0, 5) "\n"; next }
     { settle() }
-    END { settle(); exit !found }' "$source/README.md" || fail "README.md shows no $1"
+    END { settle(); exit !found }' "$source/docs/install.md" || fail "docs/install.md shows no $1"
 }
 
 # A small model, and the example beside it, outside of the tree.
