@@ -83,8 +83,7 @@ TEST_F(ModelPath, PointersOfGitLfs) {
            Status::kBadFile, name + words);
     std::filesystem::remove(dir_.file(std::string("folder/") + name));
   }
-  for (const char* name :
-       {"tokenizer.json", "vocab.txt", "tokenizer_config.json", "spiece.model"}) {
+  for (const char* name : {"tokenizer.json", "vocab.txt", "tokenizer_config.json"}) {
     write("folder/config.json", R"({"model_type": "bert"})");
     write("folder/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n");
     write(std::string("folder/") + name, pointer);

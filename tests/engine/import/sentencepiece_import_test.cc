@@ -46,6 +46,12 @@ class Copy {
   TempDir folder_;
 };
 
+TEST(ImportSentencePiece, RefusesAPointerOfGitLfs) {
+  Copy copy("t5");
+  copy.write("spiece.model", std::string("version https://git-lfs.github.com/spec/v1\n"));
+  copy.expect_refused(Status::kBadFile, "spiece.model is not the file itself, only a pointer");
+}
+
 TEST(ImportSentencePiece, RefusesOtherClasses) {
   const std::pair<const char*, const char*> others[] = {{"marian", "T5Tokenizer"},
                                                         {"m2m100", "NllbTokenizer"},
