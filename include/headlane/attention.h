@@ -15,18 +15,19 @@
 extern "C" {
 #endif
 
-/** An attention, checked and planned, and what it works in. One thread at a time may run it. */
+/** An attention, checked and planned, with its memory and threads. One thread at a time may run it.
+ */
 typedef struct headlane_attention headlane_attention;
 
-/** What a query and a key are worth to each other. */
+/** How the score of a query and a key is computed. */
 typedef enum headlane_score {
   HEADLANE_SCORE_SCALED_DOT = 0, /**< scale * q . k (Vaswani et al. 2017) */
   HEADLANE_SCORE_DOT = 1,        /**< q . k */
   HEADLANE_SCORE_BILINEAR = 2, /**< q^T W k (Luong et al. 2015, "general"): layers only, where W is
                                 * folded into the projection of Q and costs nothing */
-  HEADLANE_SCORE_ADDITIVE = 3  /**< v . tanh(q + k) (Bahdanau et al. 2014), q and k being projected
-                                * already. head_dim hyperbolic tangents a score: far slower than
-                                * a dot product */
+  /** v . tanh(q + k) (Bahdanau et al. 2014), where q and k are projected already. Each score takes
+   * head_dim hyperbolic tangents, which is far slower than a dot product. */
+  HEADLANE_SCORE_ADDITIVE = 3
 } headlane_score;
 
 /** Which keys a query sees by position, where lengths differ. PyTorch's names are is_causal and
@@ -78,7 +79,7 @@ typedef struct headlane_relative_bias {
   size_t struct_size;    /**< sizeof this struct */
   const float* table;    /**< [n_buckets, n_heads] */
   int64_t n_buckets;     /**< 2 or more */
-  int64_t max_distance;  /**< from here on, all are one bucket */
+  int64_t max_distance;  /**< all distances from here on share one bucket */
   int32_t bidirectional; /**< 1: half of the buckets are for keys after the query (encoders); 0:
                           * those count as distance 0 (decoders) */
   int64_t max_len;       /**< no sequence may be longer */
@@ -88,13 +89,14 @@ typedef struct headlane_relative_bias {
 #define HEADLANE_RELATIVE_BIAS_INIT \
   { sizeof(headlane_relative_bias), 0, 0, 0, 0, 0 }
 
-/** What a caller's rows are made of. */
+/** The type of the numbers in a caller's rows. */
 typedef enum headlane_element {
   HEADLANE_ELEMENT_F32 = 0, /**< float */
   HEADLANE_ELEMENT_BF16 = 1 /**< uint16_t: the upper half of a float */
 } headlane_element;
 
-/** What an attention is. Pointers in here are read by create, and may go afterwards. */
+/** What an attention computes. headlane_attention_create reads what the pointers point to, which
+ * may be freed afterwards. */
 typedef struct headlane_attention_options {
   size_t struct_size; /**< sizeof this struct */
   int64_t n_heads;    /**< of Q and O */
@@ -106,8 +108,9 @@ typedef struct headlane_attention_options {
   float softcap;          /**< scores become softcap * tanh(score / softcap); 0: they do not */
   headlane_causal causal; /**< 0: NONE */
   /** Keys before and after its own position that a query sees; 0: all; -1: none. Its position is
-   * its number, or with CAUSAL_LOWER_RIGHT its number + kv_len - q_len. With a causal mask nothing
-   * is after it but a prefix (prefix_lengths of the batch), which windows limit as all keys. */
+   * its number, or with CAUSAL_LOWER_RIGHT its number + kv_len - q_len. With a causal mask no key
+   * is after it except those of a prefix (prefix_lengths of the batch), which windows limit as they
+   * limit all keys. */
   int64_t window_left;                         /**< before */
   int64_t window_right;                        /**< after, likewise */
   const headlane_rotary* rotary;               /**< null: none */
@@ -122,8 +125,8 @@ typedef struct headlane_attention_options {
   void* memory;          /**< as in headlane_session_options */
   size_t memory_bytes;   /**< of memory */
   /** Of Q, K, V and O. With BF16 the probabilities that the values are weighted with are rounded to
-   * it too; scores, the softmax and sums are f32, and so are bias, weights and maps. Neither
-   * ADDITIVE nor machines without products of bf16 have it: UNSUPPORTED. */
+   * it too; scores, the softmax and sums are f32, and so are bias, weights and maps. ADDITIVE
+   * scores and machines without products of bf16 do not have BF16: UNSUPPORTED. */
   headlane_element element;
   const headlane_thread_pool* pool; /**< as in headlane_session_options */
 } headlane_attention_options;
@@ -143,18 +146,19 @@ typedef struct headlane_attention_options {
 HEADLANE_API headlane_status headlane_alibi_slopes(int64_t n_heads, float* slopes);
 
 /** The exact size of the block in which calls with these options work. It does not depend on
- * lengths (but on those of rotary and relative_bias, whose tables are in it).
- * @param options whole, weights included; only its memory is not looked at
+ * lengths, except on those of rotary and relative_bias, whose tables are in it.
+ * @param options complete, with weights; only its memory field is not read
  * @param[out] out bytes
- * @return as headlane_attention_create, and for the same options */
+ * @return what headlane_attention_create returns for the same options */
 HEADLANE_API headlane_status headlane_attention_bytes(const headlane_attention_options* options,
                                                       size_t* out);
 
 /** Takes memory and threads; running allocates nothing. One thread at a time may run it.
- * @param options and all that it points to but memory are read, and may go afterwards
+ * @param options is read, with everything that it points to except memory; all of these may be
+ * freed afterwards
  * @param[out] out the caller's, who ends it by headlane_attention_destroy
- * @return INVALID_ARGUMENT naming the field; UNSUPPORTED: bf16 that this machine or this score has
- * no products of; OUT_OF_MEMORY */
+ * @return INVALID_ARGUMENT naming the field; UNSUPPORTED: this machine or this score has no
+ * products of bf16; OUT_OF_MEMORY */
 HEADLANE_API headlane_status headlane_attention_create(const headlane_attention_options* options,
                                                        headlane_attention** out);
 
@@ -162,7 +166,7 @@ HEADLANE_API headlane_status headlane_attention_create(const headlane_attention_
  * @param attention null: nothing happens */
 HEADLANE_API void headlane_attention_destroy(headlane_attention* attention);
 
-/** As headlane_session_set_cancelled.
+/** Does for an attention what headlane_session_set_cancelled does for a session.
  * @param attention that may be inside a call of another thread
  * @param cancelled 1 or 0
  * @return INVALID_ARGUMENT */
@@ -189,9 +193,9 @@ typedef struct headlane_attention_batch {
   /** Padded: every sequence has q_len and kv_len rows. */
   int64_t q_len;            /**< rows of each sequence of Q and O */
   int64_t kv_len;           /**< rows of each sequence of K and V */
-  const int64_t* q_lengths; /**< [n_seqs], how many of the rows are real; null: all. Others of O
+  const int64_t* q_lengths; /**< [n_seqs], how many of the rows are real; null: all. Other rows of O
                              * become 0 */
-  /** [n_seqs]; null: all. What is in other rows of K and V is never read. */
+  /** [n_seqs], how many of the rows are real; null: all. Other rows of K and V are never read. */
   const int64_t* kv_lengths;
   int32_t left_padded; /**< 1: the real rows are the last ones, not the first */
 
@@ -214,7 +218,7 @@ typedef struct headlane_attention_batch {
   int64_t mask_head_stride;  /**< as bias_head_stride */
   int64_t mask_query_stride; /**< as bias_query_stride */
 
-  /** [n_seqs]: the first keys of a sequence, which a causal mask leaves to all of its queries;
+  /** [n_seqs]: how many first keys of a sequence all of its queries see in spite of a causal mask;
    * null: none. A prefix opens what the causal mask hides and nothing else: a window limits the
    * prefix as it limits all keys, and without a causal mask a prefix changes nothing. */
   const int64_t* prefix_lengths;
@@ -237,10 +241,10 @@ typedef struct headlane_attention_batch {
 
 /** Computes the attention of a batch. Masks combine: a key is seen if all of them allow it. A query
  * that sees no key gets zeros. Keys that a query does not see, and their values, never matter to
- * it, NaN included. NaN in what it sees shows in its own result, and so does a value that is NaN or
+ * it, NaN included. A NaN that a query sees shows in its own result. So does a value that is NaN or
  * infinite where the weight is so small that it is 0, since 0 * NaN is NaN. A bias of -inf hides a
- * key as the mask does: what is NaN behind it does not show, where PyTorch, which multiplies it by
- * 0, shows it. Scores may be as large as a float is; one that is larger is an infinity.
+ * key as the mask does: a NaN behind it does not show, while PyTorch multiplies it by 0 and shows
+ * it. Scores may be as large as a float can be; a larger score is an infinity.
  * @param attention that no other thread is running
  * @param batch the sequences; O must not overlap Q, K or V
  * @return INVALID_ARGUMENT naming the field: nulls, sizes, offsets, strides by which rows of O

@@ -1,5 +1,5 @@
 /** @file
- * What is given to models of token ids, and what is asked of them.
+ * Batches for models that take token ids, and where to write results.
  */
 #ifndef HEADLANE_BATCH_H_
 #define HEADLANE_BATCH_H_
@@ -21,9 +21,9 @@ typedef struct headlane_batch {
   const int32_t* type_ids; /**< [offsets[n_seqs]], each in [0, n_types); null: all 0 */
 } headlane_batch;
 
-/** Where to write attention probabilities, what the values are weighted with: rows that sum to 1
- * (to less with sinks, to 0 where nothing is seen). They cost a second computation of the scores of
- * what is asked for, and nothing where they are not. */
+/** Where to write attention probabilities, which weight the values. Each row sums to 1 (to less
+ * with sinks, to 0 if the query sees no key). The scores of the layers and heads that are asked for
+ * are computed a second time; others cost nothing. */
 typedef struct headlane_attention_maps {
   size_t struct_size; /**< sizeof this struct */
   /** Element [layer, seq, head, i, j], query i, key j, at data + (layer - first_layer) *

@@ -13,17 +13,16 @@
 extern "C" {
 #endif
 
-/** Writes one .headlane file, by a temporary name that is renamed at the end. The same input gives
- * the same bytes.
+/** Writes one .headlane file, whole or not at all. The same input gives the same bytes.
  *
  * The state dict of a PyTorch module is a folder with one .safetensors and one .json file, or the
- * .safetensors file with the .json of its name, or config.json, beside it; which module it is, the
- * names of the tensors tell. The JSON has the module's arguments: d_model (or embed_dim), nhead (or
+ * .safetensors file with the .json of its name, or config.json, beside it; the names of the tensors
+ * tell which module it is. The JSON has the module's arguments: d_model (or embed_dim), nhead (or
  * num_heads), norm_first, activation ("relu", "gelu"), layer_norm_eps (of a final norm too),
  * batch_first, kdim, vdim, add_zero_attn, with PyTorch's defaults; num_layers, num_encoder_layers,
- * num_decoder_layers and dim_feedforward are what the tensors say, and must agree if they are
- * there. Besides, causal (true: row i of x sees rows 0 to i alone); and, added to the input,
- * positions ("none", "sinusoidal", or "learned" from the tensor positions.weight) with
+ * num_decoder_layers and dim_feedforward follow from the tensors, and must agree with them if they
+ * are given. It may also have causal (true: row i of x sees rows 0 to i alone) and positions, which
+ * are added to the input ("none", "sinusoidal", or "learned" from the tensor positions.weight) with
  * max_positions. nn.Transformer adds them to both inputs; learned ones are src_positions.weight and
  * tgt_positions.weight.
  * @param path of a Hugging Face model folder (config.json, model.safetensors or its shards, the
@@ -32,24 +31,24 @@ extern "C" {
  * the state dict of PyTorch's nn.MultiheadAttention, nn.TransformerEncoder(Layer),
  * nn.TransformerDecoder(Layer) or nn.Transformer
  * @param out_path of the file to write; one that is there is replaced
- * @return INVALID_ARGUMENT, IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY; nothing is left at out_path
- * then but what was there */
+ * @return INVALID_ARGUMENT, IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY; after these, out_path is as
+ * it was before */
 HEADLANE_API headlane_status headlane_convert(const char* path, const char* out_path);
 
 /** How weights are stored. */
 typedef struct headlane_convert_options {
   size_t struct_size; /**< sizeof this struct */
   /** What weights of products and the table of words are stored in: "f32" (or null), "bf16" (half
-   * the bytes), "int8" (a quarter, with a scale a row). All else stays f32. */
+   * the bytes), "int8" (a quarter, with a scale for each row). Everything else stays f32. */
   const char* precision;
   /** [n_higher_precision] names of products that stay in bf16 where others are int8, such as
-   * "layers.3.attention.qkv"; they are kept in the file's config, and count wherever it is run in
-   * int8. Null: those that were measured to be worth it, for the kind of model. */
+   * "layers.3.attention.qkv"; the file's config keeps them, and they count wherever the file runs
+   * in int8. Null: those that measurements chose for the kind of model. */
   const char* const* higher_precision;
   int64_t n_higher_precision; /**< how many */
   /** How the vector of a text is made: "mean" of its hidden states, "cls" (the first), "max", or
    * "none": there are no vectors. Null: as the folder's modules.json says; mean where there is no
-   * such file, as in sentence-transformers. For models that turn texts into vectors alone. */
+   * such file, as in sentence-transformers. It is only for models that turn texts into vectors. */
   const char* pooling;
   headlane_log log; /**< told what was assumed where the folder does not say it; null: nobody */
   void* log_user;   /**< handed to log */
@@ -59,7 +58,7 @@ typedef struct headlane_convert_options {
 #define HEADLANE_CONVERT_OPTIONS_INIT \
   { sizeof(headlane_convert_options), 0, 0, 0, 0, 0, 0 }
 
-/** headlane_convert with options.
+/** Does what headlane_convert does, with options.
  * @param path as of headlane_convert
  * @param out_path as of headlane_convert
  * @param options null: as headlane_convert

@@ -2,9 +2,9 @@
  * Generation.
  *
  * A model with an encoder and a decoder answers sources with targets: translations, say. Sources
- * are encoded once; then targets grow by a token a step, of all sources at once, and those that
- * are finished leave. headlane_generate does all of it; headlane_generator_encode and
- * headlane_generator_step are for programs that choose tokens themselves.
+ * are encoded once; then the targets of all sources grow together, one token in each step, and
+ * finished targets leave the batch. headlane_generate does all of this; headlane_generator_encode
+ * and headlane_generator_step are for programs that choose tokens themselves.
  *
  *     headlane_generator_create(model, NULL, &generator);
  *     headlane_generate(generator, &sources, NULL);
@@ -24,25 +24,27 @@
 extern "C" {
 #endif
 
-/** What generation works in: plans, caches of keys and values, hypotheses, threads. One thread at a
- * time may use it. */
+/** The memory and threads of generation: plans, caches of keys and values, hypotheses. One thread
+ * at a time may use it. */
 typedef struct headlane_generator headlane_generator;
 
-/** The most that a generator is for, and what it works with. */
+/** The largest sizes that a generator is made for, and its memory and threads. */
 typedef struct headlane_generator_options {
   size_t struct_size;        /**< sizeof this struct */
   int64_t max_sources;       /**< of a batch; 0: 32 */
-  int64_t max_source_tokens; /**< of a batch, all together; 0: 4096, or max_source_len if more */
+  int64_t max_source_tokens; /**< of a batch, all sources together; 0: 4096, or max_source_len if
+                              * that is more */
   int64_t max_source_len;    /**< 0: max_positions */
   int64_t max_beams;         /**< hypotheses, or samples, of a source; 0: the model's n_beams */
-  int64_t max_new_tokens;    /**< of an answer, its end included; 0: the model's */
+  int64_t max_new_tokens;    /**< tokens of an answer, its end included; 0: the model's */
   int64_t max_prefix; /**< tokens that an answer may be begun with, beside the first; 0: none */
-  /** Next tokens that are looked at, of a row: beams or top_k, and tokens that may not come; 0: 64
-   * and what the model's defaults need. A search that needs more, or a step that asks for more, is
-   * TOO_LARGE, unless there is room for all logits. */
+  /** How many of the best next tokens of a target a search may look at: the number of beams (or
+   * top_k) and the number of tokens that may not come, together; 0: 64 and what the model's
+   * defaults need. A search or a step that needs more is TOO_LARGE, unless there is room for all
+   * logits. */
   int64_t max_candidates;
-  /** 1: room for all logits of each row, which repetition_penalty, and sampling without top_k,
-   * need. */
+  /** 1: there is room for all logits of each target, which repetition_penalty and sampling without
+   * top_k need. */
   int32_t all_logits;
   int32_t n_threads;                /**< as in headlane_session_options */
   void* memory;                     /**< likewise */
@@ -80,16 +82,16 @@ HEADLANE_API headlane_status headlane_generator_create(headlane_model* model,
  * @param generator null: nothing happens */
 HEADLANE_API void headlane_generator_destroy(headlane_generator* generator);
 
-/** As headlane_session_set_cancelled. There are no answers after a cancelled headlane_generate, no
- * sources after a cancelled headlane_generator_encode; a cancelled headlane_generator_step may be
- * taken again.
+/** Does for a generator what headlane_session_set_cancelled does for a session. There are no
+ * answers after a cancelled headlane_generate, and no sources after a cancelled
+ * headlane_generator_encode; a cancelled headlane_generator_step may be called again.
  * @param generator that may be inside a call of another thread
  * @param cancelled 1 or 0
  * @return INVALID_ARGUMENT */
 HEADLANE_API headlane_status headlane_generator_set_cancelled(headlane_generator* generator,
                                                               int32_t cancelled);
 
-/** When a search by beams has enough. */
+/** When a search by beams ends. */
 typedef enum headlane_early_stopping {
   HEADLANE_EARLY_STOPPING_DEFAULT = 0,   /**< the model's */
   HEADLANE_EARLY_STOPPING_HEURISTIC = 1, /**< when no running beam is thought to become better */
@@ -97,34 +99,36 @@ typedef enum headlane_early_stopping {
   HEADLANE_EARLY_STOPPING_NEVER = 3      /**< when no running beam can become better */
 } headlane_early_stopping;
 
-/** A length_penalty by which scores are sums of log-probabilities: any length to its power is 1. */
+/** A length_penalty that makes scores plain sums of log-probabilities: any length to this power
+ * is 1. */
 #define HEADLANE_NO_LENGTH_PENALTY 1e-30
 
 /** What a callback wants to happen next. */
 typedef enum headlane_next {
   HEADLANE_GO_ON = 0,       /**< the search goes on */
-  HEADLANE_STOP_SOURCE = 1, /**< this source's answers are what it has so far */
-  HEADLANE_STOP_ALL = 2     /**< likewise all sources' */
+  HEADLANE_STOP_SOURCE = 1, /**< this source keeps the answers that it has so far, and ends */
+  HEADLANE_STOP_ALL = 2     /**< all sources do that */
 } headlane_next;
 
 /** Called for each token of each source as soon as it is chosen, on the thread that called
- * headlane_generate: with one beam, the answer's; with more, that of the beam that is the best at
- * the time. It must not use the generator.
+ * headlane_generate: with one beam, the token is the answer's; with more, it is the token of the
+ * beam that is the best at the time. The callback must not use the generator.
  * @param user of the options
  * @param source which source of the batch
  * @param id the token
  * @param n_tokens how many have come, with this one
- * @return what is to happen next; what is none of them stops all */
+ * @return what is to happen next; any other number stops all sources */
 typedef headlane_next (*headlane_on_token)(void* user, int64_t source, int32_t id,
                                            int64_t n_tokens);
 
-/** How answers are chosen. Zero fields: the model's own defaults. */
+/** How answers are chosen. A field that is zero has the model's own default. */
 typedef struct headlane_generate_options {
   size_t struct_size; /**< sizeof this struct */
   int64_t n_beams;    /**< 1: the likeliest token each time (greedy) */
   int64_t n_best;     /**< answers of a source, at most n_beams (of samples: any number); 0: 1 */
-  /** A score is the sum of log-probabilities / length^length_penalty. Any finite number; where the
-   * quotient is beyond a float the score is 0 or -infinity, and answers are ordered by it still. */
+  /** A score is the sum of log-probabilities / length^length_penalty. Any finite number; if the
+   * quotient is too large for a float, the score is 0 or -infinity, and the order of
+   * answers is still right. */
   double length_penalty;
   headlane_early_stopping early_stopping; /**< 0: the model's */
   int32_t sample; /**< 1: tokens are drawn: logits over temperature; of these the top_k largest; of
@@ -135,19 +139,20 @@ typedef struct headlane_generate_options {
   uint64_t seed;             /**< of the random numbers; any number, 0 is one of them */
   double repetition_penalty; /**< scores of tokens that a target has are divided by it where they
                               * are positive, multiplied where negative; 0: the model's; 1: none */
-  int64_t min_new_tokens;    /**< no end before that many */
+  int64_t min_new_tokens;    /**< an answer does not end before it has this many tokens */
   int64_t max_new_tokens;    /**< at most the generator's */
-  const int32_t* first_id; /**< the token that answers begin with: of models for many languages, the
-                            * target's; -1: none; null: the model's, if it has one */
-  const int32_t* end_ids;  /**< [n_end_ids], tokens that end an answer; null: the model's */
-  int64_t n_end_ids;       /**< how many */
+  /** The token that answers begin with: in models for many languages, that of the target's
+   * language; -1: none; null: the model's, if it has one. */
+  const int32_t* first_id;
+  const int32_t* end_ids;        /**< [n_end_ids], tokens that end an answer; null: the model's */
+  int64_t n_end_ids;             /**< how many */
   const int32_t* suppressed_ids; /**< [n_suppressed_ids], never generated; null: the model's */
   int64_t n_suppressed_ids;      /**< how many */
   const int64_t* prefix_offsets; /**< [n_seqs + 1], as offsets of a batch; null: no prefixes */
   const int32_t* prefix_ids;     /**< what each source's answers begin with */
-  const uint64_t* keys; /**< [n_seqs]: what tells a source's random numbers from another's, so that
-                         * samples do not depend on how sources are put into batches; null: their
-                         * places in the batch */
+  const uint64_t* keys; /**< [n_seqs]: a number for each source that chooses its random numbers, so
+                         * that samples do not depend on how sources are put into batches; null: the
+                         * place of the source in the batch */
   headlane_on_token on_token; /**< null: none */
   void* user;                 /**< handed to on_token */
 } headlane_generate_options;
@@ -160,7 +165,7 @@ typedef struct headlane_generate_options {
   }
 
 /** Answers each source of a batch. The answers to a source have the same bits in any batch and for
- * any number of threads. headlane_generator_get_answer has them.
+ * any number of threads. headlane_generator_get_answer returns them.
  * @param generator stays usable, whatever is returned
  * @param sources token ids, as headlane_tokenize makes them; none may be empty
  * @param options null: the model's own
@@ -173,10 +178,10 @@ HEADLANE_API headlane_status headlane_generate(headlane_generator* generator,
 typedef struct headlane_answer {
   size_t struct_size; /**< sizeof this struct */
   int64_t n_answers;  /**< of the source, best first (samples in the order drawn) */
-  const int32_t* ids; /**< [n_ids]: prefix and end included, what the decoder begins with not; valid
-                       * until the generator is used again */
+  const int32_t* ids; /**< [n_ids]: the prefix and the end are included, the token that the decoder
+                       * begins with is not; valid until the generator is used again */
   int64_t n_ids;      /**< how many, the end included */
-  float score; /**< see length_penalty; NaN: logits were no numbers, and the answer broke off */
+  float score;        /**< see length_penalty; NaN: logits were NaN, and the answer ends there */
 } headlane_answer;
 
 /** Initialises one: every field at its default. */
@@ -194,7 +199,7 @@ HEADLANE_API headlane_status headlane_generator_get_answer(const headlane_genera
                                                            headlane_answer* out);
 
 /** Encodes sources for the steps that follow.
- * @param generator begins anew: targets of earlier steps are gone
+ * @param generator forgets the targets of earlier steps
  * @param sources token ids; none may be empty
  * @param outputs of the encoder; null: none wanted. Its pooled must be null.
  * @return INVALID_ARGUMENT, TOO_LARGE; UNSUPPORTED: pooled is wanted */
@@ -208,13 +213,14 @@ typedef struct headlane_step {
   int64_t n_rows;         /**< targets, at most max_sources * max_beams */
   const int32_t* ids;     /**< [n_rows], the next token of each */
   const int32_t* sources; /**< [n_rows] */
-  const int32_t* parents; /**< [n_rows]: the row of the last step whose target goes on, by any
-                           * number of rows; -1: a new target. Null: row by row */
-  /** What is wanted of each row, here and below; null: not. */
+  const int32_t* parents; /**< [n_rows]: the row of the last step whose target this row continues;
+                           * any number of rows may continue the same one; -1: a new target. Null:
+                           * row i continues row i */
+  /** Results of each row, here and below; null: not wanted. */
   float* logits;      /**< [n_rows, vocab_size of the decoder]; needs all_logits */
   float* hidden;      /**< [n_rows, d_model] */
-  int64_t k;          /**< of best next tokens */
-  int32_t* best_ids;  /**< [n_rows, k], best first, of equals the lower id */
+  int64_t k;          /**< how many best next tokens are wanted */
+  int32_t* best_ids;  /**< [n_rows, k], best first; of equal ones, the lower id first */
   float* best_logits; /**< [n_rows, k] */
   float* log_sum_exp; /**< [n_rows], of all logits; with k > 0 */
   /** Probabilities of the decoder's layers, here and below: [layer, row, head, i, j], i being the
@@ -230,7 +236,7 @@ typedef struct headlane_step {
 /** One step of the decoder: what comes after each target.
  * @param generator after headlane_generator_encode
  * @param step the next token of each target, and what is wanted
- * @return INVALID_ARGUMENT, TOO_LARGE; nothing has happened then */
+ * @return INVALID_ARGUMENT, TOO_LARGE; in both cases nothing was changed */
 HEADLANE_API headlane_status headlane_generator_step(headlane_generator* generator,
                                                      const headlane_step* step);
 

@@ -1,5 +1,5 @@
 /** @file
- * What a host may give: threads of its own to run on, and an ear for messages.
+ * What a host may give to Headlane: threads to run on, and a function that takes messages.
  */
 #ifndef HEADLANE_HOST_H_
 #define HEADLANE_HOST_H_
@@ -11,8 +11,8 @@
 extern "C" {
 #endif
 
-/** Threads of the caller's, which are used in place of threads that Headlane would make. The struct
- * is read by the call that is given it; what it points to lives as long as what that call makes. */
+/** Threads of the caller, which Headlane uses in place of its own. The call that gets the struct
+ * reads it at once; what the struct points to must live as long as what that call makes. */
 typedef struct headlane_thread_pool {
   size_t struct_size; /**< sizeof this struct */
   void* user;         /**< handed back to parallel_for */
@@ -28,14 +28,15 @@ typedef struct headlane_thread_pool {
 #define HEADLANE_THREAD_POOL_INIT \
   { sizeof(headlane_thread_pool), 0, 0, 0 }
 
-/** What kind of message it is. */
+/** The kinds of messages. */
 typedef enum headlane_log_level {
   HEADLANE_LOG_INFO = 0,   /**< what was chosen, and why */
   HEADLANE_LOG_WARNING = 1 /**< it works, but not as asked, or not as well as it could */
 } headlane_log_level;
 
-/** Is told something, by whichever thread is inside a call. It must not call Headlane.
- * @param user as it was given
+/** A function that Headlane calls with a message, on any thread that is inside a call. It must not
+ * call Headlane.
+ * @param user the pointer that was given with the function
  * @param level what kind of message
  * @param message a sentence, valid during the call */
 typedef void (*headlane_log)(void* user, headlane_log_level level, const char* message);

@@ -4,12 +4,13 @@
  * A multi-head attention layer made from weights at hand, or a file of PyTorch's attention,
  * encoder or decoder modules (see headlane_convert), is a model whose sessions run on activations.
  *
- * A decoder's layers (n_decoder_layers of the facts is not 0) attend to x and then to a memory.
- * Their sessions have cross_attention always, and each call gives x (tgt) and key: the memory, or,
- * where the file has an encoder too (nn.Transformer, n_layers not 0), src, which goes through the
- * encoder first. Keys and values are both made of it: value is null, or the key. Masks, biases,
- * prefixes and maps of probabilities are those of the decoder's attention to x, q_len x q_len
- * (tgt_mask); what hides keys from memory and src is their lengths alone. */
+ * A decoder's layers (n_decoder_layers of the facts is not 0) attend to x and then to other rows,
+ * the kv, which PyTorch calls the memory. Their sessions always have cross_attention, and each call
+ * gives x (tgt) and key. The key is the kv or, if the file has an encoder too (nn.Transformer,
+ * n_layers not 0), src, which goes through the encoder first. Keys and values are both made from
+ * it: value is null, or the key. Masks, biases, prefixes and maps of probabilities are those of the
+ * decoder's attention to x, q_len x q_len (tgt_mask); keys of kv and src are hidden by their
+ * lengths alone. */
 #ifndef HEADLANE_LAYER_H_
 #define HEADLANE_LAYER_H_
 
@@ -45,8 +46,8 @@ typedef struct headlane_layer_options {
   int64_t d_model;    /**< columns of the input x and of the output */
   int64_t kdim;       /**< columns that keys are projected from; 0: d_model */
   int64_t vdim;       /**< columns that values are projected from; 0: d_model */
-  /** Heads, scores, masks by position. Its n_threads, isa, memory, memory_bytes, pool and element
-   * must be 0: those belong to the session and the model. */
+  /** Heads, scores and masks by position. Its n_threads, isa, memory, memory_bytes, pool and
+   * element must be 0: those belong to the session and the model. */
   const headlane_attention_options* attention;
   headlane_linear q; /**< [n_heads * head_dim, d_model] */
   headlane_linear k; /**< [n_kv_heads * head_dim, kdim] */
@@ -72,7 +73,7 @@ typedef struct headlane_layer_options {
 
 /** A model of one layer, from weights at hand. Its sessions run by headlane_forward; it has neither
  * tokenizer nor file.
- * @param options and all that it points to are read, and may go afterwards
+ * @param options is read, with everything that it points to; all of these may be freed afterwards
  * @param model_options null: defaults
  * @param[out] out the caller's, who ends it by headlane_model_close
  * @return INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY */
@@ -94,8 +95,8 @@ typedef struct headlane_rows {
 typedef struct headlane_forward_batch {
   size_t struct_size; /**< sizeof this struct */
   int64_t n_seqs;     /**< sequences */
-  /** Rows of x and out, ragged or padded, as in headlane_attention_batch. Those of key and value
-   * only in a session with cross_attention; without, leave them null and 0. */
+  /** Rows of x and out, ragged or padded, as in headlane_attention_batch. The fields of key and
+   * value are only for a session with cross_attention; leave them null and 0 in others. */
   const int64_t* q_offsets;  /**< [n_seqs + 1], from 0, never falling; null: padded */
   const int64_t* kv_offsets; /**< [n_seqs + 1]; null with q_offsets: the same */
   int64_t q_len;             /**< rows of each sequence of x and out */
@@ -105,11 +106,12 @@ typedef struct headlane_forward_batch {
   int32_t left_padded;       /**< 1: the real rows are the last ones, not the first */
 
   headlane_rows x;     /**< [n_seqs, q_len, d_model] */
-  headlane_rows key;   /**< [n_seqs, kv_len, kdim]; null: x, but a decoder needs it */
+  headlane_rows key;   /**< [n_seqs, kv_len, kdim]; null: x, except that a decoder needs it */
   headlane_rows value; /**< [n_seqs, kv_len, vdim]; null: key */
   headlane_rows out;   /**< [n_seqs, q_len, d_model]; its data is written, and may be x itself */
 
-  /** As in headlane_attention_batch; the same for all layers. Of a decoder, see above. */
+  /** As in headlane_attention_batch; the same for all layers. For a decoder, see the top of this
+   * file. */
   const float* bias;
   int64_t bias_seq_stride;             /**< from one sequence to the next */
   int64_t bias_head_stride;            /**< from one head to the next */
@@ -129,7 +131,7 @@ typedef struct headlane_forward_batch {
         {0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                              \
   }
 
-/** Runs a model that takes activations. The same promises as headlane_encode and
+/** Runs a model that takes activations. It makes the same promises as headlane_encode and
  * headlane_attention_run.
  * @param session of a model of architecture "layers"
  * @param batch the rows

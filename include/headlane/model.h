@@ -53,7 +53,7 @@ typedef struct headlane_model_options {
  * @param path of the file; it must not be written to as long as the model is open
  * @param options null: defaults
  * @param[out] out the caller's, who ends it by headlane_model_close
- * @return INVALID_ARGUMENT: an option that is none; IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY */
+ * @return INVALID_ARGUMENT: an invalid option; IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY */
 HEADLANE_API headlane_status headlane_model_open(const char* path,
                                                  const headlane_model_options* options,
                                                  headlane_model** out);
@@ -62,7 +62,7 @@ HEADLANE_API headlane_status headlane_model_open(const char* path,
  * @param model null: nothing happens */
 HEADLANE_API void headlane_model_close(headlane_model* model);
 
-/** What a model is. Numbers of what it has not got are 0. Strings live as long as the
+/** What a model is. Numbers of parts that it does not have are 0. Strings live as long as the
  * model. */
 typedef struct headlane_model_facts {
   size_t struct_size; /**< sizeof this struct */

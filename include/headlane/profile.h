@@ -1,8 +1,8 @@
 /** @file
  * Profiles.
  *
- * Where the time of a session's runs goes, pass by pass. Off unless asked for; it costs a clock
- * reading a pass. */
+ * Profiles show where the time of a session's runs goes, pass by pass. They are off unless asked
+ * for, and cost one clock reading for each pass. */
 #ifndef HEADLANE_PROFILE_H_
 #define HEADLANE_PROFILE_H_
 
@@ -15,20 +15,20 @@
 extern "C" {
 #endif
 
-/** Begins to count, or stops.
+/** Starts or stops counting.
  * @param session that is not running
- * @param on from the next run on: 1 counts from zero, 0 stops counting
+ * @param on counts from the next run on: 1 starts from zero, 0 stops
  * @return INVALID_ARGUMENT */
 HEADLANE_API headlane_status headlane_session_profile(headlane_session* session, int32_t on);
 
-/** What a pass is, and what was counted of it. */
+/** A pass, and what was counted for it. */
 typedef struct headlane_pass_facts {
-  size_t struct_size;  /**< sizeof this struct */
-  const char* name;    /**< its ops, "load + linear + linear"; as long as the session */
-  int64_t n_passes;    /**< of the session, whichever is asked for */
-  int64_t n_runs;      /**< counted */
-  double seconds;      /**< of all of them, by the clock of the thread that called */
-  double flops;        /**< multiplications and additions of products and attention, likewise */
+  size_t struct_size; /**< sizeof this struct */
+  const char* name;   /**< its ops, "load + linear + linear"; as long as the session */
+  int64_t n_passes;   /**< of the session; the same for every pass */
+  int64_t n_runs;     /**< runs that were counted */
+  double seconds;     /**< of all of them, by the clock of the thread that called */
+  double flops; /**< multiplications and additions of products and attention, of all these runs */
   double weight_bytes; /**< what one reading of its packed weights takes; each block of rows reads
                         * them once */
   int64_t block_rows;  /**< rows of a block; 0: the pass is not one over rows */
@@ -41,7 +41,7 @@ typedef struct headlane_pass_facts {
 #define HEADLANE_PASS_FACTS_INIT \
   { sizeof(headlane_pass_facts), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/** What was counted of one pass. There is always one; the last one copies the result out.
+/** What was counted for one pass. A session always has a pass; the last one copies the result out.
  * @param session that is not running
  * @param i which one, 0 <= i < n_passes
  * @param[out] out filled as far as its struct_size reaches, which must be set

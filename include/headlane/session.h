@@ -33,8 +33,8 @@ typedef struct headlane_session_options {
    * destroyed; null: the session allocates its own. */
   void* memory;
   size_t memory_bytes; /**< of memory, at least what headlane_session_bytes says */
-  /** 1: keys and values come from rows of their own, not from x; for a model of one layer on
-   * activations; a decoder's always do. */
+  /** 1: keys and values come from rows of their own, not from x. This is for a model of one layer
+   * on activations; a decoder's sessions always have it. */
   int32_t cross_attention;
   int64_t max_kv_tokens; /**< with cross_attention: keys of a batch; 0: max_tokens */
   /** As in headlane_model_options; null: the model's. The first session of a precision packs the
@@ -64,7 +64,7 @@ HEADLANE_API headlane_status headlane_session_bytes(const headlane_model* model,
  * @param model stays open until the session is destroyed
  * @param options null: defaults
  * @param[out] out the caller's, who ends it by headlane_session_destroy
- * @return INVALID_ARGUMENT: a limit that is none, or memory that is too small or not aligned;
+ * @return INVALID_ARGUMENT: an invalid limit, or memory that is too small or not aligned;
  * UNSUPPORTED, TOO_LARGE, OUT_OF_MEMORY */
 HEADLANE_API headlane_status headlane_session_create(headlane_model* model,
                                                      const headlane_session_options* options,

@@ -4,7 +4,7 @@
 #ifndef HEADLANE_STATUS_H_
 #define HEADLANE_STATUS_H_
 
-/** What the library shows to others. */
+/** Marks the functions that the library exports. */
 #define HEADLANE_API __attribute__((visibility("default")))
 
 #ifdef __cplusplus
@@ -18,10 +18,10 @@ typedef enum headlane_status {
   HEADLANE_IO = 2,               /**< the operating system refused a file */
   HEADLANE_BAD_FILE = 3,         /**< a file's contents are wrong or unsupported */
   HEADLANE_UNSUPPORTED = 4,      /**< valid, but this build, model or machine cannot serve it */
-  HEADLANE_OUT_OF_MEMORY = 5,    /**< the system has no more */
+  HEADLANE_OUT_OF_MEMORY = 5,    /**< the system has no more memory, or no more threads */
   HEADLANE_TOO_LARGE = 6,        /**< more than the session was created for */
   HEADLANE_INTERNAL = 7,         /**< a bug in Headlane */
-  HEADLANE_CANCELLED = 8         /**< by headlane_session_set_cancelled, or one of its kind */
+  HEADLANE_CANCELLED = 8 /**< headlane_session_set_cancelled or a like function ended the call */
 } headlane_status;
 
 /** What was wrong with this thread's last call.
@@ -30,7 +30,8 @@ HEADLANE_API const char* headlane_error(void);
 
 /** A status in words.
  * @param status any number
- * @return "ok", "invalid argument", ...; "unknown status" for what is none. Never null; static. */
+ * @return "ok", "invalid argument", ...; "unknown status" for a number that is no status. Never
+ * null; static. */
 HEADLANE_API const char* headlane_status_name(headlane_status status);
 
 /** The version of the library that is running.

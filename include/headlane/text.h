@@ -19,7 +19,8 @@ extern "C" {
  * @param model with a tokenizer
  * @param text [text_bytes], UTF-8 of any content; null if text_bytes is 0
  * @param text_bytes of the text
- * @param max_len what the ids are truncated to, special tokens counted; 0: the model's max_seq_len
+ * @param max_len the ids are truncated to this many, special tokens counted; 0: the model's
+ * max_seq_len
  * @param[out] ids [capacity]; null if capacity is 0
  * @param capacity how many ids there is room for; 0 asks for the number alone
  * @param[out] n_ids how many ids the text has, after truncation
@@ -29,18 +30,19 @@ HEADLANE_API headlane_status headlane_tokenize(const headlane_model* model, cons
                                                size_t text_bytes, int64_t max_len, int32_t* ids,
                                                int64_t capacity, int64_t* n_ids);
 
-/** What a text is in, and what for. */
+/** The language of a text, its prompt, and what it is for. */
 typedef struct headlane_tokenize_options {
   size_t struct_size; /**< sizeof this struct */
   int64_t max_len;    /**< 0: the model's max_seq_len */
   /** Languages by the names that the model's community has for them: "zh", "zho_Hans". Null or "":
-   * not said. NLLB and M2M-100 mark a source with its own language (if it is not said, the one that
-   * the model's files name) and begin the target with the other; multilingual OPUS-MT models begin
-   * the source with the token of target_language, unless the text does so itself: ">>fra<< ...". */
+   * not given. NLLB and M2M-100 mark a source with its own language (if it is not given, the one
+   * that the model's files name) and begin the target with the other language; multilingual OPUS-MT
+   * models begin the source with the token of target_language, unless the text does so itself:
+   * ">>fra<< ...". */
   const char* source_language; /**< null-terminated */
   const char* target_language; /**< likewise */
-  /** 1: the text is an answer, not a source: in the pieces of targets, without special tokens, be
-   * they languages' or an end's. */
+  /** 1: the text is an answer, not a source: its ids are of the targets' vocabulary, without
+   * special tokens (neither a language's nor an end's). */
   int32_t as_target;
   /** Put before the text, as if the text began with it; null-terminated. Null or "": nothing. A
    * prompt of the model: default_prompt of headlane_model_facts, or one that
@@ -52,7 +54,7 @@ typedef struct headlane_tokenize_options {
 #define HEADLANE_TOKENIZE_OPTIONS_INIT \
   { sizeof(headlane_tokenize_options), 0, 0, 0, 0, 0 }
 
-/** headlane_tokenize with languages, with a prompt, and of answers.
+/** Does what headlane_tokenize does, with languages, with a prompt, or for answers.
  * @param model with a tokenizer
  * @param text [text_bytes], UTF-8 of any content; null if text_bytes is 0
  * @param text_bytes of the text
@@ -60,21 +62,21 @@ typedef struct headlane_tokenize_options {
  * @param[out] ids [capacity]; null if capacity is 0
  * @param capacity how many ids there is room for; 0 asks for the number alone
  * @param[out] n_ids how many ids the text has, after truncation
- * @return as headlane_tokenize; also INVALID_ARGUMENT for a language that is none of the model's,
- * UNSUPPORTED for one that it has no token for */
+ * @return as headlane_tokenize; also INVALID_ARGUMENT for a language that the model does not have,
+ * UNSUPPORTED for a language that it has no token for */
 HEADLANE_API headlane_status headlane_tokenize_with(const headlane_model* model, const char* text,
                                                     size_t text_bytes,
                                                     const headlane_tokenize_options* options,
                                                     int32_t* ids, int64_t capacity, int64_t* n_ids);
 
-/** The text of ids, of targets where these have a vocabulary of their own. Special tokens are left
- * out.
+/** The text of ids. If targets have a vocabulary of their own, the ids are of that vocabulary.
+ * Special tokens are left out.
  * @param model with a tokenizer
  * @param ids [n_ids], each in the vocabulary
  * @param n_ids how many
  * @param[out] text [capacity], UTF-8, not null-terminated; null if capacity is 0
  * @param capacity how many bytes there is room for; 0 asks for the number alone
- * @param[out] n_bytes how many the text has
+ * @param[out] n_bytes how many bytes the text has
  * @return INVALID_ARGUMENT; TOO_LARGE: 0 < capacity < n_bytes, which is written all the same;
  * UNSUPPORTED: the file has no tokenizer */
 HEADLANE_API headlane_status headlane_detokenize(const headlane_model* model, const int32_t* ids,
@@ -108,7 +110,7 @@ typedef struct headlane_language_facts {
   size_t name_bytes;     /**< of the name */
   int32_t id;            /**< of its token */
   int32_t begins_target; /**< 1: a target in it begins with that token: give it as first_id; 0: the
-                          * source does, which headlane_tokenize_with sees to */
+                          * source begins with it, and headlane_tokenize_with puts it there */
 } headlane_language_facts;
 
 /** One of the languages that the tokenizer has tokens for.
