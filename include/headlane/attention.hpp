@@ -15,18 +15,18 @@ inline namespace v0 {
 class Attention {
  public:
   /** Takes memory and threads.
-   * @param options and all that it points to but memory may go afterwards
-   * @throw Error as of headlane_attention_create */
+   * @param options and everything that it points to except memory may be freed afterwards
+   * @throw Error for each error of headlane_attention_create */
   explicit Attention(const headlane_attention_options& options) {
     headlane_attention* made = nullptr;
     check(headlane_attention_create(&options, &made));
     attention_.reset(made);
   }
 
-  /** The exact size of the block that calls with these options work in.
+  /** The exact size of the block in which calls with these options work.
    * @param options its memory is not looked at
    * @return bytes
-   * @throw Error as of headlane_attention_bytes */
+   * @throw Error for each error of headlane_attention_bytes */
   static size_t bytes(const headlane_attention_options& options) {
     size_t n_bytes = 0;
     check(headlane_attention_bytes(&options, &n_bytes));
@@ -35,11 +35,11 @@ class Attention {
 
   /** Computes the attention of a batch.
    * @param batch the sequences
-   * @throw Error as of headlane_attention_run */
+   * @throw Error for each error of headlane_attention_run */
   void run(const headlane_attention_batch& batch) { check(headlane_attention_run(get(), &batch)); }
 
-  /** Ends the call that is under way, and those to come until it is set to false again. From any
-   * thread, at any time: the one exception to one thread at a time.
+  /** Ends the call that is under way, and later calls until it is set to false again. Any thread
+   * may call it at any time, also while another thread is inside a call.
    * @param cancelled true: calls throw an Error of HEADLANE_CANCELLED
    * @throw Error if this was moved from */
   void set_cancelled(bool cancelled) {
@@ -61,7 +61,7 @@ class Attention {
 /** The slopes of Press et al., for AttentionOptions.
  * @param n_heads 1 or more
  * @return [n_heads]
- * @throw Error as of headlane_alibi_slopes */
+ * @throw Error for each error of headlane_alibi_slopes */
 inline std::vector<float> alibi_slopes(int64_t n_heads) {
   std::vector<float> slopes(n_heads > 0 ? static_cast<size_t>(n_heads) : 0);
   check(headlane_alibi_slopes(n_heads, slopes.data()));

@@ -14,17 +14,17 @@ namespace headlane {
 /** The version of these classes; see headlane.hpp. */
 inline namespace v0 {
 
-/** What every call here throws if the C API refuses it, or arguments do not fit together. Beside
- * it, std::bad_alloc. */
+/** Every call here throws it if the C API refuses the call, or if arguments do not fit together.
+ * Calls may also throw std::bad_alloc. */
 class Error : public std::runtime_error {
  public:
-  /** An error of the C API's kind.
+  /** Makes an error of a kind that the C API has.
    * @param status not HEADLANE_OK
    * @param message which what() will be */
   Error(headlane_status status, const std::string& message)
       : std::runtime_error(message), status_(status) {}
 
-  /** What kind of error; what() says which.
+  /** The kind of the error; what() is the sentence.
    * @return not HEADLANE_OK */
   headlane_status status() const noexcept { return status_; }
 

@@ -23,8 +23,8 @@ struct Answer {
   float score = 0;              /**< as in headlane_answer */
 };
 
-/** What Generator::generate may call for each token: with the source, the token's id, and how many
- * tokens have come; its result is void or headlane_next. */
+/** A function that Generator::generate calls for each token: with the source, the token's id, and
+ * how many tokens have come; its result is void or headlane_next. */
 template <typename Function>
 concept OnToken = std::invocable<Function&, int64_t, int32_t, int64_t>;
 
@@ -34,7 +34,7 @@ class Generator {
   /** Takes memory and threads.
    * @param model with a decoder; kept by the generator
    * @param options see headlane_generator_options
-   * @throw Error as of headlane_generator_create */
+   * @throw Error for each error of headlane_generator_create */
   explicit Generator(const Model& model,
                      const headlane_generator_options& options = GeneratorOptions()) {
     headlane_generator* made = nullptr;
@@ -42,11 +42,11 @@ class Generator {
     generator_ = {made, Destroy{model.model_}};
   }
 
-  /** The exact size of the block that a generator would work in.
+  /** The exact size of the block in which a generator would work.
    * @param model with a decoder
    * @param options see headlane_generator_options
    * @return bytes
-   * @throw Error as of headlane_generator_bytes */
+   * @throw Error for each error of headlane_generator_bytes */
   static size_t bytes(const Model& model,
                       const headlane_generator_options& options = GeneratorOptions()) {
     size_t n_bytes = 0;
@@ -57,7 +57,7 @@ class Generator {
   /** Answers each source of a batch.
    * @param sources none may be empty
    * @param options see headlane_generate_options
-   * @throw Error as of headlane_generate */
+   * @throw Error for each error of headlane_generate */
   void generate(const Batch& sources,
                 const headlane_generate_options& options = GenerateOptions()) {
     const headlane_batch batch = sources.get();
@@ -68,7 +68,7 @@ class Generator {
    * @param sources none may be empty
    * @param options see headlane_generate_options; its on_token and user are not looked at
    * @param on_token called on this thread; what it throws stops all, and is thrown on from here
-   * @throw Error as of headlane_generate; what on_token throws */
+   * @throw Error for each error of headlane_generate; and whatever on_token throws */
   template <OnToken Function>
   void generate(const Batch& sources, const headlane_generate_options& options,
                 Function&& on_token) {
@@ -102,7 +102,7 @@ class Generator {
   /** Encodes sources for the steps that follow.
    * @param sources none may be empty
    * @param outputs of the encoder; its pooled must be null
-   * @throw Error as of headlane_generator_encode */
+   * @throw Error for each error of headlane_generator_encode */
   void encode(const Batch& sources, const headlane_outputs& outputs = Outputs()) {
     const headlane_batch batch = sources.get();
     check(headlane_generator_encode(get(), &batch, &outputs));
@@ -110,11 +110,11 @@ class Generator {
 
   /** One step of the decoder.
    * @param step the next token of each target, and what is wanted
-   * @throw Error as of headlane_generator_step */
+   * @throw Error for each error of headlane_generator_step */
   void step(const headlane_step& step) { check(headlane_generator_step(get(), &step)); }
 
-  /** Ends the call that is under way, and those to come until it is set to false again. From any
-   * thread, at any time: the one exception to one thread at a time.
+  /** Ends the call that is under way, and later calls until it is set to false again. Any thread
+   * may call it at any time, also while another thread is inside a call.
    * @param cancelled true: calls throw an Error of HEADLANE_CANCELLED
    * @throw Error if this was moved from */
   void set_cancelled(bool cancelled) {
@@ -126,7 +126,7 @@ class Generator {
   headlane_generator* get() const noexcept { return generator_.get(); }
 
  private:
-  // With the generator goes its hold on the model, never before.
+  // The generator keeps the model until it ends itself.
   struct Destroy {
     std::shared_ptr<headlane_model> model;
     void operator()(headlane_generator* generator) const { headlane_generator_destroy(generator); }

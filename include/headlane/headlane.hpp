@@ -9,13 +9,14 @@
  * Options and facts are C's structs with struct_size set: SessionOptions has the fields of
  * headlane_session_options. Wherever one is taken, C's own is taken too.
  *
- * Handles can be moved, not copied; a moved-from one can only be assigned to or go. Sessions and
- * generators keep their model: it ends with the last of them, whichever goes first.
+ * Handles can be moved, not copied; a handle that was moved from can only be assigned to or
+ * destroyed. Sessions and generators keep their model: it ends with the last of them, in whatever
+ * order they end.
  *
  * All names are in the inline namespace v0, since the engine has a namespace headlane of its own,
  * with a Model, a Session and an Error in it: in a program that links the static library, a linker
  * would take these for those. The number changes when a class here does, so that parts of a program
- * that were compiled with different versions of this header do not take each other's either.
+ * that were compiled with different versions of this header do not mix their classes either.
  */
 #ifndef HEADLANE_HEADLANE_HPP_
 #define HEADLANE_HEADLANE_HPP_

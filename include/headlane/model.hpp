@@ -30,7 +30,7 @@ class Model {
   /** Opens a .headlane file.
    * @param path of the file
    * @param options see headlane_model_options
-   * @throw Error as of headlane_model_open */
+   * @throw Error for each error of headlane_model_open */
   explicit Model(const std::string& path, const headlane_model_options& options = ModelOptions()) {
     headlane_model* made = nullptr;
     check(headlane_model_open(path.c_str(), &options, &made));
@@ -41,7 +41,7 @@ class Model {
    * @param layer and all that it points to may go afterwards
    * @param options see headlane_model_options
    * @return a model whose sessions run by Session::forward
-   * @throw Error as of headlane_layer_create */
+   * @throw Error for each error of headlane_layer_create */
   static Model layer(const headlane_layer_options& layer,
                      const headlane_model_options& options = ModelOptions()) {
     headlane_model* made = nullptr;
@@ -49,7 +49,8 @@ class Model {
     return Model({made, headlane_model_close});
   }
 
-  // A model can be moved, not copied, for all that sessions share it: who passes one on says so.
+  // A model can be moved but not copied, although sessions share it: a caller who passes it on must
+  // say so.
   /** The other one's model. */
   Model(Model&&) noexcept = default;
   /** The other one's model; this one's ends, unless sessions have it.
@@ -98,7 +99,7 @@ class Model {
   /** The prompt of a name.
    * @param name "query", "document", or another that the model has
    * @return null-terminated, as long as the model: give it as headlane_tokenize_options.prompt
-   * @throw Error as of headlane_model_find_prompt */
+   * @throw Error for each error of headlane_model_find_prompt */
   const char* find_prompt(const std::string& name) const {
     const char* text = nullptr;
     check(headlane_model_find_prompt(get(), name.c_str(), &text));
@@ -117,7 +118,7 @@ class Model {
    * @param text UTF-8 of any content
    * @param options see headlane_tokenize_options
    * @return at most max_len of the options
-   * @throw Error as of headlane_tokenize_with */
+   * @throw Error for each error of headlane_tokenize_with */
   std::vector<int32_t> tokenize(
       std::string_view text, const headlane_tokenize_options& options = TokenizeOptions()) const {
     // Mostly there is a token for every four bytes or so: one call is enough then.
@@ -141,7 +142,7 @@ class Model {
    * @param texts any number
    * @param options see headlane_tokenize_options
    * @return a sequence for each text
-   * @throw Error as of headlane_tokenize_with */
+   * @throw Error for each error of headlane_tokenize_with */
   template <Texts Range = std::initializer_list<std::string_view>>
   Batch tokenize_all(const Range& texts,
                      const headlane_tokenize_options& options = TokenizeOptions()) const {
@@ -153,7 +154,7 @@ class Model {
   /** The text of ids, without special tokens.
    * @param ids of targets, where these have a vocabulary of their own
    * @return UTF-8
-   * @throw Error as of headlane_detokenize */
+   * @throw Error for each error of headlane_detokenize */
   std::string detokenize(std::span<const int32_t> ids) const {
     const auto n_ids = static_cast<int64_t>(ids.size());
     int64_t n_bytes = 0;
@@ -166,7 +167,7 @@ class Model {
   /** The spelling of one token.
    * @param id below facts().vocab_size
    * @return as long as the model
-   * @throw Error as of headlane_token_text */
+   * @throw Error for each error of headlane_token_text */
   std::string_view token_text(int32_t id) const {
     const char* text = nullptr;
     size_t n_bytes = 0;
@@ -177,7 +178,7 @@ class Model {
   /** The spelling of one token of targets.
    * @param id below facts().decoder_vocab_size
    * @return as long as the model
-   * @throw Error as of headlane_target_token_text */
+   * @throw Error for each error of headlane_target_token_text */
   std::string_view target_token_text(int32_t id) const {
     const char* text = nullptr;
     size_t n_bytes = 0;
@@ -212,7 +213,7 @@ class Model {
  * @param path of a Hugging Face model folder, or the state dict of a PyTorch module
  * @param out_path of the file to write
  * @param options see headlane_convert_options
- * @throw Error as of headlane_convert */
+ * @throw Error for each error of headlane_convert */
 inline void convert(const std::string& path, const std::string& out_path,
                     const headlane_convert_options& options = ConvertOptions()) {
   check(headlane_convert_with(path.c_str(), out_path.c_str(), &options));
