@@ -18,7 +18,7 @@ namespace {
 struct CpuFeatures {
   bool avx2 = false;                 // AVX2 and FMA, with their registers saved by the system
   bool avx2_vnni = false;            // and VPDPBUSD on their registers
-  bool avx512 = false;               // AVX-512 F, BW, DQ and VL likewise
+  bool avx512 = false;               // AVX-512 F, CD, BW, DQ and VL likewise
   bool avx512_vnni = false;          // and VPDPBUSD
   bool avx512_bf16 = false;          // and VDPBF16PS
   AmxState amx = AmxState::kAbsent;  // beside all of these: tiles, of bf16 and of bytes
@@ -54,8 +54,8 @@ CpuFeatures detect_cpu() {
   constexpr uint64_t kYmm = 0x6, kZmm = 0xe6;  // XMM + YMM; and opmask + both halves of ZMM
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;
   features.avx2 = fma && has(b, 5) && (states & kYmm) == kYmm;
-  const bool f = has(b, 16), dq = has(b, 17), bw = has(b, 30), vl = has(b, 31);
-  features.avx512 = features.avx2 && f && dq && bw && vl && (states & kZmm) == kZmm;
+  const bool f = has(b, 16), dq = has(b, 17), cd = has(b, 28), bw = has(b, 30), vl = has(b, 31);
+  features.avx512 = features.avx2 && f && cd && dq && bw && vl && (states & kZmm) == kZmm;
   features.avx512_vnni = features.avx512 && has(c, 11);
   const bool tiles = has(d, 22) && has(d, 24) && has(d, 25);
   if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return features;

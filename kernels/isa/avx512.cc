@@ -1,4 +1,4 @@
-// AVX-512 F, BW, DQ, VL: 32 registers of 16 floats.
+// AVX-512 F, CD, BW, DQ, VL: 32 registers of 16 floats.
 #define HEADLANE_ISA avx512
 // The order matters: the vector primitives, the register tile, then the algorithms, each building
 // on those before it.
