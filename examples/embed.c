@@ -23,33 +23,23 @@ int main(int argc, char** argv) {
   headlane_model_facts facts;
   facts.struct_size = sizeof facts;
   check(headlane_model_get_facts(model, &facts));
+  headlane_session* session = NULL; /* with a thread for each CPU */
+  check(headlane_session_create(model, NULL, &session));
 
-  headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
-  options.max_tokens = n_texts * facts.max_seq_len;
-  size_t bytes = 0;
-  check(headlane_session_bytes(model, &options, &bytes)); /* exact: a run allocates nothing more */
-  headlane_session* session = NULL;
-  check(headlane_session_create(model, &options, &session));
-
-  headlane_tokenize_options tokenize = HEADLANE_TOKENIZE_OPTIONS_INIT;
-  tokenize.prompt = facts.default_prompt; /* what the model's makers put before texts; mostly "" */
-
-  /* A ragged batch: the ids of all texts end to end, no padding. */
-  int32_t* ids = malloc((size_t)options.max_tokens * sizeof *ids);
+  /* All texts end to end, as Apache Arrow has them. */
   int64_t* offsets = calloc((size_t)n_texts + 1, sizeof *offsets);
-  for (int64_t i = 0; i < n_texts; ++i) {
-    const char* text = argv[i + 2];
-    int64_t n_ids = 0;
-    check(headlane_tokenize_with(model, text, strlen(text), &tokenize, ids + offsets[i],
-                                 facts.max_seq_len, &n_ids));
-    offsets[i + 1] = offsets[i] + n_ids;
-  }
-  float* vectors = malloc((size_t)(n_texts * facts.d_model) * sizeof *vectors);
-  const headlane_batch batch = {sizeof batch, n_texts, offsets, ids, NULL};
-  const headlane_outputs outputs = {sizeof outputs, NULL, vectors, NULL};
-  check(headlane_encode(session, &batch, &outputs));
+  for (int64_t i = 0; i < n_texts; ++i) offsets[i + 1] = offsets[i] + (int64_t)strlen(argv[i + 2]);
+  char* data = malloc((size_t)offsets[n_texts] + 1);
+  for (int64_t i = 0; i < n_texts; ++i) strcpy(data + offsets[i], argv[i + 2]);
+  headlane_texts texts = HEADLANE_TEXTS_INIT;
+  texts.n_texts = n_texts;
+  texts.data = data;
+  texts.data_bytes = offsets[n_texts];
+  texts.offsets_64 = offsets;
 
-  printf("%s, %zu bytes of working memory\n", facts.isa, bytes);
+  float* vectors = malloc((size_t)(n_texts * facts.d_model) * sizeof *vectors);
+  check(headlane_embed(session, &texts, NULL, vectors, facts.d_model));
+
   for (int64_t i = 0; i < n_texts; ++i) { /* vectors have length 1: the dot product is the cosine */
     float cosine = 0;
     for (int64_t d = 0; d < facts.d_model; ++d)
@@ -57,8 +47,8 @@ int main(int argc, char** argv) {
     printf("%6.3f  %s\n", (double)cosine, argv[i + 2]);
   }
   free(vectors);
+  free(data);
   free(offsets);
-  free(ids);
   headlane_session_destroy(session);
   headlane_model_close(model);
   return 0;

@@ -254,6 +254,13 @@ headlane_status headlane_model_get_tensor(const headlane_model* model, int64_t i
   });
 }
 
+headlane_status headlane_isa(const char* isa, const char** out) {
+  return guarded([&] {
+    require(out, "out");
+    *out = headlane::kernels_for(isa ? isa : "").isa;
+  });
+}
+
 const char* headlane_model_kernels(const headlane_model* model) {
   return model ? model->kernels.c_str() : nullptr;
 }

@@ -11,6 +11,7 @@
 #include "engine/base/error.h"
 #include "engine/model/model.h"
 #include "engine/run/session.h"
+#include "engine/run/text_tokens.h"
 #include "headlane/headlane.h"
 
 struct headlane_model {
@@ -134,6 +135,9 @@ struct Threads {
   CallerPool pool;
 };
 Threads read_threads(int32_t n_threads, const headlane_thread_pool* pool);
+
+// Null gives defaults. Its strings stay the caller's.
+TextOptions read_text_options(const headlane_tokenize_options* options);
 
 ModelOptions model_options(const headlane_model_options& options);
 

@@ -7,11 +7,11 @@
 
 #include "engine/api/c_api.h"
 #include "engine/file/json_fields.h"
-#include "engine/text/tokenizer.h"
 
 using headlane::fail;
 using headlane::Status;
-using headlane::TextLanguages;
+using headlane::TextOptions;
+using headlane::TextTokens;
 using headlane::Tokenizer;
 using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what this file is of
 
@@ -19,12 +19,7 @@ namespace {
 
 const Tokenizer& tokenizer_of(const headlane_model* model) {
   require(model, "model");
-  const Tokenizer* tokenizer = model->model->tokenizer();
-  if (tokenizer == nullptr) {
-    fail(Status::kUnsupported, "%s: the file has no tokenizer",
-         model->model->container().path().c_str());
-  }
-  return *tokenizer;
+  return tokenizer_of(*model->model);
 }
 
 std::string_view read_text(const char* text, size_t text_bytes) {
@@ -49,24 +44,13 @@ void write_results(const std::vector<Element>& results, const char* what, Elemen
   if (!results.empty()) std::memcpy(out, results.data(), results.size() * sizeof(Element));
 }
 
-void tokenize(const headlane_model* model, std::string_view text, int64_t max_len,
-              const TextLanguages& languages, bool as_target, int32_t* ids, int64_t capacity,
-              int64_t* n_ids) {
+void tokenize(const headlane_model* model, std::string_view text, const TextOptions& options,
+              int32_t* ids, int64_t capacity, int64_t* n_ids) {
   require(n_ids, "n_ids");
   check_room(ids, "ids", capacity);
-  const Tokenizer& tokenizer = tokenizer_of(model);
-  if (max_len == 0) max_len = model->model->config().max_seq_len;
-  const int64_t n_special = as_target ? 1 : tokenizer.n_special_with(languages);
-  if (max_len < n_special) {
-    fail(Status::kInvalidArgument, "max_len is %lld; the special tokens alone are %lld",
-         static_cast<long long>(max_len), static_cast<long long>(n_special));
-  }
+  require(model, "model");
   std::vector<int32_t> tokens;
-  if (as_target) {
-    tokenizer.encode_target(text, max_len, &tokens);
-  } else {
-    tokenizer.encode_with(text, max_len, languages, &tokens);
-  }
+  TextTokens(*model->model, options).append(text, &tokens);
   write_results(tokens, "tokens", ids, capacity, n_ids);
 }
 
@@ -79,10 +63,23 @@ void check_id(int32_t id, int64_t vocab_size) {
 
 }  // namespace
 
+headlane::TextOptions headlane::c_api::read_text_options(const headlane_tokenize_options* options) {
+  const auto read = read_struct(options, "headlane_tokenize_options");
+  TextOptions result;
+  result.max_len = read.max_len;
+  result.languages = {read.source_language ? read.source_language : "",
+                      read.target_language ? read.target_language : ""};
+  result.as_target = read.as_target != 0;
+  result.prompt = read.prompt ? read.prompt : "";
+  return result;
+}
+
 headlane_status headlane_tokenize(const headlane_model* model, const char* text, size_t text_bytes,
                                   int64_t max_len, int32_t* ids, int64_t capacity, int64_t* n_ids) {
   return guarded([&] {
-    tokenize(model, read_text(text, text_bytes), max_len, {}, false, ids, capacity, n_ids);
+    TextOptions options;
+    options.max_len = max_len;
+    tokenize(model, read_text(text, text_bytes), options, ids, capacity, n_ids);
   });
 }
 
@@ -90,13 +87,8 @@ headlane_status headlane_tokenize_with(const headlane_model* model, const char* 
                                        size_t text_bytes, const headlane_tokenize_options* options,
                                        int32_t* ids, int64_t capacity, int64_t* n_ids) {
   return guarded([&] {
-    const auto read = read_struct(options, "headlane_tokenize_options");
-    const TextLanguages languages{read.source_language ? read.source_language : "",
-                                  read.target_language ? read.target_language : ""};
-    const std::string_view given = read_text(text, text_bytes);
-    const std::string prompted = read.prompt ? read.prompt + std::string(given) : "";
-    tokenize(model, read.prompt ? prompted : given, read.max_len, languages, read.as_target != 0,
-             ids, capacity, n_ids);
+    const TextOptions read = read_text_options(options);
+    tokenize(model, read_text(text, text_bytes), read, ids, capacity, n_ids);
   });
 }
 

@@ -111,11 +111,10 @@ Session::Session(const Model& model, const Limits& limits, void* memory, const C
              memory_has_positions(model.config()) ? ints(parts.memory_positions) : nullptr};
 }
 
-void Session::check(const TokenBatch& batch, bool wants_pooled) const {
+void Session::check_takes_ids(bool wants_pooled) const {
   if (model_.config().architecture == Architecture::kLayers) {
     fail(Status::kUnsupported, "the model takes activations, not token ids: use headlane_forward");
   }
-  check_tokens(batch, model_.config(), limits_);
   if (wants_pooled && graph_.pooled < 0) {
     const bool could = model_.config().architecture == Architecture::kBert;
     fail(Status::kUnsupported, "pooled vectors are wanted, but the model has no pooling%s",
@@ -124,7 +123,8 @@ void Session::check(const TokenBatch& batch, bool wants_pooled) const {
 }
 
 void Session::encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps) {
-  check(batch, pooled != nullptr);
+  check_takes_ids(pooled != nullptr);
+  check_tokens(batch, model_.config(), limits_);
   Run run = run_of(batch, positions_);
   if (maps) check_maps(*maps, batch.n_seqs, run.longest, run.longest);
   run.kernels = &model_.kernels();

@@ -41,11 +41,17 @@ class Session {
   Session(const Model& model, const Limits& limits, void* memory, const CallerPool& pool);
 
   const Model& model() const { return model_; }
+  const Limits& limits() const { return limits_; }
+  Team& team() { return team_; }
   bool has_memory() const { return limits_.has_memory; }
   void set_cancelled(bool cancelled) { team_.set_cancelled(cancelled); }
 
   Profile& profile() { return runner_.profile(); }
   const Profile& profile() const { return runner_.profile(); }
+
+  // Throws Error(kUnsupported) if the model takes activations, or pools nothing though that is
+  // wanted.
+  void check_takes_ids(bool wants_pooled) const;
 
   // Both throw Error before anything is written, but Error(kCancelled). `maps` may be null.
   // Outputs as in headlane_outputs: either may be null.
@@ -53,7 +59,6 @@ class Session {
   void forward(const ActivationBatch& batch, const LayerMaps* maps);
 
  private:
-  void check(const TokenBatch& batch, bool wants_pooled) const;
   void check(const ActivationBatch& batch) const;
   void check_fits(const char* name, const SeqRows& rows, int64_t n_seqs, int64_t max_rows) const;
 

@@ -9,7 +9,7 @@
  *     headlane_session* session;
  *     headlane_model_open("minilm.headlane", NULL, &model);
  *     headlane_session_create(model, NULL, &session);
- *     headlane_encode(session, &batch, &outputs);
+ *     headlane_embed(session, &texts, NULL, vectors, 0);
  *
  * Conventions of every function here:
  *  - A function returns a status; results come through the pointers at the end of the list. After
@@ -40,6 +40,7 @@
 #include <headlane/batch.h>
 #include <headlane/check.h>
 #include <headlane/convert.h>
+#include <headlane/embed.h>
 #include <headlane/generate.h>
 #include <headlane/host.h>
 #include <headlane/layer.h>

@@ -174,6 +174,12 @@ HEADLANE_API headlane_status headlane_model_get_prompt(const headlane_model* mod
 HEADLANE_API headlane_status headlane_model_find_prompt(const headlane_model* model,
                                                         const char* name, const char** text);
 
+/** The instruction set that models get which are opened or made now, without any model.
+ * @param isa as in headlane_model_options; null: the fastest there is
+ * @param[out] out "ref", "avx2", ..., as headlane_model_facts would say; valid for ever
+ * @return INVALID_ARGUMENT: isa, or the environment's HEADLANE_MAX_ISA, is no name of one */
+HEADLANE_API headlane_status headlane_isa(const char* isa, const char** out);
+
 /** The kernels that were chosen for this machine: lines "slot: implementation".
  * @param model or null
  * @return as long as the model; null if the model is null */

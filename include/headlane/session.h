@@ -76,7 +76,8 @@ HEADLANE_API void headlane_session_destroy(headlane_session* session);
 
 /** Ends the call that is under way on a session, and those to come until it is set to 0 again: they
  * return HEADLANE_CANCELLED within the time of a task of a pass, some milliseconds at most. What
- * their outputs then hold is unspecified; the session is as usable as before.
+ * their outputs then hold is unspecified, except where a function says more (headlane_embed); the
+ * session is as usable as before.
  * @param session that may be inside a call of another thread
  * @param cancelled 1 or 0
  * @return INVALID_ARGUMENT */

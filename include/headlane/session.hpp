@@ -63,23 +63,50 @@ class Session {
     encode(batch.get(), outputs);
   }
 
-  /** Texts to vectors, in one batch. The model's default prompt, if it has one, is put before each
-   * text.
-   * @param texts any number; TOO_LARGE if they have more tokens than the session was created for
+  /** Texts to vectors. The model's default prompt, if it has one, is put before each text.
+   * @param texts any number, of which a copy is made; the other embed takes them where they are
    * @param options see headlane_tokenize_options; a prompt takes the place of the model's default,
    * "" that of none
    * @return [texts, d_model]
-   * @throw Error as of headlane_tokenize_with and headlane_encode */
+   * @throw Error as of headlane_embed */
   template <Texts Range = std::initializer_list<std::string_view>>
   std::vector<float> embed(const Range& texts,
                            const headlane_tokenize_options& options = TokenizeOptions()) {
-    const Model model(session_.get_deleter().model);
-    headlane_tokenize_options prompted = options;
-    if (prompted.prompt == nullptr) prompted.prompt = model.facts().default_prompt;
-    const Batch batch = model.tokenize_all(texts, prompted);
-    std::vector<float> pooled(batch.n_seqs() * d_model_);
-    if (!pooled.empty()) encode(batch, {}, pooled);
-    return pooled;
+    std::string data;
+    std::vector<int64_t> offsets = {0};
+    for (const std::string_view text : texts) {
+      data += text;
+      offsets.push_back(static_cast<int64_t>(data.size()));
+    }
+    TextArray array;
+    array.n_texts = static_cast<int64_t>(offsets.size()) - 1;
+    array.data = data.data();
+    array.data_bytes = static_cast<int64_t>(data.size());
+    array.offsets_64 = offsets.data();
+    EmbedOptions embed_options;
+    embed_options.tokenize = &options;
+    std::vector<float> vectors((offsets.size() - 1) * d_model_);
+    if (!vectors.empty()) embed(array, vectors, 0, embed_options);
+    return vectors;
+  }
+
+  /** Texts end to end to vectors in rows of the caller's.
+   * @param texts see headlane_texts
+   * @param vectors [texts, stride], whose last row may end with its d_model elements
+   * @param stride elements from one row to the next; 0: d_model
+   * @param options see headlane_embed_options
+   * @throw Error as of headlane_embed; INVALID_ARGUMENT if vectors has too few elements */
+  void embed(const headlane_texts& texts, std::span<float> vectors, int64_t stride = 0,
+             const headlane_embed_options& options = EmbedOptions()) {
+    const size_t row = stride > 0 ? static_cast<size_t>(stride) : d_model_;
+    const size_t n_rows = texts.n_texts > 0 ? static_cast<size_t>(texts.n_texts) : 0;
+    const size_t n_full = vectors.size() / row, rest = vectors.size() % row;
+    if (n_full + (rest >= d_model_ ? 1 : 0) < n_rows) {
+      throw Error(HEADLANE_INVALID_ARGUMENT,
+                  "vectors has " + std::to_string(vectors.size()) + " elements, too few for " +
+                      std::to_string(n_rows) + " rows of " + std::to_string(row));
+    }
+    check(headlane_embed(get(), &texts, &options, vectors.data(), stride));
   }
 
   /** Runs a model that takes activations.

@@ -27,6 +27,21 @@ inline void add_encoder(const std::string& path, int n_threads, Results* results
   int64_t n = 0;
   tool::check(headlane_tokenize(encoder.model(), text.data(), text.size(), 0, ids.data(), 40, &n));
   add_result(results, ids);
+  // More texts than one thread is woken for.
+  std::string all;
+  std::vector<int32_t> offsets = {0};
+  while (offsets.size() < 1001) {
+    all += text;
+    offsets.push_back(static_cast<int32_t>(all.size()));
+  }
+  headlane_texts texts = HEADLANE_TEXTS_INIT;
+  texts.n_texts = std::ssize(offsets) - 1;
+  texts.data = all.data();
+  texts.data_bytes = std::ssize(all);
+  texts.offsets_32 = offsets.data();
+  std::vector<float> vectors(1000 * static_cast<size_t>(encoder.facts().d_model));
+  tool::check(headlane_embed(encoder.session(), &texts, nullptr, vectors.data(), 0));
+  add_result(results, vectors);
   const Encoded encoded = encoder.encode(some_ids());
   add_result(results, encoded.hidden);
   add_result(results, encoded.pooled);

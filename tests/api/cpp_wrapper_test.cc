@@ -187,7 +187,14 @@ TEST(CppWrapper, EncodeWritesWhatTheCApiWrites) {
                [&] { session.encode(batch, std::span(hidden).first(1)); });
   expect_error(HEADLANE_INVALID_ARGUMENT, "pooled has ",
                [&] { session.encode(batch, {}, hidden); });
-  expect_error(HEADLANE_TOO_LARGE, "", [&] { session.embed({"a b c d e f", "a b c d e f"}); });
+  // More tokens than the session has are several batches.
+  const Floats one = session.embed({"a b c d e f"});
+  Floats two = one;
+  two.insert(two.end(), one.begin(), one.end());
+  EXPECT_EQ(session.embed({"a b c d e f", "a b c d e f"}), two);
+  expect_error(HEADLANE_TOO_LARGE, "text 1 has ", [&] {
+    session.embed({"a", "a b c d e f g h i j k l"});
+  });
 }
 
 TEST(CppWrapper, ASessionIsProfiled) {

@@ -1,4 +1,5 @@
-// tests/emulated names the instruction set that the CPU it emulates must get.
+// The instruction set that is chosen; tests/emulated names the one that the CPU it emulates must
+// get.
 #include <cstdlib>
 
 #include "tests/api/encoder.h"
@@ -16,6 +17,25 @@ TEST(ExpectedIsa, ModelRunsOnIt) {
   Encoder encoder(path, "", 1);
   EXPECT_STREQ(encoder.facts().isa, expected);
   EXPECT_FALSE(encoder.encode({{1, 2, 3}}).pooled.empty());
+}
+
+// What is said without a model is what a model says.
+TEST(Isa, IsThatOfAModelOpenedNow) {
+  const TempDir dir;
+  const std::string path = dir.file("model.headlane");
+  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str()));
+  for (const char* isa : {static_cast<const char*>(nullptr), "ref", "avx2", "avx512", "amx"}) {
+    const tool::Model model = open_model(path, isa ? isa : "");
+    const char* name = nullptr;
+    ASSERT_EQ(headlane_isa(isa, &name), HEADLANE_OK) << headlane_error();
+    EXPECT_STREQ(name, tool::facts_of(model.get()).isa);
+  }
+  const char* name = nullptr;
+  EXPECT_EQ(headlane_isa("sse2", &name), HEADLANE_INVALID_ARGUMENT);
+  EXPECT_NE(std::string(headlane_error()).find("option isa is \"sse2\""), std::string::npos);
+  EXPECT_EQ(name, nullptr);
+  EXPECT_EQ(headlane_isa(nullptr, nullptr), HEADLANE_INVALID_ARGUMENT);
+  EXPECT_STREQ(headlane_error(), "out is null");
 }
 
 }  // namespace

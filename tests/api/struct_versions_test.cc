@@ -111,6 +111,73 @@ TEST_F(StructVersions, headlane_tokenize_options) {
   });
 }
 
+// Three texts, the second of them empty, and all that can be asked of them.
+class StructVersionsOfTexts : public StructVersions {
+ protected:
+  StructVersionsOfTexts() : encoder_(texts_model(), "", 1) {
+    texts_.n_texts = 3;
+    texts_.data = "a bc";
+    texts_.data_bytes = 4;
+    texts_.offsets_64 = offsets_;
+    tokenize_.prompt = "before it ";
+    options_.tokenize = &tokenize_;
+    options_.on_progress = [](void* user, const headlane_embed_progress* progress) {
+      auto* told = static_cast<StructVersionsOfTexts*>(user);
+      if (told == nullptr) return int32_t{0};  // of a version that has no user
+      told->told_ += std::to_string(progress->n_texts) + "/" + std::to_string(progress->n_tokens) +
+                     (progress->struct_size == sizeof *progress ? "" : " of another size");
+      return int32_t{0};
+    };
+    options_.user = this;
+  }
+  static std::string texts_model() {
+    static const TempDir dir;
+    static const std::string path = [] {
+      const std::string to = dir.file("texts.headlane");
+      tool::check(
+          headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", to.c_str()));
+      return to;
+    }();
+    return path;
+  }
+  Outcome run(const headlane_texts* texts, const headlane_embed_options* options) {
+    std::vector<float> vectors(3 * static_cast<size_t>(encoder_.facts().d_model));
+    told_.clear();
+    Outcome outcome(headlane_embed(encoder_.session(), texts, options, vectors.data(), 0));
+    return outcome << vectors << told_;
+  }
+
+  Encoder encoder_;
+  const int64_t offsets_[4] = {0, 3, 3, 4};
+  headlane_texts texts_ = HEADLANE_TEXTS_INIT;
+  headlane_tokenize_options tokenize_ = HEADLANE_TOKENIZE_OPTIONS_INIT;
+  headlane_embed_options options_ = HEADLANE_EMBED_OPTIONS_INIT;
+  std::string told_;
+};
+
+TEST_F(StructVersionsOfTexts, headlane_texts) {
+  expect_all_versions_read("headlane_texts", texts_,
+                           [&](const auto* texts) { return run(texts, &options_); });
+}
+
+TEST_F(StructVersionsOfTexts, headlane_embed_options) {
+  expect_all_versions_read("headlane_embed_options", options_,
+                           [&](const auto* options) { return run(&texts_, options); });
+}
+
+// The library's own struct, which says how large that is.
+TEST_F(StructVersionsOfTexts, headlane_embed_progress) {
+  EXPECT_TRUE(run(&texts_, &options_).ok());
+  int64_t n_tokens = 0;
+  for (const std::string text : {"a b", "", "c"}) {
+    int64_t n = 0;
+    tool::check(headlane_tokenize_with(encoder_.model(), text.data(), text.size(), &tokenize_,
+                                       nullptr, 0, &n));
+    n_tokens += n;
+  }
+  EXPECT_EQ(told_, "3/" + std::to_string(n_tokens));
+}
+
 TEST_F(StructVersions, headlane_language_facts) {
   const tool::Model model = open_model(polyglot());
   expect_all_versions_written<headlane_language_facts>("headlane_language_facts", [&](auto* facts) {

@@ -302,22 +302,6 @@ void print_result(const Result& result, const Limits& limits, const std::string&
               100 * rate / (limits.ops(precision) * n_threads));
 }
 
-// What a library of this machine chooses where no model says so: that of the smallest layer.
-std::string isa_without_model(const std::string& cap) {
-  const float one = 1;
-  headlane_attention_options attention = HEADLANE_ATTENTION_OPTIONS_INIT;
-  attention.n_heads = attention.head_dim = 1;
-  headlane_layer_options layer = HEADLANE_LAYER_OPTIONS_INIT;
-  layer.d_model = 1;
-  layer.attention = &attention;
-  layer.q.weight = layer.k.weight = layer.v.weight = layer.out.weight = &one;
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
-  if (!cap.empty()) options.isa = cap.c_str();
-  headlane_model* model = nullptr;
-  check(headlane_layer_create(&layer, &options, &model));
-  return facts_of(Model(model).get()).isa;
-}
-
 std::vector<Case> cases_of(const BenchOptions& options, const headlane_model_facts& facts) {
   std::vector<Case> cases;
   for (const std::string& text : options.cases) {
@@ -338,7 +322,9 @@ void bench(const BenchOptions& options) {
   std::vector<Case> cases;
   if (run.model_path.empty()) {
     if (!options.cases.empty()) throw UsageError("cases are of a model: name one by -m");
-    isa = isa_without_model(run.isa);
+    const char* name = nullptr;
+    check(headlane_isa(run.isa.empty() ? nullptr : run.isa.c_str(), &name));
+    isa = name;
   } else {
     model = open_model(run);
     facts = facts_of(model.get());

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <vector>
 
-#include "tools/headlane/batches.h"
 #include "tools/headlane/commands.h"
 #include "tools/headlane/common_options.h"
 #include "tools/headlane/lines.h"
@@ -14,6 +14,48 @@
 namespace tool {
 namespace {
 
+// Sequences in the order in which they come, batch by batch: hidden states are d_model floats a
+// token, so no more than a batch of them is held.
+class HiddenStates {
+ public:
+  HiddenStates(headlane_model* model, const RunOptions& options, NpyWriter* npy)
+      : npy_(npy),
+        d_model_(facts_of(model).d_model),
+        most_tokens_(std::max(options.batch_tokens, facts_of(model).max_positions)),
+        session_(create_session(model, options, facts_of(model).max_positions)) {}
+
+  void add(const std::vector<int32_t>& ids) {
+    // The session takes as many sequences as tokens: what counts where sequences are empty.
+    if (std::ssize(ids_) + std::ssize(ids) > most_tokens_ || std::ssize(offsets_) > most_tokens_) {
+      run();
+    }
+    ids_.insert(ids_.end(), ids.begin(), ids.end());
+    offsets_.push_back(std::ssize(ids_));
+  }
+
+  // What was added since the last run.
+  void run() {
+    if (!ids_.empty()) {
+      hidden_.resize(ids_.size() * static_cast<size_t>(d_model_));
+      const headlane_batch batch{sizeof batch, std::ssize(offsets_) - 1, offsets_.data(),
+                                 ids_.data(), nullptr};
+      const headlane_outputs outputs{sizeof outputs, hidden_.data(), nullptr, nullptr};
+      check(headlane_encode(session_.get(), &batch, &outputs));
+      npy_->append(hidden_.data(), std::ssize(ids_));
+    }
+    ids_.clear();
+    offsets_.assign(1, 0);
+  }
+
+ private:
+  NpyWriter* npy_;
+  int64_t d_model_, most_tokens_;
+  Session session_;
+  std::vector<int32_t> ids_;
+  std::vector<int64_t> offsets_{0};
+  std::vector<float> hidden_;
+};
+
 void encode(const EncodeOptions& options) {
   const Model model = open_model(options.run);
   const headlane_model_facts facts = facts_of(model.get());
@@ -21,16 +63,15 @@ void encode(const EncodeOptions& options) {
     throw std::runtime_error(options.run.model_path + ": takes activations (--x), not token ids");
   }
   NpyWriter npy(options.output, facts.d_model);
-  BatchRunner runner(model.get(), options.run, facts.max_positions, Want::kHidden,
-                     [&](const float* rows, int64_t n_rows) { npy.append(rows, n_rows); });
+  HiddenStates states(model.get(), options.run, &npy);
   int64_t line_number = 0;
   for_each_line(options.ids, [&](const std::string& line, int64_t) {
     const std::string where = shown_name(options.ids) + ":" + std::to_string(++line_number);
     const std::vector<int32_t> ids = parse_ids(line, where);
     check_ids(ids, facts, where);
-    runner.add(ids);
+    states.add(ids);
   });
-  runner.flush();
+  states.run();
   npy.finish();
 }
 

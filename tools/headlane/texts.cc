@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -65,23 +66,100 @@ void for_each_text(const Texts& texts,
   for_each_line(texts.file, body);
 }
 
+namespace {
+
+// The texts that are embedded in one call, which sorts them by length: enough that batches are
+// full.
+class Window {
+ public:
+  Window(headlane_model* model, const RunOptions& options, bool shows_progress, int64_t all_bytes)
+      : max_len_(length_limit(facts_of(model), options)),
+        d_model_(facts_of(model).d_model),
+        session_(create_session(model, options, max_len_)),
+        prompt_(prompt_of(model, options)),
+        // A token is some four bytes of text.
+        most_bytes_(static_cast<size_t>(kBatches * kBytesPerToken *
+                                        std::max(options.batch_tokens, max_len_))),
+        progress_(shows_progress, all_bytes) {}
+
+  bool is_full() const { return data_.size() >= most_bytes_ || offsets_.size() > kMostTexts; }
+
+  // `bytes_read`: of the input, up to the text's end.
+  void add(const std::string& text, int64_t bytes_read) {
+    data_ += text;
+    offsets_.push_back(static_cast<int64_t>(data_.size()));
+    bytes_read_ = bytes_read;
+  }
+
+  void embed(const Emit& emit) {
+    const int64_t n_texts = std::ssize(offsets_) - 1;
+    if (n_texts == 0) return;
+    headlane_texts texts = HEADLANE_TEXTS_INIT;
+    texts.n_texts = n_texts;
+    texts.data = data_.data();
+    texts.data_bytes = std::ssize(data_);
+    texts.offsets_64 = offsets_.data();
+    headlane_tokenize_options tokenize = HEADLANE_TOKENIZE_OPTIONS_INIT;
+    tokenize.max_len = max_len_;
+    tokenize.prompt = prompt_.c_str();
+    headlane_embed_options options = HEADLANE_EMBED_OPTIONS_INIT;
+    options.tokenize = &tokenize;
+    options.on_progress = [](void* user, const headlane_embed_progress* told) {
+      static_cast<Window*>(user)->show(*told);
+      return int32_t{0};
+    };
+    options.user = this;
+    vectors_.resize(static_cast<size_t>(n_texts * d_model_));
+    check(headlane_embed(session_.get(), &texts, &options, vectors_.data(), 0));
+    done_.n_texts += n_texts;
+    done_.n_tokens += n_tokens_;
+    bytes_done_ = bytes_read_;
+    emit(vectors_.data(), n_texts);
+    data_.clear();
+    offsets_.assign(1, 0);
+  }
+
+  const Statistics& done() const { return done_; }
+
+ private:
+  static constexpr int64_t kBatches = 16, kBytesPerToken = 4;
+  static constexpr size_t kMostTexts = 16384;  // bounds the vectors where texts are short
+
+  void show(const headlane_embed_progress& told) {
+    n_tokens_ = told.n_tokens;
+    const int64_t bytes = bytes_read_ - bytes_done_;
+    const double share = static_cast<double>(told.n_texts) /
+                         static_cast<double>(std::max<int64_t>(1, std::ssize(offsets_) - 1));
+    progress_.update(done_.n_texts + told.n_texts,
+                     bytes_done_ + static_cast<int64_t>(share * static_cast<double>(bytes)));
+  }
+
+  int64_t max_len_, d_model_;
+  Session session_;
+  std::string prompt_;
+  size_t most_bytes_;
+  Progress progress_;
+  std::string data_;                 // texts end to end
+  std::vector<int64_t> offsets_{0};  // [texts + 1]
+  std::vector<float> vectors_;
+  int64_t bytes_read_ = 0, bytes_done_ = 0, n_tokens_ = 0;
+  Statistics done_;
+};
+
+}  // namespace
+
 Statistics embed_texts(headlane_model* model, const RunOptions& options, const Texts& texts,
-                       bool prints, BatchRunner::Emit emit) {
-  const int64_t max_len = length_limit(facts_of(model), options);
-  BatchRunner runner(model, options, max_len, Want::kPooled, std::move(emit));
+                       bool prints, const Emit& emit) {
   const bool shown = isatty(STDERR_FILENO) != 0 && !(prints && isatty(STDOUT_FILENO) != 0);
-  Progress progress(shown, input_bytes(texts));
-  Statistics statistics;
+  Window window(model, options, shown, input_bytes(texts));
   const auto start = std::chrono::steady_clock::now();
-  const std::string prompt = prompt_of(model, options);
   for_each_text(texts, [&](const std::string& text, int64_t bytes) {
-    const std::vector<int32_t> ids = tokenize_behind(prompt, model, text, max_len);
-    runner.add(ids);
-    statistics.n_tokens += std::ssize(ids);
-    progress.update(++statistics.n_texts, bytes);
+    if (window.is_full()) window.embed(emit);
+    window.add(text, bytes);
   });
-  runner.flush();
+  window.embed(emit);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  Statistics statistics = window.done();
   statistics.seconds = taken.count();
   return statistics;
 }

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "tools/headlane/batches.h"
 #include "tools/headlane/library.h"
 
 namespace tool {
@@ -42,9 +41,13 @@ struct Statistics {
   double seconds = 0;  // of reading, tokenising and running; the model was open before
 };
 
-// Embeds each text and gives the vectors to `emit`, in order. `prints`: `emit` prints to standard
+// Receives vectors, [n_rows, d_model], in the order of the texts.
+using Emit = std::function<void(const float* rows, int64_t n_rows)>;
+
+// Embeds each text and gives the vectors to `emit`, a window of texts at a time, so that memory is
+// bounded. `prints`: `emit` prints to standard
 // output, so if that is a terminal there is no progress bar: it would fall between the vectors.
 Statistics embed_texts(headlane_model* model, const RunOptions& options, const Texts& texts,
-                       bool prints, BatchRunner::Emit emit);
+                       bool prints, const Emit& emit);
 
 }  // namespace tool

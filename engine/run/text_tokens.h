@@ -1,0 +1,37 @@
+// Texts to the token ids that a model takes, as the options of a call say.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/model/model.h"
+#include "engine/text/tokenizer.h"
+
+namespace headlane {
+
+struct TextOptions {
+  int64_t max_len = 0;  // special tokens counted; 0: the model's max_seq_len
+  TextLanguages languages;
+  bool as_target = false;   // in the pieces of targets, without special tokens
+  std::string_view prompt;  // put before each text
+};
+
+// The tokenizer of a model. Throws Error(kUnsupported) if the file has none.
+const Tokenizer& tokenizer_of(const Model& model);
+
+class TextTokens {
+ public:
+  // Throws Error where the model has no tokenizer, or where the options do not fit it.
+  TextTokens(const Model& model, const TextOptions& options);
+
+  // Appends the ids of the text behind the prompt. Safe to call from several threads.
+  void append(std::string_view text, std::vector<int32_t>* ids) const;
+
+ private:
+  const Tokenizer& tokenizer_;
+  TextOptions options_;
+};
+
+}  // namespace headlane

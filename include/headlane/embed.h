@@ -1,0 +1,94 @@
+/** @file
+ * Many texts to vectors, in one call.
+ */
+#ifndef HEADLANE_EMBED_H_
+#define HEADLANE_EMBED_H_
+
+#include <headlane/session.h>
+#include <headlane/status.h>
+#include <headlane/text.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Texts end to end, in the layout of strings that Apache Arrow has (of a Utf8 array offsets_32, of
+ * a LargeUtf8 array offsets_64). A bitmap of nulls is not read: a null is an empty text. */
+typedef struct headlane_texts {
+  size_t struct_size; /**< sizeof this struct */
+  int64_t n_texts;    /**< how many; 0: nothing else is read */
+  const char* data;   /**< [data_bytes], UTF-8 of any content; null if all texts are empty */
+  int64_t data_bytes; /**< of data, at least the last offset */
+  /** [n_texts + 1], the first at least 0, never falling: text i is the bytes of data from its
+   * offset up to the next one. Either these are set or offsets_64, and the others are null. */
+  const int32_t* offsets_32;
+  const int64_t* offsets_64; /**< likewise */
+} headlane_texts;
+
+/** Initialises one: no texts. */
+#define HEADLANE_TEXTS_INIT                                                          \
+  {                                                                                  \
+    .struct_size = sizeof(headlane_texts), .n_texts = 0, .data = 0, .data_bytes = 0, \
+    .offsets_32 = 0, .offsets_64 = 0                                                 \
+  }
+
+/** How far a headlane_embed is. */
+typedef struct headlane_embed_progress {
+  size_t struct_size; /**< sizeof the library's struct, which may be more than the caller's */
+  int64_t n_texts;    /**< whose vectors are written */
+  int64_t n_tokens;   /**< of these texts together, special tokens and prompts counted */
+} headlane_embed_progress;
+
+/** Is told after each batch how far the call is, by the thread that called. It may call Headlane,
+ * but for this session headlane_session_set_cancelled alone. It must return: no longjmp, no
+ * exception.
+ * @param user as it was given
+ * @param progress valid until it returns
+ * @return 0: go on; else the call ends with CANCELLED, unless all is done */
+typedef int32_t (*headlane_on_embedded)(void* user, const headlane_embed_progress* progress);
+
+/** How texts are turned into vectors. */
+typedef struct headlane_embed_options {
+  size_t struct_size; /**< sizeof this struct */
+  /** Null: defaults. A prompt that is null is here the model's default prompt
+   * (headlane_model_facts), "" is none: vectors are those that sentence-transformers computes. */
+  const headlane_tokenize_options* tokenize;
+  headlane_on_embedded on_progress; /**< null: none */
+  void* user;                       /**< handed to on_progress */
+} headlane_embed_options;
+
+/** Initialises one: every field at its default. */
+#define HEADLANE_EMBED_OPTIONS_INIT \
+  { .struct_size = sizeof(headlane_embed_options), .tokenize = 0, .on_progress = 0, .user = 0 }
+
+/** Texts to vectors: tokenises them on the session's threads, and runs them in batches as large as
+ * the session's, texts of about the same length together. The vector of a text has the bits that
+ * headlane_tokenize_with and headlane_encode give for this text alone, whatever is beside it, for
+ * any session and any number of threads.
+ *
+ * Unlike headlane_encode it allocates, and frees it all before it returns: the token ids of all
+ * texts (4 bytes a token, for a while up to 12 as the lists grow), 24 bytes a text, and the ids and
+ * vectors of one batch. Call it with some thousand texts at a time to bound that.
+ * @param session of a model with a tokenizer and with pooling
+ * @param texts any number
+ * @param options null: defaults
+ * @param[out] vectors row i, the vector of text i, is the d_model elements from vectors + i *
+ * stride on; what lies between rows is not touched. Null if there are no texts.
+ * @param stride elements from one row to the next, at least d_model; 0: d_model
+ * @return INVALID_ARGUMENT: offsets that fall or lie beyond data, which are found before any text
+ * is read; stride; a max_len that has no room for the special tokens; TOO_LARGE: a text has more
+ * tokens than a sequence of the session may have; UNSUPPORTED: the model has no tokenizer, or no
+ * pooling. Nothing is written then. After CANCELLED (see headlane_session_set_cancelled), and after
+ * IO or BAD_FILE (the model's file cannot be read any more), each row is either whole or as it was:
+ * those of long texts are written first. */
+HEADLANE_API headlane_status headlane_embed(headlane_session* session, const headlane_texts* texts,
+                                            const headlane_embed_options* options, float* vectors,
+                                            int64_t stride);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HEADLANE_EMBED_H_ */
