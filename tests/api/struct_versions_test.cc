@@ -178,6 +178,20 @@ TEST_F(StructVersionsOfTexts, headlane_embed_progress) {
   EXPECT_EQ(told_, "3/" + std::to_string(n_tokens));
 }
 
+TEST_F(StructVersions, headlane_prompt_facts) {
+  const TempDir dir;
+  const std::string folder = dir.file("hf"), path = dir.file("model.headlane");
+  std::filesystem::copy(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", folder,
+                        std::filesystem::copy_options::recursive);
+  write_file(folder + "/config_sentence_transformers.json",
+             R"({"prompts": {"query": "a: "}, "default_prompt_name": "query"})");
+  tool::check(headlane_convert(folder.c_str(), path.c_str()));
+  const tool::Model model = open_model(path);
+  expect_all_versions_written<headlane_prompt_facts>("headlane_prompt_facts", [&](auto* facts) {
+    return headlane_model_get_prompt(model.get(), 0, facts);
+  });
+}
+
 TEST_F(StructVersions, headlane_language_facts) {
   const tool::Model model = open_model(polyglot());
   expect_all_versions_written<headlane_language_facts>("headlane_language_facts", [&](auto* facts) {
