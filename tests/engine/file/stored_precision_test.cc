@@ -46,7 +46,10 @@ class StoredPrecision : public testing::Test {
  protected:
   Container converted(Precision precision,
                       std::optional<std::vector<std::string>> higher = std::nullopt) {
-    convert_model(kFolder, dir_.file("whole"), {precision, std::move(higher)});
+    ConvertOptions options;
+    options.precision = precision;
+    options.higher_precision = std::move(higher);
+    convert_model(kFolder, dir_.file("whole"), options);
     return Container::open(dir_.file("whole"));
   }
 

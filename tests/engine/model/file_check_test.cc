@@ -51,7 +51,9 @@ class FileCheckTest : public testing::Test {
   }
   FileCheck check(Precision precision = Precision::kF32) {
     write_file(dir_.file("model.safetensors"), safetensors_bytes(tensors_));
-    convert_model(dir_.path(), path_, {precision, {}});
+    ConvertOptions options;
+    options.precision = precision;
+    convert_model(dir_.path(), path_, options);
     return check_again();
   }
   FileCheck check_again() {
