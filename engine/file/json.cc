@@ -6,6 +6,12 @@
 
 namespace headlane {
 
+Json::Json(const Json& other) = default;
+Json::Json(Json&& other) noexcept = default;
+Json& Json::operator=(const Json& other) = default;
+Json& Json::operator=(Json&& other) noexcept = default;
+Json::~Json() = default;
+
 Json::Json(std::initializer_list<Json> list) {
   const bool is_object = std::all_of(list.begin(), list.end(), [](const Json& element) {
     return element.is_array() && element.size() == 2 && element.front().is_string();

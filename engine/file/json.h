@@ -29,6 +29,12 @@ class Json {
   using const_iterator = Iterator<true>;
 
   Json() = default;  // null
+  // Not inline: these are long, and many files have many of them.
+  Json(const Json& other);
+  Json(Json&& other) noexcept;
+  Json& operator=(const Json& other);
+  Json& operator=(Json&& other) noexcept;
+  ~Json();
   // NOLINTBEGIN(google-explicit-constructor): a C++ value is written where JSON is wanted
   Json(std::nullptr_t) {}
   template <std::same_as<bool> T>

@@ -23,7 +23,9 @@ std::string shape_text(const headlane_tensor_facts& tensor) {
 
 void add_tensors(const headlane_model* model, int64_t n_tensors, Report* report) {
   Json tensors = Json::array();
-  report->add_line("\n" + std::to_string(n_tensors) + " tensors");
+  std::string title = "\n";  // gcc 12 warns of a literal + a temporary
+  title += std::to_string(n_tensors) + " tensors";
+  report->add_line(title);
   for (int64_t i = 0; i < n_tensors; ++i) {
     headlane_tensor_facts tensor{};
     tensor.struct_size = sizeof tensor;

@@ -147,8 +147,9 @@ TEST_F(HostileModel, EachSizeOfADecoder) {
 
 // Right bytes under a wrong type, and tensors that others need.
 TEST_F(HostileModel, TensorsOfAnotherType) {
-  convert_model(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", whole_,
-                {Precision::kInt8, {}});
+  ConvertOptions options;
+  options.precision = Precision::kInt8;
+  convert_model(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", whole_, options);
   const Container container = Container::open(whole_);
   const auto refused = [&](const std::string& name, DType dtype, bool is_left_out,
                            const std::string& words) {
