@@ -1,10 +1,15 @@
 #include "tools/headlane/command_line.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 
 namespace tool {
 namespace {
+
+// CLI11 has notations for lists ("[a, b]"), for the end of a command ("++") and more, and texts may
+// look like any of them. So it receives a value as this, which starts none of them, and its number.
+constexpr char kHidden = '\x01';
 
 // "-5 degrees", "- an item" and "-" are texts; a dash or two before a letter is an option.
 bool is_option(const std::string& word) {
@@ -41,239 +46,213 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
-// A line of a page of --help: `left`, then `right` in columns that a terminal has.
-std::string two_columns(const std::string& left, const std::string& right) {
-  constexpr size_t kLeft = 30, kColumns = 80;
-  std::string out = "  " + left, line;
-  out += left.size() + 4 > kLeft ? "\n" + std::string(kLeft, ' ')
-                                 : std::string(kLeft - left.size() - 2, ' ');
-  for (size_t at = 0; at < right.size();) {
-    const size_t end = std::min(right.find(' ', at), right.size());
-    const std::string word = right.substr(at, end - at);
-    at = end + 1;
-    if (!line.empty() && kLeft + line.size() + 1 + word.size() > kColumns) {
-      out += line + "\n" + std::string(kLeft, ' ');
-      line.clear();
-    }
-    line += (line.empty() ? "" : " ") + word;
+// CLI11's page, in lines that fit a terminal.
+class Page : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    const bool is_shown = !option->get_positional() && option->get_items_expected_max() > 0;
+    return is_shown ? " " + option->get_type_name() : "";
   }
-  return out + line + "\n";
+
+  std::string make_option_desc(const CLI::Option* option) const override {
+    std::string help = option->get_description();
+    if (!option->get_default_str().empty() && option->get_items_expected_min() > 0) {
+      help += "; default: " + option->get_default_str();
+    }
+    if (!option->get_positional() && option->get_required()) help += "; required";
+    const size_t width = 80 - get_column_width();
+    for (size_t line = 0; help.size() - line > width;) {
+      const size_t space = help.rfind(' ', line + width);
+      if (space == std::string::npos || space < line) break;  // a word as long as a line
+      help[space] = '\n';
+      line = space + 1;
+    }
+    return help;
+  }
+};
+
+UsageError no_option(const std::string& word) {
+  return UsageError("there is no option " + word +
+                    "; a text that begins with \"-\" comes after \"--\"");
+}
+
+UsageError needs_value(const std::string& name, const std::string& next) {
+  return UsageError(name + " needs a value" +
+                    (name.starts_with("--")
+                         ? "; one that begins with \"-\" is written " + name + "=" + next
+                         : ""));
 }
 
 }  // namespace
 
-bool Option::has_name(const std::string& name) const {
-  return ("," + names_ + ",").find("," + name + ",") != std::string::npos;
+Option* Option::required() { return declared_->required(), this; }
+Option* Option::needs(const Option* other) { return declared_->needs(other->declared_), this; }
+Option* Option::excludes(const Option* other) {
+  return declared_->excludes(other->declared_), this;
+}
+Option* Option::not_empty() { return refuses_empty_ = true, this; }
+Option* Option::default_is(const std::string& value) { return declared_->default_str(value), this; }
+bool Option::given() const { return declared_->count() > 0; }
+
+Command::Command(const std::string& name, const std::string& help)
+    : app_(std::make_unique<CLI::App>(help, name)) {
+  app_->set_help_flag("-h,--help", "Print this page");
+  app_->formatter(std::make_shared<Page>());
+  app_->allow_extras();  // so that parse() says which word is one too many
 }
 
-std::string Option::value_shown() const {
-  const std::string name = is_positional() ? names_ : value_name_;
-  switch (takes_) {
-    case Takes::kNothing:
-      return "";
-    case Takes::kValue:
-      return is_positional() && !is_required_ ? "[" + name + "]" : name;
-    case Takes::kValueOrNothing:
-      return "[" + name + "]";
-    case Takes::kValues:
-      return is_positional() ? "[" + name + "...]" : name + "...";
-  }
-  return "";
-}
+Command::~Command() = default;
 
-Command::Command(std::string name, std::string help)
-    : name_(std::move(name)), help_(std::move(help)) {}
-
-Option* Command::add(const char* names, Option::Takes takes, const char* value_name,
-                     const char* help, Option::Set set) {
+Option* Command::add(const char* names, const char* value_name, const std::string& help,
+                     Option::Set set) {
   Option& option = options_.emplace_back();
-  option.names_ = names;
-  option.help_ = help;
-  option.value_name_ = value_name;
-  option.takes_ = takes;
+  option.declared_ = app_->add_option(names, CLI::callback_t(), help);
+  option.declared_->type_name(value_name)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  if (*value_name == '\0') option.declared_->type_size(0)->expected(0);
   option.set_ = std::move(set);
   return &option;
 }
 
 Option* Command::text(const char* names, std::string* to, const char* help) {
-  return add(names, Option::Takes::kValue, "TEXT", help,
+  return add(names, "TEXT", help,
              [to](const std::string&, const std::string& value) { *to = value; });
 }
 
 Option* Command::text(const char* names, std::optional<std::string>* to, const char* help) {
-  return add(names, Option::Takes::kValue, "TEXT", help,
+  return add(names, "TEXT", help,
              [to](const std::string&, const std::string& value) { *to = value; });
 }
 
 Option* Command::file(const char* names, std::string* to, const char* help) {
   Option* option = text(names, to, help)->not_empty();
-  option->value_name_ = "FILE";
+  option->declared_->type_name("FILE");
   return option;
 }
 
 Option* Command::texts(const char* names, std::vector<std::string>* to, const char* help) {
-  return add(names, Option::Takes::kValues, "NAME", help,
-             [to](const std::string&, const std::string& value) { to->push_back(value); });
+  Option* option = add(names, "NAME...", help, [to](const std::string&, const std::string& value) {
+    to->push_back(value);
+  });
+  option->declared_->expected(CLI::detail::expected_max_vector_size);
+  return option;
 }
 
 Option* Command::file_or(const char* names, std::string* to, const char* otherwise,
                          const char* help) {
   Option* option = file(names, to, help);
-  option->takes_ = Option::Takes::kValueOrNothing;
-  option->default_ = otherwise;
+  option->declared_->expected(0, 1)->type_name("[FILE]")->default_str(otherwise);
   return option;
 }
 
 Option* Command::choice(const char* names, std::string* to, std::vector<std::string> choices,
                         const char* help) {
-  Option* option = add(names, Option::Takes::kValue, "NAME", help, nullptr);
-  option->help_ += " (" + joined(choices) + ")";
-  option->set_ = [to, choices = std::move(choices)](const std::string& name,
-                                                    const std::string& value) {
-    if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
-      throw UsageError(name + " is \"" + value + "\"; it must be one of " + joined(choices));
-    }
-    *to = value;
-  };
-  return option;
+  const std::string all = joined(choices);
+  return add(
+      names, "NAME", help + (" (" + all + ")"),
+      [to, all, choices = std::move(choices)](const std::string& name, const std::string& value) {
+        if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
+          throw UsageError(name + " is \"" + value + "\"; it must be one of " + all);
+        }
+        *to = value;
+      });
 }
 
 Option* Command::flag(const char* names, bool* to, const char* help) {
-  return add(names, Option::Takes::kNothing, "", help,
-             [to](const std::string&, const std::string&) { *to = true; });
+  return add(names, "", help, [to](const std::string&, const std::string&) { *to = true; });
 }
 
 Option* Command::seed(const char* names, uint64_t* to, const char* help) {
-  return add(names, Option::Takes::kValue, "N", help,
-             [to](const std::string& name, const std::string& value) {
-               if (parse_number(value, to)) return;
-               throw UsageError(name + " is \"" + value +
-                                "\"; it must be an integer from 0 to 18446744073709551615");
-             });
+  return add(names, "N", help, [to](const std::string& name, const std::string& value) {
+    if (parse_number(value, to)) return;
+    throw UsageError(name + " is \"" + value +
+                     "\"; it must be an integer from 0 to 18446744073709551615");
+  });
 }
 
 Option* Command::add_integer(const char* names, const std::function<void(int64_t)>& set,
                              int64_t least, int64_t most, const char* help) {
-  Option* option = add(names, Option::Takes::kValue, "N", help, nullptr);
   const std::string range = "from " + std::to_string(least) + " to " + std::to_string(most);
-  option->help_ += " (" + range + ")";
-  option->set_ = [=](const std::string& name, const std::string& value) {
-    int64_t n = 0;
-    if (!parse_number(value, &n) || n < least || n > most) {
-      throw UsageError(name + " is \"" + value + "\"; it must be an integer " + range);
-    }
-    set(n);
-  };
-  return option;
+  return add(names, "N", help + (" (" + range + ")"),
+             [=](const std::string& name, const std::string& value) {
+               int64_t n = 0;
+               if (!parse_number(value, &n) || n < least || n > most) {
+                 throw UsageError(name + " is \"" + value + "\"; it must be an integer " + range);
+               }
+               set(n);
+             });
 }
 
 Option* Command::add_real(const char* names, const std::function<void(double)>& set,
                           Interval interval, const char* help) {
-  Option* option = add(names, Option::Takes::kValue, "X", help, nullptr);
-  option->help_ += " (" + range_text(interval) + ")";
-  option->set_ = [=](const std::string& name, const std::string& value) {
-    double x = 0;
-    const bool is_number = parse_number(value, &x);
-    const bool is_inside =
-        x <= interval.most && (interval.above ? x > interval.least : x >= interval.least);
-    if (!is_number || !is_inside) {  // NaN is not inside
-      throw UsageError(name + " is \"" + value + "\"; it must be a number " + range_text(interval));
+  const std::string range = range_text(interval);
+  return add(names, "X", help + (" (" + range + ")"),
+             [=](const std::string& name, const std::string& value) {
+               double x = 0;
+               const bool is_number = parse_number(value, &x);
+               const bool is_inside = x <= interval.most &&
+                                      (interval.above ? x > interval.least : x >= interval.least);
+               if (!is_number || !is_inside) {  // NaN is not inside
+                 throw UsageError(name + " is \"" + value + "\"; it must be a number " + range);
+               }
+               set(x);
+             });
+}
+
+std::string Command::hide(const std::string& name, const std::string& value) {
+  values_.push_back({name, value});
+  return kHidden + std::to_string(values_.size() - 1);
+}
+
+// The words for CLI11, which would take "--stats" as the value of "-i --stats", and the end of
+// "-hello" as more options: so such mistakes are found here.
+std::vector<std::string> Command::hide_values(const std::vector<std::string>& words) {
+  std::vector<std::string> hidden;
+  const auto is_value = [](const std::string& word) { return word != "--" && !is_option(word); };
+  std::string name;  // of the last option
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    if (is_value(*word)) {
+      hidden.push_back(hide(name, *word));
+      continue;
     }
-    set(x);
-  };
-  return option;
-}
-
-Option* Command::find(const std::string& name) {
-  for (Option& option : options_) {
-    if (!option.is_positional() && option.has_name(name)) return &option;
-  }
-  return nullptr;
-}
-
-// The first that still takes a word.
-Option* Command::next_positional() {
-  for (Option& option : options_) {
-    if (!option.is_positional()) continue;
-    if (option.n_given_ == 0 || option.takes_ == Option::Takes::kValues) return &option;
-  }
-  return nullptr;
-}
-
-size_t Command::n_positionals_missing() const {
-  return static_cast<size_t>(
-      std::count_if(options_.begin(), options_.end(), [](const Option& option) {
-        return option.is_positional() && option.is_required_ && option.n_given_ == 0;
-      }));
-}
-
-void Command::give(Option* option, const std::string& name, const std::string& value) {
-  const bool again = option->n_given_ > 0;
-  if (again && (option->takes_ == Option::Takes::kValue ||
-                option->takes_ == Option::Takes::kValueOrNothing)) {
-    throw UsageError(name + " is given twice; once is enough");
-  }
-  if (option->refuses_empty_ && value.empty()) throw UsageError(name + " is empty");
-  ++option->n_given_;
-  option->set_(name, value);
-}
-
-// Words up to the next option. Those at the end of the line which the command cannot do without are
-// left to it: in `attention -m FILE --json TEXT`, --json has no value.
-void Command::take_values(Option* option, const std::string& name,
-                          const std::vector<std::string>& words, size_t* at) {
-  const bool takes_many = option->takes_ == Option::Takes::kValues;
-  const size_t reserved = option->takes_ == Option::Takes::kValue ? 0 : n_positionals_missing();
-  size_t n = 0;
-  while (*at + reserved < words.size() && !is_option(words[*at]) && words[*at] != "--") {
-    give(option, name, words[(*at)++]);
-    ++n;
-    if (!takes_many) return;
-  }
-  if (n > 0) return;
-  if (option->takes_ == Option::Takes::kValueOrNothing) return give(option, name, option->default_);
-  throw UsageError(name + " needs a value" +
-                   (*at < words.size() && name.starts_with("--")
-                        ? "; one that begins with \"-\" is written " + name + "=" + words[*at]
-                        : ""));
-}
-
-void Command::parse_option(const std::vector<std::string>& words, size_t* at) {
-  const std::string& word = words[(*at)++];
-  const bool is_long = word.starts_with("--");
-  const size_t equals = is_long ? word.find('=') : std::string::npos;
-  const std::string option_name = is_long ? word.substr(0, equals) : word.substr(0, 2);
-  Option* option = find(option_name);
-  const bool has_value = is_long ? equals != std::string::npos : word.size() > 2;
-  const bool is_flag = option != nullptr && option->takes_ == Option::Takes::kNothing;
-  if (option == nullptr || (is_flag && has_value && !is_long)) {
-    throw UsageError("there is no option " + (is_long ? option_name : word) +
-                     "; a text that begins with \"-\" comes after \"--\"");
-  }
-  if (is_flag && has_value) throw UsageError(option_name + " takes no value");
-  if (is_flag) return give(option, option_name, "");
-  if (has_value) return give(option, option_name, word.substr(is_long ? equals + 1 : 2));
-  take_values(option, option_name, words, at);
-}
-
-void Command::take_positional(const std::string& word) {
-  Option* option = next_positional();
-  if (option == nullptr) throw UsageError("\"" + word + "\" is one word too many");
-  give(option, option->names_, word);
-}
-
-void Command::check_given() const {
-  for (const Option& option : options_) {
-    if (option.is_required_ && !option.given()) throw UsageError(option.names_ + " is missing");
-    if (!option.given()) continue;
-    for (const Option* other : option.needs_) {
-      if (!other->given()) throw UsageError(option.names_ + " needs " + other->names_);
+    hidden.push_back(*word);
+    if (*word == "--") {
+      while (++word != words.end()) hidden.push_back(hide(name, *word));
+      break;
     }
-    for (const Option* other : option.excludes_) {
-      if (other->given()) {
-        throw UsageError(option.names_ + " and " + other->names_ + " exclude each other");
+    const bool is_long = word->starts_with("--");
+    const size_t end = is_long ? std::min(word->find('='), word->size()) : 2;
+    name = word->substr(0, end);
+    const CLI::Option* option = app_->get_option_no_throw(name);
+    if (option == nullptr) throw no_option(is_long ? name : *word);
+    if (end < word->size()) {  // "--name=value", "-nvalue"
+      if (option->get_items_expected_max() == 0) {
+        throw is_long ? UsageError(name + " takes no value") : no_option(*word);
       }
+      const size_t value = is_long ? end + 1 : end;
+      hidden.back() = word->substr(0, value) + hide(name, word->substr(value));
+      if (option->get_allow_extra_args()) hidden.emplace_back("--");  // it is the only one
+    } else if (option->get_items_expected_min() > 0) {
+      if (word + 1 == words.end()) throw UsageError(name + " needs a value");
+      if (!is_value(word[1])) throw needs_value(name, word[1]);
     }
+  }
+  return hidden;
+}
+
+void Command::set(const Option& option) const {
+  const CLI::Option& declared = *option.declared_;
+  const bool once = declared.get_items_expected_max() == 1;
+  for (const std::string& result : declared.results()) {
+    Value given = {declared.get_name(), result};  // a flag, or what stands for no value
+    if (result.starts_with(kHidden)) {
+      const Value& value = values_[std::stoul(result.substr(1))];
+      given = {declared.get_positional() ? given.name : value.name, value.value};
+    }
+    if (once && &result != &declared.results().front()) {
+      throw UsageError(given.name + " is given twice; once is enough");
+    }
+    if (option.refuses_empty_ && given.value.empty()) throw UsageError(given.name + " is empty");
+    option.set_(given.name, given.value);
   }
 }
 
@@ -283,43 +262,21 @@ bool Command::parse(const std::vector<std::string>& words) {
   };
   const auto first_text = std::find(words.begin(), words.end(), "--");
   if (std::any_of(words.begin(), first_text, asks_for_help)) return false;
-  bool only_texts = false;  // "--" was there
-  for (size_t at = 0; at < words.size();) {
-    const std::string& word = words[at];
-    if (!only_texts && is_option(word)) {
-      parse_option(words, &at);
-      continue;
-    }
-    ++at;
-    if (!only_texts && word == "--") {
-      only_texts = true;
-    } else {
-      take_positional(word);
-    }
+  std::vector<std::string> hidden = hide_values(words);
+  std::reverse(hidden.begin(), hidden.end());  // as CLI11 wants them
+  try {
+    app_->parse(hidden);
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(error.what());
   }
-  check_given();
+  for (const Option& option : options_) set(option);
+  for (const std::string& word : app_->remaining()) {
+    if (word == "--") continue;
+    throw UsageError("\"" + values_[std::stoul(word.substr(1))].value + "\" is one word too many");
+  }
   return true;
 }
 
-std::string Command::usage() const {
-  std::string words, options = two_columns("-h,--help", "Print this page");
-  std::string positionals;
-  for (const Option& option : options_) {
-    const std::string shown = option.value_shown();
-    std::string help = option.help_;
-    if (!option.default_.empty() && option.takes_ == Option::Takes::kValue) {
-      help += "; default: " + option.default_;
-    }
-    if (option.is_positional()) {
-      words += " " + shown;
-      positionals += two_columns(option.names_, help);
-    } else {
-      if (option.is_required_) help += "; required";
-      options += two_columns(option.names_ + (shown.empty() ? "" : " " + shown), help);
-    }
-  }
-  return help_ + "\n\nheadlane " + name_ + " [OPTIONS]" + words + "\n\n" + positionals + "\n" +
-         options;
-}
+std::string Command::usage() const { return app_->help("headlane"); }
 
 }  // namespace tool

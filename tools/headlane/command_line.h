@@ -7,10 +7,17 @@
 #include <deque>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+// CLI11, which command_line.cc alone includes: it takes long to compile.
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace tool {
 
@@ -22,30 +29,21 @@ struct UsageError : std::runtime_error {
 // One option ("-m,--model"), or one word without a dash ("TEXT").
 class Option {
  public:
-  Option* required() { return is_required_ = true, this; }
-  Option* needs(const Option* other) { return needs_.push_back(other), this; }
-  Option* excludes(const Option* other) { return excludes_.push_back(other), this; }
-  Option* not_empty() { return refuses_empty_ = true, this; }
-  Option* default_is(std::string value) { return default_ = std::move(value), this; }
-  bool given() const { return n_given_ > 0; }
-  const std::string& names() const { return names_; }
+  Option* required();
+  Option* needs(const Option* other);
+  Option* excludes(const Option* other);
+  Option* not_empty();
+  Option* default_is(const std::string& value);
+  bool given() const;
 
  private:
   friend class Command;
-  enum class Takes { kNothing, kValue, kValueOrNothing, kValues };
   // Receives this option's name and the value; throws UsageError for a value that is wrong.
   using Set = std::function<void(const std::string& name, const std::string& value)>;
 
-  bool is_positional() const { return names_.front() != '-'; }
-  bool has_name(const std::string& name) const;
-  std::string value_shown() const;
-
-  std::string names_, help_, value_name_, default_;
-  Takes takes_ = Takes::kNothing;
+  CLI::Option* declared_ = nullptr;
   Set set_;
-  bool is_required_ = false, refuses_empty_ = false;
-  int n_given_ = 0;
-  std::vector<const Option*> needs_, excludes_;
+  bool refuses_empty_ = false;
 };
 
 // What real numbers an option takes: from `least` to `most`, or, with `above`, without `least`.
@@ -59,7 +57,8 @@ constexpr double kRoundsToZero = std::numeric_limits<float>::denorm_min() / 2.0;
 
 class Command {
  public:
-  Command(std::string name, std::string help);
+  Command(const std::string& name, const std::string& help);
+  ~Command();
 
   Option* text(const char* names, std::string* to, const char* help);
   // Empty texts count as well: what is not given stays without a value.
@@ -86,8 +85,6 @@ class Command {
   // Called with the command's options set.
   std::function<void()> run;
 
-  const std::string& name() const { return name_; }
-  const std::string& help() const { return help_; }
   std::string usage() const;  // the page of --help
 
   // Sets the options from the words behind the command's name. Throws UsageError. False: the user
@@ -95,25 +92,24 @@ class Command {
   bool parse(const std::vector<std::string>& words);
 
  private:
-  Option* add(const char* names, Option::Takes takes, const char* value_name, const char* help,
-              Option::Set set);
+  // A value, and the option in front of it as the user wrote that.
+  struct Value {
+    std::string name, value;
+  };
+
+  // An option without `value_name` takes no value.
+  Option* add(const char* names, const char* value_name, const std::string& help, Option::Set set);
   Option* add_integer(const char* names, const std::function<void(int64_t)>& set, int64_t least,
                       int64_t most, const char* help);
   Option* add_real(const char* names, const std::function<void(double)>& set, Interval interval,
                    const char* help);
-  Option* find(const std::string& name);
-  Option* next_positional();
-  size_t n_positionals_missing() const;
-  // Both receive the place of the word after the one that they take, and move it.
-  void parse_option(const std::vector<std::string>& words, size_t* at);
-  void take_values(Option* option, const std::string& name, const std::vector<std::string>& words,
-                   size_t* at);
-  void take_positional(const std::string& word);
-  void give(Option* option, const std::string& name, const std::string& value);
-  void check_given() const;
+  std::vector<std::string> hide_values(const std::vector<std::string>& words);
+  std::string hide(const std::string& name, const std::string& value);
+  void set(const Option& option) const;
 
-  std::string name_, help_;
+  std::unique_ptr<CLI::App> app_;
   std::deque<Option> options_;  // which stay where they are
+  std::vector<Value> values_;   // what CLI11 sees as their numbers
 };
 
 }  // namespace tool
