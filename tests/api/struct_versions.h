@@ -118,7 +118,8 @@ void expect_all_versions_read(const char* name, const Struct& full, Call call) {
     Struct rest_is_zero{};
     std::memcpy(static_cast<void*>(&rest_is_zero), &full, std::min(size, sizeof full));
     rest_is_zero.struct_size = sizeof rest_is_zero;
-    expect_same(call(older.get()), call(&rest_is_zero), name + (" of " + std::to_string(size)));
+    expect_same(call(older.get()), call(&rest_is_zero),
+                std::string(name) + " of " + std::to_string(size));
   }
   Other newer(Other::kNewer, full);
   expect_same(call(newer.get()), expected, name + std::string(" of a newer version"));
