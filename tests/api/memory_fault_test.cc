@@ -368,6 +368,43 @@ TEST_F(MemoryFault, Tokenising) {
   }
 }
 
+// Rows are written when all that is needed has been allocated. By one thread, and by three, which
+// are woken for so many.
+TEST_F(MemoryFault, Embedding) {
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < 700; ++i) texts.push_back(std::string(i % 40, 'a') + " b");
+  std::string data;
+  std::vector<int64_t> offsets = {0};
+  for (const std::string& text : texts) {
+    data += text;
+    offsets.push_back(std::ssize(data));
+  }
+  headlane_texts given = HEADLANE_TEXTS_INIT;
+  given.n_texts = std::ssize(texts);
+  given.data = data.data();
+  given.data_bytes = std::ssize(data);
+  given.offsets_64 = offsets.data();
+  for (const int n_threads : {1, 3}) {
+    Encoder encoder(bert_, "", n_threads);
+    std::vector<float> expected(texts.size() * static_cast<size_t>(encoder.facts().d_model));
+    tool::check(headlane_embed(encoder.session(), &given, nullptr, expected.data(), 0));
+    std::vector<float> got(expected.size());
+    const Call call = [&] {
+      std::fill(got.begin(), got.end(), 7.0f);
+      const headlane_status status =
+          headlane_embed(encoder.session(), &given, nullptr, got.data(), 0);
+      if (status == HEADLANE_OK) {
+        EXPECT_TRUE(got == expected);
+      } else {
+        EXPECT_EQ(std::count(got.begin(), got.end(), 7.0f), std::ssize(got));
+      }
+      return status;
+    };
+    const auto intact = [&] { EXPECT_EQ(encoder.encode(kIds).pooled.size(), kIds.size() * 48); };
+    EXPECT_GT(fail_allocations("embed", call, intact, 101), 10) << n_threads;
+  }
+}
+
 // The file that was there stays as it was until the new one is whole, and nothing stays beside it.
 TEST_F(MemoryFault, Converting) {
   const std::pair<std::string, const char*> models[] = {
