@@ -61,7 +61,8 @@ TEST_P(GoldenBert, MatchesTransformers) {
     Encoder encoder(path_, isa_, n_threads);
     const Encoded out = encoder.encode(ids_, types_);
     expect_near(out.hidden, "/hidden.npy", "hidden_float32_from_float64");
-    if (fs::exists(folder_ + "/pooled.npy")) expect_near(out.pooled, "/pooled.npy", "pooled_float32_from_float64");
+    if (fs::exists(folder_ + "/pooled.npy"))
+      expect_near(out.pooled, "/pooled.npy", "pooled_float32_from_float64");
   }
 }
 
