@@ -12,20 +12,25 @@ Json& Json::operator=(const Json& other) = default;
 Json& Json::operator=(Json&& other) noexcept = default;
 Json::~Json() = default;
 
-Json::Json(std::initializer_list<Json> list) {
-  const bool is_object = std::all_of(list.begin(), list.end(), [](const Json& element) {
-    return element.is_array() && element.size() == 2 && element.front().is_string();
+Json::Json(std::initializer_list<Element> list) {
+  const bool is_object = std::all_of(list.begin(), list.end(), [](const Element& element) {
+    const Json& pair = element.value;
+    return pair.is_array() && pair.size() == 2 && pair.front().is_string();
   });
-  if (is_object) {
-    *this = object(list);
-  } else {
-    value_ = Array(list);
-  }
+  *this = is_object ? object(list) : array(list);
 }
 
-Json Json::object(std::initializer_list<Json> pairs) {
+Json Json::array(std::initializer_list<Element> elements) {
+  Array values;
+  for (const Element& element : elements) values.push_back(element.value);
+  return values;
+}
+
+Json Json::object(std::initializer_list<Element> pairs) {
   Object members;
-  for (const Json& pair : pairs) members.emplace(pair.front().text(), pair.back());
+  for (const Element& pair : pairs) {
+    members.emplace(pair.value.front().text(), pair.value.back());
+  }
   return members;
 }
 

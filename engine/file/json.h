@@ -25,6 +25,7 @@ class Json {
   using Object = std::map<std::string, Json, std::less<>>;  // dumped in the order of its keys
   template <bool is_const>
   class Iterator;
+  struct Element;
   using iterator = Iterator<false>;
   using const_iterator = Iterator<true>;
 
@@ -53,11 +54,11 @@ class Json {
   Json(Object members) : value_(std::move(members)) {}
   // {{"a", 1}, {"b", 2}} is an object, as is any list of pairs that begin with a string; any other
   // list is an array.
-  Json(std::initializer_list<Json> list);
+  Json(std::initializer_list<Element> list);
   // NOLINTEND(google-explicit-constructor)
 
-  static Json array(std::initializer_list<Json> elements = {}) { return Array(elements); }
-  static Json object(std::initializer_list<Json> pairs = {});
+  static Json array(std::initializer_list<Element> elements = {});
+  static Json object(std::initializer_list<Element> pairs = {});
 
   bool is_null() const { return is<std::monostate>(); }
   bool is_boolean() const { return is<bool>(); }
@@ -137,6 +138,20 @@ class Json {
   Object& make_object();
 
   std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string, Array, Object> value_;
+};
+
+// What stands in a braced list: anything that becomes a Json, or a list again. It is a type of its
+// own because compilers differ in what a list of one Json is: an array, or a copy of it.
+struct Json::Element {
+  // NOLINTBEGIN(google-explicit-constructor)
+  template <typename T>
+  requires(std::convertible_to<T, Json> && !std::same_as<std::remove_cvref_t<T>, Element>)
+      Element(T&& one)
+      : value(std::forward<T>(one)) {}
+  Element(std::initializer_list<Element> list) : value(list) {}
+  // NOLINTEND(google-explicit-constructor)
+
+  Json value;
 };
 
 // Over elements, or over an object's members, which have a key too.

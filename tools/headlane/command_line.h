@@ -14,7 +14,7 @@
 #include <vector>
 
 // CLI11, which command_line.cc alone includes: it takes long to compile.
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): CLI11 has it
 class App;
 class Option;
 }  // namespace CLI
