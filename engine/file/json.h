@@ -143,13 +143,13 @@ class Json {
 // What stands in a braced list: anything that becomes a Json, or a list again. It is a type of its
 // own because compilers differ in what a list of one Json is: an array, or a copy of it.
 struct Json::Element {
-  // NOLINTBEGIN(google-explicit-constructor)
+  // NOLINTBEGIN(google-explicit-constructor,bugprone-forwarding-reference-overload)
   template <typename T>
   requires(std::convertible_to<T, Json> && !std::same_as<std::remove_cvref_t<T>, Element>)
       Element(T&& one)
       : value(std::forward<T>(one)) {}
   Element(std::initializer_list<Element> list) : value(list) {}
-  // NOLINTEND(google-explicit-constructor)
+  // NOLINTEND(google-explicit-constructor,bugprone-forwarding-reference-overload)
 
   Json value;
 };
