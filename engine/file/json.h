@@ -84,8 +84,8 @@ class Json {
   const Array& elements() const { return as<Array>("an array"); }
   const Object& items() const { return as<Object>("an object"); }
 
-  // Of an array or an object: its elements, or the values of its members. A null is empty, and any
-  // other value is its own only element.
+  // These go over the elements of an array, or the values of an object's members. A null is empty,
+  // and any other value is its own only element.
   iterator begin();
   iterator end();
   const_iterator begin() const;
@@ -93,7 +93,7 @@ class Json {
   size_t size() const;
   bool empty() const { return size() == 0; }
 
-  // Of an object; of a null too, which becomes one.
+  // These are for an object, and for a null, which becomes one.
   Json& operator[](std::string_view key);
   const Json& operator[](std::string_view key) const { return at(key); }
   const Json& at(std::string_view key) const;  // must exist
@@ -104,7 +104,7 @@ class Json {
   std::pair<iterator, bool> emplace(std::string key, Json value);
   void erase(std::string_view key);
 
-  // Of an array; of a null too, which becomes one.
+  // These are for an array, and for a null, which becomes one.
   void push_back(Json value);
   Json& operator[](std::integral auto i) { return make_array().at(i); }
   const Json& operator[](std::integral auto i) const { return elements().at(i); }
@@ -118,8 +118,8 @@ class Json {
   // Numbers are equal if their values are, 1 and 1.0 too.
   bool operator==(const Json& other) const;
 
-  // As text without white space, keys in sorted order: the same value gives the same bytes. Throws
-  // Error(kInvalidArgument) if a string is not UTF-8.
+  // Gives text without white space, keys in sorted order: the same value gives the same bytes.
+  // Throws Error(kInvalidArgument) if a string is not UTF-8.
   std::string dump() const;
 
  private:
@@ -133,7 +133,7 @@ class Json {
     fail_type(wanted);
   }
   [[noreturn]] void fail_type(const char* wanted) const;
-  // Of a null, which becomes one.
+  // A null becomes one.
   Array& make_array();
   Object& make_object();
 
