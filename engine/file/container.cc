@@ -58,7 +58,7 @@ struct Container::Impl {
   ContainerHeader header;
   std::unordered_map<std::string_view, size_t> index;  // views of the tensors' names
   int64_t bytes = 0;
-  // Of a file, the tensors that were read so far; of any other, all of them.
+  // The tensors that were read so far, if there is a file; otherwise all tensors.
   std::optional<InputFile> file;
   std::mutex reading;
   std::vector<Buffer> read;

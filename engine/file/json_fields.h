@@ -28,7 +28,7 @@ std::string json_string(const Json& object, const char* key, const std::string& 
 std::vector<std::string> json_strings(const Json& object, const char* key,
                                       const std::string& where);
 
-// The same, but a missing field or a null gives `otherwise`.
+// The same, except that a missing field or a null gives `otherwise`.
 int64_t json_int(const Json& object, const char* key, const std::string& where, int64_t otherwise);
 bool json_bool(const Json& object, const char* key, const std::string& where, bool otherwise);
 std::string json_string(const Json& object, const char* key, const std::string& where,

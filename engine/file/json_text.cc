@@ -11,7 +11,8 @@ namespace headlane {
 namespace {
 
 // Builds the document as the library's own handler does, within the limits. (The library's callback
-// could check the same, but walks the whole parent after each child: quadratic in the file.)
+// could check the same. It walks the whole parent after each child, though, which is quadratic in
+// the size of the file.)
 class Builder : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit Builder(const std::string& where) : where_(where) {}

@@ -1,6 +1,6 @@
-// A file that is whole or not there. Where the file system can (O_TMPFILE), it has no name until it
-// is whole, so that not even a killed process leaves something behind; elsewhere it has another
-// name beside its own until then.
+// A file that is whole or not there. If the file system can do it (O_TMPFILE), the file has no name
+// until it is whole, so that even a killed process leaves nothing behind. On other file systems it
+// has another name, in the same folder, until then.
 #pragma once
 
 #include <cstddef>

@@ -44,7 +44,7 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const Container& container() const { return container_; }
   const kernels::Table& kernels() const { return kernels_; }
-  // Of the file's weights; what a session runs in unless it asks for another.
+  // The precision of the file's weights, in which a session runs unless it asks for another.
   Precision file_precision() const { return file_precision_; }
   Precision precision() const { return precision_; }
   // Made when it is first asked for, by whichever thread. The config says which of its graphs there

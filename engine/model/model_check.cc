@@ -13,7 +13,8 @@ namespace {
 
 using ll = long long;
 
-// Of the tables that are computed, not read. No product overflows: each factor is limited.
+// The size of the tables that are computed, not read. No product overflows, since each factor has a
+// limit.
 int64_t computed_table_floats(const ModelConfig& config) {
   const DecoderConfig& decoder = config.decoder;
   int64_t floats = config.n_layers * attention_table_floats(config.attention);
@@ -97,7 +98,7 @@ std::unique_ptr<Tokenizer> read_tokenizer(const Container& container, const Mode
 void check_model(const Container& container) {
   const ModelConfig config = read_config(container);
   read_tokenizer(container, config);
-  // The graphs ask for every tensor. Which kernels they are for is all one, as nothing is packed.
+  // The graphs ask for every tensor. Any kernels will do, since nothing is packed.
   PackedWeights packed;
   const GraphSource source{config, container, *kernels::supported().front(), Precision::kF32,
                            &packed};

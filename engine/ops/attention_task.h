@@ -96,7 +96,7 @@ struct LayerMaps {
   int64_t layer_stride = 0, first_layer = 0, n_layers = 0;
 };
 
-// Of the two products, for so many pairs of a query and a key of its sequence.
+// The flops of the two products, for so many pairs of a query and a key of its sequence.
 inline double attention_flops(const AttentionSpec& spec, int64_t n_pairs) {
   return 2.0 * static_cast<double>(spec.n_heads * (spec.head_dim + spec.v_dim)) *
          static_cast<double>(n_pairs);

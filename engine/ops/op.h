@@ -37,7 +37,7 @@ struct RowSource {
   int64_t seq_stride = 0, token_stride = 0;
 };
 
-// Which row of a caller's tensor each row of a run is.
+// Says which row of a caller's tensor each row of a run is.
 struct RowMap {
   const int32_t* seq = nullptr;    // [n rows]
   const int32_t* token = nullptr;  // [n rows]
@@ -93,11 +93,11 @@ struct Run {
   int64_t n_threads = 1;
   const int64_t* offsets = nullptr;         // [n_seqs + 1] of tokens
   const int64_t* memory_offsets = nullptr;  // [n_seqs + 1]
-  // Of a model that takes tokens.
+  // For a model that takes tokens:
   const int32_t* ids = nullptr;        // [n_tokens]
   const int32_t* positions = nullptr;  // [n_tokens], within the sequence; of activations too
   const int32_t* types = nullptr;      // [n_tokens], or null: all 0
-  // Of a model that takes activations.
+  // For a model that takes activations:
   RowSource sources[3];  // by Input
   RowMap tokens, memory;
   const int32_t* memory_positions = nullptr;  // [n_memory], where memory has positions
@@ -152,12 +152,12 @@ class Op {
  public:
   virtual ~Op() = default;
   virtual const char* name() const = 0;
-  // Of the first op of a graph, on the caller's thread, before all ops run: what of its weights is
-  // still in the file is read. Throws Error.
+  // Is called for the first op of a graph, on the caller's thread, before all ops run. It reads
+  // those of its weights that are still in the file. Throws Error.
   virtual void prepare(const Run&) const {}
-  // Multiplications and additions on `rows` rows of output; 0 where they do not count.
+  // The number of multiplications and additions for `rows` rows of output; 0 if it does not matter.
   virtual double flops(const Run&, int64_t /*rows*/) const { return 0; }
-  // Of packed weights.
+  // How many bytes of packed weights it reads.
   virtual double weight_bytes(const kernels::Table&) const { return 0; }
   // How much faster than in f32 its flops are expected to be.
   virtual double speed() const { return 1; }
@@ -174,7 +174,7 @@ class RowOp : public Op {
   // all that it reads of such an op before, and they need not wait for each other in between.
   virtual bool divides_rows() const { return true; }
   // Computes n_rows rows, the first of which is row row_begin of the batch; the views begin there.
-  // Of a slice's count threads, each computes a part; together they compute all.
+  // Each of the slice's `count` threads computes a part; together they compute all.
   virtual void run_rows(const Run& run, int64_t row_begin, int64_t n_rows, Slice slice,
                         std::span<const View> inputs, View output) const = 0;
 };

@@ -18,7 +18,7 @@ int64_t panels_in(const kernels::Table& kernels, Precision precision, int64_t co
   return std::max<int64_t>(columns / panel_columns(kernels, precision), 1);
 }
 
-// Of columns first .. first + n.
+// The part of the packed weight that has the columns first .. first + n.
 void mask(std::span<const std::span<const int32_t>> ids_of_rows, int64_t first, int64_t n, View c) {
   for (size_t r = 0; r < ids_of_rows.size(); ++r) {
     for (const int32_t id : ids_of_rows[r]) {

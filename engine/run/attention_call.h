@@ -24,7 +24,8 @@ class AttentionCall {
                 const kernels::Table& kernels, int64_t n_threads, void* memory,
                 const CallerPool& pool);
 
-  // Throws Error before anything is written, but Error(kCancelled). Allocates nothing.
+  // Throws Error before anything is written, except Error(kCancelled), which may leave a part of
+  // the output written. Allocates nothing.
   void run(const AttentionBatch<T>& batch, const AttentionMaps& maps);
 
   void set_cancelled(bool cancelled) { team_.set_cancelled(cancelled); }

@@ -36,7 +36,7 @@ struct EmbedTarget {
   int64_t stride = 0;
 };
 
-// Is told how far the call is; false ends it.
+// It is told how far the call is; it ends the call by returning false.
 struct EmbedListener {
   bool (*go_on)(void* user, const EmbedProgress& progress) = nullptr;  // null: nobody listens
   void* user = nullptr;

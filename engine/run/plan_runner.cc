@@ -8,7 +8,7 @@ namespace headlane {
 namespace {
 
 // One core's share of L2 that a block of rows may fill, five eighths; the rest is for the weights
-// passing by. What a machine does not tell, or tells of an odd one, is taken as 1 MB.
+// passing by. It is taken as 1 MB if the machine does not say it, or says an odd size.
 int64_t block_bytes() {
   static const int64_t kBytes = [] {
     const int64_t l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
@@ -51,8 +51,8 @@ void PlanRunner::use(void* memory) {
   scratch_ = reinterpret_cast<float*>(static_cast<char*>(memory) + arena_bytes(plan_));
 }
 
-// What the run would take on one thread. The speed is that of small products on one slow core: it
-// decides no more than whether other threads are worth waking.
+// How long the run would take on one thread. It assumes the speed of small products on one slow
+// core, since it only decides whether other threads are worth waking.
 double PlanRunner::estimate_seconds(const Run& run) const {
   constexpr double kFlopsPerSecond = 100e9, kSecondsPerTask = 0.2e-6;
   double sum = 0, tasks = 0;
@@ -70,7 +70,7 @@ bool PlanRunner::shares_block(const Pass& pass, const Run& run) const {
   return pass.row_wise && run.n_threads > 1 && run.count(pass.rows) <= plan_.block_rows;
 }
 
-// A pass is one phase, but for one whose block the threads share: there they meet wherever one
+// A pass is one phase, except where the threads share a block: there they meet wherever one thread
 // reads what another has written.
 void PlanRunner::list_phases(const Run& run, bool wants_hidden, bool wants_pooled) {
   phases_.clear();

@@ -20,7 +20,8 @@ struct PassProfile {
   int64_t block_rows = 0;                               // 0: not a row pass
 };
 
-// What one thread did of a pass in the last run: seconds since the run's start. Equal: nothing.
+// When one thread worked on a pass in the last run: seconds since the run's start. Both are equal
+// if it did nothing.
 struct TimeSpan {
   double begin = 0, end = 0;
 };
@@ -29,22 +30,22 @@ class Profile {
  public:
   Profile(const Plan& plan, const Graph& graph, const kernels::Table& kernels, int64_t n_threads);
 
-  // On: counts from zero.
+  // Turning it on sets all counts to zero.
   void set(bool on);
   bool is_on() const { return on_; }
-  // One for each pass, and one for the copy of the result.
+  // There is one for each pass, and one for the copy of the result.
   const std::vector<PassProfile>& passes() const { return passes_; }
   const TimeSpan& span(size_t pass, int64_t thread) const {
     return spans_[pass * static_cast<size_t>(n_threads_) + static_cast<size_t>(thread)];
   }
   int64_t n_threads() const { return n_threads_; }
 
-  // Of the thread that called, before the others start.
+  // Called by the thread that began the run, before the others start.
   void begin_run();
-  // Of each thread about its part of a pass.
+  // Called by each thread about its own part of a pass.
   void begin(size_t pass, int64_t thread) { stamp(pass, thread, &TimeSpan::begin); }
   void end(size_t pass, int64_t thread) { stamp(pass, thread, &TimeSpan::end); }
-  // Of thread 0, when all are through with the pass.
+  // Called by thread 0 when all threads are through with the pass.
   void finish(size_t pass, const Run& run);
 
  private:

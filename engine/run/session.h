@@ -53,8 +53,8 @@ class Session {
   // wanted.
   void check_takes_ids(bool wants_pooled) const;
 
-  // Both throw Error before anything is written, but Error(kCancelled). `maps` may be null.
-  // Outputs as in headlane_outputs: either may be null.
+  // Both throw Error before anything is written, except Error(kCancelled), which may leave a part
+  // of the outputs written. `maps` may be null. Outputs as in headlane_outputs: either may be null.
   void encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps);
   void forward(const ActivationBatch& batch, const LayerMaps* maps);
 
@@ -69,7 +69,7 @@ class Session {
   PlanRunner runner_;
   Buffer own_memory_;
   int32_t* positions_ = nullptr;  // [max_tokens]
-  // Of models that take activations: which of the caller's rows each of ours is.
+  // For models that take activations: which of the caller's rows each of the session's rows is.
   struct RowPlaces {
     int32_t *seq = nullptr, *token = nullptr;  // [max_tokens] or [max_memory]
     int64_t* offsets = nullptr;                // [max_seqs + 1]

@@ -18,8 +18,8 @@ struct TokenBatch {
 // Throws Error that names the first field out of range.
 void check_tokens(const TokenBatch& batch, const ModelConfig& config, const Limits& limits);
 
-// Of a batch that has been checked: sizes, tokens and where each stands in its sequence, written to
-// positions [offsets[n_seqs]].
+// The sizes and tokens of a batch that has been checked, as a run. The place of each token in its
+// sequence is written to positions [offsets[n_seqs]].
 Run run_of(const TokenBatch& batch, int32_t* positions);
 
 }  // namespace headlane

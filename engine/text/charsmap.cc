@@ -45,7 +45,7 @@ class Checker {
   }
 
   void check() const {
-    // Of each place in the array: whether it is the base behind some rule's first i bytes.
+    // For each place in the array: whether it is the base behind the first i bytes of some rule.
     std::vector<bool> bases(units_.size()), next(units_.size());
     bases[checked_base(offset(0))] = true;
     for (size_t length = 0; step(bases, &next); ++length) {

@@ -121,7 +121,7 @@ void SentencePieceTokenizer::check_ids(const std::string& where) const {
   }
 }
 
-// Those of the spec, with the contents to look for.
+// The added tokens of the spec, with the contents to look for.
 std::vector<AddedToken> SentencePieceTokenizer::added_tokens(const std::string& where) const {
   std::vector<AddedToken> tokens = spec_.added_tokens;
   std::unordered_set<std::string_view> seen;

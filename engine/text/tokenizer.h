@@ -44,7 +44,7 @@ class Tokenizer {
   // The text of ids in [0, target_vocab_size()), special tokens left out.
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
 
-  // Of a model whose targets have a vocabulary of their own; else as of sources.
+  // The size of the targets' vocabulary; vocab_size() unless the targets have one of their own.
   virtual int64_t target_vocab_size() const { return vocab_size(); }
   virtual std::string_view target_token(int32_t id) const { return token(id); }
   virtual int32_t find_target(std::string_view token) const { return find(token); }
@@ -62,8 +62,8 @@ class Tokenizer {
 
   // The same for a text whose languages are said: kSource takes the source's token (the default's
   // if it is ""), kTargetInText puts the target's before the text. Throws
-  // Error(kInvalidArgument) for a name that is none of languages(), Error(kUnsupported) where the
-  // model has no use for it: kNone for any, kTargetInText for the source's.
+  // Error(kInvalidArgument) for a name that is not in languages(), and Error(kUnsupported) for one
+  // that the model does not use: any under kNone, the source's under kTargetInText.
   void encode_with(std::string_view text, int64_t max_len, const TextLanguages& languages,
                    std::vector<int32_t>* ids) const;
   // Tokens that encode_with adds, at least. Throws as it does.
@@ -92,7 +92,7 @@ struct TokenizerTensors {
 // Copies what it keeps. Throws Error(kBadFile) naming the field at fault, Error(kUnsupported) for a
 // kind of SentencePiece model; `where` is the file for the message.
 //
-// All fields of `spec` must be there. Of WordPiece, with the tensor vocab alone:
+// All fields of `spec` must be there. WordPiece has the tensor vocab alone, and these fields:
 //   "type": "wordpiece"
 //   "n_pieces": 30522              tokens that words are made of: the first of the vocabulary
 //   "clean_text": true             drop control characters, make all white space ' '
@@ -108,8 +108,9 @@ struct TokenizerTensors {
 //                     raw "single_word": false,    not beside a word character "lstrip": false,
 //                     "rstrip": false}]   with the white space before, behind it
 //
-// Of SentencePiece, with the tensors vocab and source; target and target.vocab may be there. Pieces
-// are found in the vocabulary by their spelling, whatever SentencePiece numbers them:
+// SentencePiece has the tensors vocab and source, and may have target and target.vocab. Pieces are
+// found in the vocabulary by their spelling; the numbers that SentencePiece gives them do not
+// matter. Its fields:
 //   "type": "sentencepiece"
 //   "unk_token": "<unk>"           for pieces that the vocabulary lacks
 //   "ids_before": [], "ids_after": [2]         as above

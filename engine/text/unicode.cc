@@ -32,7 +32,7 @@ constexpr Range kTooNew[] = {
     {0x1E944, 0x1E95F},
 };
 
-// Those among them that are of Unicode 9, and so have a combining class.
+// Those of the characters above that Unicode 9 has, so that they have a combining class.
 constexpr Range kUnicode9[] = {{0x8D4, 0x8E1},     {0x1DFB, 0x1DFB},   {0x11442, 0x11446},
                                {0x11C3F, 0x11C3F}, {0x1E000, 0x1E02A}, {0x1E944, 0x1E94A}};
 

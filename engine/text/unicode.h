@@ -3,8 +3,8 @@
 // That library's tables are of several Unicode versions at once: categories of Unicode 8, combining
 // classes of Unicode 9, lower case of Unicode 17. utf8proc 2.8 is Unicode 15. unicode.cc lists
 // where the two part, found by comparing all 1,112,064 characters; nothing else is a table of our
-// own. What still differs: to is_word, the 5,055 letters and digits newer than Unicode 15 are none.
-// It is asked only for what stands beside an added token marked single_word.
+// own. What still differs: is_word says no to the 5,055 letters and digits newer than Unicode 15.
+// It is asked only about what stands beside an added token marked single_word.
 #pragma once
 
 #include <cstddef>

@@ -101,7 +101,8 @@ void WordPieceTokenizer::check_ids(const std::string& where) const {
   }
 }
 
-// Those matched in normalized, or in raw text, with the content to look for.
+// The added tokens that are matched in normalized text, or those in raw text, with the content to
+// look for.
 std::vector<AddedToken> WordPieceTokenizer::added_tokens(bool normalized,
                                                          const std::string& where) const {
   std::vector<AddedToken> tokens;

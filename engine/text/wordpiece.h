@@ -47,8 +47,8 @@ class WordPieceTokenizer : public Tokenizer {
   int64_t vocab_size() const override { return vocabulary_.size(); }
   std::string_view token(int32_t id) const override { return vocabulary_.token(id); }
   int32_t find(std::string_view token) const override { return vocabulary_.find(token); }
-  // Pieces without their prefix, words with a blank between them, but none before the punctuation
-  // that ends a sentence or within an English contraction, as the `tokenizers` library does it.
+  // Pieces without their prefix, and a blank between words, except before the punctuation that ends
+  // a sentence and within an English contraction, as the `tokenizers` library does it.
   std::string decode(std::span<const int32_t> ids) const override;
 
  private:
