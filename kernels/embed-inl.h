@@ -5,17 +5,13 @@ namespace headlane::kernels::HEADLANE_ISA {
 
 // Elements from `first` on of the table of words; row r's word says their scale.
 inline F32 load_word(const EmbedF32Args& args, int64_t r, int64_t first, int64_t n) {
-  switch (args.word_type) {
-    case WeightType::kBf16: {
-      const Bf16* word = static_cast<const Bf16*>(args.word) + first;
-      return n == kWidth ? load_bf16(word) : load_bf16_n(word, n);
-    }
-    case WeightType::kS8: {
-      const int8_t* word = static_cast<const int8_t*>(args.word) + first;
-      return load_s8_n(word, n) * broadcast(args.word_scale[args.ids[r]]);
-    }
-    case WeightType::kF32:
-      break;
+  if (args.word_format == Format::kBf16) {
+    const Bf16* word = static_cast<const Bf16*>(args.word) + first;
+    return n == kWidth ? load_bf16(word) : load_bf16_n(word, n);
+  }
+  if (args.word_format == Format::kS8) {
+    const int8_t* word = static_cast<const int8_t*>(args.word) + first;
+    return load_s8_n(word, n) * broadcast(args.word_scale[args.ids[r]]);
   }
   return load_up_to(static_cast<const float*>(args.word) + first, n);
 }

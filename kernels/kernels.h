@@ -16,6 +16,8 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/format.h"
+
 namespace headlane::kernels {
 
 // What a product does to each element after the bias.
@@ -184,9 +186,6 @@ struct AddF32Args {
   int64_t ldy = 0;
 };
 
-// What weights are stored as.
-enum class WeightType { kF32, kBf16, kS8 };
-
 // y = (scale * word + type) + position, of which type and position may be absent.
 struct EmbedF32Args {
   int64_t rows = 0, d = 0;
@@ -194,12 +193,12 @@ struct EmbedF32Args {
   const int32_t* positions = nullptr;  // [rows], not read where position is null
   const int32_t* types = nullptr;      // [rows]; null: all 0
   const void* word = nullptr;          // [vocab_size, d]
-  WeightType word_type = WeightType::kF32;
-  const float* word_scale = nullptr;  // [vocab_size], of s8: a row's elements are multiplied by it
-  float scale = 1;                    // each element of a word is multiplied by it, then added to
-  const float* position = nullptr;    // [max_positions, d]; null: there are none
-  const float* type = nullptr;        // [n_types, d]; null: there are none
-  float* y = nullptr;                 // [rows, d]
+  Format word_format = Format::kF32;   // not u8
+  const float* word_scale = nullptr;   // [vocab_size], of s8: a row's elements are multiplied by it
+  float scale = 1;                     // each element of a word is multiplied by it, then added to
+  const float* position = nullptr;     // [max_positions, d]; null: there are none
+  const float* type = nullptr;         // [n_types, d]; null: there are none
+  float* y = nullptr;                  // [rows, d]
   int64_t ldy = 0;
 };
 

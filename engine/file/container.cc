@@ -18,33 +18,6 @@ namespace headlane {
 
 using json = Json;
 
-const char* name_of(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return "f32";
-    case DType::kU8:
-      return "u8";
-    case DType::kBf16:
-      return "bf16";
-    case DType::kS8:
-      return "s8";
-  }
-  return "unknown";
-}
-
-int64_t size_of(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return 4;
-    case DType::kBf16:
-      return 2;
-    case DType::kU8:
-    case DType::kS8:
-      break;
-  }
-  return 1;
-}
-
 struct Container::Impl {
   Impl(std::string name, ContainerHeader read) : path(std::move(name)), header(std::move(read)) {
     for (size_t i = 0; i < header.tensors.size(); ++i) index.emplace(header.tensors[i].name, i);
@@ -172,18 +145,15 @@ const TensorInfo& Container::at(std::string_view name) const {
 WeightRows Container::weight(std::string_view name, std::string_view scales, int64_t rows,
                              int64_t cols) const {
   const TensorInfo& tensor = at(name);
-  if (tensor.dtype == DType::kU8 || tensor.shape != std::vector<int64_t>{rows, cols}) {
+  if (tensor.dtype == Format::kU8 || tensor.shape != std::vector<int64_t>{rows, cols}) {
     fail(Status::kBadFile, "%s: tensor \"%s\" is %s %s, not %s %s", path().c_str(),
          printable(name).c_str(), name_of(tensor.dtype), shape_text(tensor.shape).c_str(),
-         tensor.dtype == DType::kF32 ? "f32" : "f32, bf16 or s8",
+         tensor.dtype == Format::kF32 ? "f32" : "f32, bf16 or s8",
          shape_text(std::vector<int64_t>{rows, cols}).c_str());
   }
   WeightRows weight;
-  if (tensor.dtype == DType::kBf16) weight.type = kernels::WeightType::kBf16;
-  if (tensor.dtype == DType::kS8) {
-    weight.type = kernels::WeightType::kS8;
-    weight.scale = f32(scales, {rows});
-  }
+  weight.format = tensor.dtype;
+  if (tensor.dtype == Format::kS8) weight.scale = f32(scales, {rows});
   if (impl_->file) {
     weight.file = &*impl_->file;
     weight.offset = tensor.offset;
@@ -200,8 +170,8 @@ WeightRows Container::row_table(std::string_view name, std::string_view scales, 
   const std::lock_guard lock(impl_->reading);
   std::unique_ptr<RowTable>& table = impl_->tables[impl_->number_of(at(name))];
   if (!table) {
-    table =
-        std::make_unique<RowTable>(*weight.file, weight.offset, rows, cols * size_of(weight.type));
+    table = std::make_unique<RowTable>(*weight.file, weight.offset, rows,
+                                       row_bytes(weight.format, cols));
   }
   weight.table = table.get();
   weight.data = table->data();
@@ -213,7 +183,7 @@ const float* Container::f32(std::string_view name, std::initializer_list<int64_t
   const TensorInfo* tensor = &at(name);
   const bool same_shape =
       std::equal(shape.begin(), shape.end(), tensor->shape.begin(), tensor->shape.end());
-  if (tensor->dtype != DType::kF32 || !same_shape) {
+  if (tensor->dtype != Format::kF32 || !same_shape) {
     fail(Status::kBadFile, "%s: tensor \"%s\" is %s %s, not f32 %s", path().c_str(), quoted.c_str(),
          name_of(tensor->dtype), shape_text(tensor->shape).c_str(),
          shape_text({shape.begin(), shape.size()}).c_str());

@@ -36,13 +36,9 @@
 
 namespace headlane {
 
-enum class DType { kF32, kU8, kBf16, kS8 };
-const char* name_of(DType dtype);  // "f32", "u8", "bf16", "s8"
-int64_t size_of(DType dtype);      // bytes of one element
-
 struct TensorInfo {
   std::string name;
-  DType dtype = DType::kF32;
+  Format dtype = Format::kF32;
   std::vector<int64_t> shape;
   int64_t offset = 0;  // from the start of the file, in bytes
   int64_t bytes = 0;
@@ -53,9 +49,9 @@ struct TensorInfo {
 // A tensor to be written. `data` must live until write_container returns.
 struct TensorSource {
   std::string name;
-  DType dtype = DType::kF32;
+  Format dtype = Format::kF32;
   std::vector<int64_t> shape;
-  std::span<const std::byte> data;  // canonical row-major, product(shape) * size_of(dtype) bytes
+  std::span<const std::byte> data;  // canonical row-major, shape_bytes(shape, dtype) of them
 };
 
 // `path` is either the old file or the whole new one, checked by what reads it. The same input

@@ -27,10 +27,10 @@ std::string read_name(const json& entry, const std::string& where) {
   return name;
 }
 
-DType read_dtype(const json& entry, const std::string& where) {
+Format read_dtype(const json& entry, const std::string& where) {
   const std::string name = json_string(entry, "dtype", where);
-  for (const DType dtype : {DType::kF32, DType::kU8, DType::kBf16, DType::kS8}) {
-    if (name == name_of(dtype)) return dtype;
+  for (const kernels::FormatRow& row : kernels::kFormats) {
+    if (name == row.name) return row.format;
   }
   fail(Status::kBadFile, "%s field \"dtype\" is \"%s\", not one of: f32, u8, bf16, s8",
        where.c_str(), printable(name).c_str());
@@ -48,7 +48,7 @@ TensorInfo read_tensor(const json& entry, size_t i_tensor, int64_t data_begin, i
   tensor.offset = json_int(entry, "offset", where);
   tensor.bytes = json_int(entry, "bytes", where);
 
-  const std::optional<int64_t> expected = shape_bytes(tensor.shape, size_of(tensor.dtype));
+  const std::optional<int64_t> expected = shape_bytes(tensor.shape, tensor.dtype);
   if (expected != tensor.bytes) {
     fail(Status::kBadFile, "%s field \"bytes\" is %lld, which is not the size of %s %s",
          where.c_str(), ll{tensor.bytes}, name_of(tensor.dtype), shape_text(tensor.shape).c_str());

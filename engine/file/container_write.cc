@@ -38,7 +38,7 @@ void check_sources(const std::string& path, const json& config, const json& toke
            static_cast<long long>(file_limits::kRank));
     }
     const auto bytes = static_cast<int64_t>(tensor.data.size());
-    if (shape_bytes(tensor.shape, size_of(tensor.dtype)) != bytes) {
+    if (shape_bytes(tensor.shape, tensor.dtype) != bytes) {
       fail(Status::kInvalidArgument, "%s: tensor \"%s\" has %lld bytes, which is not %s %s",
            path.c_str(), name.c_str(), static_cast<long long>(bytes), name_of(tensor.dtype),
            shape_text(tensor.shape).c_str());

@@ -8,6 +8,8 @@
 
 namespace headlane {
 
+using kernels::Format;
+
 enum class Precision { kF32, kBf16, kInt8 };
 constexpr int kPrecisions = 3;
 
@@ -24,16 +26,12 @@ class RowTable;
 // A matrix of a file, in whatever it stores: row i stands for scale[i] * data[i, ...] where there
 // are scales.
 struct WeightRows {
-  kernels::WeightType type = kernels::WeightType::kF32;
+  Format format = Format::kF32;
   const void* data = nullptr;    // null: in `file`, at `offset`
   const float* scale = nullptr;  // [rows], of s8
   const InputFile* file = nullptr;
   int64_t offset = 0;
   RowTable* table = nullptr;  // who reads the rows of data; null: they are there
 };
-
-inline int64_t size_of(kernels::WeightType type) {
-  return type == kernels::WeightType::kF32 ? 4 : type == kernels::WeightType::kBf16 ? 2 : 1;
-}
 
 }  // namespace headlane

@@ -17,6 +17,14 @@ std::optional<int64_t> shape_bytes(std::span<const int64_t> shape, int64_t eleme
   return bytes;
 }
 
+std::optional<int64_t> shape_bytes(std::span<const int64_t> shape, kernels::Format format) {
+  if (shape.empty()) return row_bytes(format, 1);
+  const kernels::FormatRow& row = row_of(format);
+  std::vector<int64_t> groups(shape.begin(), shape.end());
+  groups.back() = groups.back() / row.group + (groups.back() % row.group != 0 ? 1 : 0);
+  return shape_bytes(groups, row.group_bytes);
+}
+
 std::string shape_text(std::span<const int64_t> shape) {
   std::string text = "[";
   for (const int64_t size : shape) {

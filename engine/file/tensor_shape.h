@@ -10,11 +10,14 @@
 #include <vector>
 
 #include "engine/file/json.h"
+#include "kernels/format.h"
 
 namespace headlane {
 
 // product(shape) * element_bytes; nothing if a dimension is negative or the product is over int64.
 std::optional<int64_t> shape_bytes(std::span<const int64_t> shape, int64_t element_bytes);
+// The bytes of a tensor whose last dimension is rows of a format; likewise.
+std::optional<int64_t> shape_bytes(std::span<const int64_t> shape, kernels::Format format);
 
 // "[2, 3]"
 std::string shape_text(std::span<const int64_t> shape);

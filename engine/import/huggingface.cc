@@ -72,7 +72,7 @@ std::vector<TensorSource> make_sources(const std::vector<ImportedTensor>& tensor
   sources.reserve(tensors.size() + 4);
   for (const ImportedTensor& tensor : tensors) {
     sources.push_back(
-        {tensor.name, DType::kF32, tensor.shape, std::as_bytes(tensor.data.values())});
+        {tensor.name, Format::kF32, tensor.shape, std::as_bytes(tensor.data.values())});
   }
   const TokenizerTensors texts = tokenizer.tensors();
   const std::pair<const char*, std::span<const std::byte>> named[] = {
@@ -82,7 +82,7 @@ std::vector<TensorSource> make_sources(const std::vector<ImportedTensor>& tensor
       {"tokenizer.target", texts.target}};
   for (const auto& [name, bytes] : named) {
     if (bytes.empty()) continue;
-    sources.push_back({name, DType::kU8, {static_cast<int64_t>(bytes.size())}, bytes});
+    sources.push_back({name, Format::kU8, {static_cast<int64_t>(bytes.size())}, bytes});
   }
   return sources;
 }

@@ -59,9 +59,9 @@ FileCheck check_file(const std::string& path,
       result.has_checksum && checksum_matches(file, container.checksum_offset());
   for (const TensorInfo& tensor : container.tensors()) {
     int64_t n_nan = 0, n_infinite = 0;
-    if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kBf16) continue;
+    if (tensor.dtype != Format::kF32 && tensor.dtype != Format::kBf16) continue;
     read_parts(file, tensor.offset, tensor.end(), [&](std::span<const std::byte> part) {
-      if (tensor.dtype == DType::kF32) {
+      if (tensor.dtype == Format::kF32) {
         count<uint32_t>(part, 0x7F800000, 0x007FFFFF, &n_nan, &n_infinite);
       } else {
         count<uint16_t>(part, 0x7F80, 0x007F, &n_nan, &n_infinite);

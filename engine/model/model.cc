@@ -4,6 +4,7 @@
 
 #include "engine/base/cpus.h"
 #include "engine/base/error.h"
+#include "engine/file/tensor_shape.h"
 #include "engine/model/model_check.h"
 #include "engine/spec/isa.h"
 
@@ -26,8 +27,8 @@ kernels::Table choose_kernels(const std::string& isa, const std::string& gemm) {
 Precision precision_of(const Container& container) {
   Precision lowest = Precision::kF32;
   for (const TensorInfo& tensor : container.tensors()) {
-    if (tensor.dtype == DType::kBf16) lowest = std::max(lowest, Precision::kBf16);
-    if (tensor.dtype == DType::kS8) lowest = Precision::kInt8;
+    if (tensor.dtype == Format::kBf16) lowest = std::max(lowest, Precision::kBf16);
+    if (tensor.dtype == Format::kS8) lowest = Precision::kInt8;
   }
   return lowest;
 }
@@ -108,8 +109,8 @@ const Program& Model::program(Precision precision) const {
 int64_t Model::n_parameters() const {
   int64_t n = 0;
   for (const TensorInfo& tensor : container_.tensors()) {
-    const bool counts = tensor.dtype != DType::kU8 && !tensor.name.ends_with(".scale");
-    if (counts) n += tensor.bytes / size_of(tensor.dtype);
+    const bool counts = tensor.dtype != Format::kU8 && !tensor.name.ends_with(".scale");
+    if (counts) n += *shape_bytes(tensor.shape, 1);
   }
   return n;
 }

@@ -69,7 +69,7 @@ std::unique_ptr<Tokenizer> read_tokenizer(const Container& container, const Mode
   const auto text = [&](const char* name) -> std::string {
     const TensorInfo* info = container.find(name);
     if (info == nullptr) return {};
-    if (info->dtype != DType::kU8) {
+    if (info->dtype != Format::kU8) {
       fail(Status::kBadFile, "%s: the tensor \"%s\" is not u8", path.c_str(), name);
     }
     if (info->bytes > file_limits::kVocabBytes) {

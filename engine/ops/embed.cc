@@ -17,7 +17,7 @@ void Embed::run_rows(const Run& run, int64_t row_begin, int64_t n_rows, Slice sl
                           .positions = run.positions + first,
                           .types = run.types ? run.types + first : nullptr,
                           .word = word_.data,
-                          .word_type = word_.type,
+                          .word_format = word_.format,
                           .word_scale = word_.scale,
                           .scale = scale_,
                           .position = position_,

@@ -12,7 +12,6 @@ namespace headlane {
 namespace {
 
 using kernels::Bf16;
-using kernels::WeightType;
 
 const kernels::NarrowGemm& narrow_gemm(const kernels::Table& kernels, Precision precision) {
   return precision == Precision::kBf16 ? kernels.gemm_bf16 : kernels.gemm_u8;
@@ -43,10 +42,10 @@ struct Scratch {
     const auto rows = static_cast<size_t>(std::min(panel_columns(kernels, w), w.n));
     const size_t elements = rows * static_cast<size_t>(w.k);
     if (w.rows.data == nullptr) {
-      const size_t bytes = elements * static_cast<size_t>(size_of(w.rows.type));
+      const size_t bytes = rows * static_cast<size_t>(row_bytes(w.rows.format, w.k));
       stored.resize(std::max(stored.size(), bytes));
     }
-    if (w.rows.type == WeightType::kF32 && w.precision == Precision::kF32) return;
+    if (w.rows.format == Format::kF32 && w.precision == Precision::kF32) return;
     floats.resize(std::max(floats.size(), elements));
     scales.resize(std::max(scales.size(), rows));
     narrow.resize(std::max(narrow.size(), elements * sizeof(Bf16)));
@@ -60,13 +59,13 @@ class Rows {
  public:
   Rows(const kernels::Table& kernels, const PackedWeight& weight, int64_t first, int64_t n,
        Scratch* scratch)
-      : kernels_(kernels), k_(weight.k), n_(n), type_(weight.rows.type), scratch_(*scratch) {
-    const int64_t row_bytes = k_ * size_of(type_);
+      : kernels_(kernels), k_(weight.k), n_(n), format_(weight.rows.format), scratch_(*scratch) {
+    const int64_t row_size = row_bytes(format_, k_);
     if (weight.rows.data != nullptr) {
-      data_ = static_cast<const char*>(weight.rows.data) + first * row_bytes;
+      data_ = static_cast<const char*>(weight.rows.data) + first * row_size;
     } else {
-      const auto bytes = static_cast<size_t>(n_ * row_bytes);
-      weight.rows.file->read(weight.rows.offset + first * row_bytes,
+      const auto bytes = static_cast<size_t>(n_ * row_size);
+      weight.rows.file->read(weight.rows.offset + first * row_size,
                              std::span(scratch->stored).first(bytes));
       data_ = scratch->stored.data();
     }
@@ -74,7 +73,7 @@ class Rows {
   }
 
   const float* as_floats() {
-    if (type_ == WeightType::kF32) return static_cast<const float*>(data_);
+    if (format_ == Format::kF32) return static_cast<const float*>(data_);
     float* to = scratch_.floats.data();
     for (int64_t row = 0; row < n_; ++row) {
       for (int64_t i = row * k_; i < (row + 1) * k_; ++i) to[i] = element(row, i);
@@ -83,7 +82,7 @@ class Rows {
   }
 
   const Bf16* as_bf16() {
-    if (type_ == WeightType::kBf16) return static_cast<const Bf16*>(data_);
+    if (format_ == Format::kBf16) return static_cast<const Bf16*>(data_);
     const float* floats = as_floats();
     // Whole rows are converted, with the zeros that fill their last 64 bytes; W has none.
     Bf16* to = reinterpret_cast<Bf16*>(scratch_.narrow.data());
@@ -102,7 +101,7 @@ class Rows {
   // Sets *scale to the scales [n].
   const int8_t* as_s8(const float** scale) {
     *scale = scale_;
-    if (type_ == WeightType::kS8) return static_cast<const int8_t*>(data_);
+    if (format_ == Format::kS8) return static_cast<const int8_t*>(data_);
     const float* floats = as_floats();
     int8_t* to = reinterpret_cast<int8_t*>(scratch_.narrow.data());
     for (int64_t i = 0; i < n_; ++i) {
@@ -114,7 +113,7 @@ class Rows {
 
  private:
   float element(int64_t row, int64_t i) const {
-    if (type_ == WeightType::kS8) {
+    if (format_ == Format::kS8) {
       return static_cast<float>(static_cast<const int8_t*>(data_)[i]) * scale_[row];
     }
     return kernels::widen(static_cast<const Bf16*>(data_)[i]);
@@ -122,7 +121,7 @@ class Rows {
 
   const kernels::Table& kernels_;
   int64_t k_, n_;
-  WeightType type_;
+  Format format_;
   const void* data_;
   const float* scale_;
   Scratch& scratch_;

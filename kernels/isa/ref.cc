@@ -154,13 +154,11 @@ void add(const AddF32Args& args) {
 
 float word_element(const EmbedF32Args& args, int64_t id, int64_t i) {
   const int64_t at = id * args.d + i;
-  switch (args.word_type) {
-    case WeightType::kBf16:
-      return ref::from_bf16(static_cast<const Bf16*>(args.word)[at]);
-    case WeightType::kS8:
-      return static_cast<float>(static_cast<const int8_t*>(args.word)[at]) * args.word_scale[id];
-    case WeightType::kF32:
-      break;
+  if (args.word_format == Format::kBf16) {
+    return ref::from_bf16(static_cast<const Bf16*>(args.word)[at]);
+  }
+  if (args.word_format == Format::kS8) {
+    return static_cast<float>(static_cast<const int8_t*>(args.word)[at]) * args.word_scale[id];
   }
   return static_cast<const float*>(args.word)[at];
 }

@@ -157,7 +157,7 @@ void compare_embed(Problems* problems) {
   args.d = d;
   args.ids = ids.data();
   const int64_t stored = problems->from(0, 2);
-  args.word_type = static_cast<kernels::WeightType>(stored);
+  args.word_format = static_cast<kernels::Format>(stored);
   const void* const words[] = {word.data(), word_bf16.data(), word_s8.data()};
   args.word = words[stored];
   args.word_scale = scales.data();

@@ -184,7 +184,7 @@ TEST_P(EmbedKernel, AddsTableRowsOfBf16) {
     }
     EmbedF32Args args;
     args.word = stored.data();
-    args.word_type = WeightType::kBf16;
+    args.word_format = Format::kBf16;
     check(d, word, args);
   }
 }
@@ -201,7 +201,7 @@ TEST_P(EmbedKernel, AddsTableRowsOfBytes) {
     }
     EmbedF32Args args;
     args.word = stored.data();
-    args.word_type = WeightType::kS8;
+    args.word_format = Format::kS8;
     args.word_scale = scale.data();
     check(d, word, args);
   }

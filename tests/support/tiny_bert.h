@@ -83,7 +83,7 @@ inline void expect_tensor(const Container& model, const std::string& name,
                           const std::vector<std::string>& sources) {
   const TensorInfo* tensor = model.find(name);
   ASSERT_NE(tensor, nullptr) << name;
-  EXPECT_EQ(tensor->dtype, DType::kF32) << name;
+  EXPECT_EQ(tensor->dtype, Format::kF32) << name;
   EXPECT_EQ(tensor->shape, shape) << name;
   std::string expected;
   for (const std::string& source : sources) expected += source_data(source);

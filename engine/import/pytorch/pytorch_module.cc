@@ -126,7 +126,7 @@ std::vector<TensorSource> ModuleTensors::sources() const {
   std::vector<TensorSource> sources;
   for (const Tensor& tensor : tensors_) {
     sources.push_back(
-        {tensor.name, DType::kF32, tensor.shape, std::as_bytes(tensor.data.values())});
+        {tensor.name, Format::kF32, tensor.shape, std::as_bytes(tensor.data.values())});
   }
   return sources;
 }

@@ -16,7 +16,7 @@ constexpr std::string_view kStacks[] = {"layers.", "encoder.layers.", "decoder.l
 // "layers.0.ffn.up" of "layers.0.ffn.up.weight", if that is the weight of a product; else "".
 std::string product_of(const TensorSource& tensor) {
   const bool is_weight =
-      tensor.dtype == DType::kF32 && tensor.shape.size() == 2 && tensor.name.ends_with(kWeight);
+      tensor.dtype == Format::kF32 && tensor.shape.size() == 2 && tensor.name.ends_with(kWeight);
   if (!is_weight) return "";
   const std::string name = tensor.name.substr(0, tensor.name.size() - kWeight.size());
   const bool in_stack =
@@ -90,7 +90,7 @@ void StoredTensors::add_bf16(const TensorSource& tensor) {
     const std::span<const std::byte> bytes = std::as_bytes(std::span(row)).first(2 * k);
     std::copy(bytes.begin(), bytes.end(), data.begin() + 2 * i * k);
   }
-  sources_.push_back({tensor.name, DType::kBf16, tensor.shape, data});
+  sources_.push_back({tensor.name, Format::kBf16, tensor.shape, data});
 }
 
 void StoredTensors::add_s8(const TensorSource& tensor, const std::string& scales) {
@@ -102,8 +102,8 @@ void StoredTensors::add_s8(const TensorSource& tensor, const std::string& scales
                                reinterpret_cast<int8_t*>(data.data()) + i * k,
                                reinterpret_cast<float*>(scale.data()) + i);
   }
-  sources_.push_back({tensor.name, DType::kS8, tensor.shape, data});
-  sources_.push_back({scales, DType::kF32, {n}, scale});
+  sources_.push_back({tensor.name, Format::kS8, tensor.shape, data});
+  sources_.push_back({scales, Format::kF32, {n}, scale});
 }
 
 }  // namespace headlane

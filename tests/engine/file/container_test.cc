@@ -34,10 +34,10 @@ struct Sample {
 
   Sample() {
     std::iota(floats.begin(), floats.end(), 1.0f);
-    tensors = {{"vocab", DType::kU8, {12}, bytes_of(vocab)},
-               {"none", DType::kF32, {0, 5}, {}},
-               {"w", DType::kF32, {2, 3}, bytes_of(floats)},
-               {"tail", DType::kU8, {0}, {}}};
+    tensors = {{"vocab", Format::kU8, {12}, bytes_of(vocab)},
+               {"none", Format::kF32, {0, 5}, {}},
+               {"w", Format::kF32, {2, 3}, bytes_of(floats)},
+               {"tail", Format::kU8, {0}, {}}};
   }
   void write(const std::string& path) const { write_container(path, config, tokenizer, tensors); }
 };
@@ -127,7 +127,7 @@ TEST(Container, NoTensorsAndNoTokenizer) {
 TEST(Container, ScalarTensor) {
   const TempDir dir;
   const float value[] = {2.5f};
-  const TensorSource scalar{"s", DType::kF32, {}, bytes_of(value)};
+  const TensorSource scalar{"s", Format::kF32, {}, bytes_of(value)};
   write_container(dir.file("m"), json::object(), nullptr, {{scalar}});
   EXPECT_EQ(Container::open(dir.file("m")).f32("s", {})[0], 2.5f);
 }
@@ -159,7 +159,7 @@ TEST(ContainerWrite, HeaderLengthsAroundThePadding) {
   const TempDir dir;
   const float value[] = {1.0f};
   for (int n = 0; n < 130; ++n) {  // the offsets' digits change the header's length on the way
-    const TensorSource source{std::string(1 + n, 'w'), DType::kF32, {1}, bytes_of(value)};
+    const TensorSource source{std::string(1 + n, 'w'), Format::kF32, {1}, bytes_of(value)};
     write_container(dir.file("m"), json::object(), nullptr, {{source}});
     EXPECT_EQ(Container::open(dir.file("m")).f32(source.name, {1})[0], 1.0f);
   }

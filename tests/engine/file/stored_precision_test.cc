@@ -80,7 +80,7 @@ TEST_F(StoredPrecision, WeightsOfBf16AreTheNearest) {
     const TensorInfo* stored = narrow.find(tensor.name);
     ASSERT_NE(stored, nullptr) << tensor.name;
     ASSERT_EQ(stored->shape, tensor.shape) << tensor.name;
-    if (stored->dtype != DType::kBf16) {
+    if (stored->dtype != Format::kBf16) {
       const auto a = wide.data(tensor), b = narrow.data(*stored);
       EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin(), b.end())) << tensor.name;
       continue;
@@ -99,23 +99,23 @@ TEST_F(StoredPrecision, WeightsOfBf16AreTheNearest) {
 // the first feed-forward its second product.
 TEST_F(StoredPrecision, WeightsOfInt8HaveScales) {
   const auto dtypes = [&](const Container& container) {
-    std::map<std::string, DType> result;
+    std::map<std::string, Format> result;
     for (const TensorInfo& tensor : container.tensors()) result[tensor.name] = tensor.dtype;
     return result;
   };
   auto of = dtypes(converted(Precision::kInt8));
-  EXPECT_EQ(of.at("layers.0.attention.qkv.weight"), DType::kS8);
-  EXPECT_EQ(of.at("layers.1.attention.qkv.weight"), DType::kBf16);
+  EXPECT_EQ(of.at("layers.0.attention.qkv.weight"), Format::kS8);
+  EXPECT_EQ(of.at("layers.1.attention.qkv.weight"), Format::kBf16);
   EXPECT_EQ(of.count("layers.1.attention.qkv.scale"), 0u);
-  EXPECT_EQ(of.at("layers.0.ffn.down.weight"), DType::kBf16);
-  EXPECT_EQ(of.at("layers.1.ffn.down.weight"), DType::kS8);
-  EXPECT_EQ(of.at("layers.1.ffn.down.scale"), DType::kF32);
-  EXPECT_EQ(of.at("embeddings.word"), DType::kS8);
-  EXPECT_EQ(of.at("embeddings.word.scale"), DType::kF32);
-  EXPECT_EQ(of.at("embeddings.position"), DType::kF32);
-  EXPECT_EQ(of.at("layers.0.ffn.norm.weight"), DType::kF32);
+  EXPECT_EQ(of.at("layers.0.ffn.down.weight"), Format::kBf16);
+  EXPECT_EQ(of.at("layers.1.ffn.down.weight"), Format::kS8);
+  EXPECT_EQ(of.at("layers.1.ffn.down.scale"), Format::kF32);
+  EXPECT_EQ(of.at("embeddings.word"), Format::kS8);
+  EXPECT_EQ(of.at("embeddings.word.scale"), Format::kF32);
+  EXPECT_EQ(of.at("embeddings.position"), Format::kF32);
+  EXPECT_EQ(of.at("layers.0.ffn.norm.weight"), Format::kF32);
   of = dtypes(converted(Precision::kInt8, std::vector<std::string>{}));
-  EXPECT_EQ(of.at("layers.1.attention.qkv.weight"), DType::kS8);
+  EXPECT_EQ(of.at("layers.1.attention.qkv.weight"), Format::kS8);
   EXPECT_ERROR(converted(Precision::kInt8, std::vector<std::string>{"layers.0.ffn.middle"}),
                Status::kInvalidArgument, "layers.0.ffn.middle");
 }
@@ -140,7 +140,7 @@ TEST_F(StoredPrecision, Scales) {
       ": tensor \"layers.0.ffn.up.scale\" is f32 [95], not f32 [96]");
   bad(
       [](Parts* p) {
-        p->at(kUpScale).dtype = DType::kU8;
+        p->at(kUpScale).dtype = Format::kU8;
         p->at(kUpScale).data = p->at(kUpScale).data.first(96);
       },
       ": tensor \"layers.0.ffn.up.scale\" is u8 [96], not f32 [96]");
@@ -158,7 +158,7 @@ TEST_F(StoredPrecision, ShapesAndTypesOfWeights) {
   };
   expect_bad(Precision::kBf16, cut, ": tensor \"embeddings.word\" is bf16 [36, 24], not");
   expect_bad(
-      Precision::kInt8, [](Parts* p) { p->at(kUp).dtype = DType::kU8; },
+      Precision::kInt8, [](Parts* p) { p->at(kUp).dtype = Format::kU8; },
       ": tensor \"layers.0.ffn.up.weight\" is u8 [96, 24], not");
   expect_bad(
       Precision::kBf16, [](Parts* p) { p->remove(kUp); },
@@ -170,7 +170,7 @@ TEST_F(StoredPrecision, OtherTensorsAreFloats) {
   for (const char* name : {"layers.0.ffn.up.bias", "layers.0.ffn.norm.weight"}) {
     const auto narrow = [&](Parts* p) {
       TensorSource& tensor = p->at(name);
-      tensor.dtype = DType::kBf16;
+      tensor.dtype = Format::kBf16;
       tensor.data = tensor.data.first(tensor.data.size() / 2);
     };
     expect_bad(Precision::kF32, narrow, std::string(": tensor \"") + name + "\" is bf16");

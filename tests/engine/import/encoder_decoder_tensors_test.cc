@@ -98,7 +98,7 @@ class Expected {
       const auto& [shape, values] = tensor;
       const TensorInfo* found = model.find(name);
       ASSERT_NE(found, nullptr) << name;
-      EXPECT_EQ(found->dtype, DType::kF32) << name;
+      EXPECT_EQ(found->dtype, Format::kF32) << name;
       ASSERT_EQ(found->shape, shape) << name;
       const auto* data = reinterpret_cast<const float*>(model.data(*found).data());
       EXPECT_TRUE(std::equal(values.begin(), values.end(), data)) << name;
@@ -305,11 +305,11 @@ TEST_F(EncoderDecoderImport, NarrowWeights) {
         const bool is_product =
             tensor.shape.size() == 2 && tensor.name.find(".layers.") != std::string::npos;
         const bool is_narrow = is_product || words.contains(tensor.name);
-        const DType dtype = !is_narrow                      ? DType::kF32
-                            : precision == Precision::kBf16 ? DType::kBf16
-                                                            : DType::kS8;
+        const Format dtype = !is_narrow                      ? Format::kF32
+                             : precision == Precision::kBf16 ? Format::kBf16
+                                                             : Format::kS8;
         EXPECT_EQ(found->dtype, dtype) << tensor.name;
-        if (dtype != DType::kS8) continue;
+        if (dtype != Format::kS8) continue;
         std::string scale = tensor.name;
         if (scale.ends_with(".weight")) scale.resize(scale.size() - 7);
         scale += ".scale";
@@ -327,10 +327,10 @@ TEST_F(EncoderDecoderImport, HigherPrecisionByName) {
   options.precision = Precision::kInt8;
   options.higher_precision = {"decoder.layers.1.cross.kv", "lm_head"};
   const Container container = convert(options);
-  EXPECT_EQ(container.find("decoder.layers.1.cross.kv.weight")->dtype, DType::kBf16);
-  EXPECT_EQ(container.find("lm_head.weight")->dtype, DType::kBf16);
+  EXPECT_EQ(container.find("decoder.layers.1.cross.kv.weight")->dtype, Format::kBf16);
+  EXPECT_EQ(container.find("lm_head.weight")->dtype, Format::kBf16);
   EXPECT_EQ(container.find("lm_head.scale"), nullptr);
-  EXPECT_EQ(container.find("decoder.layers.0.cross.kv.weight")->dtype, DType::kS8);
+  EXPECT_EQ(container.find("decoder.layers.0.cross.kv.weight")->dtype, Format::kS8);
   options.higher_precision = {"layers.1.cross.kv"};
   EXPECT_ERROR(convert(options), Status::kInvalidArgument,
                "no product of the model is called \"layers.1.cross.kv\"");

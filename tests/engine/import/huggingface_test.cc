@@ -249,7 +249,7 @@ TEST_F(HuggingFace, TokenizerGoesAlong) {
   EXPECT_TRUE(model.tokenizer().is_object());
   const TensorInfo* vocab = model.find("tokenizer.vocab");
   ASSERT_NE(vocab, nullptr);
-  EXPECT_EQ(vocab->dtype, DType::kU8);
+  EXPECT_EQ(vocab->dtype, Format::kU8);
   EXPECT_EQ(vocab->shape, std::vector<int64_t>{vocab->bytes});
   const auto bytes = model.data(*vocab);
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),

@@ -151,16 +151,16 @@ TEST_F(HostileModel, TensorsOfAnotherType) {
   options.precision = Precision::kInt8;
   convert_model(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", whole_, options);
   const Container container = Container::open(whole_);
-  const auto refused = [&](const std::string& name, DType dtype, bool is_left_out,
+  const auto refused = [&](const std::string& name, Format dtype, bool is_left_out,
                            const std::string& words) {
     std::vector<TensorSource> tensors;
     for (const TensorInfo& tensor : container.tensors()) {
       tensors.push_back({tensor.name, tensor.dtype, tensor.shape, container.data(tensor)});
       if (tensor.name != name) continue;
       TensorSource& changed = tensors.back();
-      if (size_of(dtype) != size_of(changed.dtype)) {
-        const int64_t elements = tensor.bytes / size_of(dtype);
-        changed.data = changed.data.first(static_cast<size_t>(elements * size_of(dtype)));
+      if (row_bytes(dtype, 1) != row_bytes(changed.dtype, 1)) {
+        const int64_t elements = tensor.bytes / row_bytes(dtype, 1);
+        changed.data = changed.data.first(static_cast<size_t>(elements * row_bytes(dtype, 1)));
         changed.shape = {elements};
       }
       changed.dtype = dtype;
@@ -170,17 +170,17 @@ TEST_F(HostileModel, TensorsOfAnotherType) {
     EXPECT_ERROR(Model::open(spoilt_, {}), Status::kBadFile, words);
     EXPECT_ERROR(check_model(Container::open(spoilt_)), Status::kBadFile, words);
   };
-  refused("tokenizer.vocab", DType::kF32, false, "\"tokenizer.vocab\" is not u8");
-  refused("tokenizer.vocab", DType::kS8, false, "\"tokenizer.vocab\" is not u8");
-  refused("tokenizer.vocab", DType::kU8, true, "no tensor \"tokenizer.vocab\"");
-  refused("embeddings.word", DType::kU8, false, "tensor \"embeddings.word\" is u8 ");
-  refused("embeddings.word.scale", DType::kF32, true, "\"embeddings.word.scale\" is missing");
-  refused("embeddings.word.scale", DType::kU8, false, "\"embeddings.word.scale\" is u8 ");
-  refused("embeddings.norm.weight", DType::kBf16, false, "\"embeddings.norm.weight\" is bf16 ");
-  refused("layers.0.ffn.up.weight", DType::kU8, false, "\"layers.0.ffn.up.weight\" is u8 ");
-  refused("layers.0.ffn.up.weight", DType::kF32, false, "\"layers.0.ffn.up.weight\" is f32 ");
-  refused("layers.0.ffn.up.scale", DType::kF32, true, "\"layers.0.ffn.up.scale\" is missing");
-  refused("layers.0.ffn.up.bias", DType::kF32, true, "\"layers.0.ffn.up.bias\" is missing");
+  refused("tokenizer.vocab", Format::kF32, false, "\"tokenizer.vocab\" is not u8");
+  refused("tokenizer.vocab", Format::kS8, false, "\"tokenizer.vocab\" is not u8");
+  refused("tokenizer.vocab", Format::kU8, true, "no tensor \"tokenizer.vocab\"");
+  refused("embeddings.word", Format::kU8, false, "tensor \"embeddings.word\" is u8 ");
+  refused("embeddings.word.scale", Format::kF32, true, "\"embeddings.word.scale\" is missing");
+  refused("embeddings.word.scale", Format::kU8, false, "\"embeddings.word.scale\" is u8 ");
+  refused("embeddings.norm.weight", Format::kBf16, false, "\"embeddings.norm.weight\" is bf16 ");
+  refused("layers.0.ffn.up.weight", Format::kU8, false, "\"layers.0.ffn.up.weight\" is u8 ");
+  refused("layers.0.ffn.up.weight", Format::kF32, false, "\"layers.0.ffn.up.weight\" is f32 ");
+  refused("layers.0.ffn.up.scale", Format::kF32, true, "\"layers.0.ffn.up.scale\" is missing");
+  refused("layers.0.ffn.up.bias", Format::kF32, true, "\"layers.0.ffn.up.bias\" is missing");
 }
 
 // Nothing is written that the engine would refuse.

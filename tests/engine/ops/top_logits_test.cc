@@ -58,7 +58,7 @@ class Product {
     weight.name = "logits";
     weight.n = n;
     weight.k = kDepth;
-    weight.rows = {kernels::WeightType::kF32, weight_.data(), nullptr};
+    weight.rows = {kernels::Format::kF32, weight_.data(), nullptr};
     weight.bias = bias_.data();
     weight.precision = precision;
     packed = weights_.add(std::move(weight));
