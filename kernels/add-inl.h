@@ -1,4 +1,7 @@
 // y = a + b. Bound by L1.
+#pragma once
+
+#include "kernels/loops-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 

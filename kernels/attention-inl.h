@@ -10,12 +10,15 @@
 // grows. A sequence of up to BC keys is one block: exact maximum, nothing rescaled. A block that a
 // query does not see changes nothing in it, to the bit: so a query's result does not depend on its
 // strip or group.
+#pragma once
+
+#include "kernels/attention_scores-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 
 // Packs keys [begin, begin + n). Returns whether all of V there is finite.
 template <typename T>
-inline bool pack_block(const AttentionArgs<T>& args, const AttentionScratch& at, int64_t begin,
+inline bool pack_block(const AttentionArgs<T>& args, const AttentionScratch<T>& at, int64_t begin,
                        int64_t n) {
   pack_keys(args, at, begin, n);
   for (int64_t j = begin; args.next_v && j < begin + n; ++j) {
@@ -68,7 +71,7 @@ inline float softmax_update(const float* s, T* to, int64_t n, F32 largest, float
 
 // O[rows, v_dim] += P[rows, n] V (= where it is the first). V is packed.
 template <typename T>
-inline void add_values(const AttentionArgs<T>& args, const AttentionScratch& at, int64_t row,
+inline void add_values(const AttentionArgs<T>& args, const AttentionScratch<T>& at, int64_t row,
                        int64_t rows, int64_t n, bool first, float* o) {
   using Tile = AttentionTile<T>;
   const T* p = reinterpret_cast<const T*>(at.p) + row * Tile::kBC;
@@ -81,7 +84,7 @@ inline void add_values(const AttentionArgs<T>& args, const AttentionScratch& at,
 // where its weight is 0, so weights do not tell the two apart. Rare, so a query at a time; the bits
 // of queries that see nothing of such a value are those that they would be without it.
 template <typename T>
-inline void add_values_seen(const AttentionArgs<T>& args, const AttentionScratch& at, int64_t i,
+inline void add_values_seen(const AttentionArgs<T>& args, const AttentionScratch<T>& at, int64_t i,
                             int64_t rows, int64_t begin, int64_t n, bool first, float* o) {
   using Tile = AttentionTile<T>;
   for (int64_t r = 0; r < rows; ++r) {
@@ -96,7 +99,7 @@ inline void add_values_seen(const AttentionArgs<T>& args, const AttentionScratch
 
 // One strip of queries, r0 .. r0 + rows of the group, meets one block of keys.
 template <typename T>
-inline void attend_block(const AttentionArgs<T>& args, const AttentionScratch& at,
+inline void attend_block(const AttentionArgs<T>& args, const AttentionScratch<T>& at,
                          const QueryGroup<T>& group, int64_t r0, int64_t rows, int64_t begin,
                          int64_t n, bool finite) {
   // Whether O holds nothing yet; where a strip's first block may be any, it began as zeros.
@@ -118,7 +121,7 @@ inline void attend_block(const AttentionArgs<T>& args, const AttentionScratch& a
 
 // O of a group, divided by its sums, to the caller.
 template <typename T>
-inline void finish_group(const AttentionArgs<T>& args, const AttentionScratch& at,
+inline void finish_group(const AttentionArgs<T>& args, const AttentionScratch<T>& at,
                          const QueryGroup<T>& group) {
   for (int64_t r = 0; r < group.rows; ++r) {
     if (args.next_q) fetch_row(args.next_q + (group.first + r) * args.ldq, args.head_dim);
@@ -143,7 +146,7 @@ inline void finish_group(const AttentionArgs<T>& args, const AttentionScratch& a
 }
 
 template <typename T>
-inline void attend_group(const AttentionArgs<T>& args, const AttentionScratch& at, int64_t first,
+inline void attend_group(const AttentionArgs<T>& args, const AttentionScratch<T>& at, int64_t first,
                          int64_t rows) {
   const QueryGroup<T> group = make_group(args, at, first, rows);
   for (int64_t r = 0; r < rows; ++r) {
@@ -166,8 +169,9 @@ template <typename T>
 inline void attention(const AttentionArgs<T>& args) {
   assert(args.v_dim >= 1);
   check_attention(args);
-  DotUnit unit;
-  const AttentionScratch at = attention_layout<T>(args.scratch, args.head_dim, args.v_dim, &unit);
+  typename AttentionTile<T>::Unit unit;
+  const AttentionScratch<T> at =
+      attention_layout<T>(args.scratch, args.head_dim, args.v_dim, &unit);
   constexpr int64_t kGroupRows = AttentionTile<T>::kGroupRows;
   for (int64_t i = 0; i < args.q_len; i += kGroupRows) {
     attend_group(args, at, i, smaller(kGroupRows, args.q_len - i));

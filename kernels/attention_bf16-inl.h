@@ -1,5 +1,11 @@
 // Attention in bf16, where products of bf16 are the machine's own: the loops are those of floats,
-// rows are pairs.
+// rows are pairs. What the instruction set brings has a NativeBf16, which multiplies them, and says
+// how many keys are a block.
+#pragma once
+
+#include "kernels/attention_scores-inl.h"
+#include "kernels/math-inl.h"
+#include "kernels/rotary-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 
@@ -12,9 +18,10 @@ inline F32 exp2_narrow(F32 x) {
 
 template <>
 struct AttentionTile<Bf16> {
-  static constexpr int64_t kMR = kDotMR, kNR = kDotNR;
-  static constexpr int64_t kBC = kDotBC, kGroupRows = kDotGroupRows;
-  static constexpr int64_t kPerGroup = 2, kStep = kDotStep;
+  static constexpr int64_t kMR = NativeBf16::kMR, kNR = NativeBf16::kNR;
+  static constexpr int64_t kBC = kBf16BC, kGroupRows = 512;
+  static constexpr int64_t kPerGroup = 2, kStep = NativeBf16::kStep;
+  using Unit = NativeBf16::Unit;
   static_assert(kBC % kNR == 0 && kBC % (kPerGroup * kStep) == 0);
 
   static int64_t groups(int64_t dim) { return round_up((dim + 1) / 2, kStep); }
@@ -63,11 +70,11 @@ struct AttentionTile<Bf16> {
     }
   }
 
-  static void multiply(DotUnit* unit, int64_t rows, int64_t n, int64_t groups, const Bf16* a,
+  static void multiply(Unit* unit, int64_t rows, int64_t n, int64_t groups, const Bf16* a,
                        int64_t lda, const float* b, int64_t ldb, const float* init, float* tile,
                        int64_t ld) {
-    multiply_dots<NativeBf16>(unit, rows, n, groups, reinterpret_cast<const uint32_t*>(a), lda / 2,
-                              reinterpret_cast<const uint32_t*>(b), ldb, init, tile, ld);
+    NativeBf16::multiply(unit, rows, n, groups, reinterpret_cast<const uint32_t*>(a), lda / 2,
+                         reinterpret_cast<const uint32_t*>(b), ldb, init, tile, ld);
   }
 };
 

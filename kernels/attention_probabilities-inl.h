@@ -1,6 +1,9 @@
 // P = softmax(cap(scores) + biases) for one head of one sequence: what attention-inl.h weights the
 // values with, written out. Scores go to the caller's rows block by block, then each row is
 // normalised whole: its maximum, its exponentials and their sum, the division.
+#pragma once
+
+#include "kernels/attention_scores-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 
@@ -48,7 +51,7 @@ inline void fill(float* p, int64_t begin, int64_t end, float value) {
 }
 
 template <typename T>
-inline void probabilities_of_group(const AttentionArgs<T>& args, const AttentionScratch& at,
+inline void probabilities_of_group(const AttentionArgs<T>& args, const AttentionScratch<T>& at,
                                    int64_t first, int64_t rows, float* p, int64_t ldp) {
   const QueryGroup<T> group = make_group(args, at, first, rows);
   for (int64_t i = first; group.may_skip && i < first + rows; ++i) {
@@ -81,8 +84,9 @@ inline void probabilities_of_group(const AttentionArgs<T>& args, const Attention
 template <typename T>
 inline void attention_probabilities(const AttentionArgs<T>& args, float* p, int64_t ldp) {
   check_attention(args);
-  DotUnit unit;
-  const AttentionScratch at = attention_layout<T>(args.scratch, args.head_dim, args.v_dim, &unit);
+  typename AttentionTile<T>::Unit unit;
+  const AttentionScratch<T> at =
+      attention_layout<T>(args.scratch, args.head_dim, args.v_dim, &unit);
   constexpr int64_t kGroupRows = AttentionTile<T>::kGroupRows;
   for (int64_t i = 0; i < args.q_len; i += kGroupRows) {
     probabilities_of_group(args, at, i, smaller(kGroupRows, args.q_len - i), p, ldp);

@@ -20,57 +20,16 @@
 //             Q copies [kGroupRows, ldq]
 //             K copies [NR, ldq]
 //             row      [2, head_dim]     while bf16 turn
+#pragma once
+
+#include "kernels/loops-inl.h"
+#include "kernels/math-inl.h"
+#include "kernels/pack-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 
 template <typename T>
 struct AttentionTile;
-
-template <>
-struct AttentionTile<float> {
-  static constexpr int64_t kMR = HEADLANE_ISA::kMR, kNR = HEADLANE_ISA::kNR;
-  // Keys of a block: a multiple of NR (16, 48) with S strip + panel in L1.
-  static constexpr int64_t kBC = 240;
-  static constexpr int64_t kGroupRows = 64 * kMR;  // packing is 1 / kGroupRows of multiplying
-  static constexpr int64_t kPerGroup = 1, kStep = 1;
-
-  static int64_t groups(int64_t dim) { return dim; }
-  static bool copies(const AttentionArgs<float>& args) { return args.rotary; }
-  static void copy_row(const AttentionArgs<float>& args, int64_t position, const float* x, float*,
-                       float* y) {
-    turn_row(args, position, x, y);
-  }
-  static F32 exp2(F32 x) { return HEADLANE_ISA::exp2(x); }
-  static void store_p(float* p, F32 x) { store(p, x); }
-  static void store_o(float* o, F32 x, int64_t n) { store_up_to(o, x, n); }
-
-  // Row j of V, or zeros where seen[j] is 0, to row j of the block; adds what tells whether it is
-  // finite.
-  static void pack_values(const float* v, int64_t ldv, int64_t n, int64_t v_dim,
-                          const uint8_t* seen, float* to, int64_t ld, F32* differences) {
-    for (int64_t j = 0; j < n; ++j) {
-      const bool zeros = seen && seen[j] == 0;
-      for_each_vector(v_dim, [&](int64_t c, int64_t width) {
-        const F32 x = zeros ? broadcast(0.0f) : load_up_to(v + j * ldv + c, width);
-        *differences = *differences + (x - x);
-        store(to + j * ld + c, x);
-      });
-    }
-  }
-
-  // tile[rows, n] = (init or tile) + A[rows, k] * B[k, n], B in rows of stride ldb, n a multiple of
-  // kWidth.
-  static void multiply(DotUnit*, int64_t rows, int64_t n, int64_t k, const float* a, int64_t lda,
-                       const float* b, int64_t ldb, const float* init, float* tile, int64_t ld) {
-    for (int64_t j = 0; j < n; j += kNR) {
-      const int64_t vectors = smaller(kNV, (n - j) / kWidth);
-      kMicroKernels.of[rows - 1][vectors - 1](k, a, lda, b + j, ldb, init, tile + j, ld);
-    }
-  }
-};
-constexpr double kLog2EDouble = 1.4426950408889634;
-constexpr float kLog2E = static_cast<float>(kLog2EDouble);
-constexpr float kInfinity = __builtin_inff();
 
 template <typename T>
 inline void check_attention(const AttentionArgs<T>& args) {
@@ -80,17 +39,18 @@ inline void check_attention(const AttentionArgs<T>& args) {
   (void)args;  // where asserts are off
 }
 
+template <typename T>
 struct AttentionScratch {
   int64_t ldq, ldv, total;
   float *k, *v, *s, *p, *o, *m, *l, *q_copies, *k_copies, *row;
-  DotUnit* unit;
+  typename AttentionTile<T>::Unit* unit;
 };
 
 template <typename T>
-inline AttentionScratch attention_layout(float* base, int64_t head_dim, int64_t v_dim,
-                                         DotUnit* unit) {
+inline AttentionScratch<T> attention_layout(float* base, int64_t head_dim, int64_t v_dim,
+                                            typename AttentionTile<T>::Unit* unit) {
   using Tile = AttentionTile<T>;
-  AttentionScratch at;
+  AttentionScratch<T> at;
   at.ldq = round_up(Tile::groups(head_dim), kRowAlign);
   at.ldv = round_up(v_dim, kRowAlign);
   int64_t end = 0;
@@ -171,7 +131,7 @@ struct QueryGroup {
 constexpr float kLeastScaleOfDifferences = 0x1p-100f;
 
 template <typename T>
-inline QueryGroup<T> make_group(const AttentionArgs<T>& args, const AttentionScratch& at,
+inline QueryGroup<T> make_group(const AttentionArgs<T>& args, const AttentionScratch<T>& at,
                                 int64_t first, int64_t rows) {
   using Tile = AttentionTile<T>;
   const bool adjusts = args.softcap > 0 || args.bias || args.mask || args.alibi_slope != 0 ||
@@ -258,37 +218,9 @@ inline void for_each_block(const AttentionArgs<T>& args, const QueryGroup<T>& gr
   }
 }
 
-// tile[rows, n] = sum over c of additive[c] * tanh(q[rows, c] + panel[c, n]), n a multiple of
-// kWidth. Out of line, as adjust_scores is: inside score_strip the two cost plain dot products 1 to
-// 4 % (bench attention_f32/.../d32).
-[[gnu::noinline]] inline void additive_strip(const AttentionF32Args& args, int64_t rows, int64_t n,
-                                             const float* q, int64_t ldq, const float* panel,
-                                             float* tile) {
-  constexpr int64_t kBC = AttentionTile<float>::kBC;
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t j = 0; j < n; j += kWidth) {
-      F32 sum = broadcast(0.0f);
-      for (int64_t c = 0; c < args.head_dim; ++c) {
-        const F32 x = broadcast(q[r * ldq + c]) + load(panel + c * kNR + j);
-        sum = fma(broadcast(args.additive[c]), tanh(x), sum);
-      }
-      store(tile + r * kBC + j, sum);
-    }
-  }
-}
-
-// Asks for a row to be brought near. Rows of one head in a tensor of many lie too far apart for the
-// hardware to see them coming. Inlined by force: gcc takes a function of prefetches for one without
-// effects, and drops calls of it.
-template <typename T>
-[[gnu::always_inline]] inline void fetch_row(const T* row, int64_t n) {
-  constexpr int64_t kStep = 64 / sizeof(T);
-  for (int64_t i = 0; i < n; i += kStep) __builtin_prefetch(row + i, 0, 2);
-}
-
 // Packs the K of keys [begin, begin + n).
 template <typename T>
-inline void pack_keys(const AttentionArgs<T>& args, const AttentionScratch& at, int64_t begin,
+inline void pack_keys(const AttentionArgs<T>& args, const AttentionScratch<T>& at, int64_t begin,
                       int64_t n) {
   using Tile = AttentionTile<T>;
   for (int64_t j = begin; args.next_k && j < begin + n; ++j) {
@@ -396,7 +328,7 @@ inline F32 hide_unseen(int64_t n, SeenInBlock seen, float* s) {
 // does not see a key. done(r, s, largest) is called with each query's row as soon as it is
 // complete, and its largest scores, lane by lane.
 template <typename T, typename Done>
-inline void score_strip(const AttentionArgs<T>& args, const AttentionScratch& at,
+inline void score_strip(const AttentionArgs<T>& args, const AttentionScratch<T>& at,
                         const QueryGroup<T>& group, int64_t r0, int64_t rows, int64_t begin,
                         int64_t n, Done done) {
   using Tile = AttentionTile<T>;
@@ -407,7 +339,7 @@ inline void score_strip(const AttentionArgs<T>& args, const AttentionScratch& at
     const float* panel = at.k + j * groups;
     if constexpr (Tile::kPerGroup == 1) {
       if (args.additive) {
-        additive_strip(args, rows, width, q, group.ldq, panel, at.s + j);
+        Tile::add_tanh(args, rows, width, q, group.ldq, panel, at.s + j);
         continue;
       }
     }

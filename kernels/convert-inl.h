@@ -1,4 +1,7 @@
 // Rows of floats or bf16 into bf16 or u8, and rows of weights into s8. Bound by what it reads.
+#pragma once
+
+#include "kernels/loops-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 

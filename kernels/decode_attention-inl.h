@@ -11,6 +11,10 @@
 //   - Weights: 2^((score - maximum) log2(e)), in scratch, and their sum.
 //   - Values: sums over kValueKeys keys stay in registers for as many columns as there are
 //     registers for; where the columns are few, several sums take turns, so that additions overlap.
+#pragma once
+
+#include "kernels/decode_rows-inl.h"
+#include "kernels/math-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 

@@ -8,6 +8,9 @@
 //             scores, then weights  [kv_len]
 //             q                     [head_dim]  vectors of floats, zeros at the end
 //             sums of values        [v_dim]
+#pragma once
+
+#include "kernels/loops-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 

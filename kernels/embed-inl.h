@@ -1,5 +1,8 @@
 // y[row] = scale * word[id] + type[type_id] + position[pos]: a gather of table rows, bound by
 // memory. Not fused: the same bits in every table.
+#pragma once
+
+#include "kernels/loops-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 

@@ -1,6 +1,10 @@
 // y = activation(x[0 .. d)) * x[d .. 2 d) for each row: the hidden row of a gated feed-forward
 // (Shazeer 2020, "GLU Variants Improve Transformer"). Bound by the activation's arithmetic, or by
 // L1 where there is little of it.
+#pragma once
+
+#include "kernels/loops-inl.h"
+#include "kernels/math-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 

@@ -12,10 +12,13 @@
 // (the first begins at the bias): short chains keep errors small (0.3 to 0.5 at K = 3072). That
 // order is the same in every register tile, so its bits depend on its row of A and its column of W
 // alone.
+#pragma once
+
+#include "kernels/math-inl.h"
+#include "kernels/pack-inl.h"
+#include "kernels/register_tile-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
-
-constexpr int64_t kLine = 64 / sizeof(float);  // of a cache
 
 // The register tile: C[MR, NV vectors] = init + A[MR, k] * B[k, NV vectors]. `init` is one row that
 // every row starts from; null adds the product to what C holds. Accumulators MR x NV, plus NV of B
@@ -82,32 +85,6 @@ constexpr MicroKernels make_micro_kernels() {
 }
 
 constexpr MicroKernels kMicroKernels = make_micro_kernels();
-constexpr int64_t kNR = int64_t{kNV} * kWidth;
-alignas(64) constexpr float kZeroRow[kNR] = {};
-
-inline int64_t round_up(int64_t x, int64_t multiple) {
-  return (x + multiple - 1) / multiple * multiple;
-}
-constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
-// Transposes rows [n, k] (n <= NR, stride ld) into panel [k, NR]; columns n .. NR become zeros. It
-// moves bits, whatever they stand for.
-template <int64_t NR>
-inline void pack_panel(const float* rows, int64_t n, int64_t k, int64_t ld, float* panel) {
-  for (int64_t kk = 0; kk < k; kk += kWidth) {
-    const int64_t depth = smaller(kWidth, k - kk);
-    for (int64_t j = 0; j < NR; j += kWidth) {
-      F32 block[kWidth];
-      for (int i = 0; i < kWidth; ++i) {
-        const bool inside = j + i < n;
-        block[i] = inside ? load_n(rows + (j + i) * ld + kk, depth) : broadcast(0.0f);
-      }
-      transpose(block);
-      for (int64_t i = 0; i < depth; ++i) store(panel + (kk + i) * NR + j, block[i]);
-    }
-  }
-}
-
 inline int64_t gemm_packed_floats(int64_t n, int64_t k) { return round_up(n, kNR) * (k + 1); }
 
 inline void gemm_pack_f32(const float* w, const float* bias, int64_t n, int64_t k,
@@ -144,11 +121,9 @@ inline void micro_kernel_fetching(int64_t part, int64_t k, const float* a, int64
 
 using FetchingKernel = void (*)(int64_t, int64_t, const float*, int64_t, const float*, const float*,
                                 float*, int64_t, const float*);
-constexpr int kMostParts = kNR / kLine;  // a line each with every step of k
 constexpr FetchingKernel kFetchingKernels[] = {micro_kernel_fetching<1>,
                                                micro_kernel_fetching<smaller(2, kMostParts)>,
                                                micro_kernel_fetching<smaller(3, kMostParts)>};
-static_assert(1 <= kMostParts && kMostParts <= 3);
 
 // The first strips of a block fetch the block that follows it, which otherwise arrives in step with
 // its own first strip, from L3 or memory: each of up to as many full strips as a row of the panel

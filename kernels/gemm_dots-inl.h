@@ -4,17 +4,13 @@
 // Both work on groups of 32 bits along K: two bf16 or four bytes. A is rows of groups; B is rows of
 // groups too, one a step of K, each lane a column. What multiplies a group of A by a vector of
 // groups of B is a Dot of the instruction set.
+#pragma once
+
+#include "kernels/register_tile-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-constexpr int kDotMR = kMR;
-constexpr int64_t kDotNR = kNR;
-constexpr int64_t kDotStep = 1;  // groups that K is rounded up to
-
-// What must be set up before dots are multiplied, and released after: of vectors, nothing.
-struct DotUnit {};
-
-// The sums of dots of bf16, and of bytes, in registers and in tiles.
+// The sums of dots of bf16, and of bytes.
 struct F32Sums {
   using Acc = F32;
   static Acc load_acc(const float* p) { return load(p); }
@@ -136,45 +132,52 @@ inline void dot_kernel_fetching(int64_t part, int64_t groups, const uint32_t* a,
                                           next + part * groups * kStep, kStep);
 }
 
-// tile[rows, vectors * kWidth] (stride kDotNR) = init + A * panel, for one of the strips of a
-// product. The first strips of a panel fetch the next one, as in gemm-inl.h.
+// How products are multiplied in vector registers, by one Dot.
 template <typename Dot>
-struct DotStrips {
-  int64_t groups, n_strips;  // strips of any rows
-  const uint32_t* panel;     // [groups, kDotNR]
-  const uint32_t* next;      // of the panel that comes after, or null
-  const float* init;
-  int64_t vectors;
+struct DotTile {
+  static constexpr int kMR = HEADLANE_ISA::kMR;
+  static constexpr int64_t kNR = HEADLANE_ISA::kNR;
+  static constexpr int64_t kStep = 1;  // groups that K is rounded up to
+  struct Unit {};                      // what products need to be set up: nothing
 
-  // between(i, n), i = 0 .. n - 1, is called in the course of it.
-  template <typename Between>
-  void multiply(DotUnit*, int64_t strip, int64_t rows, const uint32_t* a, int64_t lda, float* tile,
-                Between between) const {
-    between(0, 1);
-    const int64_t parts = n_strips > 1 ? smaller(kMostParts, n_strips) : 0;
-    if (!next || strip >= parts || rows < kMR || vectors < kNV) {
-      kDotKernels<Dot>.of[rows - 1][vectors - 1](groups, a, lda, panel, kNR, init, tile, kNR);
-      return;
+  // tile[rows, vectors * kWidth] (stride kNR) = init + A * panel, for one of the strips of a
+  // product. The first strips of a panel fetch the next one, as in gemm-inl.h.
+  struct Strips {
+    int64_t groups, n_strips;  // strips of any rows
+    const uint32_t* panel;     // [groups, kNR]
+    const uint32_t* next;      // of the panel that comes after, or null
+    const float* init;
+    int64_t vectors;
+
+    // between(i, n), i = 0 .. n - 1, is called in the course of it.
+    template <typename Between>
+    void multiply(Unit*, int64_t strip, int64_t rows, const uint32_t* a, int64_t lda, float* tile,
+                  Between between) const {
+      between(0, 1);
+      const int64_t parts = n_strips > 1 ? smaller(kMostParts, n_strips) : 0;
+      if (!next || strip >= parts || rows < kMR || vectors < kNV) {
+        kDotKernels<Dot>.of[rows - 1][vectors - 1](groups, a, lda, panel, kNR, init, tile, kNR);
+        return;
+      }
+      using Fetching = void (*)(int64_t, int64_t, const uint32_t*, int64_t, const uint32_t*,
+                                const float*, float*, const uint32_t*);
+      constexpr Fetching kFetching[] = {dot_kernel_fetching<Dot, 1>,
+                                        dot_kernel_fetching<Dot, smaller(2, kMostParts)>,
+                                        dot_kernel_fetching<Dot, smaller(3, kMostParts)>};
+      kFetching[parts - 1](strip, groups, a, lda, panel, init, tile, next);
     }
-    using Fetching = void (*)(int64_t, int64_t, const uint32_t*, int64_t, const uint32_t*,
-                              const float*, float*, const uint32_t*);
-    constexpr Fetching kFetching[] = {dot_kernel_fetching<Dot, 1>,
-                                      dot_kernel_fetching<Dot, smaller(2, kMostParts)>,
-                                      dot_kernel_fetching<Dot, smaller(3, kMostParts)>};
-    kFetching[parts - 1](strip, groups, a, lda, panel, init, tile, next);
+  };
+
+  // tile[rows, n] = (init or tile) + A[rows, groups] * B[groups, n], B in rows of stride ldb, n a
+  // multiple of kWidth.
+  static void multiply(Unit*, int64_t rows, int64_t n, int64_t groups, const uint32_t* a,
+                       int64_t lda, const uint32_t* b, int64_t ldb, const float* init, float* tile,
+                       int64_t ld) {
+    for (int64_t j = 0; j < n; j += kNR) {
+      const int64_t vectors = smaller(kNV, (n - j) / kWidth);
+      kDotKernels<Dot>.of[rows - 1][vectors - 1](groups, a, lda, b + j, ldb, init, tile + j, ld);
+    }
   }
 };
-
-// tile[rows, n] = (init or tile) + A[rows, groups] * B[groups, n], B in rows of stride ldb, n a
-// multiple of kWidth.
-template <typename Dot>
-inline void multiply_dots(DotUnit*, int64_t rows, int64_t n, int64_t groups, const uint32_t* a,
-                          int64_t lda, const uint32_t* b, int64_t ldb, const float* init,
-                          float* tile, int64_t ld) {
-  for (int64_t j = 0; j < n; j += kNR) {
-    const int64_t vectors = smaller(kNV, (n - j) / kWidth);
-    kDotKernels<Dot>.of[rows - 1][vectors - 1](groups, a, lda, b + j, ldb, init, tile + j, ld);
-  }
-}
 
 }  // namespace headlane::kernels::HEADLANE_ISA

@@ -8,21 +8,13 @@
 // zeros beyond N, and beyond K up to a whole step of the tile. A strip's tile goes to L1 as sums,
 // and from there, scaled, with its activation, to C. Sums are not cut along K: a panel of 48
 // columns and 1536 rows of bf16 is what half of one of 384 rows of floats is.
+#pragma once
+
+#include "kernels/loops-inl.h"
+#include "kernels/math-inl.h"
+#include "kernels/pack-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
-
-// x/2 (1 + erf(x/sqrt 2)) = x (1/2 + t P(t^2)), t = x within +-4.2, to 8.5e-5: a fiftieth of what
-// rounding 1 to bf16 costs. Beyond, where the bracket is 1 or 0, it is so to 2.3e-6.
-inline F32 gelu_narrow(F32 x) {
-  constexpr float kP[] = {0.398465872f,    -0.0655281991f,   0.00929822866f,  -0.000950657472f,
-                          6.68906869e-05f, -3.03793126e-06f, 7.94133825e-08f, -9.01753006e-10f};
-  const F32 t = max(broadcast(-4.2f), min(broadcast(4.2f), x));
-  return x * fma(t, polynomial(t * t, kP), broadcast(0.5f));
-}
-
-inline F32 activate_narrow(Activation activation, F32 x) {
-  return activation == Activation::kGelu ? gelu_narrow(x) : activate(activation, x);
-}
 
 // How a type of product reads its panels.
 struct Bf16Panels {
@@ -32,68 +24,41 @@ struct U8Panels {
   static constexpr int64_t kPerGroup = 4, kHeaderRows = 3;
 };
 
-template <typename Panels>
+template <typename Tile, typename Panels>
 inline int64_t groups_of(int64_t k) {
-  return round_up((k + Panels::kPerGroup - 1) / Panels::kPerGroup, kDotStep);
+  return round_up((k + Panels::kPerGroup - 1) / Panels::kPerGroup, Tile::kStep);
 }
 
-template <typename Panels>
+template <typename Tile, typename Panels>
 inline int64_t narrow_panel_bytes(int64_t k) {
-  return (Panels::kHeaderRows + groups_of<Panels>(k)) * kDotNR * 4;
+  return (Panels::kHeaderRows + groups_of<Tile, Panels>(k)) * Tile::kNR * 4;
 }
 
-// groups[K, NR] of rows w [n, k] of `size` bytes an element.
-inline void pack_groups(const void* w, int64_t n, int64_t k, int64_t size, int64_t groups,
-                        float* out) {
-  const int64_t whole = k * size / 4;  // groups that rows have all of
-  const char* rows = static_cast<const char*>(w);
-  for (int64_t g = 0; g < groups; g += kWidth) {
-    for (int64_t j = 0; j < kDotNR; j += kWidth) {
-      F32 block[kWidth];
-      for (int64_t i = 0; i < kWidth; ++i) {
-        block[i] = broadcast(0.0f);
-        if (j + i >= n) continue;
-        const char* row = rows + (j + i) * k * size;
-        const int64_t depth = smaller(kWidth, whole - g);
-        alignas(64) float lanes[kWidth] = {};
-        const int64_t left = smaller(kWidth * 4, k * size - g * 4);
-        if (depth == kWidth) {
-          block[i] = load(reinterpret_cast<const float*>(row) + g);
-        } else if (left > 0) {
-          __builtin_memcpy(lanes, row + g * 4, static_cast<size_t>(left));
-          block[i] = load(lanes);
-        }
-      }
-      transpose(block);
-      const int64_t depth = smaller(kWidth, groups - g);
-      for (int64_t i = 0; i < depth; ++i) store(out + (g + i) * kDotNR + j, block[i]);
-    }
-  }
-}
-
+template <typename Tile>
 inline void pack_bf16_panel(const void* w, const float*, const float* bias, int64_t rows, int64_t k,
                             void* panel) {
   float* out = static_cast<float*>(panel);
-  for (int64_t j = 0; j < kDotNR; ++j) out[j] = 0.0f;
+  for (int64_t j = 0; j < Tile::kNR; ++j) out[j] = 0.0f;
   // Not one loop with a choice in it: vectorised, that may name no lane of a null pointer's vector,
   // which emulators read all the same.
   if (bias) __builtin_memcpy(out, bias, static_cast<size_t>(rows) * sizeof(float));
-  pack_groups(w, rows, k, 2, groups_of<Bf16Panels>(k), out + kDotNR);
+  pack_groups<Tile::kNR>(w, rows, k, 2, groups_of<Tile, Bf16Panels>(k), out + Tile::kNR);
 }
 
+template <typename Tile>
 inline void pack_u8_panel(const void* w, const float* scale, const float* bias, int64_t rows,
                           int64_t k, void* panel) {
   float* out = static_cast<float*>(panel);
   const int8_t* q = static_cast<const int8_t*>(w);
-  for (int64_t j = 0; j < kDotNR; ++j) {
+  for (int64_t j = 0; j < Tile::kNR; ++j) {
     const bool inside = j < rows;
     int32_t sum = 0;
     for (int64_t i = 0; inside && i < k; ++i) sum += q[j * k + i];
     out[j] = inside && bias ? bias[j] : 0.0f;
-    out[kDotNR + j] = inside ? scale[j] : 0.0f;
-    __builtin_memcpy(out + 2 * kDotNR + j, &sum, sizeof(sum));
+    out[Tile::kNR + j] = inside ? scale[j] : 0.0f;
+    __builtin_memcpy(out + 2 * Tile::kNR + j, &sum, sizeof(sum));
   }
-  pack_groups(w, rows, k, 1, groups_of<U8Panels>(k), out + 3 * kDotNR);
+  pack_groups<Tile::kNR>(w, rows, k, 1, groups_of<Tile, U8Panels>(k), out + 3 * Tile::kNR);
 }
 
 // What turns the sums of a panel's columns into elements of C.
@@ -103,6 +68,7 @@ struct Bf16Finish {
   F32 element(const float* sums, int64_t) const { return load(sums); }
 };
 
+template <int64_t NR>
 struct U8Finish {
   explicit U8Finish(const float* panel) : panel_(panel) {}
   void row(const NarrowGemmArgs& args, int64_t r) {
@@ -116,9 +82,9 @@ struct U8Finish {
     const auto groups = [](const float* p) {
       return load_groups(reinterpret_cast<const uint32_t*>(p));
     };
-    const Groups of_zero = multiply_32(zero_, groups(panel_ + 2 * kDotNR + j));
+    const Groups of_zero = multiply_32(zero_, groups(panel_ + 2 * NR + j));
     const F32 sum = to_float(subtract_32(groups(sums), of_zero));
-    return fma(sum, scale_ * load(panel_ + kDotNR + j), load(panel_ + j));
+    return fma(sum, scale_ * load(panel_ + NR + j), load(panel_ + j));
   }
 
  private:
@@ -129,7 +95,7 @@ struct U8Finish {
 
 // A strip's sums on their way to C. They are taken there in parts, while the next strip's products
 // are made.
-template <typename Finish>
+template <typename Finish, int64_t NR>
 struct PendingTile {
   Finish finish;
   int64_t m0, rows, column, vectors;
@@ -155,7 +121,7 @@ struct PendingTile {
   template <typename T>
   void write_row(const NarrowGemmArgs& args, int64_t r, T* to) const {
     for (int64_t j = 0; j < vectors * kWidth; j += kWidth) {
-      const F32 x = finish.element(tile + r * kDotNR + j, j);
+      const F32 x = finish.element(tile + r * NR + j, j);
       put(to + j, activate_narrow(args.activation, x));
     }
   }
@@ -170,37 +136,38 @@ inline void fill_row_ends(const NarrowGemmArgs& args, int64_t column) {
   }
 }
 
-template <typename Dot, typename Panels, typename Finish>
+template <typename Tile, typename Panels, typename Finish>
 inline void gemm_narrow_run(const NarrowGemmArgs& args) {
   assert(args.m >= 0 && args.k >= 1 && args.ldc % kRowAlign == 0);
-  const int64_t groups = groups_of<Panels>(args.k);
-  const int64_t panel_floats = narrow_panel_bytes<Panels>(args.k) / 4;
+  constexpr int64_t kMR = Tile::kMR, kNR = Tile::kNR;
+  const int64_t groups = groups_of<Tile, Panels>(args.k);
+  const int64_t panel_floats = narrow_panel_bytes<Tile, Panels>(args.k) / 4;
   const uint32_t* a = static_cast<const uint32_t*>(args.a);
-  alignas(64) float tiles[2][kDotMR * kDotNR];
+  alignas(64) float tiles[2][kMR * kNR];
   int which = 0;
-  DotUnit unit;
-  PendingTile<Finish> pending = {Finish(nullptr), 0, 0, 0, 0, nullptr};
+  typename Tile::Unit unit;
+  PendingTile<Finish, kNR> pending = {Finish(nullptr), 0, 0, 0, 0, nullptr};
   for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
     const float* panel = static_cast<const float*>(args.packed) + p * panel_floats;
-    const float* b = panel + Panels::kHeaderRows * kDotNR;
+    const float* b = panel + Panels::kHeaderRows * kNR;
     const bool last = p + 1 == args.panel_end;
-    const int64_t column = p * kDotNR;
-    const DotStrips<Dot> strips = {
+    const int64_t column = p * kNR;
+    const typename Tile::Strips strips = {
         .groups = groups,
-        .n_strips = (args.m + kDotMR - 1) / kDotMR,
+        .n_strips = (args.m + kMR - 1) / kMR,
         .panel = reinterpret_cast<const uint32_t*>(b),
         .next = last ? nullptr : reinterpret_cast<const uint32_t*>(b + panel_floats),
         .init = Panels::kHeaderRows == 1 ? panel : kZeroRow,
-        .vectors = (smaller(kDotNR, args.n - column) + kWidth - 1) / kWidth,
+        .vectors = (smaller(kNR, args.n - column) + kWidth - 1) / kWidth,
     };
-    for (int64_t m0 = 0; m0 < args.m; m0 += kDotMR) {
-      const int64_t rows = smaller(kDotMR, args.m - m0);
-      strips.multiply(&unit, m0 / kDotMR, rows, a + m0 * args.lda, args.lda, tiles[which],
+    for (int64_t m0 = 0; m0 < args.m; m0 += kMR) {
+      const int64_t rows = smaller(kMR, args.m - m0);
+      strips.multiply(&unit, m0 / kMR, rows, a + m0 * args.lda, args.lda, tiles[which],
                       [&](int64_t i, int64_t n) { pending.write(args, i, n); });
       pending = {Finish(panel), m0, rows, column, strips.vectors, tiles[which]};
       which ^= 1;
     }
-    const bool ends_row = column + kDotNR >= args.n;
+    const bool ends_row = column + kNR >= args.n;
     if (ends_row && args.c_element == Element::kBf16) {
       fill_row_ends(args, column + strips.vectors * kWidth);
     }
@@ -208,24 +175,24 @@ inline void gemm_narrow_run(const NarrowGemmArgs& args) {
   pending.write(args, 0, 1);
 }
 
-template <typename Dot>
+template <typename Tile>
 constexpr NarrowGemm make_gemm_bf16(const char* name, bool native) {
   return {.name = name,
           .native = native,
-          .nr = kDotNR,
-          .panel_bytes = narrow_panel_bytes<Bf16Panels>,
-          .pack_panel = pack_bf16_panel,
-          .run = gemm_narrow_run<Dot, Bf16Panels, Bf16Finish>};
+          .nr = Tile::kNR,
+          .panel_bytes = narrow_panel_bytes<Tile, Bf16Panels>,
+          .pack_panel = pack_bf16_panel<Tile>,
+          .run = gemm_narrow_run<Tile, Bf16Panels, Bf16Finish>};
 }
 
-template <typename Dot>
+template <typename Tile>
 constexpr NarrowGemm make_gemm_u8(const char* name, bool native) {
   return {.name = name,
           .native = native,
-          .nr = kDotNR,
-          .panel_bytes = narrow_panel_bytes<U8Panels>,
-          .pack_panel = pack_u8_panel,
-          .run = gemm_narrow_run<Dot, U8Panels, U8Finish>};
+          .nr = Tile::kNR,
+          .panel_bytes = narrow_panel_bytes<Tile, U8Panels>,
+          .pack_panel = pack_u8_panel<Tile>,
+          .run = gemm_narrow_run<Tile, U8Panels, U8Finish<Tile::kNR>>};
 }
 
 }  // namespace headlane::kernels::HEADLANE_ISA

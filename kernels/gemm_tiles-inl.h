@@ -4,25 +4,26 @@
 // each load of a tile serves two products. B's panel stays in L1, A passes by once, which its loads
 // say (TILELOADDT1 keeps it from driving the panel out). What is done with one strip's sums is done
 // between the products of the next, whose unit is another.
+#pragma once
+
+#include "kernels/loops-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-constexpr int kDotMR = 32;
-constexpr int64_t kDotNR = 32;
-constexpr int64_t kDotStep = 16;  // groups of a tile's row
 constexpr int64_t kTileRows = 16;
+constexpr int64_t kTileGroups = 16;  // of a tile's row
 
 // The compiler does not know what tile loads read and tile stores write.
 inline void settle_memory() { __asm__ volatile("" ::: "memory"); }
 
 // Tiles 0 to 3 are sums: 0 and 1 of the first 16 rows, 2 and 3 of the second; 4 and 5 are of A, 6
 // and 7 of B. Configured while it lives, for strips of any rows; released with it.
-class DotUnit {
+class TileUnit {
  public:
-  DotUnit() = default;
-  DotUnit(const DotUnit&) = delete;
-  DotUnit& operator=(const DotUnit&) = delete;
-  ~DotUnit() {
+  TileUnit() = default;
+  TileUnit(const TileUnit&) = delete;
+  TileUnit& operator=(const TileUnit&) = delete;
+  ~TileUnit() {
     if (rows_ > 0) _tile_release();
   }
 
@@ -51,14 +52,14 @@ class DotUnit {
   int64_t rows_ = 0;
 };
 
-struct TileBf16 {
+struct Bf16Tiles {
   static void c00() { _tile_dpbf16ps(0, 4, 6); }
   static void c01() { _tile_dpbf16ps(1, 4, 7); }
   static void c10() { _tile_dpbf16ps(2, 5, 6); }
   static void c11() { _tile_dpbf16ps(3, 5, 7); }
 };
 
-struct TileU8 {
+struct U8Tiles {
   static void c00() { _tile_dpbusd(0, 4, 6); }
   static void c01() { _tile_dpbusd(1, 4, 7); }
   static void c10() { _tile_dpbusd(2, 5, 6); }
@@ -107,9 +108,9 @@ inline void tile_kernel(int64_t steps, const uint32_t* a, int64_t lda, const uin
       if constexpr (COLUMNS == 2) Dot::c11();
     }
     between(step, steps);
-    a += kDotStep;
-    a_second += kDotStep;
-    b += kDotStep * ldb;
+    a += kTileGroups;
+    a_second += kTileGroups;
+    b += kTileGroups * ldb;
   }
   _tile_stored(0, c, ldc * 4);
   if constexpr (COLUMNS == 2) _tile_stored(1, c + 16, ldc * 4);
@@ -134,45 +135,51 @@ inline void multiply_tiles(int64_t rows, int64_t columns, int64_t steps, const u
   }
 }
 
-// The strips of one panel of a product, as in gemm_dots-inl.h. All of them fetch the next panel
-// into L2, a part with each step.
+// How products are multiplied in tiles: the twin of DotTile.
 template <typename Dot>
-struct DotStrips {
-  int64_t groups, n_strips;  // strips of any rows
-  const uint32_t* panel;     // [groups, kDotNR]
-  const uint32_t* next;      // of the panel that comes after, or null
-  const float* init;
-  int64_t vectors;
+struct AmxTile {
+  static constexpr int kMR = 32;
+  static constexpr int64_t kNR = 32;
+  static constexpr int64_t kStep = kTileGroups;
+  using Unit = TileUnit;
 
-  template <typename Between>
-  void multiply(DotUnit* unit, int64_t strip, int64_t rows, const uint32_t* a, int64_t lda,
-                float* tile, Between between) const {
+  // The strips of one panel. All of them fetch the next panel into L2, a part with each step.
+  struct Strips {
+    int64_t groups, n_strips;  // strips of any rows
+    const uint32_t* panel;     // [groups, kNR]
+    const uint32_t* next;      // of the panel that comes after, or null
+    const float* init;
+    int64_t vectors;
+
+    template <typename Between>
+    void multiply(Unit* unit, int64_t strip, int64_t rows, const uint32_t* a, int64_t lda,
+                  float* tile, Between between) const {
+      unit->configure(rows);
+      const int64_t steps = groups / kStep;
+      const int64_t lines = next ? groups * kNR / 16 : 0, parts = n_strips * steps;
+      multiply_tiles<Dot, true>(rows, vectors * 16, steps, a, lda, panel, kNR, init, tile, kNR,
+                                [&](int64_t step, int64_t) {
+                                  const int64_t part = strip * steps + step;
+                                  for (int64_t i = lines * part / parts;
+                                       i < lines * (part + 1) / parts; ++i) {
+                                    __builtin_prefetch(next + i * 16, 0, 2);
+                                  }
+                                  between(step, steps);
+                                });
+    }
+  };
+
+  // tile[rows, n] = (init or tile) + A[rows, groups] * B[groups, n], B in rows of stride ldb, n a
+  // multiple of 16.
+  static void multiply(Unit* unit, int64_t rows, int64_t n, int64_t groups, const uint32_t* a,
+                       int64_t lda, const uint32_t* b, int64_t ldb, const float* init, float* tile,
+                       int64_t ld) {
     unit->configure(rows);
-    const int64_t steps = groups / kDotStep;
-    const int64_t lines = next ? groups * kDotNR / 16 : 0, parts = n_strips * steps;
-    multiply_tiles<Dot, true>(rows, vectors * 16, steps, a, lda, panel, kDotNR, init, tile, kDotNR,
-                              [&](int64_t step, int64_t) {
-                                const int64_t part = strip * steps + step;
-                                for (int64_t i = lines * part / parts;
-                                     i < lines * (part + 1) / parts; ++i) {
-                                  __builtin_prefetch(next + i * 16, 0, 2);
-                                }
-                                between(step, steps);
-                              });
+    for (int64_t j = 0; j < n; j += kNR) {
+      multiply_tiles<Dot, false>(rows, smaller(kNR, n - j), groups / kStep, a, lda, b + j, ldb,
+                                 init, tile + j, ld, [](int64_t, int64_t) {});
+    }
   }
 };
-
-// tile[rows, n] = (init or tile) + A[rows, groups] * B[groups, n], B in rows of stride ldb, n a
-// multiple of 16.
-template <typename Dot>
-inline void multiply_dots(DotUnit* unit, int64_t rows, int64_t n, int64_t groups, const uint32_t* a,
-                          int64_t lda, const uint32_t* b, int64_t ldb, const float* init,
-                          float* tile, int64_t ld) {
-  unit->configure(rows);
-  for (int64_t j = 0; j < n; j += kDotNR) {
-    multiply_tiles<Dot, false>(rows, smaller(kDotNR, n - j), groups / kDotStep, a, lda, b + j, ldb,
-                               init, tile + j, ld, [](int64_t, int64_t) {});
-  }
-}
 
 }  // namespace headlane::kernels::HEADLANE_ISA

@@ -1,34 +1,10 @@
 // y = (s - mean(s)) / sqrt(variance(s) + eps) * gamma + beta for each row, s = x + residual.
 // Bound by L1: three passes over a row that stays there.
+#pragma once
+
+#include "kernels/loops-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
-
-// Calls body(offset, n) over [0, d): whole vectors have n == kWidth, the last may have fewer.
-template <typename Body>
-inline void for_each_vector(int64_t d, Body body) {
-  int64_t i = 0;
-  for (; i + kWidth <= d; i += kWidth) body(i, int64_t{kWidth});
-  if (i < d) body(i, d - i);
-}
-
-inline F32 load_up_to(const float* p, int64_t n) { return n == kWidth ? load(p) : load_n(p, n); }
-inline void store_up_to(float* p, F32 x, int64_t n) {
-  n == kWidth ? store(p, x) : store_n(p, x, n);
-}
-
-// The sum of term(offset, n) over the vectors of a row. Four partial sums, so that additions
-// overlap; the order depends on d alone.
-template <typename Term>
-inline float sum_over_row(int64_t d, Term term) {
-  F32 sums[4] = {broadcast(0), broadcast(0), broadcast(0), broadcast(0)};
-  int64_t i = 0;
-  for (; i + 4 * kWidth <= d; i += 4 * kWidth) {
-    HEADLANE_UNROLL
-    for (int u = 0; u < 4; ++u) sums[u] = sums[u] + term(i + u * kWidth, int64_t{kWidth});
-  }
-  for (; i < d; i += kWidth) sums[0] = sums[0] + term(i, smaller(kWidth, d - i));
-  return reduce_add((sums[0] + sums[1]) + (sums[2] + sums[3]));
-}
 
 inline void layer_norm_row(const LayerNormF32Args& args, const float* x, const float* residual,
                            float* y) {

@@ -1,5 +1,8 @@
 // One vector for a sequence: the mean, the first or the element-wise maximum of its rows, and its
 // Euclidean normalisation. Rows are taken in order, so the sum has one order.
+#pragma once
+
+#include "kernels/loops-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 

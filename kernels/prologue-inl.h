@@ -1,4 +1,7 @@
-// What every *-inl.h expects before it, included once by each kernels/isa/<isa>.cc.
+// What all *-inl.h have in common. A file of kernels/isa/ defines HEADLANE_ISA and includes what
+// its instruction set brings, simd/<isa>-inl.h: vectors, the sizes of register tiles, and products
+// of its own. Then it includes algorithms, in any order, since each includes those that it builds
+// on.
 //
 // The -inl.h files are compiled once per instruction set, inside the namespace HEADLANE_ISA, so
 // that no inline function compiled with one set of flags can be linked into another's code. For the

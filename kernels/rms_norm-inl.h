@@ -1,5 +1,8 @@
 // y = s / sqrt(mean(s^2) + eps) * gamma for each row, s = x + residual (Zhang and Sennrich 2019,
 // "Root Mean Square Layer Normalization"). Bound by L1: two passes over a row that stays there.
+#pragma once
+
+#include "kernels/loops-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 

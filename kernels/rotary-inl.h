@@ -1,5 +1,8 @@
 // Rotary positions: pairs of a row's first rotary_dims columns turn by the row's position (Su et
 // al. 2021, "RoFormer"). An element is one product and one fused step, whatever its vector.
+#pragma once
+
+#include "kernels/loops-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 

@@ -4,6 +4,10 @@
 // one comparison for kScanVectors of them. The best is then the largest of the row, and a second
 // pass, over columns that lie in L1 now, sums the exponentials, each computed once. That pass is
 // most of the work: 14 operations a vector.
+#pragma once
+
+#include "kernels/loops-inl.h"
+#include "kernels/math-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 

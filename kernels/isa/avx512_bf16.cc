@@ -1,27 +1,11 @@
 // AVX-512 with BF16 and VNNI (Cooper Lake, Zen 4 and later): products of pairs of bf16.
 #define HEADLANE_ISA avx512_bf16
-// clang-format off
-#include "kernels/prologue-inl.h"
-#include "kernels/simd/avx512-inl.h"
-
-namespace headlane::kernels::avx512_bf16 {
-constexpr int kMR = 8, kNV = 3;  // 24 accumulators + 3 of B + 1 of A of 32 registers
-constexpr int64_t kKC = 384;
-constexpr int64_t kDotBC = 240, kDotGroupRows = 512;  // of attention, as in attention_scores-inl.h
-}  // namespace headlane::kernels::avx512_bf16
-
-#include "kernels/math-inl.h"
-#include "kernels/gemm-inl.h"
-#include "kernels/layer_norm-inl.h"
-#include "kernels/gemm_dots-inl.h"
 #include "kernels/simd/avx512_bf16-inl.h"
-#include "kernels/gemm_narrow-inl.h"
-#include "kernels/rotary-inl.h"
-#include "kernels/attention_scores-inl.h"
-#include "kernels/attention_bf16-inl.h"
+// The algorithms, in any order.
 #include "kernels/attention-inl.h"
+#include "kernels/attention_bf16-inl.h"
 #include "kernels/attention_probabilities-inl.h"
-// clang-format on
+#include "kernels/gemm_narrow-inl.h"
 #include "kernels/isa/tables.h"
 
 namespace headlane::kernels {

@@ -1,14 +1,21 @@
 // The vector primitives of AVX2 with FMA: all that the algorithms in *-inl.h need beyond xsimd's
 // batch. simd/avx512-inl.h is its twin.
+#pragma once
+
 #include <immintrin.h>
 
 #include <cstdint>
 #include <xsimd/xsimd.hpp>
 
+#include "kernels/prologue-inl.h"
+
 namespace headlane::kernels::HEADLANE_ISA {
 
 using F32 = xsimd::batch<float, xsimd::fma3<xsimd::avx2>>;
 constexpr int kWidth = 8;
+
+constexpr int kMR = 6, kNV = 2;  // 12 accumulators + 2 of B + 1 of A of 16 registers
+constexpr int64_t kKC = 256;     // KC x NR floats = 16 KB: half of L1
 
 // All bits set in lanes 0 .. n-1, 0 <= n <= kWidth.
 inline __m256i first_lanes(int64_t n) {

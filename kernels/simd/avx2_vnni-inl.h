@@ -1,11 +1,17 @@
 // Products of bytes by the VEX form of VPDPBUSD: what WidenedU8 does, in one instruction.
+#pragma once
+
+#include "kernels/simd/avx2-inl.h"
+// What Dots are made of.
+#include "kernels/gemm_dots-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-struct NativeU8 : S32Sums {
+struct U8Dot : S32Sums {
   static Groups a(const uint32_t* p) { return broadcast_group(p); }
   static Groups b(const uint32_t* p) { return load_groups(p); }
   static Acc step(Acc sum, Groups a, Groups b) { return _mm256_dpbusd_avx_epi32(sum, a, b); }
 };
+using NativeU8 = DotTile<U8Dot>;
 
 }  // namespace headlane::kernels::HEADLANE_ISA

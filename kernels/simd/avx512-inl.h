@@ -1,14 +1,21 @@
 // The vector primitives of AVX-512 (F, BW, DQ, VL): all that the algorithms in *-inl.h need beyond
 // xsimd's batch. simd/avx2-inl.h is its twin.
+#pragma once
+
 #include <immintrin.h>
 
 #include <cstdint>
 #include <xsimd/xsimd.hpp>
 
+#include "kernels/prologue-inl.h"
+
 namespace headlane::kernels::HEADLANE_ISA {
 
 using F32 = xsimd::batch<float, xsimd::avx512bw>;
 constexpr int kWidth = 16;
+
+constexpr int kMR = 8, kNV = 3;  // 24 accumulators + 3 of B + 1 of A of 32 registers
+constexpr int64_t kKC = 384;     // chosen by bench gemm
 
 // The mask of lanes 0 .. n-1, 0 <= n <= kWidth.
 inline __mmask16 first_lanes(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
