@@ -91,7 +91,9 @@ void run_attention(benchmark::State& state, const kernels::Table& table, const P
 template <typename T>
 void add_problem(const std::string& name, const Problem& problem) {
   const std::string kernel = name + "_" + Slots<T>::kPrecision;
-  for (const kernels::Table* table : tables_with_own(slot<Slots<T>::kAttention>)) {
+  const Slot slot = problem.kind == Kind::kProbabilities ? address_of<Slots<T>::kProbabilities>
+                                                         : address_of<Slots<T>::kAttention>;
+  for (const kernels::Table* table : tables_with_own(slot)) {
     add_row(row_name(kernel.c_str(), table->isa, {{"len", problem.len}, {"d", problem.head_dim}},
                      problem.cold),
             [=](benchmark::State& state) { run_attention<T>(state, *table, problem); });

@@ -71,7 +71,7 @@ template <typename T>
 void add_rows_of() {
   for (const int64_t kv_len : {30, 512}) {
     for (const bool cold : {false, true}) {
-      for (const Table* table : tables_with_own(slot<Slots<T>::kDecode>)) {
+      for (const Table* table : tables_with_own(address_of<Slots<T>::kDecode>)) {
         const std::string name = row_name(Slots<T>::kName, table->isa,
                                           {{"h", kHeads}, {"len", kv_len}, {"d", kHeadDim}}, cold);
         add_row(name, [=](benchmark::State& state) { run_decode<T>(state, *table, kv_len, cold); });
@@ -112,7 +112,7 @@ void add_decode_rows() {
   for (const int64_t rows : {1, 64}) {
     for (const int64_t k : {1, 8}) {
       for (const bool cold : {false, true}) {
-        for (const Table* table : tables_with_own(slot<&Table::top_k_f32>)) {
+        for (const Table* table : tables_with_own(address_of<&Table::top_k_f32>)) {
           add_row(
               row_name("top_k_f32", table->isa, {{"rows", rows}, {"n", kColumns}, {"k", k}}, cold),
               [=](benchmark::State& state) { run_top_k(state, *table, rows, k, cold); });

@@ -1,6 +1,6 @@
 // The kernels that go over rows once, bound by memory: layer_norm_f32, rms_norm_f32, gate_f32,
-// activate_f32, embed_f32, pool_f32, convert. Bytes are those read and written; limit% is of the
-// read bandwidth of the level where the input lies.
+// add_f32, activate_f32, embed_f32, pool_f32, convert, quantize_weights. Bytes are those read and
+// written; limit% is of the read bandwidth of the level where the input lies.
 #include "bench/rows.h"
 
 namespace headlane::bench {
@@ -62,6 +62,22 @@ void run_gate(benchmark::State& state, const Table& table, int64_t rows, int64_t
                     .ldx = 2 * d,
                     .y = y.data(),
                     .ldy = d});
+  });
+}
+
+// A residual that is added by itself, as in a layer that norms what it reads.
+void run_add(benchmark::State& state, const Table& table, int64_t rows, int64_t d, bool cold) {
+  const Operand a(rows * d, cold), b(rows * d, false);
+  const Buffer y(rows * d);
+  measure(state, bytes_work(table, 3 * rows * d, cold), [&](int64_t i) {
+    table.add_f32({.rows = rows,
+                   .d = d,
+                   .a = a.at(i),
+                   .lda = d,
+                   .b = b.at(0),
+                   .ldb = d,
+                   .y = y.data(),
+                   .ldy = d});
   });
 }
 
@@ -129,6 +145,18 @@ void run_convert(benchmark::State& state, const Table& table, int64_t rows, int6
   });
 }
 
+// Rows of weights as they are packed, or written to a file.
+void run_quantize(benchmark::State& state, const Table& table, int64_t rows, int64_t d, bool cold) {
+  const Operand w(rows * d, cold);
+  std::vector<int8_t> q(static_cast<size_t>(d));
+  float scale = 0;
+  measure(state, bytes_work(table, rows * d, cold), [&](int64_t i) {
+    for (int64_t r = 0; r < rows; ++r) {
+      table.quantize_weights(w.at(i) + r * d, d, q.data(), &scale);
+    }
+  });
+}
+
 struct RowCase {
   const char* kernel;
   Slot slot;
@@ -138,21 +166,25 @@ struct RowCase {
 constexpr auto kToBf16 = run_convert<kernels::Element::kBf16>;
 constexpr auto kToU8 = run_convert<kernels::Element::kU8>;
 constexpr RowCase kCases[] = {
-    {"layer_norm_f32", slot<&Table::layer_norm_f32>, 64, 384, run_layer_norm},
-    {"layer_norm_f32", slot<&Table::layer_norm_f32>, 64, 768, run_layer_norm},
-    {"rms_norm_f32", slot<&Table::rms_norm_f32>, 64, 512, run_rms_norm},
-    {"gate_gelu_tanh_f32", slot<&Table::gate_f32>, 64, 1024, run_gate},
-    {"activate_gelu_f32", slot<&Table::activate_f32>, 64, 1536, run_gelu},
-    {"embed_f32", slot<&Table::embed_f32>, 64, 384, run_embed},
-    {"embed_f32", slot<&Table::embed_f32>, 64, 768, run_embed},
-    {"pool_f32", slot<&Table::pool_f32>, 34, 384, run_pool},
-    {"pool_f32", slot<&Table::pool_f32>, 128, 768, run_pool},
-    {"convert_f32_to_bf16", slot<&Table::convert>, 64, 384, kToBf16},
-    {"convert_f32_to_bf16", slot<&Table::convert>, 64, 768, kToBf16},
-    {"convert_f32_to_bf16", slot<&Table::convert>, 64, 1536, kToBf16},
-    {"convert_f32_to_u8", slot<&Table::convert>, 64, 384, kToU8},
-    {"convert_f32_to_u8", slot<&Table::convert>, 64, 768, kToU8},
-    {"convert_f32_to_u8", slot<&Table::convert>, 64, 1536, kToU8},
+    {"layer_norm_f32", address_of<&Table::layer_norm_f32>, 64, 384, run_layer_norm},
+    {"layer_norm_f32", address_of<&Table::layer_norm_f32>, 64, 768, run_layer_norm},
+    {"rms_norm_f32", address_of<&Table::rms_norm_f32>, 64, 512, run_rms_norm},
+    {"gate_gelu_tanh_f32", address_of<&Table::gate_f32>, 64, 1024, run_gate},
+    {"add_f32", address_of<&Table::add_f32>, 64, 384, run_add},
+    {"add_f32", address_of<&Table::add_f32>, 64, 768, run_add},
+    {"activate_gelu_f32", address_of<&Table::activate_f32>, 64, 1536, run_gelu},
+    {"embed_f32", address_of<&Table::embed_f32>, 64, 384, run_embed},
+    {"embed_f32", address_of<&Table::embed_f32>, 64, 768, run_embed},
+    {"pool_f32", address_of<&Table::pool_f32>, 34, 384, run_pool},
+    {"pool_f32", address_of<&Table::pool_f32>, 128, 768, run_pool},
+    {"convert_f32_to_bf16", address_of<&Table::convert>, 64, 384, kToBf16},
+    {"convert_f32_to_bf16", address_of<&Table::convert>, 64, 768, kToBf16},
+    {"convert_f32_to_bf16", address_of<&Table::convert>, 64, 1536, kToBf16},
+    {"convert_f32_to_u8", address_of<&Table::convert>, 64, 384, kToU8},
+    {"convert_f32_to_u8", address_of<&Table::convert>, 64, 768, kToU8},
+    {"convert_f32_to_u8", address_of<&Table::convert>, 64, 1536, kToU8},
+    {"quantize_weights", address_of<&Table::quantize_weights>, 48, 384, run_quantize},
+    {"quantize_weights", address_of<&Table::quantize_weights>, 48, 1536, run_quantize},
 };
 
 }  // namespace

@@ -15,6 +15,7 @@
 
 #include "bench/machine.h"
 #include "kernels/kernels.h"
+#include "kernels/slots.h"
 
 namespace headlane::bench {
 
@@ -58,12 +59,9 @@ struct Work {
 // Sets the counters of a row: GFLOP/s and GB/s, limit%, and read% of a row with both.
 void set_counters(benchmark::State& state, const Work& work, double seconds);
 
-// A slot of a table, as a number that two tables share where one took it from the other.
+// What a table has in a slot, as kernels::address_of() says it.
 using Slot = uintptr_t (*)(const kernels::Table& table);
-template <auto kMember>
-uintptr_t slot(const kernels::Table& table) {
-  return reinterpret_cast<uintptr_t>(table.*kMember);
-}
+using kernels::address_of;
 template <auto kProduct>
 uintptr_t product_slot(const kernels::Table& table) {
   return reinterpret_cast<uintptr_t>((table.*kProduct).run);

@@ -9,20 +9,11 @@
 #include <cstdlib>
 #include <string>
 
-#include "kernels/isa/tables.h"
+#include "kernels/isa/isas.h"
 #include "kernels/kernels.h"
 
 namespace headlane::kernels {
 namespace {
-
-struct CpuFeatures {
-  bool avx2 = false;                 // AVX2 and FMA, with their registers saved by the system
-  bool avx2_vnni = false;            // and VPDPBUSD on their registers
-  bool avx512 = false;               // AVX-512 F, CD, BW, DQ and VL likewise
-  bool avx512_vnni = false;          // and VPDPBUSD
-  bool avx512_bf16 = false;          // and VDPBF16PS
-  AmxState amx = AmxState::kAbsent;  // beside all of these: tiles, of bf16 and of bytes
-};
 
 constexpr bool has(uint32_t word, int bit) { return (word >> bit) & 1u; }
 
@@ -44,8 +35,8 @@ bool permit_tiles() {
   return (permitted >> kTileData) & 1u;
 }
 
-CpuFeatures detect_cpu() {
-  CpuFeatures features;
+Cpu detect_cpu() {
+  Cpu features;
   uint32_t a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return features;
   const bool fma = has(c, 12), xsave = has(c, 27), avx = has(c, 28);
@@ -64,77 +55,68 @@ CpuFeatures detect_cpu() {
   constexpr uint64_t kTileStates = 0x60000;
   if (features.avx512_bf16 && tiles) {
     const bool usable = (states & kTileStates) == kTileStates && permit_tiles();
-    features.amx = usable ? AmxState::kUsable : AmxState::kRefused;
+    features.tiles = usable ? AmxState::kUsable : AmxState::kRefused;
+    features.amx = usable;
   }
   return features;
 }
 
-struct Row {
-  std::string_view isa;
-  // Compiled for its own instruction set, copying a table included: called where that is supported.
-  const Table& (*table)();
-  bool supported;
-};
+struct Tables {
+  Tables();
 
-struct Rows {
-  static constexpr int kCount = 7;
-  Row row[kCount];              // slowest first
-  const Table* usable[kCount];  // the supported ones, in the same order
+  Table table[kIsaRows.size()];               // of the sets that run here and are allowed
+  const Table* usable[kIsaRows.size()] = {};  // them, slowest first
   size_t n_usable = 0;
-  bool cap_is_known = true;  // HEADLANE_MAX_ISA is unset, empty or the name of a row
+  bool cap_is_known = true;  // HEADLANE_MAX_ISA is unset, empty or the name of a set
   AmxState amx = AmxState::kAbsent;
 };
 
-// The registry: one line an instruction set (and its count above).
-Rows make_rows() {
-  const CpuFeatures cpu = detect_cpu();
-  Rows rows = {{{"ref", ref_table, true},
-                {"avx2", avx2_table, cpu.avx2},
-                {"avx2_vnni", avx2_vnni_table, cpu.avx2_vnni},
-                {"avx512", avx512_table, cpu.avx512},
-                {"avx512_vnni", avx512_vnni_table, cpu.avx512_vnni},
-                {"avx512_bf16", avx512_bf16_table, cpu.avx512_bf16},
-                {"amx", amx_table, cpu.amx == AmxState::kUsable}},
-               {}};
+Tables::Tables() {
+  const Cpu cpu = detect_cpu();
+  amx = cpu.tiles;
   const char* variable = std::getenv("HEADLANE_MAX_ISA");
   const std::string_view cap = variable ? variable : "";
   bool over_cap = false;
-  for (Row& row : rows.row) {
-    row.supported = row.supported && !over_cap;
-    if (row.supported) rows.usable[rows.n_usable++] = &row.table();
-    if (row.isa == cap) over_cap = true;
+  Table of_isa;
+  for (size_t i = 0; i < kIsaRows.size(); ++i) {
+    const IsaRow& row = kIsaRows[i];
+    if (cpu.*row.runs && !over_cap) {
+      row.fill(&of_isa);
+      of_isa.isa = row.name;
+      table[i] = of_isa;
+      usable[n_usable++] = &table[i];
+    }
+    if (row.name == cap) over_cap = true;
   }
-  rows.cap_is_known = cap.empty() || over_cap;
-  rows.amx = cpu.amx;
-  return rows;
+  cap_is_known = cap.empty() || over_cap;
 }
 
-const Rows& rows() {
-  static const Rows kRows = make_rows();
-  return kRows;
+const Tables& tables() {
+  static const Tables kTables;
+  return kTables;
 }
 
 }  // namespace
 
-AmxState amx_state() { return rows().amx; }
+AmxState amx_state() { return tables().amx; }
 
-std::span<const Table* const> supported() { return {rows().usable, rows().n_usable}; }
+std::span<const Table* const> supported() { return {tables().usable, tables().n_usable}; }
 
 std::string isa_names() {
   std::string names;
-  for (const Row& row : rows().row) {
+  for (const Isa& isa : kIsas) {
     if (!names.empty()) names += ", ";
-    names += row.isa;
+    names += isa.name;
   }
   return names;
 }
 
 const Table* select(std::string_view max_isa) {
-  if (!rows().cap_is_known) return nullptr;
+  if (!tables().cap_is_known) return nullptr;
   const Table* best = nullptr;
-  for (const Row& row : rows().row) {
-    if (row.supported) best = &row.table();
-    if (row.isa == max_isa) return best;
+  for (size_t i = 0; i < kIsas.size(); ++i) {
+    if (tables().table[i].isa != nullptr) best = &tables().table[i];
+    if (kIsas[i].name == max_isa) return best;
   }
   return max_isa.empty() ? best : nullptr;
 }

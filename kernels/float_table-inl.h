@@ -22,7 +22,6 @@ namespace headlane::kernels::HEADLANE_ISA {
 
 constexpr Table make_float_table(const char* isa) {
   return {
-      .isa = isa,
       .gemm_f32 = {.name = isa,
                    .mr = kMR,
                    .nr = kNR,

@@ -2,7 +2,7 @@
 // computes on one thread over plain pointers, sizes and strides, allocates nothing, and knows
 // nothing of engine/.
 //
-// Tables are made by kernels/isa/<isa>.cc and chosen by kernels/dispatch.cc. Sizes and strides
+// Tables are filled by kernels/isa/<isa>.cc and chosen by kernels/dispatch.cc. Sizes and strides
 // count elements. A stride (lda, ldx, ...) is the distance from one row to the next. Preconditions
 // are asserts. Every result depends on the row it belongs to and on the sizes, never on how many
 // other rows were computed in the same call: that is what makes results independent of batch and
@@ -341,7 +341,7 @@ struct PoolF32Args {
 };
 
 struct Table {
-  const char* isa = nullptr;  // one of isa_names()
+  const char* isa = nullptr;  // whose kernels these are: one of isa_names()
   GemmF32 gemm_f32;
   NarrowGemm gemm_bf16, gemm_u8;
   void (*convert)(const ConvertArgs& args) = nullptr;
@@ -387,8 +387,8 @@ AmxState amx_state();
 // The tables that this machine can run and HEADLANE_MAX_ISA allows, slowest ("ref") first.
 std::span<const Table* const> supported();
 
-// The names of all instruction sets there are tables for, slowest first: "ref, avx2,
-// avx2_vnni, avx512, avx512_vnni, avx512_bf16, amx".
+// The names of all instruction sets that there are kernels for (kernels/isa/isas.h), slowest first:
+// "ref, avx2, ...".
 std::string isa_names();
 
 // The fastest supported table at or below the instruction set `max_isa`, in the order of

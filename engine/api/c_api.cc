@@ -13,6 +13,7 @@
 #include "engine/file/json_fields.h"
 #include "engine/import/convert.h"
 #include "engine/spec/isa.h"
+#include "kernels/slots.h"
 
 using headlane::fail;
 using headlane::Status;
@@ -77,8 +78,16 @@ headlane::ConvertOptions convert_options(const headlane_convert_options& options
   return result;
 }
 
+// The instruction set that brought what a table has in a slot.
+std::string origin_of(const headlane::kernels::Table& table, const headlane::kernels::Slot& slot) {
+  if (slot.address(table) == 0) return "none (f32 instead)";
+  for (const headlane::kernels::Table* other : headlane::kernels::supported()) {
+    if (slot.address(*other) == slot.address(table)) return other->isa;
+  }
+  return table.isa;
+}
+
 std::string describe_kernels(const headlane::kernels::Table& table) {
-  const std::string isa = table.isa;
   std::string text = "gemm_f32: " + std::string(table.gemm_f32.name) + " " +
                      std::to_string(table.gemm_f32.mr) + "x" + std::to_string(table.gemm_f32.nr) +
                      "\n";
@@ -92,12 +101,8 @@ std::string describe_kernels(const headlane::kernels::Table& table) {
   text += amx == headlane::kernels::AmxState::kUsable    ? "usable\n"
           : amx == headlane::kernels::AmxState::kRefused ? "refused to this process by the system\n"
                                                          : "not of this CPU\n";
-  text += "attention_bf16: " + (table.attention_bf16 ? isa : "none (f32 instead)") + "\n";
-  // A row of kernels fills all of its slots but the products itself.
-  for (const char* slot :
-       {"attention_f32", "layer_norm_f32", "rms_norm_f32", "gate_f32", "add_f32", "embed_f32",
-        "decode_attention_f32", "decode_attention_bf16", "top_k_f32", "pool_f32"}) {
-    text += std::string(slot) + ": " + isa + "\n";
+  for (const headlane::kernels::Slot& slot : headlane::kernels::kSlots) {
+    if (!slot.is_size()) text += std::string(slot.name) + ": " + origin_of(table, slot) + "\n";
   }
   return text;
 }
@@ -259,6 +264,11 @@ headlane_status headlane_isa(const char* isa, const char** out) {
     require(out, "out");
     *out = headlane::kernels_for(isa ? isa : "").isa;
   });
+}
+
+const char* headlane_isa_names(void) {
+  static const std::string kNames = headlane::kernels::isa_names();
+  return kNames.c_str();
 }
 
 const char* headlane_model_kernels(const headlane_model* model) {

@@ -20,9 +20,9 @@ typedef struct headlane_model headlane_model;
 /** How a model is run. */
 typedef struct headlane_model_options {
   size_t struct_size; /**< sizeof this struct */
-  /** The fastest instruction set to use: "ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni",
-   * "avx512_bf16", "amx"; null: the fastest that this machine has and the environment variable
-   * HEADLANE_MAX_ISA allows. Naming one that the machine lacks uses the fastest below it. */
+  /** The fastest instruction set to use, one of headlane_isa_names(); null: the fastest that this
+   * machine has and the environment variable HEADLANE_MAX_ISA allows. Naming one that the machine
+   * lacks uses the fastest below it. */
   const char* isa;
   /** Who multiplies matrices: "headlane" (or null), or "onednn" where the library was built with
    * it, for comparison. With oneDNN a run may allocate, and results may depend on how many rows
@@ -179,6 +179,11 @@ HEADLANE_API headlane_status headlane_model_find_prompt(const headlane_model* mo
  * @param[out] out "ref", "avx2", ..., as headlane_model_facts would say; valid for ever
  * @return INVALID_ARGUMENT: isa, or the environment's HEADLANE_MAX_ISA, is no name of one */
 HEADLANE_API headlane_status headlane_isa(const char* isa, const char** out);
+
+/** The instruction sets that there are kernels for, slowest first: the names that
+ * headlane_model_options.isa and HEADLANE_MAX_ISA may have.
+ * @return "ref, avx2, ...", valid for ever */
+HEADLANE_API const char* headlane_isa_names(void);
 
 /** The kernels that were chosen for this machine: lines "slot: implementation".
  * @param model or null

@@ -3,13 +3,10 @@
 #include "kernels/simd/avx2-inl.h"
 // The algorithms, in any order.
 #include "kernels/float_table-inl.h"
-#include "kernels/isa/tables.h"
+#include "kernels/isa/isas.h"
 
 namespace headlane::kernels {
 
-const Table& avx2_table() {
-  static constexpr Table kTable = avx2::make_float_table("avx2");
-  return kTable;
-}
+void avx2::fill(Table* table) { *table = avx2::make_float_table("avx2"); }
 
 }  // namespace headlane::kernels

@@ -3,13 +3,10 @@
 #include "kernels/simd/avx512-inl.h"
 // The algorithms, in any order.
 #include "kernels/float_table-inl.h"
-#include "kernels/isa/tables.h"
+#include "kernels/isa/isas.h"
 
 namespace headlane::kernels {
 
-const Table& avx512_table() {
-  static constexpr Table kTable = avx512::make_float_table("avx512");
-  return kTable;
-}
+void avx512::fill(Table* table) { *table = avx512::make_float_table("avx512"); }
 
 }  // namespace headlane::kernels

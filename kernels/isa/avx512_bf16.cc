@@ -6,24 +6,18 @@
 #include "kernels/attention_bf16-inl.h"
 #include "kernels/attention_probabilities-inl.h"
 #include "kernels/gemm_narrow-inl.h"
-#include "kernels/isa/tables.h"
+#include "kernels/isa/isas.h"
 
 namespace headlane::kernels {
 
-const Table& avx512_bf16_table() {
-  static const Table kTable = [] {
-    Table table = avx512_vnni_table();
-    table.isa = "avx512_bf16";
-    // Not convert: VCVTNEPS2BF16 takes denormals for zeros, and files must not depend on the
-    // machine.
-    table.gemm_bf16 = avx512_bf16::make_gemm_bf16<avx512_bf16::NativeBf16>("avx512_bf16", true);
-    table.attention_bf16 = avx512_bf16::attention<Bf16>;
-    table.attention_probabilities_bf16 = avx512_bf16::attention_probabilities<Bf16>;
-    table.attention_bf16_scratch_floats = avx512_bf16::attention_scratch_floats<Bf16>;
-    table.attention_bf16_group_rows = avx512_bf16::AttentionTile<Bf16>::kGroupRows;
-    return table;
-  }();
-  return kTable;
+void avx512_bf16::fill(Table* table) {
+  // Not convert: VCVTNEPS2BF16 takes denormals for zeros, and files must not depend on the
+  // machine.
+  table->gemm_bf16 = make_gemm_bf16<NativeBf16>("avx512_bf16", true);
+  table->attention_bf16 = attention<Bf16>;
+  table->attention_probabilities_bf16 = attention_probabilities<Bf16>;
+  table->attention_bf16_scratch_floats = attention_scratch_floats<Bf16>;
+  table->attention_bf16_group_rows = AttentionTile<Bf16>::kGroupRows;
 }
 
 }  // namespace headlane::kernels

@@ -3,18 +3,12 @@
 #include "kernels/simd/avx512_vnni-inl.h"
 // The algorithms, in any order.
 #include "kernels/gemm_narrow-inl.h"
-#include "kernels/isa/tables.h"
+#include "kernels/isa/isas.h"
 
 namespace headlane::kernels {
 
-const Table& avx512_vnni_table() {
-  static const Table kTable = [] {
-    Table table = avx512_table();
-    table.isa = "avx512_vnni";
-    table.gemm_u8 = avx512_vnni::make_gemm_u8<avx512_vnni::NativeU8>("avx512_vnni", true);
-    return table;
-  }();
-  return kTable;
+void avx512_vnni::fill(Table* table) {
+  table->gemm_u8 = make_gemm_u8<NativeU8>("avx512_vnni", true);
 }
 
 }  // namespace headlane::kernels

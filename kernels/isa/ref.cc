@@ -6,10 +6,10 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/isa/isas.h"
 #include "kernels/isa/ref_attention.h"
 #include "kernels/isa/ref_decode.h"
 #include "kernels/isa/ref_narrow.h"
-#include "kernels/isa/tables.h"
 
 namespace headlane::kernels {
 namespace {
@@ -201,9 +201,8 @@ void activate_all(Activation activation, int64_t n, const float* x, float* y) {
 
 }  // namespace
 
-const Table& ref_table() {
-  static const Table kTable = {
-      .isa = "ref",
+void ref::fill(Table* table) {
+  *table = {
       .gemm_f32 = {.name = "ref",
                    .mr = kMR,
                    .nr = kNR,
@@ -230,7 +229,6 @@ const Table& ref_table() {
       .pool_f32 = pool,
       .activate_f32 = activate_all,
   };
-  return kTable;
 }
 
 }  // namespace headlane::kernels

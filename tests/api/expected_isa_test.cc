@@ -38,5 +38,16 @@ TEST(Isa, IsThatOfAModelOpenedNow) {
   EXPECT_STREQ(headlane_error(), "out is null");
 }
 
+TEST(Isa, NamesAreThoseThatOptionsMayHave) {
+  const std::string names = headlane_isa_names();
+  EXPECT_TRUE(names.starts_with("ref, avx2, ")) << names;
+  size_t end = 0;
+  for (size_t begin = 0; begin < names.size(); begin = end + 2) {
+    end = std::min(names.find(", ", begin), names.size());
+    const char* chosen = nullptr;
+    EXPECT_EQ(headlane_isa(names.substr(begin, end - begin).c_str(), &chosen), HEADLANE_OK);
+  }
+}
+
 }  // namespace
 }  // namespace headlane::test

@@ -101,5 +101,7 @@ void compare_convert(Problems* problems);
 void compare_embed(Problems* problems);
 void compare_pool(Problems* problems);
 void compare_top_k(Problems* problems);
+void compare_add(Problems* problems);
+void compare_quantize(Problems* problems);
 
 }  // namespace headlane::fuzz

@@ -99,9 +99,15 @@ void check_f32(const kernels::Table& table, Problem& p) {
 void check_bf16(const kernels::Table& table, Problem& p) {
   const auto& args = p.args;
   test::NarrowCopy narrow(&p);
+  GuardedFloats probabilities(args.q_len * args.kv_len);
   narrow.run(table);
+  narrow.run_probabilities(table, probabilities.data(), args.kv_len);
   for (int64_t i = 0; i < args.q_len; ++i) {
     const Expected e = test::reference(args, i, test::kBf16Roundings);
+    for (int64_t j = 0; j < args.kv_len; ++j) {
+      check_near({table, "attention_probabilities_bf16"}, probabilities[i * args.kv_len + j],
+                 e.p[j], e.p_bound[j] + kLeastNormal);
+    }
     for (int64_t c = 0; c < args.v_dim; ++c) {
       check_near({table, "attention_bf16"}, kernels::widen(narrow.o[i * args.ldo + c]), e.o[c],
                  e.bound[c] + kLeastNormal);

@@ -1,4 +1,4 @@
-// Norms, gates, activations, tables of words, pooling and the best of a row of logits.
+// Norms, gates, sums, activations, tables of words, pooling and the best of a row of logits.
 #include <algorithm>
 #include <numeric>
 #include <vector>
@@ -109,6 +109,28 @@ void compare_gate(Problems* problems) {
       check_near({*table, "gate_f32"}, y[i], test::activated(activation, gated) * factor,
                  5.001 * kEps * std::fabs(gated * factor) + 1e-37);
     }
+  }
+}
+
+// One rounding: the same bits from all.
+void compare_add(Problems* problems) {
+  const int64_t rows = problems->size(4), d = problems->size(300);
+  GuardedFloats a(rows * d), b(rows * d);
+  problems->fill(&a, true);
+  problems->fill(&b, true);
+  const bool in_place = problems->flag();
+  for (const kernels::Table* table : rows_to_compare()) {
+    GuardedFloats y(rows * d);
+    if (in_place) std::copy_n(a.data(), rows * d, y.data());
+    table->add_f32({.rows = rows,
+                    .d = d,
+                    .a = in_place ? y.data() : a.data(),
+                    .lda = d,
+                    .b = b.data(),
+                    .ldb = d,
+                    .y = y.data(),
+                    .ldy = d});
+    for (int64_t i = 0; i < rows * d; ++i) check_bits({*table, "add_f32"}, y[i], a[i] + b[i]);
   }
 }
 

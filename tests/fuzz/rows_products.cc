@@ -177,4 +177,21 @@ void compare_convert(Problems* problems) {
   }
 }
 
+// The same bytes and the same scale from all rows of the table.
+void compare_quantize(Problems* problems) {
+  const int64_t k = problems->size(900);
+  GuardedFloats w(k);
+  problems->fill(&w, true);
+  test::Guarded<int8_t> results[] = {test::Guarded<int8_t>(k), test::Guarded<int8_t>(k)};
+  float scales[] = {0, 0};
+  for (size_t t = 0; t < 2; ++t) {
+    rows_to_compare()[t]->quantize_weights(w.data(), k, results[t].data(), &scales[t]);
+  }
+  check_bits({*rows_to_compare()[1], "quantize_weights"}, scales[1], scales[0]);
+  if (std::isnan(scales[0])) return;  // and so does all that is made of the row
+  for (int64_t i = 0; i < k; ++i) {
+    if (results[0][i] != results[1][i]) finding("quantize_weights", "two rows give other bytes");
+  }
+}
+
 }  // namespace headlane::fuzz

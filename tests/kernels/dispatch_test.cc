@@ -1,46 +1,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "kernels/slots.h"
 #include "tests/support/isas.h"
 
 namespace headlane::kernels {
 namespace {
 
 const std::vector<std::string> kOrder(std::begin(test::kIsas), std::end(test::kIsas));
-
-// What a slot of a table holds, as a number.
-template <auto kMember>
-uintptr_t address(const Table& table) {
-  return reinterpret_cast<uintptr_t>(table.*kMember);
-}
-
-// The slots that every table fills, those of narrow products with the functions of the table below.
-struct Slot {
-  const char* name;
-  uintptr_t (*address)(const Table& table);
-};
-const Slot kFloatSlots[] = {
-    {"layer_norm_f32", address<&Table::layer_norm_f32>},
-    {"rms_norm_f32", address<&Table::rms_norm_f32>},
-    {"gate_f32", address<&Table::gate_f32>},
-    {"add_f32", address<&Table::add_f32>},
-    {"embed_f32", address<&Table::embed_f32>},
-    {"attention_f32", address<&Table::attention_f32>},
-    {"attention_probabilities_f32", address<&Table::attention_probabilities_f32>},
-    {"attention_scratch_floats", address<&Table::attention_scratch_floats>},
-    {"decode_attention_f32", address<&Table::decode_attention_f32>},
-    {"decode_attention_bf16", address<&Table::decode_attention_bf16>},
-    {"decode_scratch_floats", address<&Table::decode_scratch_floats>},
-    {"top_k_f32", address<&Table::top_k_f32>},
-    {"pool_f32", address<&Table::pool_f32>},
-    {"activate_f32", address<&Table::activate_f32>},
-};
 
 TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
   ASSERT_FALSE(supported().empty());
@@ -51,7 +23,8 @@ TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
     ASSERT_LT(at, kOrder.size()) << table->isa << " is out of order";
     EXPECT_NE(table->gemm_f32.run, nullptr);
     EXPECT_NE(table->gemm_f32.pack, nullptr);
-    for (const Slot& slot : kFloatSlots) {
+    for (const Slot& slot : kSlots) {
+      if (!slot.in_every_table) continue;
       EXPECT_NE(slot.address(*table), 0U) << table->isa << ", " << slot.name;
     }
     for (const NarrowGemm& gemm : {table->gemm_bf16, table->gemm_u8}) {
@@ -60,8 +33,6 @@ TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
       EXPECT_NE(gemm.panel_bytes, nullptr);
       EXPECT_GT(gemm.nr, 0);
     }
-    EXPECT_NE(table->convert, nullptr);
-    EXPECT_NE(table->quantize_weights, nullptr);
     // All of attention in bf16, or none of it.
     const bool attends = table->attention_bf16 != nullptr;
     EXPECT_EQ(table->attention_probabilities_bf16 != nullptr, attends);
@@ -69,38 +40,21 @@ TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
   }
 }
 
-// Why the tests of floats run on ref, avx2 and avx512 alone.
-TEST(Dispatch, RowsOfNarrowProductsHaveTheFloatKernelsBelow) {
+// Why the tests of floats run on few of them, and those of whole models leave out some precisions.
+TEST(Dispatch, SetsHaveTheKernelsThatTheirRowsSay) {
   const Table* below = nullptr;
   for (const Table* table : supported()) {
     const std::string isa = table->isa;
-    if (std::ranges::count(test::kFloatIsas, isa) > 0) {
-      below = table;
-      continue;
-    }
-    EXPECT_EQ(table->gemm_f32.run, below->gemm_f32.run) << isa;
-    for (const Slot& slot : kFloatSlots) {
-      EXPECT_EQ(slot.address(*table), slot.address(*below)) << isa << ", " << slot.name;
-    }
-  }
-}
-
-// Why tests of whole models leave out some precisions on some of them.
-TEST(Dispatch, RowsShareTheProductsThatAreNotTheirOwn) {
-  const Table* below = nullptr;
-  for (const Table* table : supported()) {
-    const std::string isa = table->isa;
-    if (below != nullptr && std::ranges::count(test::kFloatIsas, isa) == 0) {
-      EXPECT_EQ(table->gemm_bf16.run == below->gemm_bf16.run,
-                !test::has_kernels_of_its_own(isa, "bf16"))
-          << isa;
-      EXPECT_EQ(table->gemm_u8.run == below->gemm_u8.run,
-                !test::has_kernels_of_its_own(isa, "int8"))
-          << isa;
-      EXPECT_FALSE(test::has_kernels_of_its_own(isa, "f32"));
-    } else {
-      for (const char* precision : {"f32", "bf16", "int8"}) {
-        EXPECT_TRUE(test::has_kernels_of_its_own(isa, precision)) << isa;
+    const auto expect_own = [&](const char* name, bool is_own, const char* precision) {
+      EXPECT_EQ(is_own, test::has_kernels_of_its_own(isa, precision)) << isa << ", " << name;
+    };
+    if (below != nullptr) {
+      expect_own("gemm_f32", table->gemm_f32.run != below->gemm_f32.run, "f32");
+      expect_own("gemm_bf16", table->gemm_bf16.run != below->gemm_bf16.run, "bf16");
+      expect_own("gemm_u8", table->gemm_u8.run != below->gemm_u8.run, "int8");
+      for (const Slot& slot : kSlots) {
+        if (!slot.in_every_table) continue;
+        expect_own(slot.name, slot.address(*table) != slot.address(*below), "f32");
       }
     }
     below = table;

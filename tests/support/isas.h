@@ -1,24 +1,36 @@
 // The instruction sets that there are kernels for, as tests are run on each.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <string_view>
+
+#include "kernels/isa/isas.h"
 
 namespace headlane::test {
 
+template <size_t N>
+constexpr std::array<const char*, N> isas_with_own(std::string_view precision) {
+  std::array<const char*, N> names = {};
+  size_t n = 0;
+  for (const kernels::Isa& isa : kernels::kIsas) {
+    if (precision.empty() || isa.has_own(precision)) names[n++] = isa.name;
+  }
+  return names;
+}
+
 // Slowest first.
-inline constexpr const char* kIsas[] = {"ref",         "avx2",        "avx2_vnni", "avx512",
-                                        "avx512_vnni", "avx512_bf16", "amx"};
-// Those with kernels of floats of their own; the others have those of the nearest one before
-// (dispatch_test.cc looks).
-inline constexpr const char* kFloatIsas[] = {"ref", "avx2", "avx512"};
+inline constexpr auto kIsas = isas_with_own<kernels::kIsas.size()>("");
+// Those with kernels of floats of their own.
+inline constexpr auto kFloatIsas = isas_with_own<std::ranges::count_if(
+    kernels::kIsas, [](const kernels::Isa& isa) { return isa.has_own("f32"); })>("f32");
 
 // Whether models of a precision run with other kernels on `isa` than on the one before it. Where
-// they do not, what takes long need not be computed again (dispatch_test.cc looks as well).
+// they do not, what takes long need not be computed again.
 constexpr bool has_kernels_of_its_own(std::string_view isa, std::string_view precision) {
-  if (isa == "avx2_vnni" || isa == "avx512_vnni") return precision == "int8";
-  if (isa == "avx512_bf16") return precision == "bf16";
-  if (isa == "amx") return precision != "f32";
-  return true;
+  return std::ranges::any_of(kernels::kIsas, [=](const kernels::Isa& known) {
+    return known.name == isa && known.has_own(precision);
+  });
 }
 
 }  // namespace headlane::test

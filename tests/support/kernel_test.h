@@ -14,7 +14,7 @@
 #include <random>
 #include <string>
 
-#include "kernels/isa/tables.h"
+#include "kernels/isa/isas.h"
 #include "kernels/kernels.h"
 #include "tests/support/amx_emulator.h"
 #include "tests/support/isas.h"
@@ -43,7 +43,12 @@ class KernelTest : public testing::TestWithParam<const char*> {
       return nullptr;
     }
     install_amx_emulator();
-    return &kernels::amx_table();
+    static const kernels::Table kTable = [] {
+      kernels::Table table = *kernels::supported().back();
+      kernels::amx::fill(&table);
+      return table;
+    }();
+    return &kTable;
   }
 
   const kernels::Table* table_ = nullptr;

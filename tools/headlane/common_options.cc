@@ -1,11 +1,16 @@
 #include "tools/headlane/common_options.h"
 
+#include <headlane/headlane.h>
+
+#include <sstream>
+
 namespace tool {
 
 void add_isa(Command* command, std::string* isa) {
-  command->choice("--isa", isa,
-                  {"ref", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "amx"},
-                  "The fastest instruction set to use");
+  std::vector<std::string> names;
+  std::istringstream list(headlane_isa_names());
+  for (std::string name; std::getline(list >> std::ws, name, ',');) names.push_back(name);
+  command->choice("--isa", isa, names, "The fastest instruction set to use");
 }
 
 void add_precision(Command* command, std::string* precision) {
