@@ -1,6 +1,7 @@
 #include "engine/file/container.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -23,6 +24,17 @@ struct Container::Impl {
     for (size_t i = 0; i < header.tensors.size(); ++i) index.emplace(header.tensors[i].name, i);
   }
 
+  // The system gives memory only to what is written to.
+  struct Free {
+    void operator()(void* p) const { std::free(p); }
+  };
+  using Zeros = std::unique_ptr<void, Free>;
+  static Zeros make_zeros(size_t bytes) {
+    Zeros zeros(std::calloc(bytes, 1));
+    if (zeros == nullptr) throw std::bad_alloc();
+    return zeros;
+  }
+
   size_t number_of(const TensorInfo& tensor) const {
     return static_cast<size_t>(&tensor - header.tensors.data());
   }
@@ -38,6 +50,7 @@ struct Container::Impl {
   std::unordered_map<size_t, std::unique_ptr<RowTable>> tables;  // by the tensor's number
   std::vector<std::span<const std::byte>> given;
   Buffer copies;
+  std::unordered_map<size_t, Zeros> zeros;  // by the tensor's number, where nothing was given
 };
 
 namespace {
@@ -48,8 +61,8 @@ ContainerHeader header_of(json config, json tokenizer, std::span<const TensorSou
   ContainerHeader header{std::move(config), std::move(tokenizer), {}, -1};
   *bytes = 0;
   for (const TensorSource& tensor : tensors) {
-    header.tensors.push_back(
-        {tensor.name, tensor.dtype, tensor.shape, *bytes, std::ssize(tensor.data)});
+    const int64_t size = shape_bytes(tensor.shape, tensor.dtype).value_or(0);
+    header.tensors.push_back({tensor.name, tensor.dtype, tensor.shape, *bytes, size});
     *bytes = container_format::align_up(header.tensors.back().end());
   }
   return header;
@@ -118,9 +131,14 @@ const TensorInfo* Container::find(std::string_view name) const {
 
 std::span<const std::byte> Container::data(const TensorInfo& tensor) const {
   const size_t i = impl_->number_of(tensor);
-  if (!impl_->file) return impl_->given[i];
   const auto bytes = static_cast<size_t>(tensor.bytes);
+  if (!impl_->file && impl_->given[i].size() == bytes) return impl_->given[i];
   const std::lock_guard lock(impl_->reading);
+  if (!impl_->file) {
+    Impl::Zeros& zeros = impl_->zeros[i];
+    if (!zeros) zeros = Impl::make_zeros(bytes);
+    return {static_cast<const std::byte*>(zeros.get()), bytes};
+  }
   Buffer& read = impl_->read[i];
   if (read.data() == nullptr) {
     Buffer memory(bytes);
@@ -158,7 +176,7 @@ WeightRows Container::weight(std::string_view name, std::string_view scales, int
     weight.file = &*impl_->file;
     weight.offset = tensor.offset;
   } else {
-    weight.data = data(tensor).data();
+    weight.data = impl_->given[impl_->number_of(tensor)].data();
   }
   return weight;
 }

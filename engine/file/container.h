@@ -70,7 +70,9 @@ class Container {
  public:
   static Container open(const std::string& path);  // throws Error(kIo or kBadFile)
   // One that was never a file: the tensors are copied into memory of its own, or, in a view, stay
-  // where they are. `name` stands for the path in messages.
+  // where they are. A view's tensors without data are zeros, and its weights without data are
+  // nowhere: it shows whether names, types and shapes are a model's before there are any numbers.
+  // `name` stands for the path in messages.
   static Container make(const std::string& name, Json config,
                         std::span<const TensorSource> tensors);
   static Container view(const std::string& name, Json config, Json tokenizer,

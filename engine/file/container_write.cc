@@ -1,14 +1,14 @@
+#include "engine/file/container_write.h"
+
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 #include <set>
 
 #include "engine/base/error.h"
-#include "engine/file/checksum.h"
-#include "engine/file/container.h"
 #include "engine/file/container_format.h"
 #include "engine/file/container_header.h"
 #include "engine/file/json_fields.h"
-#include "engine/file/output_file.h"
 #include "engine/file/tensor_shape.h"
 
 namespace headlane {
@@ -37,13 +37,23 @@ void check_sources(const std::string& path, const json& config, const json& toke
            path.c_str(), name.c_str(), tensor.shape.size(),
            static_cast<long long>(file_limits::kRank));
     }
-    const auto bytes = static_cast<int64_t>(tensor.data.size());
-    if (shape_bytes(tensor.shape, tensor.dtype) != bytes) {
-      fail(Status::kInvalidArgument, "%s: tensor \"%s\" has %lld bytes, which is not %s %s",
-           path.c_str(), name.c_str(), static_cast<long long>(bytes), name_of(tensor.dtype),
-           shape_text(tensor.shape).c_str());
-    }
   }
+}
+
+void check_data(const std::string& path, std::span<const TensorSource> tensors) {
+  for (const TensorSource& tensor : tensors) {
+    const auto bytes = static_cast<int64_t>(tensor.data.size());
+    if (shape_bytes(tensor.shape, tensor.dtype) == bytes) continue;
+    fail(Status::kInvalidArgument, "%s: tensor \"%s\" has %lld bytes, which is not %s %s",
+         path.c_str(), printable(tensor.name).c_str(), static_cast<long long>(bytes),
+         name_of(tensor.dtype), shape_text(tensor.shape).c_str());
+  }
+}
+
+// Of what is too large for any file, just that.
+int64_t bytes_of(const TensorSource& tensor) {
+  constexpr int64_t kTooLarge = file_limits::kFileBytes + 1;
+  return std::min(shape_bytes(tensor.shape, tensor.dtype).value_or(kTooLarge), kTooLarge);
 }
 
 // Everything before the first tensor, its padding included, and where the checksum is.
@@ -59,7 +69,7 @@ std::string make_header(const std::string& path, const json& config, const json&
   json table = json::array();
   int64_t offset = data_begin;
   for (const TensorSource& tensor : tensors) {
-    const auto bytes = static_cast<int64_t>(tensor.data.size());
+    const int64_t bytes = bytes_of(tensor);
     table.push_back({{"name", tensor.name},
                      {"dtype", name_of(tensor.dtype)},
                      {"shape", tensor.shape},
@@ -113,28 +123,59 @@ void check_head(const Head& head, const std::string& path) try {
   throw Error(Status::kTooLarge, error.what());
 }
 
+// The head, which what reads the file does not refuse.
+std::string make_checked_head(const std::string& path, const json& config, const json& tokenizer,
+                              std::span<const TensorSource> tensors) {
+  check_sources(path, config, tokenizer, tensors);
+  Head head = make_head(path, config, tokenizer, tensors);
+  check_head(head, path);
+  return std::move(head.bytes);
+}
+
 }  // namespace
+
+ContainerWriter::ContainerWriter(const std::string& path, const json& config, const json& tokenizer,
+                                 std::span<const TensorSource> tensors)
+    : ContainerWriter(path, make_checked_head(path, config, tokenizer, tensors)) {
+  for (const TensorSource& tensor : tensors) {
+    if (bytes_of(tensor) > 0) left_.push_back(bytes_of(tensor));
+  }
+}
+
+ContainerWriter::ContainerWriter(const std::string& path, const std::string& head) : file_(path) {
+  write_through(std::as_bytes(std::span(head)));
+}
+
+void ContainerWriter::write_through(std::span<const std::byte> bytes) {
+  file_.write(bytes);
+  checksum_.add(bytes);
+  offset_ += std::ssize(bytes);
+}
+
+void ContainerWriter::write(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
+  int64_t& left = left_[n_whole_];
+  assert(std::ssize(bytes) <= left);
+  write_through(bytes);
+  left -= std::ssize(bytes);
+  if (left > 0) return;
+  ++n_whole_;
+  constexpr std::byte kZeros[format::kAlignment] = {};
+  write_through(std::span(kZeros).first(static_cast<size_t>(format::align_up(offset_) - offset_)));
+}
+
+void ContainerWriter::commit() {
+  assert(n_whole_ == left_.size());
+  file_.write(checksum_.value());
+  file_.commit();
+}
 
 void write_container(const std::string& path, const json& config, const json& tokenizer,
                      std::span<const TensorSource> tensors) {
-  check_sources(path, config, tokenizer, tensors);
-  const Head head = make_head(path, config, tokenizer, tensors);
-  check_head(head, path);
-  OutputFile file(path);
-  Checksum checksum;
-  const auto write = [&](std::span<const std::byte> bytes) {
-    file.write(bytes);
-    checksum.add(bytes);
-  };
-  write(std::as_bytes(std::span(head.bytes)));
-  constexpr std::byte kZeros[format::kAlignment] = {};
-  for (const TensorSource& tensor : tensors) {
-    write(tensor.data);
-    const auto bytes = static_cast<int64_t>(tensor.data.size());
-    write(std::span(kZeros).first(static_cast<size_t>(format::align_up(bytes) - bytes)));
-  }
-  file.write(checksum.value());
-  file.commit();
+  check_data(path, tensors);
+  ContainerWriter writer(path, config, tokenizer, tensors);
+  for (const TensorSource& tensor : tensors) writer.write(tensor.data);
+  writer.commit();
 }
 
 }  // namespace headlane

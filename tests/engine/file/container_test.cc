@@ -13,6 +13,7 @@
 #include <functional>
 #include <numeric>
 
+#include "engine/file/container_write.h"
 #include "engine/file/json.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
@@ -187,6 +188,60 @@ TEST(ContainerWrite, RefusesWhatTheReaderWould) {
   refused([](Sample* s) { s->config = 3; }, "config is not an object");
   refused([](Sample* s) { s->tokenizer = "x"; }, "tokenizer not one or null");
   EXPECT_EQ(dir.n_entries(), 0u);
+}
+
+// The same bytes, in whatever pieces the data come.
+TEST(ContainerWrite, PieceByPiece) {
+  const TempDir dir;
+  const Sample sample;
+  sample.write(dir.file("whole"));
+  for (const size_t most : {1, 5, 1000}) {
+    ContainerWriter writer(dir.file("pieces"), sample.config, sample.tokenizer, sample.tensors);
+    for (const TensorSource& tensor : sample.tensors) {
+      std::span<const std::byte> left = tensor.data;
+      while (!left.empty()) {
+        const size_t n = std::min(most, left.size());
+        writer.write(left.first(n));
+        left = left.subspan(n);
+      }
+    }
+    writer.commit();
+    EXPECT_EQ(read_file(dir.file("pieces")), read_file(dir.file("whole"))) << most;
+  }
+}
+
+TEST(ContainerWrite, NothingIsThereWithoutCommit) {
+  const TempDir dir;
+  const Sample sample;
+  {
+    ContainerWriter writer(dir.file("m"), sample.config, sample.tokenizer, sample.tensors);
+    writer.write(sample.tensors[0].data);
+  }
+  EXPECT_EQ(dir.n_entries(), 0u);
+}
+
+TEST(ContainerWrite, ShapesThatNoFileHas) {
+  const TempDir dir;
+  for (const std::vector<int64_t>& shape :
+       {std::vector<int64_t>{INT64_MAX, INT64_MAX}, {INT64_MAX / 4}, {int64_t{1} << 42}}) {
+    const std::vector<TensorSource> tensors(3, {"w", Format::kF32, shape, {}});
+    EXPECT_ERROR(
+        ContainerWriter(dir.file("m"), json::object(), nullptr, std::span(tensors).first(1)),
+        Status::kTooLarge, "m");
+  }
+  EXPECT_EQ(dir.n_entries(), 0u);
+}
+
+TEST(ContainerView, WithoutData) {
+  const TensorSource tensors[] = {{"w", Format::kF32, {1 << 10, 1 << 20}, {}},
+                                  {"v", Format::kF32, {3}, {}},
+                                  {"none", Format::kF32, {0}, {}}};
+  const Container view = Container::view("name", json::object(), nullptr, tensors);
+  const float* v = view.f32("v", {3});
+  EXPECT_EQ(std::vector<float>(v, v + 3), std::vector<float>(3));
+  EXPECT_EQ(view.f32("v", {3}), v) << "the same each time";
+  EXPECT_ERROR(view.f32("v", {4}), Status::kBadFile, "name: tensor \"v\" is f32 [3], not f32 [4]");
+  EXPECT_EQ(view.weight("w", "", 1 << 10, 1 << 20).data, nullptr);
 }
 
 TEST(ContainerWrite, RefusedByTheSystem) {
