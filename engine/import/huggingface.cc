@@ -30,13 +30,13 @@ struct Family {
   const char* model_type;
   ModelConfig (*config)(const json& config, const std::string& path);
   // `source` is config.json, at `path`, from which `config` was made.
-  std::vector<ImportedTensor> (*tensors)(const SafetensorsModel& model, const json& source,
-                                         const std::string& path, const ModelConfig& config);
+  std::vector<TensorRecipe> (*tensors)(const Checkpoint& checkpoint, const json& source,
+                                       const std::string& path, const ModelConfig& config);
 };
 constexpr Family kFamilies[] = {
     {"bert", bert_config,
-     [](const SafetensorsModel& model, const json&, const std::string&, const ModelConfig& config) {
-       return bert_tensors(model, config);
+     [](const Checkpoint& checkpoint, const json&, const std::string&, const ModelConfig& config) {
+       return bert_tensors(checkpoint, config);
      }},
     {"marian", bart_config, bart_tensors},
     {"bart", bart_config, bart_tensors},
@@ -65,15 +65,9 @@ void check_vocab(const ImportedTokenizer& tokenizer, const ModelConfig& config,
        path.c_str(), static_cast<long long>(config.vocab_size), static_cast<long long>(n_tokens));
 }
 
-// Views of the tensors, which must outlive the result, as must the tokenizer.
-std::vector<TensorSource> make_sources(const std::vector<ImportedTensor>& tensors,
-                                       const ImportedTokenizer& tokenizer) {
+// Views of the tokenizer's strings.
+std::vector<TensorSource> texts_of(const ImportedTokenizer& tokenizer) {
   std::vector<TensorSource> sources;
-  sources.reserve(tensors.size() + 4);
-  for (const ImportedTensor& tensor : tensors) {
-    sources.push_back(
-        {tensor.name, Format::kF32, tensor.shape, std::as_bytes(tensor.data.values())});
-  }
   const TokenizerTensors texts = tokenizer.tensors();
   const std::pair<const char*, std::span<const std::byte>> named[] = {
       {"tokenizer.vocab", texts.vocab},
@@ -131,12 +125,12 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   check_vocab(tokenizer, config, config_path);
   if (!tokenizer.left_out.empty()) options.log.warn("%s", tokenizer.left_out.c_str());
 
-  const SafetensorsModel model(dir);  // the tensors are views of its files
-  const std::vector<ImportedTensor> tensors =
-      family.tensors(model, source_config, config_path, config);
+  const SafetensorsModel checkpoint(dir);
+  const std::vector<TensorRecipe> recipes =
+      family.tensors(checkpoint, source_config, config_path, config);
   config.higher_precision = higher_precision_of(config, options);
-  const StoredTensors stored(make_sources(tensors, tokenizer), config, options.precision);
-  write_model(out_path, config, tokenizer.spec, stored.sources());
+  const StoredTensors stored(checkpoint, recipes, config, options.precision);
+  write_model(out_path, config, stored, tokenizer.spec, texts_of(tokenizer));
 } catch (const std::bad_alloc&) {
   fail(Status::kOutOfMemory, "%s: no memory to convert it", hf_dir.c_str());
 }

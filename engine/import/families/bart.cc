@@ -116,8 +116,8 @@ StackNames stack_names(const std::string& stack, bool of_decoder) {
 }
 
 // Files of the model without its head have no "model." before their names.
-std::string prefix_in(const SafetensorsModel& model) {
-  const std::vector<std::string> names = model.names();
+std::string prefix_in(const Checkpoint& checkpoint) {
+  const std::vector<std::string> names = checkpoint.names();
   const bool has = std::any_of(names.begin(), names.end(),
                                [](const std::string& name) { return name.starts_with("model."); });
   return has ? "model." : "";
@@ -138,40 +138,37 @@ EncoderDecoderNames names_of(const std::string& prefix, bool tied_head) {
 }
 
 // Learned positions begin at row 2 of their table, for whatever id the padding has.
-void add_learned_positions(const SafetensorsModel& model, const ModelConfig& config,
-                           const std::string& stack, int64_t n, const std::string& source,
-                           EncoderDecoderTensors* tensors) {
+void add_learned_positions(const ModelConfig& config, const std::string& stack, int64_t n,
+                           const std::string& source, Recipes* recipes) {
   constexpr int64_t kBefore = 2;
-  const F32Data table = model.load_f32(source, {n + kBefore, config.d_model});
-  const std::span<const float> rows =
-      table.values().subspan(static_cast<size_t>(kBefore * config.d_model));
-  tensors->add(stack + ".positions.weight", {n, config.d_model},
-               std::vector<float>(rows.begin(), rows.end()));
+  recipes->add_rows(source, {n + kBefore, config.d_model}, kBefore, n, stack + ".positions.weight");
 }
 
 // A file may keep the sinusoids, and would be read with whatever is there. Within the rounding of
 // bf16 (2^-9 of values up to 1), twice, it has to be what Headlane computes.
-void check_stored_sinusoids(const SafetensorsModel& model, const ModelConfig& config, int64_t n,
+void check_stored_sinusoids(const Checkpoint& checkpoint, const ModelConfig& config, int64_t n,
                             const std::string& source) {
-  if (!model.contains(source)) return;
-  const F32Data stored = model.load_f32(source, {n, config.d_model});
-  std::vector<float> table(stored.values().size());
-  fill_sinusoidal(0, n, config.d_model, Sinusoids::kHalves, table.data());
-  const bool same = std::equal(table.begin(), table.end(), stored.values().begin(),
-                               [](float a, float b) { return std::abs(a - b) <= 0x1p-8f; });
-  if (same) return;
-  fail(Status::kUnsupported, "tensor \"%s\" is not the table of sinusoids", source.c_str());
+  if (!checkpoint.contains(source)) return;
+  const int64_t d = config.d_model;
+  checkpoint.require(source, {n, d});
+  std::vector<float> stored(static_cast<size_t>(d)), computed(stored.size());
+  for (int64_t position = 0; position < n; ++position) {
+    checkpoint.read(source, position * d, stored);
+    fill_sinusoidal(position, 1, d, Sinusoids::kHalves, computed.data());
+    const bool same = std::equal(computed.begin(), computed.end(), stored.begin(),
+                                 [](float a, float b) { return std::abs(a - b) <= 0x1p-8f; });
+    if (same) continue;
+    fail(Status::kUnsupported, "tensor \"%s\" is not the table of sinusoids", source.c_str());
+  }
 }
 
-void add_head_bias(const SafetensorsModel& model, const ModelConfig& config,
-                   EncoderDecoderTensors* tensors) {
+void add_head_bias(const Checkpoint& checkpoint, const ModelConfig& config, Recipes* recipes) {
   const std::string source = "final_logits_bias";
-  if (!model.contains(source)) return;
+  if (!checkpoint.contains(source)) return;
   const int64_t n = config.decoder.vocab_size;
-  const F32Data bias = model.load_f32(source, {1, n});
-  const std::span<const float> values = bias.values();
-  if (std::all_of(values.begin(), values.end(), [](float value) { return value == 0; })) return;
-  tensors->add("lm_head.bias", {n}, std::vector<float>(values.begin(), values.end()));
+  std::vector<float> bias = read_tensor(checkpoint, source, {1, n});
+  if (std::all_of(bias.begin(), bias.end(), [](float value) { return value == 0; })) return;
+  recipes->add_values("lm_head.bias", {n}, std::move(bias));
 }
 
 }  // namespace
@@ -213,25 +210,25 @@ ModelConfig bart_config(const json& config, const std::string& path) {
   return result;
 }
 
-std::vector<ImportedTensor> bart_tensors(const SafetensorsModel& model, const json& source,
-                                         const std::string& path, const ModelConfig& config) {
-  const std::string prefix = prefix_in(model);
+std::vector<TensorRecipe> bart_tensors(const Checkpoint& checkpoint, const json& source,
+                                       const std::string& path, const ModelConfig& config) {
+  const std::string prefix = prefix_in(checkpoint);
   const EncoderDecoderNames names =
       names_of(prefix, json_bool(source, "tie_word_embeddings", path, true));
-  EncoderDecoderTensors tensors(model, config, names);
-  tensors.add_all();
+  Recipes recipes(checkpoint);
+  EncoderDecoderTensors(checkpoint, config, names, &recipes).add_all();
   const std::pair<std::string, int64_t> stacks[] = {{"encoder", config.max_positions},
                                                     {"decoder", config.decoder.max_positions}};
   for (const auto& [stack, n] : stacks) {
     const std::string table = prefix + stack + ".embed_positions.weight";
     if (config.positions == Positions::kLearned) {
-      add_learned_positions(model, config, stack, n, table, &tensors);
+      add_learned_positions(config, stack, n, table, &recipes);
     } else if (config.positions == Positions::kSinusoidalHalves) {
-      check_stored_sinusoids(model, config, n, table);
+      check_stored_sinusoids(checkpoint, config, n, table);
     }
   }
-  add_head_bias(model, config, &tensors);
-  return tensors.take();
+  add_head_bias(checkpoint, config, &recipes);
+  return recipes.take();
 }
 
 }  // namespace headlane

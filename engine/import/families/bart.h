@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "engine/file/json.h"
-#include "engine/import/source/imported_tensor.h"
-#include "engine/import/source/safetensors.h"
+#include "engine/import/source/tensor_recipe.h"
 #include "engine/spec/config.h"
 
 namespace headlane {
@@ -20,7 +19,7 @@ ModelConfig bart_config(const Json& config, const std::string& path);
 // `source` is config.json, and `path` its path. The weights under the names of
 // engine/import/families/encoder_decoder.h, and lm_head.bias [decoder.vocab_size] unless it is
 // zero, and for learned positions {encoder,decoder} .positions.weight [max_positions, d_model].
-std::vector<ImportedTensor> bart_tensors(const SafetensorsModel& model, const Json& source,
-                                         const std::string& path, const ModelConfig& config);
+std::vector<TensorRecipe> bart_tensors(const Checkpoint& checkpoint, const Json& source,
+                                       const std::string& path, const ModelConfig& config);
 
 }  // namespace headlane

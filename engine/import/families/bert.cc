@@ -44,13 +44,13 @@ void refuse_variants(const json& config, const std::string& path) {
 // Takes tensors out of the Hugging Face model one by one, under both their names.
 class BertTensors {
  public:
-  BertTensors(const SafetensorsModel& model, const ModelConfig& config)
-      : model_(model), config_(config) {
+  BertTensors(const Checkpoint& checkpoint, const ModelConfig& config)
+      : checkpoint_(checkpoint), config_(config), recipes_(checkpoint) {
     // Models for a task keep the encoder as their member "bert".
-    if (model.contains("bert.embeddings.word_embeddings.weight")) prefix_ = "bert.";
+    if (checkpoint.contains("bert.embeddings.word_embeddings.weight")) prefix_ = "bert.";
   }
 
-  std::vector<ImportedTensor> take() {
+  std::vector<TensorRecipe> take() {
     const int64_t d = config_.d_model;
     add("embeddings.word_embeddings.weight", "embeddings.word", {config_.vocab_size, d});
     add("embeddings.position_embeddings.weight", "embeddings.position", {config_.max_positions, d});
@@ -59,17 +59,12 @@ class BertTensors {
     }
     add_norm("embeddings.LayerNorm", "embeddings.norm");
     for (int64_t i = 0; i < config_.n_layers; ++i) add_layer(i);
-    return std::move(tensors_);
+    return recipes_.take();
   }
 
  private:
-  F32Data load(const std::string& source, const std::vector<int64_t>& shape) const {
-    return model_.load_f32(prefix_ + source, shape);
-  }
-
   void add(const std::string& source, const std::string& name, std::vector<int64_t> shape) {
-    F32Data data = load(source, shape);
-    tensors_.push_back({name, std::move(shape), std::move(data)});
+    recipes_.add(prefix_ + source, name, std::move(shape));
   }
 
   void add_linear(const std::string& source, const std::string& name, int64_t n_out, int64_t n_in) {
@@ -79,25 +74,22 @@ class BertTensors {
 
   // Weights converted from TensorFlow call a norm's weight and bias gamma and beta.
   void add_norm(const std::string& source, const std::string& name) {
-    const bool is_legacy = !model_.contains(prefix_ + source + ".weight") &&
-                           model_.contains(prefix_ + source + ".gamma");
+    const bool is_legacy = !checkpoint_.contains(prefix_ + source + ".weight") &&
+                           checkpoint_.contains(prefix_ + source + ".gamma");
     add(source + (is_legacy ? ".gamma" : ".weight"), name + ".weight", {config_.d_model});
     add(source + (is_legacy ? ".beta" : ".bias"), name + ".bias", {config_.d_model});
   }
 
-  // One matrix product serves all three; it needs them side by side.
+  // One matrix product serves all three; it needs them beneath each other.
   void add_qkv(const std::string& source, const std::string& name) {
+    const auto all = [&](const std::string& suffix) {
+      const std::string at = prefix_ + source;
+      return std::vector<std::string>{at + ".query" + suffix, at + ".key" + suffix,
+                                      at + ".value" + suffix};
+    };
     const int64_t d = config_.d_model;
-    std::vector<float> weight, bias;
-    weight.reserve(static_cast<size_t>(3 * d * d));
-    for (const char* part : {".query", ".key", ".value"}) {
-      const F32Data rows = load(source + part + ".weight", {d, d});
-      weight.insert(weight.end(), rows.values().begin(), rows.values().end());
-      const F32Data row_bias = load(source + part + ".bias", {d});
-      bias.insert(bias.end(), row_bias.values().begin(), row_bias.values().end());
-    }
-    tensors_.push_back({name + ".weight", {3 * d, d}, F32Data(std::move(weight))});
-    tensors_.push_back({name + ".bias", {3 * d}, F32Data(std::move(bias))});
+    recipes_.add_stacked(all(".weight"), name + ".weight", {d, d});
+    recipes_.add_stacked(all(".bias"), name + ".bias", {d});
   }
 
   void add_layer(int64_t i) {
@@ -112,10 +104,10 @@ class BertTensors {
     add_norm(source + "output.LayerNorm", name + "ffn.norm");
   }
 
-  const SafetensorsModel& model_;
+  const Checkpoint& checkpoint_;
   const ModelConfig& config_;
+  Recipes recipes_;
   std::string prefix_;
-  std::vector<ImportedTensor> tensors_;
 };
 
 }  // namespace
@@ -142,8 +134,8 @@ ModelConfig bert_config(const json& config, const std::string& path) {
   return result;
 }
 
-std::vector<ImportedTensor> bert_tensors(const SafetensorsModel& model, const ModelConfig& config) {
-  return BertTensors(model, config).take();
+std::vector<TensorRecipe> bert_tensors(const Checkpoint& checkpoint, const ModelConfig& config) {
+  return BertTensors(checkpoint, config).take();
 }
 
 }  // namespace headlane

@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "engine/file/json.h"
-#include "engine/import/source/imported_tensor.h"
-#include "engine/import/source/safetensors.h"
+#include "engine/import/source/tensor_recipe.h"
 #include "engine/spec/config.h"
 
 namespace headlane {
@@ -19,6 +18,6 @@ ModelConfig bert_config(const Json& config, const std::string& path);
 
 // The weights, matrices as [out_features, in_features]. Query, key and value become one matrix, the
 // rows of q, then k, then v; the rest are views of the model's files where these hold f32.
-std::vector<ImportedTensor> bert_tensors(const SafetensorsModel& model, const ModelConfig& config);
+std::vector<TensorRecipe> bert_tensors(const Checkpoint& checkpoint, const ModelConfig& config);
 
 }  // namespace headlane

@@ -1,7 +1,6 @@
 #include "engine/import/families/encoder_decoder.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "engine/base/error.h"
@@ -12,10 +11,6 @@ namespace headlane {
 namespace {
 
 using json = Json;
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
 
 }  // namespace
 
@@ -51,22 +46,11 @@ void EncoderDecoderTensors::add_all() {
   add_stack(names_.decoder, "decoder", config_.decoder.n_layers);
 }
 
-void EncoderDecoderTensors::add(const std::string& source, const std::string& name,
-                                std::vector<int64_t> shape) {
-  F32Data data = model_.load_f32(source, shape);
-  tensors_.push_back({name, std::move(shape), std::move(data)});
-}
-
-void EncoderDecoderTensors::add(const std::string& name, std::vector<int64_t> shape,
-                                std::vector<float> values) {
-  tensors_.push_back({name, std::move(shape), F32Data(std::move(values))});
-}
-
 // Of none, the first is what is missing.
 const std::string& EncoderDecoderTensors::first_there(
     const std::vector<std::string>& sources) const {
   const auto there = std::find_if(sources.begin(), sources.end(), [&](const std::string& source) {
-    return model_.contains(source);
+    return checkpoint_.contains(source);
   });
   return there == sources.end() ? sources.front() : *there;
 }
@@ -75,14 +59,15 @@ const std::string& EncoderDecoderTensors::first_there(
 void EncoderDecoderTensors::add_words() {
   const int64_t d = config_.d_model;
   const std::vector<int64_t> shape = {config_.decoder.vocab_size, d};
-  add(first_there(names_.encoder_words), "embeddings.word", {config_.vocab_size, d});
-  F32Data words = model_.load_f32(first_there(names_.decoder_words), shape);
-  F32Data head = model_.load_f32(first_there(names_.head), shape);
-  const bool tied = same_bits(head.values(), words.values());
-  if (!same_bits(words.values(), tensors_.back().data.values())) {
-    tensors_.push_back({"decoder.embeddings.word", shape, std::move(words)});
+  const std::string& encoder_words = first_there(names_.encoder_words);
+  const std::string& words = first_there(names_.decoder_words);
+  const std::string& head = first_there(names_.head);
+  recipes_.add(encoder_words, "embeddings.word", {config_.vocab_size, d});
+  for (const std::string& source : {words, head}) checkpoint_.require(source, shape);
+  if (!same_tensors(checkpoint_, words, encoder_words)) {
+    recipes_.add(words, "decoder.embeddings.word", shape);
   }
-  if (!tied) tensors_.push_back({"lm_head.weight", shape, std::move(head)});
+  if (!same_tensors(checkpoint_, head, words)) recipes_.add(head, "lm_head.weight", shape);
 }
 
 void EncoderDecoderTensors::add_stack(const StackNames& names, const std::string& stack,
@@ -121,25 +106,13 @@ void EncoderDecoderTensors::add_linear(const std::vector<std::string>& sources,
     for (std::string& source : names) source += suffix;
     return names;
   };
-  add_rows(with(".weight"), name + ".weight", {n_out, n_in});
-  if (names_.biases) add_rows(with(".bias"), name + ".bias", {n_out});
-}
-
-void EncoderDecoderTensors::add_rows(const std::vector<std::string>& sources,
-                                     const std::string& name, std::vector<int64_t> shape) {
-  if (sources.size() == 1) return add(sources[0], name, std::move(shape));  // perhaps a view
-  std::vector<float> values;
-  for (const std::string& source : sources) {
-    const F32Data part = model_.load_f32(source, shape);
-    values.insert(values.end(), part.values().begin(), part.values().end());
-  }
-  shape[0] *= static_cast<int64_t>(sources.size());
-  add(name, std::move(shape), std::move(values));
+  recipes_.add_stacked(with(".weight"), name + ".weight", {n_out, n_in});
+  if (names_.biases) recipes_.add_stacked(with(".bias"), name + ".bias", {n_out});
 }
 
 void EncoderDecoderTensors::add_norm(const std::string& source, const std::string& name) {
-  add(source + ".weight", name + ".weight", {config_.d_model});
-  if (names_.biases) add(source + ".bias", name + ".bias", {config_.d_model});
+  recipes_.add(source + ".weight", name + ".weight", {config_.d_model});
+  if (names_.biases) recipes_.add(source + ".bias", name + ".bias", {config_.d_model});
 }
 
 }  // namespace headlane

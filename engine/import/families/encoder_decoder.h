@@ -19,8 +19,7 @@
 #include <vector>
 
 #include "engine/file/json.h"
-#include "engine/import/source/imported_tensor.h"
-#include "engine/import/source/safetensors.h"
+#include "engine/import/source/tensor_recipe.h"
 #include "engine/spec/config.h"
 
 namespace headlane {
@@ -52,20 +51,15 @@ struct EncoderDecoderNames {
   bool biases = true;  // products and norms have them
 };
 
+// Adds all that EncoderDecoderNames has names for.
 class EncoderDecoderTensors {
  public:
-  // All three must outlive it.
-  EncoderDecoderTensors(const SafetensorsModel& model, const ModelConfig& config,
-                        const EncoderDecoderNames& names)
-      : model_(model), config_(config), names_(names) {}
+  // All must outlive it.
+  EncoderDecoderTensors(const Checkpoint& checkpoint, const ModelConfig& config,
+                        const EncoderDecoderNames& names, Recipes* recipes)
+      : checkpoint_(checkpoint), config_(config), names_(names), recipes_(*recipes) {}
 
-  // All that EncoderDecoderNames has names for.
   void add_all();
-  // One more: the tensor itself, or values made from it.
-  void add(const std::string& source, const std::string& name, std::vector<int64_t> shape);
-  void add(const std::string& name, std::vector<int64_t> shape, std::vector<float> values);
-
-  std::vector<ImportedTensor> take() { return std::move(tensors_); }
 
  private:
   void add_words();
@@ -74,15 +68,13 @@ class EncoderDecoderTensors {
   // The matrices of all sources, [n_out, n_in] each, beneath each other.
   void add_linear(const std::vector<std::string>& sources, const std::string& name, int64_t n_out,
                   int64_t n_in);
-  void add_rows(const std::vector<std::string>& sources, const std::string& name,
-                std::vector<int64_t> shape);
   void add_norm(const std::string& source, const std::string& name);
   const std::string& first_there(const std::vector<std::string>& sources) const;
 
-  const SafetensorsModel& model_;
+  const Checkpoint& checkpoint_;
   const ModelConfig& config_;
   const EncoderDecoderNames& names_;
-  std::vector<ImportedTensor> tensors_;
+  Recipes& recipes_;
 };
 
 }  // namespace headlane

@@ -133,25 +133,25 @@ ModelConfig t5_config(const json& config, const std::string& path) {
   return result;
 }
 
-std::vector<ImportedTensor> t5_tensors(const SafetensorsModel& model, const json& source,
-                                       const std::string& path, const ModelConfig& config) {
+std::vector<TensorRecipe> t5_tensors(const Checkpoint& checkpoint, const json& source,
+                                     const std::string& path, const ModelConfig& config) {
   const EncoderDecoderNames names = names_of(config);
-  EncoderDecoderTensors tensors(model, config, names);
-  tensors.add_all();
+  Recipes recipes(checkpoint);
+  EncoderDecoderTensors(checkpoint, config, names, &recipes).add_all();
   const std::string bias = ".block.0.layer.0.SelfAttention.relative_attention_bias.weight";
   const RelativeBiasSpec& relative = config.attention.relative;
   const std::vector<int64_t> shape = {relative.n_buckets, config.attention.n_heads};
-  tensors.add("encoder" + bias, "encoder.relative_bias", shape);
-  tensors.add("decoder" + bias, "decoder.relative_bias", shape);
-  std::vector<ImportedTensor> result = tensors.take();
+  recipes.add("encoder" + bias, "encoder.relative_bias", shape);
+  recipes.add("decoder" + bias, "decoder.relative_bias", shape);
+  std::vector<TensorRecipe> result = recipes.take();
   if (!scales_output(source, path)) return result;
   // The last norm feeds the head and nothing else, so its weight can carry the scale.
   const double scale = 1 / std::sqrt(static_cast<double>(config.d_model));
-  for (ImportedTensor& tensor : result) {
-    if (tensor.name != "decoder.norm.weight") continue;
-    std::vector<float> weight(tensor.data.values().begin(), tensor.data.values().end());
-    for (float& value : weight) value = static_cast<float>(value * scale);
-    tensor.data = F32Data(std::move(weight));
+  for (TensorRecipe& recipe : result) {
+    if (recipe.name != "decoder.norm.weight") continue;
+    recipe.values = read_tensor(checkpoint, names.decoder.final_norm + ".weight", recipe.shape);
+    recipe.slices.clear();
+    for (float& value : recipe.values) value = static_cast<float>(value * scale);
   }
   return result;
 }

@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "engine/file/json.h"
-#include "engine/import/source/imported_tensor.h"
-#include "engine/import/source/safetensors.h"
+#include "engine/import/source/tensor_recipe.h"
 #include "engine/spec/config.h"
 
 namespace headlane {
@@ -19,7 +18,7 @@ ModelConfig t5_config(const Json& config, const std::string& path);
 // `source` is config.json, and `path` its path. The weights under the names of
 // engine/import/families/encoder_decoder.h, without biases, and {encoder,decoder}.relative_bias
 // [n_buckets, n_heads], the first layer's, which serves all.
-std::vector<ImportedTensor> t5_tensors(const SafetensorsModel& model, const Json& source,
-                                       const std::string& path, const ModelConfig& config);
+std::vector<TensorRecipe> t5_tensors(const Checkpoint& checkpoint, const Json& source,
+                                     const std::string& path, const ModelConfig& config);
 
 }  // namespace headlane

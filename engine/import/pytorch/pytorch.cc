@@ -61,10 +61,10 @@ class Importer {
   }
 
   void write(const std::string& out_path, const ConvertOptions& options) {
-    const std::vector<TensorSource> sources = tensors_.sources();
+    const std::vector<TensorRecipe> recipes = tensors_.take_recipes();
     config_.higher_precision = higher_precision_of(config_, options);
-    const StoredTensors stored(sources, config_, options.precision);
-    write_model(out_path, config_, nullptr, stored.sources());
+    const StoredTensors stored(tensors_.checkpoint(), recipes, config_, options.precision);
+    write_model(out_path, config_, stored, nullptr, {});
   }
 
  private:

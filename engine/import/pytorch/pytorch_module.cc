@@ -20,7 +20,7 @@ std::string common_prefix(const std::set<std::string>& names) {
 }  // namespace
 
 ModuleTensors::ModuleTensors(const std::string& path)
-    : path_(path), model_(SafetensorsModel::of_file(path)) {
+    : path_(path), model_(SafetensorsModel::of_file(path)), recipes_(model_) {
   for (const std::string& name : model_.names()) left_.insert(name);
   kind_ = find_kind();
   has_bias_ = has_any_bias();
@@ -76,27 +76,22 @@ std::string ModuleTensors::name_in_file(const std::string& name) const {
   return printable(prefix_ + name);
 }
 
-F32Data ModuleTensors::take(const std::string& source, const std::vector<int64_t>& shape) {
-  F32Data data = model_.load_f32(prefix_ + source, shape);
+std::string ModuleTensors::take(const std::string& source) {
   left_.erase(prefix_ + source);
-  return data;
+  return prefix_ + source;
 }
 
 void ModuleTensors::add(const std::string& source, const std::string& name,
                         std::vector<int64_t> shape) {
-  F32Data data = take(source, shape);
-  tensors_.push_back({name, std::move(shape), std::move(data)});
+  recipes_.add(take(source), name, std::move(shape));
 }
 
 void ModuleTensors::add_parts(const std::string& source, const std::string& name,
-                              const std::string& suffix, std::vector<int64_t> shape) {
-  const F32Data all = take(source, shape);
-  const size_t size = all.values().size() / 3;
-  shape[0] /= 3;
-  for (size_t part = 0; part < 3; ++part) {
-    const std::span<const float> rows = all.values().subspan(part * size, size);
-    tensors_.push_back({name + "qkv"[part] + suffix, shape,
-                        F32Data(std::vector<float>(rows.begin(), rows.end()))});
+                              const std::string& suffix, const std::vector<int64_t>& shape) {
+  const std::string all = take(source);
+  const int64_t rows = shape[0] / 3;
+  for (int64_t part = 0; part < 3; ++part) {
+    recipes_.add_rows(all, shape, part * rows, rows, name + "qkv"[part] + suffix);
   }
 }
 
@@ -113,22 +108,13 @@ void ModuleTensors::add_vectors(const std::string& source, const std::string& na
 }
 
 void ModuleTensors::add_zeros(const std::string& name, int64_t n) {
-  tensors_.push_back({name, {n}, F32Data(std::vector<float>(static_cast<size_t>(n)))});
+  recipes_.add_values(name, {n}, std::vector<float>(static_cast<size_t>(n)));
 }
 
 void ModuleTensors::check_none_left() const {
   if (left_.empty()) return;
   fail(Status::kUnsupported, "%s: tensor \"%s\" has no place in the module", path_.c_str(),
        printable(*left_.begin()).c_str());
-}
-
-std::vector<TensorSource> ModuleTensors::sources() const {
-  std::vector<TensorSource> sources;
-  for (const Tensor& tensor : tensors_) {
-    sources.push_back(
-        {tensor.name, Format::kF32, tensor.shape, std::as_bytes(tensor.data.values())});
-  }
-  return sources;
 }
 
 }  // namespace headlane

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/file/container.h"
 #include "engine/import/source/safetensors.h"
+#include "engine/import/source/tensor_recipe.h"
 
 namespace headlane {
 
@@ -26,6 +26,8 @@ enum class ModuleKind {
 class ModuleTensors {
  public:
   explicit ModuleTensors(const std::string& path);
+  ModuleTensors(const ModuleTensors&) = delete;
+  ModuleTensors& operator=(const ModuleTensors&) = delete;
 
   ModuleKind kind() const { return kind_; }
   // Of the module as a whole: it has all of its biases or none. A final norm is for itself.
@@ -43,7 +45,7 @@ class ModuleTensors {
   void add(const std::string& source, const std::string& name, std::vector<int64_t> shape);
   // Q's, K's and V's rows of one tensor, to name + "q" + suffix and so on.
   void add_parts(const std::string& source, const std::string& name, const std::string& suffix,
-                 std::vector<int64_t> shape);
+                 const std::vector<int64_t>& shape);
   // source.weight [n, k], and source.bias [n] if the module has biases.
   void add_linear(const std::string& source, const std::string& name, int64_t n, int64_t k);
   // source.weight [d], and source.bias [d].
@@ -52,21 +54,17 @@ class ModuleTensors {
 
   // Throws Error if there are tensors that nothing has taken.
   void check_none_left() const;
-  // What was added; valid as long as this.
-  std::vector<TensorSource> sources() const;
+  const Checkpoint& checkpoint() const { return model_; }
+  // How to make what was added. To be called once.
+  std::vector<TensorRecipe> take_recipes() { return recipes_.take(); }
 
  private:
-  struct Tensor {
-    std::string name;
-    std::vector<int64_t> shape;
-    F32Data data;
-  };
-
   // Sets prefix_ too.
   ModuleKind find_kind();
   bool is_decoder_layer(const std::string& at) const;
   bool has_any_bias() const;
-  F32Data take(const std::string& source, const std::vector<int64_t>& shape);
+  // A tensor that is going to be added, as the file has its name.
+  std::string take(const std::string& source);
 
   std::string path_;
   SafetensorsModel model_;
@@ -74,7 +72,7 @@ class ModuleTensors {
   std::string prefix_;  // of every tensor's name, such as "encoder."
   ModuleKind kind_ = ModuleKind::kAttention;
   bool has_bias_ = false;
-  std::vector<Tensor> tensors_;
+  Recipes recipes_;
 };
 
 }  // namespace headlane

@@ -102,20 +102,16 @@ SafetensorsEntry read_entry(const json& json_entry, const std::string& where, in
   return entry;
 }
 
-// Elements of another type to f32, some at a time.
+// Elements of another type, the first of them at `offset`, to f32, some at a time.
 template <typename Element, typename Convert>
-std::vector<float> convert_elements(const InputFile& file, const SafetensorsEntry& entry,
-                                    Convert convert) {
+void read_converted(const InputFile& file, int64_t offset, std::span<float> to, Convert convert) {
   constexpr size_t kMostAtOnce = 1 << 18;
-  std::vector<float> values(static_cast<size_t>(entry.bytes) / sizeof(Element));
-  std::vector<Element> some(std::min(values.size(), kMostAtOnce));
-  for (size_t i = 0; i < values.size(); i += some.size()) {
-    const std::span<Element> part = std::span(some).first(std::min(some.size(), values.size() - i));
-    file.read(entry.offset + static_cast<int64_t>(i * sizeof(Element)),
-              std::as_writable_bytes(part));
-    std::transform(part.begin(), part.end(), values.begin() + static_cast<ptrdiff_t>(i), convert);
+  std::vector<Element> some(std::min(to.size(), kMostAtOnce));
+  for (size_t i = 0; i < to.size(); i += some.size()) {
+    const std::span<Element> part = std::span(some).first(std::min(some.size(), to.size() - i));
+    file.read(offset + static_cast<int64_t>(i * sizeof(Element)), std::as_writable_bytes(part));
+    std::transform(part.begin(), part.end(), to.begin() + static_cast<ptrdiff_t>(i), convert);
   }
-  return values;
 }
 
 std::string name_tensor(const std::string& path, const std::string& tensor) {
@@ -145,26 +141,30 @@ SafetensorsFile::SafetensorsFile(const std::string& path) try : file_(path) {
   fail(Status::kOutOfMemory, "%s: no memory for its header", path.c_str());
 }
 
-F32Data SafetensorsFile::load_f32(const std::string& name) const {
+void SafetensorsFile::check_type(const std::string& name) const {
+  const SafetensorsEntry& entry = entries_.at(name);
+  if (entry.type != SafetensorsType::kOther) return;
+  fail(Status::kUnsupported, "%s field \"dtype\" is %s; weights are F32, F16, BF16 or F64",
+       name_tensor(path(), name).c_str(), entry.type_name.c_str());
+}
+
+void SafetensorsFile::read(const std::string& name, int64_t first, std::span<float> to) const {
   const SafetensorsEntry& entry = entries_.at(name);
   switch (entry.type) {
-    case SafetensorsType::kF32: {
-      std::vector<float> values(static_cast<size_t>(entry.bytes) / sizeof(float));
-      file_.read(entry.offset, std::as_writable_bytes(std::span(values)));
-      return F32Data(std::move(values));
-    }
+    case SafetensorsType::kF32:
+      file_.read(entry.offset + first * int64_t{sizeof(float)}, std::as_writable_bytes(to));
+      return;
     case SafetensorsType::kF16:
-      return F32Data(convert_elements<uint16_t>(file_, entry, f32_from_f16));
+      return read_converted<uint16_t>(file_, entry.offset + first * 2, to, f32_from_f16);
     case SafetensorsType::kBF16:
-      return F32Data(convert_elements<uint16_t>(file_, entry, f32_from_bf16));
+      return read_converted<uint16_t>(file_, entry.offset + first * 2, to, f32_from_bf16);
     case SafetensorsType::kF64:  // rounded to the nearest; beyond the range of f32 to infinity
-      return F32Data(convert_elements<double>(
-          file_, entry, [](double value) { return static_cast<float>(value); }));
+      return read_converted<double>(file_, entry.offset + first * 8, to,
+                                    [](double value) { return static_cast<float>(value); });
     case SafetensorsType::kOther:
       break;
   }
-  fail(Status::kUnsupported, "%s field \"dtype\" is %s; weights are F32, F16, BF16 or F64",
-       name_tensor(path(), name).c_str(), entry.type_name.c_str());
+  check_type(name);
 }
 
 SafetensorsModel::SafetensorsModel(const std::string& dir) {
@@ -232,20 +232,17 @@ void SafetensorsModel::open_shards(const std::string& dir, const std::string& in
   }
 }
 
-F32Data SafetensorsModel::load_f32(const std::string& name,
-                                   const std::vector<int64_t>& shape) const {
+std::string SafetensorsModel::where(const std::string& name) const {
   const auto found = files_by_tensor_.find(name);
-  if (found == files_by_tensor_.end()) {
-    fail(Status::kBadFile, "%s is missing", name_tensor(list_path_, name).c_str());
-  }
-  const SafetensorsFile& file = *found->second;
-  const SafetensorsEntry& entry = file.entries().at(name);
-  const std::string where = name_tensor(file.path(), name);
-  if (entry.shape != shape) {
-    fail(Status::kBadFile, "%s field \"shape\" is %s; the config asks for %s", where.c_str(),
-         shape_text(entry.shape).c_str(), shape_text(shape).c_str());
-  }
-  return file.load_f32(name);
+  return name_tensor(found == files_by_tensor_.end() ? list_path_ : found->second->path(), name);
+}
+
+void SafetensorsModel::check_type(const std::string& name) const {
+  files_by_tensor_.at(name)->check_type(name);
+}
+
+void SafetensorsModel::read(const std::string& name, int64_t first, std::span<float> to) const {
+  files_by_tensor_.at(name)->read(name, first, to);
 }
 
 float f32_from_f16(uint16_t bits) {

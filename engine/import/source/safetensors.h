@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/file/input_file.h"
+#include "engine/import/source/checkpoint.h"
 
 namespace headlane {
 
@@ -28,27 +29,15 @@ struct SafetensorsEntry {
   int64_t offset = 0, bytes = 0;  // in the file, inside of it
 };
 
-// The elements of a tensor as f32.
-class F32Data {
- public:
-  explicit F32Data(std::vector<float> values) : values_(std::move(values)) {}
-  F32Data(F32Data&&) = default;
-  F32Data& operator=(F32Data&&) = default;
-
-  std::span<const float> values() const { return values_; }
-
- private:
-  std::vector<float> values_;
-};
-
 // One file. Throws Error(kIo, kBadFile, or kUnsupported for a dtype it does not know).
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::string& path);
   const std::string& path() const { return file_.path(); }
   const std::unordered_map<std::string, SafetensorsEntry>& entries() const { return entries_; }
-  // The elements of one of them. Throws Error: kUnsupported if they are no floats, or as InputFile.
-  F32Data load_f32(const std::string& name) const;
+  // As Checkpoint: of an entry of this file.
+  void check_type(const std::string& name) const;
+  void read(const std::string& name, int64_t first, std::span<float> to) const;
 
  private:
   InputFile file_;
@@ -56,20 +45,21 @@ class SafetensorsFile {
 };
 
 // All files of a model.
-class SafetensorsModel {
+class SafetensorsModel : public Checkpoint {
  public:
   // Throws Error(kIo) if `dir` has neither model.safetensors nor the index.
   explicit SafetensorsModel(const std::string& dir);
   // All tensors of one file.
   static SafetensorsModel of_file(const std::string& path);
 
-  std::vector<std::string> names() const;
-  // Of a tensor that is there.
-  const std::vector<int64_t>& shape_of(const std::string& name) const;
-  bool contains(const std::string& name) const { return files_by_tensor_.contains(name); }
-  // The tensor, which must have this shape and a floating type.
-  // Throws Error: kBadFile if it is missing or of another shape, kUnsupported if of another type.
-  F32Data load_f32(const std::string& name, const std::vector<int64_t>& shape) const;
+  std::vector<std::string> names() const override;
+  bool contains(const std::string& name) const override { return files_by_tensor_.contains(name); }
+  const std::vector<int64_t>& shape_of(const std::string& name) const override;
+  void read(const std::string& name, int64_t first, std::span<float> to) const override;
+
+ protected:
+  std::string where(const std::string& name) const override;
+  void check_type(const std::string& name) const override;
 
  private:
   SafetensorsModel() = default;

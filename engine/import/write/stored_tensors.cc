@@ -14,10 +14,8 @@ constexpr std::string_view kWeight = ".weight", kWords = "embeddings.word",
 constexpr std::string_view kStacks[] = {"layers.", "encoder.layers.", "decoder.layers."};
 
 // "layers.0.ffn.up" of "layers.0.ffn.up.weight", if that is the weight of a product; else "".
-std::string product_of(const TensorSource& tensor) {
-  const bool is_weight =
-      tensor.dtype == Format::kF32 && tensor.shape.size() == 2 && tensor.name.ends_with(kWeight);
-  if (!is_weight) return "";
+std::string product_of(const TensorRecipe& tensor) {
+  if (tensor.shape.size() != 2 || !tensor.name.ends_with(kWeight)) return "";
   const std::string name = tensor.name.substr(0, tensor.name.size() - kWeight.size());
   const bool in_stack =
       std::any_of(std::begin(kStacks), std::end(kStacks),
@@ -25,12 +23,36 @@ std::string product_of(const TensorSource& tensor) {
   return in_stack || name == kHead ? name : "";
 }
 
-bool is_words(const TensorSource& tensor) {
+bool is_words(const TensorRecipe& tensor) {
   return tensor.name == kWords || tensor.name == kDecoderWords;
 }
 
 // Which kernels convert is all one: their results are the same.
 const kernels::Table& fastest() { return *kernels::supported().back(); }
+
+// Rows of k floats as bf16, one behind the other.
+void convert_to_bf16(std::span<const float> rows, int64_t k, std::vector<kernels::Bf16>* to) {
+  std::vector<kernels::Bf16> row(static_cast<size_t>(kernels::round_up_to(k, 32)));
+  to->clear();
+  for (; !rows.empty(); rows = rows.subspan(static_cast<size_t>(k))) {
+    fastest().convert({.rows = 1,
+                       .cols = k,
+                       .from = kernels::Element::kF32,
+                       .to = kernels::Element::kBf16,
+                       .x = rows.data(),
+                       .y = row.data()});
+    to->insert(to->end(), row.begin(), row.begin() + k);
+  }
+}
+
+// The same as s8; adds the scale of each row to `scales`.
+void quantize(std::span<const float> rows, int64_t k, std::vector<int8_t>* to,
+              std::vector<float>* scales) {
+  to->resize(rows.size());
+  for (size_t i = 0; i < rows.size(); i += static_cast<size_t>(k)) {
+    fastest().quantize_weights(&rows[i], k, to->data() + i, &scales->emplace_back());
+  }
+}
 
 }  // namespace
 
@@ -46,64 +68,58 @@ std::vector<std::string> higher_precision_of(const ModelConfig& config,
   return names;
 }
 
-StoredTensors::StoredTensors(std::span<const TensorSource> tensors, const ModelConfig& config,
-                             Precision precision) {
-  const auto& higher = config.higher_precision;
-  size_t n_found = 0;
-  for (const TensorSource& tensor : tensors) {
-    const std::string product = product_of(tensor);
-    const bool is_higher =
-        !product.empty() && std::find(higher.begin(), higher.end(), product) != higher.end();
-    if (is_higher) ++n_found;
-    if (precision == Precision::kF32 || (product.empty() && !is_words(tensor))) {
-      sources_.push_back(tensor);
+StoredTensors::StoredTensors(const Checkpoint& checkpoint, std::span<const TensorRecipe> recipes,
+                             const ModelConfig& config, Precision precision)
+    : checkpoint_(checkpoint) {
+  std::vector<std::string> not_found = config.higher_precision;
+  for (const TensorRecipe& recipe : recipes) {
+    const std::string product = product_of(recipe);
+    const bool is_higher = !product.empty() && std::erase(not_found, product) > 0;
+    if (precision == Precision::kF32 || (product.empty() && !is_words(recipe))) {
+      stored_.push_back({&recipe, Format::kF32, ""});
     } else if (precision == Precision::kBf16 || is_higher) {
-      add_bf16(tensor);
+      stored_.push_back({&recipe, Format::kBf16, ""});
     } else {
-      add_s8(tensor, (product.empty() ? tensor.name : product) + ".scale");
+      stored_.push_back(
+          {&recipe, Format::kS8, (product.empty() ? recipe.name : product) + ".scale"});
     }
   }
-  if (n_found == higher.size()) return;
-  for (const std::string& name : higher) {
-    const bool found = std::any_of(tensors.begin(), tensors.end(), [&](const TensorSource& tensor) {
-      return product_of(tensor) == name;
-    });
-    if (found) continue;
-    fail(Status::kInvalidArgument, "no product of the model is called \"%s\"",
-         printable(name).c_str());
-  }
+  if (not_found.empty()) return;
+  fail(Status::kInvalidArgument, "no product of the model is called \"%s\"",
+       printable(not_found.front()).c_str());
 }
 
-std::span<std::byte> StoredTensors::keep(size_t bytes) { return kept_.emplace_back(bytes); }
-
-void StoredTensors::add_bf16(const TensorSource& tensor) {
-  const int64_t n = tensor.shape[0], k = tensor.shape[1];
-  const std::span<std::byte> data = keep(static_cast<size_t>(n * k) * sizeof(kernels::Bf16));
-  std::vector<kernels::Bf16> row(static_cast<size_t>(kernels::round_up_to(k, 32)));
-  for (int64_t i = 0; i < n; ++i) {
-    fastest().convert({.rows = 1,
-                       .cols = k,
-                       .from = kernels::Element::kF32,
-                       .to = kernels::Element::kBf16,
-                       .x = reinterpret_cast<const float*>(tensor.data.data()) + i * k,
-                       .y = row.data()});
-    const std::span<const std::byte> bytes = std::as_bytes(std::span(row)).first(2 * k);
-    std::copy(bytes.begin(), bytes.end(), data.begin() + 2 * i * k);
+std::vector<TensorSource> StoredTensors::outline() const {
+  std::vector<TensorSource> tensors;
+  for (const Stored& stored : stored_) {
+    tensors.push_back({stored.recipe->name, stored.dtype, stored.recipe->shape, {}});
+    if (stored.dtype != Format::kS8) continue;
+    tensors.push_back({stored.scales, Format::kF32, {stored.recipe->shape[0]}, {}});
   }
-  sources_.push_back({tensor.name, Format::kBf16, tensor.shape, data});
+  return tensors;
 }
 
-void StoredTensors::add_s8(const TensorSource& tensor, const std::string& scales) {
-  const int64_t n = tensor.shape[0], k = tensor.shape[1];
-  const std::span<std::byte> data = keep(static_cast<size_t>(n * k));
-  const std::span<std::byte> scale = keep(static_cast<size_t>(n) * sizeof(float));
-  for (int64_t i = 0; i < n; ++i) {
-    fastest().quantize_weights(reinterpret_cast<const float*>(tensor.data.data()) + i * k, k,
-                               reinterpret_cast<int8_t*>(data.data()) + i * k,
-                               reinterpret_cast<float*>(scale.data()) + i);
+void StoredTensors::write(ContainerWriter* writer) const {
+  std::vector<kernels::Bf16> pairs;
+  std::vector<int8_t> bytes;
+  std::vector<float> scales;
+  for (const Stored& stored : stored_) {
+    RecipeReader reader(checkpoint_, *stored.recipe);
+    const int64_t k = reader.row_size();
+    scales.clear();
+    for (std::span<const float> rows; !(rows = reader.next()).empty();) {
+      if (stored.dtype == Format::kF32) {
+        writer->write(std::as_bytes(rows));
+      } else if (stored.dtype == Format::kBf16) {
+        convert_to_bf16(rows, k, &pairs);
+        writer->write(std::as_bytes(std::span(pairs)));
+      } else {
+        quantize(rows, k, &bytes, &scales);
+        writer->write(std::as_bytes(std::span(bytes)));
+      }
+    }
+    writer->write(std::as_bytes(std::span(scales)));
   }
-  sources_.push_back({tensor.name, Format::kS8, tensor.shape, data});
-  sources_.push_back({scales, Format::kF32, {n}, scale});
 }
 
 }  // namespace headlane

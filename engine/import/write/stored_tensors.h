@@ -1,12 +1,13 @@
 // Imported tensors as a .headlane file stores them in a precision.
 #pragma once
 
-#include <deque>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "engine/file/container.h"
+#include "engine/file/container_write.h"
+#include "engine/import/source/tensor_recipe.h"
 #include "engine/import/write/convert_options.h"
 #include "engine/spec/config.h"
 
@@ -18,22 +19,29 @@ namespace headlane {
 std::vector<std::string> higher_precision_of(const ModelConfig& config,
                                              const ConvertOptions& options);
 
-// Weights of products and the table of words in the precision asked for, all else in f32. Keeps
-// what it converted; the rest stays the caller's.
+// Weights of products and the table of words in the precision asked for, all else in f32.
 class StoredTensors {
  public:
-  // Error(kInvalidArgument) if the config keeps a product that `tensors` [f32] have no weight of.
-  StoredTensors(std::span<const TensorSource> tensors, const ModelConfig& config,
-                Precision precision);
-  std::span<const TensorSource> sources() const { return sources_; }
+  // The checkpoint and the recipes must outlive it. Error(kInvalidArgument) if the config keeps a
+  // product that `recipes` have no weight of.
+  StoredTensors(const Checkpoint& checkpoint, std::span<const TensorRecipe> recipes,
+                const ModelConfig& config, Precision precision);
+
+  // Names, types and shapes, in the order in which write() writes; without data.
+  std::vector<TensorSource> outline() const;
+  // Reads, converts and writes each tensor, block by block. Throws Error as RecipeReader::next and
+  // ContainerWriter::write.
+  void write(ContainerWriter* writer) const;
 
  private:
-  void add_bf16(const TensorSource& tensor);
-  void add_s8(const TensorSource& tensor, const std::string& scales);
-  std::span<std::byte> keep(size_t bytes);
+  struct Stored {
+    const TensorRecipe* recipe;
+    Format dtype;
+    std::string scales;  // of s8, the tensor of its rows' scales, which comes next
+  };
 
-  std::vector<TensorSource> sources_;
-  std::deque<std::vector<std::byte>> kept_;
+  const Checkpoint& checkpoint_;
+  std::vector<Stored> stored_;
 };
 
 }  // namespace headlane

@@ -31,8 +31,8 @@ class Expected {
     std::vector<float> values;
     for (const std::string& part : from) {
       const std::vector<int64_t> of_part = source_.shape_of(part + suffix);
-      const F32Data data = source_.load_f32(part + suffix, of_part);
-      values.insert(values.end(), data.values().begin(), data.values().end());
+      const std::vector<float> rows = read_tensor(source_, part + suffix, of_part);
+      values.insert(values.end(), rows.begin(), rows.end());
       if (shape.empty()) {
         shape = of_part;
       } else {

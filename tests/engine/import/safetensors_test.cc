@@ -18,10 +18,6 @@ using nlohmann::json;
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-std::vector<float> copy(const F32Data& data) {
-  return {data.values().begin(), data.values().end()};
-}
-
 uint32_t bits_of(float value) { return std::bit_cast<uint32_t>(value); }
 
 // The value of a half by the definition: (-1)^s 2^(e-15) 1.m, or 2^-14 0.m.
@@ -98,10 +94,9 @@ class Safetensors : public testing::Test {
 TEST_F(Safetensors, F32) {
   const SafetensorsModel model = open({f32_tensor("a", {2, 2}, {1, 2, 3, 4}),
                                        f32_tensor("none", {0, 2}, {}), f32_tensor("s", {}, {7})});
-  const F32Data a = model.load_f32("a", {2, 2});
-  EXPECT_EQ(copy(a), (std::vector<float>{1, 2, 3, 4}));
-  EXPECT_TRUE(model.load_f32("none", {0, 2}).values().empty());
-  EXPECT_EQ(copy(model.load_f32("s", {})), std::vector<float>{7});
+  EXPECT_EQ(read_tensor(model, "a", {2, 2}), (std::vector<float>{1, 2, 3, 4}));
+  EXPECT_TRUE(read_tensor(model, "none", {0, 2}).empty());
+  EXPECT_EQ(read_tensor(model, "s", {}), std::vector<float>{7});
   EXPECT_TRUE(model.contains("a"));
   EXPECT_FALSE(model.contains("b"));
   EXPECT_FALSE(model.contains("__metadata__"));
@@ -111,9 +106,7 @@ TEST_F(Safetensors, UnalignedF32) {
   for (size_t skew = 1; skew < 4; ++skew) {
     const SafetensorsModel model =
         open(safetensors_bytes({f32_tensor("a", {3}, {1, -2, 3})}, 4, skew));
-    F32Data a = model.load_f32("a", {3});
-    const F32Data moved = std::move(a);
-    EXPECT_EQ(copy(moved), (std::vector<float>{1, -2, 3}));
+    EXPECT_EQ(read_tensor(model, "a", {3}), (std::vector<float>{1, -2, 3}));
   }
 }
 
@@ -123,18 +116,18 @@ TEST_F(Safetensors, OtherFloatingTypesAreConverted) {
             {"f16", "F16", {3}, data_of<uint16_t>({0x3C00, 0x0001, 0x7C00})},
             {"bf16", "BF16", {2}, data_of<uint16_t>({0x3F80, 0xFF80})},
             {"f64", "F64", {4}, data_of<double>({0.1, -1e300, 1e-320, 16777217.0})}});
-  EXPECT_EQ(copy(model.load_f32("f16", {3})), (std::vector<float>{1, 0x1p-24f, kInf}));
-  EXPECT_EQ(copy(model.load_f32("bf16", {2})), (std::vector<float>{1, -kInf}));
-  EXPECT_EQ(copy(model.load_f32("f64", {4})), (std::vector<float>{0.1f, -kInf, 0, 16777216}));
+  EXPECT_EQ(read_tensor(model, "f16", {3}), (std::vector<float>{1, 0x1p-24f, kInf}));
+  EXPECT_EQ(read_tensor(model, "bf16", {2}), (std::vector<float>{1, -kInf}));
+  EXPECT_EQ(read_tensor(model, "f64", {4}), (std::vector<float>{0.1f, -kInf, 0, 16777216}));
 }
 
-TEST_F(Safetensors, LoadSaysWhatIsWrong) {
+TEST_F(Safetensors, RequireSaysWhatIsWrong) {
   const SafetensorsModel model =
       open({f32_tensor("a", {2, 1}, {1, 2}), {"i", "I64", {1}, std::string(8, 0)}});
-  EXPECT_ERROR(model.load_f32("a", {1, 2}), Status::kBadFile,
+  EXPECT_ERROR(model.require("a", {1, 2}), Status::kBadFile,
                "model.safetensors: tensor \"a\" field \"shape\" is [2, 1]; the config asks for [1");
-  EXPECT_ERROR(model.load_f32("b", {1}), Status::kBadFile, "safetensors: tensor \"b\" is missing");
-  EXPECT_ERROR(model.load_f32("i", {1}), Status::kUnsupported, "field \"dtype\" is I64; weights");
+  EXPECT_ERROR(model.require("b", {1}), Status::kBadFile, "safetensors: tensor \"b\" is missing");
+  EXPECT_ERROR(model.require("i", {1}), Status::kUnsupported, "field \"dtype\" is I64; weights");
 }
 
 TEST_F(Safetensors, Framing) {
@@ -200,7 +193,7 @@ TEST_F(Safetensors, TruncatedAtEveryLengthAndEveryByteFlipped) {
       bytes[i] = static_cast<char>(bytes[i] ^ flip);
       try {
         const SafetensorsModel model = open(bytes);
-        if (model.contains("a")) model.load_f32("a", {2});
+        if (model.contains("a")) read_tensor(model, "a", {2});
       } catch (const Error& error) {
         EXPECT_NE(std::string(error.what()).find("model.safetensors"), std::string::npos);
       }
@@ -219,9 +212,9 @@ TEST_F(Safetensors, Shards) {
   };
   const SafetensorsModel model =
       index({{"a", "s1.safetensors"}, {"b", "s1.safetensors"}, {"c", "s2.safetensors"}});
-  EXPECT_EQ(copy(model.load_f32("b", {1})), std::vector<float>{2});
-  EXPECT_EQ(copy(model.load_f32("c", {1})), std::vector<float>{3});
-  EXPECT_ERROR(model.load_f32("d", {1}), Status::kBadFile, "index.json: tensor \"d\" is missing");
+  EXPECT_EQ(read_tensor(model, "b", {1}), std::vector<float>{2});
+  EXPECT_EQ(read_tensor(model, "c", {1}), std::vector<float>{3});
+  EXPECT_ERROR(model.require("d", {1}), Status::kBadFile, "index.json: tensor \"d\" is missing");
 
   EXPECT_ERROR(index({{"a", "s2.safetensors"}}), Status::kBadFile,
                "s2.safetensors: tensor \"a\" is missing, though ");

@@ -1,0 +1,51 @@
+// The tensors of a model as another program saved them: what an importer reads, whatever the format
+// of the files. A format is a class of its own; families of models know this one alone.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace headlane {
+
+class Checkpoint {
+ public:
+  virtual ~Checkpoint() = default;
+
+  virtual std::vector<std::string> names() const = 0;
+  virtual bool contains(const std::string& name) const = 0;
+  // Of a tensor that is there.
+  virtual const std::vector<int64_t>& shape_of(const std::string& name) const = 0;
+
+  // Throws Error that names the file and the tensor: kBadFile if it is missing or has another
+  // shape, kUnsupported if its elements are of a type that read() does not know.
+  void require(const std::string& name, const std::vector<int64_t>& shape) const;
+
+  // Elements [first, first + to.size()) in row-major order, as f32, of a tensor that was required.
+  // The same bits, however the tensor is cut into pieces. Throws Error as InputFile::read.
+  virtual void read(const std::string& name, int64_t first, std::span<float> to) const = 0;
+
+ protected:
+  Checkpoint() = default;
+  Checkpoint(const Checkpoint&) = default;
+  Checkpoint(Checkpoint&&) = default;
+  Checkpoint& operator=(const Checkpoint&) = default;
+  Checkpoint& operator=(Checkpoint&&) = default;
+
+  // What messages about a tensor begin with: its file and its name. Of a tensor that is missing,
+  // the file is the one that says which tensors there are.
+  virtual std::string where(const std::string& name) const = 0;
+  // Throws Error(kUnsupported) if the elements are of a type that read() does not know.
+  virtual void check_type(const std::string& name) const = 0;
+};
+
+// The whole of a small tensor, such as a vector, which must have this shape. Throws Error as
+// require() and read().
+std::vector<float> read_tensor(const Checkpoint& checkpoint, const std::string& name,
+                               const std::vector<int64_t>& shape);
+
+// Whether two tensors, both of which were required, have the same shape and the same bits as f32.
+bool same_tensors(const Checkpoint& checkpoint, const std::string& a, const std::string& b);
+
+}  // namespace headlane

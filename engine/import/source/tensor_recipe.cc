@@ -1,0 +1,116 @@
+#include "engine/import/source/tensor_recipe.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <utility>
+
+namespace headlane {
+namespace {
+
+constexpr int64_t kBlockFloats = 1 << 20;
+
+int64_t product(std::span<const int64_t> sizes) {
+  return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
+}
+
+}  // namespace
+
+void Recipes::add(const std::string& source, const std::string& name, std::vector<int64_t> shape) {
+  checkpoint_.require(source, shape);
+  const int64_t n = product(shape);
+  recipes_.push_back({name, std::move(shape), {{source, 0, n}}, false, {}});
+}
+
+void Recipes::add_stacked(const std::vector<std::string>& sources, const std::string& name,
+                          std::vector<int64_t> shape) {
+  std::vector<TensorSlice> slices;
+  for (const std::string& source : sources) {
+    checkpoint_.require(source, shape);
+    slices.push_back({source, 0, product(shape)});
+  }
+  shape[0] *= std::ssize(sources);
+  recipes_.push_back({name, std::move(shape), std::move(slices), false, {}});
+}
+
+void Recipes::add_rows(const std::string& source, std::vector<int64_t> source_shape, int64_t first,
+                       int64_t n, const std::string& name) {
+  checkpoint_.require(source, source_shape);
+  const int64_t row_size = product(std::span(source_shape).subspan(1));
+  source_shape[0] = n;
+  const TensorSlice rows = {source, first * row_size, n * row_size};
+  recipes_.push_back({name, std::move(source_shape), {rows}, false, {}});
+}
+
+void Recipes::add_transposed(const std::string& source, const std::string& name, int64_t rows,
+                             int64_t cols) {
+  checkpoint_.require(source, {cols, rows});
+  recipes_.push_back({name, {rows, cols}, {{source, 0, rows * cols}}, true, {}});
+}
+
+void Recipes::add_values(const std::string& name, std::vector<int64_t> shape,
+                         std::vector<float> values) {
+  recipes_.push_back({name, std::move(shape), {}, false, std::move(values)});
+}
+
+RecipeReader::RecipeReader(const Checkpoint& checkpoint, const TensorRecipe& recipe)
+    : checkpoint_(checkpoint), recipe_(recipe) {
+  if (recipe.shape.empty()) return;
+  n_rows_ = recipe.shape[0];
+  row_size_ = product(std::span(recipe.shape).subspan(1));
+  if (row_size_ == 0) n_rows_ = 0;
+}
+
+std::span<const float> RecipeReader::next() {
+  const int64_t rows_at_once = std::max(kBlockFloats / std::max(row_size_, int64_t{1}), int64_t{1});
+  const int64_t rows = std::min(rows_at_once, n_rows_ - next_row_);
+  const int64_t first = next_row_ * row_size_, size = rows * row_size_;
+  next_row_ += rows;
+  if (!recipe_.values.empty()) {
+    return std::span(recipe_.values).subspan(static_cast<size_t>(first), static_cast<size_t>(size));
+  }
+  block_.resize(static_cast<size_t>(size));
+  if (recipe_.transposed) {
+    read_columns(first / row_size_, block_);
+  } else {
+    read(first, block_);
+  }
+  return block_;
+}
+
+void RecipeReader::read(int64_t first, std::span<float> to) const {
+  for (const TensorSlice& slice : recipe_.slices) {
+    if (first >= slice.n) {
+      first -= slice.n;
+      continue;
+    }
+    const int64_t n = std::min(slice.n - first, std::ssize(to));
+    checkpoint_.read(slice.tensor, slice.first + first, to.first(static_cast<size_t>(n)));
+    to = to.subspan(static_cast<size_t>(n));
+    first = 0;
+    if (to.empty()) return;
+  }
+}
+
+void RecipeReader::read_columns(int64_t first, std::span<float> to) const {
+  constexpr int64_t kAtOnce = 16;  // floats of a cache line, so that each line is written once
+  const int64_t n_columns = std::ssize(to) / row_size_;
+  std::vector<float> parts(static_cast<size_t>(kAtOnce * n_columns));
+  const TensorSlice& source = recipe_.slices.front();
+  for (int64_t row = 0; row < row_size_; row += kAtOnce) {
+    const int64_t n = std::min(kAtOnce, row_size_ - row);
+    for (int64_t i = 0; i < n; ++i) {
+      checkpoint_.read(source.tensor, source.first + (row + i) * n_rows_ + first,
+                       std::span(parts).subspan(static_cast<size_t>(i * n_columns),
+                                                static_cast<size_t>(n_columns)));
+    }
+    for (int64_t column = 0; column < n_columns; ++column) {
+      for (int64_t i = 0; i < n; ++i) {
+        to[static_cast<size_t>(column * row_size_ + row + i)] =
+            parts[static_cast<size_t>(i * n_columns + column)];
+      }
+    }
+  }
+}
+
+}  // namespace headlane

@@ -1,0 +1,88 @@
+// How tensors of a .headlane file are made from those of a checkpoint. Making a recipe reads no
+// data: whoever writes the file reads them, some rows at a time, so that no large tensor is ever in
+// memory as a whole.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/import/source/checkpoint.h"
+
+namespace headlane {
+
+// Elements [first, first + n) of a checkpoint's tensor, in row-major order.
+struct TensorSlice {
+  std::string tensor;
+  int64_t first = 0;
+  int64_t n = 0;
+};
+
+struct TensorRecipe {
+  std::string name;  // Headlane's own
+  std::vector<int64_t> shape;
+  // Their elements, one slice behind the other, are the tensor's in row-major order: so rows can be
+  // stacked, split and put into another order.
+  std::vector<TensorSlice> slices;
+  // There is one slice, which is the tensor's transpose: [shape[1], shape[0]].
+  bool transposed = false;
+  // In place of slices: the elements of a small tensor, which were computed.
+  std::vector<float> values;
+};
+
+// Makes recipes one by one. All functions throw Error if the checkpoint lacks what they take, or
+// has it in another shape (Checkpoint::require).
+class Recipes {
+ public:
+  explicit Recipes(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}  // must outlive it
+
+  // The tensor `source` [shape] as it is.
+  void add(const std::string& source, const std::string& name, std::vector<int64_t> shape);
+  // The rows of all sources, [shape] each, beneath each other.
+  void add_stacked(const std::vector<std::string>& sources, const std::string& name,
+                   std::vector<int64_t> shape);
+  // n rows of the tensor `source` [source_shape], from row `first` on.
+  void add_rows(const std::string& source, std::vector<int64_t> source_shape, int64_t first,
+                int64_t n, const std::string& name);
+  // The transpose of the tensor `source`, which is [cols, rows].
+  void add_transposed(const std::string& source, const std::string& name, int64_t rows,
+                      int64_t cols);
+  // Computed numbers.
+  void add_values(const std::string& name, std::vector<int64_t> shape, std::vector<float> values);
+
+  std::vector<TensorRecipe> take() { return std::move(recipes_); }
+
+ private:
+  const Checkpoint& checkpoint_;
+  std::vector<TensorRecipe> recipes_;
+};
+
+// Reads the tensor of a recipe from its first row to its last, in blocks of whole rows of at most
+// 4 MB, or of one row if that is larger. A row is what one index of the first dimension has; of a
+// vector, one element.
+class RecipeReader {
+ public:
+  RecipeReader(const Checkpoint& checkpoint, const TensorRecipe& recipe);  // must outlive it
+
+  int64_t n_rows() const { return n_rows_; }
+  int64_t row_size() const { return row_size_; }  // elements
+
+  // The next rows, valid until the next call; none at the end. Throws Error as Checkpoint::read.
+  std::span<const float> next();
+
+ private:
+  // Elements from `first` on, in the order of the slices.
+  void read(int64_t first, std::span<float> to) const;
+  // Columns of the one slice, from `first` on, as rows.
+  void read_columns(int64_t first, std::span<float> to) const;
+
+  const Checkpoint& checkpoint_;
+  const TensorRecipe& recipe_;
+  int64_t n_rows_ = 1, row_size_ = 1;
+  int64_t next_row_ = 0;
+  std::vector<float> block_;
+};
+
+}  // namespace headlane
