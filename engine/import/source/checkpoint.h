@@ -28,10 +28,7 @@ class Checkpoint {
 
  protected:
   Checkpoint() = default;
-  Checkpoint(const Checkpoint&) = default;
   Checkpoint(Checkpoint&&) = default;
-  Checkpoint& operator=(const Checkpoint&) = default;
-  Checkpoint& operator=(Checkpoint&&) = default;
 
   // What messages about a tensor begin with: its file and its name. Of a tensor that is missing,
   // the file is the one that says which tensors there are.
