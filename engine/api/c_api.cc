@@ -186,23 +186,24 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     require(model, "model");
     const headlane::Model& m = *model->model;
     const headlane::ModelConfig& config = m.config();
+    const headlane::StackConfig& stack = config.first_stack();
     headlane_model_facts facts{};
-    facts.architecture = name_of(config.architecture);
-    facts.activation = name_of(config.activation);
-    facts.pooling = name_of(config.pooling);
+    facts.architecture = config.architecture.c_str();
+    facts.activation = name_of(stack.activation);
+    facts.pooling = name_of(config.head.pooling);
     facts.isa = m.kernels().isa;
     facts.gemm = m.kernels().gemm_f32.create ? "onednn" : "headlane";
-    facts.n_layers = config.n_layers;
+    facts.n_layers = config.encoder.n_layers;
     facts.d_model = config.d_model;
-    facts.n_heads = config.attention.n_heads;
-    facts.head_dim = config.attention.head_dim;
-    facts.d_ff = config.d_ff;
-    facts.vocab_size = config.vocab_size;
-    facts.max_positions = config.max_positions;
+    facts.n_heads = stack.attention.n_heads;
+    facts.head_dim = stack.attention.head_dim;
+    facts.d_ff = config.encoder.d_ff;
+    facts.vocab_size = config.encoder.vocab_size;
+    facts.max_positions = stack.max_positions;
     facts.max_seq_len = config.max_seq_len;
-    facts.n_types = config.n_types;
-    facts.norm_eps = config.norm_eps;
-    facts.normalize = config.normalize ? 1 : 0;
+    facts.n_types = config.encoder.n_types;
+    facts.norm_eps = stack.norm_eps;
+    facts.normalize = config.head.normalize ? 1 : 0;
     facts.has_tokenizer = m.tokenizer() ? 1 : 0;
     facts.n_parameters = m.n_parameters();
     facts.file_bytes = m.container().file_bytes();
@@ -210,20 +211,20 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.n_tensors = static_cast<int64_t>(m.container().tensors().size());
     facts.kdim = config.kdim;
     facts.vdim = config.vdim;
-    facts.n_kv_heads = config.attention.n_kv_heads;
-    facts.norm = name_of(config.norm);
-    facts.residual = config.residual ? 1 : 0;
-    facts.final_norm = config.final_norm ? 1 : 0;
+    facts.n_kv_heads = stack.attention.n_kv_heads;
+    facts.norm = name_of(stack.norm);
+    facts.residual = stack.residual ? 1 : 0;
+    facts.final_norm = stack.final_norm ? 1 : 0;
     facts.batch_first = config.batch_first ? 1 : 0;
     facts.precision = name_of(m.precision());
     facts.file_precision = name_of(m.file_precision());
     facts.auto_precision =
         name_of(headlane::choose_precision("auto", m.kernels(), headlane::Precision::kF32));
-    const headlane::DecoderConfig& decoder = config.decoder;
+    const headlane::StackConfig& decoder = config.decoder;
     facts.n_decoder_layers = decoder.n_layers;
     facts.n_decoder_heads = decoder.attention.n_heads;
     facts.decoder_d_ff = decoder.d_ff;
-    if (config.architecture == headlane::Architecture::kEncoderDecoder) {
+    if (config.generates()) {
       facts.has_decoder = 1;
       facts.decoder_vocab_size = decoder.vocab_size;
       facts.max_target_len = decoder.max_positions;
@@ -377,7 +378,7 @@ headlane_status headlane_encode(headlane_session* session, const headlane_batch*
     const auto out = read_struct(outputs, "headlane_outputs");
     const headlane::ModelConfig& config = session->session.model().config();
     const headlane::LayerMaps maps =
-        read_maps(out.attention, config.n_layers, config.attention.n_heads);
+        read_maps(out.attention, config.encoder.n_layers, config.encoder.attention.n_heads);
     session->session.encode({in.n_seqs, in.offsets, in.ids, in.type_ids}, out.hidden, out.pooled,
                             out.attention ? &maps : nullptr);
   });

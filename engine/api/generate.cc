@@ -239,7 +239,7 @@ headlane_status headlane_generator_encode(headlane_generator* generator,
     if (out.pooled) {
       fail(Status::kUnsupported, "pooled vectors are wanted, but the model has no pooling");
     }
-    const ModelConfig& config = g.model().config();
+    const headlane::StackConfig& config = g.model().config().encoder;
     const LayerMaps maps = read_maps(out.attention, config.n_layers, config.attention.n_heads);
     g.encode(batch_of(read_struct(sources, "headlane_batch")), out.hidden,
              out.attention ? &maps : nullptr);
@@ -253,7 +253,7 @@ headlane_status headlane_generator_step(headlane_generator* generator, const hea
     const auto read = read_struct(step, "headlane_step");
     check_step(read);
     headlane::Generator& g = generator->generator;
-    const headlane::DecoderConfig& config = g.model().config().decoder;
+    const headlane::StackConfig& config = g.model().config().decoder;
     const LayerMaps self =
         read_maps(read.self_attention, config.n_layers, config.attention.n_heads);
     const LayerMaps cross = read_maps(read.cross_attention, config.n_layers, config.cross.n_heads);

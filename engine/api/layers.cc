@@ -37,27 +37,29 @@ headlane::ModelConfig config_of(const headlane_layer_options& options,
                                 const headlane::AttentionSpec& spec) {
   constexpr int64_t kMostPositions = headlane::file_limits::kPositions;
   headlane::ModelConfig config;
-  config.architecture = headlane::Architecture::kLayers;
-  config.n_layers = 1;
+  config.architecture = "layers";
+  config.inputs = headlane::InputKind::kActivations;
   config.d_model = options.d_model;
   config.kdim = options.kdim ? options.kdim : options.d_model;
   config.vdim = options.vdim ? options.vdim : options.d_model;
-  config.attention = spec;
-  config.norm = static_cast<NormPlacement>(read_enum("norm", options.norm, HEADLANE_NORM_PRE));
-  config.residual = options.residual != 0;
-  config.norm_eps = options.norm_eps != 0 ? options.norm_eps : 1e-5f;
-  config.max_positions =
+  headlane::StackConfig& layer = config.encoder;
+  layer.n_layers = 1;
+  layer.attention = spec;
+  layer.norm = static_cast<NormPlacement>(read_enum("norm", options.norm, HEADLANE_NORM_PRE));
+  layer.residual = options.residual != 0;
+  layer.norm_eps = options.norm_eps != 0 ? options.norm_eps : 1e-5f;
+  layer.max_positions =
       options.max_len ? options.max_len : std::min(kMostPositions, spec.max_len());
   try {
     config.validate("the layer");
   } catch (const headlane::Error& error) {  // there, it would be a file's fault
     fail(Status::kInvalidArgument, "%s", error.what());
   }
-  if ((config.norm == NormPlacement::kNone) != (options.norm_weight == nullptr)) {
+  if ((layer.norm == NormPlacement::kNone) != (options.norm_weight == nullptr)) {
     fail(Status::kInvalidArgument,
          options.norm_weight ? "norm_weight is given, but norm is NONE" : "norm_weight is null");
   }
-  if (config.norm == NormPlacement::kNone && options.norm_bias) {
+  if (layer.norm == NormPlacement::kNone && options.norm_bias) {
     fail(Status::kInvalidArgument, "norm_bias is given, but norm is NONE");
   }
   return config;
@@ -66,7 +68,7 @@ headlane::ModelConfig config_of(const headlane_layer_options& options,
 // The projections, from one packed matrix or three.
 void read_projections(const headlane_layer_options& options, headlane::AttentionLayerSource* to) {
   const headlane::ModelConfig& config = to->config;
-  const headlane::AttentionSpec& spec = config.attention;
+  const headlane::AttentionSpec& spec = config.encoder.attention;
   const auto linear = [](const headlane_linear& l) { return LinearWeights{l.weight, l.bias}; };
   to->out = linear(options.out);
   require(to->out.weight, "out.weight");
@@ -198,7 +200,7 @@ headlane::ActivationBatch batch_of(const headlane_forward_batch& in,
   batch.x = source_of(in.x, config.d_model, in.q_len);
   const headlane_rows out = filled_in(in.out, config.d_model, in.q_len);
   batch.out = {const_cast<float*>(out.data), out.seq_stride, out.token_stride};
-  if (config.has_decoder_layers()) {
+  if (config.has_decoder()) {
     read_decoder_memory(in, config, &batch);
   } else if (has_memory) {
     read_memory(in, config, &batch);
@@ -206,7 +208,7 @@ headlane::ActivationBatch batch_of(const headlane_forward_batch& in,
     fail(Status::kInvalidArgument,
          "%s is given, but the session was created without cross_attention", field);
   }
-  const bool of_decoder = config.has_decoder_layers();  // scores are of x and x
+  const bool of_decoder = config.has_decoder();  // scores are of x and x
   batch.scores = read_scores(in, batch.q_rows, of_decoder ? batch.q_rows : batch.kv_rows);
   return batch;
 }
@@ -232,10 +234,8 @@ headlane_status headlane_forward(headlane_session* session, const headlane_forwa
     const auto read = read_struct(batch, "headlane_forward_batch");
     headlane::Session& s = session->session;
     const headlane::ModelConfig& config = s.model().config();
-    const bool of_decoder = config.has_decoder_layers();
-    const headlane::LayerMaps maps =
-        of_decoder ? read_maps(read.maps, config.decoder.n_layers, config.decoder.attention.n_heads)
-                   : read_maps(read.maps, config.n_layers, config.attention.n_heads);
+    const headlane::StackConfig& stack = config.has_decoder() ? config.decoder : config.encoder;
+    const headlane::LayerMaps maps = read_maps(read.maps, stack.n_layers, stack.attention.n_heads);
     s.forward(batch_of(read, config, s.has_memory()), read.maps ? &maps : nullptr);
   });
 }

@@ -1,7 +1,7 @@
 // The binary file (.headlane): one file holds the weights, the config and the tokenizer.
 //
 //   offset 0   magic "HEADLANE"            8 bytes
-//          8   format version, u32         little endian, now 1
+//          8   format version, u32         little endian, now 2
 //         12   reserved, u32               zero
 //         16   header length in bytes, u64
 //         24   header: JSON, UTF-8         { "config": {...}, "tokenizer": {...} or null,

@@ -14,7 +14,7 @@ namespace headlane::container_format {
 static_assert(std::endian::native == std::endian::little);
 
 inline constexpr char kMagic[8] = {'H', 'E', 'A', 'D', 'L', 'A', 'N', 'E'};
-inline constexpr uint32_t kVersion = 1;
+inline constexpr uint32_t kVersion = 2;
 inline constexpr int64_t kAlignment = 64;
 inline constexpr const char* kChecksumType = "xxh3_128";
 inline constexpr int64_t kChecksumBytes = 16;

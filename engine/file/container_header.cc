@@ -135,8 +135,10 @@ int64_t read_prefix(std::span<const std::byte> first, int64_t file_bytes, const 
   }
   std::memcpy(&prefix, first.data(), sizeof prefix);
   if (prefix.version != format::kVersion) {
-    fail(Status::kBadFile, "%s: format version is %u; this library reads version %u", path,
-         prefix.version, format::kVersion);
+    const bool is_old = prefix.version < format::kVersion;
+    fail(Status::kBadFile, "%s: format version is %u; this library reads version %u%s", path,
+         prefix.version, format::kVersion,
+         is_old ? ": convert the model again with this version's headlane convert" : "");
   }
   if (prefix.reserved != 0) {
     fail(Status::kBadFile, "%s: reserved field is %u, not 0", path, prefix.reserved);

@@ -74,7 +74,7 @@ Parts divide(const Model& model, const DecoderLimits& limits) {
 }  // namespace
 
 void check_generates(const Model& model) {
-  if (model.config().architecture != Architecture::kEncoderDecoder) {
+  if (!model.config().generates()) {
     fail(Status::kUnsupported, "%s: the model has no decoder", model.container().path().c_str());
   }
   if (model.kernels().gemm_f32.create) {
@@ -95,7 +95,7 @@ DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options) 
   encoder.max_seqs =
       checked_option("generator", "max_sources", options.max_sources, kDefaultSources, kMost);
   encoder.max_len = checked_option("generator", "max_source_len", options.max_source_len,
-                                   config.max_positions, config.max_positions);
+                                   config.encoder.max_positions, config.encoder.max_positions);
   encoder.max_tokens = checked_option("generator", "max_source_tokens", options.max_source_tokens,
                                       std::max(kDefaultTokens, encoder.max_len), int64_t{1} << 31);
   limits.max_len = checked_option("generator", "max_prefix + max_new_tokens", options.max_len,

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/base/error.h"
-
 namespace headlane {
 
 ValueId Graph::add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows rows, int64_t cols,
@@ -27,32 +25,6 @@ Precision product_precision(const ModelConfig& config, Precision precision, cons
   const auto& higher = config.higher_precision;
   const bool kept = std::find(higher.begin(), higher.end(), name) != higher.end();
   return kept || k > kernels::NarrowGemm::kMostU8 ? Precision::kBf16 : Precision::kInt8;
-}
-
-bool has_part(const ModelConfig& config, Part part) {
-  switch (part) {
-    case Part::kMain:
-      return config.can_attend_to_itself();
-    case Part::kOverMemory:
-      return config.can_attend_to_memory();
-    case Part::kSources:
-    case Part::kStep:
-      return config.architecture == Architecture::kEncoderDecoder;
-  }
-  return false;
-}
-
-Graph build_graph(const GraphSource& source, Part part) {
-  switch (source.config.architecture) {
-    case Architecture::kBert:
-      return build_bert(source);
-    case Architecture::kLayers:
-      return build_layers(source, part == Part::kOverMemory);
-    case Architecture::kEncoderDecoder:
-      return part == Part::kStep ? build_decoder_step(source)
-                                 : build_encoder(source, part == Part::kSources);
-  }
-  fail(Status::kInternal, "no graph for architecture \"%s\"", name_of(source.config.architecture));
 }
 
 }  // namespace headlane

@@ -34,13 +34,13 @@ struct Graph {
 
 // The graphs that a model may have.
 enum class Part {
-  kMain,        // of a batch of tokens or rows; of an encoder-decoder, the encoder
-  kSources,     // of an encoder-decoder: that, and what its decoder's layers keep of it
-  kOverMemory,  // keys and values come from rows of their own, which the config must allow
-  kStep,        // of a decoder: one more token of each target
+  kMain,     // a batch of tokens or rows through the encoder
+  kSources,  // the same, and what the decoder's layers keep of it for their steps
+  kOverKv,   // keys and values come from rows of their own, which the config must allow
+  kStep,     // one more token of each target through the decoder
 };
 constexpr int kParts = 4;
-constexpr Part kAllParts[kParts] = {Part::kMain, Part::kSources, Part::kOverMemory, Part::kStep};
+constexpr Part kAllParts[kParts] = {Part::kMain, Part::kSources, Part::kOverKv, Part::kStep};
 bool has_part(const ModelConfig& config, Part part);
 
 // What a model's graphs are made of: its config, validated, and its weights, which must outlive
@@ -62,11 +62,5 @@ constexpr const char* kLogits = "lm_head";  // the product that ranks next token
 
 // Throws Error(kBadFile) that names a tensor missing or of the wrong shape.
 Graph build_graph(const GraphSource& source, Part part);
-
-// One file per architecture.
-Graph build_bert(const GraphSource& source);
-Graph build_layers(const GraphSource& source, bool over_memory);
-Graph build_encoder(const GraphSource& source, bool keeps);
-Graph build_decoder_step(const GraphSource& source);
 
 }  // namespace headlane

@@ -60,9 +60,10 @@ const Family& find_family(const json& config, const std::string& path) {
 void check_vocab(const ImportedTokenizer& tokenizer, const ModelConfig& config,
                  const std::string& path) {
   const int64_t n_tokens = std::count(tokenizer.vocab.begin(), tokenizer.vocab.end(), '\n');
-  if (n_tokens <= config.vocab_size) return;
+  if (n_tokens <= config.encoder.vocab_size) return;
   fail(Status::kBadFile, "%s field \"vocab_size\" is %lld, but the tokenizer has %lld tokens",
-       path.c_str(), static_cast<long long>(config.vocab_size), static_cast<long long>(n_tokens));
+       path.c_str(), static_cast<long long>(config.encoder.vocab_size),
+       static_cast<long long>(n_tokens));
 }
 
 // Views of the tokenizer's strings.
@@ -84,20 +85,22 @@ std::vector<TensorSource> texts_of(const ImportedTokenizer& tokenizer) {
 // What the steps after a model make of its output, or what a model generates.
 void read_uses(const SentenceModules& modules, const json& source, const std::string& path,
                const ConvertOptions& options, ModelConfig* config) {
-  if (config->architecture == Architecture::kEncoderDecoder) {
+  if (config->generates()) {
     if (modules.pooling != Pooling::kNone || options.pooling) {
-      fail(Status::kUnsupported, "%s field \"model_type\": pooling is supported for \"bert\" alone",
+      fail(Status::kUnsupported, "%s field \"model_type\": a model with a decoder has no pooling",
            path.c_str());
     }
     config->generation =
         read_generation_defaults(modules.transformer_dir, source, path, *config, options.log);
     return;
   }
-  config->pooling = options.pooling.value_or(modules.pooling);
-  config->normalize = modules.normalize && config->pooling != Pooling::kNone;
+  const bool is_assumed = !modules.listed && !options.pooling;
+  HeadConfig& head = config->head;
+  head.pooling = is_assumed ? Pooling::kMean : options.pooling.value_or(modules.pooling);
+  head.kind = head.pooling == Pooling::kNone ? HeadKind::kHidden : HeadKind::kPool;
+  head.normalize = modules.normalize && head.kind == HeadKind::kPool;
   config->prompts = modules.prompts;
-  if (modules.listed || options.pooling) return;
-  config->pooling = Pooling::kMean;
+  if (!is_assumed) return;
   options.log.info(
       "%s: has no modules.json to say how the vector of a text is made; it is the mean of the "
       "text's hidden states, as in sentence-transformers, unless an option of the conversion, "
@@ -118,7 +121,7 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
 
   ModelConfig config = family.config(source_config, config_path);
   read_uses(modules, own_config, config_path, options, &config);
-  config.max_seq_len = read_max_seq_len(dir, config.max_positions, modules.listed);
+  config.max_seq_len = read_max_seq_len(dir, config.encoder.max_positions, modules.listed);
   config.validate(config_path);
 
   const ImportedTokenizer tokenizer = import_tokenizer(dir, modules.listed);

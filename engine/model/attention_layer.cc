@@ -15,7 +15,7 @@ class Tensors {
     if (data == nullptr) return;
     int64_t n = 1;
     for (const int64_t size : shape) n *= size;
-    sources_.push_back({"layers.0.attention" + name, Format::kF32, std::move(shape),
+    sources_.push_back({"encoder.layers.0.attention" + name, Format::kF32, std::move(shape),
                         std::as_bytes(std::span(data, static_cast<size_t>(n)))});
   }
   void add(const std::string& name, const LinearWeights& linear, int64_t n, int64_t k) {
@@ -53,7 +53,7 @@ std::vector<float> fold_bilinear(const AttentionSpec& spec, const float* bilinea
 std::unique_ptr<Model> make_attention_layer(const AttentionLayerSource& source,
                                             const ModelOptions& options) {
   const ModelConfig& config = source.config;
-  const AttentionSpec& spec = config.attention;
+  const AttentionSpec& spec = config.encoder.attention;
   LinearWeights q = source.q;
   std::vector<float> folded_weight, folded_bias;
   if (source.bilinear) {

@@ -1,4 +1,4 @@
-// A multi-head attention layer made from weights at hand, as a model of architecture "layers".
+// A multi-head attention layer made from weights at hand, as a model of one layer on activations.
 #pragma once
 
 #include <memory>

@@ -16,18 +16,13 @@ using ll = long long;
 // The size of the tables that are computed, not read. No product overflows, since each factor has a
 // limit.
 int64_t computed_table_floats(const ModelConfig& config) {
-  const DecoderConfig& decoder = config.decoder;
-  int64_t floats = config.n_layers * attention_table_floats(config.attention);
-  if (decoder.n_layers > 0) {
-    floats += decoder.n_layers *
-              (attention_table_floats(decoder.attention) + attention_table_floats(decoder.cross));
-  }
-  if (config.positions != Positions::kNone && config.positions != Positions::kLearned) {
-    const int64_t of_decoder = config.architecture == Architecture::kEncoderDecoder
-                                   ? decoder.max_positions
-                                   : config.max_positions;
-    if (config.n_layers > 0) floats += config.max_positions * config.d_model;
-    if (decoder.n_layers > 0) floats += of_decoder * config.d_model;
+  int64_t floats = 0;
+  for (const StackConfig* stack : {&config.encoder, &config.decoder}) {
+    if (stack->n_layers == 0) continue;
+    int64_t of_layer = attention_table_floats(stack->attention);
+    if (stack->has_cross()) of_layer += attention_table_floats(stack->cross);
+    floats += stack->n_layers * of_layer;
+    if (stack->has_sinusoids()) floats += stack->max_positions * config.d_model;
   }
   return floats;
 }
@@ -41,13 +36,13 @@ void check_computed_tables(const ModelConfig& config, const Container& container
        "%s: config: the tables of positions that it asks for (\"max_positions\", \"rotary\", "
        "\"relative_bias\", of %lld layers) have %lld bytes; %lld is the limit, the file's own size "
        "or 64 MiB",
-       container.path().c_str(), ll{config.n_layers + config.decoder.n_layers}, ll{bytes},
+       container.path().c_str(), ll{config.encoder.n_layers + config.decoder.n_layers}, ll{bytes},
        ll{most});
 }
 
 // Each layer has weights of its own.
 void check_layers(const ModelConfig& config, const Container& container) {
-  const int64_t n_layers = config.n_layers + config.decoder.n_layers;
+  const int64_t n_layers = config.encoder.n_layers + config.decoder.n_layers;
   const int64_t n_tensors = std::ssize(container.tensors());
   if (n_layers <= n_tensors) return;
   fail(Status::kBadFile, "%s: config: there are %lld layers, but only %lld tensors",
@@ -88,9 +83,9 @@ std::unique_ptr<Tokenizer> read_tokenizer(const Container& container, const Mode
   std::unique_ptr<Tokenizer> tokenizer =
       make_tokenizer(container.tokenizer(),
                      {bytes(vocab), bytes(target_vocab), bytes(source), bytes(target)}, path);
-  if (tokenizer->vocab_size() > config.vocab_size) {
+  if (tokenizer->vocab_size() > config.encoder.vocab_size) {
     fail(Status::kBadFile, "%s: the tokenizer has %lld tokens, the model embeddings for %lld",
-         path.c_str(), ll{tokenizer->vocab_size()}, ll{config.vocab_size});
+         path.c_str(), ll{tokenizer->vocab_size()}, ll{config.encoder.vocab_size});
   }
   return tokenizer;
 }

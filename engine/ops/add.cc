@@ -23,7 +23,7 @@ void AddPositions::run_rows(const Run& run, int64_t row_begin, int64_t n_rows, S
     run.kernels->add_f32({.rows = 1,
                           .d = d_,
                           .a = inputs[0].data + r * inputs[0].ld,
-                          .b = table_ + positions[row_begin + r] * d_,
+                          .b = table_.data() + positions[row_begin + r] * d_,
                           .y = output.data + r * output.ld});
   }
 }

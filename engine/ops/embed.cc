@@ -20,7 +20,7 @@ void Embed::run_rows(const Run& run, int64_t row_begin, int64_t n_rows, Slice sl
                           .word_format = word_.format,
                           .word_scale = word_.scale,
                           .scale = scale_,
-                          .position = position_,
+                          .position = position_.data(),
                           .type = type_,
                           .y = output.data + part.begin * output.ld,
                           .ldy = output.ld});

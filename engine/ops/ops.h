@@ -9,11 +9,30 @@
 
 namespace headlane {
 
+// A row for each position, which is added to the input: [max_positions, d_model], of the model's
+// file or computed and the op's own; or none.
+class PositionTable {
+ public:
+  PositionTable() = default;
+  explicit PositionTable(const float* table) : table_(table) {}
+  explicit PositionTable(Buffer own)
+      : own_(std::move(own)), table_(static_cast<const float*>(own_.data())) {}
+  const float* data() const { return table_; }  // null: none
+
+ private:
+  Buffer own_;
+  const float* table_ = nullptr;
+};
+
 // output[row] = scale * word[id] + type[type_id] + position[position]   -> [n_tokens, d_model]
 class Embed : public RowOp {
  public:
-  Embed(int64_t d_model, WeightRows word, float scale, const float* position, const float* type)
-      : d_model_(d_model), word_(word), scale_(scale), position_(position), type_(type) {}
+  Embed(int64_t d_model, WeightRows word, float scale, PositionTable position, const float* type)
+      : d_model_(d_model),
+        word_(word),
+        scale_(scale),
+        position_(std::move(position)),
+        type_(type) {}
   const char* name() const override { return "embed"; }
   void prepare(const Run& run) const override;
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
@@ -22,8 +41,8 @@ class Embed : public RowOp {
   int64_t d_model_;
   WeightRows word_;  // [vocab_size, d_model]
   float scale_;
-  const float* position_;  // [max_positions, d_model], or null
-  const float* type_;      // [n_types, d_model], or null
+  PositionTable position_;
+  const float* type_;  // [n_types, d_model], or null
 };
 
 // Copies rows of the caller's input  -> [n_tokens or n_memory, d]
@@ -53,18 +72,15 @@ class Add : public RowOp {
 // output[row] = input[row] + table[position]
 class AddPositions : public RowOp {
  public:
-  // The table is the model file's, or the op's own.
-  AddPositions(int64_t d, Rows rows, const float* table) : d_(d), rows_(rows), table_(table) {}
-  AddPositions(int64_t d, Rows rows, Buffer own)
-      : d_(d), rows_(rows), own_(std::move(own)), table_(static_cast<const float*>(own_.data())) {}
+  AddPositions(int64_t d, Rows rows, PositionTable table)
+      : d_(d), rows_(rows), table_(std::move(table)) {}
   const char* name() const override { return "add_positions"; }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
   int64_t d_;
   Rows rows_;
-  Buffer own_;
-  const float* table_;  // [max_positions, d]
+  PositionTable table_;
 };
 
 // output = input in other elements

@@ -36,10 +36,10 @@ bool has_keys(const ActivationBatch& batch) {
 
 void Session::check(const ActivationBatch& batch) const {
   const ModelConfig& config = model_.config();
-  if (config.architecture != Architecture::kLayers) {
+  if (config.takes_tokens()) {
     fail(Status::kUnsupported, "the model takes token ids, not activations: use headlane_encode");
   }
-  check_seqs(config.attention, batch.n_seqs, batch.q_rows, batch.kv_rows,
+  check_seqs(config.first_stack().attention, batch.n_seqs, batch.q_rows, batch.kv_rows,
              batch.scores.prefix_lengths);
   if (batch.n_seqs > limits_.max_seqs) {
     fail(Status::kTooLarge, "n_seqs is %lld, the session's max_seqs %lld", ll{batch.n_seqs},
@@ -92,7 +92,7 @@ void Session::forward(const ActivationBatch& batch, const LayerMaps* maps) {
     run.n_memory_pairs += kv_len * kv_len;
   }
   if (maps) {  // a decoder's are of its attention to itself
-    const bool to_memory = limits_.has_memory && !model_.config().has_decoder_layers();
+    const bool to_memory = limits_.has_memory && !model_.config().has_decoder();
     check_maps(*maps, batch.n_seqs, run.longest, to_memory ? run.longest_memory : run.longest);
   }
   map_rows(batch.q_rows, batch.n_seqs, tokens_);

@@ -13,7 +13,7 @@ namespace {
 using ll = long long;
 
 const Graph& graph_of(const Model& model, const Limits& limits) {
-  return model.graph(limits.precision, limits.has_memory ? Part::kOverMemory : Part::kMain);
+  return model.graph(limits.precision, limits.has_memory ? Part::kOverKv : Part::kMain);
 }
 
 // Parts of a session's block behind those of the runner, each a multiple of 64 bytes.
@@ -24,11 +24,20 @@ struct Parts {
 
 // Whether rows of memory have positions: those of an encoder's input have.
 bool memory_has_positions(const ModelConfig& config) {
-  return config.has_decoder_layers() && config.n_layers > 0 && config.positions != Positions::kNone;
+  return config.has_decoder() && config.has_encoder() &&
+         config.encoder.positions != Positions::kNone;
+}
+
+// No sequence may be longer, of those that a session runs: a decoder that makes tokens is none of
+// it, one on activations has the same rows as its encoder.
+int64_t max_positions_of(const ModelConfig& config) {
+  const bool both = !config.takes_tokens() && config.has_encoder() && config.has_decoder();
+  const int64_t first = config.first_stack().max_positions;
+  return both ? std::min(first, config.decoder.max_positions) : first;
 }
 
 Parts divide(const Model& model, const Limits& limits) {
-  const bool maps = model.config().architecture == Architecture::kLayers;
+  const bool maps = !model.config().takes_tokens();
   const Graph& graph = graph_of(model, limits);
   BlockLayout block;
   block.take(static_cast<int64_t>(PlanRunner::bytes(graph, model.kernels(), limits)), 1);
@@ -51,14 +60,14 @@ Parts divide(const Model& model, const Limits& limits) {
 Limits session_limits(const Model& model, const SessionOptions& options) {
   constexpr int64_t kDefaultTokens = 4096, kMostTokens = int64_t{1} << 31, kMostThreads = 1024;
   const ModelConfig& config = model.config();
-  const int64_t max_positions = config.max_positions;
+  const int64_t max_positions = max_positions_of(config);
   Limits limits;
   limits.max_len = checked_option("session", "max_len", options.max_len, 0, max_positions);
   limits.max_tokens = checked_option("session", "max_tokens", options.max_tokens,
                                      std::max(kDefaultTokens, limits.max_len), kMostTokens);
   limits.precision = choose_precision(options.precision, model.kernels(), model.precision());
-  limits.has_memory = options.cross_attention || config.has_decoder_layers();
-  if (limits.has_memory && !config.can_attend_to_memory()) {
+  limits.has_memory = options.cross_attention || (config.has_decoder() && !config.takes_tokens());
+  if (limits.has_memory && !config.can_attend_to_kv()) {
     fail(Status::kUnsupported,
          "session option cross_attention is set, but only a model of one layer, or of a decoder's "
          "layers, on activations has it");
@@ -112,11 +121,11 @@ Session::Session(const Model& model, const Limits& limits, void* memory, const C
 }
 
 void Session::check_takes_ids(bool wants_pooled) const {
-  if (model_.config().architecture == Architecture::kLayers) {
+  if (!model_.config().takes_tokens()) {
     fail(Status::kUnsupported, "the model takes activations, not token ids: use headlane_forward");
   }
   if (wants_pooled && graph_.pooled < 0) {
-    const bool could = model_.config().architecture == Architecture::kBert;
+    const bool could = !model_.config().has_decoder();
     fail(Status::kUnsupported, "pooled vectors are wanted, but the model has no pooling%s",
          could ? "; convert its folder again with one, such as the mean" : "");
   }

@@ -61,6 +61,11 @@ struct AttentionSpec {
   void check() const;
 };
 
+class FieldVisitor;
+void visit_fields(RotarySpec* rotary, FieldVisitor* fields);
+void visit_fields(RelativeBiasSpec* relative, FieldVisitor* fields);
+void visit_fields(AttentionSpec* spec, FieldVisitor* fields);
+
 // Learned or given numbers beside a spec. Each is null if it is not used.
 struct AttentionWeights {
   const float* relative_bias = nullptr;  // [n_buckets, n_heads]

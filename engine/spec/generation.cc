@@ -5,14 +5,14 @@
 #include <set>
 #include <utility>
 
+#include "engine/base/error.h"
 #include "engine/file/enum_names.h"
-#include "engine/file/json.h"
 #include "engine/file/limits.h"
+#include "engine/spec/fields.h"
 
 namespace headlane {
 namespace {
 
-using json = Json;
 using ll = long long;
 
 constexpr EnumName<EarlyStopping> kEarlyStoppings[] = {{EarlyStopping::kHeuristic, "heuristic"},
@@ -26,25 +26,6 @@ void check_ids(const std::vector<int32_t>& ids, const char* field, int64_t vocab
     fail(Status::kBadFile, "%s field \"%s\" has the id %d; ids are from 0 to %lld", where.c_str(),
          field, id, ll{vocab_size - 1});
   }
-}
-
-// Larger than an id can be is none of the vocabulary's either, nor is what is no number:
-// check_generation says so.
-int32_t read_id(const json& value) {
-  if (!value.is_number_integer()) return INT32_MAX;
-  const bool too_large = value.is_number_unsigned() && value.get<uint64_t>() > INT32_MAX;
-  const int64_t id = too_large ? INT32_MAX : value.get<int64_t>();
-  return id >= -1 && id < INT32_MAX ? static_cast<int32_t>(id) : INT32_MAX;
-}
-
-std::vector<int32_t> read_ids(const json& object, const char* key, const std::string& where) {
-  const json& array = json_field(object, key, where);
-  if (!array.is_array()) {
-    fail(Status::kBadFile, "%s field \"%s\" is not an array", where.c_str(), key);
-  }
-  std::vector<int32_t> ids;
-  for (const json& id : array) ids.push_back(read_id(id));
-  return ids;
 }
 
 }  // namespace
@@ -101,38 +82,20 @@ void check_generation(const GenerationDefaults& generation, int64_t vocab_size,
   }
 }
 
-json to_json_of(const GenerationDefaults& generation) {
-  return {{"start_id", generation.start_id},
-          {"pad_id", generation.pad_id},
-          {"end_ids", generation.end_ids},
-          {"forced_first_id", generation.forced_first_id},
-          {"forced_last_id", generation.forced_last_id},
-          {"suppressed_ids", generation.suppressed_ids},
-          {"max_new_tokens", generation.max_new_tokens},
-          {"min_new_tokens", generation.min_new_tokens},
-          {"n_beams", generation.n_beams},
-          {"length_penalty", generation.length_penalty},
-          {"early_stopping", find_name(kEarlyStoppings, generation.early_stopping)},
-          {"repetition_penalty", generation.repetition_penalty},
-          {"renormalize", generation.renormalize}};
-}
-
-GenerationDefaults generation_from_json(const json& object, const std::string& where) {
-  GenerationDefaults result;
-  result.start_id = read_id(json_field(object, "start_id", where));
-  result.pad_id = read_id(json_field(object, "pad_id", where));
-  result.end_ids = read_ids(object, "end_ids", where);
-  result.forced_first_id = read_id(json_field(object, "forced_first_id", where));
-  result.forced_last_id = read_id(json_field(object, "forced_last_id", where));
-  result.suppressed_ids = read_ids(object, "suppressed_ids", where);
-  result.max_new_tokens = json_int(object, "max_new_tokens", where);
-  result.min_new_tokens = json_int(object, "min_new_tokens", where);
-  result.n_beams = json_int(object, "n_beams", where);
-  result.length_penalty = json_number(object, "length_penalty", where);
-  result.early_stopping = parse_name(kEarlyStoppings, object, "early_stopping", where);
-  result.repetition_penalty = json_number(object, "repetition_penalty", where);
-  result.renormalize = json_bool(object, "renormalize", where);
-  return result;
+void visit_fields(GenerationDefaults* generation, FieldVisitor* fields) {
+  fields->id("start_id", &generation->start_id);
+  fields->id("pad_id", &generation->pad_id);
+  fields->ids("end_ids", &generation->end_ids);
+  fields->id("forced_first_id", &generation->forced_first_id);
+  fields->id("forced_last_id", &generation->forced_last_id);
+  fields->ids("suppressed_ids", &generation->suppressed_ids);
+  fields->integer("max_new_tokens", &generation->max_new_tokens);
+  fields->integer("min_new_tokens", &generation->min_new_tokens);
+  fields->integer("n_beams", &generation->n_beams);
+  fields->number("length_penalty", &generation->length_penalty);
+  fields->choice("early_stopping", &generation->early_stopping, kEarlyStoppings);
+  fields->number("repetition_penalty", &generation->repetition_penalty);
+  fields->flag("renormalize", &generation->renormalize);
 }
 
 }  // namespace headlane

@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/file/json.h"
-
 namespace headlane {
 
 // When a beam search ends whose best n_beams hypotheses have finished.
@@ -39,8 +37,7 @@ struct GenerationDefaults {
 void check_generation(const GenerationDefaults& generation, int64_t vocab_size,
                       int64_t max_positions, const std::string& where);
 
-Json to_json_of(const GenerationDefaults& generation);
-// Every field is required and of the right JSON type; what the fields say is not checked.
-GenerationDefaults generation_from_json(const Json& object, const std::string& where);
+class FieldVisitor;
+void visit_fields(GenerationDefaults* generation, FieldVisitor* fields);
 
 }  // namespace headlane

@@ -1,14 +1,13 @@
 #include "engine/spec/prompts.h"
 
 #include "engine/base/error.h"
-#include "engine/file/json.h"
 #include "engine/file/json_fields.h"
 #include "engine/file/limits.h"
+#include "engine/spec/fields.h"
 
 namespace headlane {
 namespace {
 
-using json = Json;
 using ll = long long;
 
 const std::string kEmpty;
@@ -61,23 +60,9 @@ void check_prompts(const Prompts& prompts, const std::string& where) {
        where.c_str(), printable(prompts.default_name).c_str(), prompts.names().c_str());
 }
 
-json to_json_of(const Prompts& prompts) {
-  json texts = json::object();
-  for (const auto& [name, text] : prompts.texts) texts[name] = text;
-  return {{"texts", texts}, {"default", prompts.default_name}};
-}
-
-Prompts prompts_from_json(const json& object, const std::string& where) {
-  Prompts prompts;
-  const json& texts = json_field(object, "texts", where);
-  if (!texts.is_object()) {
-    fail(Status::kBadFile, "%s field \"texts\" is not a JSON object", where.c_str());
-  }
-  for (const auto& [name, text] : texts.items()) {
-    prompts.texts[name] = json_string(texts, name.c_str(), where + " field \"texts\":");
-  }
-  prompts.default_name = json_string(object, "default", where);
-  return prompts;
+void visit_fields(Prompts* prompts, FieldVisitor* fields) {
+  fields->texts("texts", &prompts->texts);
+  fields->text("default", &prompts->default_name);
 }
 
 }  // namespace headlane

@@ -5,8 +5,6 @@
 #include <map>
 #include <string>
 
-#include "engine/file/json.h"
-
 namespace headlane {
 
 struct Prompts {
@@ -29,8 +27,7 @@ struct Prompts {
 // message.
 void check_prompts(const Prompts& prompts, const std::string& where);
 
-Json to_json_of(const Prompts& prompts);
-// What the fields say is not checked.
-Prompts prompts_from_json(const Json& object, const std::string& where);
+class FieldVisitor;
+void visit_fields(Prompts* prompts, FieldVisitor* fields);
 
 }  // namespace headlane

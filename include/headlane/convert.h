@@ -42,8 +42,8 @@ typedef struct headlane_convert_options {
    * the bytes), "int8" (a quarter, with a scale for each row). Everything else stays f32. */
   const char* precision;
   /** [n_higher_precision] names of products that stay in bf16 where others are int8, such as
-   * "layers.3.attention.qkv"; the file's config keeps them, and they count wherever the file runs
-   * in int8. Null: those that measurements chose for the kind of model. */
+   * "encoder.layers.3.attention.qkv"; the file's config keeps them, and they count wherever the
+   * file runs in int8. Null: those that measurements chose for the kind of model. */
   const char* const* higher_precision;
   int64_t n_higher_precision; /**< how many */
   /** How the vector of a text is made: "mean" of its hidden states, "cls" (the first), "max", or

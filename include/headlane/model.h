@@ -66,8 +66,8 @@ HEADLANE_API void headlane_model_close(headlane_model* model);
  * model. */
 typedef struct headlane_model_facts {
   size_t struct_size; /**< sizeof this struct */
-  /** "bert": takes token ids; "layers": takes activations; "encoder_decoder": takes token ids, and
-   * generates. */
+  /** A name for people: "bert", "layers", "encoder_decoder". What a model takes and does is in the
+   * other fields: with vocab_size 0 it takes activations, with has_decoder it generates. */
   const char* architecture;
   const char* activation; /**< "gelu", "gelu_tanh", "relu", "silu" */
   const char* pooling;    /**< "none", "mean", "cls", "max" */

@@ -380,10 +380,10 @@ TEST(StoredPrecision, ConversionChecksItsOptions) {
     expect_refused(wrong);
   }
   options.precision = "int8";
-  const char* names[] = {"layers.0.attention.qkv", "layers.9.attention.qkv"};
+  const char* names[] = {"encoder.layers.0.attention.qkv", "encoder.layers.9.attention.qkv"};
   options.higher_precision = names;
   options.n_higher_precision = 2;
-  expect_refused("\"layers.9.attention.qkv\"");
+  expect_refused("\"encoder.layers.9.attention.qkv\"");
   names[1] = nullptr;
   expect_refused("higher_precision");
   options.n_higher_precision = 1;
@@ -395,9 +395,10 @@ TEST(StoredPrecision, ConversionChecksItsOptions) {
 TEST(StoredPrecision, ProductsThatStayInBf16) {
   const TempDir temp;
   const Golden golden("head_dim_8_cls");
-  const char* const kAll[] = {
-      "layers.0.attention.qkv", "layers.0.attention.out", "layers.0.ffn.up", "layers.0.ffn.down",
-      "layers.1.attention.qkv", "layers.1.attention.out", "layers.1.ffn.up", "layers.1.ffn.down"};
+  const char* const kAll[] = {"encoder.layers.0.attention.qkv", "encoder.layers.0.attention.out",
+                              "encoder.layers.0.ffn.up",        "encoder.layers.0.ffn.down",
+                              "encoder.layers.1.attention.qkv", "encoder.layers.1.attention.out",
+                              "encoder.layers.1.ffn.up",        "encoder.layers.1.ffn.down"};
   double nearest = INFINITY;
   for (const int64_t n : {0, 8}) {
     const std::string path = temp.file("m.headlane");

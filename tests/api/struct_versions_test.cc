@@ -350,7 +350,7 @@ TEST_F(StructVersions, headlane_tensor_check) {
 TEST_F(StructVersions, headlane_convert_options) {
   const TempDir dir;
   const std::string path = dir.file("converted.headlane");
-  const char* higher[] = {"layers.0.attention.qkv"};
+  const char* higher[] = {"encoder.layers.0.attention.qkv"};
   headlane_convert_options full = HEADLANE_CONVERT_OPTIONS_INIT;
   full.precision = "int8";
   full.higher_precision = higher;

@@ -100,19 +100,19 @@ TEST_F(Precision, KeepNamesProducts) {
     return std::string("none");
   };
   const std::string name = "head_dim_8_cls", out = dir_.file("wrong.headlane");
-  const json some = info(convert(
-      name, {"--precision", "int8", "--keep", "layers.0.ffn.up", "--keep", "layers.1.ffn.down"}));
-  EXPECT_EQ(dtype(some, "layers.0.ffn.up.weight"), "bf16");
-  EXPECT_EQ(dtype(some, "layers.1.ffn.down.weight"), "bf16");
-  EXPECT_EQ(dtype(some, "layers.1.attention.qkv.weight"), "s8");
+  const json some = info(convert(name, {"--precision", "int8", "--keep", "encoder.layers.0.ffn.up",
+                                        "--keep", "encoder.layers.1.ffn.down"}));
+  EXPECT_EQ(dtype(some, "encoder.layers.0.ffn.up.weight"), "bf16");
+  EXPECT_EQ(dtype(some, "encoder.layers.1.ffn.down.weight"), "bf16");
+  EXPECT_EQ(dtype(some, "encoder.layers.1.attention.qkv.weight"), "s8");
   const json none = info(convert(name, {"--precision", "int8", "--keep-none"}));
-  EXPECT_EQ(dtype(none, "layers.1.attention.qkv.weight"), "s8");
+  EXPECT_EQ(dtype(none, "encoder.layers.1.attention.qkv.weight"), "s8");
   const json usual = info(convert(name, {"--precision", "int8"}));
-  EXPECT_EQ(dtype(usual, "layers.1.attention.qkv.weight"), "bf16");
+  EXPECT_EQ(dtype(usual, "encoder.layers.1.attention.qkv.weight"), "bf16");
   for (const char* precision : {"int8", "bf16", "f32"}) {
     expect_failure(run_headlane({"convert", golden_folder(name), "-o", out, "--precision",
-                                 precision, "--keep", "layers.7.ffn.up"}),
-                   "\"layers.7.ffn.up\"");
+                                 precision, "--keep", "encoder.layers.7.ffn.up"}),
+                   "\"encoder.layers.7.ffn.up\"");
   }
   EXPECT_FALSE(std::filesystem::exists(out));
 }

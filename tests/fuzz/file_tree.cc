@@ -88,7 +88,7 @@ std::string write_tree(const FileTree& tree, void (*lie)(json* header, uint64_t 
   text.resize(std::max(header_bytes, text.size()), ' ');
 
   std::string file = "HEADLANE";
-  const uint32_t version_and_reserved[] = {1, 0};
+  const uint32_t version_and_reserved[] = {2, 0};
   const uint64_t length = text.size();
   file.append(reinterpret_cast<const char*>(version_and_reserved), sizeof version_and_reserved);
   file.append(reinterpret_cast<const char*>(&length), sizeof length);

@@ -130,7 +130,7 @@ std::string other_string(const std::string& value, Random* random) {
                                      "[UNK]",
                                      "##",
                                      "en",
-                                     "layers.0.attention.qkv"};
+                                     "encoder.layers.0.attention.qkv"};
   if (random->one_in(4)) return mutated(value, value.size() + 8);
   return kOthers[random->below(std::size(kOthers))];
 }

@@ -78,7 +78,7 @@ class Model:
 
         begin = align_up(24 + len(header_of(1 << 20)))
         header = header_of(begin).ljust(begin - 24)
-        data = b"HEADLANE" + struct.pack("<IIQ", 1, 0, len(header)) + header
+        data = b"HEADLANE" + struct.pack("<IIQ", 2, 0, len(header)) + header
         for _, _, _, content in self.tensors:
             data = data.ljust(align_up(len(data)), b"\0") + content
         path.write_bytes(data)
@@ -88,25 +88,40 @@ def flags(token, **others):
     return {"id": token, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, **others}
 
 
-def bert(precision="f32", **fields):
+def attention(**fields):
+    return {"n_heads": 2, "n_kv_heads": 2, "head_dim": 2, "v_dim": 2, "score": "scaled_dot", "scale": 0.7,
+            "softcap": 0.0, "causal": "none", "window_left": None, "window_right": None, **fields}
+
+
+def stack(tokens, **fields):
+    """One layer that normalises after its residual sums, of which fields tell more or something else."""
+    of_tokens = {"vocab_size": 12, "n_types": 0, "embedding_scale": 1.0} if tokens else {}
+    return {"n_layers": 1, **of_tokens, "embedding_norm": False, "max_positions": 16, "positions": "none",
+            "position_offset": 0, "attention": attention(), "d_ff": 5, "activation": "relu", "gated": False,
+            "norm_kind": "layer", "norm": "post", "norm_eps": 1e-5, "final_norm": False, "residual": True,
+            "biases": False, **fields}
+
+
+def bert(precision="f32", pooling="mean", higher_precision=(), **fields):
     """Two heads of 3; a WordPiece vocabulary of 20."""
     words = "[PAD] [UNK] [CLS] [SEP] [MASK] the a b ##a ##b ##ing hello world , . ! don ' t caf".split()
-    config = {"architecture": "bert", "activation": "gelu", "d_ff": 5, "d_model": 6, "head_dim": 3, "n_heads": 2,
-              "higher_precision": [], "max_positions": 9, "max_seq_len": 8, "n_layers": 1, "n_types": 2,
-              "norm_eps": 1e-12, "normalize": True, "pooling": "mean", "vocab_size": len(words), **fields}
+    encoder = stack(True, vocab_size=len(words), n_types=2, embedding_norm=True, max_positions=9, positions="learned",
+                    attention=attention(head_dim=3, v_dim=3), activation="gelu", norm_eps=1e-12, biases=True)
+    encoder |= fields
+    head = {"kind": "pool", "pooling": pooling, "normalize": pooling != "max"} if pooling else {"kind": "hidden"}
+    config = {"architecture": "bert", "inputs": "tokens", "d_model": 6, "max_seq_len": 8, "encoder": encoder,
+              "head": head, "higher_precision": list(higher_precision)}
     model = Model(config, precision)
-    model.words("embeddings.word", config["vocab_size"])
-    model.matrix("embeddings.position", config["max_positions"], 6)
-    if config["n_types"] > 0:
-        model.matrix("embeddings.type", config["n_types"], 6)
-    model.norm("embeddings.norm")
-    for i in range(config["n_layers"]):
-        layer = f"layers.{i}"
-        model.product(f"{layer}.attention.qkv", 18, 6)
-        model.product(f"{layer}.attention.out", 6, 6)
+    model.words("encoder.embeddings.word", encoder["vocab_size"])
+    model.matrix("encoder.positions.weight", encoder["max_positions"], 6)
+    if encoder["n_types"] > 0:
+        model.matrix("encoder.embeddings.type", encoder["n_types"], 6)
+    model.norm("encoder.embeddings.norm")
+    for i in range(encoder["n_layers"]):
+        layer = f"encoder.layers.{i}"
+        add_attention(model, f"{layer}.attention", encoder["attention"], True, False)
         model.norm(f"{layer}.attention.norm")
-        model.product(f"{layer}.ffn.up", config["d_ff"], 6)
-        model.product(f"{layer}.ffn.down", 6, config["d_ff"])
+        add_ffn(model, f"{layer}.ffn", encoder["d_ff"], True)
         model.norm(f"{layer}.ffn.norm")
     model.tokenizer = {"type": "wordpiece", "n_pieces": len(words), "clean_text": True, "handle_chinese_chars": True,
                        "strip_accents": None, "lowercase": True, "unk_token": "[UNK]", "prefix": "##",
@@ -114,12 +129,6 @@ def bert(precision="f32", **fields):
                        "added_tokens": [flags(0), flags(3), flags(4, lstrip=True), flags(7, normalized=True)]}
     model.text("tokenizer.vocab", "".join(word + "\n" for word in words).encode())
     return model
-
-
-def attention(**fields):
-    return {"n_heads": 2, "n_kv_heads": 2, "head_dim": 2, "v_dim": 2, "score": "scaled_dot", "scale": 0.7,
-            "softcap": 0.0, "causal": "none", "window_left": None, "window_right": None, "rotary": None,
-            "relative_bias": None, **fields}
 
 
 ROTARY = {"dims": 2, "interleaved": False, "base": 10000.0, "max_positions": 32, "scaling": "none", "factor": 1.0,
@@ -146,93 +155,93 @@ def add_ffn(model, name, d_ff, bias, gated=False):
     model.product(f"{name}.down", model.config["d_model"], d_ff, bias)
 
 
-def layers(precision="f32", spec=None, decoder=None, bias=True, **fields):
-    spec = spec or attention()
-    config = {"architecture": "layers", "activation": "relu", "attention": spec, "batch_first": True, "d_ff": 5,
-              "d_model": 4, "final_norm": False, "kdim": 4, "vdim": 4, "max_positions": 32, "n_layers": 1,
-              "norm": "post", "norm_eps": 1e-5, "positions": "none", "residual": True, **fields}
+def layers(precision="f32", bias=True, decoder=None, encoder=True, **fields):
+    """Layers on activations; `decoder`: those of a decoder behind them, or alone without an encoder."""
+    own = {key: fields.pop(key) for key in ("kdim", "vdim") if key in fields}
+    config = {"architecture": "layers", "inputs": "activations", "d_model": 4, "kdim": 4, "vdim": 4,
+              "batch_first": True, "head": {"kind": "hidden"}, **own}
+    if encoder:
+        config["encoder"] = stack(False, max_positions=32, biases=bias, **fields)
     if decoder:
-        config["decoder"] = decoder
+        config["decoder"] = stack(False, max_positions=32, biases=bias, **{**fields, **decoder})
     model = Model(config, precision)
-    norms = config["norm"] != "none"
-
-    def norm(name):
-        if norms:
-            model.norm(name, bias)
-
-    stack = "encoder." if decoder else ""
-    if config["positions"] == "learned":
-        model.matrix(f"{stack}positions.weight", config["max_positions"], 4)
-    for i in range(config["n_layers"]):
-        layer = f"{stack}layers.{i}"
-        add_attention(model, f"{layer}.attention", spec, bias, True, config["kdim"], config["vdim"])
-        norm(f"{layer}.attention.norm")
-        if config["d_ff"] > 0:
-            add_ffn(model, f"{layer}.ffn", config["d_ff"], bias)
-            norm(f"{layer}.ffn.norm")
-    for i in range(decoder["n_layers"] if decoder else 0):
-        layer = f"decoder.layers.{i}"
-        for part in ("attention", "cross"):
-            add_attention(model, f"{layer}.{part}", decoder[part], bias, True)
-            norm(f"{layer}.{part}.norm")
-        add_ffn(model, f"{layer}.ffn", decoder["d_ff"], bias)
-        norm(f"{layer}.ffn.norm")
-    if config["final_norm"]:
-        for stack_name in ([f"{stack}norm"] if config["n_layers"] else []) + (["decoder.norm"] if decoder else []):
-            model.norm(stack_name, bias)
+    for name in ("encoder", "decoder"):
+        if name in config:
+            add_stack_of_layers(model, name, config[name], bias)
     return model
+
+
+def add_stack_of_layers(model, name, of, bias):
+    def norm(tensor):
+        if of["norm"] != "none":
+            model.norm(tensor, bias)
+
+    if of["positions"] == "learned":
+        model.matrix(f"{name}.positions.weight", of["max_positions"], 4)
+    for i in range(of["n_layers"]):
+        layer = f"{name}.layers.{i}"
+        add_attention(model, f"{layer}.attention", of["attention"], bias, True, model.config["kdim"],
+                      model.config["vdim"])
+        norm(f"{layer}.attention.norm")
+        if "cross" in of:
+            add_attention(model, f"{layer}.cross", of["cross"], bias, True)
+            norm(f"{layer}.cross.norm")
+        if of["d_ff"] > 0:
+            add_ffn(model, f"{layer}.ffn", of["d_ff"], bias)
+            norm(f"{layer}.ffn.norm")
+    if of["final_norm"]:
+        model.norm(f"{name}.norm", bias)
 
 
 def encoder_decoder(precision="f32", vocab_size=12, bias=True, relative=False, own_words=False, generation=None,
                     **fields):
-    def spec(causal, bidirectional=None):
-        relative_bias = {"n_buckets": 4, "max_distance": 6, "bidirectional": bidirectional, "max_len": 16}
-        return attention(causal=causal, relative_bias=relative_bias if relative and bidirectional is not None else None)
+    def spec(causal, bidirectional):
+        bias_of = {"n_buckets": 4, "max_distance": 6, "bidirectional": bidirectional, "max_len": 16}
+        return attention(causal=causal, **({"relative_bias": bias_of} if relative else {}))
 
-    config = {"architecture": "encoder_decoder", "activation": "relu", "attention": spec("none", True), "d_ff": 5,
-              "d_model": 4, "embedding_norm": False, "embedding_scale": 2.0, "final_norm": True, "gated": False,
-              "max_positions": 16, "max_seq_len": 16, "n_layers": 1, "norm": "pre", "norm_eps": 1e-5,
-              "norm_kind": "layer", "position_offset": 2, "positions": "sinusoidal_inclusive",
-              "vocab_size": vocab_size,
-              "decoder": {"attention": spec("lower_right", False), "cross": spec("none"), "d_ff": 6,
-                          "max_positions": 16, "n_layers": 1, "vocab_size": vocab_size},
+    with_bias = bias and fields.get("norm_kind") != "rms"
+    both = {"vocab_size": vocab_size, "embedding_scale": 2.0, "positions": "sinusoidal_inclusive", "position_offset": 2,
+            "norm": "pre", "final_norm": True, "biases": bias, **fields}
+    encoder = stack(True, attention=spec("none", True), **both)
+    decoder = stack(True, attention=spec("lower_right", False), cross=attention(), **{**both, "d_ff": 6})
+    config = {"architecture": "encoder_decoder", "inputs": "tokens", "d_model": 4, "max_seq_len": 16,
+              "encoder": encoder, "decoder": decoder, "head": {"kind": "logits"},
               "generation": {"early_stopping": "first", "end_ids": [2], "forced_first_id": -1, "forced_last_id": -1,
                              "length_penalty": 1.0, "max_new_tokens": 8, "min_new_tokens": 0, "n_beams": 3,
                              "pad_id": 1, "renormalize": False, "repetition_penalty": 1.0, "start_id": 2,
-                             "suppressed_ids": [1], **(generation or {})}, **fields}
+                             "suppressed_ids": [1], **(generation or {})}}
     model = Model(config, precision)
-    with_bias = bias and config["norm_kind"] == "layer"
-    model.words("embeddings.word", vocab_size)
+    model.words("encoder.embeddings.word", vocab_size)
     if own_words:
         model.words("decoder.embeddings.word", vocab_size)
         model.product("lm_head", vocab_size, 4, True)
-    for stack, of in (("encoder", config), ("decoder", config["decoder"])):
-        if config["embedding_norm"]:
-            model.norm(f"{stack}.embeddings.norm", with_bias)
-        if config["positions"] == "learned":
-            model.matrix(f"{stack}.positions.weight", of["max_positions"], 4)
+    for name, of in (("encoder", encoder), ("decoder", decoder)):
+        if of["embedding_norm"]:
+            model.norm(f"{name}.embeddings.norm", with_bias)
+        if of["positions"] == "learned":
+            model.matrix(f"{name}.positions.weight", of["max_positions"], 4)
         if relative:
-            model.matrix(f"{stack}.relative_bias", 4, 2)
+            model.matrix(f"{name}.relative_bias", 4, 2)
         for i in range(of["n_layers"]):
-            layer = f"{stack}.layers.{i}"
+            layer = f"{name}.layers.{i}"
             add_attention(model, f"{layer}.attention", of["attention"], bias, False)
             model.norm(f"{layer}.attention.norm", with_bias)
-            if stack == "decoder":
+            if name == "decoder":
                 model.product(f"{layer}.cross.q", 4, 4, bias)
                 model.product(f"{layer}.cross.kv", 8, 4, bias)
                 model.product(f"{layer}.cross.out", 4, 4, bias)
                 model.norm(f"{layer}.cross.norm", with_bias)
-            add_ffn(model, f"{layer}.ffn", of["d_ff"], bias, config["gated"])
+            add_ffn(model, f"{layer}.ffn", of["d_ff"], bias, of["gated"])
             model.norm(f"{layer}.ffn.norm", with_bias)
-        if config["final_norm"]:
-            model.norm(f"{stack}.norm", with_bias)
+        if of["final_norm"]:
+            model.norm(f"{name}.norm", with_bias)
     return model
 
 
 def with_sentencepiece(model, folder, source, target=None, **spec):
     """The tokenizer of tests/golden/sentencepiece, its vocabulary cut to the model's."""
     tokens = json.loads((GOLDEN / "sentencepiece" / folder / "vocab.json").read_text())
-    vocab = [token for token, _ in sorted(tokens.items(), key=lambda item: item[1])][:model.config["vocab_size"]]
+    vocab = [token for token, _ in sorted(tokens.items(), key=lambda item: item[1])][:model.config["encoder"]["vocab_size"]]
     model.tokenizer = {"type": "sentencepiece", "unk_token": "<unk>", "ids_before": [], "ids_after": [0],
                        "added_tokens": [flags(0), flags(1)], "special_ids": [0, 1], "language_use": "none",
                        "languages": [], "source_language": None, "language_after": False, "text_languages": False,
@@ -247,18 +256,20 @@ def with_sentencepiece(model, folder, source, target=None, **spec):
 def models():
     yield "bert", bert()
     yield "bert_cls_two_layers", bert(pooling="cls", n_layers=2, activation="gelu_tanh", n_types=0)
-    yield "bert_bf16", bert("bf16", pooling="max", normalize=False)
-    yield "bert_int8", bert("int8", pooling="none", normalize=False, higher_precision=["layers.0.ffn.down"])
+    yield "bert_bf16", bert("bf16", pooling="max")
+    yield "bert_int8", bert("int8", pooling=None, higher_precision=["encoder.layers.0.ffn.down"])
+    window, all_keys = {"left": 1, "right": 1}, {"left": None, "right": None}
+    yield "bert_windows", bert(n_layers=3, windows=[window, all_keys])
     yield "layers", layers()
-    yield "layers_cross", layers(spec=attention(causal="upper_left", window_left=3), norm="none", d_ff=0, kdim=3,
-                                 vdim=5, residual=False)
-    yield "layers_rotary", layers(spec=attention(rotary=ROTARY, n_kv_heads=1), norm="pre", final_norm=True,
+    yield "layers_cross", layers(attention=attention(causal="upper_left", window_left=3), norm="none", d_ff=0,
+                                 kdim=3, vdim=5, residual=False)
+    yield "layers_rotary", layers(attention=attention(rotary=ROTARY, n_kv_heads=1), norm="pre", final_norm=True,
                                   positions="sinusoidal", bias=True)
     yarn = {**ROTARY, "scaling": "yarn", "factor": 4.0, "original_max_positions": 8, "interleaved": True}
-    yield "layers_yarn", layers("bf16", spec=attention(rotary=yarn, softcap=5.0), n_layers=2, positions="learned")
-    decoder = {"attention": attention(causal="upper_left"), "cross": attention(), "d_ff": 6, "n_layers": 1}
+    yield "layers_yarn", layers("bf16", attention=attention(rotary=yarn, softcap=5.0), n_layers=2, positions="learned")
+    decoder = {"attention": attention(causal="upper_left"), "cross": attention(), "d_ff": 6}
     yield "layers_transformer", layers(decoder=decoder, norm="pre", final_norm=True, activation="gelu")
-    yield "layers_decoder", layers("int8", decoder=decoder, n_layers=0, d_ff=0)
+    yield "layers_decoder", layers("int8", decoder=decoder, encoder=False)
     yield "m2m_100", encoder_decoder(generation={"forced_first_id": 5})
     yield "t5", encoder_decoder("int8", bias=False, relative=True, positions="none", norm_kind="rms", gated=True,
                                 activation="gelu_tanh", embedding_scale=1.0, position_offset=0)

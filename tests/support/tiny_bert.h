@@ -93,15 +93,16 @@ inline void expect_tensor(const Container& model, const std::string& name,
 
 // All of them, and no others.
 inline void expect_tiny_tensors(const Container& model) {
-  expect_tensor(model, "embeddings.word", {kVocab, kD}, {"embeddings.word_embeddings.weight"});
-  expect_tensor(model, "embeddings.position", {kPositions, kD},
+  expect_tensor(model, "encoder.embeddings.word", {kVocab, kD},
+                {"embeddings.word_embeddings.weight"});
+  expect_tensor(model, "encoder.positions.weight", {kPositions, kD},
                 {"embeddings.position_embeddings.weight"});
-  expect_tensor(model, "embeddings.type", {kTypes, kD},
+  expect_tensor(model, "encoder.embeddings.type", {kTypes, kD},
                 {"embeddings.token_type_embeddings.weight"});
-  expect_tensor(model, "embeddings.norm.weight", {kD}, {"embeddings.LayerNorm.weight"});
-  expect_tensor(model, "embeddings.norm.bias", {kD}, {"embeddings.LayerNorm.bias"});
+  expect_tensor(model, "encoder.embeddings.norm.weight", {kD}, {"embeddings.LayerNorm.weight"});
+  expect_tensor(model, "encoder.embeddings.norm.bias", {kD}, {"embeddings.LayerNorm.bias"});
   for (int64_t i = 0; i < kLayers; ++i) {
-    const std::string to = "layers." + std::to_string(i) + ".";
+    const std::string to = "encoder.layers." + std::to_string(i) + ".";
     const std::string from = "encoder.layer." + std::to_string(i) + ".";
     const std::string self = from + "attention.self.";
     expect_tensor(model, to + "attention.qkv.weight", {3 * kD, kD},

@@ -46,10 +46,10 @@ void declare_convert(Command* command) {
   command->choice("--pooling", &options->pooling, {"mean", "cls", "max", "none"},
                   "How the vector of a text is made of its hidden states; none given: as the "
                   "folder's modules.json says, mean where there is no such file");
-  const Option* keep = command->texts(
-      "--keep", &options->keep,
-      "Products that stay in bf16 where others are int8, such as layers.3.attention.qkv; without "
-      "it, those that were measured to be worth it");
+  const Option* keep = command->texts("--keep", &options->keep,
+                                      "Products that stay in bf16 where others are int8, such as "
+                                      "encoder.layers.3.attention.qkv; without "
+                                      "it, those that were measured to be worth it");
   command->flag("--keep-none", &options->keep_none, "No product stays in bf16")->excludes(keep);
   command->run = [options] {
     if (options->output == "-") {

@@ -71,16 +71,16 @@ bool shares_words(const json& config, const std::string& path) {
 }
 
 void read_vocabularies(const json& config, const std::string& path, ModelConfig* result) {
-  result->vocab_size = json_int(config, "vocab_size", path);
-  result->decoder.vocab_size = result->vocab_size;
+  const int64_t vocab_size = json_int(config, "vocab_size", path);
+  result->encoder.vocab_size = result->decoder.vocab_size = vocab_size;
   if (json_string(config, "model_type", path) != "marian") return;
-  result->decoder.vocab_size = json_int(config, "decoder_vocab_size", path, result->vocab_size);
-  if (!shares_words(config, path) || result->decoder.vocab_size == result->vocab_size) return;
+  result->decoder.vocab_size = json_int(config, "decoder_vocab_size", path, vocab_size);
+  if (!shares_words(config, path) || result->decoder.vocab_size == vocab_size) return;
   fail(Status::kBadFile,
        "%s field \"decoder_vocab_size\" is %lld, not \"vocab_size\" (%lld), but "
        "\"share_encoder_decoder_embeddings\" is true",
        path.c_str(), static_cast<long long>(result->decoder.vocab_size),
-       static_cast<long long>(result->vocab_size));
+       static_cast<long long>(vocab_size));
 }
 
 // The id of the padding, up to whose row the table of sinusoids is not used.
@@ -178,34 +178,38 @@ ModelConfig bart_config(const json& config, const std::string& path) {
   refuse_other_than_encoder_decoder(config, path);
   refuse_other_variants(config, variant, path);
   ModelConfig result;
-  result.architecture = Architecture::kEncoderDecoder;
-  read_vocabularies(config, path, &result);
+  result.architecture = "encoder_decoder";
+  result.head.kind = HeadKind::kLogits;
   result.d_model = json_int(config, "d_model", path);
-  result.max_positions = json_int(config, "max_position_embeddings", path);
-  result.n_layers = json_int(config, "encoder_layers", path);
-  result.d_ff = json_int(config, "encoder_ffn_dim", path);
-  result.attention = read_heads(config, "encoder_attention_heads", result.d_model, path);
+  StackConfig stack;  // what both have
+  stack.max_positions = json_int(config, "max_position_embeddings", path);
+  stack.activation =
+      activation_of(json_string(config, "activation_function", path), "activation_function", path);
+  stack.norm = variant.norm;
+  stack.norm_eps = 1e-5f;  // PyTorch's; no field says it
+  stack.final_norm = variant.final_norm;
+  stack.embedding_norm = variant.embedding_norm;
+  stack.positions = variant.positions;
+  stack.biases = true;
+  if (json_bool(config, "scale_embedding", path, false)) {
+    stack.embedding_scale = static_cast<float>(std::sqrt(static_cast<double>(result.d_model)));
+  }
+  result.encoder = result.decoder = stack;
+  read_vocabularies(config, path, &result);
+  StackConfig& encoder = result.encoder;
+  encoder.n_layers = json_int(config, "encoder_layers", path);
+  encoder.d_ff = json_int(config, "encoder_ffn_dim", path);
+  encoder.attention = read_heads(config, "encoder_attention_heads", result.d_model, path);
 
-  DecoderConfig& decoder = result.decoder;
-  decoder.max_positions = result.max_positions;
+  StackConfig& decoder = result.decoder;
   decoder.n_layers = json_int(config, "decoder_layers", path);
   decoder.d_ff = json_int(config, "decoder_ffn_dim", path);
   decoder.cross = read_heads(config, "decoder_attention_heads", result.d_model, path);
   decoder.attention = decoder.cross;
   decoder.attention.causal = Causal::kLowerRight;
-
-  result.activation =
-      activation_of(json_string(config, "activation_function", path), "activation_function", path);
-  result.norm = variant.norm;
-  result.norm_eps = 1e-5f;  // PyTorch's; no field says it
-  result.final_norm = variant.final_norm;
-  result.embedding_norm = variant.embedding_norm;
-  result.positions = variant.positions;
   if (variant.positions == Positions::kSinusoidalInclusive) {
-    result.position_offset = read_padding(config, result.vocab_size, path) + 1;
-  }
-  if (json_bool(config, "scale_embedding", path, false)) {
-    result.embedding_scale = static_cast<float>(std::sqrt(static_cast<double>(result.d_model)));
+    encoder.position_offset = decoder.position_offset =
+        read_padding(config, encoder.vocab_size, path) + 1;
   }
   return result;
 }
@@ -217,13 +221,13 @@ std::vector<TensorRecipe> bart_tensors(const Checkpoint& checkpoint, const json&
       names_of(prefix, json_bool(source, "tie_word_embeddings", path, true));
   Recipes recipes(checkpoint);
   EncoderDecoderTensors(checkpoint, config, names, &recipes).add_all();
-  const std::pair<std::string, int64_t> stacks[] = {{"encoder", config.max_positions},
+  const std::pair<std::string, int64_t> stacks[] = {{"encoder", config.encoder.max_positions},
                                                     {"decoder", config.decoder.max_positions}};
   for (const auto& [stack, n] : stacks) {
     const std::string table = prefix + stack + ".embed_positions.weight";
-    if (config.positions == Positions::kLearned) {
+    if (config.encoder.positions == Positions::kLearned) {
       add_learned_positions(config, stack, n, table, &recipes);
-    } else if (config.positions == Positions::kSinusoidalHalves) {
+    } else if (config.encoder.positions == Positions::kSinusoidalHalves) {
       check_stored_sinusoids(checkpoint, config, n, table);
     }
   }

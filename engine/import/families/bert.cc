@@ -52,13 +52,16 @@ class BertTensors {
 
   std::vector<TensorRecipe> take() {
     const int64_t d = config_.d_model;
-    add("embeddings.word_embeddings.weight", "embeddings.word", {config_.vocab_size, d});
-    add("embeddings.position_embeddings.weight", "embeddings.position", {config_.max_positions, d});
-    if (config_.n_types > 0) {
-      add("embeddings.token_type_embeddings.weight", "embeddings.type", {config_.n_types, d});
+    add("embeddings.word_embeddings.weight", "encoder.embeddings.word",
+        {config_.encoder.vocab_size, d});
+    add("embeddings.position_embeddings.weight", "encoder.positions.weight",
+        {config_.encoder.max_positions, d});
+    if (config_.encoder.n_types > 0) {
+      add("embeddings.token_type_embeddings.weight", "encoder.embeddings.type",
+          {config_.encoder.n_types, d});
     }
-    add_norm("embeddings.LayerNorm", "embeddings.norm");
-    for (int64_t i = 0; i < config_.n_layers; ++i) add_layer(i);
+    add_norm("embeddings.LayerNorm", "encoder.embeddings.norm");
+    for (int64_t i = 0; i < config_.encoder.n_layers; ++i) add_layer(i);
     return recipes_.take();
   }
 
@@ -94,13 +97,13 @@ class BertTensors {
 
   void add_layer(int64_t i) {
     const std::string source = "encoder.layer." + std::to_string(i) + ".";
-    const std::string name = "layers." + std::to_string(i) + ".";
+    const std::string name = "encoder.layers." + std::to_string(i) + ".";
     const int64_t d = config_.d_model;
     add_qkv(source + "attention.self", name + "attention.qkv");
     add_linear(source + "attention.output.dense", name + "attention.out", d, d);
     add_norm(source + "attention.output.LayerNorm", name + "attention.norm");
-    add_linear(source + "intermediate.dense", name + "ffn.up", config_.d_ff, d);
-    add_linear(source + "output.dense", name + "ffn.down", d, config_.d_ff);
+    add_linear(source + "intermediate.dense", name + "ffn.up", config_.encoder.d_ff, d);
+    add_linear(source + "output.dense", name + "ffn.down", d, config_.encoder.d_ff);
     add_norm(source + "output.LayerNorm", name + "ffn.norm");
   }
 
@@ -115,22 +118,26 @@ class BertTensors {
 ModelConfig bert_config(const json& config, const std::string& path) {
   refuse_variants(config, path);
   ModelConfig result;
-  result.architecture = Architecture::kBert;
-  result.vocab_size = json_int(config, "vocab_size", path);
-  result.n_types = json_int(config, "type_vocab_size", path);
-  result.max_positions = json_int(config, "max_position_embeddings", path);
-  result.n_layers = json_int(config, "num_hidden_layers", path);
+  result.architecture = "bert";
   result.d_model = json_int(config, "hidden_size", path);
+  StackConfig& encoder = result.encoder;
+  encoder.n_layers = json_int(config, "num_hidden_layers", path);
+  encoder.vocab_size = json_int(config, "vocab_size", path);
+  encoder.n_types = json_int(config, "type_vocab_size", path);
+  encoder.embedding_norm = true;
+  encoder.max_positions = json_int(config, "max_position_embeddings", path);
+  encoder.positions = Positions::kLearned;
   const int64_t n_heads = json_int(config, "num_attention_heads", path);
   if (n_heads < 1 || result.d_model % n_heads != 0) {
     fail(Status::kBadFile,
          "%s field \"num_attention_heads\" is %lld, which does not divide \"hidden_size\" (%lld)",
          path.c_str(), static_cast<long long>(n_heads), static_cast<long long>(result.d_model));
   }
-  result.attention.set_heads(n_heads, result.d_model / n_heads);
-  result.d_ff = json_int(config, "intermediate_size", path);
-  result.activation = read_activation(config, path);
-  result.norm_eps = static_cast<float>(json_number(config, "layer_norm_eps", path));
+  encoder.attention.set_heads(n_heads, result.d_model / n_heads);
+  encoder.d_ff = json_int(config, "intermediate_size", path);
+  encoder.activation = read_activation(config, path);
+  encoder.norm_eps = static_cast<float>(json_number(config, "layer_norm_eps", path));
+  encoder.biases = true;
   return result;
 }
 

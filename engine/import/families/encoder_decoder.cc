@@ -42,7 +42,7 @@ Activation activation_of(const std::string& name, const char* key, const std::st
 
 void EncoderDecoderTensors::add_all() {
   add_words();
-  add_stack(names_.encoder, "encoder", config_.n_layers);
+  add_stack(names_.encoder, "encoder", config_.encoder.n_layers);
   add_stack(names_.decoder, "decoder", config_.decoder.n_layers);
 }
 
@@ -62,7 +62,7 @@ void EncoderDecoderTensors::add_words() {
   const std::string& encoder_words = first_there(names_.encoder_words);
   const std::string& words = first_there(names_.decoder_words);
   const std::string& head = first_there(names_.head);
-  recipes_.add(encoder_words, "embeddings.word", {config_.vocab_size, d});
+  recipes_.add(encoder_words, "encoder.embeddings.word", {config_.encoder.vocab_size, d});
   for (const std::string& source : {words, head}) checkpoint_.require(source, shape);
   if (!same_tensors(checkpoint_, words, encoder_words)) {
     recipes_.add(words, "decoder.embeddings.word", shape);
@@ -72,23 +72,24 @@ void EncoderDecoderTensors::add_words() {
 
 void EncoderDecoderTensors::add_stack(const StackNames& names, const std::string& stack,
                                       int64_t n_layers) {
-  if (config_.embedding_norm) add_norm(names.embedding_norm, stack + ".embeddings.norm");
+  if (config_.encoder.embedding_norm) add_norm(names.embedding_norm, stack + ".embeddings.norm");
   for (int64_t i = 0; i < n_layers; ++i) {
     add_layer(names.layer(i), stack + ".layers." + std::to_string(i) + ".", stack == "decoder");
   }
-  if (config_.final_norm) add_norm(names.final_norm, stack + ".norm");
+  if (config_.encoder.final_norm) add_norm(names.final_norm, stack + ".norm");
 }
 
 void EncoderDecoderTensors::add_layer(const LayerNames& names, const std::string& layer,
                                       bool of_decoder) {
-  const int64_t d = config_.d_model, d_ff = of_decoder ? config_.decoder.d_ff : config_.d_ff;
-  const AttentionSpec& spec = of_decoder ? config_.decoder.attention : config_.attention;
+  const StackConfig& stack = of_decoder ? config_.decoder : config_.encoder;
+  const int64_t d = config_.d_model, d_ff = stack.d_ff;
+  const AttentionSpec& spec = stack.attention;
   add_linear({names.self.q, names.self.k, names.self.v}, layer + "attention.qkv", spec.q_width(),
              d);
   add_linear({names.self.out}, layer + "attention.out", d, spec.o_width());
   add_norm(names.self.norm, layer + "attention.norm");
   if (of_decoder) {
-    const AttentionSpec& cross = config_.decoder.cross;
+    const AttentionSpec& cross = stack.cross;
     add_linear({names.cross.q}, layer + "cross.q", cross.q_width(), d);
     add_linear({names.cross.k, names.cross.v}, layer + "cross.kv", cross.k_width(), d);
     add_linear({names.cross.out}, layer + "cross.out", d, cross.o_width());

@@ -2,7 +2,7 @@
 // are called; this gives them Headlane's names and puts beneath each other those that one product
 // serves:
 //
-//   embeddings.word                [vocab_size, d_model]    the encoder's words
+//   encoder.embeddings.word        [encoder.vocab_size, d_model]
 //   decoder.embeddings.word        [decoder.vocab_size, d_model]  if they are others
 //   lm_head.weight                 [decoder.vocab_size, d_model]  if not the decoder's words
 //   {encoder,decoder}.embeddings.norm.*, .norm.*            [d_model]

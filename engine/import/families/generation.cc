@@ -178,8 +178,8 @@ void read_roles(const Reader& own, const Reader& config, GenerationDefaults* res
 // decoder that starts with it would begin one row later.
 void check_start(const GenerationDefaults& result, const ModelConfig& model,
                  const std::string& path) {
-  const bool counts = model.positions == Positions::kSinusoidalInclusive;
-  if (!counts || result.start_id != model.position_offset - 1) return;
+  const bool counts = model.decoder.positions == Positions::kSinusoidalInclusive;
+  if (!counts || result.start_id != model.decoder.position_offset - 1) return;
   fail(Status::kUnsupported, "%s field \"decoder_start_token_id\" is %d, the padding's id",
        path.c_str(), result.start_id);
 }

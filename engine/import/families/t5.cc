@@ -23,7 +23,7 @@ bool is_mt5(const json& config, const std::string& path) {
 
 // "relu", "gated-gelu", "gated-silu". The two fields that transformers makes of it win over it
 // where a file has them.
-void read_feed_forward(const json& config, const std::string& path, ModelConfig* result) {
+void read_feed_forward(const json& config, const std::string& path, StackConfig* result) {
   constexpr const char* kField = "feed_forward_proj";
   const std::string_view gated = "gated-";
   const std::string otherwise = is_mt5(config, path) ? "gated-gelu" : "relu";
@@ -88,8 +88,8 @@ EncoderDecoderNames names_of(const ModelConfig& config) {
   names.encoder_words = {encoder, shared, decoder, head};
   names.decoder_words = {decoder, shared, encoder, head};
   names.head = {head, shared, decoder, encoder};
-  names.encoder = stack_names("encoder", false, config.gated);
-  names.decoder = stack_names("decoder", true, config.gated);
+  names.encoder = stack_names("encoder", false, config.encoder.gated);
+  names.decoder = stack_names("decoder", true, config.encoder.gated);
   names.biases = false;
   return names;
 }
@@ -99,20 +99,27 @@ EncoderDecoderNames names_of(const ModelConfig& config) {
 ModelConfig t5_config(const json& config, const std::string& path) {
   refuse_other_than_encoder_decoder(config, path);
   ModelConfig result;
-  result.architecture = Architecture::kEncoderDecoder;
-  result.vocab_size = json_int(config, "vocab_size", path);
+  result.architecture = "encoder_decoder";
+  result.head.kind = HeadKind::kLogits;
   result.d_model = json_int(config, "d_model", path);
-  result.d_ff = json_int(config, "d_ff", path);
-  result.n_layers = json_int(config, "num_layers", path);
-  result.max_positions = kMaxPositions;
-  result.attention = read_heads(config, path);
+  StackConfig& encoder = result.encoder;
+  encoder.n_layers = json_int(config, "num_layers", path);
+  encoder.vocab_size = json_int(config, "vocab_size", path);
+  encoder.max_positions = kMaxPositions;
+  encoder.attention = read_heads(config, path);
+  encoder.d_ff = json_int(config, "d_ff", path);
+  read_feed_forward(config, path, &encoder);
+  encoder.norm_kind = NormKind::kRms;
+  encoder.norm = NormPlacement::kPre;
+  encoder.norm_eps = static_cast<float>(json_has(config, "layer_norm_epsilon", path)
+                                            ? json_number(config, "layer_norm_epsilon", path)
+                                            : 1e-6);
+  encoder.final_norm = true;
 
-  DecoderConfig& decoder = result.decoder;
-  decoder.vocab_size = result.vocab_size;
-  decoder.d_ff = result.d_ff;
-  decoder.n_layers = json_int(config, "num_decoder_layers", path, result.n_layers);
-  decoder.max_positions = kMaxPositions;
-  decoder.attention = decoder.cross = result.attention;
+  StackConfig& decoder = result.decoder;
+  decoder = encoder;
+  decoder.n_layers = json_int(config, "num_decoder_layers", path, encoder.n_layers);
+  decoder.cross = encoder.attention;
   decoder.attention.causal = Causal::kLowerRight;
 
   RelativeBiasSpec relative;
@@ -121,15 +128,7 @@ ModelConfig t5_config(const json& config, const std::string& path) {
   relative.max_len = kMaxPositions;
   decoder.attention.relative = relative;
   relative.bidirectional = true;
-  result.attention.relative = relative;
-
-  read_feed_forward(config, path, &result);
-  result.norm = NormPlacement::kPre;
-  result.norm_kind = NormKind::kRms;
-  result.norm_eps = static_cast<float>(json_has(config, "layer_norm_epsilon", path)
-                                           ? json_number(config, "layer_norm_epsilon", path)
-                                           : 1e-6);
-  result.final_norm = true;
+  encoder.attention.relative = relative;
   return result;
 }
 
@@ -139,8 +138,8 @@ std::vector<TensorRecipe> t5_tensors(const Checkpoint& checkpoint, const json& s
   Recipes recipes(checkpoint);
   EncoderDecoderTensors(checkpoint, config, names, &recipes).add_all();
   const std::string bias = ".block.0.layer.0.SelfAttention.relative_attention_bias.weight";
-  const RelativeBiasSpec& relative = config.attention.relative;
-  const std::vector<int64_t> shape = {relative.n_buckets, config.attention.n_heads};
+  const RelativeBiasSpec& relative = config.encoder.attention.relative;
+  const std::vector<int64_t> shape = {relative.n_buckets, config.encoder.attention.n_heads};
   recipes.add("encoder" + bias, "encoder.relative_bias", shape);
   recipes.add("decoder" + bias, "decoder.relative_bias", shape);
   std::vector<TensorRecipe> result = recipes.take();

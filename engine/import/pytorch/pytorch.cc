@@ -71,7 +71,8 @@ class Importer {
   // What the JSON says alone.
   void read_sizes() {
     const std::string& path = files_.config;
-    config_.architecture = Architecture::kLayers;
+    config_.architecture = "layers";
+    config_.inputs = InputKind::kActivations;
     config_.d_model = json_int_of(source_, "d_model", "embed_dim", path);
     config_.kdim = json_int(source_, "kdim", path, config_.d_model);
     config_.vdim = json_int(source_, "vdim", path, config_.d_model);
@@ -85,64 +86,64 @@ class Importer {
       fail(Status::kBadFile, "%s: %lld heads do not divide %lld columns", path.c_str(), ll{n_heads},
            ll{config_.d_model});
     }
-    config_.attention.set_heads(n_heads, config_.d_model / n_heads);
-    config_.decoder.attention = config_.decoder.cross = config_.attention;
+    stack_.attention.set_heads(n_heads, config_.d_model / n_heads);
     is_causal_ = json_bool(source_, "causal", path, false);
     config_.batch_first = json_bool(source_, "batch_first", path, false);
-    config_.norm_eps = 1e-5f;
-    config_.positions = read_positions(source_, path);
-    config_.max_positions = kMostPositions;
-    if (config_.positions != Positions::kNone) {
-      config_.max_positions = json_int(source_, "max_positions", path);
+    stack_.norm_eps = 1e-5f;
+    stack_.positions = read_positions(source_, path);
+    stack_.max_positions = kMostPositions;
+    if (stack_.positions != Positions::kNone) {
+      stack_.max_positions = json_int(source_, "max_positions", path);
     }
+    stack_.biases = tensors_.has_bias();
   }
 
   // What the JSON says of layers.
   void read_options() {
     const std::string& path = files_.config;
-    config_.activation = read_activation(source_, path);
+    stack_.activation = read_activation(source_, path);
     if (json_has(source_, "layer_norm_eps", path)) {
-      config_.norm_eps = static_cast<float>(json_number(source_, "layer_norm_eps", path));
+      stack_.norm_eps = static_cast<float>(json_number(source_, "layer_norm_eps", path));
     }
     const bool first = json_bool(source_, "norm_first", path, false);
-    config_.norm = first ? NormPlacement::kPre : NormPlacement::kPost;
-    config_.residual = true;
+    stack_.norm = first ? NormPlacement::kPre : NormPlacement::kPost;
   }
 
   void read_module() {
     switch (tensors_.kind()) {
       case ModuleKind::kAttention:
-        config_.n_layers = 1;
-        config_.norm = NormPlacement::kNone;
-        config_.residual = false;
-        if (is_causal_) config_.attention.causal = Causal::kUpperLeft;
-        add_attention("", "layers.0.attention.");
-        add_positions("positions", "positions");
+        stack_.norm = NormPlacement::kNone;
+        stack_.residual = false;
+        config_.encoder = stack_;
+        config_.encoder.n_layers = 1;
+        if (is_causal_) config_.encoder.attention.causal = Causal::kUpperLeft;
+        add_attention("", "encoder.layers.0.attention.");
+        add_positions("positions", "encoder");
         break;
       case ModuleKind::kEncoderLayer:
-        add_encoder({""}, "");
-        add_positions("positions", "positions");
+        add_encoder({""}, true);
+        add_positions("positions", "encoder");
         break;
       case ModuleKind::kEncoder:
-        add_encoder(layers_of("", "num_layers"), "");
-        add_final_norm("norm");
-        add_positions("positions", "positions");
+        add_encoder(layers_of("", "num_layers"), true);
+        add_final_norm("encoder", &config_.encoder);
+        add_positions("positions", "encoder");
         break;
       case ModuleKind::kDecoderLayer:
         add_decoder({""});
-        add_positions("positions", "decoder.positions");
+        add_positions("positions", "decoder");
         break;
       case ModuleKind::kDecoder:
         add_decoder(layers_of("", "num_layers"));
-        add_final_norm("decoder.norm");
-        add_positions("positions", "decoder.positions");
+        add_final_norm("decoder", &config_.decoder);
+        add_positions("positions", "decoder");
         break;
       case ModuleKind::kTransformer:
-        add_encoder(layers_of("encoder.", "num_encoder_layers"), "encoder.");
+        add_encoder(layers_of("encoder.", "num_encoder_layers"), false);
         add_decoder(layers_of("decoder.", "num_decoder_layers"));
         add_final_norms();
-        add_positions("src_positions", "encoder.positions");
-        add_positions("tgt_positions", "decoder.positions");
+        add_positions("src_positions", "encoder");
+        add_positions("tgt_positions", "decoder");
         break;
     }
   }
@@ -167,22 +168,26 @@ class Importer {
     return layers;
   }
 
-  void add_encoder(const std::vector<std::string>& layers, const std::string& stack) {
-    config_.n_layers = static_cast<int64_t>(layers.size());
-    config_.d_ff = read_d_ff(layers.front());
-    // nn.Transformer's first input is the decoder's.
-    if (is_causal_ && stack.empty()) config_.attention.causal = Causal::kUpperLeft;
+  // `has_x`: the module's first input, whose attention may be causal, is this stack's.
+  void add_encoder(const std::vector<std::string>& layers, bool has_x) {
+    StackConfig& encoder = config_.encoder;
+    encoder = stack_;
+    encoder.n_layers = static_cast<int64_t>(layers.size());
+    encoder.d_ff = read_d_ff(layers.front());
+    if (is_causal_ && has_x) encoder.attention.causal = Causal::kUpperLeft;
     for (size_t i = 0; i < layers.size(); ++i) {
-      const std::string name = stack + "layers." + std::to_string(i) + ".";
+      const std::string name = "encoder.layers." + std::to_string(i) + ".";
       add_attention(layers[i] + "self_attn.", name + "attention.");
       tensors_.add_vectors(layers[i] + "norm1", name + "attention.norm", config_.d_model,
                            tensors_.has_bias());
-      add_feed_forward(layers[i], name, "norm2", config_.d_ff);
+      add_feed_forward(layers[i], name, "norm2", encoder.d_ff);
     }
   }
 
   void add_decoder(const std::vector<std::string>& layers) {
-    DecoderConfig& decoder = config_.decoder;
+    StackConfig& decoder = config_.decoder;
+    decoder = stack_;
+    decoder.cross = stack_.attention;
     decoder.n_layers = static_cast<int64_t>(layers.size());
     decoder.d_ff = read_d_ff(layers.front());
     if (is_causal_) decoder.attention.causal = Causal::kUpperLeft;
@@ -199,24 +204,28 @@ class Importer {
   }
 
   // A stack's by itself is given to it, with or without a bias of its own.
-  void add_final_norm(const std::string& name) {
-    config_.final_norm = tensors_.has("norm.weight");
-    if (!config_.final_norm) return;
-    tensors_.add_vectors("norm", name, config_.d_model, tensors_.has("norm.bias"));
+  void add_final_norm(const std::string& name, StackConfig* stack) {
+    stack->final_norm = tensors_.has("norm.weight");
+    if (!stack->final_norm) return;
+    const bool has_bias = tensors_.has("norm.bias");
+    stack->biases = stack->biases && has_bias;
+    tensors_.add_vectors("norm", name + ".norm", config_.d_model, has_bias);
   }
 
   // nn.Transformer makes both itself.
   void add_final_norms() {
-    config_.final_norm = tensors_.has("encoder.norm.weight") || tensors_.has("decoder.norm.weight");
-    if (!config_.final_norm) return;
+    const bool has = tensors_.has("encoder.norm.weight") || tensors_.has("decoder.norm.weight");
+    config_.encoder.final_norm = config_.decoder.final_norm = has;
+    if (!has) return;
     for (const char* norm : {"encoder.norm", "decoder.norm"}) {
       tensors_.add_vectors(norm, norm, config_.d_model, tensors_.has_bias());
     }
   }
 
   void add_positions(const std::string& source, const std::string& name) {
-    if (config_.positions != Positions::kLearned) return;
-    tensors_.add(source + ".weight", name + ".weight", {config_.max_positions, config_.d_model});
+    if (stack_.positions != Positions::kLearned) return;
+    tensors_.add(source + ".weight", name + ".positions.weight",
+                 {stack_.max_positions, config_.d_model});
   }
 
   int64_t read_d_ff(const std::string& layer) const {
@@ -263,7 +272,7 @@ class Importer {
     tensors_.add_linear(source + "out_proj", name + "out", d, d);
     // A key and a value of zeros that all queries see: a score of 0 and nothing to add.
     if (json_bool(source_, "add_zero_attn", files_.config, false)) {
-      tensors_.add_zeros(name + "sinks", config_.attention.n_heads);
+      tensors_.add_zeros(name + "sinks", stack_.attention.n_heads);
     }
   }
 
@@ -271,6 +280,7 @@ class Importer {
   const json& source_;
   ModuleTensors tensors_;
   ModelConfig config_;
+  StackConfig stack_;       // what all stacks have
   bool is_causal_ = false;  // attention of the module's first input to itself
 };
 

@@ -9,11 +9,12 @@
 namespace headlane {
 namespace {
 
-constexpr std::string_view kWeight = ".weight", kWords = "embeddings.word",
+constexpr std::string_view kWeight = ".weight", kWords = "encoder.embeddings.word",
                            kDecoderWords = "decoder.embeddings.word", kHead = "lm_head";
-constexpr std::string_view kStacks[] = {"layers.", "encoder.layers.", "decoder.layers."};
+constexpr std::string_view kStacks[] = {"encoder.layers.", "decoder.layers."};
 
-// "layers.0.ffn.up" of "layers.0.ffn.up.weight", if that is the weight of a product; else "".
+// "encoder.layers.0.ffn.up" of "encoder.layers.0.ffn.up.weight", if that is the weight of a
+// product; else "".
 std::string product_of(const TensorRecipe& tensor) {
   if (tensor.shape.size() != 2 || !tensor.name.ends_with(kWeight)) return "";
   const std::string name = tensor.name.substr(0, tensor.name.size() - kWeight.size());
@@ -60,10 +61,10 @@ std::vector<std::string> higher_precision_of(const ModelConfig& config,
                                              const ConvertOptions& options) {
   if (options.higher_precision) return *options.higher_precision;
   std::vector<std::string> names;
-  if (config.architecture != Architecture::kBert) return names;
-  names.emplace_back("layers.0.ffn.down");
-  for (int64_t i = (config.n_layers + 2) / 3; i < config.n_layers; ++i) {
-    names.push_back("layers." + std::to_string(i) + ".attention.qkv");
+  if (!config.takes_tokens() || config.has_decoder()) return names;
+  names.emplace_back("encoder.layers.0.ffn.down");
+  for (int64_t i = (config.encoder.n_layers + 2) / 3; i < config.encoder.n_layers; ++i) {
+    names.push_back("encoder.layers." + std::to_string(i) + ".attention.qkv");
   }
   return names;
 }

@@ -14,8 +14,9 @@
 namespace headlane {
 
 // The products that stay in bf16 where others are int8: what the options name, or, where they name
-// none, what was measured to be worth it (docs/precision.md): for BERT, the projections of Q, K and
-// V in all but the first third of the layers, and the second product of the first feed-forward.
+// none, what was measured to be worth it (docs/precision.md): for models of an encoder alone, the
+// projections of Q, K and V in all but the first third of the layers, and the second product of the
+// first feed-forward.
 std::vector<std::string> higher_precision_of(const ModelConfig& config,
                                              const ConvertOptions& options);
 

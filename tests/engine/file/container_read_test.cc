@@ -18,7 +18,7 @@ using nlohmann::json;
 // A file of which a test can spoil any part.
 struct RawFile {
   std::string magic = "HEADLANE";
-  uint32_t version = 1;
+  uint32_t version = 2;
   uint32_t reserved = 0;
   json header = json::parse(R"({
     "config": {}, "tokenizer": null, "tensors": [
@@ -84,8 +84,14 @@ TEST_F(ContainerRead, RefusedByTheSystem) {
 
 TEST_F(ContainerRead, Prefix) {
   expect_bad([](RawFile* f) { f->magic = "headlane"; }, " is not a .headlane file");
-  expect_bad([](RawFile* f) { f->version = 2; }, ": format version is 2; this library reads");
-  expect_bad([](RawFile* f) { f->version = 0; }, ": format version is 0");
+  expect_bad([](RawFile* f) { f->version = 3; },
+             ": format version is 3; this library reads version 2");
+  for (const uint32_t old : {0u, 1u}) {
+    expect_bad([&](RawFile* f) { f->version = old; },
+               ": format version is " + std::to_string(old) +
+                   "; this library reads version 2: convert the model again with this version's "
+                   "headlane convert");
+  }
   expect_bad([](RawFile* f) { f->reserved = 1; }, ": reserved field is 1");
   expect_bad([](RawFile* f) { f->extra_header_bytes = 1071; }, ": header length is ");
   expect_bad([](RawFile* f) { f->extra_header_bytes = -10000; }, ": header length is 18446744");

@@ -18,8 +18,8 @@ using json = Json;
 using test::nearest_bf16;
 
 constexpr const char* kFolder = HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls";  // 2 layers of 24
-constexpr const char* kUp = "layers.0.ffn.up.weight";                        // [96, 24]
-constexpr const char* kUpScale = "layers.0.ffn.up.scale";                    // [96]
+constexpr const char* kUp = "encoder.layers.0.ffn.up.weight";                // [96, 24]
+constexpr const char* kUpScale = "encoder.layers.0.ffn.up.scale";            // [96]
 
 // A file taken apart, of which a test can spoil any part.
 struct Parts {
@@ -104,70 +104,75 @@ TEST_F(StoredPrecision, WeightsOfInt8HaveScales) {
     return result;
   };
   auto of = dtypes(converted(Precision::kInt8));
-  EXPECT_EQ(of.at("layers.0.attention.qkv.weight"), Format::kS8);
-  EXPECT_EQ(of.at("layers.1.attention.qkv.weight"), Format::kBf16);
-  EXPECT_EQ(of.count("layers.1.attention.qkv.scale"), 0u);
-  EXPECT_EQ(of.at("layers.0.ffn.down.weight"), Format::kBf16);
-  EXPECT_EQ(of.at("layers.1.ffn.down.weight"), Format::kS8);
-  EXPECT_EQ(of.at("layers.1.ffn.down.scale"), Format::kF32);
-  EXPECT_EQ(of.at("embeddings.word"), Format::kS8);
-  EXPECT_EQ(of.at("embeddings.word.scale"), Format::kF32);
-  EXPECT_EQ(of.at("embeddings.position"), Format::kF32);
-  EXPECT_EQ(of.at("layers.0.ffn.norm.weight"), Format::kF32);
+  EXPECT_EQ(of.at("encoder.layers.0.attention.qkv.weight"), Format::kS8);
+  EXPECT_EQ(of.at("encoder.layers.1.attention.qkv.weight"), Format::kBf16);
+  EXPECT_EQ(of.count("encoder.layers.1.attention.qkv.scale"), 0u);
+  EXPECT_EQ(of.at("encoder.layers.0.ffn.down.weight"), Format::kBf16);
+  EXPECT_EQ(of.at("encoder.layers.1.ffn.down.weight"), Format::kS8);
+  EXPECT_EQ(of.at("encoder.layers.1.ffn.down.scale"), Format::kF32);
+  EXPECT_EQ(of.at("encoder.embeddings.word"), Format::kS8);
+  EXPECT_EQ(of.at("encoder.embeddings.word.scale"), Format::kF32);
+  EXPECT_EQ(of.at("encoder.positions.weight"), Format::kF32);
+  EXPECT_EQ(of.at("encoder.layers.0.ffn.norm.weight"), Format::kF32);
   of = dtypes(converted(Precision::kInt8, std::vector<std::string>{}));
-  EXPECT_EQ(of.at("layers.1.attention.qkv.weight"), Format::kS8);
-  EXPECT_ERROR(converted(Precision::kInt8, std::vector<std::string>{"layers.0.ffn.middle"}),
-               Status::kInvalidArgument, "layers.0.ffn.middle");
+  EXPECT_EQ(of.at("encoder.layers.1.attention.qkv.weight"), Format::kS8);
+  EXPECT_ERROR(converted(Precision::kInt8, std::vector<std::string>{"encoder.layers.0.ffn.middle"}),
+               Status::kInvalidArgument, "encoder.layers.0.ffn.middle");
 }
 
 TEST_F(StoredPrecision, Scales) {
   const auto bad = [&](const std::function<void(Parts*)>& spoil, const std::string& words) {
     expect_bad(Precision::kInt8, spoil, words);
   };
-  bad([](Parts* p) { p->remove(kUpScale); }, ": tensor \"layers.0.ffn.up.scale\" is missing");
-  bad([](Parts* p) { p->remove("embeddings.word.scale"); },
-      ": tensor \"embeddings.word.scale\" is missing");
+  bad([](Parts* p) { p->remove(kUpScale); },
+      ": tensor \"encoder.layers.0.ffn.up.scale\" is missing");
+  bad([](Parts* p) { p->remove("encoder.embeddings.word.scale"); },
+      ": tensor \"encoder.embeddings.word.scale\" is missing");
   bad(
       [](Parts* p) {
         p->at(kUpScale).shape = {96, 1};
       },
-      ": tensor \"layers.0.ffn.up.scale\" is f32 [96, 1], not f32 [96]");
+      ": tensor \"encoder.layers.0.ffn.up.scale\" is f32 [96, 1], not f32 [96]");
   bad(
       [](Parts* p) {
         p->at(kUpScale).shape = {95};
         p->at(kUpScale).data = p->at(kUpScale).data.first(95 * 4);
       },
-      ": tensor \"layers.0.ffn.up.scale\" is f32 [95], not f32 [96]");
+      ": tensor \"encoder.layers.0.ffn.up.scale\" is f32 [95], not f32 [96]");
   bad(
       [](Parts* p) {
         p->at(kUpScale).dtype = Format::kU8;
         p->at(kUpScale).data = p->at(kUpScale).data.first(96);
       },
-      ": tensor \"layers.0.ffn.up.scale\" is u8 [96], not f32 [96]");
+      ": tensor \"encoder.layers.0.ffn.up.scale\" is u8 [96], not f32 [96]");
 }
 
 TEST_F(StoredPrecision, ShapesAndTypesOfWeights) {
   const auto turn = [](Parts* p) { p->at(kUp).shape = {24, 96}; };
-  expect_bad(Precision::kBf16, turn, ": tensor \"layers.0.ffn.up.weight\" is bf16 [24, 96], not");
-  expect_bad(Precision::kInt8, turn, ": tensor \"layers.0.ffn.up.weight\" is s8 [24, 96], not");
+  expect_bad(Precision::kBf16, turn,
+             ": tensor \"encoder.layers.0.ffn.up.weight\" is bf16 [24, 96], not");
+  expect_bad(Precision::kInt8, turn,
+             ": tensor \"encoder.layers.0.ffn.up.weight\" is s8 [24, 96], not");
   const auto flatten = [](Parts* p) { p->at(kUp).shape = {96 * 24}; };
-  expect_bad(Precision::kBf16, flatten, ": tensor \"layers.0.ffn.up.weight\" is bf16 [2304], not");
+  expect_bad(Precision::kBf16, flatten,
+             ": tensor \"encoder.layers.0.ffn.up.weight\" is bf16 [2304], not");
   const auto cut = [](Parts* p) {
-    p->at("embeddings.word").shape[0] -= 1;
-    p->at("embeddings.word").data = p->at("embeddings.word").data.first(36 * 24 * 2);
+    p->at("encoder.embeddings.word").shape[0] -= 1;
+    p->at("encoder.embeddings.word").data =
+        p->at("encoder.embeddings.word").data.first(36 * 24 * 2);
   };
-  expect_bad(Precision::kBf16, cut, ": tensor \"embeddings.word\" is bf16 [36, 24], not");
+  expect_bad(Precision::kBf16, cut, ": tensor \"encoder.embeddings.word\" is bf16 [36, 24], not");
   expect_bad(
       Precision::kInt8, [](Parts* p) { p->at(kUp).dtype = Format::kU8; },
-      ": tensor \"layers.0.ffn.up.weight\" is u8 [96, 24], not");
+      ": tensor \"encoder.layers.0.ffn.up.weight\" is u8 [96, 24], not");
   expect_bad(
       Precision::kBf16, [](Parts* p) { p->remove(kUp); },
-      ": tensor \"layers.0.ffn.up.weight\" is missing");
+      ": tensor \"encoder.layers.0.ffn.up.weight\" is missing");
 }
 
 // What is no weight of a product is f32 always.
 TEST_F(StoredPrecision, OtherTensorsAreFloats) {
-  for (const char* name : {"layers.0.ffn.up.bias", "layers.0.ffn.norm.weight"}) {
+  for (const char* name : {"encoder.layers.0.ffn.up.bias", "encoder.layers.0.ffn.norm.weight"}) {
     const auto narrow = [&](Parts* p) {
       TensorSource& tensor = p->at(name);
       tensor.dtype = Format::kBf16;
@@ -184,20 +189,20 @@ TEST_F(StoredPrecision, NamesOfProductsThatStay) {
         ": config field \"higher_precision\" " + words);
   };
   const std::string no_array = ", not an array of strings";
-  bad("layers.0.ffn.up", "is a string" + no_array);
+  bad("encoder.layers.0.ffn.up", "is a string" + no_array);
   bad(3, "is 3" + no_array);
   bad(nullptr, "is null" + no_array);
   bad(json::object(), "is an object" + no_array);
-  bad({"layers.0.ffn.up", 3}, "is an array" + no_array);
+  bad({"encoder.layers.0.ffn.up", 3}, "is an array" + no_array);
   bad(json::array({json::array()}), "is an array" + no_array);
-  bad(std::vector<std::string>((1 << 16) + 1, "x"), "has 65537 names, more than 65536");
+  bad(std::vector<std::string>((1 << 16) + 1, "x"), "has 65537 elements, more than 65536");
 }
 
 // Names of no product change nothing; those of others do, whatever the file stores of them.
 TEST_F(StoredPrecision, NamesOfNoProductAreIgnored) {
   const Container whole = converted(Precision::kInt8);
   Parts parts(whole);
-  parts.config["higher_precision"] = {"layers.0.ffn.up", "", "no such product"};
+  parts.config["higher_precision"] = {"encoder.layers.0.ffn.up", "", "no such product"};
   write_container(dir_.file("m"), parts.config, parts.tokenizer, parts.tensors);
   const auto model = Model::open(dir_.file("m"), {});
   EXPECT_EQ(model->precision(), Precision::kInt8);

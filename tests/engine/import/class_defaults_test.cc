@@ -61,15 +61,15 @@ TEST(ClassDefaults, AreEnoughForAConfig) {
     SCOPED_TRACE(type);
     const ModelConfig config = config_of(type);
     const Json& theirs = classes.at(type);
-    EXPECT_EQ(config.vocab_size, theirs.at("vocab_size"));
+    EXPECT_EQ(config.encoder.vocab_size, theirs.at("vocab_size"));
     const bool bert = std::string(type) == "bert";
     EXPECT_EQ(config.d_model, theirs.at(bert ? "hidden_size" : "d_model"));
     if (bert) continue;
     const bool t5 = theirs.contains("num_layers");
     EXPECT_EQ(config.decoder.n_layers, theirs.at(t5 ? "num_decoder_layers" : "decoder_layers"));
-    EXPECT_EQ(config.gated, json_bool(theirs, "is_gated_act", type, false));
+    EXPECT_EQ(config.encoder.gated, json_bool(theirs, "is_gated_act", type, false));
     const bool scales = json_bool(theirs, "scale_embedding", type, false);
-    EXPECT_EQ(config.embedding_scale, scales ? std::sqrt(1024.0f) : 1.0f);
+    EXPECT_EQ(config.encoder.embedding_scale, scales ? std::sqrt(1024.0f) : 1.0f);
   }
 }
 

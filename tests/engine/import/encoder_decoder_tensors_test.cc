@@ -117,8 +117,8 @@ Expected expected_bart(const std::string& model, const ModelConfig& config) {
   Expected expected(golden_folder(model));
   // What is not tied is not shared either, though mBART's file has a shared table too.
   const bool separate = model == "marian_separate" || model == "mbart";
-  expected.stacked("embeddings.word", {separate ? "model.encoder.embed_tokens" : "model.shared"},
-                   ".weight");
+  expected.stacked("encoder.embeddings.word",
+                   {separate ? "model.encoder.embed_tokens" : "model.shared"}, ".weight");
   if (separate) {
     expected.stacked("decoder.embeddings.word", {"model.decoder.embed_tokens"}, ".weight");
   }
@@ -129,26 +129,26 @@ Expected expected_bart(const std::string& model, const ModelConfig& config) {
   }
   for (const std::string stack : {"encoder", "decoder"}) {
     const std::string from = "model." + stack + ".";
-    if (config.embedding_norm) {
+    if (config.encoder.embedding_norm) {
       expected.linear(stack + ".embeddings.norm", {from + "layernorm_embedding"}, true);
     }
-    if (config.final_norm) expected.linear(stack + ".norm", {from + "layer_norm"}, true);
-    if (config.positions == Positions::kLearned) {
+    if (config.encoder.final_norm) expected.linear(stack + ".norm", {from + "layer_norm"}, true);
+    if (config.encoder.positions == Positions::kLearned) {
       const std::string to = stack + ".positions.weight";
       expected.stacked(to, {from + "embed_positions"}, ".weight");
       std::vector<float>& values = expected.values(to);
       values.erase(values.begin(), values.begin() + 2 * config.d_model);
-      expected.reshape(to, {config.max_positions, config.d_model});
+      expected.reshape(to, {config.encoder.max_positions, config.d_model});
     }
   }
-  expected.bart_layers("encoder", config.n_layers);
+  expected.bart_layers("encoder", config.encoder.n_layers);
   expected.bart_layers("decoder", config.decoder.n_layers);
   return expected;
 }
 
 Expected expected_t5(const std::string& model, const ModelConfig& config) {
   Expected expected(golden_folder(model));
-  expected.stacked("embeddings.word", {"shared"}, ".weight");
+  expected.stacked("encoder.embeddings.word", {"shared"}, ".weight");
   if (model == "t5_v1_1") expected.stacked("lm_head.weight", {"lm_head"}, ".weight");
   for (const std::string stack : {"encoder", "decoder"}) {
     expected.linear(stack + ".norm", {stack + ".final_layer_norm"}, false);
@@ -160,7 +160,7 @@ Expected expected_t5(const std::string& model, const ModelConfig& config) {
       value = static_cast<float>(value * (1 / std::sqrt(24.0)));
     }
   }
-  expected.t5_layers("encoder", config.n_layers, model != "t5_v1_0");
+  expected.t5_layers("encoder", config.encoder.n_layers, model != "t5_v1_0");
   expected.t5_layers("decoder", config.decoder.n_layers, model != "t5_v1_0");
   return expected;
 }
@@ -254,7 +254,7 @@ TEST_F(EncoderDecoderImport, TableUnderAnotherName) {
     tensors->erase("model.shared.weight");
   });
   const Container container = convert();
-  EXPECT_NE(container.find("embeddings.word"), nullptr);
+  EXPECT_NE(container.find("encoder.embeddings.word"), nullptr);
   EXPECT_EQ(container.find("lm_head.weight"), nullptr);
 }
 
@@ -290,7 +290,7 @@ TEST_F(EncoderDecoderImport, NarrowWeights) {
   for (const char* model : {"marian_separate", "mbart", "t5_v1_1"}) {
     copy(model);
     const Container wide = convert();
-    const std::set<std::string> words = {"embeddings.word", "decoder.embeddings.word",
+    const std::set<std::string> words = {"encoder.embeddings.word", "decoder.embeddings.word",
                                          "lm_head.weight"};
     for (const Precision precision : {Precision::kBf16, Precision::kInt8}) {
       ConvertOptions options;

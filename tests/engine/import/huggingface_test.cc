@@ -81,19 +81,20 @@ TEST_F(HuggingFace, TensorsAndConfig) {
   expect_tiny_tensors(model);
   EXPECT_TRUE(model.tokenizer().is_null());
   const ModelConfig config = ModelConfig::from_json(model.config(), out_);
-  EXPECT_EQ(config.architecture, Architecture::kBert);
-  EXPECT_EQ(config.vocab_size, kVocab);
-  EXPECT_EQ(config.n_types, kTypes);
-  EXPECT_EQ(config.max_positions, kPositions);
-  EXPECT_EQ(config.n_layers, kLayers);
+  EXPECT_EQ(config.architecture, "bert");
+  EXPECT_EQ(config.encoder.vocab_size, kVocab);
+  EXPECT_EQ(config.encoder.n_types, kTypes);
+  EXPECT_EQ(config.encoder.max_positions, kPositions);
+  EXPECT_EQ(config.encoder.n_layers, kLayers);
   EXPECT_EQ(config.d_model, kD);
-  EXPECT_EQ(config.attention.n_heads, 2);
-  EXPECT_EQ(config.attention.head_dim, 2);
-  EXPECT_EQ(config.d_ff, kFf);
-  EXPECT_EQ(config.activation, Activation::kGelu);
-  EXPECT_EQ(config.norm_eps, 1e-12f);
-  EXPECT_EQ(config.pooling, Pooling::kMean) << "as sentence-transformers without a modules.json";
-  EXPECT_FALSE(config.normalize);
+  EXPECT_EQ(config.encoder.attention.n_heads, 2);
+  EXPECT_EQ(config.encoder.attention.head_dim, 2);
+  EXPECT_EQ(config.encoder.d_ff, kFf);
+  EXPECT_EQ(config.encoder.activation, Activation::kGelu);
+  EXPECT_EQ(config.encoder.norm_eps, 1e-12f);
+  EXPECT_EQ(config.head.pooling, Pooling::kMean)
+      << "as sentence-transformers without a modules.json";
+  EXPECT_FALSE(config.head.normalize);
   EXPECT_EQ(config.max_seq_len, kPositions);
 }
 
@@ -146,7 +147,7 @@ TEST_F(HuggingFace, HalfPrecisionWeights) {
       tensors[0].name, "F16", {kVocab, kD}, data_of(std::vector<uint16_t>(kVocab * kD, 0x3C00))};
   write_model(tensors);
   const Container model = convert();
-  EXPECT_EQ(model.f32("embeddings.word", {kVocab, kD})[kVocab * kD - 1], 1.0f);
+  EXPECT_EQ(model.f32("encoder.embeddings.word", {kVocab, kD})[kVocab * kD - 1], 1.0f);
 }
 
 TEST_F(HuggingFace, NoTypeEmbedding) {
@@ -155,7 +156,7 @@ TEST_F(HuggingFace, NoTypeEmbedding) {
   config["type_vocab_size"] = 0;
   write_json("config.json", config);
   const Container model = convert();
-  EXPECT_EQ(model.find("embeddings.type"), nullptr);
+  EXPECT_EQ(model.find("encoder.embeddings.type"), nullptr);
 }
 
 TEST_F(HuggingFace, Activations) {
@@ -168,7 +169,7 @@ TEST_F(HuggingFace, Activations) {
   for (const auto& [name, activation] : names) {
     config["hidden_act"] = name;
     write_json("config.json", config);
-    EXPECT_EQ(convert_config().activation, activation) << name;
+    EXPECT_EQ(convert_config().encoder.activation, activation) << name;
   }
 }
 
@@ -200,9 +201,11 @@ TEST_F(HuggingFace, ConfigIsRefused) {
     refuse_config({{"num_attention_heads", n_heads}}, Status::kBadFile,
                   " field \"num_attention_heads\" is " + std::to_string(n_heads));
   }
-  refuse_config({{"num_hidden_layers", 0}}, Status::kBadFile, ": config field \"n_layers\" is 0");
-  refuse_config({{"vocab_size", 1 << 30}}, Status::kBadFile, ": config field \"vocab_size\" is 10");
-  refuse_config({{"layer_norm_eps", 0}}, Status::kBadFile, ": config field \"norm_eps\" is 0");
+  refuse_config({{"num_hidden_layers", 0}}, Status::kBadFile, ": config has no layers");
+  const std::string encoder = ": config field \"encoder\":";
+  refuse_config({{"vocab_size", 1 << 30}}, Status::kBadFile,
+                encoder + " field \"vocab_size\" is 10");
+  refuse_config({{"layer_norm_eps", 0}}, Status::kBadFile, encoder + " field \"norm_eps\" is 0");
   write_file(hf("config.json"), "{");
   EXPECT_ERROR(convert(), Status::kBadFile, "config.json is not valid JSON");
   std::filesystem::remove(hf("config.json"));

@@ -102,23 +102,23 @@ const json kLayer = {{"d_model", kD}, {"nhead", 2}};
 TEST_F(ImportPyTorch, DefaultsArePyTorchs) {
   write(kLayer, layer_tensors(""));
   const ModelConfig config = convert();
-  EXPECT_EQ(config.architecture, Architecture::kLayers);
-  EXPECT_EQ(config.n_layers, 1);
+  EXPECT_EQ(config.architecture, "layers");
+  EXPECT_EQ(config.encoder.n_layers, 1);
   EXPECT_EQ(config.d_model, kD);
-  EXPECT_EQ(config.d_ff, kDFf);
-  EXPECT_EQ(config.attention.n_heads, 2);
-  EXPECT_EQ(config.attention.head_dim, 2);
-  EXPECT_EQ(config.activation, Activation::kRelu);
-  EXPECT_EQ(config.norm, NormPlacement::kPost);
-  EXPECT_TRUE(config.residual);
-  EXPECT_FALSE(config.final_norm);
+  EXPECT_EQ(config.encoder.d_ff, kDFf);
+  EXPECT_EQ(config.encoder.attention.n_heads, 2);
+  EXPECT_EQ(config.encoder.attention.head_dim, 2);
+  EXPECT_EQ(config.encoder.activation, Activation::kRelu);
+  EXPECT_EQ(config.encoder.norm, NormPlacement::kPost);
+  EXPECT_TRUE(config.encoder.residual);
+  EXPECT_FALSE(config.encoder.final_norm);
   EXPECT_FALSE(config.batch_first);
-  EXPECT_EQ(config.norm_eps, 1e-5f);
-  EXPECT_EQ(config.positions, Positions::kNone);
+  EXPECT_EQ(config.encoder.norm_eps, 1e-5f);
+  EXPECT_EQ(config.encoder.positions, Positions::kNone);
   // Q, K and V are the thirds of in_proj.
-  EXPECT_EQ(container_->f32("layers.0.attention.q.weight", {kD, kD})[0], 0.0f);
-  EXPECT_EQ(container_->f32("layers.0.attention.k.weight", {kD, kD})[0], 16.0f);
-  EXPECT_EQ(container_->f32("layers.0.attention.v.bias", {kD})[0], 8.0f);
+  EXPECT_EQ(container_->f32("encoder.layers.0.attention.q.weight", {kD, kD})[0], 0.0f);
+  EXPECT_EQ(container_->f32("encoder.layers.0.attention.k.weight", {kD, kD})[0], 16.0f);
+  EXPECT_EQ(container_->f32("encoder.layers.0.attention.v.bias", {kD})[0], 8.0f);
 }
 
 TEST_F(ImportPyTorch, EveryFieldIsRead) {
@@ -134,21 +134,21 @@ TEST_F(ImportPyTorch, EveryFieldIsRead) {
   tensors.push_back(numbers("norm.weight", {kD}));
   write(config, tensors);
   const ModelConfig read = convert();
-  EXPECT_EQ(read.n_layers, 2);
-  EXPECT_EQ(read.norm, NormPlacement::kPre);
-  EXPECT_EQ(read.activation, Activation::kGelu);
-  EXPECT_EQ(read.norm_eps, 0.001f);
+  EXPECT_EQ(read.encoder.n_layers, 2);
+  EXPECT_EQ(read.encoder.norm, NormPlacement::kPre);
+  EXPECT_EQ(read.encoder.activation, Activation::kGelu);
+  EXPECT_EQ(read.encoder.norm_eps, 0.001f);
   EXPECT_TRUE(read.batch_first);
-  EXPECT_TRUE(read.final_norm);
-  EXPECT_EQ(read.positions, Positions::kSinusoidal);
-  EXPECT_EQ(read.max_positions, 30);
+  EXPECT_TRUE(read.encoder.final_norm);
+  EXPECT_EQ(read.encoder.positions, Positions::kSinusoidal);
+  EXPECT_EQ(read.encoder.max_positions, 30);
 }
 
 TEST_F(ImportPyTorch, FilesOfOtherNames) {
   const json config = {{"embed_dim", kD}, {"num_heads", 1}};
   write(config, attention_tensors(""), "mine.safetensors", "mine.json");
-  EXPECT_EQ(convert().d_ff, 0);
-  EXPECT_EQ(convert(dir_ + "/mine.safetensors").norm, NormPlacement::kNone);
+  EXPECT_EQ(convert().encoder.d_ff, 0);
+  EXPECT_EQ(convert(dir_ + "/mine.safetensors").encoder.norm, NormPlacement::kNone);
 }
 
 TEST_F(ImportPyTorch, OtherSizesOfKeysAndValues) {
@@ -158,8 +158,8 @@ TEST_F(ImportPyTorch, OtherSizesOfKeysAndValues) {
   const ModelConfig config = convert();
   EXPECT_EQ(config.kdim, 3);
   EXPECT_EQ(config.vdim, 5);
-  EXPECT_EQ(container_->f32("layers.0.attention.sinks", {2})[1], 0.0f);
-  EXPECT_EQ(container_->find("layers.0.attention.q.bias"), nullptr);
+  EXPECT_EQ(container_->f32("encoder.layers.0.attention.sinks", {2})[1], 0.0f);
+  EXPECT_EQ(container_->find("encoder.layers.0.attention.q.bias"), nullptr);
 }
 
 TEST_F(ImportPyTorch, LearnedPositions) {
@@ -170,7 +170,7 @@ TEST_F(ImportPyTorch, LearnedPositions) {
   EXPECT_ERROR(convert(), Status::kBadFile, "positions.weight");
   tensors.push_back(numbers("positions.weight", {7, kD}));
   write(config, tensors);
-  EXPECT_EQ(convert().positions, Positions::kLearned);
+  EXPECT_EQ(convert().encoder.positions, Positions::kLearned);
 }
 
 // A module that was part of another keeps its name before its tensors'.
@@ -179,10 +179,10 @@ TEST_F(ImportPyTorch, PrefixOfAllTensors) {
     std::vector<TestTensor> tensors = layer_tensors(prefix + "layers.0.");
     for (const TestTensor& tensor : layer_tensors(prefix + "layers.1.")) tensors.push_back(tensor);
     write(kLayer, tensors);
-    EXPECT_EQ(convert().n_layers, 2) << prefix;
-    EXPECT_NE(container_->find("layers.1.ffn.up.bias"), nullptr) << prefix;
+    EXPECT_EQ(convert().encoder.n_layers, 2) << prefix;
+    EXPECT_NE(container_->find("encoder.layers.1.ffn.up.bias"), nullptr) << prefix;
     write(kLayer, attention_tensors(prefix));
-    EXPECT_EQ(convert().d_ff, 0) << prefix;
+    EXPECT_EQ(convert().encoder.d_ff, 0) << prefix;
     tensors.push_back(numbers("norm.weight", {kD}));  // not of all
     write(kLayer, tensors);
     EXPECT_ERROR(convert(), Status::kBadFile, "none of the tensors");
@@ -209,7 +209,7 @@ TEST_F(ImportPyTorch, BiasesAreAllThereOrNone) {
   }
   write(kLayer, none);
   convert();
-  EXPECT_EQ(container_->find("layers.0.attention.q.bias"), nullptr);
+  EXPECT_EQ(container_->find("encoder.layers.0.attention.q.bias"), nullptr);
 }
 
 TEST_F(ImportPyTorch, FeedForwardHasAtLeastOneColumn) {
@@ -226,9 +226,9 @@ TEST_F(ImportPyTorch, FeedForwardHasAtLeastOneColumn) {
 TEST_F(ImportPyTorch, DecoderLayer) {
   write(kLayer, decoder_layer_tensors(""));
   const ModelConfig config = convert();
-  EXPECT_EQ(config.architecture, Architecture::kLayers);
-  EXPECT_TRUE(config.has_decoder_layers());
-  EXPECT_EQ(config.n_layers, 0);
+  EXPECT_EQ(config.architecture, "layers");
+  EXPECT_TRUE(config.has_decoder());
+  EXPECT_EQ(config.encoder.n_layers, 0);
   EXPECT_EQ(config.decoder.n_layers, 1);
   EXPECT_EQ(config.decoder.d_ff, kDFf);
   for (const AttentionSpec* spec : {&config.decoder.attention, &config.decoder.cross}) {
@@ -236,8 +236,8 @@ TEST_F(ImportPyTorch, DecoderLayer) {
     EXPECT_EQ(spec->head_dim, 2);
     EXPECT_EQ(spec->causal, Causal::kNone);
   }
-  EXPECT_EQ(config.norm, NormPlacement::kPost);
-  EXPECT_FALSE(config.final_norm);
+  EXPECT_EQ(config.decoder.norm, NormPlacement::kPost);
+  EXPECT_FALSE(config.decoder.final_norm);
   EXPECT_EQ(container_->f32("decoder.layers.0.attention.k.weight", {kD, kD})[0], 16.0f);
   EXPECT_EQ(container_->f32("decoder.layers.0.cross.v.bias", {kD})[0], 8.0f);
   EXPECT_NE(container_->find("decoder.layers.0.cross.norm.bias"), nullptr);
@@ -263,8 +263,9 @@ TEST_F(ImportPyTorch, DecoderWithAllOptions) {
     EXPECT_EQ(read.decoder.n_layers, 2) << prefix;
     EXPECT_EQ(read.decoder.attention.causal, Causal::kUpperLeft);
     EXPECT_EQ(read.decoder.cross.causal, Causal::kNone);
-    EXPECT_EQ(read.activation, Activation::kGelu);
-    EXPECT_TRUE(read.final_norm);
+    EXPECT_EQ(read.decoder.activation, Activation::kGelu);
+    EXPECT_TRUE(read.decoder.final_norm);
+    EXPECT_FALSE(read.decoder.biases) << "the final norm has none";
     EXPECT_NE(container_->find("decoder.positions.weight"), nullptr);
     EXPECT_NE(container_->find("decoder.norm.weight"), nullptr);
     EXPECT_EQ(container_->find("decoder.norm.bias"), nullptr);
@@ -277,11 +278,11 @@ TEST_F(ImportPyTorch, Transformer) {
   for (const std::string prefix : {"", "module.", "model.transformer."}) {
     write(config, transformer_tensors(prefix));
     const ModelConfig read = convert();
-    EXPECT_EQ(read.n_layers, 2) << prefix;
-    EXPECT_EQ(read.d_ff, kDFf);
+    EXPECT_EQ(read.encoder.n_layers, 2) << prefix;
+    EXPECT_EQ(read.encoder.d_ff, kDFf);
     EXPECT_EQ(read.decoder.n_layers, 1);
-    EXPECT_TRUE(read.final_norm);
-    EXPECT_EQ(read.attention.causal, Causal::kNone);
+    EXPECT_TRUE(read.encoder.final_norm);
+    EXPECT_EQ(read.encoder.attention.causal, Causal::kNone);
     EXPECT_EQ(read.decoder.attention.causal, Causal::kUpperLeft);
     EXPECT_NE(container_->find("encoder.layers.1.ffn.up.bias"), nullptr);
     EXPECT_NE(container_->find("encoder.norm.bias"), nullptr);
@@ -347,7 +348,7 @@ TEST_F(ImportPyTorch, CausalEncoder) {
   json config = kLayer;
   config["causal"] = true;
   write(config, layer_tensors(""));
-  EXPECT_EQ(convert().attention.causal, Causal::kUpperLeft);
+  EXPECT_EQ(convert().encoder.attention.causal, Causal::kUpperLeft);
 }
 
 TEST_F(ImportPyTorch, CausalAttentionWithPositions) {
@@ -356,8 +357,8 @@ TEST_F(ImportPyTorch, CausalAttentionWithPositions) {
   std::vector<TestTensor> tensors = attention_tensors("");
   append(&tensors, {numbers("positions.weight", {7, kD})});
   write(config, tensors);
-  EXPECT_EQ(convert().attention.causal, Causal::kUpperLeft);
-  EXPECT_NE(container_->find("positions.weight"), nullptr);
+  EXPECT_EQ(convert().encoder.attention.causal, Causal::kUpperLeft);
+  EXPECT_NE(container_->find("encoder.positions.weight"), nullptr);
 }
 
 TEST_F(ImportPyTorch, FilesThatCannotBeToldAreNamed) {

@@ -48,7 +48,7 @@ class WriteModel : public testing::Test {
   // What the file has of Q's, K's and V's row i of all 3300.
   template <typename Element>
   static const Element* row(const Container& model, int64_t i, const char* suffix, int64_t cols) {
-    const std::string name = std::string("layers.0.attention.") + "qkv"[i / kD] + suffix;
+    const std::string name = std::string("encoder.layers.0.attention.") + "qkv"[i / kD] + suffix;
     const auto* data = reinterpret_cast<const Element*>(model.data(*model.find(name)).data());
     return data + i % kD * cols;
   }
@@ -116,9 +116,10 @@ TEST_F(WriteModel, WhatTheEngineWouldRefuseIsFoundBeforeAnyWeightIsRead) {
   std::filesystem::remove(out_);
   const SafetensorsModel checkpoint(dir_.path());
   std::filesystem::resize_file(path_, 1000);
-  const std::string k = "layers.0.attention.k.weight";
+  const std::string k = "encoder.layers.0.attention.k.weight";
   for (const auto& [source, rows, words] :
-       {std::tuple{"out_proj.weight", kD, "tensor \"layers.0.attention.v.weight\" is missing"},
+       {std::tuple{"out_proj.weight", kD,
+                   "tensor \"encoder.layers.0.attention.v.weight\" is missing"},
         {"in_proj_weight", 3 * kD, "attention.k.weight\" is f32 [3300, 1100], not f32"}}) {
     Recipes recipes(checkpoint);
     recipes.add(source, k, {rows, kD});

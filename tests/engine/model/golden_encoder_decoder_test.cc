@@ -110,7 +110,7 @@ TEST_P(GoldenGeneration, AnswersAreWhole) {
                          [&](int32_t id) { return id >= 0 && id < vocab_size; });
     });
   };
-  EXPECT_TRUE(in(golden_.sources, config.vocab_size, 20));
+  EXPECT_TRUE(in(golden_.sources, config.encoder.vocab_size, 20));
   int64_t rows = 0, steps = 0;
   const std::vector<Ids> greedy = golden_.generated("greedy");
   for (int64_t i = 0; i < golden_.n_detailed; ++i) {

@@ -66,36 +66,46 @@ TEST_F(HostileModel, EachSizeOfABert) {
       {"n_layers", file_limits::kLayers},
       {"d_ff", file_limits::kDFf},
   };
+  const auto encoder = [](const char* field, const json& value) {
+    return json{{"encoder", {{field, value}}}};
+  };
   for (const auto& [field, most] : sizes) {
-    const std::string name = std::string("config field \"") + field + "\" is ";
+    const std::string name = std::string("\"encoder\": field \"") + field + "\" is ";
     for (const json& value : {json(most + 1), json(INT64_MAX), json(-1), json(INT64_MIN)}) {
-      expect_refused({{field, value}}, name + value.dump() + ", outside [");
+      expect_refused(encoder(field, value), name + value.dump() + ", outside [");
     }
     for (const json& value : {json(UINT64_MAX), json(1e300), json(4.0), json("4"), json(true)}) {
-      expect_refused({{field, value}}, name);
+      expect_refused(encoder(field, value), name);
     }
     // Within the limit, but more than the tensors have.
-    expect_refused({{field, most}},
+    expect_refused(encoder(field, most),
                    std::string(field) == "n_layers" ? "only 29 tensors" : "tensor \"");
   }
-  expect_refused({{"n_layers", 3}}, "tensor \"layers.2.attention.qkv.weight\" is missing");
-  expect_refused({{"d_model", 65536}, {"n_heads", 65536}, {"head_dim", 1}}, "tensor \"embeddings");
-  expect_refused({{"d_model", 65536}, {"n_heads", 256}, {"head_dim", 255}}, "is not \"n_heads\"");
-  expect_refused({{"n_heads", file_limits::kHeads + 1}}, "\"n_heads\" is 65537, outside");
-  expect_refused({{"head_dim", INT64_MAX}}, "\"head_dim\" is 9223372036854775807, outside");
-  expect_refused({{"max_seq_len", 17}}, "\"max_seq_len\" is 17, more than \"max_positions\"");
-  for (const double eps : {0.0, -1.0, 1e300}) expect_refused({{"norm_eps", eps}}, "\"norm_eps\"");
+  expect_refused(encoder("n_layers", 3),
+                 "tensor \"encoder.layers.2.attention.qkv.weight\" is missing");
+  expect_refused({{"d_model", 65536}}, "tensor \"encoder.embeddings");
+  const auto heads = [&](const char* field, const json& value) {
+    return encoder("attention", {{field, value}});
+  };
+  expect_refused(heads("head_dim", 255), "tensor \"encoder.layers.0.attention.qkv");
+  expect_refused(heads("n_heads", file_limits::kHeads + 2), "n_heads is 65538; it must be from");
+  expect_refused(heads("head_dim", INT64_MAX), "head_dim is 9223372036854775807; it must be");
+  expect_refused({{"max_seq_len", 17}}, "\"max_seq_len\" is 17, more than");
+  for (const double eps : {0.0, -1.0, 1e300}) {
+    expect_refused(encoder("norm_eps", eps), "\"norm_eps\"");
+  }
 }
 
 // Tables that are computed, not read, so that no tensor stands for their size.
 TEST_F(HostileModel, ComputedTables) {
   const std::string limit = "67108864 is the limit";
   convert(HEADLANE_GOLDEN_DIR "/encoder_decoder/marian_shared");  // sinusoids
-  expect_refused({{"max_positions", 1 << 20}}, limit);
+  expect_refused({{"encoder", {{"max_positions", 1 << 20}}}}, limit);
   expect_refused({{"decoder", {{"max_positions", 1 << 20}}}}, limit);
   convert(HEADLANE_GOLDEN_DIR "/encoder_decoder/t5_v1_1");  // relative biases, of each layer
   const json long_bias = {{"relative_bias", {{"max_len", 1 << 20}}}};
-  expect_refused({{"attention", long_bias}, {"decoder", {{"attention", long_bias}}}}, limit);
+  expect_refused({{"encoder", {{"attention", long_bias}}}, {"decoder", {{"attention", long_bias}}}},
+                 limit);
   convert(HEADLANE_GOLDEN_DIR "/layers/encoder_pre_norm_final");
   const json rotary = {{"dims", 2},
                        {"interleaved", false},
@@ -112,13 +122,12 @@ TEST_F(HostileModel, ComputedTables) {
                        {"truncate", true}};
   json large = rotary;
   large["dims"] = 256;
-  expect_refused({{"attention", {{"rotary", large}, {"head_dim", 256}}}}, limit);
-  expect_refused({{"positions", "sinusoidal"},
-                  {"max_positions", 1 << 20},
+  expect_refused({{"encoder", {{"attention", {{"rotary", large}, {"head_dim", 256}}}}}}, limit);
+  expect_refused({{"encoder", {{"positions", "sinusoidal"}, {"max_positions", 1 << 20}}},
                   {"d_model", 65536},
                   {"kdim", 65536},
                   {"vdim", 65536}},
-                 "config field \"max_positions\"");
+                 "config field \"encoder\": field \"max_positions\"");
 }
 
 TEST_F(HostileModel, EachSizeOfADecoder) {
@@ -173,14 +182,22 @@ TEST_F(HostileModel, TensorsOfAnotherType) {
   refused("tokenizer.vocab", Format::kF32, false, "\"tokenizer.vocab\" is not u8");
   refused("tokenizer.vocab", Format::kS8, false, "\"tokenizer.vocab\" is not u8");
   refused("tokenizer.vocab", Format::kU8, true, "no tensor \"tokenizer.vocab\"");
-  refused("embeddings.word", Format::kU8, false, "tensor \"embeddings.word\" is u8 ");
-  refused("embeddings.word.scale", Format::kF32, true, "\"embeddings.word.scale\" is missing");
-  refused("embeddings.word.scale", Format::kU8, false, "\"embeddings.word.scale\" is u8 ");
-  refused("embeddings.norm.weight", Format::kBf16, false, "\"embeddings.norm.weight\" is bf16 ");
-  refused("layers.0.ffn.up.weight", Format::kU8, false, "\"layers.0.ffn.up.weight\" is u8 ");
-  refused("layers.0.ffn.up.weight", Format::kF32, false, "\"layers.0.ffn.up.weight\" is f32 ");
-  refused("layers.0.ffn.up.scale", Format::kF32, true, "\"layers.0.ffn.up.scale\" is missing");
-  refused("layers.0.ffn.up.bias", Format::kF32, true, "\"layers.0.ffn.up.bias\" is missing");
+  refused("encoder.embeddings.word", Format::kU8, false,
+          "tensor \"encoder.embeddings.word\" is u8 ");
+  refused("encoder.embeddings.word.scale", Format::kF32, true,
+          "\"encoder.embeddings.word.scale\" is missing");
+  refused("encoder.embeddings.word.scale", Format::kU8, false,
+          "\"encoder.embeddings.word.scale\" is u8 ");
+  refused("encoder.embeddings.norm.weight", Format::kBf16, false,
+          "\"encoder.embeddings.norm.weight\" is bf16 ");
+  refused("encoder.layers.0.ffn.up.weight", Format::kU8, false,
+          "\"encoder.layers.0.ffn.up.weight\" is u8 ");
+  refused("encoder.layers.0.ffn.up.weight", Format::kF32, false,
+          "\"encoder.layers.0.ffn.up.weight\" is f32 ");
+  refused("encoder.layers.0.ffn.up.scale", Format::kF32, true,
+          "\"encoder.layers.0.ffn.up.scale\" is missing");
+  refused("encoder.layers.0.ffn.up.bias", Format::kF32, true,
+          "\"encoder.layers.0.ffn.up.bias\" is missing");
 }
 
 // Nothing is written that the engine would refuse.
@@ -189,7 +206,7 @@ TEST_F(HostileModel, ConvertingRefusesTheSame) {
   config["max_position_embeddings"] = 1;
   write_file(dir_.file("config.json"), config.dump());
   write_file(dir_.file("model.safetensors"), safetensors_bytes(tiny_tensors()));
-  EXPECT_ERROR(convert_model(dir_.path(), spoilt_, {}), Status::kBadFile, "\"max_positions\" is 1");
+  EXPECT_ERROR(convert_model(dir_.path(), spoilt_, {}), Status::kBadFile, "\"max_seq_len\" is 1");
   EXPECT_FALSE(std::filesystem::exists(spoilt_));
 }
 

@@ -134,8 +134,9 @@ TEST_F(PlanTest, AnOpMayLeaveNothing) {
 // A row op on pooled vectors has other rows than one on tokens: a pass of its own, over sequences.
 TEST_F(PlanTest, RowsOfSequencesAreAPassOfTheirOwn) {
   const auto norm = [&] {
-    return std::make_unique<Norm>(48, container_->f32("embeddings.norm.weight", {48}),
-                                  container_->f32("embeddings.norm.bias", {48}), 1e-5f, false);
+    return std::make_unique<Norm>(48, container_->f32("encoder.embeddings.norm.weight", {48}),
+                                  container_->f32("encoder.embeddings.norm.bias", {48}), 1e-5f,
+                                  false);
   };
   graph_.add(norm(), {graph_.pooled}, Rows::kSeqs, 48);
   graph_.add(norm(), {graph_.hidden}, Rows::kTokens, 48);

@@ -1,4 +1,4 @@
-// The config of architecture "layers": every field through text and back, and what a hostile file
+// The config of layers on activations: every field through text and back, and what a hostile file
 // may say.
 #include <gtest/gtest.h>
 
@@ -13,19 +13,19 @@ using nlohmann::json;
 
 ModelConfig layers_config() {
   ModelConfig config;
-  config.architecture = Architecture::kLayers;
-  config.n_layers = 1;
+  config.architecture = "layers";
+  config.inputs = InputKind::kActivations;
   config.d_model = 24;
   config.kdim = 10;
   config.vdim = 12;
-  config.d_ff = 0;
-  config.max_positions = 64;
-  config.norm = NormPlacement::kPre;
-  config.residual = true;
-  config.final_norm = true;
-  config.positions = Positions::kSinusoidal;
   config.batch_first = false;
-  AttentionSpec& spec = config.attention;
+  StackConfig& stack = config.encoder;
+  stack.n_layers = 1;
+  stack.max_positions = 64;
+  stack.positions = Positions::kSinusoidal;
+  stack.norm = NormPlacement::kPre;
+  stack.final_norm = true;
+  AttentionSpec& spec = stack.attention;
   spec.set_heads(6, 8);
   spec.n_kv_heads = 2;
   spec.v_dim = 5;
@@ -43,12 +43,12 @@ TEST(LayersConfig, RoundTripThroughText) {
   const ModelConfig read =
       ModelConfig::from_json(engine_json(json::parse(config.to_json().dump())), "m");
   EXPECT_EQ(read.to_json(), config.to_json());
-  const AttentionSpec& spec = read.attention;
+  const AttentionSpec& spec = read.encoder.attention;
   EXPECT_EQ(read.kdim, 10);
   EXPECT_EQ(read.vdim, 12);
-  EXPECT_EQ(read.norm, NormPlacement::kPre);
-  EXPECT_TRUE(read.residual && read.final_norm && !read.batch_first);
-  EXPECT_EQ(read.positions, Positions::kSinusoidal);
+  EXPECT_EQ(read.encoder.norm, NormPlacement::kPre);
+  EXPECT_TRUE(read.encoder.residual && read.encoder.final_norm && !read.batch_first);
+  EXPECT_EQ(read.encoder.positions, Positions::kSinusoidal);
   EXPECT_EQ(spec.n_heads, 6);
   EXPECT_EQ(spec.n_kv_heads, 2);
   EXPECT_EQ(spec.head_dim, 8);
@@ -72,8 +72,9 @@ TEST(LayersConfig, RoundTripThroughText) {
 // The fields of a token model are not there, nor asked for.
 TEST(LayersConfig, HasNoFieldsOfTokens) {
   const json written = library_json(layers_config().to_json());
-  for (const char* field : {"vocab_size", "n_types", "max_seq_len", "pooling", "normalize"}) {
-    EXPECT_FALSE(written.contains(field)) << field;
+  EXPECT_FALSE(written.contains("max_seq_len") || written.contains("prompts"));
+  for (const char* field : {"vocab_size", "n_types", "embedding_scale"}) {
+    EXPECT_FALSE(written["encoder"].contains(field)) << field;
   }
 }
 
@@ -85,41 +86,42 @@ TEST(LayersConfig, HostileFieldsAreNamed) {
   };
   refused("/d_model", 0, "\"d_model\" is 0");
   refused("/kdim", -1, "\"kdim\" is -1");
-  refused("/d_ff", INT64_MAX, "\"d_ff\" is 9223372036854775807");
-  refused("/n_layers", 2, "since there are 2 layers");
-  refused("/max_positions", 81, "position tables end at 80");
-  refused("/norm", "sideways", "not one of: none, post, pre");
-  refused("/positions", "", "not one of: none, learned, sinusoidal");
-  refused("/residual", 1, "\"residual\"");
-  refused("/attention", 3, "\"attention\"");
-  refused("/attention/n_heads", 0, "n_heads is 0");
-  refused("/attention/n_kv_heads", 4, "n_kv_heads is 4");
-  refused("/attention/head_dim", 257, "head_dim is 257");
-  refused("/attention/scale", 0, "scale is 0");
-  refused("/attention/scale", -1, "scale is -1");
-  refused("/attention/softcap", -1, "softcap is -1");
-  refused("/attention/score", "dot", "dot product scores have none");
-  refused("/attention/score", "cosine", "not one of");
-  refused("/attention/causal", "lower", "not one of");
-  refused("/attention/window_left", -2, "\"window_left\" is -2");
-  refused("/attention/rotary/dims", 7, "rotary.dims is 7");
-  refused("/attention/rotary/dims", 10, "rotary.dims is 10");
-  refused("/attention/rotary/base", 0, "rotary.base is 0");
-  refused("/attention/rotary/factor", -4, "rotary.factor is -4");
-  refused("/attention/rotary/max_positions", int64_t{1} << 40, "rotary.max_positions");
-  refused("/attention/rotary/scaling", "dynamic", "not one of");
-  refused("/attention/relative_bias/max_distance", 2, "relative_bias.max_distance is 2");
-  refused("/attention/relative_bias/max_len", 0, "relative_bias.max_len is 0");
+  refused("/encoder/d_ff", INT64_MAX, "\"d_ff\" is 9223372036854775807");
+  refused("/encoder/n_layers", 2, "or more than one layer");
+  refused("/encoder/max_positions", 81, "position tables of \"attention\" end at 80");
+  refused("/encoder/norm", "sideways", "not one of: none, post, pre");
+  refused("/encoder/positions", "", "not one of: none, learned, sinusoidal");
+  refused("/encoder/residual", 1, "\"residual\"");
+  refused("/encoder/attention", 3, "\"attention\"");
+  refused("/encoder/attention/n_heads", 0, "n_heads is 0");
+  refused("/encoder/attention/n_kv_heads", 4, "n_kv_heads is 4");
+  refused("/encoder/attention/head_dim", 257, "head_dim is 257");
+  refused("/encoder/attention/scale", 0, "scale is 0");
+  refused("/encoder/attention/scale", -1, "scale is -1");
+  refused("/encoder/attention/softcap", -1, "softcap is -1");
+  refused("/encoder/attention/score", "dot", "dot product scores have none");
+  refused("/encoder/attention/score", "cosine", "not one of");
+  refused("/encoder/attention/causal", "lower", "not one of");
+  refused("/encoder/attention/window_left", -2, "\"window_left\" is -2");
+  refused("/encoder/attention/rotary/dims", 7, "rotary.dims is 7");
+  refused("/encoder/attention/rotary/dims", 10, "rotary.dims is 10");
+  refused("/encoder/attention/rotary/base", 0, "rotary.base is 0");
+  refused("/encoder/attention/rotary/factor", -4, "rotary.factor is -4");
+  refused("/encoder/attention/rotary/max_positions", int64_t{1} << 40, "rotary.max_positions");
+  refused("/encoder/attention/rotary/scaling", "dynamic", "not one of");
+  refused("/encoder/attention/relative_bias/max_distance", 2, "relative_bias.max_distance is 2");
+  refused("/encoder/attention/relative_bias/max_len", 0, "relative_bias.max_len is 0");
 }
 
 // A decoder's layers over memory, after an encoder's.
 ModelConfig decoder_config() {
   ModelConfig config = layers_config();
   config.kdim = config.vdim = config.d_model;
-  config.d_ff = 30;
-  config.n_layers = 2;
-  config.attention = {};
-  config.attention.set_heads(3, 8);
+  config.encoder.d_ff = 30;
+  config.encoder.n_layers = 2;
+  config.encoder.attention = {};
+  config.encoder.attention.set_heads(3, 8);
+  config.decoder = config.encoder;
   config.decoder.n_layers = 4;
   config.decoder.d_ff = 31;
   config.decoder.attention.set_heads(2, 12);
@@ -131,13 +133,13 @@ ModelConfig decoder_config() {
 TEST(LayersConfig, DecoderThroughText) {
   for (const int64_t encoder_layers : {0, 2}) {
     ModelConfig config = decoder_config();
-    config.n_layers = encoder_layers;
+    config.encoder.n_layers = encoder_layers;
     const ModelConfig read =
         ModelConfig::from_json(engine_json(json::parse(config.to_json().dump())), "m");
     EXPECT_EQ(read.to_json(), config.to_json());
-    EXPECT_TRUE(read.has_decoder_layers() && read.can_attend_to_memory());
+    EXPECT_TRUE(read.has_decoder() && read.can_attend_to_kv());
     EXPECT_FALSE(read.can_attend_to_itself());
-    EXPECT_EQ(read.n_layers, encoder_layers);
+    EXPECT_EQ(read.encoder.n_layers, encoder_layers);
     EXPECT_EQ(read.decoder.n_layers, 4);
     EXPECT_EQ(read.decoder.d_ff, 31);
     EXPECT_EQ(read.decoder.attention.n_heads, 2);
@@ -157,35 +159,37 @@ TEST(LayersConfig, HostileDecodersAreNamed) {
   refused("/decoder", json::object(), "\"decoder\": field \"n_layers\"");
   refused("/decoder/n_layers", 0, "\"decoder\": field \"n_layers\" is 0");
   refused("/decoder/n_layers", 1025, "\"decoder\": field \"n_layers\" is 1025");
-  refused("/decoder/d_ff", 0, "\"decoder\": field \"d_ff\" is 0");
+  refused("/decoder/d_ff", -1, "\"decoder\": field \"d_ff\" is -1");
   refused("/decoder/attention/n_heads", 0, "\"decoder\": field \"attention\": n_heads is 0");
   refused("/decoder/cross/head_dim", 257, "\"decoder\": field \"cross\": head_dim is 257");
   refused("/decoder/cross", nullptr, "\"cross\"");
-  refused("/n_layers", -1, "\"n_layers\" is -1");
-  refused("/d_ff", 0, "\"d_ff\" is 0");
+  refused("/encoder/n_layers", -1, "\"n_layers\" is -1");
   refused("/kdim", 23, "since there is a decoder");
+  refused("/head/kind", "logits", "config field \"generation\" is missing");
   ModelConfig config = decoder_config();
   config.decoder.attention.relative = {8, 20, true, 63};
-  EXPECT_ERROR(config.validate("m"), Status::kBadFile, "position tables end at 63");
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile,
+               "position tables of \"attention\" end at 63");
   config = decoder_config();
   config.decoder.n_layers = -1;
   EXPECT_ERROR(config.validate("m"), Status::kBadFile, "\"n_layers\" is -1");
   config.decoder.n_layers = 0;
-  config.n_layers = 0;
-  EXPECT_ERROR(config.validate("m"), Status::kBadFile, "there is no \"decoder\"");
+  config.encoder.n_layers = 0;
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile,
+               "has no layers: neither field \"encoder\" nor \"decoder\"");
 }
 
 // Numbers within their own limits that together would take memory that no one can have meant.
 TEST(LayersConfig, TablesHaveALimit) {
   ModelConfig config = layers_config();
-  config.attention.set_heads(1 << 16, 2);
-  config.attention.rotary.dims = 0;
-  config.attention.relative.max_len = 1 << 20;
+  config.encoder.attention.set_heads(1 << 16, 2);
+  config.encoder.attention.rotary.dims = 0;
+  config.encoder.attention.relative.max_len = 1 << 20;
   EXPECT_ERROR(config.validate("m"), Status::kBadFile, "tables of positions");
   config = layers_config();
-  config.attention.rotary.dims = 0;
-  config.attention.relative.n_buckets = 0;
-  config.max_positions = 1 << 20;
+  config.encoder.attention.rotary.dims = 0;
+  config.encoder.attention.relative.n_buckets = 0;
+  config.encoder.max_positions = 1 << 20;
   config.d_model = config.kdim = config.vdim = 65536;
   EXPECT_ERROR(config.validate("m"), Status::kBadFile, "table of sinusoids");
 }

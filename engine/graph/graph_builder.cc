@@ -1,0 +1,118 @@
+#include "engine/graph/graph_builder.h"
+
+#include "engine/base/error.h"
+
+namespace headlane {
+namespace {
+
+kernels::Pooling kernel_of(Pooling pooling) {
+  switch (pooling) {
+    case Pooling::kMean:
+      return kernels::Pooling::kMean;
+    case Pooling::kCls:
+      return kernels::Pooling::kCls;
+    case Pooling::kMax:
+      return kernels::Pooling::kMax;
+    case Pooling::kNone:
+      break;
+  }
+  fail(Status::kInternal, "pooling %d has no kernel", static_cast<int>(pooling));
+}
+
+}  // namespace
+
+const float* GraphBuilder::optional_f32(const std::string& name,
+                                        std::initializer_list<int64_t> shape) const {
+  return weights_.find(name) != nullptr ? weights_.f32(name, shape) : nullptr;
+}
+
+const float* GraphBuilder::bias(const std::string& name, int64_t n, bool must) const {
+  return must ? weights_.f32(name + ".bias", {n}) : optional_f32(name + ".bias", {n});
+}
+
+ValueId GraphBuilder::load(Input input, Rows rows, int64_t d) {
+  return graph_.add(std::make_unique<Load>(d, input, rows), {}, rows, d);
+}
+
+ValueId GraphBuilder::operand(ValueId x, Precision precision) {
+  const Value in = graph_.values[x];
+  if (precision == Precision::kF32) return x;
+  const Element element = precision == Precision::kBf16 ? Element::kBf16 : Element::kU8;
+  // Attention leaves the end of a row's last 64 bytes as it is; products need zeros there.
+  if (in.element == element && in.cols % 32 == 0) return x;
+  const auto [known, is_new] = converted_.try_emplace({x, element}, -1);
+  if (is_new) {
+    known->second = graph_.add(std::make_unique<Convert>(in.cols, in.element, element), {x},
+                               in.rows, in.cols, element);
+  }
+  return known->second;
+}
+
+Element GraphBuilder::attention_element(const AttentionSpec& spec) const {
+  const bool has_kernel = kernels_.attention_bf16 != nullptr;
+  const bool narrow = precision_ != Precision::kF32 && spec.score != Score::kAdditive;
+  return has_kernel && narrow ? Element::kBf16 : Element::kF32;
+}
+
+Element GraphBuilder::kept_element() const {
+  return precision_ == Precision::kF32 ? Element::kF32 : Element::kBf16;
+}
+
+const PackedWeight* GraphBuilder::weight(const std::string& name, WeightRows rows,
+                                         const float* bias, int64_t n, int64_t k,
+                                         kernels::Activation activation) {
+  PackedWeight source;
+  source.name = name;
+  source.n = n;
+  source.k = k;
+  source.rows = rows;
+  source.bias = bias;
+  source.activation = activation;
+  source.precision = product_precision(config_, precision_, name, k);
+  return packed_.add(std::move(source));
+}
+
+ValueId GraphBuilder::linear(const std::string& name, ValueId x, int64_t n, bool must,
+                             kernels::Activation activation, Element element) {
+  const int64_t k = cols_of(x);
+  const WeightRows rows = weights_.weight(name + ".weight", name + ".scale", n, k);
+  const PackedWeight* own = weight(name, rows, bias(name, n, must), n, k, activation);
+  if (own->precision == Precision::kF32) element = Element::kF32;
+  const ValueId in = operand(x, own->precision);
+  return graph_.add(std::make_unique<Linear>(own, element), {in}, rows_of(x), n, element);
+}
+
+void GraphBuilder::pool(ValueId hidden) {
+  const HeadConfig& head = config_.head;
+  auto op = std::make_unique<Pool>(config_.d_model, kernel_of(head.pooling), head.normalize);
+  graph_.pooled = graph_.add(std::move(op), {hidden}, Rows::kSeqs, config_.d_model);
+}
+
+void GraphBuilder::rank(ValueId hidden, const std::string& words) {
+  const int64_t n = config_.decoder.vocab_size, k = config_.d_model;
+  const std::string name = kLogits;
+  const bool own = has(name + ".weight");
+  const WeightRows rows =
+      weights_.weight(own ? name + ".weight" : words, (own ? name : words) + ".scale", n, k);
+  const PackedWeight* head =
+      weight(name, rows, bias(name, n, false), n, k, kernels::Activation::kNone);
+  graph_.add_last(std::make_unique<TopLogits>(head), {operand(hidden, head->precision)});
+}
+
+void GraphBuilder::add_head(ValueId hidden, const std::string& words) {
+  switch (config_.head.kind) {
+    case HeadKind::kHidden:
+      return;
+    case HeadKind::kPool:
+      return pool(hidden);
+    case HeadKind::kLogits:
+      return rank(hidden, words);
+  }
+}
+
+Graph GraphBuilder::finish(ValueId hidden) && {
+  graph_.hidden = hidden;
+  return std::move(graph_);
+}
+
+}  // namespace headlane

@@ -1,0 +1,75 @@
+// Makes a graph from a model's weights: values, products in the model's precision, and the heads.
+// What a stack of layers is made of is in stack.h.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "engine/graph/graph.h"
+
+namespace headlane {
+
+class GraphBuilder {
+ public:
+  explicit GraphBuilder(const GraphSource& source)
+      : config_(source.config),
+        weights_(source.weights),
+        kernels_(source.kernels),
+        precision_(source.precision),
+        packed_(*source.packed) {}
+
+  const ModelConfig& config() const { return config_; }
+  const Container& weights() const { return weights_; }
+  bool has(const std::string& tensor) const { return weights_.find(tensor) != nullptr; }
+  // The tensor, or null if the file has none of that name.
+  const float* optional_f32(const std::string& name, std::initializer_list<int64_t> shape) const;
+  // name.bias [n]; null if the file has none, unless it `must` be there.
+  const float* bias(const std::string& name, int64_t n, bool must) const;
+
+  Rows rows_of(ValueId x) const { return graph_.values[x].rows; }
+  int64_t cols_of(ValueId x) const { return graph_.values[x].cols; }
+  // As Graph::add.
+  ValueId add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows rows, int64_t cols,
+              Element element = Element::kF32) {
+    return graph_.add(std::move(op), std::move(inputs), rows, cols, element);
+  }
+  // The caller's rows of d columns.
+  ValueId load(Input input, Rows rows, int64_t d);
+  // x * weight^T + bias, of name.weight [n, k] and name.bias [n], which `must` be there or may, and
+  // the activation: in the model's precision, or a higher one where the config says so. The output
+  // is `element`, which products in f32 make f32.
+  ValueId linear(const std::string& name, ValueId x, int64_t n, bool must,
+                 kernels::Activation activation, Element element);
+  // What attention takes and gives.
+  Element attention_element(const AttentionSpec& spec) const;
+  // Elements of keys and values that are kept for steps.
+  Element kept_element() const;
+  // x stays until the next run.
+  void keep(ValueId x) { graph_.kept.push_back(x); }
+
+  // What the config's head makes of the last hidden states. `words`: the table that logits take
+  // unless there is a tensor lm_head.weight.
+  void add_head(ValueId hidden, const std::string& words);
+  // Declares the last hidden states, and gives the graph away.
+  Graph finish(ValueId hidden) &&;
+
+ private:
+  // x as products of that precision take it.
+  ValueId operand(ValueId x, Precision precision);
+  // Packed under that name: rows [n, k]; bias [n], or null.
+  const PackedWeight* weight(const std::string& name, WeightRows rows, const float* bias, int64_t n,
+                             int64_t k, kernels::Activation activation);
+  void pool(ValueId hidden);
+  void rank(ValueId hidden, const std::string& words);
+
+  const ModelConfig& config_;
+  const Container& weights_;
+  const kernels::Table& kernels_;
+  Precision precision_;
+  PackedWeights& packed_;
+  std::map<std::pair<ValueId, Element>, ValueId> converted_;
+  Graph graph_;
+};
+
+}  // namespace headlane

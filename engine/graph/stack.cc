@@ -1,0 +1,235 @@
+#include "engine/graph/stack.h"
+
+#include "engine/base/error.h"
+
+namespace headlane {
+namespace {
+
+using Columns = Attention::Columns;
+
+kernels::Activation kernel_of(Activation activation) {
+  switch (activation) {
+    case Activation::kGelu:
+      return kernels::Activation::kGelu;
+    case Activation::kGeluTanh:
+      return kernels::Activation::kGeluTanh;
+    case Activation::kRelu:
+      return kernels::Activation::kRelu;
+    case Activation::kSilu:
+      return kernels::Activation::kSilu;
+  }
+  fail(Status::kInternal, "activation %d has no kernel", static_cast<int>(activation));
+}
+
+Sinusoids sinusoids_of(Positions positions) {
+  if (positions == Positions::kSinusoidalHalves) return Sinusoids::kHalves;
+  if (positions == Positions::kSinusoidalInclusive) return Sinusoids::kInclusive;
+  return Sinusoids::kInterleaved;
+}
+
+}  // namespace
+
+ValueId Stack::run(ValueId x, const Attend& self, const Attend& cross) {
+  for (int64_t i = 0; i < config_.n_layers; ++i) {
+    x = sublayer(attention_name(i, false) + ".norm", x, [&](ValueId in) { return self(i, in); });
+    if (config_.has_cross()) {
+      x = sublayer(attention_name(i, true) + ".norm", x, [&](ValueId in) { return cross(i, in); });
+    }
+    if (config_.d_ff == 0) continue;
+    const std::string ffn = layer(i) + ".ffn";
+    x = sublayer(ffn + ".norm", x, [&](ValueId in) { return feed_forward(ffn, in); });
+  }
+  return config_.final_norm ? norm(name_ + ".norm", {x}) : x;
+}
+
+ValueId Stack::begin(Input input, Rows rows) {
+  const int64_t d = graph_.config().d_model;
+  ValueId x = 0;
+  if (graph_.config().takes_tokens()) {
+    x = embed();
+  } else {
+    x = graph_.load(input, rows, d);
+    PositionTable table = positions();
+    if (table.data() != nullptr) {
+      x = graph_.add(std::make_unique<AddPositions>(d, rows, std::move(table)), {x}, rows, d);
+    }
+  }
+  return config_.embedding_norm ? norm(name_ + ".embeddings.norm", {x}) : x;
+}
+
+std::string Stack::words() const {
+  const std::string own = name_ + ".embeddings.word";
+  return graph_.has(own) ? own : "encoder.embeddings.word";
+}
+
+ValueId Stack::embed() {
+  const int64_t d = graph_.config().d_model;
+  const Container& weights = graph_.weights();
+  const std::string table = words();
+  const WeightRows word = weights.row_table(table, table + ".scale", config_.vocab_size, d);
+  const float* type = config_.n_types != 0
+                          ? weights.f32(name_ + ".embeddings.type", {config_.n_types, d})
+                          : nullptr;
+  auto op = std::make_unique<Embed>(d, word, config_.embedding_scale, positions(), type);
+  return graph_.add(std::move(op), {}, Rows::kTokens, d);
+}
+
+PositionTable Stack::positions() const {
+  const int64_t n = config_.max_positions, d = graph_.config().d_model;
+  if (config_.positions == Positions::kNone) return {};
+  if (!config_.has_sinusoids()) {
+    return PositionTable(graph_.weights().f32(name_ + ".positions.weight", {n, d}));
+  }
+  Buffer table(static_cast<size_t>(n * d) * sizeof(float));
+  fill_sinusoidal(config_.position_offset, n, d, sinusoids_of(config_.positions),
+                  static_cast<float*>(table.data()));
+  return PositionTable(std::move(table));
+}
+
+ValueId Stack::linear(const std::string& name, ValueId x, int64_t n, Element element,
+                      kernels::Activation activation) {
+  return graph_.linear(name, x, n, config_.biases, activation, element);
+}
+
+ValueId Stack::norm(const std::string& name, std::vector<ValueId> inputs) {
+  const int64_t d = graph_.config().d_model;
+  const Rows rows = graph_.rows_of(inputs.front());
+  const bool rms = config_.norm_kind == NormKind::kRms;
+  const float* gamma = graph_.weights().f32(name + ".weight", {d});
+  const float* beta = rms ? nullptr : graph_.bias(name, d, config_.biases);
+  auto op = std::make_unique<Norm>(d, gamma, beta, config_.norm_eps, rms);
+  return graph_.add(std::move(op), std::move(inputs), rows, d);
+}
+
+ValueId Stack::add_residual(ValueId y, ValueId x) {
+  if (!config_.residual) return y;
+  const int64_t d = graph_.config().d_model;
+  return graph_.add(std::make_unique<Add>(d), {y, x}, graph_.rows_of(x), d);
+}
+
+// All layers of a stack may share one relative bias, as T5's do.
+AttentionWeights Stack::attention_weights(const AttentionSpec& spec,
+                                          const std::string& name) const {
+  AttentionWeights weights;
+  weights.alibi_slopes = graph_.optional_f32(name + ".alibi_slopes", {spec.n_heads});
+  weights.sinks = graph_.optional_f32(name + ".sinks", {spec.n_heads});
+  weights.additive = graph_.optional_f32(name + ".additive", {spec.n_heads, spec.head_dim});
+  if (spec.relative.n_buckets != 0) {
+    const std::string own = name + ".relative_bias", shared = name_ + ".relative_bias";
+    weights.relative_bias = graph_.weights().f32(graph_.has(own) ? own : shared,
+                                                 {spec.relative.n_buckets, spec.n_heads});
+  }
+  try {
+    check_weights(spec, weights);
+  } catch (const Error& error) {
+    fail(Status::kBadFile, "%s: tensors of \"%s\": %s", graph_.weights().path().c_str(),
+         name.c_str(), error.what());
+  }
+  return weights;
+}
+
+ValueId Stack::project_qkv(const AttentionSpec& spec, const std::string& name, ValueId x,
+                           Element element) {
+  return linear(name + ".qkv", x, spec.q_width() + spec.k_width() + spec.v_width(), element);
+}
+
+ValueId Stack::attend(std::unique_ptr<Op> op, std::vector<ValueId> inputs,
+                      const AttentionSpec& spec, const std::string& name, Element element) {
+  const Rows rows = graph_.rows_of(inputs.front());
+  const ValueId context =
+      graph_.add(std::move(op), std::move(inputs), rows, spec.o_width(), element);
+  return linear(name + ".out", context, graph_.config().d_model);
+}
+
+KeysValues Stack::keys_values(int64_t i, ValueId key, ValueId value, bool cross) {
+  const AttentionSpec spec = spec_of(i, cross);
+  const std::string name = attention_name(i, cross);
+  const Element element = graph_.attention_element(spec);
+  const ValueId k = linear(name + ".k", key, spec.k_width(), element);
+  return {k, linear(name + ".v", value, spec.v_width(), element)};
+}
+
+ValueId Stack::attend_to(int64_t i, ValueId x, KeysValues kv, int64_t op_layer, bool cross) {
+  const AttentionSpec spec = spec_of(i, cross);
+  const std::string name = attention_name(i, cross);
+  const Element element = graph_.attention_element(spec);
+  const ValueId q = linear(name + ".q", x, spec.q_width(), element);
+  const Attention::Sides sides = {graph_.rows_of(x), graph_.rows_of(kv.k)};
+  auto op = std::make_unique<Attention>(spec, attention_weights(spec, name), Columns{0, 0},
+                                        Columns{1, 0}, Columns{2, 0}, op_layer, sides, element);
+  return attend(std::move(op), {q, kv.k, kv.v}, spec, name, element);
+}
+
+// Q, K and V are one product of token ids' rows, and three of the caller's rows, since its keys and
+// values may also come from other rows.
+Stack::Attend Stack::to_itself(Calls calls) {
+  return [this, calls](int64_t i, ValueId x) {
+    const int64_t op_layer = calls == Calls::kSeen ? i : Attention::kUnseen;
+    const AttentionSpec spec = config_.attention_of(i);
+    const std::string name = attention_name(i, false);
+    if (!graph_.config().takes_tokens()) {
+      return attend_to(i, x, keys_values(i, x, x, false), op_layer, false);
+    }
+    const Element element = graph_.attention_element(spec);
+    const ValueId qkv = project_qkv(spec, name, x, element);
+    const Attention::Sides sides = {graph_.rows_of(x), graph_.rows_of(x)};
+    const Columns k = {0, spec.q_width()}, v = {0, spec.q_width() + spec.k_width()};
+    auto op = std::make_unique<Attention>(spec, attention_weights(spec, name), Columns{0, 0}, k, v,
+                                          op_layer, sides, element);
+    return attend(std::move(op), {qkv}, spec, name, element);
+  };
+}
+
+Stack::Attend Stack::to_kv(std::vector<KeysValues> kv, Calls calls, bool cross) {
+  return [this, kv = std::move(kv), calls, cross](int64_t i, ValueId x) {
+    const int64_t op_layer = calls == Calls::kSeen ? i : Attention::kUnseen;
+    return attend_to(i, x, kv[static_cast<size_t>(i)], op_layer, cross);
+  };
+}
+
+Stack::Attend Stack::step() {
+  return [this](int64_t i, ValueId x) {
+    const AttentionSpec spec = config_.attention_of(i);
+    const std::string name = attention_name(i, false);
+    const Element element = graph_.kept_element();
+    const ValueId qkv = project_qkv(spec, name, x, element);
+    auto op = std::make_unique<DecodeAttention>(spec, attention_weights(spec, name),
+                                                DecodeAttention::Over::kSelf, i, element);
+    return attend(std::move(op), {qkv}, spec, name, element);
+  };
+}
+
+Stack::Attend Stack::step_cross() {
+  return [this](int64_t i, ValueId x) {
+    const AttentionSpec& spec = config_.cross;
+    const std::string name = attention_name(i, true);
+    const Element element = graph_.kept_element();
+    const ValueId q = linear(name + ".q", x, spec.q_width(), element);
+    auto op = std::make_unique<DecodeAttention>(spec, attention_weights(spec, name),
+                                                DecodeAttention::Over::kCross, i, element);
+    return attend(std::move(op), {q}, spec, name, element);
+  };
+}
+
+void Stack::keep_keys_values(int64_t i, ValueId x) {
+  const AttentionSpec& spec = config_.cross;
+  graph_.keep(linear(attention_name(i, true) + ".kv", x, spec.k_width() + spec.v_width(),
+                     graph_.kept_element()));
+}
+
+ValueId Stack::feed_forward(const std::string& name, ValueId x) {
+  const kernels::Activation activation = kernel_of(config_.activation);
+  const int64_t d_ff = config_.d_ff;
+  // In bf16 it goes through L2 at half the bytes; 8 bits a row can only be had of the whole row.
+  ValueId wide = 0;
+  if (config_.gated) {
+    const ValueId both = linear(name + ".up", x, 2 * d_ff);
+    auto gate = std::make_unique<Gate>(d_ff, activation);
+    wide = graph_.add(std::move(gate), {both}, graph_.rows_of(x), d_ff);
+  } else {
+    wide = linear(name + ".up", x, d_ff, Element::kBf16, activation);
+  }
+  return linear(name + ".down", wide, graph_.config().d_model);
+}
+
+}  // namespace headlane

@@ -1,0 +1,90 @@
+// A stack of layers as its config describes it: the only loop over layers that there is. What
+// attention a layer has is a function that the graph brings, since it depends on what the graph is
+// for: a whole batch, or steps of a decoder.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/graph/graph_builder.h"
+
+namespace headlane {
+
+struct KeysValues {
+  ValueId k = -1, v = -1;
+};
+
+class Stack {
+ public:
+  // What attention of layer i makes of x, from projection to projection.
+  using Attend = std::function<ValueId(int64_t i, ValueId x)>;
+  // Whether masks, biases and maps of a call are of this attention.
+  enum class Calls { kSeen, kUnseen };
+
+  // `name` is the prefix of the stack's tensors. The builder and the config must outlive it.
+  Stack(GraphBuilder* graph, const StackConfig& config, std::string name)
+      : graph_(*graph), config_(config), name_(std::move(name)) {}
+
+  // The stack's input: token ids, or rows of the caller's; with positions, and with the norm of
+  // embeddings.
+  ValueId begin(Input input, Rows rows);
+  // All layers and the final norm. `cross` is called where the config has such an attention.
+  ValueId run(ValueId x, const Attend& self, const Attend& cross = nullptr);
+
+  // Kinds of attention. Of x's rows to each other:
+  Attend to_itself(Calls calls);
+  // To other rows; kv has the keys and values for each layer. `cross`: it is the config's cross.
+  Attend to_kv(std::vector<KeysValues> kv, Calls calls, bool cross);
+  // Of one step: after the keys and values of the steps before, and to those that were kept.
+  Attend step();
+  Attend step_cross();
+
+  // Projections name.k and name.v of layer i.
+  KeysValues keys_values(int64_t i, ValueId key, ValueId value, bool cross);
+  // Projection name.kv of x for the steps' cross-attention of layer i: K and V side by side.
+  void keep_keys_values(int64_t i, ValueId x);
+  // The table of words, [vocab_size, d_model]: the stack's own or, if it has none, the encoder's.
+  std::string words() const;
+
+ private:
+  std::string layer(int64_t i) const { return name_ + ".layers." + std::to_string(i); }
+  std::string attention_name(int64_t i, bool cross) const {
+    return layer(i) + (cross ? ".cross" : ".attention");
+  }
+  AttentionSpec spec_of(int64_t i, bool cross) const {
+    return cross ? config_.cross : config_.attention_of(i);
+  }
+  ValueId embed();
+  PositionTable positions() const;
+  ValueId linear(const std::string& name, ValueId x, int64_t n, Element element = Element::kF32,
+                 kernels::Activation activation = kernels::Activation::kNone);
+  // Projection name.qkv of x: Q, K and V side by side.
+  ValueId project_qkv(const AttentionSpec& spec, const std::string& name, ValueId x,
+                      Element element);
+  // name.out of what the attention `op`, whose first input has its queries, makes of `inputs`.
+  ValueId attend(std::unique_ptr<Op> op, std::vector<ValueId> inputs, const AttentionSpec& spec,
+                 const std::string& name, Element element);
+  // Projection name.q of x; attention to kv.
+  ValueId attend_to(int64_t i, ValueId x, KeysValues kv, int64_t op_layer, bool cross);
+  AttentionWeights attention_weights(const AttentionSpec& spec, const std::string& name) const;
+  // name.up, the activation, name.down; with a gate, name.up has its rows first.
+  ValueId feed_forward(const std::string& name, ValueId x);
+  // norm(x [+ residual]) by name.weight [d_model] and name.bias.
+  ValueId norm(const std::string& name, std::vector<ValueId> inputs);
+  ValueId add_residual(ValueId y, ValueId x);
+  // f(x) with the residual and the norm `name` where the config places them.
+  template <typename F>
+  ValueId sublayer(const std::string& name, ValueId x, F f) {
+    if (config_.norm == NormPlacement::kPre) return add_residual(f(norm(name, {x})), x);
+    const ValueId y = f(x);
+    if (config_.norm == NormPlacement::kNone) return add_residual(y, x);
+    return config_.residual ? norm(name, {y, x}) : norm(name, {y});
+  }
+
+  GraphBuilder& graph_;
+  const StackConfig& config_;
+  std::string name_;
+};
+
+}  // namespace headlane

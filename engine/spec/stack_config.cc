@@ -1,0 +1,106 @@
+#include "engine/spec/stack_config.h"
+
+#include "engine/base/error.h"
+#include "engine/file/enum_names.h"
+#include "engine/file/limits.h"
+#include "engine/spec/fields.h"
+
+namespace headlane {
+namespace {
+
+using ll = long long;
+
+constexpr int64_t kUnlimited = kernels::AttentionF32Args::kUnlimited;
+
+constexpr EnumName<Activation> kActivations[] = {{Activation::kGelu, "gelu"},
+                                                 {Activation::kGeluTanh, "gelu_tanh"},
+                                                 {Activation::kRelu, "relu"},
+                                                 {Activation::kSilu, "silu"}};
+constexpr EnumName<NormPlacement> kNormPlacements[] = {
+    {NormPlacement::kNone, "none"}, {NormPlacement::kPost, "post"}, {NormPlacement::kPre, "pre"}};
+constexpr EnumName<NormKind> kNormKinds[] = {{NormKind::kLayer, "layer"}, {NormKind::kRms, "rms"}};
+constexpr EnumName<Positions> kPositions[] = {
+    {Positions::kNone, "none"},
+    {Positions::kLearned, "learned"},
+    {Positions::kSinusoidal, "sinusoidal"},
+    {Positions::kSinusoidalHalves, "sinusoidal_halves"},
+    {Positions::kSinusoidalInclusive, "sinusoidal_inclusive"}};
+
+void check_attention(const AttentionSpec& spec, const char* field, int64_t max_positions,
+                     const std::string& where) {
+  try {
+    spec.check();
+  } catch (const Error& error) {
+    fail(Status::kBadFile, "%s field \"%s\": %s", where.c_str(), field, error.what());
+  }
+  if (max_positions <= spec.max_len()) return;
+  fail(Status::kBadFile,
+       "%s field \"max_positions\" is %lld, but the position tables of \"%s\" end at %lld",
+       where.c_str(), ll{max_positions}, field, ll{spec.max_len()});
+}
+
+}  // namespace
+
+const char* name_of(Activation activation) {
+  const char* name = find_name(kActivations, activation);
+  return name != nullptr ? name : "unknown";
+}
+
+const char* name_of(NormPlacement placement) {
+  const char* name = find_name(kNormPlacements, placement);
+  return name != nullptr ? name : "unknown";
+}
+
+void visit_fields(LayerWindow* window, FieldVisitor* fields) {
+  fields->limit("left", &window->left, kUnlimited);
+  fields->limit("right", &window->right, kUnlimited);
+}
+
+void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens) {
+  fields->integer("n_layers", &stack->n_layers, 1, file_limits::kLayers);
+  if (tokens) {
+    fields->integer("vocab_size", &stack->vocab_size, 1, file_limits::kVocabSize);
+    fields->integer("n_types", &stack->n_types, 0, file_limits::kTypes);
+    fields->number("embedding_scale", &stack->embedding_scale, -65536, 65536);
+  }
+  fields->flag("embedding_norm", &stack->embedding_norm);
+  fields->integer("max_positions", &stack->max_positions, 1, file_limits::kPositions);
+  fields->choice("positions", &stack->positions, kPositions);
+  fields->integer("position_offset", &stack->position_offset, 0, file_limits::kPositions);
+  fields->object("attention", &stack->attention);
+  fields->list("windows", &stack->windows, file_limits::kLayers);
+  fields->optional("cross", &stack->cross, stack->has_cross());
+  fields->integer("d_ff", &stack->d_ff, 0, file_limits::kDFf);
+  fields->choice("activation", &stack->activation, kActivations);
+  fields->flag("gated", &stack->gated);
+  fields->choice("norm_kind", &stack->norm_kind, kNormKinds);
+  fields->choice("norm", &stack->norm, kNormPlacements);
+  fields->number("norm_eps", &stack->norm_eps, 0, 1);
+  fields->flag("final_norm", &stack->final_norm);
+  fields->flag("residual", &stack->residual);
+  fields->flag("biases", &stack->biases);
+}
+
+AttentionSpec StackConfig::attention_of(int64_t layer) const {
+  AttentionSpec spec = attention;
+  if (windows.empty()) return spec;
+  const LayerWindow& window = windows[static_cast<size_t>(layer) % windows.size()];
+  spec.window_left = window.left;
+  spec.window_right = window.right;
+  return spec;
+}
+
+void StackConfig::check(int64_t d_model, const std::string& where) const {
+  check_attention(attention, "attention", max_positions, where);
+  if (has_cross()) check_attention(cross, "cross", max_positions, where);
+  // The sinusoids are computed: their table must not be larger than what a file could reasonably
+  // be.
+  constexpr int64_t kMostTableFloats = int64_t{1} << 30;
+  if (!has_sinusoids() || max_positions + position_offset <= kMostTableFloats / d_model) return;
+  fail(Status::kBadFile,
+       "%s field \"max_positions\" is %lld: with \"d_model\" %lld the table of sinusoids would "
+       "have more than %lld numbers",
+       where.c_str(), ll{max_positions}, ll{d_model}, ll{kMostTableFloats});
+}
+
+}  // namespace headlane

@@ -1,0 +1,87 @@
+// What a stack of layers computes: an encoder or a decoder, by its features alone. Nothing in the
+// engine asks for the name of an architecture.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/spec/attention_spec.h"
+
+namespace headlane {
+
+enum class Activation {
+  kGelu,  // x/2 (1 + erf(x/sqrt 2))
+  kGeluTanh,
+  kRelu,
+  kSilu,  // x / (1 + e^-x)
+};
+enum class NormPlacement {
+  kNone,
+  kPost,  // norm(x + f(x)), as in Vaswani et al. 2017
+  kPre,   // x + f(norm(x))
+};
+enum class NormKind { kLayer, kRms };
+enum class Positions {  // added to the input
+  kNone,
+  kLearned,
+  kSinusoidal,           // sines and cosines take turns, as in Vaswani et al. 2017
+  kSinusoidalHalves,     // all sines, then all cosines, as in Marian
+  kSinusoidalInclusive,  // likewise, with wavelengths that reach 10000, as in M2M-100
+};
+
+// The names used in the .headlane header and in messages: "gelu", "gelu_tanh", "post", ...
+const char* name_of(Activation activation);
+const char* name_of(NormPlacement placement);
+
+// The keys that the queries of some layers see: so many before their own place, so many after.
+struct LayerWindow {
+  int64_t left = kernels::AttentionF32Args::kUnlimited;
+  int64_t right = kernels::AttentionF32Args::kUnlimited;
+};
+
+struct StackConfig {
+  int64_t n_layers = 0;  // 0: the model has no such stack
+  // Rows come in as token ids, by a table of words and perhaps one of types, or as activations.
+  int64_t vocab_size = 0;       // tokens: rows of the table of words
+  int64_t n_types = 0;          // tokens: segment types; 0: there is no table of them
+  float embedding_scale = 1;    // tokens: words are multiplied by it
+  bool embedding_norm = false;  // a norm after words and positions
+  int64_t max_positions = 0;    // no sequence may be longer
+  Positions positions = Positions::kNone;
+  int64_t position_offset = 0;  // the row of sinusoids that position 0 takes
+  // Each layer: attention of the rows to each other, attention to the rows of another stack or of
+  // the caller, a feed-forward.
+  AttentionSpec attention;
+  // Layer i has windows[i % n] in place of the windows of `attention`; none: all layers have those.
+  std::vector<LayerWindow> windows;
+  AttentionSpec cross;  // n_heads 0: there is none
+  int64_t d_ff = 0;     // 0: there is no feed-forward
+  Activation activation = Activation::kGelu;
+  bool gated = false;  // the feed-forward is down(activation(gate(x)) * up(x))
+  NormKind norm_kind = NormKind::kLayer;
+  NormPlacement norm = NormPlacement::kPost;
+  float norm_eps = 1e-12f;
+  bool final_norm = false;  // one more norm at the end
+  bool residual = true;     // x is added to what attention and the feed-forward make of it
+  // Every product and every layer norm has a bias. False: those have one that the file has one for.
+  bool biases = false;
+
+  bool has_cross() const { return cross.n_heads != 0; }
+  bool has_sinusoids() const {
+    return positions != Positions::kNone && positions != Positions::kLearned;
+  }
+  // The attention of one layer's rows to each other.
+  AttentionSpec attention_of(int64_t layer) const;
+
+  // Throws Error(kBadFile) that names the first two fields that do not go together, of a stack
+  // whose rows have d_model columns. `where` names the stack in the message.
+  void check(int64_t d_model, const std::string& where) const;
+};
+
+class FieldVisitor;
+void visit_fields(LayerWindow* window, FieldVisitor* fields);
+// `tokens`: rows come in as token ids.
+void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens);
+
+}  // namespace headlane
