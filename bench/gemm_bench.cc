@@ -1,6 +1,6 @@
-// gemm_f32, gemm_bf16 and gemm_u8 at the shapes of MiniLM and BERT-base, beside oneDNN where it was
-// found. M is the rows of one pass: 1 to 16 are short texts alone, 34 a sentence, 64 and 128 rows
-// of a batch.
+// gemm_f32, gemm_bf16 and gemm_int8 at the shapes of MiniLM and BERT-base, beside oneDNN where it
+// was found. M is the rows of one pass: 1 to 16 are short texts alone, 34 a sentence, 64 and 128
+// rows of a batch.
 //
 // limit% is of the rate of products of the row's elements. The bytes are those of the packed
 // weights, so read% tells how near a row with few rows of A is to what memory delivers.
@@ -8,70 +8,38 @@
 
 #include "bench/gemm_onednn.h"
 #include "bench/rows.h"
+#include "engine/file/weight_rows.h"
 
 namespace headlane::bench {
 namespace {
+
+using kernels::Precision;
 
 constexpr int64_t kRows[] = {1, 8, 16, 34, 64, 128};
 constexpr GemmShape kShapes[] = {{384, 384}, {1152, 384}, {1536, 384}, {384, 1536},
                                  {768, 768}, {3072, 768}, {768, 3072}};
 
-void run_gemm(benchmark::State& state, const kernels::Table& table, const GemmShape& shape,
-              int64_t m, bool cold) {
-  const kernels::GemmF32& gemm = table.gemm_f32;
-  const int64_t packed_floats = gemm.packed_floats(shape.n, shape.k);
-  const Operand weights(packed_floats, cold);
-  const int64_t lda = kernels::padded_stride(shape.k), ldc = kernels::padded_stride(shape.n);
-  const Operand a(m * lda, false);
-  const Buffer c(m * ldc);
-  const kernels::GemmF32Args args = {.m = m,
-                                     .k = shape.k,
-                                     .n = shape.n,
-                                     .panel_end = gemm.n_panels(shape.n),
-                                     .a = a.at(0),
-                                     .lda = lda,
-                                     .c = c.data(),
-                                     .ldc = ldc};
-  const Work work = gemm_work(shape, m, 4 * packed_floats, cold, limits(table.isa), "f32");
-  measure(state, work, [&](int64_t i) {
-    kernels::GemmF32Args call = args;
-    call.packed = weights.at(i);
-    gemm.run(call);
-  });
-}
-
-// What a product in bf16 or int8 is made of.
-struct Narrow {
-  const char* kernel;
-  const char* precision;
-  kernels::NarrowGemm kernels::Table::*gemm;
-  Slot slot;
-  kernels::Element element;  // of A
-};
-constexpr Narrow kNarrow[] = {{"gemm_bf16", "bf16", &kernels::Table::gemm_bf16,
-                               product_slot<&kernels::Table::gemm_bf16>, kernels::Element::kBf16},
-                              {"gemm_u8", "int8", &kernels::Table::gemm_u8,
-                               product_slot<&kernels::Table::gemm_u8>, kernels::Element::kU8}};
-
-// Random weights as pack_panel lays them out: once, or again and again up to cold_bytes(). The pool
-// would not do, since a panel mixes elements.
-class NarrowWeights {
+// Random weights as pack_panel lays them out: once, or again and again up to cold_bytes().
+class PackedWeights {
  public:
-  NarrowWeights(const kernels::Table& table, const Narrow& narrow, const GemmShape& shape,
-                bool cold)
-      : floats_(packed_floats(table.*narrow.gemm, shape)),
+  PackedWeights(const kernels::Table& table, Precision precision, const GemmShape& shape, bool cold)
+      : floats_(table.product(precision).packed_bytes(shape.n, shape.k) / 4),
         count_(cold ? cold_bytes() / (4 * floats_) + 1 : 1),
         packed_(floats_ * count_) {
-    const kernels::NarrowGemm& gemm = table.*narrow.gemm;
+    const kernels::Product& product = table.product(precision);
     char* panel = reinterpret_cast<char*>(packed_.data());
-    for (int64_t first = 0; first < shape.n; first += gemm.nr, panel += gemm.panel_bytes(shape.k)) {
-      const int64_t rows = std::min(gemm.nr, shape.n - first);
-      if (narrow.element == kernels::Element::kBf16) {
-        const auto* w = reinterpret_cast<const kernels::Bf16*>(bf16_pool()) + first * shape.k;
-        gemm.pack_panel(w, nullptr, pool() + first, rows, shape.k, panel);
-      } else {
-        pack_s8(table, first, rows, shape.k, panel);
-      }
+    RowBuffer buffer;
+    for (int64_t first = 0; first < shape.n; first += product.nr) {
+      const int64_t rows = std::min(product.nr, shape.n - first);
+      const WeightRows floats = {Format::kF32, pool() + first * shape.k};
+      const WeightRows w = buffer.convert(table, floats, rows, shape.k, kind_of(precision).w);
+      product.pack_panel({.rows = rows,
+                          .k = shape.k,
+                          .w = w.data,
+                          .scale = w.scale,
+                          .bias = pool() + first,
+                          .panel = panel});
+      panel += product.panel_bytes(product.nr, shape.k);
     }
     for (int64_t i = 1; i < count_; ++i) {
       std::copy_n(packed_.data(), floats_, packed_.data() + i * floats_);
@@ -81,69 +49,69 @@ class NarrowWeights {
   const void* at(int64_t iteration) const { return packed_.data() + iteration % count_ * floats_; }
 
  private:
-  static int64_t packed_floats(const kernels::NarrowGemm& gemm, const GemmShape& shape) {
-    return gemm.n_panels(shape.n) * gemm.panel_bytes(shape.k) / 4;
-  }
-  static void pack_s8(const kernels::Table& table, int64_t first, int64_t rows, int64_t k,
-                      char* panel) {
-    std::vector<int8_t> w(static_cast<size_t>(rows * k));
-    std::vector<float> scales(static_cast<size_t>(rows));
-    for (int64_t row = 0; row < rows; ++row) {
-      table.quantize_weights(pool() + (first + row) * k, k, w.data() + row * k,
-                             &scales[static_cast<size_t>(row)]);
-    }
-    table.gemm_u8.pack_panel(w.data(), scales.data(), pool() + first, rows, k, panel);
-  }
-
   int64_t floats_, count_;
   Buffer packed_;
 };
 
-void run_narrow_gemm(benchmark::State& state, const kernels::Table& table, const Narrow& narrow,
-                     const GemmShape& shape, int64_t m, bool cold) {
-  const kernels::NarrowGemm& gemm = table.*narrow.gemm;
-  const NarrowWeights weights(table, narrow, shape, cold);
-  const int64_t lda = kernels::padded_floats(narrow.element, shape.k);
+// Rows of A, random, in the element of a kind of product.
+Buffer rows_of(const kernels::Table& table, const kernels::ProductKind& kind, int64_t m, int64_t k,
+               int64_t lda) {
+  Buffer a(m * lda);
+  if (kind.a == kernels::Element::kF32) {
+    std::copy_n(pool(), m * lda, a.data());
+  } else {
+    table.convert(
+        {.rows = m, .cols = k, .to = kind.a, .x = pool(), .ldx = k, .y = a.data(), .ldy = lda});
+  }
+  return a;
+}
+
+void run_gemm(benchmark::State& state, const kernels::Table& table,
+              const kernels::ProductKind& kind, const GemmShape& shape, int64_t m, bool cold) {
+  const kernels::Product& product = table.product(kind.precision);
+  const PackedWeights weights(table, kind.precision, shape, cold);
+  const int64_t lda = kernels::padded_floats(kind.a, shape.k);
   const int64_t ldc = kernels::padded_stride(shape.n);
-  const Buffer a(m * lda), c(m * ldc);
-  table.convert({.rows = m,
-                 .cols = shape.k,
-                 .to = narrow.element,
-                 .x = pool(),
-                 .ldx = shape.k,
-                 .y = a.data(),
-                 .ldy = lda});
-  const Work work = gemm_work(shape, m, weights.bytes(), cold, limits(table.isa), narrow.precision);
+  const Buffer a = rows_of(table, kind, m, shape.k, lda), c(m * ldc);
+  const Work work = gemm_work(shape, m, weights.bytes(), cold, limits(table.isa), kind.name);
   measure(state, work, [&](int64_t i) {
-    gemm.run({.m = m,
-              .k = shape.k,
-              .n = shape.n,
-              .panel_end = gemm.n_panels(shape.n),
-              .a = a.data(),
-              .lda = lda,
-              .packed = weights.at(i),
-              .c = c.data(),
-              .ldc = ldc});
+    product.run({.m = m,
+                 .k = shape.k,
+                 .n = shape.n,
+                 .panel_end = product.n_panels(shape.n),
+                 .a = a.data(),
+                 .lda = lda,
+                 .packed = weights.at(i),
+                 .c = c.data(),
+                 .ldc = ldc});
   });
 }
 
-void add_rows_of(const GemmShape& shape, int64_t m, bool cold) {
-  const auto name = [=](const char* kernel, const char* isa) {
-    return row_name(kernel, isa, {{"m", m}, {"n", shape.n}, {"k", shape.k}}, cold);
-  };
-  for (const kernels::Table* table : tables_with_own(product_slot<&kernels::Table::gemm_f32>)) {
-    add_row(name("gemm_f32", table->isa),
-            [=](benchmark::State& state) { run_gemm(state, *table, shape, m, cold); });
+// The supported tables with a product of their own of that kind.
+std::vector<const kernels::Table*> tables_with_own(Precision precision) {
+  std::vector<const kernels::Table*> tables;
+  for (const kernels::Table* table : kernels::supported()) {
+    const auto has_it = [&](const kernels::Table* lower) {
+      return lower->product(precision).run == table->product(precision).run;
+    };
+    if (std::none_of(tables.begin(), tables.end(), has_it)) tables.push_back(table);
   }
+  return tables;
+}
+
+void add_rows_of(const GemmShape& shape, int64_t m, bool cold) {
+  const auto name = [=](const std::string& kernel, const char* isa) {
+    return row_name(kernel.c_str(), isa, {{"m", m}, {"n", shape.n}, {"k", shape.k}}, cold);
+  };
 #ifdef HEADLANE_WITH_ONEDNN
   add_row(name("gemm_f32", "onednn"),
           [=](benchmark::State& state) { run_gemm_onednn(state, shape, m, cold); });
 #endif
-  for (const Narrow& narrow : kNarrow) {
-    for (const kernels::Table* table : tables_with_own(narrow.slot)) {
-      add_row(name(narrow.kernel, table->isa), [=, &narrow](benchmark::State& state) {
-        run_narrow_gemm(state, *table, narrow, shape, m, cold);
-      });
+  for (const kernels::ProductKind& kind : kernels::kProductKinds) {
+    for (const kernels::Table* table : tables_with_own(kind.precision)) {
+      add_row(
+          name(std::string("gemm_") + kind.name, table->isa),
+          [=, &kind](benchmark::State& state) { run_gemm(state, *table, kind, shape, m, cold); });
     }
   }
 }

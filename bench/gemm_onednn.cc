@@ -80,19 +80,27 @@ double disagreement(OnednnGemm& onednn, const GemmShape& shape, int64_t m) {
   onednn.pack(w, theirs_packed.data());
   onednn.run(a, theirs_packed.data(), bias, theirs.data());
 
-  const kernels::GemmF32& gemm = kernels::supported().back()->gemm_f32;
-  const int64_t ldc = kernels::padded_stride(shape.n), n_panels = gemm.n_panels(shape.n);
-  const Buffer packed(gemm.packed_floats(shape.n, shape.k)), own(m * ldc);
-  gemm.pack(w, bias, shape.n, shape.k, 0, n_panels, packed.data());
-  gemm.run({.m = m,
-            .k = shape.k,
-            .n = shape.n,
-            .panel_end = n_panels,
-            .a = a,
-            .lda = shape.k,
-            .packed = packed.data(),
-            .c = own.data(),
-            .ldc = ldc});
+  const kernels::Product& product = kernels::supported().back()->product(kernels::Precision::kF32);
+  const int64_t ldc = kernels::padded_stride(shape.n);
+  const Buffer packed(product.packed_bytes(shape.n, shape.k) / 4), own(m * ldc);
+  char* panel = reinterpret_cast<char*>(packed.data());
+  for (int64_t first = 0; first < shape.n; first += product.nr) {
+    product.pack_panel({.rows = std::min(product.nr, shape.n - first),
+                        .k = shape.k,
+                        .w = w + first * shape.k,
+                        .bias = bias + first,
+                        .panel = panel});
+    panel += product.panel_bytes(product.nr, shape.k);
+  }
+  product.run({.m = m,
+               .k = shape.k,
+               .n = shape.n,
+               .panel_end = product.n_panels(shape.n),
+               .a = a,
+               .lda = shape.k,
+               .packed = packed.data(),
+               .c = own.data(),
+               .ldc = ldc});
 
   double difference = 0, largest = 0;
   for (int64_t i = 0; i < m * shape.n; ++i) {

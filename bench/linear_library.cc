@@ -62,8 +62,8 @@ class LinearLayer {
     const int64_t d = shape_.d_in;
     const ValueId x =
         graph_.add(std::make_unique<Load>(d, Input::kX, Rows::kTokens), {}, Rows::kTokens, d);
-    if (precision == Precision::kF32) return x;
-    const Element element = precision == Precision::kBf16 ? Element::kBf16 : Element::kU8;
+    const Element element = kind_of(precision).a;
+    if (element == Element::kF32) return x;
     return graph_.add(std::make_unique<Convert>(d, Element::kF32, element), {x}, Rows::kTokens, d,
                       element);
   }

@@ -62,10 +62,6 @@ void set_counters(benchmark::State& state, const Work& work, double seconds);
 // What a table has in a slot, as kernels::address_of() says it.
 using Slot = uintptr_t (*)(const kernels::Table& table);
 using kernels::address_of;
-template <auto kProduct>
-uintptr_t product_slot(const kernels::Table& table) {
-  return reinterpret_cast<uintptr_t>((table.*kProduct).run);
-}
 // The supported tables with a kernel of their own in that slot.
 std::vector<const kernels::Table*> tables_with_own(Slot slot);
 

@@ -11,25 +11,17 @@
 #include "kernels/embed-inl.h"
 #include "kernels/gate-inl.h"
 #include "kernels/gemm-inl.h"
-#include "kernels/gemm_dots-inl.h"
-#include "kernels/gemm_narrow-inl.h"
 #include "kernels/layer_norm-inl.h"
 #include "kernels/pool-inl.h"
 #include "kernels/rms_norm-inl.h"
 #include "kernels/top_k-inl.h"
+#include "kernels/widened_dots-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 
 constexpr Table make_float_table(const char* isa) {
-  return {
-      .gemm_f32 = {.name = isa,
-                   .mr = kMR,
-                   .nr = kNR,
-                   .packed_floats = gemm_packed_floats,
-                   .pack = gemm_pack_f32,
-                   .run = gemm_run_f32},
-      .gemm_bf16 = make_gemm_bf16<DotTile<WidenedBf16>>(isa, false),
-      .gemm_u8 = make_gemm_u8<DotTile<WidenedU8>>(isa, false),
+  Table table = {
+      .products = {},
       .convert = convert,
       .quantize_weights = quantize_weights,
       .layer_norm_f32 = layer_norm_f32,
@@ -48,6 +40,9 @@ constexpr Table make_float_table(const char* isa) {
       .pool_f32 = pool_f32,
       .activate_f32 = activate_f32,
   };
+  table.product(Precision::kF32) = make_f32_product(isa);
+  fill_widened_products(isa, &table);
+  return table;
 }
 
 }  // namespace headlane::kernels::HEADLANE_ISA

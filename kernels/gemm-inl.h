@@ -85,16 +85,13 @@ constexpr MicroKernels make_micro_kernels() {
 }
 
 constexpr MicroKernels kMicroKernels = make_micro_kernels();
-inline int64_t gemm_packed_floats(int64_t n, int64_t k) { return round_up(n, kNR) * (k + 1); }
 
-inline void gemm_pack_f32(const float* w, const float* bias, int64_t n, int64_t k,
-                          int64_t panel_begin, int64_t panel_end, float* packed) {
-  for (int64_t p = panel_begin; p < panel_end; ++p) {
-    float* panel = packed + p * kNR * (k + 1);
-    const int64_t cols = smaller(kNR, n - p * kNR);
-    for (int64_t j = 0; j < kNR; ++j) panel[j] = bias && j < cols ? bias[p * kNR + j] : 0.0f;
-    pack_panel<kNR>(w + p * kNR * k, cols, k, k, panel + kNR);
-  }
+inline int64_t f32_panel_bytes(int64_t, int64_t k) { return kNR * (k + 1) * 4; }
+
+inline void pack_f32_panel(const PanelArgs& args) {
+  float* panel = static_cast<float*>(args.panel);
+  for (int64_t j = 0; j < kNR; ++j) panel[j] = args.bias && j < args.rows ? args.bias[j] : 0.0f;
+  pack_panel<kNR>(static_cast<const float*>(args.w), args.rows, args.k, args.k, panel + kNR);
 }
 
 // activation over a tile of C that was just computed, so that it is read from L1.
@@ -129,11 +126,12 @@ constexpr FetchingKernel kFetchingKernels[] = {micro_kernel_fetching<1>,
 // its own first strip, from L3 or memory: each of up to as many full strips as a row of the panel
 // has lines a part of it, one line after another. One strip alone gains nothing over the CPU's own
 // prefetcher and is 10 to 20 % slower so (bench gemm_f32/.../cold).
-inline void gemm_run_f32(const GemmF32Args& args) {
+inline void run_f32(const ProductArgs& args) {
   assert(args.m >= 0 && args.k >= 1 && args.ldc % kRowAlign == 0 && args.lda >= args.k);
+  assert(args.c_element == Element::kF32);
   const int64_t parts = args.m > kMR ? smaller(kMostParts, args.m / kMR) : 0;
   for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
-    const float* panel = args.packed + p * kNR * (args.k + 1);
+    const float* panel = static_cast<const float*>(args.packed) + p * kNR * (args.k + 1);
     const int64_t vectors = (smaller(kNR, args.n - p * kNR) + kWidth - 1) / kWidth;
     for (int64_t k0 = 0; k0 < args.k; k0 += kKC) {
       const int64_t kc = smaller(kKC, args.k - k0);
@@ -144,8 +142,8 @@ inline void gemm_run_f32(const GemmF32Args& args) {
       const int64_t fetching = vectors == kNV && !last ? parts * kMR : 0;  // rows that fetch
       for (int64_t m0 = 0; m0 < args.m; m0 += kMR) {
         const int64_t mr = smaller(kMR, args.m - m0);
-        const float* a = args.a + m0 * args.lda + k0;
-        float* c = args.c + m0 * args.ldc + p * kNR;
+        const float* a = static_cast<const float*>(args.a) + m0 * args.lda + k0;
+        float* c = static_cast<float*>(args.c) + m0 * args.ldc + p * kNR;
         if (m0 < fetching) {
           kFetchingKernels[parts - 1](m0 / kMR, kc, a, args.lda, b, init, c, args.ldc, next);
         } else {
@@ -157,6 +155,16 @@ inline void gemm_run_f32(const GemmF32Args& args) {
       }
     }
   }
+}
+
+constexpr Product make_f32_product(const char* name) {
+  return {.name = name,
+          .native = true,
+          .mr = kMR,
+          .nr = kNR,
+          .panel_bytes = f32_panel_bytes,
+          .pack_panel = pack_f32_panel,
+          .run = run_f32};
 }
 
 }  // namespace headlane::kernels::HEADLANE_ISA

@@ -24,38 +24,6 @@ struct S32Sums {
   static Acc add(Acc x, Acc y) { return add_32(x, y); }
 };
 
-// bf16 without instructions for it: two floats a group.
-struct WidenedBf16 : F32Sums {
-  struct Pair {
-    F32 first, second;
-  };
-  static Pair widen(Groups x) { return {first_bf16(x), second_bf16(x)}; }
-  static Pair a(const uint32_t* p) { return widen(broadcast_group(p)); }
-  static Pair b(const uint32_t* p) { return widen(load_groups(p)); }
-  static Acc step(Acc sum, const Pair& a, const Pair& b) {
-    return fma(a.second, b.second, fma(a.first, b.first, sum));
-  }
-};
-
-// u8 times s8 likewise: four products, as 16-bit integers, since the instruction that multiplies
-// bytes pairwise saturates its sums.
-struct WidenedU8 : S32Sums {
-  struct Pair {
-    Groups even, odd;
-  };
-  static Pair a(const uint32_t* p) {
-    const Groups x = broadcast_group(p);
-    return {even_u8(x), odd_u8(x)};
-  }
-  static Pair b(const uint32_t* p) {
-    const Groups x = load_groups(p);
-    return {even_s8(x), odd_s8(x)};
-  }
-  static Acc step(Acc sum, const Pair& a, const Pair& b) {
-    return add_products_16(add_products_16(sum, a.even, b.even), a.odd, b.odd);
-  }
-};
-
 // The register tile: C[MR, NV vectors] = init + A[MR, groups] * B[groups, NV vectors]; a null
 // `init` adds to what C holds. LINES and `step` as in micro_kernel_ahead.
 template <typename Dot, int MR, int NV, int LINES>

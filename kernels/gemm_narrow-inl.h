@@ -30,48 +30,48 @@ inline int64_t groups_of(int64_t k) {
 }
 
 template <typename Tile, typename Panels>
-inline int64_t narrow_panel_bytes(int64_t k) {
+inline int64_t narrow_panel_bytes(int64_t, int64_t k) {
   return (Panels::kHeaderRows + groups_of<Tile, Panels>(k)) * Tile::kNR * 4;
 }
 
 template <typename Tile>
-inline void pack_bf16_panel(const void* w, const float*, const float* bias, int64_t rows, int64_t k,
-                            void* panel) {
-  float* out = static_cast<float*>(panel);
+inline void pack_bf16_panel(const PanelArgs& args) {
+  float* out = static_cast<float*>(args.panel);
   for (int64_t j = 0; j < Tile::kNR; ++j) out[j] = 0.0f;
   // Not one loop with a choice in it: vectorised, that may name no lane of a null pointer's vector,
   // which emulators read all the same.
-  if (bias) __builtin_memcpy(out, bias, static_cast<size_t>(rows) * sizeof(float));
-  pack_groups<Tile::kNR>(w, rows, k, 2, groups_of<Tile, Bf16Panels>(k), out + Tile::kNR);
+  if (args.bias) __builtin_memcpy(out, args.bias, static_cast<size_t>(args.rows) * sizeof(float));
+  pack_groups<Tile::kNR>(args.w, args.rows, args.k, 2, groups_of<Tile, Bf16Panels>(args.k),
+                         out + Tile::kNR);
 }
 
 template <typename Tile>
-inline void pack_u8_panel(const void* w, const float* scale, const float* bias, int64_t rows,
-                          int64_t k, void* panel) {
-  float* out = static_cast<float*>(panel);
-  const int8_t* q = static_cast<const int8_t*>(w);
+inline void pack_u8_panel(const PanelArgs& args) {
+  float* out = static_cast<float*>(args.panel);
+  const int8_t* q = static_cast<const int8_t*>(args.w);
   for (int64_t j = 0; j < Tile::kNR; ++j) {
-    const bool inside = j < rows;
+    const bool inside = j < args.rows;
     int32_t sum = 0;
-    for (int64_t i = 0; inside && i < k; ++i) sum += q[j * k + i];
-    out[j] = inside && bias ? bias[j] : 0.0f;
-    out[Tile::kNR + j] = inside ? scale[j] : 0.0f;
+    for (int64_t i = 0; inside && i < args.k; ++i) sum += q[j * args.k + i];
+    out[j] = inside && args.bias ? args.bias[j] : 0.0f;
+    out[Tile::kNR + j] = inside ? args.scale[j] : 0.0f;
     __builtin_memcpy(out + 2 * Tile::kNR + j, &sum, sizeof(sum));
   }
-  pack_groups<Tile::kNR>(w, rows, k, 1, groups_of<Tile, U8Panels>(k), out + 3 * Tile::kNR);
+  pack_groups<Tile::kNR>(args.w, args.rows, args.k, 1, groups_of<Tile, U8Panels>(args.k),
+                         out + 3 * Tile::kNR);
 }
 
 // What turns the sums of a panel's columns into elements of C.
 struct Bf16Finish {
   explicit Bf16Finish(const float*) {}
-  void row(const NarrowGemmArgs&, int64_t) {}
+  void row(const ProductArgs&, int64_t) {}
   F32 element(const float* sums, int64_t) const { return load(sums); }
 };
 
 template <int64_t NR>
 struct U8Finish {
   explicit U8Finish(const float* panel) : panel_(panel) {}
-  void row(const NarrowGemmArgs& args, int64_t r) {
+  void row(const ProductArgs& args, int64_t r) {
     RowScale own;
     const char* a = static_cast<const char*>(args.a) + r * args.lda * 4;
     __builtin_memcpy(&own, a + row_scale_offset(args.k), sizeof(own));
@@ -102,7 +102,7 @@ struct PendingTile {
   const float* tile;
 
   // The i-th of n parts.
-  void write(const NarrowGemmArgs& args, int64_t i, int64_t n) {
+  void write(const ProductArgs& args, int64_t i, int64_t n) {
     for (int64_t r = rows * i / n; r < rows * (i + 1) / n; ++r) {
       finish.row(args, m0 + r);
       float* c = static_cast<float*>(args.c) + (m0 + r) * args.ldc;
@@ -119,7 +119,7 @@ struct PendingTile {
   static void put(Bf16* to, F32 x) { store_bf16(to, x); }
 
   template <typename T>
-  void write_row(const NarrowGemmArgs& args, int64_t r, T* to) const {
+  void write_row(const ProductArgs& args, int64_t r, T* to) const {
     for (int64_t j = 0; j < vectors * kWidth; j += kWidth) {
       const F32 x = finish.element(tile + r * NR + j, j);
       put(to + j, activate_narrow(args.activation, x));
@@ -128,7 +128,7 @@ struct PendingTile {
 };
 
 // What a row of bf16 has beyond its last vector, up to 64 bytes.
-inline void fill_row_ends(const NarrowGemmArgs& args, int64_t column) {
+inline void fill_row_ends(const ProductArgs& args, int64_t column) {
   const int64_t end = round_up(args.n, 32);
   for (int64_t r = 0; column < end && r < args.m; ++r) {
     Bf16* row = reinterpret_cast<Bf16*>(static_cast<float*>(args.c) + r * args.ldc);
@@ -137,11 +137,11 @@ inline void fill_row_ends(const NarrowGemmArgs& args, int64_t column) {
 }
 
 template <typename Tile, typename Panels, typename Finish>
-inline void gemm_narrow_run(const NarrowGemmArgs& args) {
+inline void gemm_narrow_run(const ProductArgs& args) {
   assert(args.m >= 0 && args.k >= 1 && args.ldc % kRowAlign == 0);
   constexpr int64_t kMR = Tile::kMR, kNR = Tile::kNR;
   const int64_t groups = groups_of<Tile, Panels>(args.k);
-  const int64_t panel_floats = narrow_panel_bytes<Tile, Panels>(args.k) / 4;
+  const int64_t panel_floats = narrow_panel_bytes<Tile, Panels>(kNR, args.k) / 4;
   const uint32_t* a = static_cast<const uint32_t*>(args.a);
   alignas(64) float tiles[2][kMR * kNR];
   int which = 0;
@@ -176,9 +176,10 @@ inline void gemm_narrow_run(const NarrowGemmArgs& args) {
 }
 
 template <typename Tile>
-constexpr NarrowGemm make_gemm_bf16(const char* name, bool native) {
+constexpr Product make_bf16_product(const char* name, bool native) {
   return {.name = name,
           .native = native,
+          .mr = Tile::kMR,
           .nr = Tile::kNR,
           .panel_bytes = narrow_panel_bytes<Tile, Bf16Panels>,
           .pack_panel = pack_bf16_panel<Tile>,
@@ -186,9 +187,10 @@ constexpr NarrowGemm make_gemm_bf16(const char* name, bool native) {
 }
 
 template <typename Tile>
-constexpr NarrowGemm make_gemm_u8(const char* name, bool native) {
+constexpr Product make_int8_product(const char* name, bool native) {
   return {.name = name,
           .native = native,
+          .mr = Tile::kMR,
           .nr = Tile::kNR,
           .panel_bytes = narrow_panel_bytes<Tile, U8Panels>,
           .pack_panel = pack_u8_panel<Tile>,

@@ -11,104 +11,15 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "kernels/element.h"
 #include "kernels/format.h"
+#include "kernels/product.h"
 
 namespace headlane::kernels {
-
-// What a product does to each element after the bias.
-enum class Activation { kNone, kGelu, kGeluTanh, kRelu, kSilu };
-
-// Rows that kernels write in whole vectors have strides that are multiples of this: 64 bytes of
-// floats.
-inline constexpr int64_t kRowAlign = 16;
-
-// The stride of a buffer of `cols` columns: whole cache lines, and off the multiples of 4096 bytes
-// at which the rows of a register tile would all fall into the same L1 set.
-constexpr int64_t padded_stride(int64_t cols) {
-  const int64_t ld = (cols + kRowAlign - 1) / kRowAlign * kRowAlign;
-  return ld % 1024 == 0 ? ld + kRowAlign : ld;
-}
-
-struct GemmF32Args {
-  int64_t m = 0, k = 0;
-  int64_t n = 0;
-  int64_t panel_begin = 0, panel_end = 0;  // columns panel_begin * nr .. min(panel_end * nr, n)
-  const float* a = nullptr;                // [m, k]
-  int64_t lda = 0;
-  const float* packed = nullptr;  // by pack() of the same table, 64-byte aligned
-  const void* state = nullptr;    // by create(), where the table has it
-  Activation activation = Activation::kNone;
-  // [m, n], 64-byte aligned. Whole vectors are written: ldc is a multiple of kRowAlign, at least n.
-  float* c = nullptr;
-  int64_t ldc = 0;
-};
-
-// C[m, n] = activation(A[m, k] * W[n, k]^T + bias[n]). W is packed once, in the order in which run
-// reads it: panels of nr columns, each its bias and then its k rows, zeros beyond n.
-struct GemmF32 {
-  const char* name = nullptr;
-  int64_t mr = 0, nr = 0;  // register tile
-  int64_t (*packed_floats)(int64_t n, int64_t k) = nullptr;
-  // Packs panels panel_begin .. panel_end of w [n, k], bias [n] or null, into `packed` (its start).
-  void (*pack)(const float* w, const float* bias, int64_t n, int64_t k, int64_t panel_begin,
-               int64_t panel_end, float* packed) = nullptr;
-  void (*run)(const GemmF32Args& args) = nullptr;
-  // What products of one shape need beside packed weights, made before the first run; both null
-  // where they need nothing, as Headlane's own do. create may throw.
-  void* (*create)(int64_t n, int64_t k, Activation activation) = nullptr;
-  void (*destroy)(void* state) = nullptr;
-  int64_t n_panels(int64_t n) const { return (n + nr - 1) / nr; }
-};
-
-// What the rows that a product reads or writes are made of.
-enum class Element {
-  kF32,
-  kBf16,  // the upper half of a float; the rest of the last 64 bytes of a row is zeros
-  kU8,    // u stands for scale * (u - zero); a RowScale follows at a multiple of 64 bytes
-};
-
-using Bf16 = uint16_t;
-
-inline float widen(Bf16 x) {
-  const uint32_t bits = uint32_t{x} << 16;
-  float result = 0;
-  std::memcpy(&result, &bits, sizeof(result));
-  return result;
-}
-
-// Of one row of u8.
-struct RowScale {
-  float scale = 0;
-  int32_t zero = 0;  // 0 .. 255
-};
-
-// A row whose numbers lie no further apart becomes zeros in 8 bits: the inverse of its step might
-// overflow.
-inline constexpr float kLeastRange = 1e-36f;
-
-constexpr int64_t round_up_to(int64_t x, int64_t multiple) {
-  return (x + multiple - 1) / multiple * multiple;
-}
-// Where the RowScale of a row of `cols` u8 begins, in bytes.
-constexpr int64_t row_scale_offset(int64_t cols) { return round_up_to(cols, 64); }
-
-// The stride of rows of `cols` elements, in floats, whatever the element.
-constexpr int64_t padded_floats(Element element, int64_t cols) {
-  switch (element) {
-    case Element::kBf16:
-      return padded_stride((cols + 1) / 2);
-    case Element::kU8:
-      return padded_stride((row_scale_offset(cols) + 64) / 4);
-    case Element::kF32:
-      break;
-  }
-  return padded_stride(cols);
-}
 
 // y = x in other elements. From f32 or bf16, to bf16 or u8, never to f32. A row of u8 takes its
 // scale and zero from its own smallest and largest: the range from the smaller of 0 and the
@@ -120,37 +31,6 @@ struct ConvertArgs {
   int64_t ldx = 0;          // floats
   void* y = nullptr;        // [rows, cols] and what its Element says
   int64_t ldy = 0;          // floats
-};
-
-// A product in bf16 or 8-bit integers. Strides of A and C count floats, as views do.
-struct NarrowGemmArgs {
-  int64_t m = 0, k = 0;
-  int64_t n = 0;
-  int64_t panel_begin = 0, panel_end = 0;  // columns panel_begin * nr .. min(panel_end * nr, n)
-  const void* a = nullptr;                 // [m, k] of bf16, or of u8, as Element says
-  int64_t lda = 0;
-  const void* packed = nullptr;  // panels of the same table, 64-byte aligned
-  Activation activation = Activation::kNone;
-  Element c_element = Element::kF32;  // f32 or bf16
-  void* c = nullptr;                  // [m, n], 64-byte aligned; whole rows of 64 bytes are written
-  int64_t ldc = 0;
-};
-
-// C[m, n] = activation(A[m, k] * W[n, k]^T + bias[n]), sums in f32 or, exactly, in 32-bit integers.
-// A sum of u8 and s8 is exact up to k = kMostU8; its scales are applied by the same two roundings
-// in every table: fma(float(sum), row_scale * weight_scale[n], bias[n]).
-struct NarrowGemm {
-  const char* name = nullptr;
-  bool native = false;  // the machine multiplies these; otherwise they are widened first
-  int64_t nr = 0;       // columns of a panel
-  int64_t (*panel_bytes)(int64_t k) = nullptr;  // a multiple of 64
-  // Packs one panel of `rows` <= nr rows of W: w [rows, k] of bf16, or of s8 with scale [rows]; and
-  // bias [rows] or null.
-  void (*pack_panel)(const void* w, const float* scale, const float* bias, int64_t rows, int64_t k,
-                     void* panel) = nullptr;
-  void (*run)(const NarrowGemmArgs& args) = nullptr;
-  int64_t n_panels(int64_t n) const { return (n + nr - 1) / nr; }
-  static constexpr int64_t kMostU8 = 65536;  // 65536 * 255 * 128 < 2^31
 };
 
 struct LayerNormF32Args {
@@ -341,9 +221,9 @@ struct PoolF32Args {
 };
 
 struct Table {
-  const char* isa = nullptr;  // whose kernels these are: one of isa_names()
-  GemmF32 gemm_f32;
-  NarrowGemm gemm_bf16, gemm_u8;
+  const char* isa = nullptr;      // whose kernels these are: one of isa_names()
+  const char* gemm = "headlane";  // whose products these are
+  Product products[kPrecisions];
   void (*convert)(const ConvertArgs& args) = nullptr;
   // A row of weights [k] as scale * q, -127 <= q <= 127: scale is the largest magnitude / 127, or
   // NaN if not all are finite.
@@ -374,6 +254,11 @@ struct Table {
   void (*pool_f32)(const PoolF32Args& args) = nullptr;
   // y[i] = activation(x[i]), i < n: what a product applies to each element.
   void (*activate_f32)(Activation activation, int64_t n, const float* x, float* y) = nullptr;
+
+  constexpr Product& product(Precision precision) { return products[static_cast<int>(precision)]; }
+  constexpr const Product& product(Precision precision) const {
+    return products[static_cast<int>(precision)];
+  }
 };
 
 enum class AmxState {
@@ -396,9 +281,9 @@ std::string isa_names();
 // name.
 const Table* select(std::string_view max_isa);
 
-// Puts oneDNN's products into the table's slots; false, and no change, where the library was built
-// without oneDNN. They are single-threaded only where OpenMP gives them one thread, from create to
-// run.
+// Makes oneDNN's the table's products, of which it has those in f32; false, and no change, where
+// the library was built without oneDNN. They are single-threaded only where OpenMP gives them one
+// thread.
 bool with_onednn(Table* table);
 
 }  // namespace headlane::kernels

@@ -1,14 +1,18 @@
-// oneDNN's matmul as the provider of the GEMM slots: a second opinion on speed and on numbers,
-// chosen by the option gemm = "onednn". It may allocate in a run, and which of its kernels computes
+// oneDNN's matmul as the product in f32: a second opinion on speed and on numbers, chosen by the
+// option gemm = "onednn". It may allocate in a run, and which of its kernels computes
 // a row may depend on how many rows came along, so it is never the default.
 //
 // A product of any height is cut into strips of 64, 16, 4 and 1 rows, each a primitive made once,
-// all reading the same packed weights. There is one panel, all of N.
+// all reading the same packed weights. There is one panel, all of N: where its primitives are, then
+// the bias, in whole cache lines, then the weights in oneDNN's order.
 #include <omp.h>
 
 #include <cassert>
-#include <memory>
+#include <cstring>
+#include <map>
+#include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <tuple>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -32,7 +36,6 @@ class OneThread {
 };
 
 constexpr int64_t kHeights[] = {64, 16, 4, 1};
-constexpr int64_t kOnePanel = int64_t{1} << 40;  // NR: more columns than any matrix has
 
 const dnnl::engine& cpu() {
   static const dnnl::engine kEngine(dnnl::engine::kind::cpu, 0);
@@ -95,40 +98,60 @@ struct Strip {
   memory::desc scratchpad;
 };
 
-// What a product of one shape needs beside its weights.
-struct Product {
+// What products of one shape need beside their weights.
+struct Primitives {
   memory::desc weights;
   Strip strip[std::size(kHeights)];
 };
 
-void* create(int64_t n, int64_t k, Activation activation) {
-  const OneThread one;
-  auto product = std::make_unique<Product>();
-  product->weights = packed_weights(n, k);
-  for (size_t i = 0; i < std::size(kHeights); ++i) {
-    const auto pd = describe(kHeights[i], n, k, activation, product->weights);
-    product->strip[i] = {dnnl::matmul(pd), pd.src_desc(), pd.dst_desc(), pd.scratchpad_desc()};
+// Those of a shape are made when the first weight of it is packed, and live as long as the process:
+// a model that is opened again finds them. Throws what oneDNN does.
+const Primitives& primitives_of(int64_t n, int64_t k, Activation activation) {
+  using Shape = std::tuple<int64_t, int64_t, Activation>;
+  cpu();  // is to outlive them
+  static std::mutex mutex;
+  static std::map<Shape, Primitives> made;
+  const std::lock_guard lock(mutex);
+  const auto [known, is_new] = made.try_emplace({n, k, activation});
+  Primitives& primitives = known->second;
+  if (!is_new) return primitives;
+  try {
+    primitives.weights = packed_weights(n, k);
+    for (size_t i = 0; i < std::size(kHeights); ++i) {
+      const auto pd = describe(kHeights[i], n, k, activation, primitives.weights);
+      primitives.strip[i] = {dnnl::matmul(pd), pd.src_desc(), pd.dst_desc(), pd.scratchpad_desc()};
+    }
+  } catch (...) {
+    made.erase(known);
+    throw;
   }
-  return product.release();
+  return primitives;
 }
 
-void destroy(void* product) { delete static_cast<Product*>(product); }
+// What a panel begins with.
+struct Head {
+  const Primitives* primitives;
+};
+constexpr int64_t kHeadFloats = kRowAlign;
+static_assert(sizeof(Head) <= kHeadFloats * sizeof(float));
 
-// The bias comes first, in whole cache lines, then the weights in oneDNN's order.
-int64_t bias_floats(int64_t n) { return (n + kRowAlign - 1) / kRowAlign * kRowAlign; }
+int64_t bias_floats(int64_t n) { return round_up_to(n, kRowAlign); }
 
-int64_t packed_floats(int64_t n, int64_t k) {
-  return bias_floats(n) + static_cast<int64_t>(packed_weights(n, k).get_size() + 3) / 4;
+int64_t panel_bytes(int64_t n, int64_t k) {
+  const auto weights = static_cast<int64_t>(packed_weights(n, k).get_size());
+  return round_up_to((kHeadFloats + bias_floats(n)) * 4 + weights, 64);
 }
 
-void pack(const float* w, const float* bias, int64_t n, int64_t k, int64_t panel_begin,
-          int64_t panel_end, float* packed) {
-  if (panel_begin == panel_end) return;
+void pack_panel(const PanelArgs& args) {
   const OneThread one;
-  for (int64_t j = 0; j < n; ++j) packed[j] = bias ? bias[j] : 0.0f;
+  const int64_t n = args.rows, k = args.k;
+  const Head head = {&primitives_of(n, k, args.activation)};
+  std::memcpy(args.panel, &head, sizeof(head));
+  float* bias = static_cast<float*>(args.panel) + kHeadFloats;
+  for (int64_t j = 0; j < n; ++j) bias[j] = args.bias ? args.bias[j] : 0.0f;
   const memory::desc given({k, n}, memory::data_type::f32, memory::format_tag::ba);
-  memory from(given, cpu(), const_cast<float*>(w));
-  memory to(packed_weights(n, k), cpu(), packed + bias_floats(n));
+  memory from(given, cpu(), const_cast<void*>(args.w));
+  memory to(head.primitives->weights, cpu(), bias + bias_floats(n));
   dnnl::stream stream(cpu());
   dnnl::reorder(from, to).execute(stream, from, to);
   stream.wait();
@@ -142,27 +165,30 @@ void* scratchpad(size_t bytes) {
   return block.data() + (64 - address % 64) % 64;
 }
 
-void run(const GemmF32Args& args) {
+void run(const ProductArgs& args) {
   assert(args.lda == padded_stride(args.k) && args.ldc == padded_stride(args.n));
   if (args.panel_begin == args.panel_end) return;
   const OneThread one;
-  const Product& product = *static_cast<const Product*>(args.state);
+  Head head;
+  std::memcpy(&head, args.packed, sizeof(head));
   dnnl::stream stream(cpu());
-  float* packed = const_cast<float*>(args.packed);
+  // oneDNN takes pointers without const also to what it only reads.
+  float* packed = const_cast<float*>(static_cast<const float*>(args.packed)) + kHeadFloats;
+  float* a = const_cast<float*>(static_cast<const float*>(args.a));
+  float* c = static_cast<float*>(args.c);
   const memory bias({{1, args.n}, memory::data_type::f32, memory::format_tag::ab}, cpu(), packed);
-  const memory weights(product.weights, cpu(), packed + bias_floats(args.n));
+  const memory weights(head.primitives->weights, cpu(), packed + bias_floats(args.n));
   int64_t row = 0;
   for (size_t i = 0; i < std::size(kHeights); ++i) {
-    const Strip& strip = product.strip[i];
+    const Strip& strip = head.primitives->strip[i];
     for (; args.m - row >= kHeights[i]; row += kHeights[i]) {
       strip.primitive.execute(
-          stream,
-          {{DNNL_ARG_SRC, memory(strip.a, cpu(), const_cast<float*>(args.a + row * args.lda))},
-           {DNNL_ARG_WEIGHTS, weights},
-           {DNNL_ARG_BIAS, bias},
-           {DNNL_ARG_DST, memory(strip.c, cpu(), args.c + row * args.ldc)},
-           {DNNL_ARG_SCRATCHPAD,
-            memory(strip.scratchpad, cpu(), scratchpad(strip.scratchpad.get_size()))}});
+          stream, {{DNNL_ARG_SRC, memory(strip.a, cpu(), a + row * args.lda)},
+                   {DNNL_ARG_WEIGHTS, weights},
+                   {DNNL_ARG_BIAS, bias},
+                   {DNNL_ARG_DST, memory(strip.c, cpu(), c + row * args.ldc)},
+                   {DNNL_ARG_SCRATCHPAD,
+                    memory(strip.scratchpad, cpu(), scratchpad(strip.scratchpad.get_size()))}});
     }
   }
   stream.wait();
@@ -171,14 +197,15 @@ void run(const GemmF32Args& args) {
 }  // namespace
 
 bool with_onednn(Table* table) {
-  table->gemm_f32 = {.name = "onednn",
-                     .mr = kHeights[0],
-                     .nr = kOnePanel,
-                     .packed_floats = packed_floats,
-                     .pack = pack,
-                     .run = run,
-                     .create = create,
-                     .destroy = destroy};
+  table->gemm = "onednn";
+  for (Product& product : table->products) product = {};
+  table->product(Precision::kF32) = {.name = "onednn",
+                                     .native = true,
+                                     .mr = kHeights[0],
+                                     .nr = Product::kAllColumns,
+                                     .panel_bytes = panel_bytes,
+                                     .pack_panel = pack_panel,
+                                     .run = run};
   return true;
 }
 

@@ -45,9 +45,8 @@ inline constexpr Slot kSlots[] = {
     {"activate_f32", address_of<&Table::activate_f32>},
 };
 
-// Products are slots of their own kind, and two numbers of attention are none.
-static_assert(sizeof(Table) == sizeof(Table::isa) + sizeof(Table::gemm_f32) +
-                                   sizeof(Table::gemm_bf16) + sizeof(Table::gemm_u8) +
+// Products are listed by kProductKinds, and two numbers of attention are no slots.
+static_assert(sizeof(Table) == sizeof(Table::isa) + sizeof(Table::gemm) + sizeof(Table::products) +
                                    sizeof(Table::attention_group_rows) +
                                    sizeof(Table::attention_bf16_group_rows) +
                                    sizeof(kSlots) / sizeof(Slot) * sizeof(void (*)()),

@@ -88,14 +88,15 @@ std::string origin_of(const headlane::kernels::Table& table, const headlane::ker
 }
 
 std::string describe_kernels(const headlane::kernels::Table& table) {
-  std::string text = "gemm_f32: " + std::string(table.gemm_f32.name) + " " +
-                     std::to_string(table.gemm_f32.mr) + "x" + std::to_string(table.gemm_f32.nr) +
-                     "\n";
-  const auto narrow = [&](const char* slot, const headlane::kernels::NarrowGemm& gemm) {
-    text += std::string(slot) + ": " + gemm.name + (gemm.native ? "" : " (widened)") + "\n";
-  };
-  narrow("gemm_bf16", table.gemm_bf16);
-  narrow("gemm_int8", table.gemm_u8);
+  std::string text;
+  for (const headlane::kernels::ProductKind& kind : headlane::kernels::kProductKinds) {
+    const headlane::kernels::Product& product = table.product(kind.precision);
+    text += std::string("gemm_") + kind.name + ": " + (product.name ? product.name : "none");
+    if (product.nr > 0 && product.nr != headlane::kernels::Product::kAllColumns) {
+      text += " " + std::to_string(product.mr) + "x" + std::to_string(product.nr);
+    }
+    text += product.native || product.name == nullptr ? "\n" : " (widened)\n";
+  }
   const auto amx = headlane::kernels::amx_state();
   text += "amx: ";
   text += amx == headlane::kernels::AmxState::kUsable    ? "usable\n"
@@ -192,7 +193,7 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.activation = name_of(stack.activation);
     facts.pooling = name_of(config.head.pooling);
     facts.isa = m.kernels().isa;
-    facts.gemm = m.kernels().gemm_f32.create ? "onednn" : "headlane";
+    facts.gemm = m.kernels().gemm;
     facts.n_layers = config.encoder.n_layers;
     facts.d_model = config.d_model;
     facts.n_heads = stack.attention.n_heads;

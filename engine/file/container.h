@@ -32,7 +32,7 @@
 
 #include "engine/file/input_file.h"
 #include "engine/file/json.h"
-#include "engine/file/precision.h"
+#include "engine/file/weight_rows.h"
 
 namespace headlane {
 

@@ -21,10 +21,10 @@ void Graph::add_last(std::unique_ptr<Op> op, std::vector<ValueId> inputs) {
 
 Precision product_precision(const ModelConfig& config, Precision precision, const std::string& name,
                             int64_t k) {
-  if (precision != Precision::kInt8) return precision;
+  const kernels::ProductKind& kind = kind_of(precision);
   const auto& higher = config.higher_precision;
   const bool kept = std::find(higher.begin(), higher.end(), name) != higher.end();
-  return kept || k > kernels::NarrowGemm::kMostU8 ? Precision::kBf16 : Precision::kInt8;
+  return kept || k > kind.most_k ? kind.higher : precision;
 }
 
 }  // namespace headlane

@@ -27,8 +27,9 @@ kernels::Table choose_kernels(const std::string& isa, const std::string& gemm) {
 Precision precision_of(const Container& container) {
   Precision lowest = Precision::kF32;
   for (const TensorInfo& tensor : container.tensors()) {
-    if (tensor.dtype == Format::kBf16) lowest = std::max(lowest, Precision::kBf16);
-    if (tensor.dtype == Format::kS8) lowest = Precision::kInt8;
+    for (const kernels::ProductKind& kind : kernels::kProductKinds) {
+      if (kind.w == tensor.dtype) lowest = std::max(lowest, kind.precision);
+    }
   }
   return lowest;
 }
@@ -67,15 +68,13 @@ void Model::log_kernels(const std::string& isa) const {
   log_.info("%s: %zu tensors, %lld bytes, weights in %s", container_.path().c_str(),
             container_.tensors().size(), static_cast<long long>(container_.file_bytes()),
             name_of(file_precision_));
-  log_.info("kernels are %s, matrix products %s in %s", kernels_.isa,
-            kernels_.gemm_f32.create ? "oneDNN's" : "Headlane's", name_of(precision_));
+  log_.info("kernels are %s, matrix products by %s in %s", kernels_.isa, kernels_.gemm,
+            name_of(precision_));
   if (!isa.empty() && isa != kernels_.isa) {
     log_.warn("option isa is \"%s\", which this machine or HEADLANE_MAX_ISA lacks: kernels are %s",
               isa.c_str(), kernels_.isa);
   }
-  const bool widens = (precision_ == Precision::kBf16 && !kernels_.gemm_bf16.native) ||
-                      (precision_ == Precision::kInt8 && !kernels_.gemm_u8.native);
-  if (widens) {
+  if (!kernels_.product(precision_).native) {
     log_.warn("kernels %s have no instructions for products in %s, which are widened: slower",
               kernels_.isa, name_of(precision_));
   }
@@ -88,8 +87,9 @@ const Program& Model::program(Precision precision) const {
   const std::lock_guard lock(making_);
   std::unique_ptr<Program>& made = programs_[static_cast<int>(precision)];
   if (made) return *made;
-  if (kernels_.gemm_f32.create && precision != Precision::kF32) {
-    fail(Status::kUnsupported, "products by oneDNN are in f32, not in %s", name_of(precision));
+  if (kernels_.product(precision).name == nullptr) {
+    fail(Status::kUnsupported, "there are no products by %s in %s", kernels_.gemm,
+         name_of(precision));
   }
   auto program = std::make_unique<Program>();
   const GraphSource source{config_, container_, kernels_, precision, &program->packed};

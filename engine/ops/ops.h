@@ -108,7 +108,7 @@ class Linear : public RowOp {
   double weight_bytes(const kernels::Table& kernels) const override {
     return static_cast<double>(packed_bytes(kernels, weight_));
   }
-  double speed() const override { return speed_of(weight_.precision); }
+  double speed() const override { return kind_of(weight_.precision).speed; }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
@@ -233,7 +233,7 @@ class TopLogits : public TaskOp {
   double weight_bytes(const kernels::Table& kernels) const override {
     return static_cast<double>(packed_bytes(kernels, weight_));
   }
-  double speed() const override { return speed_of(weight_.precision); }
+  double speed() const override { return kind_of(weight_.precision).speed; }
   // How many ranges a row of n columns has.
   static int64_t n_ranges(const kernels::Table& kernels, Precision precision, int64_t n);
   int64_t n_tasks(const Run& run) const override {

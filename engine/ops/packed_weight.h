@@ -2,12 +2,12 @@
 #pragma once
 
 #include <deque>
-#include <memory>
 #include <string>
 
 #include "engine/base/buffer.h"
 #include "engine/base/team.h"
 #include "engine/file/precision.h"
+#include "engine/file/weight_rows.h"
 #include "engine/ops/op.h"
 
 namespace headlane {
@@ -20,31 +20,23 @@ struct PackedWeight {
   kernels::Activation activation = kernels::Activation::kNone;
   Precision precision = Precision::kF32;  // of the product
   const void* packed = nullptr;
-  std::unique_ptr<void, void (*)(void*)> state{nullptr, nullptr};  // of the kernels' create()
 };
 
 // Of the packed weight, in bytes: a multiple of 64.
 int64_t packed_bytes(const kernels::Table& kernels, const PackedWeight& weight);
 
-// How much faster than in f32 a product is expected to be.
-inline double speed_of(Precision precision) {
-  return precision == Precision::kInt8 ? 3 : precision == Precision::kBf16 ? 2 : 1;
-}
-
 // A packed weight, or some of its panels, as a product takes it.
 struct PackedView {
   const void* packed = nullptr;
-  const void* state = nullptr;
   int64_t n = 0, k = 0;
   kernels::Activation activation = kernels::Activation::kNone;
   Precision precision = Precision::kF32;
 };
 PackedView view_of(const PackedWeight& weight);
-// Panels first .. first + count, as a weight of their own. Not of kernels that have a state.
+// Panels first .. first + count, as a weight of their own. Not of products whose only panel is the
+// whole matrix.
 PackedView panels_of(const kernels::Table& kernels, const PackedWeight& weight, int64_t first,
                      int64_t count);
-int64_t panel_columns(const kernels::Table& kernels, Precision precision);
-int64_t n_panels(const kernels::Table& kernels, Precision precision, int64_t n);
 
 // C = activation(A W^T + bias), m rows, the columns of some of the panels. A's elements are those
 // of the weight's precision; C's are f32, or bf16 where that is narrow.

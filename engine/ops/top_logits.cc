@@ -14,8 +14,8 @@ constexpr int64_t kRangeColumns = 768;
 // which 192 columns of weights stay in L2 for further rows.
 constexpr int64_t kTileColumns = 192, kTileRows = 128;
 
-int64_t panels_in(const kernels::Table& kernels, Precision precision, int64_t columns) {
-  return std::max<int64_t>(columns / panel_columns(kernels, precision), 1);
+int64_t panels_in(const kernels::Product& product, int64_t columns) {
+  return std::max<int64_t>(columns / product.nr, 1);
 }
 
 // The part of the packed weight that has the columns first .. first + n.
@@ -32,13 +32,14 @@ void mask(std::span<const std::span<const int32_t>> ids_of_rows, int64_t first, 
 }  // namespace
 
 int64_t TopLogits::n_ranges(const kernels::Table& kernels, Precision precision, int64_t n) {
-  const int64_t panels = panels_in(kernels, precision, kRangeColumns);
-  return (n_panels(kernels, precision, n) + panels - 1) / panels;
+  const kernels::Product& product = kernels.product(precision);
+  const int64_t panels = panels_in(product, kRangeColumns);
+  return (product.n_panels(n) + panels - 1) / panels;
 }
 
 int64_t TopLogits::scratch_floats(const kernels::Table& kernels, const Limits& limits) const {
-  const int64_t nr = panel_columns(kernels, weight_.precision);
-  const int64_t columns = panels_in(kernels, weight_.precision, kTileColumns) * nr;
+  const kernels::Product& product = kernels.product(weight_.precision);
+  const int64_t columns = panels_in(product, kTileColumns) * product.nr;
   return std::min(kTileRows, limits.max_tokens) * kernels::padded_stride(columns);
 }
 
@@ -46,13 +47,13 @@ void TopLogits::run_task(const Run& run, int64_t task, std::span<const View> inp
                          float* scratch) const {
   const kernels::Table& kernels = *run.kernels;
   const LogitsTarget& to = run.step->logits;
-  const int64_t nr = panel_columns(kernels, weight_.precision);
-  const int64_t tile_panels = panels_in(kernels, weight_.precision, kTileColumns);
-  const int64_t range_panels = panels_in(kernels, weight_.precision, kRangeColumns);
+  const kernels::Product& product = kernels.product(weight_.precision);
+  const int64_t nr = product.nr;
+  const int64_t tile_panels = panels_in(product, kTileColumns);
+  const int64_t range_panels = panels_in(product, kRangeColumns);
   const int64_t ranges = n_tasks(run);
   const int64_t first = task * range_panels;
-  const int64_t last =
-      std::min(first + range_panels, n_panels(kernels, weight_.precision, weight_.n));
+  const int64_t last = std::min(first + range_panels, product.n_panels(weight_.n));
   for (int64_t panel = first; panel < last; panel += tile_panels) {
     const int64_t n_tile = std::min(tile_panels, last - panel);
     const PackedView tile = panels_of(kernels, weight_, panel, n_tile);

@@ -12,8 +12,8 @@
 namespace headlane::kernels {
 
 void amx::fill(Table* table) {
-  table->gemm_bf16 = make_gemm_bf16<NativeBf16>("amx", true);
-  table->gemm_u8 = make_gemm_u8<NativeU8>("amx", true);
+  table->product(Precision::kBf16) = make_bf16_product<NativeBf16>("amx", true);
+  table->product(Precision::kInt8) = make_int8_product<NativeU8>("amx", true);
   table->attention_bf16 = attention<Bf16>;
   table->attention_probabilities_bf16 = attention_probabilities<Bf16>;
   table->attention_bf16_scratch_floats = attention_scratch_floats<Bf16>;

@@ -7,6 +7,8 @@
 
 namespace headlane::kernels {
 
-void avx2_vnni::fill(Table* table) { table->gemm_u8 = make_gemm_u8<NativeU8>("avx2_vnni", true); }
+void avx2_vnni::fill(Table* table) {
+  table->product(Precision::kInt8) = make_int8_product<NativeU8>("avx2_vnni", true);
+}
 
 }  // namespace headlane::kernels

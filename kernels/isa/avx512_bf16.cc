@@ -13,7 +13,7 @@ namespace headlane::kernels {
 void avx512_bf16::fill(Table* table) {
   // Not convert: VCVTNEPS2BF16 takes denormals for zeros, and files must not depend on the
   // machine.
-  table->gemm_bf16 = make_gemm_bf16<NativeBf16>("avx512_bf16", true);
+  table->product(Precision::kBf16) = make_bf16_product<NativeBf16>("avx512_bf16", true);
   table->attention_bf16 = attention<Bf16>;
   table->attention_probabilities_bf16 = attention_probabilities<Bf16>;
   table->attention_bf16_scratch_floats = attention_scratch_floats<Bf16>;

@@ -8,7 +8,7 @@
 namespace headlane::kernels {
 
 void avx512_vnni::fill(Table* table) {
-  table->gemm_u8 = make_gemm_u8<NativeU8>("avx512_vnni", true);
+  table->product(Precision::kInt8) = make_int8_product<NativeU8>("avx512_vnni", true);
 }
 
 }  // namespace headlane::kernels

@@ -18,19 +18,16 @@ namespace {
 constexpr int64_t kMR = 3;
 constexpr int64_t kNR = 16;
 
-int64_t packed_floats(int64_t n, int64_t k) { return (n + kNR - 1) / kNR * kNR * (k + 1); }
+int64_t panel_bytes(int64_t, int64_t k) { return kNR * (k + 1) * 4; }
 
-void pack(const float* w, const float* bias, int64_t n, int64_t k, int64_t panel_begin,
-          int64_t panel_end, float* packed) {
-  for (int64_t p = panel_begin; p < panel_end; ++p) {
-    float* panel = packed + p * kNR * (k + 1);
-    for (int64_t j = 0; j < kNR; ++j) {
-      const int64_t column = p * kNR + j;
-      const bool inside = column < n;
-      panel[j] = inside && bias ? bias[column] : 0.0f;
-      for (int64_t kk = 0; kk < k; ++kk) {
-        panel[(kk + 1) * kNR + j] = inside ? w[column * k + kk] : 0.0f;
-      }
+void pack_panel(const PanelArgs& args) {
+  const float* w = static_cast<const float*>(args.w);
+  float* panel = static_cast<float*>(args.panel);
+  for (int64_t j = 0; j < kNR; ++j) {
+    const bool inside = j < args.rows;
+    panel[j] = inside && args.bias ? args.bias[j] : 0.0f;
+    for (int64_t kk = 0; kk < args.k; ++kk) {
+      panel[(kk + 1) * kNR + j] = inside ? w[j * args.k + kk] : 0.0f;
     }
   }
 }
@@ -62,11 +59,11 @@ constexpr int64_t kKC =
 
 // rows <= kMR rows of one panel. All loops have constant bounds, so that compilers keep the sums in
 // registers: rows that are not there are computed from the last that is, and not stored.
-void gemm_tile(const GemmF32Args& args, int64_t m0, int64_t rows, const float* panel, float* c) {
+void gemm_tile(const ProductArgs& args, int64_t m0, int64_t rows, const float* panel, float* c) {
   const float* a[kMR];
   float total[kMR][kNR];
   for (int64_t r = 0; r < kMR; ++r) {
-    a[r] = args.a + (m0 + (r < rows ? r : rows - 1)) * args.lda;
+    a[r] = static_cast<const float*>(args.a) + (m0 + (r < rows ? r : rows - 1)) * args.lda;
     for (int64_t j = 0; j < kNR; ++j) total[r][j] = panel[j];
   }
   for (int64_t k0 = 0; k0 < args.k; k0 += kKC) {
@@ -87,13 +84,13 @@ void gemm_tile(const GemmF32Args& args, int64_t m0, int64_t rows, const float* p
   }
 }
 
-void gemm(const GemmF32Args& args) {
+void gemm(const ProductArgs& args) {
   assert(args.m >= 0 && args.k >= 1 && args.ldc % kRowAlign == 0 && args.lda >= args.k);
   for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
-    const float* panel = args.packed + p * kNR * (args.k + 1);
+    const float* panel = static_cast<const float*>(args.packed) + p * kNR * (args.k + 1);
     for (int64_t m0 = 0; m0 < args.m; m0 += kMR) {
       const int64_t rows = args.m - m0 < kMR ? args.m - m0 : kMR;
-      gemm_tile(args, m0, rows, panel, args.c + m0 * args.ldc + p * kNR);
+      gemm_tile(args, m0, rows, panel, static_cast<float*>(args.c) + m0 * args.ldc + p * kNR);
     }
   }
 }
@@ -203,14 +200,7 @@ void activate_all(Activation activation, int64_t n, const float* x, float* y) {
 
 void ref::fill(Table* table) {
   *table = {
-      .gemm_f32 = {.name = "ref",
-                   .mr = kMR,
-                   .nr = kNR,
-                   .packed_floats = packed_floats,
-                   .pack = pack,
-                   .run = gemm},
-      .gemm_bf16 = ref::make_gemm_bf16(),
-      .gemm_u8 = ref::make_gemm_u8(),
+      .products = {},
       .convert = ref::convert,
       .quantize_weights = ref::quantize_weights,
       .layer_norm_f32 = layer_norm,
@@ -229,6 +219,14 @@ void ref::fill(Table* table) {
       .pool_f32 = pool,
       .activate_f32 = activate_all,
   };
+  table->product(Precision::kF32) = {.name = "ref",
+                                     .native = true,
+                                     .mr = kMR,
+                                     .nr = kNR,
+                                     .panel_bytes = panel_bytes,
+                                     .pack_panel = pack_panel,
+                                     .run = gemm};
+  ref::fill_narrow_products(table);
 }
 
 }  // namespace headlane::kernels

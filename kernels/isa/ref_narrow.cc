@@ -27,32 +27,32 @@ struct U8Panel {
 };
 
 template <typename Panel>
-int64_t panel_bytes(int64_t k) {
+int64_t panel_bytes(int64_t, int64_t k) {
   constexpr int64_t kSize = sizeof(Panel) == sizeof(Bf16Panel) ? 2 : 1;
   return round_up_to(static_cast<int64_t>(sizeof(Panel)) + kNR * k * kSize, 64);
 }
 
-void pack_bf16(const void* w, const float*, const float* bias, int64_t rows, int64_t k,
-               void* panel) {
+void pack_bf16(const PanelArgs& args) {
   Bf16Panel head = {};
-  if (bias) std::copy_n(bias, rows, head.bias);
-  std::memset(panel, 0, static_cast<size_t>(panel_bytes<Bf16Panel>(k)));
-  std::memcpy(panel, &head, sizeof(head));
-  std::memcpy(static_cast<char*>(panel) + sizeof(head), w, static_cast<size_t>(rows * k) * 2);
+  if (args.bias) std::copy_n(args.bias, args.rows, head.bias);
+  std::memset(args.panel, 0, static_cast<size_t>(panel_bytes<Bf16Panel>(kNR, args.k)));
+  std::memcpy(args.panel, &head, sizeof(head));
+  std::memcpy(static_cast<char*>(args.panel) + sizeof(head), args.w,
+              static_cast<size_t>(args.rows * args.k) * 2);
 }
 
-void pack_u8(const void* w, const float* scale, const float* bias, int64_t rows, int64_t k,
-             void* panel) {
+void pack_u8(const PanelArgs& args) {
   U8Panel head = {};
-  if (bias) std::copy_n(bias, rows, head.bias);
-  std::copy_n(scale, rows, head.scale);
-  std::memset(panel, 0, static_cast<size_t>(panel_bytes<U8Panel>(k)));
-  std::memcpy(panel, &head, sizeof(head));
-  std::memcpy(static_cast<char*>(panel) + sizeof(head), w, static_cast<size_t>(rows * k));
+  if (args.bias) std::copy_n(args.bias, args.rows, head.bias);
+  std::copy_n(args.scale, args.rows, head.scale);
+  std::memset(args.panel, 0, static_cast<size_t>(panel_bytes<U8Panel>(kNR, args.k)));
+  std::memcpy(args.panel, &head, sizeof(head));
+  std::memcpy(static_cast<char*>(args.panel) + sizeof(head), args.w,
+              static_cast<size_t>(args.rows * args.k));
 }
 
 // Element [r, j] of a panel's columns, before the activation.
-float element(const Bf16Panel& panel, const NarrowGemmArgs& args, int64_t r, int64_t j) {
+float element(const Bf16Panel& panel, const ProductArgs& args, int64_t r, int64_t j) {
   const auto* a = reinterpret_cast<const Bf16*>(static_cast<const float*>(args.a) + r * args.lda);
   const Bf16* w = panel.w(j, args.k);
   float sum = panel.bias[j];
@@ -60,7 +60,7 @@ float element(const Bf16Panel& panel, const NarrowGemmArgs& args, int64_t r, int
   return sum;
 }
 
-float element(const U8Panel& panel, const NarrowGemmArgs& args, int64_t r, int64_t j) {
+float element(const U8Panel& panel, const ProductArgs& args, int64_t r, int64_t j) {
   const auto* a =
       reinterpret_cast<const uint8_t*>(static_cast<const float*>(args.a) + r * args.lda);
   RowScale row;
@@ -72,10 +72,10 @@ float element(const U8Panel& panel, const NarrowGemmArgs& args, int64_t r, int64
 }
 
 template <typename Panel>
-void run(const NarrowGemmArgs& args) {
+void run(const ProductArgs& args) {
   assert(args.m >= 0 && args.k >= 1 && args.ldc % kRowAlign == 0);
   for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
-    const char* at = static_cast<const char*>(args.packed) + p * panel_bytes<Panel>(args.k);
+    const char* at = static_cast<const char*>(args.packed) + p * panel_bytes<Panel>(kNR, args.k);
     const Panel& panel = *reinterpret_cast<const Panel*>(at);
     const int64_t cols = std::min(kNR, args.n - p * kNR);
     for (int64_t r = 0; r < args.m; ++r) {
@@ -167,22 +167,21 @@ void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale) {
   }
 }
 
-NarrowGemm make_gemm_bf16() {
-  return {.name = "ref",
-          .native = false,
-          .nr = kNR,
-          .panel_bytes = panel_bytes<Bf16Panel>,
-          .pack_panel = pack_bf16,
-          .run = run<Bf16Panel>};
-}
-
-NarrowGemm make_gemm_u8() {
-  return {.name = "ref",
-          .native = false,
-          .nr = kNR,
-          .panel_bytes = panel_bytes<U8Panel>,
-          .pack_panel = pack_u8,
-          .run = run<U8Panel>};
+void fill_narrow_products(Table* table) {
+  table->product(Precision::kBf16) = {.name = "ref",
+                                      .native = false,
+                                      .mr = 1,
+                                      .nr = kNR,
+                                      .panel_bytes = panel_bytes<Bf16Panel>,
+                                      .pack_panel = pack_bf16,
+                                      .run = run<Bf16Panel>};
+  table->product(Precision::kInt8) = {.name = "ref",
+                                      .native = false,
+                                      .mr = 1,
+                                      .nr = kNR,
+                                      .panel_bytes = panel_bytes<U8Panel>,
+                                      .pack_panel = pack_u8,
+                                      .run = run<U8Panel>};
 }
 
 }  // namespace headlane::kernels::ref

@@ -12,7 +12,6 @@ Bf16 to_bf16(float x);  // to the nearest, ties to even; NaN stays NaN
 
 void convert(const ConvertArgs& args);
 void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale);
-NarrowGemm make_gemm_bf16();
-NarrowGemm make_gemm_u8();
+void fill_narrow_products(Table* table);
 
 }  // namespace headlane::kernels::ref

@@ -344,7 +344,7 @@ TEST_F(CallerThreads, TheLogIsToldWhatIsChosen) {
   tool::check(headlane_model_open(path_.c_str(), &options, &opened));
   const tool::Model model(opened);
   EXPECT_TRUE(says(messages, HEADLANE_LOG_INFO, path_));
-  EXPECT_TRUE(says(messages, HEADLANE_LOG_INFO, "kernels are ref, matrix products Headlane's"));
+  EXPECT_TRUE(says(messages, HEADLANE_LOG_INFO, "kernels are ref, matrix products by headlane"));
   EXPECT_TRUE(says(messages, HEADLANE_LOG_INFO, "packed "));
   EXPECT_TRUE(says(messages, HEADLANE_LOG_WARNING, "no instructions for products in bf16"));
   messages.clear();

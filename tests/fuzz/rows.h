@@ -103,5 +103,6 @@ void compare_pool(Problems* problems);
 void compare_top_k(Problems* problems);
 void compare_add(Problems* problems);
 void compare_quantize(Problems* problems);
+void compare_products(Problems* problems);
 
 }  // namespace headlane::fuzz

@@ -12,7 +12,7 @@ struct Row {
 constexpr Row kRows[] = {
     {"gemm_f32", compare_gemm_f32},
     {"gemm_bf16", compare_gemm_bf16},
-    {"gemm_u8", compare_gemm_int8},
+    {"gemm_int8", compare_gemm_int8},
     {"attention_f32 attention_probabilities_f32", compare_attention},
     {"attention_bf16 attention_probabilities_bf16", compare_attention},
     {"decode_attention_f32 decode_attention_bf16", compare_decode_attention},
@@ -25,6 +25,7 @@ constexpr Row kRows[] = {
     {"top_k_f32", compare_top_k},
     {"add_f32", compare_add},
     {"quantize_weights", compare_quantize},
+    {"products", compare_products},
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
-// Products in f32, bf16 and 8-bit integers.
+// Products in f32, bf16 and 8-bit integers, and of any kind that there is.
 #include "tests/fuzz/rows.h"
 #include "tests/support/activated.h"
+#include "tests/support/any_product.h"
 #include "tests/support/narrow_product.h"
 
 namespace headlane::fuzz {
@@ -56,9 +57,16 @@ void compare_gemm_f32(Problems* problems) {
   problems->fill(&w, false);
   problems->fill(&bias, true);
   for (const kernels::Table* table : rows_to_compare()) {
-    const kernels::GemmF32& gemm = table->gemm_f32;
-    GuardedFloats packed(gemm.packed_floats(n, k));
-    gemm.pack(w.data(), has_bias ? bias.data() : nullptr, n, k, 0, gemm.n_panels(n), packed.data());
+    const kernels::Product& gemm = table->product(kernels::Precision::kF32);
+    test::Guarded<char> packed(gemm.packed_bytes(n, k));
+    for (int64_t first = 0; first < n; first += gemm.nr) {
+      const int64_t at = first / gemm.nr * gemm.panel_bytes(gemm.nr, k);
+      gemm.pack_panel({.rows = std::min(gemm.nr, n - first),
+                       .k = k,
+                       .w = w.data() + first * k,
+                       .bias = has_bias ? bias.data() + first : nullptr,
+                       .panel = packed.data() + at});
+    }
     const int64_t ldc = kernels::padded_stride(n);
     GuardedFloats c(m * ldc);
     gemm.run({.m = m,
@@ -140,8 +148,26 @@ void compare_gemm_int8(Problems* problems) {
         for (int64_t kk = 0; kk < k; ++kk) {
           sum += int64_t{p.a.u8(i)[kk] - row.zero} * p.w_s8[j * k + kk];
         }
-        check_bits({*table, "gemm_u8"}, c.row(i)[j],
+        check_bits({*table, "gemm_int8"}, c.row(i)[j],
                    std::fma(static_cast<float>(sum), row.scale * p.w_scale[j], p.bias[j]));
+      }
+    }
+  }
+}
+
+// Any kind, on numbers alone.
+void compare_products(Problems* problems) {
+  const auto [m, n, k] = any_shape(problems);
+  const kernels::ProductKind& kind =
+      kernels::kProductKinds[problems->from(0, kernels::kPrecisions - 1)];
+  test::AnyProduct p(kind, m, n, k, [&] { return problems->number(); });
+  for (const kernels::Table* table : rows_to_compare()) {
+    NarrowRows c(Element::kF32, m, n);
+    p.run(*table, &c, 0, m, 0, table->product(kind.precision).n_panels(n));
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        const auto [value, bound] = p.expected(i, j);
+        check_near({*table, kind.name}, c.row(i)[j], value, bound + 1e-37);
       }
     }
   }

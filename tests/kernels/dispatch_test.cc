@@ -21,17 +21,15 @@ TEST(Dispatch, SupportedRowsAreInOrderAndComplete) {
   for (const Table* table : supported()) {
     while (at < kOrder.size() && kOrder[at] != table->isa) ++at;
     ASSERT_LT(at, kOrder.size()) << table->isa << " is out of order";
-    EXPECT_NE(table->gemm_f32.run, nullptr);
-    EXPECT_NE(table->gemm_f32.pack, nullptr);
     for (const Slot& slot : kSlots) {
       if (!slot.in_every_table) continue;
       EXPECT_NE(slot.address(*table), 0U) << table->isa << ", " << slot.name;
     }
-    for (const NarrowGemm& gemm : {table->gemm_bf16, table->gemm_u8}) {
-      EXPECT_NE(gemm.run, nullptr);
-      EXPECT_NE(gemm.pack_panel, nullptr);
-      EXPECT_NE(gemm.panel_bytes, nullptr);
-      EXPECT_GT(gemm.nr, 0);
+    for (const Product& product : table->products) {
+      EXPECT_NE(product.run, nullptr);
+      EXPECT_NE(product.pack_panel, nullptr);
+      EXPECT_NE(product.panel_bytes, nullptr);
+      EXPECT_GT(product.nr, 0);
     }
     // All of attention in bf16, or none of it.
     const bool attends = table->attention_bf16 != nullptr;
@@ -49,9 +47,10 @@ TEST(Dispatch, SetsHaveTheKernelsThatTheirRowsSay) {
       EXPECT_EQ(is_own, test::has_kernels_of_its_own(isa, precision)) << isa << ", " << name;
     };
     if (below != nullptr) {
-      expect_own("gemm_f32", table->gemm_f32.run != below->gemm_f32.run, "f32");
-      expect_own("gemm_bf16", table->gemm_bf16.run != below->gemm_bf16.run, "bf16");
-      expect_own("gemm_u8", table->gemm_u8.run != below->gemm_u8.run, "int8");
+      for (const ProductKind& kind : kProductKinds) {
+        const auto run = table->product(kind.precision).run;
+        expect_own("product", run != below->product(kind.precision).run, kind.name);
+      }
       for (const Slot& slot : kSlots) {
         if (!slot.in_every_table) continue;
         expect_own(slot.name, slot.address(*table) != slot.address(*below), "f32");

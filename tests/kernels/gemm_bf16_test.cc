@@ -47,7 +47,7 @@ class GemmBf16 : public test::NarrowGemmTest {
 
 // On, one below and one above each block size; 16, 32 and 48 are vectors of a panel.
 TEST_P(GemmBf16, MatchesFloat64AroundTileSizes) {
-  const int64_t nr = kernels().gemm_bf16.nr;
+  const int64_t nr = kernels().product(Precision::kBf16).nr;
   for (const int64_t n : {int64_t{1}, int64_t{15}, int64_t{17}, nr - 1, nr, nr + 1, 2 * nr + 5}) {
     for (const int64_t k : {1, 2, 3, 31, 32, 33, 64}) {
       check(17, n, k, Activation::kNone, Element::kF32);
@@ -71,7 +71,7 @@ TEST_P(GemmBf16, PartsHaveTheBitsOfTheWhole) {
 }
 
 TEST_P(GemmBf16, ResultsInBf16AreFilledUpWithZeros) {
-  const int64_t nr = kernels().gemm_bf16.nr;
+  const int64_t nr = kernels().product(Precision::kBf16).nr;
   for (const int64_t n : {int64_t{1}, int64_t{31}, int64_t{32}, int64_t{33}, int64_t{47}, nr - 1,
                           nr + 1, 2 * nr + 17}) {
     check(9, n, 35, Activation::kNone, Element::kBf16);

@@ -68,7 +68,7 @@ class GemmInt8 : public test::NarrowGemmTest {
 };
 
 TEST_P(GemmInt8, HasTheBitsOfTheModelAroundTileSizes) {
-  const int64_t nr = kernels().gemm_u8.nr;
+  const int64_t nr = kernels().product(Precision::kInt8).nr;
   for (const int64_t n : {int64_t{1}, int64_t{15}, int64_t{17}, nr - 1, nr, nr + 1, 2 * nr + 5}) {
     for (const int64_t k : {1, 2, 3, 4, 5, 31, 63, 64, 65, 390}) {
       NarrowProduct p(kA, 17, n, k);
@@ -90,8 +90,8 @@ TEST_P(GemmInt8, ExtremesDoNotSaturate) {
 }
 
 TEST_P(GemmInt8, SumsDoNotOverflowUpToTheLongest) {
-  check_extremes(2, 17, NarrowGemm::kMostU8);
-  NarrowProduct p(kA, 2, 17, NarrowGemm::kMostU8);
+  check_extremes(2, 17, kind_of(Precision::kInt8).most_k);
+  NarrowProduct p(kA, 2, 17, kind_of(Precision::kInt8).most_k);
   check(p);
 }
 

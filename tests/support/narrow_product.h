@@ -8,11 +8,11 @@
 namespace headlane::test {
 
 using kernels::Activation;
-using kernels::NarrowGemm;
-using kernels::NarrowGemmArgs;
+using kernels::Precision;
+using kernels::Product;
 
-inline const NarrowGemm& product_of(const kernels::Table& kernels, Element a) {
-  return a == Element::kBf16 ? kernels.gemm_bf16 : kernels.gemm_u8;
+inline const Product& product_of(const kernels::Table& kernels, Element a) {
+  return kernels.product(a == Element::kBf16 ? Precision::kBf16 : Precision::kInt8);
 }
 
 // A and W random, W and its bias ending at guard pages. What a test changes, it changes before
@@ -43,7 +43,7 @@ class NarrowProduct {
   // has the whole result's rows.
   void run(const kernels::Table& kernels, Activation activation, NarrowRows* c, int64_t first,
            int64_t rows, int64_t p_begin = 0, int64_t p_end = -1) {
-    const NarrowGemm& gemm = product_of(kernels, a.element());
+    const Product& gemm = product_of(kernels, a.element());
     pack(gemm);
     gemm.run({.m = rows,
               .k = k,
@@ -84,23 +84,27 @@ class NarrowProduct {
     a.set_scale(r, {scale, static_cast<int32_t>((*random)() % 256)});
   }
 
-  void pack(const NarrowGemm& gemm) {
+  void pack(const Product& gemm) {
     if (packed_by_ == &gemm) return;
     packed_by_ = &gemm;
-    const int64_t bytes = gemm.panel_bytes(k);
+    const int64_t bytes = gemm.panel_bytes(gemm.nr, k);
     ASSERT_EQ(bytes % 64, 0);
     packed_ = std::make_unique<Guarded<char>>(gemm.n_panels(n) * bytes);
     for (int64_t p = 0; p < gemm.n_panels(n); ++p) {
       const int64_t first = p * gemm.nr;
       const void* w = w_bf16.data() + first * k;
       if (a.element() == Element::kU8) w = w_s8.data() + first * k;
-      gemm.pack_panel(w, w_scale.data() + first, bias.data() + first, std::min(gemm.nr, n - first),
-                      k, packed_->data() + p * bytes);
+      gemm.pack_panel({.rows = std::min(gemm.nr, n - first),
+                       .k = k,
+                       .w = w,
+                       .scale = w_scale.data() + first,
+                       .bias = bias.data() + first,
+                       .panel = packed_->data() + p * bytes});
     }
   }
 
   std::unique_ptr<Guarded<char>> packed_;
-  const NarrowGemm* packed_by_ = nullptr;
+  const Product* packed_by_ = nullptr;
 };
 
 // How far off an activation of a narrow product is, whose argument x is off by `error`.
@@ -126,7 +130,7 @@ class NarrowGemmTest : public KernelTest {
  protected:
   // Rows in fives and panels one by one have the bits of the whole, and touch nothing else.
   void check_parts(Element element, Element c_element) {
-    const NarrowGemm& gemm = product_of(kernels(), element);
+    const Product& gemm = product_of(kernels(), element);
     const int64_t m = 29, n = 3 * gemm.nr + 7, k = 401;
     NarrowProduct p(element, m, n, k);
     NarrowRows whole(c_element, m, n), parts(c_element, m, n);

@@ -12,6 +12,7 @@ namespace tool {
 constexpr int64_t kMostCount = int64_t{1} << 20;  // of what a user counts: layers, beams, tokens
 
 void add_isa(Command* command, std::string* isa);
+inline const std::vector<std::string> kPrecisions = {"f32", "bf16", "int8"};
 void add_precision(Command* command, std::string* precision);
 void add_machine(Command* command, RunOptions* run);
 void add_model_and_machine(Command* command, RunOptions* run);

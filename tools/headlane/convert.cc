@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "tools/headlane/commands.h"
+#include "tools/headlane/common_options.h"
 #include "tools/headlane/library.h"
 
 namespace tool {
@@ -39,9 +40,7 @@ void declare_convert(Command* command) {
              "The folder, or a module's .safetensors with its .json beside it")
       ->required();
   command->file("-o,--output", &options->output, "The .headlane file to write")->required();
-  command
-      ->choice("--precision", &options->precision, {"f32", "bf16", "int8"},
-               "What weights are stored in")
+  command->choice("--precision", &options->precision, kPrecisions, "What weights are stored in")
       ->default_is(options->precision);
   command->choice("--pooling", &options->pooling, {"mean", "cls", "max", "none"},
                   "How the vector of a text is made of its hidden states; none given: as the "

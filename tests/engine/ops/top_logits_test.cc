@@ -18,17 +18,11 @@ using test::NarrowRows;
 constexpr int64_t kVocabularies[] = {1, 47, 48, 49, 191, 193, 767, 768, 769, 1537, 5000};
 constexpr int64_t kDepth = 21;
 
-Element element_of(Precision precision) {
-  return precision == Precision::kF32    ? Element::kF32
-         : precision == Precision::kBf16 ? Element::kBf16
-                                         : Element::kU8;
-}
-
 // A product of random numbers, and all of its logits by one multiplication.
 class Product {
  public:
   Product(const kernels::Table& kernels, Precision precision, int64_t n, int64_t rows)
-      : n(n), rows(rows), input_(element_of(precision), rows, kDepth) {
+      : n(n), rows(rows), input_(kind_of(precision).a, rows, kDepth) {
     std::mt19937 random(static_cast<uint32_t>(n * 131 + rows));
     std::normal_distribution<float> normal;
     const auto fill = [&](std::vector<float>* values, int64_t size) {
@@ -67,7 +61,7 @@ class Product {
     const int64_t ld = kernels::padded_stride(n);
     Buffer c(static_cast<size_t>(rows * ld) * sizeof(float));
     const View to = {static_cast<float*>(c.data()), ld};
-    multiply(kernels, view_of(*packed), {0, n_panels(kernels, precision, n)}, rows, view(),
+    multiply(kernels, view_of(*packed), {0, kernels.product(precision).n_panels(n)}, rows, view(),
              Element::kF32, to);
     for (int64_t r = 0; r < rows; ++r) {
       logits.insert(logits.end(), to.data + r * ld, to.data + r * ld + n);

@@ -8,18 +8,40 @@ namespace {
 using test::fill_random;
 using test::GuardedFloats;
 
+// W [n, k] as panels of a product, which ends at a guard page.
+class Packed {
+ public:
+  Packed(const Product& product, GuardedFloats* w, const float* bias, int64_t n, int64_t k)
+      : bytes_(product.packed_bytes(n, k)) {
+    for (int64_t first = 0; first < n; first += product.nr) {
+      product.pack_panel(
+          {.rows = std::min(product.nr, n - first),
+           .k = k,
+           .w = w->data() + first * k,
+           .bias = bias ? bias + first : nullptr,
+           .panel = bytes_.data() + first / product.nr * product.panel_bytes(product.nr, k)});
+    }
+  }
+  const void* data() { return bytes_.data(); }
+
+ private:
+  test::Guarded<char> bytes_;
+};
+
 class Gemm : public test::KernelTest {
  protected:
+  const Product& product() const { return kernels().product(Precision::kF32); }
+
   // A, W, bias random; C checked against float64 within the bound, element by element.
   void check(int64_t m, int64_t n, int64_t k) {
     SCOPED_TRACE("m " + std::to_string(m) + " n " + std::to_string(n) + " k " + std::to_string(k));
     std::mt19937 random(static_cast<uint32_t>(m * 1000003 + n * 1009 + k));
-    const GemmF32& gemm = kernels().gemm_f32;
-    GuardedFloats a(m * k), w(n * k), bias(n), packed(gemm.packed_floats(n, k));
+    const Product& gemm = product();
+    GuardedFloats a(m * k), w(n * k), bias(n);
     fill_random(&a, &random);
     fill_random(&w, &random);
     fill_random(&bias, &random);
-    gemm.pack(w.data(), bias.data(), n, k, 0, gemm.n_panels(n), packed.data());
+    Packed packed(gemm, &w, bias.data(), n, k);
     const int64_t ldc = padded_stride(n);
     GuardedFloats c(m * ldc);
     gemm.run({.m = m,
@@ -48,7 +70,7 @@ class Gemm : public test::KernelTest {
 
 // On, one below and one above each block size: MR, NR, the vectors of a panel, and size 1.
 TEST_P(Gemm, MatchesFloat64AroundTileSizes) {
-  const int64_t mr = kernels().gemm_f32.mr, nr = kernels().gemm_f32.nr;
+  const int64_t mr = product().mr, nr = product().nr;
   for (const int64_t m : {int64_t{1}, mr - 1, mr, mr + 1, 2 * mr + 3}) {
     for (const int64_t n : {int64_t{1}, nr - 1, nr, nr + 1, nr / 2, nr / 3 + 1, 2 * nr + 5}) {
       for (const int64_t k : {1, 2, 15, 16, 17, 33}) check(m, n, k);
@@ -62,22 +84,21 @@ TEST_P(Gemm, MatchesFloat64AroundDepthBlocks) {
 }
 
 TEST_P(Gemm, EveryRowCountOfATile) {
-  for (int64_t m = 1; m <= 2 * kernels().gemm_f32.mr; ++m) check(m, 37, 26);
+  for (int64_t m = 1; m <= 2 * product().mr; ++m) check(m, 37, 26);
 }
 
 // What one thread computes of the panels, or of the rows, has the bits of the whole.
 TEST_P(Gemm, PartsHaveTheBitsOfTheWhole) {
-  const int64_t m = 29, n = 3 * kernels().gemm_f32.nr + 7, k = 400;
+  const int64_t m = 29, n = 3 * product().nr + 7, k = 400;
   std::mt19937 random(1);
-  const GemmF32& gemm = kernels().gemm_f32;
-  GuardedFloats a(m * k), w(n * k), packed(gemm.packed_floats(n, k));
+  const Product& gemm = product();
+  GuardedFloats a(m * k), w(n * k);
   fill_random(&a, &random);
   fill_random(&w, &random);
-  gemm.pack(w.data(), nullptr, n, k, 0, 2, packed.data());
-  gemm.pack(w.data(), nullptr, n, k, 2, gemm.n_panels(n), packed.data());
+  Packed packed(gemm, &w, nullptr, n, k);
   const int64_t ldc = padded_stride(n);
   GuardedFloats whole(m * ldc), parts(m * ldc);
-  GemmF32Args args{.m = m,
+  ProductArgs args{.m = m,
                    .k = k,
                    .n = n,
                    .panel_end = gemm.n_panels(n),
@@ -106,16 +127,16 @@ TEST_P(Gemm, PartsHaveTheBitsOfTheWhole) {
 TEST_P(Gemm, AppliesTheActivationOnce) {
   const int64_t m = 13, n = 61, k = 390;
   std::mt19937 random(2);
-  const GemmF32& gemm = kernels().gemm_f32;
-  GuardedFloats a(m * k), w(n * k), packed(gemm.packed_floats(n, k));
+  const Product& gemm = product();
+  GuardedFloats a(m * k), w(n * k);
   fill_random(&a, &random, 0.05f);
   fill_random(&w, &random);
-  gemm.pack(w.data(), nullptr, n, k, 0, gemm.n_panels(n), packed.data());
+  Packed packed(gemm, &w, nullptr, n, k);
   const int64_t ldc = padded_stride(n);
   for (const Activation activation :
        {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
     GuardedFloats plain(m * ldc), active(m * ldc), expected(n);
-    GemmF32Args args{.m = m,
+    ProductArgs args{.m = m,
                      .k = k,
                      .n = n,
                      .panel_end = gemm.n_panels(n),
@@ -139,12 +160,12 @@ TEST_P(Gemm, AppliesTheActivationOnce) {
 TEST_P(Gemm, NanStaysInItsRow) {
   const int64_t m = 11, n = 40, k = 20;
   std::mt19937 random(3);
-  const GemmF32& gemm = kernels().gemm_f32;
-  GuardedFloats a(m * k), w(n * k), packed(gemm.packed_floats(n, k));
+  const Product& gemm = product();
+  GuardedFloats a(m * k), w(n * k);
   fill_random(&a, &random);
   fill_random(&w, &random);
   a[4 * k + 7] = std::nanf("");
-  gemm.pack(w.data(), nullptr, n, k, 0, gemm.n_panels(n), packed.data());
+  Packed packed(gemm, &w, nullptr, n, k);
   const int64_t ldc = padded_stride(n);
   GuardedFloats c(m * ldc);
   gemm.run({.m = m,

@@ -1,0 +1,97 @@
+// Products of rows of activations and packed weights: the kinds that there are, and what an
+// instruction set has of each.
+#pragma once
+
+#include "kernels/element.h"
+#include "kernels/format.h"
+
+namespace headlane::kernels {
+
+// What products are computed in: a kind of product, which is an element of activations times a
+// format of weights.
+enum class Precision { kF32, kBf16, kInt8 };
+
+struct ProductKind {
+  Precision precision;
+  const char* name;
+  Element a;
+  Format w;
+  double speed;  // how much faster than in f32 it is expected to be, where it is native
+  // The most columns of A that sums are exact for; beyond, and for weights that need more, the kind
+  // whose precision is `higher` stands in.
+  int64_t most_k;
+  Precision higher;
+};
+inline constexpr ProductKind kProductKinds[] = {
+    {Precision::kF32, "f32", Element::kF32, Format::kF32, 1, INT64_MAX, Precision::kF32},
+    {Precision::kBf16, "bf16", Element::kBf16, Format::kBf16, 2, INT64_MAX, Precision::kBf16},
+    // 65536 * 255 * 128 < 2^31
+    {Precision::kInt8, "int8", Element::kU8, Format::kS8, 3, 65536, Precision::kBf16},
+};
+inline constexpr int kPrecisions = sizeof(kProductKinds) / sizeof(ProductKind);
+
+constexpr const ProductKind& kind_of(Precision precision) {
+  return kProductKinds[static_cast<int>(precision)];
+}
+constexpr const char* name_of(Precision precision) { return kind_of(precision).name; }
+
+constexpr bool kinds_are_in_order() {
+  for (const ProductKind& kind : kProductKinds) {
+    if (&kind != &kind_of(kind.precision)) return false;
+  }
+  return true;
+}
+static_assert(kinds_are_in_order());
+
+// What a product does to each element after the bias.
+enum class Activation { kNone, kGelu, kGeluTanh, kRelu, kSilu };
+
+// Some columns of a product: rows of W, which become a panel.
+struct PanelArgs {
+  int64_t rows = 0, k = 0;                    // rows <= nr
+  const void* w = nullptr;                    // [rows, k] in the kind's format
+  const float* scale = nullptr;               // [rows], of s8
+  const float* bias = nullptr;                // [rows], or null
+  Activation activation = Activation::kNone;  // of the products to come
+  void* panel = nullptr;                      // panel_bytes(rows, k), 64-byte aligned
+};
+
+// Strides count floats, as views do.
+struct ProductArgs {
+  int64_t m = 0, k = 0;
+  int64_t n = 0;
+  int64_t panel_begin = 0, panel_end = 0;  // columns panel_begin * nr .. min(panel_end * nr, n)
+  const void* a = nullptr;                 // [m, k] of the kind's element
+  int64_t lda = 0;
+  const void* packed = nullptr;  // panels, one behind the other, 64-byte aligned
+  Activation activation = Activation::kNone;
+  Element c_element = Element::kF32;  // f32, or bf16 of products in less than f32
+  // [m, n], 64-byte aligned. Whole vectors, and of bf16 whole rows of 64 bytes, are written: ldc is
+  // a multiple of kRowAlign, and holds n.
+  void* c = nullptr;
+  int64_t ldc = 0;
+};
+
+// C[m, n] = activation(A[m, k] * W[n, k]^T + bias[n]). W is packed once, in the order in which run
+// reads it: panels of nr columns, each its bias and what else its columns need, then its k rows,
+// zeros beyond n. Sums are in f32, or of u8 and s8, exactly, in 32-bit integers, whose scales are
+// applied by the same two roundings in every table: fma(float(sum), row_scale * weight_scale[n],
+// bias[n]).
+struct Product {
+  // nr of who takes all columns as one panel, whatever their number.
+  static constexpr int64_t kAllColumns = int64_t{1} << 40;
+
+  const char* name = nullptr;  // who multiplies; null: nobody
+  bool native = false;         // the machine multiplies these; otherwise they are widened first
+  int64_t mr = 0, nr = 0;      // register tile
+  int64_t (*panel_bytes)(int64_t rows, int64_t k) = nullptr;  // a multiple of 64
+  void (*pack_panel)(const PanelArgs& args) = nullptr;
+  void (*run)(const ProductArgs& args) = nullptr;
+
+  int64_t n_panels(int64_t n) const { return (n + nr - 1) / nr; }
+  int64_t packed_bytes(int64_t n, int64_t k) const {
+    return n_panels(n) * panel_bytes(n < nr ? n : nr, k);
+  }
+};
+
+}  // namespace headlane::kernels
