@@ -53,7 +53,13 @@ struct Isa {
   std::string_view own;
 
   constexpr bool has_own(std::string_view precision) const {
-    return own == "all" || own.find(precision) != std::string_view::npos;
+    if (own == "all") return true;
+    for (std::string_view rest = own; !rest.empty();) {
+      const std::string_view word = rest.substr(0, rest.find(' '));
+      if (word == precision) return true;
+      rest.remove_prefix(word.size() < rest.size() ? word.size() + 1 : rest.size());
+    }
+    return false;
   }
 };
 struct IsaRow : Isa {
