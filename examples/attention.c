@@ -18,8 +18,8 @@ int main(void) {
   const float k[2 * 4] = {LN3, 0, 0, 0, 0, LN3, 0, 0};
   const float v[2 * 2] = {4, 8, 0, 4};
   float o[2 * 2];
-  headlane_attention_options options = HEADLANE_ATTENTION_OPTIONS_INIT;
-  headlane_attention_batch batch = HEADLANE_ATTENTION_BATCH_INIT;
+  headlane_attention_options options = HEADLANE_INIT(headlane_attention_options);
+  headlane_attention_batch batch = HEADLANE_INIT(headlane_attention_batch);
   headlane_causal causal;
 
   options.n_heads = 1;

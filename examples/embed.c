@@ -20,8 +20,7 @@ int main(int argc, char** argv) {
 
   headlane_model* model = NULL; /* shared by any number of sessions and threads */
   check(headlane_model_open(argv[1], NULL, &model));
-  headlane_model_facts facts;
-  facts.struct_size = sizeof facts;
+  headlane_model_facts facts = HEADLANE_INIT(headlane_model_facts);
   check(headlane_model_get_facts(model, &facts));
   headlane_session* session = NULL; /* with a thread for each CPU */
   check(headlane_session_create(model, NULL, &session));
@@ -31,7 +30,7 @@ int main(int argc, char** argv) {
   for (int64_t i = 0; i < n_texts; ++i) offsets[i + 1] = offsets[i] + (int64_t)strlen(argv[i + 2]);
   char* data = malloc((size_t)offsets[n_texts] + 1);
   for (int64_t i = 0; i < n_texts; ++i) strcpy(data + offsets[i], argv[i + 2]);
-  headlane_texts texts = HEADLANE_TEXTS_INIT;
+  headlane_texts texts = HEADLANE_INIT(headlane_texts);
   texts.n_texts = n_texts;
   texts.data = data;
   texts.data_bytes = offsets[n_texts];

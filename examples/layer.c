@@ -28,11 +28,11 @@ int main(void) {
   const float w_v[] = {4, 0, 0, 0, 0, 4, 0, 0, 0, 0, 4, 0, 0, 0, 0, 4};
   const float w_o[] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 1, 1, 1, 1};
   float out[TOKENS * D_MODEL], p[2][TOKENS][TOKENS];
-  headlane_attention_options heads = HEADLANE_ATTENTION_OPTIONS_INIT;
-  headlane_layer_options layer = HEADLANE_LAYER_OPTIONS_INIT;
-  headlane_session_options limits = HEADLANE_SESSION_OPTIONS_INIT;
-  headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
-  headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+  headlane_attention_options heads = HEADLANE_INIT(headlane_attention_options);
+  headlane_layer_options layer = HEADLANE_INIT(headlane_layer_options);
+  headlane_session_options limits = HEADLANE_INIT(headlane_session_options);
+  headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
+  headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
   headlane_model* model;
   headlane_session* session;
   int head;

@@ -27,8 +27,9 @@ static void print_resident(const char* when) {
 static void encode(headlane_session* session, float* vector) {
   const int64_t offsets[] = {0, 3};
   const int32_t ids[] = {1, 2, 3};
-  const headlane_batch batch = {sizeof batch, 1, offsets, ids, NULL};
-  const headlane_outputs outputs = {sizeof outputs, NULL, vector, NULL};
+  const headlane_batch batch = {
+      .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids};
+  const headlane_outputs outputs = {.struct_size = sizeof outputs, .pooled = vector};
   check(headlane_encode(session, &batch, &outputs));
 }
 
@@ -41,14 +42,13 @@ int main(int argc, char** argv) {
   headlane_model* model = NULL;
   check(headlane_model_open(argv[1], NULL, &model));
   print_resident("with the model open");
-  headlane_model_facts facts;
-  facts.struct_size = sizeof facts;
+  headlane_model_facts facts = HEADLANE_INIT(headlane_model_facts);
   check(headlane_model_get_facts(model, &facts));
   printf("%10lld bytes of file\n", (long long)facts.file_bytes);
   printf("%10lld bytes of packed weights, in %s\n", (long long)facts.packed_bytes, facts.precision);
 
   /* Exact, and known before anything is taken. */
-  headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   size_t bytes = 0;
   options.n_threads = 1;
   for (options.max_tokens = 512; options.max_tokens <= 8192; options.max_tokens *= 4) {

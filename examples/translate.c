@@ -19,8 +19,7 @@ int main(int argc, char** argv) {
 
   headlane_model* model = NULL; /* shared by any number of generators and threads */
   check(headlane_model_open(argv[1], NULL, &model));
-  headlane_model_facts facts;
-  facts.struct_size = sizeof facts;
+  headlane_model_facts facts = HEADLANE_INIT(headlane_model_facts);
   check(headlane_model_get_facts(model, &facts));
 
   /* A ragged batch: the ids of all texts end to end, no padding. */
@@ -34,7 +33,7 @@ int main(int argc, char** argv) {
     offsets[i + 1] = offsets[i] + n_ids;
   }
 
-  headlane_generator_options limits = HEADLANE_GENERATOR_OPTIONS_INIT;
+  headlane_generator_options limits = HEADLANE_INIT(headlane_generator_options);
   limits.max_sources = n_texts;
   limits.max_source_len = facts.max_seq_len;
   limits.max_source_tokens = n_texts * facts.max_seq_len;
@@ -44,8 +43,9 @@ int main(int argc, char** argv) {
   headlane_generator* generator = NULL;
   check(headlane_generator_create(model, &limits, &generator));
 
-  const headlane_batch sources = {sizeof sources, n_texts, offsets, ids, NULL};
-  headlane_generate_options options = HEADLANE_GENERATE_OPTIONS_INIT;
+  const headlane_batch sources = {
+      .struct_size = sizeof sources, .n_seqs = n_texts, .offsets = offsets, .ids = ids};
+  headlane_generate_options options = HEADLANE_INIT(headlane_generate_options);
   options.n_beams = 4;
   options.n_best = 2;
   check(headlane_generate(generator, &sources, &options));
@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
   for (int64_t i = 0; i < n_texts; ++i) {
     printf("%s\n", argv[i + 2]);
     for (int64_t rank = 0; rank < 2; ++rank) {
-      headlane_answer answer = HEADLANE_ANSWER_INIT;
+      headlane_answer answer = HEADLANE_INIT(headlane_answer);
       check(headlane_generator_get_answer(generator, i, rank, &answer));
       int64_t n_bytes = 0;
       check(headlane_detokenize(model, answer.ids, answer.n_ids, NULL, 0, &n_bytes));

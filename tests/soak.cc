@@ -58,7 +58,7 @@ class Shared {
 
   Floats forward(headlane_session* session) const {
     Floats result(x.size());
-    headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+    headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
     batch.n_seqs = 1;
     batch.q_len = kRows;
     batch.x.data = x.data();

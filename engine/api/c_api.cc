@@ -365,7 +365,8 @@ headlane_status headlane_session_get_span(const headlane_session* session, int64
     const headlane::TimeSpan& span =
         profile.span(checked_index("pass", pass, n),
                      static_cast<int64_t>(checked_index("thread", thread, profile.n_threads())));
-    write_struct(headlane_pass_span{0, span.begin, span.end}, out, "headlane_pass_span");
+    write_struct(headlane_pass_span{.struct_size = 0, .begin = span.begin, .end = span.end}, out,
+                 "headlane_pass_span");
   });
 }
 

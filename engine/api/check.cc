@@ -15,8 +15,10 @@ headlane_status headlane_check_file(const char* path,
     const headlane::FileCheck found = headlane::check_file(
         path, [&](const headlane::TensorInfo& tensor, int64_t n_nan, int64_t n_infinite) {
           if (on_tensor == nullptr) return;
-          const headlane_tensor_check of_tensor = {sizeof of_tensor, tensor.name.c_str(), n_nan,
-                                                   n_infinite};
+          const headlane_tensor_check of_tensor = {.struct_size = sizeof of_tensor,
+                                                   .name = tensor.name.c_str(),
+                                                   .n_nan = n_nan,
+                                                   .n_infinite = n_infinite};
           on_tensor(user, &of_tensor);
         });
     headlane_file_check facts{};

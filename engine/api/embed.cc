@@ -47,7 +47,8 @@ headlane::EmbedTarget read_target(float* vectors, int64_t stride, int64_t n_text
 
 bool go_on(void* options, const headlane::EmbedProgress& progress) {
   const auto* to = static_cast<const headlane_embed_options*>(options);
-  const headlane_embed_progress told{sizeof told, progress.n_texts, progress.n_tokens};
+  const headlane_embed_progress told{
+      .struct_size = sizeof told, .n_texts = progress.n_texts, .n_tokens = progress.n_tokens};
   return to->on_progress(to->user, &told) == 0;
 }
 

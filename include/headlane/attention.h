@@ -7,6 +7,7 @@
 
 #include <headlane/batch.h>
 #include <headlane/host.h>
+#include <headlane/init.h>
 #include <headlane/status.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,10 +71,6 @@ typedef struct headlane_rotary {
   int32_t untruncated;
 } headlane_rotary;
 
-/** Initialises one: every field at its default. */
-#define HEADLANE_ROTARY_INIT \
-  { sizeof(headlane_rotary), 0, 0, 0, 0, HEADLANE_ROTARY_PLAIN, 0, 0, 0, 0, 0, 0, 0, 0 }
-
 /** A learned bias for each head and bucket of distances (Raffel et al. 2020, "T5"). */
 typedef struct headlane_relative_bias {
   size_t struct_size;    /**< sizeof this struct */
@@ -84,10 +81,6 @@ typedef struct headlane_relative_bias {
                           * those count as distance 0 (decoders) */
   int64_t max_len;       /**< no sequence may be longer */
 } headlane_relative_bias;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_RELATIVE_BIAS_INIT \
-  { sizeof(headlane_relative_bias), 0, 0, 0, 0, 0 }
 
 /** The type of the numbers in a caller's rows. */
 typedef enum headlane_element {
@@ -130,13 +123,6 @@ typedef struct headlane_attention_options {
   headlane_element element;
   const headlane_thread_pool* pool; /**< as in headlane_session_options */
 } headlane_attention_options;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_ATTENTION_OPTIONS_INIT                                                \
-  {                                                                                    \
-    sizeof(headlane_attention_options), 0, 0, 0, 0, HEADLANE_SCORE_SCALED_DOT, 0, 0,   \
-        HEADLANE_CAUSAL_NONE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, HEADLANE_ELEMENT_F32, 0 \
-  }
 
 /** The slopes of Press et al. for any number of heads: 2^(-8 i / n) for powers of two, and between
  * those every other one of the next power.
@@ -231,13 +217,6 @@ typedef struct headlane_attention_batch {
   const uint16_t* v_bf16; /**< as q_bf16 */
   uint16_t* o_bf16;       /**< written */
 } headlane_attention_batch;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_ATTENTION_BATCH_INIT                                                     \
-  {                                                                                       \
-    sizeof(headlane_attention_batch), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, \
-        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0              \
-  }
 
 /** Computes the attention of a batch. Masks combine: a key is seen if all of them allow it. A query
  * that sees no key gets zeros. Keys that a query does not see, and their values, never matter to

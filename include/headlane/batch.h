@@ -4,6 +4,7 @@
 #ifndef HEADLANE_BATCH_H_
 #define HEADLANE_BATCH_H_
 
+#include <headlane/init.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,10 +41,6 @@ typedef struct headlane_attention_maps {
   int64_t first_head;   /**< 0: the first one */
   int64_t n_heads;      /**< 0: all from first_head on */
 } headlane_attention_maps;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_ATTENTION_MAPS_INIT \
-  { sizeof(headlane_attention_maps), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** Where results are written. */
 typedef struct headlane_outputs {

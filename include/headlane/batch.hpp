@@ -53,8 +53,11 @@ class Batch {
   /** The batch as the C API takes it.
    * @return valid until this one changes */
   headlane_batch get() const {
-    return {sizeof(headlane_batch), static_cast<int64_t>(n_seqs()), offsets_.data(), ids_.data(),
-            type_ids_.empty() ? nullptr : type_ids_.data()};
+    return {.struct_size = sizeof(headlane_batch),
+            .n_seqs = static_cast<int64_t>(n_seqs()),
+            .offsets = offsets_.data(),
+            .ids = ids_.data(),
+            .type_ids = type_ids_.empty() ? nullptr : type_ids_.data()};
   }
 
  private:

@@ -4,6 +4,7 @@
 #ifndef HEADLANE_CHECK_H_
 #define HEADLANE_CHECK_H_
 
+#include <headlane/init.h>
 #include <headlane/status.h>
 #include <stddef.h>
 #include <stdint.h>

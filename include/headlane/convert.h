@@ -5,6 +5,7 @@
 #define HEADLANE_CONVERT_H_
 
 #include <headlane/host.h>
+#include <headlane/init.h>
 #include <headlane/status.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,10 +54,6 @@ typedef struct headlane_convert_options {
   headlane_log log; /**< told what was assumed where the folder does not say it; null: nobody */
   void* log_user;   /**< handed to log */
 } headlane_convert_options;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_CONVERT_OPTIONS_INIT \
-  { sizeof(headlane_convert_options), 0, 0, 0, 0, 0, 0 }
 
 /** Does what headlane_convert does, with options.
  * @param path as of headlane_convert

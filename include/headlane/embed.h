@@ -4,6 +4,7 @@
 #ifndef HEADLANE_EMBED_H_
 #define HEADLANE_EMBED_H_
 
+#include <headlane/init.h>
 #include <headlane/session.h>
 #include <headlane/status.h>
 #include <headlane/text.h>
@@ -26,13 +27,6 @@ typedef struct headlane_texts {
   const int32_t* offsets_32;
   const int64_t* offsets_64; /**< likewise */
 } headlane_texts;
-
-/** Initialises one: no texts. */
-#define HEADLANE_TEXTS_INIT                                                          \
-  {                                                                                  \
-    .struct_size = sizeof(headlane_texts), .n_texts = 0, .data = 0, .data_bytes = 0, \
-    .offsets_32 = 0, .offsets_64 = 0                                                 \
-  }
 
 /** How far a headlane_embed is. */
 typedef struct headlane_embed_progress {
@@ -58,10 +52,6 @@ typedef struct headlane_embed_options {
   headlane_on_embedded on_progress; /**< null: none */
   void* user;                       /**< handed to on_progress */
 } headlane_embed_options;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_EMBED_OPTIONS_INIT \
-  { .struct_size = sizeof(headlane_embed_options), .tokenize = 0, .on_progress = 0, .user = 0 }
 
 /** Texts to vectors: tokenises them on the session's threads, and runs them in batches as large as
  * the session's, texts of about the same length together. The vector of a text has the bits that

@@ -15,6 +15,7 @@
 
 #include <headlane/batch.h>
 #include <headlane/host.h>
+#include <headlane/init.h>
 #include <headlane/model.h>
 #include <headlane/status.h>
 #include <stddef.h>
@@ -52,10 +53,6 @@ typedef struct headlane_generator_options {
   const char* precision;            /**< as in headlane_session_options */
   const headlane_thread_pool* pool; /**< as in headlane_session_options */
 } headlane_generator_options;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_GENERATOR_OPTIONS_INIT \
-  { sizeof(headlane_generator_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** The exact size of the block in which a generator with these options works, keys and values of
  * all layers for max_sources * max_beams targets included.
@@ -157,13 +154,6 @@ typedef struct headlane_generate_options {
   void* user;                 /**< handed to on_token */
 } headlane_generate_options;
 
-/** Initialises one: every field at its default. */
-#define HEADLANE_GENERATE_OPTIONS_INIT                                                             \
-  {                                                                                                \
-    sizeof(headlane_generate_options), 0, 0, 0, HEADLANE_EARLY_STOPPING_DEFAULT, 0, 0, 0, 0, 0, 0, \
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                                         \
-  }
-
 /** Answers each source of a batch. The answers to a source have the same bits in any batch and for
  * any number of threads. headlane_generator_get_answer returns them.
  * @param generator stays usable, whatever is returned
@@ -183,10 +173,6 @@ typedef struct headlane_answer {
   int64_t n_ids;      /**< how many, the end included */
   float score;        /**< see length_penalty; NaN: logits were NaN, and the answer ends there */
 } headlane_answer;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_ANSWER_INIT \
-  { sizeof(headlane_answer), 0, 0, 0, 0 }
 
 /** One answer of the last headlane_generate.
  * @param generator that has generated
@@ -228,10 +214,6 @@ typedef struct headlane_step {
   const headlane_attention_maps* self_attention;  /**< to themselves; null: not wanted */
   const headlane_attention_maps* cross_attention; /**< to their sources; null: not wanted */
 } headlane_step;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_STEP_INIT \
-  { sizeof(headlane_step), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** One step of the decoder: what comes after each target.
  * @param generator after headlane_generator_encode

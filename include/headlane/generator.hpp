@@ -156,7 +156,7 @@ class Generator {
   };
 
   headlane_answer get_answer(int64_t source, int64_t rank) const {
-    headlane_answer answer = HEADLANE_ANSWER_INIT;
+    headlane_answer answer = HEADLANE_INIT(headlane_answer);
     check(headlane_generator_get_answer(get(), source, rank, &answer));
     return answer;
   }

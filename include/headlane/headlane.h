@@ -17,7 +17,7 @@
  *    where, and no output has been written (except how many there are, where a function says so,
  *    and outputs of a call that was cancelled).
  *  - Option and result structs begin with struct_size, which the caller sets to the sizeof of the
- *    struct that it was compiled with (the INIT macros do), so that structs can grow. A null
+ *    struct that it was compiled with (HEADLANE_INIT does), so that structs can grow. A null
  *    options pointer means defaults; so does a field that is zero.
  *  - Headlane prints nothing, lets no exception out, never ends the process, and changes no global
  *    state of the caller (floating-point mode, locale, signals).
@@ -43,6 +43,7 @@
 #include <headlane/embed.h>
 #include <headlane/generate.h>
 #include <headlane/host.h>
+#include <headlane/init.h>
 #include <headlane/layer.h>
 #include <headlane/model.h>
 #include <headlane/profile.h>

@@ -4,6 +4,7 @@
 #ifndef HEADLANE_HOST_H_
 #define HEADLANE_HOST_H_
 
+#include <headlane/init.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,10 +24,6 @@ typedef struct headlane_thread_pool {
   void (*parallel_for)(void* user, int32_t n, void (*task)(void* context, int32_t i),
                        void* context);
 } headlane_thread_pool;
-
-/** Initialises one: nothing set. */
-#define HEADLANE_THREAD_POOL_INIT \
-  { sizeof(headlane_thread_pool), 0, 0, 0 }
 
 /** The kinds of messages. */
 typedef enum headlane_log_level {

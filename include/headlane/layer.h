@@ -16,6 +16,7 @@
 
 #include <headlane/attention.h>
 #include <headlane/batch.h>
+#include <headlane/init.h>
 #include <headlane/model.h>
 #include <headlane/session.h>
 #include <headlane/status.h>
@@ -63,13 +64,6 @@ typedef struct headlane_layer_options {
   float norm_eps;           /**< 0: 1e-5 */
   int64_t max_len;          /**< no sequence may be longer; 0: as long as its position tables go */
 } headlane_layer_options;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_LAYER_OPTIONS_INIT                                                           \
-  {                                                                                           \
-    sizeof(headlane_layer_options), 0, 0, 0, 0, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, 0, 0, \
-        HEADLANE_NORM_NONE, 0, 0, 0, 0                                                        \
-  }
 
 /** A model of one layer, from weights at hand. Its sessions run by headlane_forward; it has neither
  * tokenizer nor file.
@@ -123,13 +117,6 @@ typedef struct headlane_forward_batch {
   const int64_t* prefix_lengths;       /**< [n_seqs]; null: none */
   const headlane_attention_maps* maps; /**< null: not wanted */
 } headlane_forward_batch;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_FORWARD_BATCH_INIT                                                          \
-  {                                                                                          \
-    sizeof(headlane_forward_batch), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}, \
-        {0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                              \
-  }
 
 /** Runs a model that takes activations. It makes the same promises as headlane_encode and
  * headlane_attention_run.

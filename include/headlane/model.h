@@ -5,6 +5,7 @@
 #define HEADLANE_MODEL_H_
 
 #include <headlane/host.h>
+#include <headlane/init.h>
 #include <headlane/status.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,10 +45,6 @@ typedef struct headlane_model_options {
   headlane_log log;
   void* log_user; /**< handed to log */
 } headlane_model_options;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_MODEL_OPTIONS_INIT \
-  { sizeof(headlane_model_options), 0, 0, 0, 0, 0, 0, 0 }
 
 /** Opens a .headlane file, checks all of it, and packs the weights for this machine's kernels.
  * @param path of the file; it must not be written to as long as the model is open

@@ -6,6 +6,7 @@
 #ifndef HEADLANE_PROFILE_H_
 #define HEADLANE_PROFILE_H_
 
+#include <headlane/init.h>
 #include <headlane/session.h>
 #include <headlane/status.h>
 #include <stddef.h>
@@ -37,10 +38,6 @@ typedef struct headlane_pass_facts {
   int64_t n_threads;       /**< of the session */
 } headlane_pass_facts;
 
-/** Initialises one: every field at its default. */
-#define HEADLANE_PASS_FACTS_INIT \
-  { sizeof(headlane_pass_facts), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-
 /** What was counted for one pass. A session always has a pass; the last one copies the result out.
  * @param session that is not running
  * @param i which one, 0 <= i < n_passes
@@ -55,10 +52,6 @@ typedef struct headlane_pass_span {
   double begin;       /**< seconds since the run's start */
   double end;         /**< likewise; the same as begin: the thread took no part */
 } headlane_pass_span;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_PASS_SPAN_INIT \
-  { sizeof(headlane_pass_span), 0, 0 }
 
 /** When one thread worked on one pass, in the last run that was counted.
  * @param session that is not running

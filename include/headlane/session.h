@@ -6,6 +6,7 @@
 
 #include <headlane/batch.h>
 #include <headlane/host.h>
+#include <headlane/init.h>
 #include <headlane/model.h>
 #include <headlane/status.h>
 #include <stddef.h>
@@ -44,10 +45,6 @@ typedef struct headlane_session_options {
    * session's own. */
   const headlane_thread_pool* pool;
 } headlane_session_options;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_SESSION_OPTIONS_INIT \
-  { sizeof(headlane_session_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** The exact size of the block in which a session with these options works: all activations and
  * scratch. It grows linearly with max_tokens. (The handle itself, a list of passes, takes some KB

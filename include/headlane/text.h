@@ -4,6 +4,7 @@
 #ifndef HEADLANE_TEXT_H_
 #define HEADLANE_TEXT_H_
 
+#include <headlane/init.h>
 #include <headlane/model.h>
 #include <headlane/status.h>
 #include <stddef.h>
@@ -49,10 +50,6 @@ typedef struct headlane_tokenize_options {
    * headlane_model_find_prompt gives. */
   const char* prompt;
 } headlane_tokenize_options;
-
-/** Initialises one: every field at its default. */
-#define HEADLANE_TOKENIZE_OPTIONS_INIT \
-  { sizeof(headlane_tokenize_options), 0, 0, 0, 0, 0 }
 
 /** Does what headlane_tokenize does, with languages, with a prompt, or for answers.
  * @param model with a tokenizer

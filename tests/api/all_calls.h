@@ -34,7 +34,7 @@ inline void add_encoder(const std::string& path, int n_threads, Results* results
     all += text;
     offsets.push_back(static_cast<int32_t>(all.size()));
   }
-  headlane_texts texts = HEADLANE_TEXTS_INIT;
+  headlane_texts texts = HEADLANE_INIT(headlane_texts);
   texts.n_texts = std::ssize(offsets) - 1;
   texts.data = all.data();
   texts.data_bytes = std::ssize(all);
@@ -63,7 +63,7 @@ inline void add_layer(int n_threads, Results* results) {
   const Session session = create_session(model.get(), false, n_threads);
   const Floats x = layer.numbers(200 * 32, 1);
   Floats out(x.size());
-  headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+  headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
   batch.n_seqs = 1;
   batch.q_len = 200;
   batch.x.data = x.data();

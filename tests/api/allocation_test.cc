@@ -31,9 +31,13 @@ void expect_runs_without_allocations(Encoder& encoder, const std::string& what) 
   for (const int64_t n_seqs : {1, 50, 3}) {
     std::vector<int64_t> offsets;
     for (int64_t i = 0; i <= n_seqs; ++i) offsets.push_back(i * 20);
-    const headlane_batch batch{sizeof batch, n_seqs, offsets.data(), ids.data(), nullptr};
+    const headlane_batch batch{.struct_size = sizeof batch,
+                               .n_seqs = n_seqs,
+                               .offsets = offsets.data(),
+                               .ids = ids.data()};
     for (float* wanted : {hidden.data(), static_cast<float*>(nullptr)}) {
-      const headlane_outputs outputs{sizeof outputs, wanted, pooled.data(), nullptr};
+      const headlane_outputs outputs{
+          .struct_size = sizeof outputs, .hidden = wanted, .pooled = pooled.data()};
       const int64_t before = n_allocations();
       const headlane_status status = headlane_encode(encoder.session(), &batch, &outputs);
       const int64_t allocated = n_allocations() - before;
@@ -85,7 +89,7 @@ void expect_generates_without_allocations(headlane_generator* generator, int64_t
     }
     expect_no_allocation("encode",
                          [&] { return headlane_generator_encode(generator, &batch, nullptr); });
-    headlane_step step = HEADLANE_STEP_INIT;
+    headlane_step step = HEADLANE_INIT(headlane_step);
     step.n_rows = n_seqs;
     step.ids = ids.data();
     step.sources = sources.data();
@@ -146,7 +150,7 @@ TEST(Allocations, ALayerAllocatesNothing) {
   const Model model = create_layer(layer.fill(), nullptr);
   const Floats x = layer.numbers(1000 * d, 1);
   Floats out(x.size()), maps_data(2 * 20 * 20);
-  headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+  headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
   maps.data = maps_data.data();
   maps.head_stride = 400;
   maps.query_stride = 20;
@@ -185,7 +189,7 @@ TEST(Allocations, ATransformerAllocatesNothing) {
        {std::pair{1, "f32"}, {2, "f32"}, {3, "f32"}, {2, "bf16"}, {2, "int8"}}) {
     const Session session = create_session(model.get(), false, n_threads, 500, precision);
     for (const auto& [len, kv_len] : {std::pair{1, 500}, {20, 7}, {500, 1}, {3, 0}}) {
-      headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+      headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
       batch.n_seqs = 1;
       batch.q_len = len;
       batch.kv_len = kv_len;

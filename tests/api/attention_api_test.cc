@@ -308,7 +308,7 @@ TEST_P(AttentionApi, NoKeysNeedNoData) {
   const auto attention = create_attention(options);
   const std::vector<float> q(3 * 32, 1.0f);
   std::vector<float> o(3 * 32, 7.0f);
-  headlane_attention_batch batch = HEADLANE_ATTENTION_BATCH_INIT;
+  headlane_attention_batch batch = HEADLANE_INIT(headlane_attention_batch);
   batch.n_seqs = 1;
   batch.q_len = 3;
   batch.q = {q.data(), 96, 32, 8};

@@ -278,7 +278,7 @@ TEST_P(AttentionBf16Api, MapsAreFloats) {
   const Sequence seq = bf16_sequence(of, 20, 40, 1);
   Batch16 batch(of, {seq}, Rows16::kRagged);
   GuardedFloats p(2 * 20 * 40);
-  headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+  headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
   maps.data = p.data();
   maps.head_stride = 20 * 40;
   maps.query_stride = 40;
@@ -376,7 +376,7 @@ TEST(AttentionBf16, IsNoOptionOfALayer) {
   attention.n_threads = 0;
   attention.element = HEADLANE_ELEMENT_BF16;
   const float one = 1;
-  headlane_layer_options layer = HEADLANE_LAYER_OPTIONS_INIT;
+  headlane_layer_options layer = HEADLANE_INIT(headlane_layer_options);
   layer.d_model = 1;
   layer.attention = &attention;
   layer.q.weight = layer.k.weight = layer.v.weight = layer.out.weight = &one;

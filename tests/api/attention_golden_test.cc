@@ -57,7 +57,7 @@ std::map<std::string, std::unique_ptr<Tensor>> read_tensors(const std::string& n
 }
 
 headlane_rotary rotary_of(const json& c) {
-  headlane_rotary rotary = HEADLANE_ROTARY_INIT;
+  headlane_rotary rotary = HEADLANE_INIT(headlane_rotary);
   if (!c.contains("rotary")) return rotary;
   const json& r = c["rotary"];
   rotary.dims = r.value("dims", 0);
@@ -96,7 +96,7 @@ class AttentionGolden : public AttentionTest {
     if (tensors.contains("additive")) of.additive = tensors.at("additive")->data.data();
     const headlane_rotary rotary = rotary_of(c);
     if (c.contains("rotary")) of.rotary = &rotary;
-    headlane_relative_bias relative = HEADLANE_RELATIVE_BIAS_INIT;
+    headlane_relative_bias relative = HEADLANE_INIT(headlane_relative_bias);
     if (c.contains("relative_bias")) {
       relative.table = tensors.at("relative_table")->data.data();
       relative.n_buckets = c["relative_bias"]["n_buckets"];

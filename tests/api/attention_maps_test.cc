@@ -45,7 +45,7 @@ class AttentionMaps : public AttentionTest {
                          std::vector<float>* hidden) {
     const int64_t n = longest();
     GuardedFloats data(n_layers * n_seqs() * n_heads * n * n);
-    headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+    headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
     maps.data = data.data();
     maps.query_stride = n;
     maps.head_stride = n * n;
@@ -56,9 +56,14 @@ class AttentionMaps : public AttentionTest {
     maps.first_head = first_head;
     maps.n_heads = n_heads;
     hidden->resize(ids_.size() * static_cast<size_t>(encoder_->facts().d_model));
-    const headlane_batch batch{sizeof batch, n_seqs(), offsets_.data(), ids_.data(), types_.data()};
-    const headlane_outputs outputs{sizeof outputs, hidden->data(), nullptr,
-                                   n_heads > 0 ? &maps : nullptr};
+    const headlane_batch batch{.struct_size = sizeof batch,
+                               .n_seqs = n_seqs(),
+                               .offsets = offsets_.data(),
+                               .ids = ids_.data(),
+                               .type_ids = types_.data()};
+    const headlane_outputs outputs{.struct_size = sizeof outputs,
+                                   .hidden = hidden->data(),
+                                   .attention = n_heads > 0 ? &maps : nullptr};
     tool::check(headlane_encode(encoder_->session(), &batch, &outputs));
     return {data.data(), data.data() + data.size()};
   }

@@ -52,7 +52,7 @@ TEST(AttentionOptions, NumbersOfRotaryPositionsThatCannotBe) {
                           {"rotary.high_freq_factor", &headlane_rotary::high_freq_factor}};
   headlane_attention_options options = attention_options(1, 8);
   for (int scaling = HEADLANE_ROTARY_PLAIN; scaling <= HEADLANE_ROTARY_LLAMA3; ++scaling) {
-    headlane_rotary rotary = HEADLANE_ROTARY_INIT;
+    headlane_rotary rotary = HEADLANE_INIT(headlane_rotary);
     rotary.max_positions = 16;
     rotary.original_max_positions = 8;
     rotary.factor = 2;
@@ -98,8 +98,10 @@ using Setting = std::function<void(headlane_attention_options*)>;
 TEST(AttentionOptions, BytesSaysWhatCreateSays) {
   using Options = headlane_attention_options;
   static const float numbers[64] = {}, nans[2] = {kNan, kNan};
-  static headlane_rotary rotary = HEADLANE_ROTARY_INIT, bad_rotary = HEADLANE_ROTARY_INIT;
-  static headlane_relative_bias relative = HEADLANE_RELATIVE_BIAS_INIT, no_table, no_buckets;
+  static headlane_rotary rotary = HEADLANE_INIT(headlane_rotary),
+                         bad_rotary = HEADLANE_INIT(headlane_rotary);
+  static headlane_relative_bias relative = HEADLANE_INIT(headlane_relative_bias), no_table,
+                                no_buckets;
   static headlane_thread_pool no_pool{};
   rotary.max_positions = bad_rotary.max_positions = 16;
   bad_rotary.attention_factor = kNan;

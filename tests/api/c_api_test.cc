@@ -65,7 +65,7 @@ TEST_F(CApi, ErrorIsClearedByTheNextCallAndPerThread) {
 
 TEST_F(CApi, OptionsAreChecked) {
   headlane_model* model = nullptr;
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   options.isa = "sse9";
   expect_failure(headlane_model_open(path_.c_str(), &options, &model), HEADLANE_INVALID_ARGUMENT,
                  "sse9");
@@ -79,7 +79,7 @@ TEST_F(CApi, OptionsAreChecked) {
 
   Encoder encoder(path_, "", 1);
   headlane_session* session = nullptr;
-  headlane_session_options wrong = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options wrong = HEADLANE_INIT(headlane_session_options);
   wrong.max_tokens = -1;
   expect_failure(headlane_session_create(encoder.model(), &wrong, &session),
                  HEADLANE_INVALID_ARGUMENT, "max_tokens");
@@ -108,7 +108,7 @@ TEST_F(CApi, StructsOfOtherAges) {
   expect_failure(headlane_session_bytes(encoder.model(), &newer.known, &bytes),
                  HEADLANE_UNSUPPORTED, "headlane_session_options");
 
-  headlane_session_options older = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options older = HEADLANE_INIT(headlane_session_options);
   older.struct_size = offsetof(headlane_session_options, max_len);
   older.max_len = -1;  // beyond the older caller's struct: must not be read
   EXPECT_EQ(headlane_session_bytes(encoder.model(), &older, &bytes), HEADLANE_OK);
@@ -156,8 +156,12 @@ TEST_F(CApi, BadBatchesAreNamedAndWriteNothing) {
   const std::vector<float> untouched = pooled;
   const auto encode = [&](int64_t n_seqs, const int64_t* offsets, const int32_t* ids,
                           const int32_t* types) {
-    const headlane_batch batch{sizeof batch, n_seqs, offsets, ids, types};
-    const headlane_outputs outputs{sizeof outputs, nullptr, pooled.data(), nullptr};
+    const headlane_batch batch{.struct_size = sizeof batch,
+                               .n_seqs = n_seqs,
+                               .offsets = offsets,
+                               .ids = ids,
+                               .type_ids = types};
+    const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = pooled.data()};
     return headlane_encode(encoder.session(), &batch, &outputs);
   };
   const int32_t ids[] = {1, 2, 3, 4};
@@ -199,7 +203,7 @@ TEST_F(CApi, EmptyBatchesAndEmptySequences) {
 
 TEST_F(CApi, PooledOfAModelWithoutPoolingIsRefused) {
   const std::string path = temp_.file("plain.headlane");
-  headlane_convert_options options = HEADLANE_CONVERT_OPTIONS_INIT;
+  headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   options.pooling = "none";
   tool::check(headlane_convert_with(HEADLANE_GOLDEN_DIR "/bert/head_dim_7_odd_width", path.c_str(),
                                     &options));
@@ -207,8 +211,9 @@ TEST_F(CApi, PooledOfAModelWithoutPoolingIsRefused) {
   const int32_t ids[] = {1};
   const int64_t offsets[] = {0, 1};
   float pooled[64];
-  const headlane_batch batch{sizeof batch, 1, offsets, ids, nullptr};
-  const headlane_outputs outputs{sizeof outputs, nullptr, pooled, nullptr};
+  const headlane_batch batch{
+      .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids};
+  const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = pooled};
   expect_failure(headlane_encode(encoder.session(), &batch, &outputs), HEADLANE_UNSUPPORTED,
                  "pooling");
   int64_t n = 0;
@@ -221,7 +226,7 @@ TEST_F(CApi, PooledOfAModelWithoutPoolingIsRefused) {
 void CApi::check_callers_memory(const std::string& precision) {
   SCOPED_TRACE(precision);
   Encoder encoder(path_, "", 2, 256, "headlane", precision);
-  headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.max_tokens = 256;
   options.n_threads = 2;
   size_t bytes = 0;
@@ -247,8 +252,9 @@ void CApi::check_callers_memory(const std::string& precision) {
   std::vector<int64_t> offsets;
   for (int64_t i = 0; i <= 8; ++i) offsets.push_back(i * 32);
   std::vector<float> pooled(8 * static_cast<size_t>(encoder.facts().d_model));
-  const headlane_batch batch{sizeof batch, 8, offsets.data(), ids.data(), nullptr};
-  const headlane_outputs outputs{sizeof outputs, nullptr, pooled.data(), nullptr};
+  const headlane_batch batch{
+      .struct_size = sizeof batch, .n_seqs = 8, .offsets = offsets.data(), .ids = ids.data()};
+  const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = pooled.data()};
   tool::check(headlane_encode(session, &batch, &outputs));
   for (unsigned char* p = block.data(); p < aligned; ++p) ASSERT_EQ(*p, 0xff);
   for (unsigned char* p = aligned + bytes; p < block.data() + block.size(); ++p)
@@ -270,7 +276,7 @@ TEST_F(CApi, CallersMemoryIsExact) {
 TEST_F(CApi, MemoryGrowsLinearly) {
   Encoder encoder(path_, "", 1);
   const auto bytes_for = [&](int64_t tokens) {
-    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.max_tokens = tokens;
     options.n_threads = 1;
     size_t bytes = 0;
@@ -301,9 +307,11 @@ TEST_F(CApi, SessionsRunAtOnceOnOneModel) {
         offsets.push_back(static_cast<int64_t>(flat.size()));
       }
       std::vector<float> pooled(expected.pooled.size());
-      const headlane_batch batch{sizeof batch, static_cast<int64_t>(ids.size()), offsets.data(),
-                                 flat.data(), nullptr};
-      const headlane_outputs outputs{sizeof outputs, nullptr, pooled.data(), nullptr};
+      const headlane_batch batch{.struct_size = sizeof batch,
+                                 .n_seqs = static_cast<int64_t>(ids.size()),
+                                 .offsets = offsets.data(),
+                                 .ids = flat.data()};
+      const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = pooled.data()};
       for (int round = 0; round < 20; ++round) {
         ASSERT_EQ(headlane_encode(session.get(), &batch, &outputs), HEADLANE_OK);
         ASSERT_EQ(pooled, expected.pooled);
@@ -340,7 +348,7 @@ TEST_F(CApi, TokenizeCountsTruncatesAndRefuses) {
 
 TEST_F(CApi, TokenizeWithKnowsLanguagesWhereTheModelDoes) {
   Encoder encoder(path_, "", 1);
-  headlane_tokenize_options options = HEADLANE_TOKENIZE_OPTIONS_INIT;
+  headlane_tokenize_options options = HEADLANE_INIT(headlane_tokenize_options);
   int64_t n = 0, n_plain = 0;
   ASSERT_EQ(headlane_tokenize(encoder.model(), "a b c", 5, 0, nullptr, 0, &n_plain), HEADLANE_OK);
   EXPECT_EQ(headlane_tokenize_with(encoder.model(), "a b c", 5, nullptr, nullptr, 0, &n),

@@ -44,7 +44,7 @@ class Pool {
   }
 
   Order order_;
-  headlane_thread_pool pool_ = HEADLANE_THREAD_POOL_INIT;
+  headlane_thread_pool pool_ = HEADLANE_INIT(headlane_thread_pool);
   int n_calls_ = 0;
 };
 
@@ -75,7 +75,7 @@ class CallerThreads : public testing::Test {
     }
   }
   tool::Session create_session(headlane_model* model, const headlane_thread_pool* pool) {
-    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.pool = pool;
     headlane_session* session = nullptr;
     tool::check(headlane_session_create(model, &options, &session));
@@ -93,7 +93,7 @@ TEST_F(CallerThreads, EncodeGivesTheSameBitsAndMakesNoThreads) {
   const int before = n_threads_of_process();
   for (const Pool::Order order : {Pool::Order::kAtOnce, Pool::Order::kBackwards}) {
     Pool packing(order), running(order);
-    headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+    headlane_model_options options = HEADLANE_INIT(headlane_model_options);
     options.pool = packing.get();
     headlane_model* opened = nullptr;
     tool::check(headlane_model_open(path_.c_str(), &options, &opened));
@@ -141,7 +141,7 @@ class CallerThreadsOfAttention : public testing::Test {
     return run(*made);
   }
   headlane_status run(headlane_attention* attention) {
-    headlane_attention_batch batch = HEADLANE_ATTENTION_BATCH_INIT;
+    headlane_attention_batch batch = HEADLANE_INIT(headlane_attention_batch);
     batch.n_seqs = 1;
     batch.q_len = batch.kv_len = kLen;
     const int64_t token = kHeads * kDim;
@@ -177,8 +177,8 @@ TEST_F(CallerThreadsOfAttention, APoolThatForgetsATaskIsTold) {
 
 TEST_F(CallerThreads, WrongPools) {
   const tool::Model model = open_model(path_);
-  headlane_thread_pool pool = HEADLANE_THREAD_POOL_INIT;
-  headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_thread_pool pool = HEADLANE_INIT(headlane_thread_pool);
+  headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.pool = &pool;
   headlane_session* session = nullptr;
   const auto create = [&] { return headlane_session_create(model.get(), &options, &session); };
@@ -200,7 +200,7 @@ TEST_F(CallerThreads, AnExceptionOfThePoolsIsAStatus) {
   const FlatSequences flat(ids_);
   const headlane_batch batch = flat.batch();
   std::vector<float> pooled(ids_.size() * 64);
-  const headlane_outputs outputs{sizeof outputs, nullptr, pooled.data(), nullptr};
+  const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = pooled.data()};
   pool.before_call = [](int) { throw std::runtime_error("the pool is gone"); };
   expect_status(headlane_encode(session.get(), &batch, &outputs), HEADLANE_INTERNAL,
                 "the pool is gone");
@@ -290,7 +290,7 @@ TEST_F(CallerThreads, ACancelledGenerateHasNoAnswersAndTheGeneratorIsUsable) {
       if (call == first + at) headlane_generator_set_cancelled(generator.get(), 1);
     };
     EXPECT_EQ(headlane_generate(generator.get(), &batch, &search), HEADLANE_CANCELLED);
-    headlane_answer answer = HEADLANE_ANSWER_INIT;
+    headlane_answer answer = HEADLANE_INIT(headlane_answer);
     EXPECT_EQ(headlane_generator_get_answer(generator.get(), 0, 0, &answer),
               HEADLANE_INVALID_ARGUMENT);
     headlane_generator_set_cancelled(generator.get(), 0);
@@ -307,13 +307,13 @@ TEST_F(CallerThreads, ACancelledStepMayBeTakenAgain) {
   const FlatSequences flat({{3, 4, 5}, {6, 7}});
   const headlane_batch batch = flat.batch();
   const auto run = [&](bool cancels) {
-    const headlane_outputs none = {sizeof none, nullptr, nullptr, nullptr};
+    const headlane_outputs none = {.struct_size = sizeof none};
     tool::check(headlane_generator_encode(generator.get(), &batch, &none));
     std::vector<int32_t> ids = {1, 1}, all;
     const int32_t of[] = {0, 1};
     for (int i = 0; i < 6; ++i) {
       std::vector<int32_t> best(2);
-      headlane_step step = HEADLANE_STEP_INIT;
+      headlane_step step = HEADLANE_INIT(headlane_step);
       step.n_rows = 2;
       step.ids = ids.data();
       step.sources = of;
@@ -335,7 +335,7 @@ TEST_F(CallerThreads, ACancelledStepMayBeTakenAgain) {
 
 TEST_F(CallerThreads, TheLogIsToldWhatIsChosen) {
   std::vector<Message> messages;
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   options.log = keep_message;
   options.log_user = &messages;
   options.isa = "ref";
@@ -355,7 +355,7 @@ TEST_F(CallerThreads, TheLogIsToldWhatIsChosen) {
 TEST_F(CallerThreads, TheLogIsToldOfAnInstructionSetThatIsNotThere) {
   if (runs(path_, "amx")) GTEST_SKIP() << "this machine has every instruction set";
   std::vector<Message> messages;
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   options.log = keep_message;
   options.log_user = &messages;
   options.isa = "amx";

@@ -49,7 +49,7 @@ TEST(CppWrapper, ItsNamesAreNotTheEngines) {
 }
 
 TEST(CppWrapper, OptionsAreCsDefaults) {
-  const headlane_attention_options expected = HEADLANE_ATTENTION_OPTIONS_INIT;
+  const headlane_attention_options expected = HEADLANE_INIT(headlane_attention_options);
   const headlane_attention_options made = headlane::AttentionOptions();
   EXPECT_EQ(made.struct_size, expected.struct_size);
   EXPECT_EQ(made.n_heads, 0);

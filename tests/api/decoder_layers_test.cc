@@ -73,7 +73,7 @@ class DecoderLayers : public AttentionTest {
       kv_offsets.push_back(static_cast<int64_t>(key.size()) / d);
     }
     Floats out(x.size());
-    headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+    headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
     batch.n_seqs = static_cast<int64_t>(pairs.size());
     batch.q_offsets = offsets.data();
     batch.kv_offsets = kv_offsets.data();
@@ -129,7 +129,7 @@ TEST_P(DecoderLayers, PaddedRowsOnEitherSide) {
         std::copy(pairs[b].key.begin(), pairs[b].key.end(),
                   key.data() + (seq * kv_len + first_key) * d);
       }
-      headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+      headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
       batch.n_seqs = 4;
       batch.q_len = len;
       batch.kv_len = kv_len;
@@ -187,7 +187,7 @@ TEST_P(DecoderLayers, CausalByTheFileAndByAMask) {
     Floats results[2];
     for (int i = 0; i < 2; ++i) {
       results[i].resize(x.size());
-      headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+      headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
       batch.n_seqs = 1;
       batch.q_len = n;
       batch.kv_len = n_keys;
@@ -228,7 +228,7 @@ TEST_P(DecoderLayers, SinusoidsOfBothInputs) {
   }
   const Session session = session_on(with.get(), 2), plain = session_on(models_[1].get(), 2);
   EXPECT_TRUE(same_bits(run(pairs, d, session.get()), run(added, d, plain.get())));
-  headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.max_len = 13;
   headlane_session* none = nullptr;
   expect_failure(headlane_session_create(with.get(), &options, &none), HEADLANE_INVALID_ARGUMENT,
@@ -240,7 +240,7 @@ TEST_P(DecoderLayers, MemoryIsExact) {
       open_with("transformer_post_norm", {{"positions", "sinusoidal"}, {"max_positions", 64}}));
   for (const Model& model : models_) {
     const int64_t d = columns(model.get());
-    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.max_tokens = 64;
     options.max_kv_tokens = 100;
     options.n_threads = 2;
@@ -279,7 +279,7 @@ TEST_P(DecoderLayers, WhatIsWrongIsNamed) {
   const Session session = session_on(models_[0].get(), 1);
   const Floats x = numbers(8 * d), key = numbers(8 * d);
   Floats out(x.size());
-  headlane_forward_batch good = HEADLANE_FORWARD_BATCH_INIT;
+  headlane_forward_batch good = HEADLANE_INIT(headlane_forward_batch);
   good.n_seqs = 1;
   good.q_len = 8;
   good.kv_len = 4;
@@ -315,7 +315,7 @@ TEST_P(DecoderLayers, WhatIsWrongIsNamed) {
   bad.q_offsets = offsets;
   bad.kv_offsets = falling;
   refused(bad, HEADLANE_INVALID_ARGUMENT, "kv_offsets[1] is -1");
-  headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+  headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
   Floats map(3 * 4 * 64);
   maps.data = map.data();
   maps.first_layer = 3;

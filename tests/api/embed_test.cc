@@ -32,7 +32,7 @@ class ArrowTexts {
     data_ += "behind";
   }
   headlane_texts get(bool of_64_bits = true) const {
-    headlane_texts texts = HEADLANE_TEXTS_INIT;
+    headlane_texts texts = HEADLANE_INIT(headlane_texts);
     texts.n_texts = std::ssize(offsets_64_) - 1;
     texts.data = data_.data();
     texts.data_bytes = std::ssize(data_);
@@ -83,7 +83,7 @@ class Embed : public testing::Test {
 
   tool::Session session(int n_threads, int64_t max_tokens = 0, int64_t max_len = 0,
                         const headlane_thread_pool* pool = nullptr) {
-    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.n_threads = n_threads;
     options.max_tokens = max_tokens;
     options.max_len = max_len;
@@ -104,8 +104,9 @@ class Embed : public testing::Test {
       tool::check(headlane_tokenize_with(model_.get(), texts[i].data(), texts[i].size(), &options,
                                          ids.data(), 512, &n));
       const int64_t offsets[] = {0, n};
-      const headlane_batch batch{sizeof batch, 1, offsets, ids.data(), nullptr};
-      const headlane_outputs outputs{sizeof outputs, nullptr, &vectors[i * d()], nullptr};
+      const headlane_batch batch{
+          .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids.data()};
+      const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = &vectors[i * d()]};
       tool::check(headlane_encode(one.get(), &batch, &outputs));
     }
     return vectors;
@@ -171,7 +172,7 @@ TEST_F(Embed, ManyTextsOnManyThreads) {
 
 TEST_F(Embed, RunsOnTheHostsThreads) {
   std::atomic<int> n_calls = 0;
-  headlane_thread_pool pool = HEADLANE_THREAD_POOL_INIT;
+  headlane_thread_pool pool = HEADLANE_INIT(headlane_thread_pool);
   pool.user = &n_calls;
   pool.n_threads = 3;
   pool.parallel_for = [](void* user, int32_t n, void (*task)(void*, int32_t), void* context) {
@@ -193,8 +194,8 @@ TEST_F(Embed, RunsOnTheHostsThreads) {
 }
 
 TEST_F(Embed, NoTextsNeedNothing) {
-  const headlane_texts texts = HEADLANE_TEXTS_INIT;
-  headlane_embed_options options = HEADLANE_EMBED_OPTIONS_INIT;
+  const headlane_texts texts = HEADLANE_INIT(headlane_texts);
+  headlane_embed_options options = HEADLANE_INIT(headlane_embed_options);
   options.on_progress = [](void*, const headlane_embed_progress*) {
     ADD_FAILURE() << "there is nothing to tell";
     return int32_t{0};
@@ -204,7 +205,7 @@ TEST_F(Embed, NoTextsNeedNothing) {
 
 TEST_F(Embed, EmptyTextsNeedNoData) {
   const int32_t offsets[] = {0, 0, 0};
-  headlane_texts texts = HEADLANE_TEXTS_INIT;
+  headlane_texts texts = HEADLANE_INIT(headlane_texts);
   texts.n_texts = 2;
   texts.offsets_32 = offsets;
   Floats got(2 * d(), kUntouched);
@@ -229,8 +230,8 @@ TEST_F(Embed, AStrideLeavesWhatIsBetween) {
 
 TEST_F(Embed, TextsAreCutAsOptionsSay) {
   const headlane_texts texts = arrow_.get();
-  headlane_tokenize_options tokenize = HEADLANE_TOKENIZE_OPTIONS_INIT;
-  headlane_embed_options options = HEADLANE_EMBED_OPTIONS_INIT;
+  headlane_tokenize_options tokenize = HEADLANE_INIT(headlane_tokenize_options);
+  headlane_embed_options options = HEADLANE_INIT(headlane_embed_options);
   options.tokenize = &tokenize;
   for (const int64_t max_len : {2, 5, 70}) {
     tokenize.max_len = max_len;
@@ -281,7 +282,7 @@ TEST_F(Embed, WhatIsWrongIsRefusedBeforeAnythingIsRead) {
   const auto refuse = [&](const std::vector<int64_t>& offsets, int64_t data_bytes,
                           const std::string& sentence) {
     const std::vector<int32_t> offsets_32(offsets.begin(), offsets.end());
-    headlane_texts texts = HEADLANE_TEXTS_INIT;
+    headlane_texts texts = HEADLANE_INIT(headlane_texts);
     texts.n_texts = std::ssize(offsets) - 1;
     texts.data = reinterpret_cast<const char*>(uintptr_t{64});
     texts.data_bytes = data_bytes;
@@ -310,8 +311,8 @@ TEST_F(Embed, ArgumentsThatDoNotFit) {
           const std::function<void(headlane_texts*, headlane_tokenize_options*, float**, int64_t*)>&
               change) {
         headlane_texts texts = arrow_.get();
-        headlane_tokenize_options tokenize = HEADLANE_TOKENIZE_OPTIONS_INIT;
-        headlane_embed_options options = HEADLANE_EMBED_OPTIONS_INIT;
+        headlane_tokenize_options tokenize = HEADLANE_INIT(headlane_tokenize_options);
+        headlane_embed_options options = HEADLANE_INIT(headlane_embed_options);
         options.tokenize = &tokenize;
         float* vectors = out.data();
         int64_t stride = 0;
@@ -381,7 +382,7 @@ struct Told {
   std::function<int32_t(const headlane_embed_progress&)> then;
 
   headlane_embed_options options() {
-    headlane_embed_options options = HEADLANE_EMBED_OPTIONS_INIT;
+    headlane_embed_options options = HEADLANE_INIT(headlane_embed_options);
     options.on_progress = [](void* user, const headlane_embed_progress* progress) {
       auto* told = static_cast<Told*>(user);
       told->all.push_back(*progress);

@@ -49,10 +49,14 @@ inline Encoded encode(headlane_session* session, const headlane_model_facts& fac
   Encoded out;
   out.hidden.resize(flat_ids.size() * d);
   if (pools(facts)) out.pooled.resize(ids.size() * d);
-  const headlane_batch batch{sizeof batch, static_cast<int64_t>(ids.size()), offsets.data(),
-                             flat_ids.data(), types.empty() ? nullptr : flat_types.data()};
-  const headlane_outputs outputs{sizeof outputs, out.hidden.data(),
-                                 pools(facts) ? out.pooled.data() : nullptr, nullptr};
+  const headlane_batch batch{.struct_size = sizeof batch,
+                             .n_seqs = static_cast<int64_t>(ids.size()),
+                             .offsets = offsets.data(),
+                             .ids = flat_ids.data(),
+                             .type_ids = types.empty() ? nullptr : flat_types.data()};
+  const headlane_outputs outputs{.struct_size = sizeof outputs,
+                                 .hidden = out.hidden.data(),
+                                 .pooled = pools(facts) ? out.pooled.data() : nullptr};
   tool::check(headlane_encode(session, &batch, &outputs));
   return out;
 }
@@ -62,7 +66,7 @@ class Encoder {
   Encoder(const std::string& path, const std::string& isa, int n_threads, int64_t max_tokens = 4096,
           const std::string& gemm = "headlane", const std::string& precision = "")
       : model_(open_model(path, isa, precision, gemm)), facts_(tool::facts_of(model_.get())) {
-    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.max_tokens = max_tokens;
     options.n_threads = n_threads;
     headlane_session* session = nullptr;
@@ -88,7 +92,7 @@ class Encoder {
 // Whether this machine runs `isa` (rather than one below it). Asked of the library itself, which
 // may be built without it.
 inline bool runs(const std::string& path, const std::string& isa) {
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   options.isa = isa.c_str();
   headlane_model* made = nullptr;
   const headlane_status status = headlane_model_open(path.c_str(), &options, &made);

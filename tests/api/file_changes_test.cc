@@ -38,7 +38,7 @@ class FileChanges : public testing::Test {
 
   // Of a session in another precision, whose weights are not packed yet.
   headlane_status make_bf16() {
-    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.precision = "bf16";
     headlane_session* session = nullptr;
     const headlane_status status = headlane_session_create(encoder_->model(), &options, &session);
@@ -94,7 +94,7 @@ TEST_F(FileChanges, ReadByManyThreads) {
   std::atomic<int> n_same = 0;
   for (const char* precision : {"bf16", "int8", "f32", "f32"}) {
     threads.emplace_back([&, precision] {
-      headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+      headlane_session_options options = HEADLANE_INIT(headlane_session_options);
       options.precision = precision;
       options.n_threads = 1;
       headlane_session* session = nullptr;

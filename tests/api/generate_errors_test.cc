@@ -112,7 +112,7 @@ TEST_F(GenerateErrors, Beams) {
 }
 
 TEST_F(GenerateErrors, Sampling) {
-  headlane_generate_options options = HEADLANE_GENERATE_OPTIONS_INIT;
+  headlane_generate_options options = HEADLANE_INIT(headlane_generate_options);
   options.sample = 1;
   refuse(options, HEADLANE_TOO_LARGE, "all logits");  // without top_k
   options.top_k = -1;
@@ -213,8 +213,8 @@ TEST_F(GenerateErrors, Nulls) {
   const headlane_batch batch = flat.batch();
   headlane_generator* generator = nullptr;
   size_t bytes = 0;
-  headlane_answer answer = HEADLANE_ANSWER_INIT;
-  const headlane_step step = HEADLANE_STEP_INIT;
+  headlane_answer answer = HEADLANE_INIT(headlane_answer);
+  const headlane_step step = HEADLANE_INIT(headlane_step);
   const headlane_status bad = HEADLANE_INVALID_ARGUMENT;
   expect_status(headlane_generator_create(nullptr, nullptr, &generator), bad, "model");
   expect_status(headlane_generator_create(model_.get(), nullptr, nullptr), bad, "out");
@@ -234,7 +234,7 @@ TEST_F(GenerateErrors, Nulls) {
 }
 
 TEST_F(GenerateErrors, AnswersThatAreNotThere) {
-  headlane_answer answer = HEADLANE_ANSWER_INIT;
+  headlane_answer answer = HEADLANE_INIT(headlane_answer);
   const headlane_status bad = HEADLANE_INVALID_ARGUMENT;
   const auto get = [&](int64_t source, int64_t rank) {
     return headlane_generator_get_answer(generator_.get(), source, rank, &answer);
@@ -256,7 +256,7 @@ TEST_F(GenerateErrors, PooledVectorsOfAModelWithoutPooling) {
   const FlatSequences flat(good_);
   const headlane_batch batch = flat.batch();
   float pooled[1];
-  const headlane_outputs outputs{sizeof outputs, nullptr, pooled, nullptr};
+  const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = pooled};
   expect_status(headlane_generator_encode(generator_.get(), &batch, &outputs), HEADLANE_UNSUPPORTED,
                 "pooling");
   expect_as_good_as_new();
@@ -269,7 +269,7 @@ TEST_F(GenerateErrors, Steps) {
   const std::vector<int32_t> ids = {82, 82, 82}, sources = {0, 1, 2}, parents = {-1, -1, -1};
   std::vector<int32_t> best_ids(3 * 100);
   std::vector<float> logits(3 * kVocabSize);
-  headlane_step good = HEADLANE_STEP_INIT;
+  headlane_step good = HEADLANE_INIT(headlane_step);
   good.n_rows = 3;
   good.ids = ids.data();
   good.sources = sources.data();
@@ -332,7 +332,7 @@ TEST_F(GenerateErrors, Steps) {
   refuse_step(step, bad, "struct_size");
 
   // Rows of a map that share a place.
-  headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+  headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
   maps.data = logits.data();
   maps.query_stride = maps.head_stride = maps.layer_stride = maps.seq_stride = 1;
   step = good;
@@ -360,7 +360,7 @@ TEST_F(GenerateErrors, Steps) {
 TEST_F(GenerateErrors, StepsBeforeAnySourceIsEncoded) {
   const GeneratorHandle generator = create_generator(model_.get(), generator_options(2, 1));
   const int32_t zero = 0;
-  headlane_step step = HEADLANE_STEP_INIT;
+  headlane_step step = HEADLANE_INIT(headlane_step);
   step.n_rows = 1;
   step.ids = step.sources = &zero;
   expect_status(headlane_generator_step(generator.get(), &step), HEADLANE_INVALID_ARGUMENT,

@@ -46,7 +46,7 @@ TEST_P(GenerateMaps, MapsAndHiddenStatesAreThoseOfTransformers) {
                                   of_cross = cross.maps();
     const FlatSequences flat(sources);
     const headlane_batch batch = flat.batch();
-    const headlane_outputs outputs{sizeof outputs, nullptr, nullptr, &of_encoder};
+    const headlane_outputs outputs{.struct_size = sizeof outputs, .attention = &of_encoder};
     tool::check(headlane_generator_encode(generator.get(), &batch, &outputs));
     std::vector<float> hidden;
     for (int64_t i = 0; i < target_len; ++i) {
@@ -166,8 +166,9 @@ TEST_F(GenerateMapsOf, EncodersHaveMaps) {
   StepMaps all(facts_.n_layers, 1, facts_.n_heads, 5, 5);
   headlane_attention_maps maps = all.maps();
   const int64_t offsets[] = {0, 5};
-  const headlane_batch batch{sizeof batch, 1, offsets, source.data(), nullptr};
-  const headlane_outputs outputs{sizeof outputs, nullptr, nullptr, &maps};
+  const headlane_batch batch{
+      .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = source.data()};
+  const headlane_outputs outputs{.struct_size = sizeof outputs, .attention = &maps};
   tool::check(headlane_generator_encode(generator.get(), &batch, &outputs));
   for (int64_t i = 0; i < 5; ++i) all.expect_rows(i, [](int64_t) { return int64_t{5}; });
 }

@@ -10,7 +10,7 @@ namespace {
 namespace fs = std::filesystem;
 
 headlane_generate_options sampled() {
-  headlane_generate_options options = HEADLANE_GENERATE_OPTIONS_INIT;
+  headlane_generate_options options = HEADLANE_INIT(headlane_generate_options);
   options.sample = 1;
   options.n_best = 3;
   return options;

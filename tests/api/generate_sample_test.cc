@@ -9,7 +9,7 @@ namespace {
 class GenerateSamples : public GenerateTest {};
 
 headlane_generate_options sampling(uint64_t seed, int64_t n_best = 1) {
-  headlane_generate_options options = HEADLANE_GENERATE_OPTIONS_INIT;
+  headlane_generate_options options = HEADLANE_INIT(headlane_generate_options);
   options.sample = 1;
   options.temperature = 2;
   options.seed = seed;

@@ -21,7 +21,7 @@ struct Asked {
 };
 
 std::vector<Asked> ways_to_ask() {
-  headlane_generate_options sampled = HEADLANE_GENERATE_OPTIONS_INIT;
+  headlane_generate_options sampled = HEADLANE_INIT(headlane_generate_options);
   sampled.sample = 1;
   sampled.top_k = 9;
   sampled.top_p = 0.9f;
@@ -210,7 +210,7 @@ TEST_F(Generate, ScoresAreOfTheLengthPenaltyAskedFor) {
 
 TEST_F(Generate, NoSourcesGiveNoAnswers) {
   EXPECT_TRUE(generate(generator_.get(), {}, beams(4)).empty());
-  headlane_answer answer = HEADLANE_ANSWER_INIT;
+  headlane_answer answer = HEADLANE_INIT(headlane_answer);
   expect_status(headlane_generator_get_answer(generator_.get(), 0, 0, &answer),
                 HEADLANE_INVALID_ARGUMENT, "source is 0");
 }
@@ -226,7 +226,7 @@ TEST_F(Generate, EncodersEncode) {
     const FlatSequences flat(sources_);
     const headlane_batch batch = flat.batch();
     std::vector<float> of_generator(hidden.size());
-    const headlane_outputs outputs{sizeof outputs, of_generator.data(), nullptr, nullptr};
+    const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = of_generator.data()};
     tool::check(headlane_generator_encode(generator.get(), &batch, &outputs));
     EXPECT_EQ(hidden, of_generator) << precision;
   }
@@ -273,7 +273,7 @@ TEST_F(Generate, NarrowLogitsAreNearThoseOfFloats) {
       for (int32_t i = 0; i < 20; ++i) of[static_cast<size_t>(i)] = i;
       for (int32_t position = 0; position < 5; ++position) {
         std::fill(ids.begin(), ids.end(), position == 0 ? facts.start_id : 3 + position * 11);
-        headlane_step step = HEADLANE_STEP_INIT;
+        headlane_step step = HEADLANE_INIT(headlane_step);
         step.n_rows = 20;
         step.ids = ids.data();
         step.sources = of.data();

@@ -41,8 +41,10 @@ struct FlatSequences {
     }
   }
   headlane_batch batch() const {
-    return {sizeof(headlane_batch), static_cast<int64_t>(offsets.size()) - 1, offsets.data(),
-            ids.data(), nullptr};
+    return {.struct_size = sizeof(headlane_batch),
+            .n_seqs = static_cast<int64_t>(offsets.size()) - 1,
+            .offsets = offsets.data(),
+            .ids = ids.data()};
   }
   std::vector<int64_t> offsets = {0};
   std::vector<int32_t> ids;
@@ -50,7 +52,7 @@ struct FlatSequences {
 
 inline headlane_generator_options generator_options(int64_t max_sources, int64_t max_beams,
                                                     int n_threads = 1) {
-  headlane_generator_options options = HEADLANE_GENERATOR_OPTIONS_INIT;
+  headlane_generator_options options = HEADLANE_INIT(headlane_generator_options);
   options.max_sources = max_sources;
   options.max_beams = max_beams;
   options.n_threads = n_threads;
@@ -58,7 +60,7 @@ inline headlane_generator_options generator_options(int64_t max_sources, int64_t
 }
 
 inline headlane_generate_options beams(int64_t n_beams, int64_t n_best = 1) {
-  headlane_generate_options options = HEADLANE_GENERATE_OPTIONS_INIT;
+  headlane_generate_options options = HEADLANE_INIT(headlane_generate_options);
   options.n_beams = n_beams;
   options.n_best = n_best;
   return options;
@@ -74,7 +76,7 @@ inline GeneratorHandle create_generator(headlane_model* model,
 inline Answers answers_of(const headlane_generator* generator, size_t n_sources) {
   Answers answers(n_sources);
   for (size_t source = 0; source < n_sources; ++source) {
-    headlane_answer answer = HEADLANE_ANSWER_INIT;
+    headlane_answer answer = HEADLANE_INIT(headlane_answer);
     int64_t rank = 0;
     do {
       tool::check(
@@ -101,7 +103,7 @@ inline const std::string& golden_file(const std::string& name,
   std::string& path = paths[name + "_" + precision];
   if (path.empty()) {
     const std::string to = dir.file(name + "_" + precision + ".headlane");
-    headlane_convert_options options = HEADLANE_CONVERT_OPTIONS_INIT;
+    headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
     options.precision = precision.c_str();
     const std::string folder = std::string(HEADLANE_GOLDEN_DIR "/encoder_decoder/") + name;
     tool::check(headlane_convert_with(folder.c_str(), to.c_str(), &options));

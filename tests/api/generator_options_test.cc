@@ -13,7 +13,7 @@ class GeneratorOptions : public GenerateTest {
   // No generator is made with that value of a field, which the sentence names.
   void refuse_creation(int64_t headlane_generator_options::*field, int64_t value,
                        const std::string& named) {
-    headlane_generator_options options = HEADLANE_GENERATOR_OPTIONS_INIT;
+    headlane_generator_options options = HEADLANE_INIT(headlane_generator_options);
     options.*field = value;
     headlane_generator* generator = nullptr;
     size_t bytes = 0;
@@ -44,11 +44,11 @@ TEST_F(GeneratorOptions, OptionsOfGenerators) {
   refuse_creation(&Options::max_candidates, kVocabSize + 1, "max_candidates");
 
   headlane_generator* generator = nullptr;
-  Options options = HEADLANE_GENERATOR_OPTIONS_INIT;
+  Options options = HEADLANE_INIT(headlane_generator_options);
   options.n_threads = -1;
   expect_status(headlane_generator_create(model_.get(), &options, &generator),
                 HEADLANE_INVALID_ARGUMENT, "n_threads");
-  options = HEADLANE_GENERATOR_OPTIONS_INIT;
+  options = HEADLANE_INIT(headlane_generator_options);
   options.precision = "fp8";
   expect_status(headlane_generator_create(model_.get(), &options, &generator),
                 HEADLANE_INVALID_ARGUMENT, "precision is \"fp8\"");
@@ -82,7 +82,7 @@ TEST_F(GeneratorOptions, StructsOfOtherAges) {
   newer.later = 1;
   expect_status(headlane_generator_bytes(model_.get(), &newer.known, &bytes), HEADLANE_UNSUPPORTED,
                 "headlane_generator_options");
-  headlane_generator_options older = HEADLANE_GENERATOR_OPTIONS_INIT;
+  headlane_generator_options older = HEADLANE_INIT(headlane_generator_options);
   older.struct_size = offsetof(headlane_generator_options, max_beams);
   older.max_beams = older.max_new_tokens = -1;  // beyond the older caller's struct
   older.precision = "nonsense";
@@ -130,7 +130,7 @@ TEST(GeneratorsOfOtherModels, AreRefused) {
 }
 
 TEST(GeneratorsOfOtherProducts, AreRefused) {
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   options.gemm = "onednn";
   headlane_model* made = nullptr;
   const headlane_status status = headlane_model_open(golden_file("bart").c_str(), &options, &made);

@@ -25,7 +25,7 @@ struct StepRows {
         log_sum_exp(n) {}
 
   headlane_step step() {
-    headlane_step step = HEADLANE_STEP_INIT;
+    headlane_step step = HEADLANE_INIT(headlane_step);
     step.n_rows = static_cast<int64_t>(n);
     step.ids = ids.data();
     step.sources = sources.data();
@@ -81,7 +81,7 @@ struct StepMaps {
         kv_len(kv_len),
         data(static_cast<size_t>(n_layers * n_rows * n_heads * q_len * kv_len), NAN) {}
   headlane_attention_maps maps() {
-    headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+    headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
     maps.data = data.data();
     maps.query_stride = kv_len;
     maps.head_stride = q_len * kv_len;

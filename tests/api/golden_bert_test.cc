@@ -82,7 +82,7 @@ TEST_P(GoldenBert, TextsGiveTheIdsAndVectorsOfSentenceTransformers) {
 }
 
 TEST_P(GoldenBert, MatchesTransformersWithProductsByOneDnn) {
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   options.gemm = "onednn";
   headlane_model* model = nullptr;
   const headlane_status status = headlane_model_open(path_.c_str(), &options, &model);

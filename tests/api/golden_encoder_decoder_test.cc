@@ -79,7 +79,7 @@ TEST_P(GoldenEncoderDecoders, AnswersAreThoseOfTransformers) {
       options.max_new_tokens = golden_.max_new_tokens;
       check_search(search.name, options, generator.get(), at_once);
     }
-    check_search("default", HEADLANE_GENERATE_OPTIONS_INIT, generator.get(), at_once);
+    check_search("default", HEADLANE_INIT(headlane_generate_options), generator.get(), at_once);
   }
 }
 
@@ -99,7 +99,7 @@ TEST_P(GoldenEncoderDecoders, AnswersNeedNotAllLogits) {
   options.early_stopping = HEADLANE_EARLY_STOPPING_HEURISTIC;
   options.max_new_tokens = golden_.max_new_tokens;
   check_search("beam", options, generator.get(), 50);
-  check_search("default", HEADLANE_GENERATE_OPTIONS_INIT, generator.get(), 50);
+  check_search("default", HEADLANE_INIT(headlane_generate_options), generator.get(), 50);
 }
 
 TEST_P(GoldenEncoderDecoders, HiddenStatesAndLogits) {
@@ -114,7 +114,7 @@ TEST_P(GoldenEncoderDecoders, HiddenStatesAndLogits) {
   const FlatSequences flat(sources);
   const headlane_batch batch = flat.batch();
   std::vector<float> hidden(flat.ids.size() * d);
-  const headlane_outputs outputs{sizeof outputs, hidden.data(), nullptr, nullptr};
+  const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = hidden.data()};
   tool::check(headlane_generator_encode(generator.get(), &batch, &outputs));
   ASSERT_EQ(hidden.size(), golden_.hidden.data.size());
   for (size_t i = 0; i < hidden.size(); ++i) {
@@ -129,7 +129,7 @@ TEST_P(GoldenEncoderDecoders, HiddenStatesAndLogits) {
       const int32_t id = i == 0 ? facts_.start_id : targets[source][i - 1];
       const int32_t of = static_cast<int32_t>(source);
       std::vector<float> logits(vocab_size);
-      headlane_step step = HEADLANE_STEP_INIT;
+      headlane_step step = HEADLANE_INIT(headlane_step);
       step.n_rows = 1;
       step.ids = &id;
       step.sources = &of;

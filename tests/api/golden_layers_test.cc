@@ -48,7 +48,7 @@ struct Call {
   }
 
   headlane_forward_batch describe(std::vector<float>* result) const {
-    headlane_forward_batch b = HEADLANE_FORWARD_BATCH_INIT;
+    headlane_forward_batch b = HEADLANE_INIT(headlane_forward_batch);
     b.n_seqs = batch;
     b.q_len = q_len;
     b.x.data = x.data();
@@ -88,7 +88,7 @@ class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const
   // The call's output, and its maps where it has some.
   static std::vector<float> run(headlane_model* model, const Call& call, int n_threads,
                                 std::vector<float>* maps_data) {
-    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.n_threads = n_threads;
     options.cross_attention = !call.key.empty();
     headlane_session* created = nullptr;
@@ -97,7 +97,7 @@ class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const
     std::vector<float> result(call.out.size(), NAN);
     maps_data->assign(call.maps.size(), NAN);
     headlane_forward_batch batch = call.describe(&result);
-    headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+    headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
     if (!call.maps.empty()) {
       maps.data = maps_data->data();
       maps.query_stride = call.score_len;

@@ -81,19 +81,19 @@ TEST_P(OddFloats, StayAndChangeNoResult) {
   Layer layer(kColumns, 4, 16);
   layer.fill(false);
   Floats x = layer.numbers(kRows * kColumns, 1e-39f);
-  headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+  headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
   batch.n_seqs = 1;
   batch.q_len = kRows;
   batch.x.data = x.data();
   for (const char* precision : {"f32", "bf16", "int8"}) {
     SCOPED_TRACE(precision);
-    headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+    headlane_model_options options = HEADLANE_INIT(headlane_model_options);
     options.precision = precision;
     Floats usual(x.size(), -1), odd(x.size(), -2);
     const auto run = [&](Floats* out) {
       headlane_model* model = nullptr;
       headlane_session* session = nullptr;
-      headlane_session_options of = HEADLANE_SESSION_OPTIONS_INIT;
+      headlane_session_options of = HEADLANE_INIT(headlane_session_options);
       of.n_threads = 3;
       batch.out.data = out->data();
       EXPECT_EQ(headlane_layer_create(&layer.options, &options, &model), HEADLANE_OK);
@@ -114,7 +114,7 @@ TEST_P(OddFloats, StayAndChangeNoResult) {
 TEST_P(OddFloats, StayAndChangeNoFile) {
   const std::string path = temp_.file("model.headlane");
   const std::string bert = HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize";
-  headlane_convert_options options = HEADLANE_CONVERT_OPTIONS_INIT;
+  headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   options.precision = "int8";
   tool::check(headlane_convert_with(bert.c_str(), path.c_str(), &options));
   const std::string usual = read_file(path);

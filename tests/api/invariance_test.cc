@@ -113,7 +113,7 @@ Floats forward(headlane_session* session, const std::vector<const Floats*>& xs, 
     offsets.push_back(std::ssize(x) / d);
   }
   Floats out(x.size());
-  headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+  headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
   batch.n_seqs = std::ssize(xs);
   batch.q_offsets = offsets.data();
   batch.x.data = x.data();

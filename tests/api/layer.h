@@ -76,7 +76,7 @@ using tool::Model;
 using tool::Session;
 
 inline Model create_layer(const Layer& layer, const char* isa, const char* precision = nullptr) {
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   options.isa = isa;
   options.precision = precision;
   headlane_model* model = nullptr;
@@ -86,7 +86,7 @@ inline Model create_layer(const Layer& layer, const char* isa, const char* preci
 
 inline Session create_session(headlane_model* model, bool cross, int n_threads = 1,
                               int64_t max_tokens = 512, const char* precision = nullptr) {
-  headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.max_tokens = max_tokens;
   options.n_threads = n_threads;
   options.cross_attention = cross;

@@ -12,7 +12,7 @@ class LayerApi : public AttentionTest {
     const int64_t d = layer.options.d_model, n_heads = layer.attention.n_heads;
     const int64_t q_offsets[] = {0, call.q_len}, kv_offsets[] = {0, kv_len};
     GuardedFloats out(call.q_len * d), p(n_heads * call.q_len * kv_len);
-    headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+    headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
     maps.data = p.data();
     maps.head_stride = call.q_len * kv_len;
     maps.query_stride = kv_len;
@@ -164,7 +164,7 @@ TEST_P(LayerApi, BiasOfEachHead) {
 TEST_P(LayerApi, RotaryPositions) {
   for (const bool interleaved : {false, true}) {
     for (const int64_t dims : {0, 4}) {
-      headlane_rotary rotary = HEADLANE_ROTARY_INIT;
+      headlane_rotary rotary = HEADLANE_INIT(headlane_rotary);
       rotary.interleaved = interleaved;
       rotary.dims = dims;
       rotary.max_positions = 20;
@@ -189,7 +189,7 @@ TEST_P(LayerApi, AlibiAndRelativeBias) {
   tool::check(headlane_alibi_slopes(5, slopes));
   layer.attention.alibi_slopes = slopes;
   const Floats table = layer.numbers(4 * 5, 1);
-  headlane_relative_bias relative = HEADLANE_RELATIVE_BIAS_INIT;
+  headlane_relative_bias relative = HEADLANE_INIT(headlane_relative_bias);
   relative.table = table.data();
   relative.n_buckets = 4;
   relative.max_distance = 8;

@@ -98,7 +98,7 @@ TEST_P(LayerPrecision, EveryScore) {
 
 TEST_P(LayerPrecision, RotaryWindowSoftcapAndSinks) {
   const float sinks[] = {0.5f, -1.0f, 3.0f};
-  headlane_rotary rotary = HEADLANE_ROTARY_INIT;
+  headlane_rotary rotary = HEADLANE_INIT(headlane_rotary);
   rotary.max_positions = 64;
   rotary.dims = 12;
   Layer layer(48, 3, 16);

@@ -92,7 +92,7 @@ TEST_P(LayerRun, TheSameBitsOnAnyNumberOfThreads) {
       for (int threads = 1; threads <= 3; ++threads) {
         Floats& out = results[threads - 1];
         out.resize(x.size());
-        headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+        headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
         batch.n_seqs = 1;
         batch.q_len = n;
         batch.x.data = x.data();
@@ -201,7 +201,7 @@ TEST_P(LayerRun, NanStaysInItsSequence) {
 }
 
 TEST_P(LayerRun, MemoryIsExact) {
-  headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.max_tokens = 64;
   options.n_threads = 2;
   for (const int cross : {0, 1}) {
@@ -260,7 +260,7 @@ TEST_P(LayerRun, WhatIsWrongIsNamed) {
   bad = good;
   bad.q_len = 513;
   expect_refused(bad, HEADLANE_TOO_LARGE, "513");
-  headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+  headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
   bad = good;
   bad.maps = &maps;
   expect_refused(bad, HEADLANE_INVALID_ARGUMENT, "maps.data");
@@ -276,8 +276,8 @@ TEST_P(LayerRun, WhatIsWrongIsNamed) {
   maps.head_stride = 64;
   maps.query_stride = 7;
   expect_refused(bad, HEADLANE_INVALID_ARGUMENT, "strides of maps overlap");
-  const headlane_batch tokens{sizeof tokens, 0, offsets, nullptr, nullptr};
-  const headlane_outputs outputs{sizeof outputs, out.data(), nullptr, nullptr};
+  const headlane_batch tokens{.struct_size = sizeof tokens, .offsets = offsets};
+  const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = out.data()};
   expect_failure(headlane_encode(session_.get(), &tokens, &outputs), HEADLANE_UNSUPPORTED,
                  "headlane_forward");
 }
@@ -288,7 +288,7 @@ TEST_P(LayerRun, MemoryThatIsMissing) {
   layer.options.kdim = 10;
   layer.options.vdim = 12;
   const Model model = create_layer(layer.fill(), GetParam());
-  headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   headlane_session* none = nullptr;
   expect_failure(headlane_session_create(model.get(), &options, &none), HEADLANE_INVALID_ARGUMENT,
                  "cross_attention");
@@ -348,7 +348,7 @@ TEST_P(LayerRun, LayersThatCannotBe) {
         l.attention.scale = 2;
       },
       "scale is 2, but dot product scores have none");
-  headlane_rotary rotary = HEADLANE_ROTARY_INIT;
+  headlane_rotary rotary = HEADLANE_INIT(headlane_rotary);
   changed([&](Layer& l) { l.attention.rotary = &rotary; }, "rotary.max_positions is 0");
   rotary.max_positions = 64;
   rotary.dims = 5;
@@ -364,7 +364,7 @@ TEST_P(LayerRun, LayersThatCannotBe) {
 
 // Sequences beyond the tables of positions are refused where the session is made.
 TEST_P(LayerRun, PositionTablesEnd) {
-  headlane_rotary rotary = HEADLANE_ROTARY_INIT;
+  headlane_rotary rotary = HEADLANE_INIT(headlane_rotary);
   rotary.max_positions = 16;
   Layer layer(kD, 3, 8);
   layer.attention.rotary = &rotary;
@@ -372,7 +372,7 @@ TEST_P(LayerRun, PositionTablesEnd) {
   const Session session = create_session(model.get(), false);
   Floats x(17 * kD), out(17 * kD);
   expect_refused(batch_of(x, &out), HEADLANE_TOO_LARGE, "17", session.get());
-  headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.max_len = 17;
   headlane_session* none = nullptr;
   expect_failure(headlane_session_create(model.get(), &options, &none), HEADLANE_INVALID_ARGUMENT,

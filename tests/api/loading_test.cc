@@ -47,14 +47,15 @@ std::vector<float> encode(const Library& library, const std::string& path) {
   if (HEADLANE_OF(library, headlane_model_open)(path.c_str(), nullptr, &model) != HEADLANE_OK) {
     return {};
   }
-  headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.max_tokens = 64;
   options.n_threads = 3;
   std::vector<float> hidden(64 * 64);
   const std::vector<int32_t> ids = {1, 2, 3, 4, 5};
   const int64_t offsets[] = {0, 5};
-  const headlane_batch batch{sizeof batch, 1, offsets, ids.data(), nullptr};
-  const headlane_outputs outputs{sizeof outputs, hidden.data(), nullptr, nullptr};
+  const headlane_batch batch{
+      .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids.data()};
+  const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = hidden.data()};
   const bool encoded =
       HEADLANE_OF(library, headlane_session_create)(model, &options, &session) == HEADLANE_OK &&
       HEADLANE_OF(library, headlane_encode)(session, &batch, &outputs) == HEADLANE_OK;

@@ -124,7 +124,7 @@ class MemoryFault : public testing::Test {
 
   static headlane_status open(const std::string& path, const char* precision,
                               headlane_model** out) {
-    headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+    headlane_model_options options = HEADLANE_INIT(headlane_model_options);
     options.precision = precision;
     return headlane_model_open(path.c_str(), &options, out);
   }
@@ -162,7 +162,7 @@ TEST_F(MemoryFault, CreatingASession) {
   const std::vector<float> expected = encoder.encode(kIds).pooled;
   for (const int n_threads : {1, 3}) {
     const Call call = [&] {
-      headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+      headlane_session_options options = HEADLANE_INIT(headlane_session_options);
       options.max_tokens = 64;
       options.n_threads = n_threads;
       headlane_session* session = nullptr;
@@ -183,7 +183,7 @@ TEST_F(MemoryFault, PackingForAnotherPrecision) {
     for (int64_t n = 1, n_failed = 1; n_failed > 0; ++n) {
       Encoder encoder(bert_, "", 1);
       const std::vector<float> expected = encoder.encode(kIds).pooled;
-      headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+      headlane_session_options options = HEADLANE_INIT(headlane_session_options);
       options.max_tokens = 64;
       options.n_threads = 1;
       options.precision = precision;
@@ -223,7 +223,7 @@ TEST_F(MemoryFault, CreatingAGenerator) {
 }
 
 TEST_F(MemoryFault, CreatingAnAttention) {
-  headlane_rotary rotary = HEADLANE_ROTARY_INIT;
+  headlane_rotary rotary = HEADLANE_INIT(headlane_rotary);
   rotary.max_positions = 50;
   const std::vector<float> slopes = {0.5f, 0.25f};
   for (const headlane_element element : {HEADLANE_ELEMENT_F32, HEADLANE_ELEMENT_BF16}) {
@@ -254,7 +254,7 @@ TEST_F(MemoryFault, MakingALayer) {
   layer.fill();
   for (const char* precision : kPrecisions) {
     const Call call = [&] {
-      headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+      headlane_model_options options = HEADLANE_INIT(headlane_model_options);
       options.precision = precision;
       headlane_model* model = nullptr;
       const headlane_status status = headlane_layer_create(&layer.options, &options, &model);
@@ -274,7 +274,7 @@ TEST_F(MemoryFault, RunningNeedsNone) {
     const FlatSequences flat(kIds);
     const headlane_batch batch = flat.batch();
     std::vector<float> got(pooled.size());
-    const headlane_outputs outputs{sizeof outputs, nullptr, got.data(), nullptr};
+    const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = got.data()};
 
     const tool::Model model = open_model(translator_);
     const GeneratorHandle generator =
@@ -303,9 +303,10 @@ TEST_F(MemoryFault, RefusingACall) {
     for (int64_t n = 1, n_failed = 1; n_failed > 0; ++n) {
       const int32_t ids[] = {1, 1 << 30};
       const int64_t offsets[] = {0, 2};
-      const headlane_batch batch{sizeof batch, 1, offsets, ids, nullptr};
+      const headlane_batch batch{
+          .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids};
       std::vector<float> out(expected.size(), 7.0f);
-      const headlane_outputs outputs{sizeof outputs, nullptr, out.data(), nullptr};
+      const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = out.data()};
       fail_allocation(n, and_later);
       const headlane_status status = headlane_encode(encoder.session(), &batch, &outputs);
       n_failed = n_failed_allocations();
@@ -379,7 +380,7 @@ TEST_F(MemoryFault, Embedding) {
     data += text;
     offsets.push_back(std::ssize(data));
   }
-  headlane_texts given = HEADLANE_TEXTS_INIT;
+  headlane_texts given = HEADLANE_INIT(headlane_texts);
   given.n_texts = std::ssize(texts);
   given.data = data.data();
   given.data_bytes = std::ssize(data);
@@ -413,7 +414,7 @@ TEST_F(MemoryFault, Converting) {
     const std::string& from = model.first;
     const TempDir dir;
     const std::string path = dir.file("model.headlane");
-    headlane_convert_options options = HEADLANE_CONVERT_OPTIONS_INIT;
+    headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
     options.precision = model.second;
     tool::check(headlane_convert_with(from.c_str(), path.c_str(), &options));
     const std::string expected = read_file(path);

@@ -19,7 +19,7 @@ inline std::string golden_bert(const std::string& name) {
 // As headlane_convert_with does; "" is the default.
 inline void convert_to(const std::string& folder, const std::string& path,
                        const std::string& precision) {
-  headlane_convert_options options = HEADLANE_CONVERT_OPTIONS_INIT;
+  headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   if (!precision.empty()) options.precision = precision.c_str();
   tool::check(headlane_convert_with(folder.c_str(), path.c_str(), &options));
 }
@@ -27,7 +27,7 @@ inline void convert_to(const std::string& folder, const std::string& path,
 // A session that asks for a precision of its own.
 inline tool::Session session_of(headlane_model* model, const char* precision, int n_threads = 1,
                                 int64_t max_tokens = 512) {
-  headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.max_tokens = max_tokens;
   options.n_threads = n_threads;
   options.precision = precision;

@@ -128,7 +128,7 @@ TEST_P(Precision, WhatIsInTheCallersMemoryDoesNotMatter) {
     for (const char* precision : {"bf16", "int8"}) {
       SCOPED_TRACE(name + " " + precision);
       Encoder encoder = golden.open(GetParam(), precision);
-      headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+      headlane_session_options options = HEADLANE_INIT(headlane_session_options);
       options.max_tokens = 1024;
       options.n_threads = 2;
       tool::check(headlane_session_bytes(encoder.model(), &options, &options.memory_bytes));
@@ -170,15 +170,17 @@ TEST_P(Precision, AttentionMapsSumToOne) {
     Encoder encoder = golden.open(GetParam(), precision);
     const headlane_model_facts& facts = encoder.facts();
     std::vector<float> data(static_cast<size_t>(facts.n_layers * facts.n_heads * n * n));
-    headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+    headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
     maps.data = data.data();
     maps.query_stride = n;
     maps.head_stride = n * n;
     maps.seq_stride = maps.layer_stride = facts.n_heads * n * n;
     const int64_t offsets[] = {0, n};
-    const headlane_batch batch{sizeof batch, 1, offsets, ids.data(), nullptr};
+    const headlane_batch batch{
+        .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids.data()};
     std::vector<float> hidden(static_cast<size_t>(n * facts.d_model));
-    const headlane_outputs outputs{sizeof outputs, hidden.data(), nullptr, &maps};
+    const headlane_outputs outputs{
+        .struct_size = sizeof outputs, .hidden = hidden.data(), .attention = &maps};
     tool::check(headlane_encode(encoder.session(), &batch, &outputs));
     EXPECT_TRUE(same_bits(hidden, encoder.encode({ids}).hidden)) << precision;
     for (size_t row = 0; row < data.size(); row += static_cast<size_t>(n)) {
@@ -252,14 +254,14 @@ TEST_F(PrecisionOptions, SessionsRunAtOnceInAnyPrecision) {
 
 TEST_F(PrecisionOptions, UnknownNamesAreRefused) {
   headlane_model* none = nullptr;
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   for (const char* wrong : {"fp16", "BF16", "s8"}) {
     options.precision = wrong;
     expect_failure(headlane_model_open(golden_.path.c_str(), &options, &none),
                    HEADLANE_INVALID_ARGUMENT, std::string("precision is \"") + wrong + "\"");
   }
   const tool::Model model = open_model(golden_.path);
-  headlane_session_options of_session = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options of_session = HEADLANE_INIT(headlane_session_options);
   of_session.precision = "double";
   headlane_session* session = nullptr;
   size_t bytes = 0;
@@ -271,12 +273,12 @@ TEST_F(PrecisionOptions, UnknownNamesAreRefused) {
 
 TEST_F(PrecisionOptions, OneDnnMultipliesFloatsAlone) {
   headlane_model* made = nullptr;
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   options.gemm = "onednn";
   const headlane_status status = headlane_model_open(golden_.path.c_str(), &options, &made);
   if (status == HEADLANE_UNSUPPORTED) GTEST_SKIP() << headlane_error();
   const tool::Model model(made);
-  headlane_session_options of_session = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options of_session = HEADLANE_INIT(headlane_session_options);
   headlane_session* session = nullptr;
   for (const char* precision : {"bf16", "int8"}) {
     of_session.precision = precision;
@@ -313,7 +315,7 @@ TEST_F(PrecisionOptions, AutoIsTheFastestOfTheMachine) {
 
 // A caller of before there was a precision.
 TEST_F(PrecisionOptions, OlderStructsHaveNone) {
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   options.struct_size = offsetof(headlane_model_options, precision);
   options.precision = reinterpret_cast<const char*>(1);  // beyond the older caller's struct
   headlane_model* made = nullptr;
@@ -321,7 +323,7 @@ TEST_F(PrecisionOptions, OlderStructsHaveNone) {
       << headlane_error();
   const tool::Model model(made);
   EXPECT_STREQ(tool::facts_of(made).precision, "f32");
-  headlane_session_options of_session = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options of_session = HEADLANE_INIT(headlane_session_options);
   of_session.struct_size = offsetof(headlane_session_options, precision);
   of_session.precision = reinterpret_cast<const char*>(1);
   headlane_session* session = nullptr;
@@ -368,7 +370,7 @@ TEST(StoredPrecision, ParametersAreCountedOnce) {
 TEST(StoredPrecision, ConversionChecksItsOptions) {
   const TempDir temp;
   const std::string folder = golden_bert("head_dim_8_cls"), out = temp.file("m.headlane");
-  headlane_convert_options options = HEADLANE_CONVERT_OPTIONS_INIT;
+  headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   const auto expect_refused = [&](const std::string& words) {
     EXPECT_EQ(headlane_convert_with(folder.c_str(), out.c_str(), &options),
               HEADLANE_INVALID_ARGUMENT);
@@ -402,7 +404,7 @@ TEST(StoredPrecision, ProductsThatStayInBf16) {
   double nearest = INFINITY;
   for (const int64_t n : {0, 8}) {
     const std::string path = temp.file("m.headlane");
-    headlane_convert_options options = HEADLANE_CONVERT_OPTIONS_INIT;
+    headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
     options.precision = "int8";
     options.higher_precision = kAll;
     options.n_higher_precision = n;

@@ -99,7 +99,7 @@ TEST_F(Process, RefusedThreadsAreAStatus) {
     const headlane_status opened = headlane_model_open(path_.c_str(), nullptr, &another);
     if (opened != HEADLANE_OK && opened != HEADLANE_OUT_OF_MEMORY) return false;
     headlane_model_close(another);
-    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.max_tokens = 64;
     options.n_threads = 1000;
     headlane_session* session = nullptr;

@@ -18,7 +18,7 @@ class Profile : public AttentionTest {
   void run(int64_t n_tokens) {
     const Floats x = layer_.numbers(n_tokens * kD, 1);
     Floats out(x.size());
-    headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+    headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
     batch.n_seqs = 1;
     batch.q_len = n_tokens;
     batch.x.data = x.data();
@@ -28,7 +28,7 @@ class Profile : public AttentionTest {
 
   std::vector<headlane_pass_facts> passes() const {
     std::vector<headlane_pass_facts> all;
-    headlane_pass_facts facts = HEADLANE_PASS_FACTS_INIT;
+    headlane_pass_facts facts = HEADLANE_INIT(headlane_pass_facts);
     facts.n_passes = 1;
     for (int64_t i = 0; i < facts.n_passes; ++i) {
       tool::check(headlane_session_get_pass(session_.get(), i, &facts));
@@ -38,7 +38,7 @@ class Profile : public AttentionTest {
   }
 
   headlane_pass_span span(int64_t pass, int64_t thread) const {
-    headlane_pass_span span = HEADLANE_PASS_SPAN_INIT;
+    headlane_pass_span span = HEADLANE_INIT(headlane_pass_span);
     tool::check(headlane_session_get_span(session_.get(), pass, thread, &span));
     return span;
   }
@@ -92,8 +92,8 @@ TEST_P(Profile, SpansFollowEachOther) {
 }
 
 TEST_P(Profile, RefusesWhatIsNotThere) {
-  headlane_pass_facts facts = HEADLANE_PASS_FACTS_INIT;
-  headlane_pass_span span = HEADLANE_PASS_SPAN_INIT;
+  headlane_pass_facts facts = HEADLANE_INIT(headlane_pass_facts);
+  headlane_pass_span span = HEADLANE_INIT(headlane_pass_span);
   const auto n = static_cast<int64_t>(passes().size());
   expect_failure(headlane_session_get_pass(session_.get(), n, &facts), HEADLANE_INVALID_ARGUMENT,
                  "pass");

@@ -109,7 +109,7 @@ TEST_F(SentenceTransformers, AModelWithoutPrompts) {
 }
 
 TEST_F(SentenceTransformers, PoolingByOption) {
-  headlane_convert_options options = HEADLANE_CONVERT_OPTIONS_INIT;
+  headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   std::string log;
   options.log = [](void* to, headlane_log_level, const char* message) {
     *static_cast<std::string*>(to) += message;

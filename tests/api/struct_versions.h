@@ -157,7 +157,7 @@ void expect_all_versions_written(const char* name, Call call) {
 
 // A host's threads, of which there is the one that calls; `user` counts the calls.
 inline headlane_thread_pool counting_pool(int* n_calls) {
-  headlane_thread_pool pool = HEADLANE_THREAD_POOL_INIT;
+  headlane_thread_pool pool = HEADLANE_INIT(headlane_thread_pool);
   pool.user = n_calls;
   pool.n_threads = 1;
   pool.parallel_for = [](void* user, int32_t n, void (*task)(void*, int32_t), void* context) {

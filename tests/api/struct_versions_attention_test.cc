@@ -98,11 +98,11 @@ class StructVersionsOfAttention : public testing::Test {
   const int64_t lengths_[kSeqs] = {5, 3};
   int n_calls_ = 0;
   const headlane_thread_pool pool_ = counting_pool(&n_calls_);
-  headlane_rotary rotary_ = HEADLANE_ROTARY_INIT;
-  headlane_relative_bias relative_ = HEADLANE_RELATIVE_BIAS_INIT;
+  headlane_rotary rotary_ = HEADLANE_INIT(headlane_rotary);
+  headlane_relative_bias relative_ = HEADLANE_INIT(headlane_relative_bias);
   headlane_attention_options options_ = attention_options(kHeads, kHeadDim);
-  headlane_attention_maps maps_ = HEADLANE_ATTENTION_MAPS_INIT;
-  headlane_attention_batch batch_ = HEADLANE_ATTENTION_BATCH_INIT;
+  headlane_attention_maps maps_ = HEADLANE_INIT(headlane_attention_maps);
+  headlane_attention_batch batch_ = HEADLANE_INIT(headlane_attention_batch);
 };
 
 TEST_F(StructVersionsOfAttention, headlane_attention_options) {
@@ -181,8 +181,8 @@ class StructVersionsOfLayers : public testing::Test {
   const uint8_t mask_[64] = {1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1,
                              1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
   const int64_t lengths_[kSeqs] = {5, 3};
-  headlane_attention_maps maps_ = HEADLANE_ATTENTION_MAPS_INIT;
-  headlane_forward_batch batch_ = HEADLANE_FORWARD_BATCH_INIT;
+  headlane_attention_maps maps_ = HEADLANE_INIT(headlane_attention_maps);
+  headlane_forward_batch batch_ = HEADLANE_INIT(headlane_forward_batch);
 };
 
 TEST_F(StructVersionsOfLayers, headlane_layer_options) {

@@ -75,7 +75,7 @@ TEST_F(StructVersionsOfGeneration, headlane_generate_options) {
   const int64_t prefix_offsets[] = {0, 1, 2};
   const uint64_t keys[] = {100, 200};
   int user = 0;
-  headlane_generate_options full = HEADLANE_GENERATE_OPTIONS_INIT;
+  headlane_generate_options full = HEADLANE_INIT(headlane_generate_options);
   full.n_beams = 1;
   full.n_best = 2;
   full.length_penalty = 0.5;
@@ -118,7 +118,7 @@ TEST_F(StructVersionsOfGeneration, headlane_step) {
   rows.ids = {facts.start_id, facts.start_id};
   rows.sources = {1, 0};
   std::vector<float> self(1 << 10), cross(1 << 10);
-  headlane_attention_maps of_self = HEADLANE_ATTENTION_MAPS_INIT;
+  headlane_attention_maps of_self = HEADLANE_INIT(headlane_attention_maps);
   of_self.layer_stride = 256;
   of_self.seq_stride = 128;
   of_self.head_stride = 8;

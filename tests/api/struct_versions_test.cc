@@ -54,7 +54,7 @@ TEST_F(StructVersions, EveryStructHasATest) {
 }
 
 TEST_F(StructVersions, headlane_model_options) {
-  headlane_model_options full = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options full = HEADLANE_INIT(headlane_model_options);
   full.isa = "ref";
   full.gemm = "headlane";
   full.precision = "int8";
@@ -95,7 +95,7 @@ TEST_F(StructVersions, headlane_tensor_facts) {
 
 TEST_F(StructVersions, headlane_tokenize_options) {
   const tool::Model model = open_model(polyglot());
-  headlane_tokenize_options full = HEADLANE_TOKENIZE_OPTIONS_INIT;
+  headlane_tokenize_options full = HEADLANE_INIT(headlane_tokenize_options);
   full.max_len = 7;
   full.source_language = "fr";
   full.target_language = "zh";
@@ -149,9 +149,9 @@ class StructVersionsOfTexts : public StructVersions {
 
   Encoder encoder_;
   const int64_t offsets_[4] = {0, 3, 3, 4};
-  headlane_texts texts_ = HEADLANE_TEXTS_INIT;
-  headlane_tokenize_options tokenize_ = HEADLANE_TOKENIZE_OPTIONS_INIT;
-  headlane_embed_options options_ = HEADLANE_EMBED_OPTIONS_INIT;
+  headlane_texts texts_ = HEADLANE_INIT(headlane_texts);
+  headlane_tokenize_options tokenize_ = HEADLANE_INIT(headlane_tokenize_options);
+  headlane_embed_options options_ = HEADLANE_INIT(headlane_embed_options);
   std::string told_;
 };
 
@@ -202,7 +202,7 @@ TEST_F(StructVersions, headlane_language_facts) {
 TEST_F(StructVersions, headlane_session_options) {
   const tool::Model model = open_model(bert());
   alignas(64) static char block[4 << 20];
-  headlane_session_options full = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options full = HEADLANE_INIT(headlane_session_options);
   full.max_tokens = 24;
   full.max_seqs = 3;
   full.max_len = 12;
@@ -228,7 +228,7 @@ TEST_F(StructVersions, headlane_thread_pool) {
   int n_calls = 0;
   expect_all_versions_read("headlane_thread_pool", counting_pool(&n_calls), [&](const auto* pool) {
     n_calls = 0;
-    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.max_tokens = 64;
     options.pool = pool;
     headlane_session* made = nullptr;
@@ -267,11 +267,15 @@ class StructVersionsOfRuns : public StructVersions {
   Encoder encoder_;
   const std::vector<int64_t> offsets_ = {0, 3, 8};
   const std::vector<int32_t> ids_ = {1, 2, 3, 4, 5, 6, 7, 8}, types_ = {0, 1, 2, 0, 1, 2, 0, 1};
-  const headlane_batch batch_ = {sizeof batch_, 2, offsets_.data(), ids_.data(), types_.data()};
+  const headlane_batch batch_ = {.struct_size = sizeof batch_,
+                                 .n_seqs = 2,
+                                 .offsets = offsets_.data(),
+                                 .ids = ids_.data(),
+                                 .type_ids = types_.data()};
   std::vector<float> hidden_ = std::vector<float>(8 * 512), pooled_ = std::vector<float>(2 * 512),
                      probabilities_ = std::vector<float>(1 << 12);
-  headlane_attention_maps maps_ = HEADLANE_ATTENTION_MAPS_INIT;
-  headlane_outputs outputs_ = {sizeof outputs_, nullptr, nullptr, nullptr};
+  headlane_attention_maps maps_ = HEADLANE_INIT(headlane_attention_maps);
+  headlane_outputs outputs_ = {.struct_size = sizeof outputs_};
 };
 
 TEST_F(StructVersionsOfRuns, headlane_batch) {
@@ -351,7 +355,7 @@ TEST_F(StructVersions, headlane_convert_options) {
   const TempDir dir;
   const std::string path = dir.file("converted.headlane");
   const char* higher[] = {"encoder.layers.0.attention.qkv"};
-  headlane_convert_options full = HEADLANE_CONVERT_OPTIONS_INIT;
+  headlane_convert_options full = HEADLANE_INIT(headlane_convert_options);
   full.precision = "int8";
   full.higher_precision = higher;
   full.n_higher_precision = 1;

@@ -35,7 +35,7 @@ TEST_F(TargetText, IdsAreThoseOfTheAnswers) {
   const std::vector<std::string> texts = read_lines(kPairs + "/greedy.txt");
   const std::vector<std::string> lines = read_lines(kPairs + "/greedy_ids.txt");
   ASSERT_EQ(texts.size(), 512u);
-  headlane_tokenize_options options = HEADLANE_TOKENIZE_OPTIONS_INIT;
+  headlane_tokenize_options options = HEADLANE_INIT(headlane_tokenize_options);
   options.as_target = 1;
   for (size_t i = 0; i < texts.size(); ++i) {
     int32_t ids[64];
@@ -50,7 +50,7 @@ TEST_F(TargetText, IdsAreThoseOfTheAnswers) {
 }
 
 TEST_F(TargetText, IsCutAndMayBeEmpty) {
-  headlane_tokenize_options options = HEADLANE_TOKENIZE_OPTIONS_INIT;
+  headlane_tokenize_options options = HEADLANE_INIT(headlane_tokenize_options);
   options.as_target = 1;
   options.max_len = 3;
   int32_t ids[3];

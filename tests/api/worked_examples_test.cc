@@ -16,7 +16,7 @@ TEST_P(WorkedExamples, AFullyMaskedRowGivesZeros) {
   float o[4] = {9, 9, 9, 9};
   headlane_attention_options of = options(1, 4);
   of.v_dim = 2;
-  headlane_attention_batch batch = HEADLANE_ATTENTION_BATCH_INIT;
+  headlane_attention_batch batch = HEADLANE_INIT(headlane_attention_batch);
   batch.n_seqs = 1;
   batch.q_len = batch.kv_len = 2;
   batch.q = {q, 0, 4, 0};
@@ -39,7 +39,7 @@ TEST_P(WorkedExamples, UsualShapes) {
     const Model model = create_layer(layer.fill(), GetParam());
     const Floats x = layer.numbers(n_seqs * n * d_model, 1);
     Floats out(x.size());
-    headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+    headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
     batch.n_seqs = n_seqs;
     batch.q_len = n;
     batch.x.data = x.data();

@@ -26,14 +26,15 @@ class Attention : public AttentionTest {
     int64_t n = 0;
     tool::check(headlane_tokenize(model.get(), text.data(), text.size(), 0, ids.data(), 512, &n));
     std::vector<float> p(static_cast<size_t>(2 * 5 * n * n));
-    headlane_attention_maps maps = HEADLANE_ATTENTION_MAPS_INIT;
+    headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
     maps.data = p.data();
     maps.layer_stride = maps.seq_stride = 5 * n * n;
     maps.head_stride = n * n;
     maps.query_stride = n;
     const int64_t offsets[] = {0, n};
-    const headlane_batch batch{sizeof batch, 1, offsets, ids.data(), nullptr};
-    const headlane_outputs outputs{sizeof outputs, nullptr, nullptr, &maps};
+    const headlane_batch batch{
+        .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids.data()};
+    const headlane_outputs outputs{.struct_size = sizeof outputs, .attention = &maps};
     const tool::Session session = tool::create_session(model.get(), {}, 512);
     tool::check(headlane_encode(session.get(), &batch, &outputs));
     return p;

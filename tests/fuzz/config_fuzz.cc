@@ -47,7 +47,7 @@ void use_engine_config(const std::string& text) {
 void convert(const std::string& dir, const char* precision) {
   static const Folder out;
   static const std::string path = out.file("out.headlane");
-  headlane_convert_options options = HEADLANE_CONVERT_OPTIONS_INIT;
+  headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   options.precision = precision;
   // IO: a folder may name files that are not there.
   if (!is_ok(headlane_convert_with(dir.c_str(), path.c_str(), &options),

@@ -80,7 +80,7 @@ void use_tokenizer(const headlane_model* model, const headlane_model_facts& fact
   }
   const std::string name(language.name ? language.name : "", language.name_bytes);
   for (const std::string_view text : kTexts) {
-    headlane_tokenize_options options = HEADLANE_TOKENIZE_OPTIONS_INIT;
+    headlane_tokenize_options options = HEADLANE_INIT(headlane_tokenize_options);
     tokenize(model, text, options);
     options.as_target = 1;
     tokenize(model, text, options);
@@ -117,8 +117,9 @@ std::vector<int32_t> ids_below(int64_t vocab_size) {
 void encode(headlane_session* session, const headlane_model_facts& facts) {
   const std::vector<int32_t> ids = ids_below(facts.vocab_size);
   std::vector<float> hidden(kTokens * facts.d_model), pooled(kSeqs * facts.d_model);
-  headlane_batch batch{sizeof batch, kSeqs, kOffsets, ids.data(), nullptr};
-  headlane_outputs outputs{sizeof outputs, hidden.data(), nullptr, nullptr};
+  headlane_batch batch{
+      .struct_size = sizeof batch, .n_seqs = kSeqs, .offsets = kOffsets, .ids = ids.data()};
+  headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = hidden.data()};
   if (std::string_view(facts.pooling) != "none") outputs.pooled = pooled.data();
   is_ok(headlane_encode(session, &batch, &outputs), kOfRuns, "encode");
 }
@@ -126,7 +127,7 @@ void encode(headlane_session* session, const headlane_model_facts& facts) {
 void forward(headlane_session* session, const headlane_model_facts& facts, bool cross) {
   std::vector<float> x(kTokens * facts.d_model, 0.5f), out(kTokens * facts.d_model);
   std::vector<float> key(kTokens * facts.kdim, 0.25f), value(kTokens * facts.vdim, -1.0f);
-  headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+  headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
   batch.n_seqs = kSeqs;
   batch.q_offsets = kOffsets;
   batch.x.data = x.data();
@@ -143,7 +144,7 @@ void use_session(headlane_model* model, const headlane_model_facts& facts, const
   const bool layers = facts.vocab_size == 0;  // rows of the caller's come in
   for (const int32_t cross : {0, 1}) {
     if (!layers && cross != 0) return;
-    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.max_tokens = kTokens;
     options.n_threads = 1;
     options.cross_attention = cross;
@@ -164,10 +165,11 @@ void use_session(headlane_model* model, const headlane_model_facts& facts, const
 void generate(headlane_generator* generator, const headlane_model_facts& facts) {
   const std::vector<int32_t> ids = ids_below(facts.vocab_size);
   const int64_t offsets[] = {0, 3, kTokens};
-  headlane_batch sources{sizeof sources, 2, offsets, ids.data(), nullptr};
-  headlane_generate_options options = HEADLANE_GENERATE_OPTIONS_INIT;
+  headlane_batch sources{
+      .struct_size = sizeof sources, .n_seqs = 2, .offsets = offsets, .ids = ids.data()};
+  headlane_generate_options options = HEADLANE_INIT(headlane_generate_options);
   if (!is_ok(headlane_generate(generator, &sources, &options), kOfRuns, "generate")) return;
-  headlane_answer answer = HEADLANE_ANSWER_INIT;
+  headlane_answer answer = HEADLANE_INIT(headlane_answer);
   for (const int64_t source : {0, 1}) {
     if (!is_ok(headlane_generator_get_answer(generator, source, 0, &answer), {}, "get_answer") ||
         std::any_of(answer.ids, answer.ids + answer.n_ids,
@@ -179,7 +181,7 @@ void generate(headlane_generator* generator, const headlane_model_facts& facts) 
 
 void use_generator(headlane_model* model, const headlane_model_facts& facts,
                    const char* precision) {
-  headlane_generator_options options = HEADLANE_GENERATOR_OPTIONS_INIT;
+  headlane_generator_options options = HEADLANE_INIT(headlane_generator_options);
   options.max_sources = 2;
   options.max_source_tokens = kTokens;
   options.max_source_len = std::min(kTokens, facts.max_positions);
@@ -206,7 +208,7 @@ void use_model_file(Bytes bytes) {
   // Bytes after the last tensor are not read, so an input chooses its precision by its length.
   const char* const precisions[] = {nullptr, "f32", "bf16", "int8"};
   const char* const precision = precisions[bytes.size() % 4];
-  headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   if (bytes.size() / 4 % 4 == 3) options.isa = "ref";
   headlane_model* model = nullptr;
   if (!is_ok(headlane_model_open(file.path().c_str(), &options, &model),

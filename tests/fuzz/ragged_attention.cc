@@ -5,9 +5,9 @@ namespace headlane::fuzz {
 namespace {
 
 struct Problem {
-  headlane_attention_options options = HEADLANE_ATTENTION_OPTIONS_INIT;
-  headlane_rotary rotary = HEADLANE_ROTARY_INIT;
-  headlane_relative_bias relative = HEADLANE_RELATIVE_BIAS_INIT;
+  headlane_attention_options options = HEADLANE_INIT(headlane_attention_options);
+  headlane_rotary rotary = HEADLANE_INIT(headlane_rotary);
+  headlane_relative_bias relative = HEADLANE_INIT(headlane_relative_bias);
   std::vector<float> table, slopes, sinks, additive;
   int64_t n_heads = 0, n_kv_heads = 0, head_dim = 0, v_dim = 0;
 };
@@ -113,8 +113,8 @@ struct Call {
   ScoreTensor<float> bias, maps;
   ScoreTensor<uint8_t> mask;
   std::vector<int64_t> prefixes;
-  headlane_attention_maps maps_out = HEADLANE_ATTENTION_MAPS_INIT;
-  headlane_attention_batch batch = HEADLANE_ATTENTION_BATCH_INIT;
+  headlane_attention_maps maps_out = HEADLANE_INIT(headlane_attention_maps);
+  headlane_attention_batch batch = HEADLANE_INIT(headlane_attention_batch);
 };
 
 template <typename T>

@@ -13,7 +13,7 @@ class OpenGenerator {
  public:
   OpenGenerator(const char* folder, const char* precision, bool all_logits)
       : model_(folder, precision), all_logits_(all_logits) {
-    headlane_generator_options options = HEADLANE_GENERATOR_OPTIONS_INIT;
+    headlane_generator_options options = HEADLANE_INIT(headlane_generator_options);
     options.max_sources = kSources;
     options.max_source_tokens = kSourceTokens;
     options.max_source_len = kSourceLen;
@@ -78,13 +78,15 @@ void set_sources(Input* input, const headlane_model_facts& facts, Sources* sourc
     offset = input->one_of<int64_t>({-1, 0, 1, INT64_MIN, INT64_MAX});
     sources->ids.resize(kSourceTokens);  // as many as any accepted offset reaches
   }
-  sources->batch = {sizeof(headlane_batch), n, sources->rows.offsets.data(), sources->ids.data(),
-                    nullptr};
+  sources->batch = {.struct_size = sizeof(headlane_batch),
+                    .n_seqs = n,
+                    .offsets = sources->rows.offsets.data(),
+                    .ids = sources->ids.data()};
 }
 
 // Every field of the options, in and out of range.
 struct Options {
-  headlane_generate_options options = HEADLANE_GENERATE_OPTIONS_INIT;
+  headlane_generate_options options = HEADLANE_INIT(headlane_generate_options);
   int32_t first_id = 0;
   std::vector<int32_t> end_ids, suppressed_ids, prefix_ids;
   std::vector<int64_t> prefix_offsets;
@@ -151,7 +153,7 @@ void set_lists(Input* input, const headlane_model_facts& facts, int64_t n, Optio
 
 void check_answers(const OpenGenerator& generator, int64_t n_sources) {
   for (int64_t source = 0; source < n_sources; ++source) {
-    headlane_answer answer = HEADLANE_ANSWER_INIT;
+    headlane_answer answer = HEADLANE_INIT(headlane_answer);
     for (int64_t rank = 0; rank == 0 || rank < answer.n_answers; ++rank) {
       if (!is_ok(headlane_generator_get_answer(generator.get(), source, rank, &answer),
                  {HEADLANE_INVALID_ARGUMENT}, "get_answer")) {
@@ -174,9 +176,10 @@ void check_reference(const OpenGenerator& generator) {
       [&] {
         const int64_t offsets[] = {0, 3, 7};
         const int32_t ids[] = {3, 4, 5, 6, 7, 8, 9};
-        headlane_batch sources{sizeof sources, 2, offsets, ids, nullptr};
+        headlane_batch sources{
+            .struct_size = sizeof sources, .n_seqs = 2, .offsets = offsets, .ids = ids};
         is_ok(headlane_generate(generator.get(), &sources, nullptr), {}, "generate the reference");
-        headlane_answer answer = HEADLANE_ANSWER_INIT;
+        headlane_answer answer = HEADLANE_INIT(headlane_answer);
         is_ok(headlane_generator_get_answer(generator.get(), 1, 0, &answer), {}, "get_answer");
         std::vector<float> result{answer.score};
         for (int64_t i = 0; i < answer.n_ids; ++i) {
@@ -217,7 +220,7 @@ namespace {
 struct Step {
   std::vector<int32_t> ids, sources, parents, best_ids;
   std::vector<float> logits, hidden, best_logits, log_sum_exp;
-  headlane_step step = HEADLANE_STEP_INIT;
+  headlane_step step = HEADLANE_INIT(headlane_step);
 };
 
 void set_step(Input* input, const OpenGenerator& generator, int64_t n_sources, int64_t last_rows,
@@ -263,7 +266,7 @@ void run_step(Input* input) {
   Sources sources;
   set_sources(input, generator.facts(), &sources);
   std::vector<float> hidden(static_cast<int64_t>(sources.ids.size()) * generator.facts().d_model);
-  headlane_outputs outputs{sizeof outputs, hidden.data(), nullptr, nullptr};
+  headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = hidden.data()};
   const headlane_status encoded = headlane_generator_encode(generator.get(), &sources.batch,
                                                             input->flag() ? &outputs : nullptr);
   expect(encoded, true, "generator_encode");

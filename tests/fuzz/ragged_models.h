@@ -14,7 +14,7 @@ class OpenModel {
   OpenModel(const char* folder, const char* precision) {
     static const Folder out;
     const std::string path = out.file("model.headlane");
-    headlane_model_options options = HEADLANE_MODEL_OPTIONS_INIT;
+    headlane_model_options options = HEADLANE_INIT(headlane_model_options);
     options.precision = precision;
     if (headlane_convert(golden(folder).c_str(), path.c_str()) != HEADLANE_OK ||
         headlane_model_open(path.c_str(), &options, &model_) != HEADLANE_OK) {
@@ -40,7 +40,7 @@ class OpenSession {
  public:
   OpenSession(const char* folder, const char* precision, bool cross, int32_t n_threads = 1)
       : model_(folder, precision) {
-    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.max_tokens = kSessionTokens;
     options.max_seqs = kSessionSeqs;
     options.max_len = std::min(kSessionLen, facts().max_positions);

@@ -6,7 +6,7 @@ namespace {
 
 struct Maps {
   ScoreTensor<float> scores;
-  headlane_attention_maps out = HEADLANE_ATTENTION_MAPS_INIT;
+  headlane_attention_maps out = HEADLANE_INIT(headlane_attention_maps);
 };
 
 // Of some layers and heads, or null.
@@ -39,8 +39,8 @@ std::vector<float> encode_reference(const OpenSession& session) {
   const int64_t offsets[] = {0, 3, 3, 7};
   const int32_t ids[] = {1, 2, 3, 4, 5, 6, 7};
   std::vector<float> hidden(7 * d);
-  headlane_batch batch{sizeof batch, 3, offsets, ids, nullptr};
-  headlane_outputs outputs{sizeof outputs, hidden.data(), nullptr, nullptr};
+  headlane_batch batch{.struct_size = sizeof batch, .n_seqs = 3, .offsets = offsets, .ids = ids};
+  headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = hidden.data()};
   is_ok(headlane_encode(session.get(), &batch, &outputs), {}, "encode the reference");
   return hidden;
 }
@@ -99,9 +99,12 @@ void run_encode(Input* input) {
   fill_untouched(&hidden);
   fill_untouched(&pooled);
   Maps maps;
-  headlane_batch batch{sizeof batch, n_seqs, rows.offsets.data(), ids.data(),
-                       input->flag() ? types.data() : nullptr};
-  headlane_outputs outputs{sizeof outputs, nullptr, nullptr, nullptr};
+  headlane_batch batch{.struct_size = sizeof batch,
+                       .n_seqs = n_seqs,
+                       .offsets = rows.offsets.data(),
+                       .ids = ids.data(),
+                       .type_ids = input->flag() ? types.data() : nullptr};
+  headlane_outputs outputs{.struct_size = sizeof outputs};
   if (!input->one_in(4)) outputs.hidden = hidden.data();
   if (input->flag()) outputs.pooled = pooled.data();
   outputs.attention = any_maps(input, rows, rows, facts.n_layers, facts.n_heads, &maps);
@@ -147,7 +150,7 @@ struct ForwardCall {
   ScoreTensor<uint8_t> mask;
   std::vector<int64_t> prefixes;
   Maps maps;
-  headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+  headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
 };
 
 std::vector<float> forward_reference(const OpenSession& session) {
@@ -156,7 +159,7 @@ std::vector<float> forward_reference(const OpenSession& session) {
   for (size_t i = 0; i < key.size(); ++i) key[i] = static_cast<float>(i % 7) - 3;
   for (size_t i = 0; i < value.size(); ++i) value[i] = static_cast<float>(i % 5) - 2;
   std::vector<float> out(10 * facts.d_model);
-  headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+  headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
   batch.n_seqs = 2;
   batch.q_len = 5;
   batch.x.data = x.data();

@@ -41,8 +41,9 @@ AttentionPart run_encoder(headlane_model* model, const AttentionOptions& options
   const Session session = create_session(model, one_text, n);
   const headlane_attention_maps wanted = room_for(&part);
   const int64_t offsets[] = {0, n};
-  const headlane_batch batch{sizeof batch, 1, offsets, ids.data(), nullptr};
-  const headlane_outputs outputs{sizeof outputs, nullptr, nullptr, &wanted};
+  const headlane_batch batch{
+      .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids.data()};
+  const headlane_outputs outputs{.struct_size = sizeof outputs, .attention = &wanted};
   check(headlane_encode(session.get(), &batch, &outputs));
   return part;
 }
@@ -66,7 +67,7 @@ headlane_attention_maps room_for(AttentionPart* part) {
   const auto columns = static_cast<int64_t>(part->columns.size());
   const int64_t size = static_cast<int64_t>(part->rows.size()) * columns;
   part->probabilities.assign(static_cast<size_t>(part->n_layers * part->n_heads * size), 0);
-  headlane_attention_maps room = HEADLANE_ATTENTION_MAPS_INIT;
+  headlane_attention_maps room = HEADLANE_INIT(headlane_attention_maps);
   room.data = part->probabilities.data();
   room.layer_stride = part->n_heads * size;
   room.seq_stride = room.layer_stride;  // of one sequence: never stepped by

@@ -28,7 +28,7 @@ std::vector<std::string> spellings(const headlane_model* model, const Ids& ids,
 // The target that the user gave, as the decoder is given it.
 Ids tokenize_target(const headlane_model* model, const std::string& text,
                     const headlane_model_facts& facts, const LanguageChoice& languages) {
-  headlane_tokenize_options options = HEADLANE_TOKENIZE_OPTIONS_INIT;
+  headlane_tokenize_options options = HEADLANE_INIT(headlane_tokenize_options);
   options.as_target = 1;
   options.max_len = facts.max_target_len;
   Ids ids(static_cast<size_t>(facts.max_target_len));
@@ -53,7 +53,7 @@ struct Translation {
 
 Generator create_generator(headlane_model* model, const RunOptions& run, int64_t source_len,
                            int64_t target_len) {
-  headlane_generator_options options = HEADLANE_GENERATOR_OPTIONS_INIT;
+  headlane_generator_options options = HEADLANE_INIT(headlane_generator_options);
   options.max_sources = options.max_beams = 1;
   options.max_source_tokens = options.max_source_len = source_len;
   options.max_new_tokens = target_len;
@@ -67,11 +67,11 @@ Generator create_generator(headlane_model* model, const RunOptions& run, int64_t
 // The likeliest token each time.
 Ids translate_greedily(headlane_generator* generator, const headlane_batch& source,
                        const LanguageChoice& languages) {
-  headlane_generate_options options = HEADLANE_GENERATE_OPTIONS_INIT;
+  headlane_generate_options options = HEADLANE_INIT(headlane_generate_options);
   options.n_beams = 1;
   if (languages.first_id) options.first_id = &*languages.first_id;
   check(headlane_generate(generator, &source, &options));
-  headlane_answer answer = HEADLANE_ANSWER_INIT;
+  headlane_answer answer = HEADLANE_INIT(headlane_answer);
   check(headlane_generator_get_answer(generator, 0, 0, &answer));
   // The last one, mostly its end, is what came out, and was never put in.
   return {answer.ids, answer.ids + std::max<int64_t>(answer.n_ids - 1, 0)};
@@ -82,12 +82,12 @@ Ids translate_greedily(headlane_generator* generator, const headlane_batch& sour
 void run_steps(headlane_generator* generator, const headlane_batch& source, const Ids& inputs,
                const headlane_attention_maps* encoder, const headlane_attention_maps* decoder,
                const headlane_attention_maps* cross) {
-  const headlane_outputs outputs{sizeof outputs, nullptr, nullptr, encoder};
+  const headlane_outputs outputs{.struct_size = sizeof outputs, .attention = encoder};
   check(headlane_generator_encode(generator, &source, encoder ? &outputs : nullptr));
   const int32_t the_source = 0;
   int32_t parent = -1;
   for (const int32_t id : inputs) {
-    headlane_step step = HEADLANE_STEP_INIT;
+    headlane_step step = HEADLANE_INIT(headlane_step);
     step.n_rows = 1;
     step.ids = &id;
     step.sources = &the_source;
@@ -127,7 +127,8 @@ void run_translation(headlane_model* model, const AttentionOptions& options, Att
   const Generator generator =
       create_generator(model, options.run, n, options.target.empty() ? 0 : std::ssize(target) + 1);
   const int64_t offsets[] = {0, n};
-  const headlane_batch source{sizeof source, 1, offsets, ids.data(), nullptr};
+  const headlane_batch source{
+      .struct_size = sizeof source, .n_seqs = 1, .offsets = offsets, .ids = ids.data()};
   if (options.target.empty()) target = translate_greedily(generator.get(), source, languages);
   maps->target = valid_utf8(options.target.empty() ? detokenize(model, target) : options.target);
   Ids inputs = {facts.start_id};

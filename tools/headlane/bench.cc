@@ -81,7 +81,7 @@ class Runner {
  public:
   Runner(headlane_model* model, const headlane_model_facts& facts, const Case& shape, int n_threads)
       : takes_ids_(facts.vocab_size > 0), needs_keys_(!takes_ids_ && facts.n_decoder_layers > 0) {
-    headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+    headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.max_tokens = shape.all_tokens();
     options.max_seqs = shape.n_seqs;
     options.max_len = shape.n_tokens;
@@ -108,11 +108,14 @@ class Runner {
   void run() {
     const auto n_seqs = static_cast<int64_t>(offsets_.size()) - 1;
     if (takes_ids_) {
-      const headlane_batch batch{sizeof batch, n_seqs, offsets_.data(), ids_.data(), nullptr};
-      const headlane_outputs outputs{sizeof outputs, out_.data(), nullptr, nullptr};
+      const headlane_batch batch{.struct_size = sizeof batch,
+                                 .n_seqs = n_seqs,
+                                 .offsets = offsets_.data(),
+                                 .ids = ids_.data()};
+      const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = out_.data()};
       return check(headlane_encode(session(), &batch, &outputs));
     }
-    headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+    headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
     batch.n_seqs = n_seqs;
     batch.q_offsets = offsets_.data();
     batch.x.data = x_.data();
@@ -134,7 +137,7 @@ class Runner {
 
 std::vector<Pass> passes_of(headlane_session* session) {
   std::vector<Pass> passes;
-  headlane_pass_facts facts = HEADLANE_PASS_FACTS_INIT;
+  headlane_pass_facts facts = HEADLANE_INIT(headlane_pass_facts);
   facts.n_passes = 1;
   for (int64_t i = 0; i < facts.n_passes; ++i) {
     check(headlane_session_get_pass(session, i, &facts));

@@ -17,7 +17,7 @@ struct ConvertOptions {
 };
 
 void convert(const ConvertOptions& options) {
-  headlane_convert_options to = HEADLANE_CONVERT_OPTIONS_INIT;
+  headlane_convert_options to = HEADLANE_INIT(headlane_convert_options);
   to.precision = options.precision.c_str();
   std::vector<const char*> keep;
   for (const std::string& name : options.keep) keep.push_back(name.c_str());

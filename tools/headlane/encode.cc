@@ -37,9 +37,11 @@ class HiddenStates {
   void run() {
     if (!ids_.empty()) {
       hidden_.resize(ids_.size() * static_cast<size_t>(d_model_));
-      const headlane_batch batch{sizeof batch, std::ssize(offsets_) - 1, offsets_.data(),
-                                 ids_.data(), nullptr};
-      const headlane_outputs outputs{sizeof outputs, hidden_.data(), nullptr, nullptr};
+      const headlane_batch batch{.struct_size = sizeof batch,
+                                 .n_seqs = std::ssize(offsets_) - 1,
+                                 .offsets = offsets_.data(),
+                                 .ids = ids_.data()};
+      const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = hidden_.data()};
       check(headlane_encode(session_.get(), &batch, &outputs));
       npy_->append(hidden_.data(), std::ssize(ids_));
     }

@@ -135,7 +135,7 @@ class Masks {
 
 Session make_session(headlane_model* model, const RunOptions& run, const Activations& x,
                      const Activations* key) {
-  headlane_session_options options = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.max_tokens = std::max<int64_t>(x.batch * x.len, 1);
   options.max_seqs = std::max<int64_t>(x.batch, 1);
   options.n_threads = run.n_threads;
@@ -198,7 +198,7 @@ void encode_activations(const EncodeOptions& options) {
     lengths = key_lengths(options.key_padding_mask, key->batch, key->len);
   }
   std::vector<float> out(x.array.values.size());
-  headlane_forward_batch batch = HEADLANE_FORWARD_BATCH_INIT;
+  headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
   batch.n_seqs = x.batch;
   batch.q_len = x.len;
   batch.x = x.rows;

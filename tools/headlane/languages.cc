@@ -80,7 +80,7 @@ LanguageChoice choose_languages(const headlane_model* model, const std::string& 
 std::vector<int32_t> tokenize_source(const headlane_model* model, const std::string& text,
                                      const LanguageChoice& languages, int64_t max_len,
                                      bool* was_cut) {
-  headlane_tokenize_options options = HEADLANE_TOKENIZE_OPTIONS_INIT;
+  headlane_tokenize_options options = HEADLANE_INIT(headlane_tokenize_options);
   options.max_len = max_len + 1;  // to see whether there are more
   options.source_language = languages.source.c_str();
   options.target_language = languages.target.c_str();

@@ -5,7 +5,7 @@
 namespace tool {
 
 Model open_model(const RunOptions& options) {
-  headlane_model_options model_options = HEADLANE_MODEL_OPTIONS_INIT;
+  headlane_model_options model_options = HEADLANE_INIT(headlane_model_options);
   if (!options.isa.empty()) model_options.isa = options.isa.c_str();
   if (!options.precision.empty()) model_options.precision = options.precision.c_str();
   model_options.gemm = options.gemm.c_str();
@@ -22,7 +22,7 @@ headlane_model_facts facts_of(const headlane_model* model) {
 }
 
 Session create_session(headlane_model* model, const RunOptions& options, int64_t max_len) {
-  headlane_session_options session_options = HEADLANE_SESSION_OPTIONS_INIT;
+  headlane_session_options session_options = HEADLANE_INIT(headlane_session_options);
   session_options.max_tokens = std::max(options.batch_tokens, max_len);
   session_options.max_seqs = session_options.max_tokens;  // more only if sequences are empty
   session_options.max_len = max_len;

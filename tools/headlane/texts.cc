@@ -44,7 +44,7 @@ std::string prompt_of(const headlane_model* model, const RunOptions& options) {
 
 std::vector<int32_t> tokenize_behind(const std::string& prompt, const headlane_model* model,
                                      const std::string& text, int64_t max_len) {
-  headlane_tokenize_options options = HEADLANE_TOKENIZE_OPTIONS_INIT;
+  headlane_tokenize_options options = HEADLANE_INIT(headlane_tokenize_options);
   options.max_len = max_len;
   options.prompt = prompt.c_str();
   std::vector<int32_t> ids(static_cast<size_t>(max_len));
@@ -94,15 +94,15 @@ class Window {
   void embed(const Emit& emit) {
     const int64_t n_texts = std::ssize(offsets_) - 1;
     if (n_texts == 0) return;
-    headlane_texts texts = HEADLANE_TEXTS_INIT;
+    headlane_texts texts = HEADLANE_INIT(headlane_texts);
     texts.n_texts = n_texts;
     texts.data = data_.data();
     texts.data_bytes = std::ssize(data_);
     texts.offsets_64 = offsets_.data();
-    headlane_tokenize_options tokenize = HEADLANE_TOKENIZE_OPTIONS_INIT;
+    headlane_tokenize_options tokenize = HEADLANE_INIT(headlane_tokenize_options);
     tokenize.max_len = max_len_;
     tokenize.prompt = prompt_.c_str();
-    headlane_embed_options options = HEADLANE_EMBED_OPTIONS_INIT;
+    headlane_embed_options options = HEADLANE_INIT(headlane_embed_options);
     options.tokenize = &tokenize;
     options.on_progress = [](void* user, const headlane_embed_progress* told) {
       static_cast<Window*>(user)->show(*told);

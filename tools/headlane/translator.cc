@@ -16,7 +16,7 @@ headlane_early_stopping early_stopping(const std::string& name) {
 }
 
 headlane_generate_options options_of(const SearchChoice& search) {
-  headlane_generate_options options = HEADLANE_GENERATE_OPTIONS_INIT;
+  headlane_generate_options options = HEADLANE_INIT(headlane_generate_options);
   options.n_beams = search.beams;
   options.n_best = search.n_best;
   if (search.length_penalty) {
@@ -58,7 +58,7 @@ Translator::Translator(headlane_model* model, const RunOptions& run, const Searc
 // own: memory grows with sources times beams.
 void Translator::create_generator(int64_t n_sources, int64_t n_tokens) {
   const headlane_model_facts facts = facts_of(model_);
-  headlane_generator_options options = HEADLANE_GENERATOR_OPTIONS_INIT;
+  headlane_generator_options options = HEADLANE_INIT(headlane_generator_options);
   options.max_sources = n_sources;
   options.max_source_tokens = n_tokens;
   options.max_source_len = std::min(max_len_, n_tokens);
@@ -127,8 +127,10 @@ void Translator::run_batch(const size_t* order, size_t n) {
     batch_offsets_.push_back(static_cast<int64_t>(batch_ids_.size()));
     batch_keys_.push_back(n_done_ + order[i]);
   }
-  const headlane_batch sources{sizeof sources, static_cast<int64_t>(n), batch_offsets_.data(),
-                               batch_ids_.data(), nullptr};
+  const headlane_batch sources{.struct_size = sizeof sources,
+                               .n_seqs = static_cast<int64_t>(n),
+                               .offsets = batch_offsets_.data(),
+                               .ids = batch_ids_.data()};
   headlane_generate_options options = options_of(search_);
   options.keys = batch_keys_.data();
   if (on_token_) {
@@ -137,7 +139,7 @@ void Translator::run_batch(const size_t* order, size_t n) {
   }
   check(headlane_generate(generator_.get(), &sources, &options));
   for (size_t i = 0; i < n; ++i) {
-    headlane_answer answer = HEADLANE_ANSWER_INIT;
+    headlane_answer answer = HEADLANE_INIT(headlane_answer);
     int64_t n_answers = 1;
     for (int64_t rank = 0; rank < n_answers; ++rank) {
       check(
