@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   texts.offsets_64 = offsets;
 
   float* vectors = malloc((size_t)(n_texts * facts.d_model) * sizeof *vectors);
-  check(headlane_embed(session, &texts, NULL, vectors, facts.d_model));
+  check(headlane_session_embed(session, &texts, NULL, vectors, facts.d_model));
 
   for (int64_t i = 0; i < n_texts; ++i) { /* vectors have length 1: the dot product is the cosine */
     float cosine = 0;
@@ -49,6 +49,6 @@ int main(int argc, char** argv) {
   free(data);
   free(offsets);
   headlane_session_destroy(session);
-  headlane_model_close(model);
+  headlane_model_destroy(model);
   return 0;
 }

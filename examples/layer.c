@@ -46,7 +46,8 @@ int main(void) {
   layer.k.weight = w_k;
   layer.v.weight = w_v;
   layer.out.weight = w_o;
-  if (headlane_layer_create(&layer, NULL, &model)) return fail("create"); /* packs the weights */
+  if (headlane_model_create_layer(&layer, NULL, &model))
+    return fail("create"); /* packs the weights */
 
   limits.max_tokens = 64; /* as large as you will need; runs may be smaller, and allocate nothing */
   if (headlane_session_create(model, &limits, &session)) return fail("session");
@@ -58,7 +59,7 @@ int main(void) {
   maps.head_stride = TOKENS * TOKENS;
   maps.query_stride = TOKENS;
   batch.maps = &maps;
-  if (headlane_forward(session, &batch)) return fail("forward");
+  if (headlane_session_forward(session, &batch)) return fail("forward");
   for (head = 0; head < 2; ++head) {
     printf("head %d\n  %.3f %.3f\n  %.3f %.3f\n", head, p[head][0][0], p[head][0][1], p[head][1][0],
            p[head][1][1]);
@@ -72,9 +73,9 @@ int main(void) {
   batch.maps = NULL;
   batch.key.data = x + D_MODEL; /* one key: the second row */
   batch.kv_len = 1;
-  if (headlane_forward(session, &batch)) return fail("forward");
+  if (headlane_session_forward(session, &batch)) return fail("forward");
   print_rows("out, seeing the second row alone", out);
   headlane_session_destroy(session);
-  headlane_model_close(model);
+  headlane_model_destroy(model);
   return 0;
 }

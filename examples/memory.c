@@ -30,7 +30,7 @@ static void encode(headlane_session* session, float* vector) {
   const headlane_batch batch = {
       .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids};
   const headlane_outputs outputs = {.struct_size = sizeof outputs, .pooled = vector};
-  check(headlane_encode(session, &batch, &outputs));
+  check(headlane_session_encode(session, &batch, &outputs));
 }
 
 int main(int argc, char** argv) {

@@ -28,8 +28,8 @@ int main(int argc, char** argv) {
   for (int64_t i = 0; i < n_texts; ++i) {
     const char* text = argv[i + 2];
     int64_t n_ids = 0;
-    check(headlane_tokenize(model, text, strlen(text), 0, ids + offsets[i], facts.max_seq_len,
-                            &n_ids));
+    check(headlane_model_tokenize(model, text, strlen(text), NULL, ids + offsets[i],
+                                  facts.max_seq_len, &n_ids));
     offsets[i + 1] = offsets[i] + n_ids;
   }
 
@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
   headlane_generate_options options = HEADLANE_INIT(headlane_generate_options);
   options.n_beams = 4;
   options.n_best = 2;
-  check(headlane_generate(generator, &sources, &options));
+  check(headlane_generator_generate(generator, &sources, &options));
 
   printf("%s, %zu bytes of working memory\n", facts.isa, bytes);
   for (int64_t i = 0; i < n_texts; ++i) {
@@ -57,9 +57,9 @@ int main(int argc, char** argv) {
       headlane_answer answer = HEADLANE_INIT(headlane_answer);
       check(headlane_generator_get_answer(generator, i, rank, &answer));
       int64_t n_bytes = 0;
-      check(headlane_detokenize(model, answer.ids, answer.n_ids, NULL, 0, &n_bytes));
+      check(headlane_model_detokenize(model, answer.ids, answer.n_ids, NULL, 0, &n_bytes));
       char* text = malloc((size_t)n_bytes + 1);
-      check(headlane_detokenize(model, answer.ids, answer.n_ids, text, n_bytes, &n_bytes));
+      check(headlane_model_detokenize(model, answer.ids, answer.n_ids, text, n_bytes, &n_bytes));
       printf("%8.3f  %.*s\n", (double)answer.score, (int)n_bytes, text);
       free(text);
     }
@@ -67,6 +67,6 @@ int main(int argc, char** argv) {
   headlane_generator_destroy(generator);
   free(offsets);
   free(ids);
-  headlane_model_close(model);
+  headlane_model_destroy(model);
   return 0;
 }

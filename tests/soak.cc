@@ -37,7 +37,7 @@ class Shared {
  public:
   Shared() {
     tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
-                                 bert_path.c_str()));
+                                 bert_path.c_str(), nullptr));
     bert = open_model(bert_path);
     marian = open_model(golden_file("marian_shared"));
     facts = tool::facts_of(bert.get());
@@ -63,7 +63,7 @@ class Shared {
     batch.q_len = kRows;
     batch.x.data = x.data();
     batch.out.data = result.data();
-    tool::check(headlane_forward(session, &batch));
+    tool::check(headlane_session_forward(session, &batch));
     return result;
   }
 

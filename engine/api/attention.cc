@@ -102,7 +102,7 @@ headlane::AttentionSpec spec_of_call(const headlane_attention_options& options) 
   if (spec.score == Score::kBilinear) {
     fail(Status::kInvalidArgument,
          "score is bilinear, which is for layers: there W is folded into the projection of Q "
-         "(headlane_layer_create)");
+         "(headlane_model_create_layer)");
   }
   return spec;
 }

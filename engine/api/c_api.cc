@@ -180,7 +180,7 @@ headlane_status headlane_model_open(const char* path, const headlane_model_optio
   });
 }
 
-void headlane_model_close(headlane_model* model) { delete model; }
+void headlane_model_destroy(headlane_model* model) { delete model; }
 
 headlane_status headlane_model_get_facts(const headlane_model* model, headlane_model_facts* out) {
   return guarded([&] {
@@ -370,8 +370,8 @@ headlane_status headlane_session_get_span(const headlane_session* session, int64
   });
 }
 
-headlane_status headlane_encode(headlane_session* session, const headlane_batch* batch,
-                                const headlane_outputs* outputs) {
+headlane_status headlane_session_encode(headlane_session* session, const headlane_batch* batch,
+                                        const headlane_outputs* outputs) {
   return guarded([&] {
     require(session, "session");
     require(batch, "batch");
@@ -386,16 +386,8 @@ headlane_status headlane_encode(headlane_session* session, const headlane_batch*
   });
 }
 
-headlane_status headlane_convert(const char* path, const char* out_path) {
-  return guarded([&] {
-    require(path, "path");
-    require(out_path, "out_path");
-    headlane::convert_model(path, out_path, {});
-  });
-}
-
-headlane_status headlane_convert_with(const char* path, const char* out_path,
-                                      const headlane_convert_options* options) {
+headlane_status headlane_convert(const char* path, const char* out_path,
+                                 const headlane_convert_options* options) {
   return guarded([&] {
     require(path, "path");
     require(out_path, "out_path");

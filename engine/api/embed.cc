@@ -54,9 +54,9 @@ bool go_on(void* options, const headlane::EmbedProgress& progress) {
 
 }  // namespace
 
-headlane_status headlane_embed(headlane_session* session, const headlane_texts* texts,
-                               const headlane_embed_options* options, float* vectors,
-                               int64_t stride) {
+headlane_status headlane_session_embed(headlane_session* session, const headlane_texts* texts,
+                                       const headlane_embed_options* options, float* vectors,
+                                       int64_t stride) {
   return guarded([&] {
     require(session, "session");
     const headlane::TextArray array = read_texts(texts);

@@ -182,8 +182,9 @@ headlane_status headlane_generator_set_cancelled(headlane_generator* generator, 
 
 void headlane_generator_destroy(headlane_generator* generator) { delete generator; }
 
-headlane_status headlane_generate(headlane_generator* generator, const headlane_batch* sources,
-                                  const headlane_generate_options* options) {
+headlane_status headlane_generator_generate(headlane_generator* generator,
+                                            const headlane_batch* sources,
+                                            const headlane_generate_options* options) {
   return guarded([&] {
     require(generator, "generator");
     require(sources, "sources");

@@ -215,9 +215,9 @@ headlane::ActivationBatch batch_of(const headlane_forward_batch& in,
 
 }  // namespace
 
-headlane_status headlane_layer_create(const headlane_layer_options* options,
-                                      const headlane_model_options* model_options,
-                                      headlane_model** out) {
+headlane_status headlane_model_create_layer(const headlane_layer_options* options,
+                                            const headlane_model_options* model_options,
+                                            headlane_model** out) {
   return guarded([&] {
     require(options, "options");
     require(out, "out");
@@ -227,7 +227,8 @@ headlane_status headlane_layer_create(const headlane_layer_options* options,
   });
 }
 
-headlane_status headlane_forward(headlane_session* session, const headlane_forward_batch* batch) {
+headlane_status headlane_session_forward(headlane_session* session,
+                                         const headlane_forward_batch* batch) {
   return guarded([&] {
     require(session, "session");
     require(batch, "batch");

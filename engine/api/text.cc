@@ -44,16 +44,6 @@ void write_results(const std::vector<Element>& results, const char* what, Elemen
   if (!results.empty()) std::memcpy(out, results.data(), results.size() * sizeof(Element));
 }
 
-void tokenize(const headlane_model* model, std::string_view text, const TextOptions& options,
-              int32_t* ids, int64_t capacity, int64_t* n_ids) {
-  require(n_ids, "n_ids");
-  check_room(ids, "ids", capacity);
-  require(model, "model");
-  std::vector<int32_t> tokens;
-  TextTokens(*model->model, options).append(text, &tokens);
-  write_results(tokens, "tokens", ids, capacity, n_ids);
-}
-
 void check_id(int32_t id, int64_t vocab_size) {
   if (id < 0 || id >= vocab_size) {
     fail(Status::kInvalidArgument, "id is %d; ids are from 0 to %lld", id,
@@ -74,26 +64,24 @@ headlane::TextOptions headlane::c_api::read_text_options(const headlane_tokenize
   return result;
 }
 
-headlane_status headlane_tokenize(const headlane_model* model, const char* text, size_t text_bytes,
-                                  int64_t max_len, int32_t* ids, int64_t capacity, int64_t* n_ids) {
-  return guarded([&] {
-    TextOptions options;
-    options.max_len = max_len;
-    tokenize(model, read_text(text, text_bytes), options, ids, capacity, n_ids);
-  });
-}
-
-headlane_status headlane_tokenize_with(const headlane_model* model, const char* text,
-                                       size_t text_bytes, const headlane_tokenize_options* options,
-                                       int32_t* ids, int64_t capacity, int64_t* n_ids) {
+headlane_status headlane_model_tokenize(const headlane_model* model, const char* text,
+                                        size_t text_bytes, const headlane_tokenize_options* options,
+                                        int32_t* ids, int64_t capacity, int64_t* n_ids) {
   return guarded([&] {
     const TextOptions read = read_text_options(options);
-    tokenize(model, read_text(text, text_bytes), read, ids, capacity, n_ids);
+    const std::string_view whole = read_text(text, text_bytes);
+    require(n_ids, "n_ids");
+    check_room(ids, "ids", capacity);
+    require(model, "model");
+    std::vector<int32_t> tokens;
+    TextTokens(*model->model, read).append(whole, &tokens);
+    write_results(tokens, "tokens", ids, capacity, n_ids);
   });
 }
 
-headlane_status headlane_detokenize(const headlane_model* model, const int32_t* ids, int64_t n_ids,
-                                    char* text, int64_t capacity, int64_t* n_bytes) {
+headlane_status headlane_model_detokenize(const headlane_model* model, const int32_t* ids,
+                                          int64_t n_ids, char* text, int64_t capacity,
+                                          int64_t* n_bytes) {
   return guarded([&] {
     require(n_bytes, "n_bytes");
     check_room(text, "text", capacity);
@@ -107,8 +95,8 @@ headlane_status headlane_detokenize(const headlane_model* model, const int32_t* 
   });
 }
 
-headlane_status headlane_token_text(const headlane_model* model, int32_t id, const char** text,
-                                    size_t* text_bytes) {
+headlane_status headlane_model_get_token(const headlane_model* model, int32_t id, const char** text,
+                                         size_t* text_bytes) {
   return guarded([&] {
     require(text, "text");
     require(text_bytes, "text_bytes");
@@ -120,8 +108,8 @@ headlane_status headlane_token_text(const headlane_model* model, int32_t id, con
   });
 }
 
-headlane_status headlane_target_token_text(const headlane_model* model, int32_t id,
-                                           const char** text, size_t* text_bytes) {
+headlane_status headlane_model_get_target_token(const headlane_model* model, int32_t id,
+                                                const char** text, size_t* text_bytes) {
   return guarded([&] {
     require(text, "text");
     require(text_bytes, "text_bytes");
@@ -186,8 +174,8 @@ headlane_status headlane_model_find_prompt(const headlane_model* model, const ch
   });
 }
 
-headlane_status headlane_token_id(const headlane_model* model, const char* text, size_t text_bytes,
-                                  int32_t* id) {
+headlane_status headlane_model_find_token(const headlane_model* model, const char* text,
+                                          size_t text_bytes, int32_t* id) {
   return guarded([&] {
     require(id, "id");
     const std::string_view token = read_text(text, text_bytes);

@@ -37,7 +37,8 @@ bool has_keys(const ActivationBatch& batch) {
 void Session::check(const ActivationBatch& batch) const {
   const ModelConfig& config = model_.config();
   if (config.takes_tokens()) {
-    fail(Status::kUnsupported, "the model takes token ids, not activations: use headlane_encode");
+    fail(Status::kUnsupported,
+         "the model takes token ids, not activations: use headlane_session_encode");
   }
   check_seqs(config.first_stack().attention, batch.n_seqs, batch.q_rows, batch.kv_rows,
              batch.scores.prefix_lengths);

@@ -122,7 +122,8 @@ Session::Session(const Model& model, const Limits& limits, void* memory, const C
 
 void Session::check_takes_ids(bool wants_pooled) const {
   if (!model_.config().takes_tokens()) {
-    fail(Status::kUnsupported, "the model takes activations, not token ids: use headlane_forward");
+    fail(Status::kUnsupported,
+         "the model takes activations, not token ids: use headlane_session_forward");
   }
   if (wants_pooled && graph_.pooled < 0) {
     const bool could = !model_.config().has_decoder();

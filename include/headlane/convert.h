@@ -14,28 +14,6 @@
 extern "C" {
 #endif
 
-/** Writes one .headlane file, whole or not at all. The same input gives the same bytes.
- *
- * The state dict of a PyTorch module is a folder with one .safetensors and one .json file, or the
- * .safetensors file with the .json of its name, or config.json, beside it; the names of the tensors
- * tell which module it is. The JSON has the module's arguments: d_model (or embed_dim), nhead (or
- * num_heads), norm_first, activation ("relu", "gelu"), layer_norm_eps (of a final norm too),
- * batch_first, kdim, vdim, add_zero_attn, with PyTorch's defaults; num_layers, num_encoder_layers,
- * num_decoder_layers and dim_feedforward follow from the tensors, and must agree with them if they
- * are given. It may also have causal (true: row i of x sees rows 0 to i alone) and positions, which
- * are added to the input ("none", "sinusoidal", or "learned" from the tensor positions.weight) with
- * max_positions. nn.Transformer adds them to both inputs; learned ones are src_positions.weight and
- * tgt_positions.weight.
- * @param path of a Hugging Face model folder (config.json, model.safetensors or its shards, the
- * tokenizer's files, modules.json, 1_Pooling/config.json, sentence_bert_config.json or its
- * brothers, config_sentence_transformers.json, of encoder-decoders generation_config.json), or of
- * the state dict of PyTorch's nn.MultiheadAttention, nn.TransformerEncoder(Layer),
- * nn.TransformerDecoder(Layer) or nn.Transformer
- * @param out_path of the file to write; one that is there is replaced
- * @return INVALID_ARGUMENT, IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY; after these, out_path is as
- * it was before */
-HEADLANE_API headlane_status headlane_convert(const char* path, const char* out_path);
-
 /** How weights are stored. */
 typedef struct headlane_convert_options {
   size_t struct_size; /**< sizeof this struct */
@@ -55,13 +33,29 @@ typedef struct headlane_convert_options {
   void* log_user;   /**< handed to log */
 } headlane_convert_options;
 
-/** Does what headlane_convert does, with options.
- * @param path as of headlane_convert
- * @param out_path as of headlane_convert
- * @param options null: as headlane_convert
- * @return as headlane_convert */
-HEADLANE_API headlane_status headlane_convert_with(const char* path, const char* out_path,
-                                                   const headlane_convert_options* options);
+/** Writes one .headlane file, whole or not at all. The same input gives the same bytes.
+ *
+ * The state dict of a PyTorch module is a folder with one .safetensors and one .json file, or the
+ * .safetensors file with the .json of its name, or config.json, beside it; the names of the tensors
+ * tell which module it is. The JSON has the module's arguments: d_model (or embed_dim), nhead (or
+ * num_heads), norm_first, activation ("relu", "gelu"), layer_norm_eps (of a final norm too),
+ * batch_first, kdim, vdim, add_zero_attn, with PyTorch's defaults; num_layers, num_encoder_layers,
+ * num_decoder_layers and dim_feedforward follow from the tensors, and must agree with them if they
+ * are given. It may also have causal (true: row i of x sees rows 0 to i alone) and positions, which
+ * are added to the input ("none", "sinusoidal", or "learned" from the tensor positions.weight) with
+ * max_positions. nn.Transformer adds them to both inputs; learned ones are src_positions.weight and
+ * tgt_positions.weight.
+ * @param path of a Hugging Face model folder (config.json, model.safetensors or its shards, the
+ * tokenizer's files, modules.json, 1_Pooling/config.json, sentence_bert_config.json or its
+ * brothers, config_sentence_transformers.json, of encoder-decoders generation_config.json), or of
+ * the state dict of PyTorch's nn.MultiheadAttention, nn.TransformerEncoder(Layer),
+ * nn.TransformerDecoder(Layer) or nn.Transformer
+ * @param out_path of the file to write; one that is there is replaced
+ * @param options null: defaults
+ * @return INVALID_ARGUMENT, IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY; after these, out_path is as
+ * it was before */
+HEADLANE_API headlane_status headlane_convert(const char* path, const char* out_path,
+                                              const headlane_convert_options* options);
 
 #ifdef __cplusplus
 }

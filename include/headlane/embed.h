@@ -28,7 +28,7 @@ typedef struct headlane_texts {
   const int64_t* offsets_64; /**< likewise */
 } headlane_texts;
 
-/** How far a headlane_embed is. */
+/** How far a headlane_session_embed is. */
 typedef struct headlane_embed_progress {
   size_t struct_size; /**< sizeof the library's struct, which may be more than the caller's */
   int64_t n_texts;    /**< whose vectors are written */
@@ -41,7 +41,7 @@ typedef struct headlane_embed_progress {
  * @param user as it was given
  * @param progress valid until it returns
  * @return 0: go on; else the call ends with CANCELLED, unless all is done */
-typedef int32_t (*headlane_on_embedded)(void* user, const headlane_embed_progress* progress);
+typedef int32_t (*headlane_on_progress)(void* user, const headlane_embed_progress* progress);
 
 /** How texts are turned into vectors. */
 typedef struct headlane_embed_options {
@@ -49,18 +49,18 @@ typedef struct headlane_embed_options {
   /** Null: defaults. A prompt that is null is here the model's default prompt
    * (headlane_model_facts), "" is none: vectors are those that sentence-transformers computes. */
   const headlane_tokenize_options* tokenize;
-  headlane_on_embedded on_progress; /**< null: none */
+  headlane_on_progress on_progress; /**< null: none */
   void* user;                       /**< handed to on_progress */
 } headlane_embed_options;
 
 /** Texts to vectors: tokenises them on the session's threads, and runs them in batches as large as
  * the session's, texts of about the same length together. The vector of a text has the bits that
- * headlane_tokenize_with and headlane_encode give for this text alone, whatever is beside it, for
- * any session and any number of threads.
+ * headlane_model_tokenize and headlane_session_encode give for this text alone, whatever is beside
+ * it, for any session and any number of threads.
  *
- * Unlike headlane_encode it allocates, and frees it all before it returns: the token ids of all
- * texts (4 bytes a token, for a while up to 12 as the lists grow), 24 bytes a text, and the ids and
- * vectors of one batch. Call it with some thousand texts at a time to bound that.
+ * Unlike headlane_session_encode it allocates, and frees it all before it returns: the token ids of
+ * all texts (4 bytes a token, for a while up to 12 as the lists grow), 24 bytes a text, and the ids
+ * and vectors of one batch. Call it with some thousand texts at a time to bound that.
  * @param session of a model with a tokenizer and with pooling
  * @param texts any number
  * @param options null: defaults
@@ -73,9 +73,10 @@ typedef struct headlane_embed_options {
  * pooling. Nothing is written then. After CANCELLED (see headlane_session_set_cancelled), and after
  * IO or BAD_FILE (the model's file cannot be read any more), each row is either whole or as it was:
  * those of long texts are written first. */
-HEADLANE_API headlane_status headlane_embed(headlane_session* session, const headlane_texts* texts,
-                                            const headlane_embed_options* options, float* vectors,
-                                            int64_t stride);
+HEADLANE_API headlane_status headlane_session_embed(headlane_session* session,
+                                                    const headlane_texts* texts,
+                                                    const headlane_embed_options* options,
+                                                    float* vectors, int64_t stride);
 
 #ifdef __cplusplus
 }

@@ -3,11 +3,12 @@
  *
  * A model with an encoder and a decoder answers sources with targets: translations, say. Sources
  * are encoded once; then the targets of all sources grow together, one token in each step, and
- * finished targets leave the batch. headlane_generate does all of this; headlane_generator_encode
- * and headlane_generator_step are for programs that choose tokens themselves.
+ * finished targets leave the batch. headlane_generator_generate does all of this;
+ * headlane_generator_encode and headlane_generator_step are for programs that choose tokens
+ * themselves.
  *
  *     headlane_generator_create(model, NULL, &generator);
- *     headlane_generate(generator, &sources, NULL);
+ *     headlane_generator_generate(generator, &sources, NULL);
  *     headlane_generator_get_answer(generator, 0, 0, &answer);
  */
 #ifndef HEADLANE_GENERATE_H_
@@ -80,7 +81,7 @@ HEADLANE_API headlane_status headlane_generator_create(headlane_model* model,
 HEADLANE_API void headlane_generator_destroy(headlane_generator* generator);
 
 /** Does for a generator what headlane_session_set_cancelled does for a session. There are no
- * answers after a cancelled headlane_generate, and no sources after a cancelled
+ * answers after a cancelled headlane_generator_generate, and no sources after a cancelled
  * headlane_generator_encode; a cancelled headlane_generator_step may be called again.
  * @param generator that may be inside a call of another thread
  * @param cancelled 1 or 0
@@ -108,8 +109,8 @@ typedef enum headlane_next {
 } headlane_next;
 
 /** Called for each token of each source as soon as it is chosen, on the thread that called
- * headlane_generate: with one beam, the token is the answer's; with more, it is the token of the
- * beam that is the best at the time. The callback must not use the generator.
+ * headlane_generator_generate: with one beam, the token is the answer's; with more, it is the token
+ * of the beam that is the best at the time. The callback must not use the generator.
  * @param user of the options
  * @param source which source of the batch
  * @param id the token
@@ -160,9 +161,9 @@ typedef struct headlane_generate_options {
  * @param sources token ids, as headlane_tokenize makes them; none may be empty
  * @param options null: the model's own
  * @return INVALID_ARGUMENT: ids, an empty source, options out of range; TOO_LARGE */
-HEADLANE_API headlane_status headlane_generate(headlane_generator* generator,
-                                               const headlane_batch* sources,
-                                               const headlane_generate_options* options);
+HEADLANE_API headlane_status headlane_generator_generate(headlane_generator* generator,
+                                                         const headlane_batch* sources,
+                                                         const headlane_generate_options* options);
 
 /** An answer to a source. */
 typedef struct headlane_answer {
@@ -174,7 +175,7 @@ typedef struct headlane_answer {
   float score;        /**< see length_penalty; NaN: logits were NaN, and the answer ends there */
 } headlane_answer;
 
-/** One answer of the last headlane_generate.
+/** One answer of the last headlane_generator_generate.
  * @param generator that has generated
  * @param source which source of the batch
  * @param rank 0 <= rank < n_answers of that source; 0: the best one

@@ -57,18 +57,18 @@ class Generator {
   /** Answers each source of a batch.
    * @param sources none may be empty
    * @param options see headlane_generate_options
-   * @throw Error for each error of headlane_generate */
+   * @throw Error for each error of headlane_generator_generate */
   void generate(const Batch& sources,
                 const headlane_generate_options& options = GenerateOptions()) {
     const headlane_batch batch = sources.get();
-    check(headlane_generate(get(), &batch, &options));
+    check(headlane_generator_generate(get(), &batch, &options));
   }
 
   /** Answers each source of a batch, and tells each token as soon as it is chosen.
    * @param sources none may be empty
    * @param options see headlane_generate_options; its on_token and user are not looked at
    * @param on_token called on this thread; what it throws stops all, and is thrown on from here
-   * @throw Error for each error of headlane_generate; and whatever on_token throws */
+   * @throw Error for each error of headlane_generator_generate; and whatever on_token throws */
   template <OnToken Function>
   void generate(const Batch& sources, const headlane_generate_options& options,
                 Function&& on_token) {
@@ -78,7 +78,7 @@ class Generator {
     with.on_token = Listening::call;
     with.user = &listener;
     const headlane_batch batch = sources.get();
-    const headlane_status status = headlane_generate(get(), &batch, &with);
+    const headlane_status status = headlane_generator_generate(get(), &batch, &with);
     if (listener.thrown) std::rethrow_exception(listener.thrown);
     check(status);
   }

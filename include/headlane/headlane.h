@@ -9,7 +9,7 @@
  *     headlane_session* session;
  *     headlane_model_open("minilm.headlane", NULL, &model);
  *     headlane_session_create(model, NULL, &session);
- *     headlane_embed(session, &texts, NULL, vectors, 0);
+ *     headlane_session_embed(session, &texts, NULL, vectors, 0);
  *
  * Conventions of every function here:
  *  - A function returns a status; results come through the pointers at the end of the list. After

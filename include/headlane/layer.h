@@ -65,15 +65,15 @@ typedef struct headlane_layer_options {
   int64_t max_len;          /**< no sequence may be longer; 0: as long as its position tables go */
 } headlane_layer_options;
 
-/** A model of one layer, from weights at hand. Its sessions run by headlane_forward; it has neither
- * tokenizer nor file.
+/** A model of one layer, from weights at hand. Its sessions run by headlane_session_forward; it has
+ * neither tokenizer nor file.
  * @param options is read, with everything that it points to; all of these may be freed afterwards
  * @param model_options null: defaults
- * @param[out] out the caller's, who ends it by headlane_model_close
+ * @param[out] out the caller's, who ends it by headlane_model_destroy
  * @return INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY */
-HEADLANE_API headlane_status headlane_layer_create(const headlane_layer_options* options,
-                                                   const headlane_model_options* model_options,
-                                                   headlane_model** out);
+HEADLANE_API headlane_status
+headlane_model_create_layer(const headlane_layer_options* options,
+                            const headlane_model_options* model_options, headlane_model** out);
 
 /** Row [seq, token] of a tensor begins at data + seq * seq_stride + token * token_stride. Strides
  * of 0 stand for rows one behind the other: token_stride = columns, seq_stride = rows *
@@ -118,13 +118,13 @@ typedef struct headlane_forward_batch {
   const headlane_attention_maps* maps; /**< null: not wanted */
 } headlane_forward_batch;
 
-/** Runs a model that takes activations. It makes the same promises as headlane_encode and
+/** Runs a model that takes activations. It makes the same promises as headlane_session_encode and
  * headlane_attention_run.
  * @param session of a model of architecture "layers"
  * @param batch the rows
  * @return INVALID_ARGUMENT naming the field; TOO_LARGE; UNSUPPORTED: the model takes token ids */
-HEADLANE_API headlane_status headlane_forward(headlane_session* session,
-                                              const headlane_forward_batch* batch);
+HEADLANE_API headlane_status headlane_session_forward(headlane_session* session,
+                                                      const headlane_forward_batch* batch);
 
 #ifdef __cplusplus
 }

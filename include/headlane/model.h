@@ -49,7 +49,7 @@ typedef struct headlane_model_options {
 /** Opens a .headlane file, checks all of it, and packs the weights for this machine's kernels.
  * @param path of the file; it must not be written to as long as the model is open
  * @param options null: defaults
- * @param[out] out the caller's, who ends it by headlane_model_close
+ * @param[out] out the caller's, who ends it by headlane_model_destroy
  * @return INVALID_ARGUMENT: an invalid option; IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY */
 HEADLANE_API headlane_status headlane_model_open(const char* path,
                                                  const headlane_model_options* options,
@@ -57,7 +57,7 @@ HEADLANE_API headlane_status headlane_model_open(const char* path,
 
 /** Ends a model. Every session and generator of it must have been destroyed before.
  * @param model null: nothing happens */
-HEADLANE_API void headlane_model_close(headlane_model* model);
+HEADLANE_API void headlane_model_destroy(headlane_model* model);
 
 /** What a model is. Numbers of parts that it does not have are 0. Strings live as long as the
  * model. */
@@ -98,8 +98,8 @@ typedef struct headlane_model_facts {
   const char* precision;      /**< what products are computed in: "f32", "bf16", "int8" */
   const char* file_precision; /**< what the file's weights are stored in */
   const char* auto_precision; /**< what precision "auto" is on this machine */
-  /** 1: headlane_generate works; those below are its, the first three also of decoder layers on
-   * activations */
+  /** 1: headlane_generator_generate works; those below are its, the first three also of decoder
+   * layers on activations */
   int32_t has_decoder;
   int64_t n_decoder_layers;   /**< of the decoder */
   int64_t n_decoder_heads;    /**< of Q in each of them */
@@ -119,7 +119,7 @@ typedef struct headlane_model_facts {
 } headlane_model_facts;
 
 /** What the model is.
- * @param model of a file or of headlane_layer_create
+ * @param model of a file or of headlane_model_create_layer
  * @param[out] out filled as far as its struct_size reaches, which must be set. Its strings live as
  * long as the model.
  * @return INVALID_ARGUMENT */
@@ -137,7 +137,7 @@ typedef struct headlane_tensor_facts {
 } headlane_tensor_facts;
 
 /** One tensor of the file.
- * @param model of a file or of headlane_layer_create
+ * @param model of a file or of headlane_model_create_layer
  * @param i which one, 0 <= i < n_tensors
  * @param[out] out filled as far as its struct_size reaches, which must be set. Its strings and its
  * shape live as long as the model.

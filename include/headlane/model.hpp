@@ -34,19 +34,19 @@ class Model {
   explicit Model(const std::string& path, const headlane_model_options& options = ModelOptions()) {
     headlane_model* made = nullptr;
     check(headlane_model_open(path.c_str(), &options, &made));
-    model_ = {made, headlane_model_close};
+    model_ = {made, headlane_model_destroy};
   }
 
   /** A model of one attention layer, from weights at hand.
    * @param layer and all that it points to may go afterwards
    * @param options see headlane_model_options
    * @return a model whose sessions run by Session::forward
-   * @throw Error for each error of headlane_layer_create */
+   * @throw Error for each error of headlane_model_create_layer */
   static Model layer(const headlane_layer_options& layer,
                      const headlane_model_options& options = ModelOptions()) {
     headlane_model* made = nullptr;
-    check(headlane_layer_create(&layer, &options, &made));
-    return Model({made, headlane_model_close});
+    check(headlane_model_create_layer(&layer, &options, &made));
+    return Model({made, headlane_model_destroy});
   }
 
   // A model can be moved but not copied, although sessions share it: a caller who passes it on must
@@ -118,15 +118,15 @@ class Model {
    * @param text UTF-8 of any content
    * @param options see headlane_tokenize_options
    * @return at most max_len of the options
-   * @throw Error for each error of headlane_tokenize_with */
+   * @throw Error for each error of headlane_model_tokenize */
   std::vector<int32_t> tokenize(
       std::string_view text, const headlane_tokenize_options& options = TokenizeOptions()) const {
     // Mostly there is a token for every four bytes or so: one call is enough then.
     std::vector<int32_t> ids(text.size() / 2 + 8);
     int64_t n_ids = 0;
     const auto into = [&] {
-      return headlane_tokenize_with(get(), text.data(), text.size(), &options, ids.data(),
-                                    static_cast<int64_t>(ids.size()), &n_ids);
+      return headlane_model_tokenize(get(), text.data(), text.size(), &options, ids.data(),
+                                     static_cast<int64_t>(ids.size()), &n_ids);
     };
     headlane_status status = into();
     if (status == HEADLANE_TOO_LARGE) {
@@ -142,7 +142,7 @@ class Model {
    * @param texts any number
    * @param options see headlane_tokenize_options
    * @return a sequence for each text
-   * @throw Error for each error of headlane_tokenize_with */
+   * @throw Error for each error of headlane_model_tokenize */
   template <Texts Range = std::initializer_list<std::string_view>>
   Batch tokenize_all(const Range& texts,
                      const headlane_tokenize_options& options = TokenizeOptions()) const {
@@ -154,35 +154,35 @@ class Model {
   /** The text of ids, without special tokens.
    * @param ids of targets, where these have a vocabulary of their own
    * @return UTF-8
-   * @throw Error for each error of headlane_detokenize */
+   * @throw Error for each error of headlane_model_detokenize */
   std::string detokenize(std::span<const int32_t> ids) const {
     const auto n_ids = static_cast<int64_t>(ids.size());
     int64_t n_bytes = 0;
-    check(headlane_detokenize(get(), ids.data(), n_ids, nullptr, 0, &n_bytes));
+    check(headlane_model_detokenize(get(), ids.data(), n_ids, nullptr, 0, &n_bytes));
     std::string text(static_cast<size_t>(n_bytes), '\0');
-    check(headlane_detokenize(get(), ids.data(), n_ids, text.data(), n_bytes, &n_bytes));
+    check(headlane_model_detokenize(get(), ids.data(), n_ids, text.data(), n_bytes, &n_bytes));
     return text;
   }
 
   /** The spelling of one token.
    * @param id below facts().vocab_size
    * @return as long as the model
-   * @throw Error for each error of headlane_token_text */
+   * @throw Error for each error of headlane_model_get_token */
   std::string_view token_text(int32_t id) const {
     const char* text = nullptr;
     size_t n_bytes = 0;
-    check(headlane_token_text(get(), id, &text, &n_bytes));
+    check(headlane_model_get_token(get(), id, &text, &n_bytes));
     return {text, n_bytes};
   }
 
   /** The spelling of one token of targets.
    * @param id below facts().decoder_vocab_size
    * @return as long as the model
-   * @throw Error for each error of headlane_target_token_text */
+   * @throw Error for each error of headlane_model_get_target_token */
   std::string_view target_token_text(int32_t id) const {
     const char* text = nullptr;
     size_t n_bytes = 0;
-    check(headlane_target_token_text(get(), id, &text, &n_bytes));
+    check(headlane_model_get_target_token(get(), id, &text, &n_bytes));
     return {text, n_bytes};
   }
 
@@ -192,7 +192,7 @@ class Model {
    * @throw Error if there is none */
   int32_t token_id(std::string_view text) const {
     int32_t id = 0;
-    check(headlane_token_id(get(), text.data(), text.size(), &id));
+    check(headlane_model_find_token(get(), text.data(), text.size(), &id));
     return id;
   }
 
@@ -216,7 +216,7 @@ class Model {
  * @throw Error for each error of headlane_convert */
 inline void convert(const std::string& path, const std::string& out_path,
                     const headlane_convert_options& options = ConvertOptions()) {
-  check(headlane_convert_with(path.c_str(), out_path.c_str(), &options));
+  check(headlane_convert(path.c_str(), out_path.c_str(), &options));
 }
 
 }  // namespace v0

@@ -73,8 +73,8 @@ HEADLANE_API void headlane_session_destroy(headlane_session* session);
 
 /** Ends the call that is under way on a session, and those to come until it is set to 0 again: they
  * return HEADLANE_CANCELLED within the time of a task of a pass, some milliseconds at most. What
- * their outputs then hold is unspecified, except where a function says more (headlane_embed); the
- * session is as usable as before.
+ * their outputs then hold is unspecified, except where a function says more
+ * (headlane_session_embed); the session is as usable as before.
  * @param session that may be inside a call of another thread
  * @param cancelled 1 or 0
  * @return INVALID_ARGUMENT */
@@ -88,8 +88,9 @@ HEADLANE_API headlane_status headlane_session_set_cancelled(headlane_session* se
  * @param outputs where to write what is wanted
  * @return INVALID_ARGUMENT: ids or offsets; TOO_LARGE; UNSUPPORTED: pooled is wanted of a model
  * without pooling. Nothing is written then. */
-HEADLANE_API headlane_status headlane_encode(headlane_session* session, const headlane_batch* batch,
-                                             const headlane_outputs* outputs);
+HEADLANE_API headlane_status headlane_session_encode(headlane_session* session,
+                                                     const headlane_batch* batch,
+                                                     const headlane_outputs* outputs);
 
 #ifdef __cplusplus
 }

@@ -46,16 +46,16 @@ class Session {
   /** Runs a model that takes token ids.
    * @param batch of this class, or C's own
    * @param outputs where to write what is wanted
-   * @throw Error as of headlane_encode */
+   * @throw Error as of headlane_session_encode */
   void encode(const headlane_batch& batch, const headlane_outputs& outputs) {
-    check(headlane_encode(get(), &batch, &outputs));
+    check(headlane_session_encode(get(), &batch, &outputs));
   }
 
   /** Runs a model that takes token ids.
    * @param batch the sequences
    * @param hidden [n_tokens, d_model], last hidden states; empty: not wanted
    * @param pooled [n_seqs, d_model], a vector for each sequence; empty: not wanted
-   * @throw Error as of headlane_encode; INVALID_ARGUMENT if a span has another size */
+   * @throw Error as of headlane_session_encode; INVALID_ARGUMENT if a span has another size */
   void encode(const Batch& batch, std::span<float> hidden, std::span<float> pooled = {}) {
     Outputs outputs;
     outputs.hidden = room("hidden", hidden, batch.n_tokens());
@@ -68,7 +68,7 @@ class Session {
    * @param options see headlane_tokenize_options; a prompt takes the place of the model's default,
    * "" that of none
    * @return [texts, d_model]
-   * @throw Error as of headlane_embed */
+   * @throw Error as of headlane_session_embed */
   template <Texts Range = std::initializer_list<std::string_view>>
   std::vector<float> embed(const Range& texts,
                            const headlane_tokenize_options& options = TokenizeOptions()) {
@@ -95,7 +95,7 @@ class Session {
    * @param vectors [texts, stride], whose last row may end with its d_model elements
    * @param stride elements from one row to the next; 0: d_model
    * @param options see headlane_embed_options
-   * @throw Error as of headlane_embed; INVALID_ARGUMENT if vectors has too few elements */
+   * @throw Error as of headlane_session_embed; INVALID_ARGUMENT if vectors has too few elements */
   void embed(const headlane_texts& texts, std::span<float> vectors, int64_t stride = 0,
              const headlane_embed_options& options = EmbedOptions()) {
     const size_t row = stride > 0 ? static_cast<size_t>(stride) : d_model_;
@@ -106,13 +106,15 @@ class Session {
                   "vectors has " + std::to_string(vectors.size()) + " elements, too few for " +
                       std::to_string(n_rows) + " rows of " + std::to_string(row));
     }
-    check(headlane_embed(get(), &texts, &options, vectors.data(), stride));
+    check(headlane_session_embed(get(), &texts, &options, vectors.data(), stride));
   }
 
   /** Runs a model that takes activations.
    * @param batch the rows
-   * @throw Error as of headlane_forward */
-  void forward(const headlane_forward_batch& batch) { check(headlane_forward(get(), &batch)); }
+   * @throw Error as of headlane_session_forward */
+  void forward(const headlane_forward_batch& batch) {
+    check(headlane_session_forward(get(), &batch));
+  }
 
   /** Ends the call that is under way, and those to come until it is set to false again. From any
    * thread, at any time: the one exception to one thread at a time.

@@ -14,27 +14,11 @@
 extern "C" {
 #endif
 
-/** Token ids of a text, special tokens included. They are those of this text alone: where a model
- * has a default prompt (headlane_model_facts), its makers want the prompt to be put before each
- * text that is embedded, which headlane_tokenize_with does with headlane_tokenize_options.prompt.
- * @param model with a tokenizer
- * @param text [text_bytes], UTF-8 of any content; null if text_bytes is 0
- * @param text_bytes of the text
- * @param max_len the ids are truncated to this many, special tokens counted; 0: the model's
- * max_seq_len
- * @param[out] ids [capacity]; null if capacity is 0
- * @param capacity how many ids there is room for; 0 asks for the number alone
- * @param[out] n_ids how many ids the text has, after truncation
- * @return INVALID_ARGUMENT; TOO_LARGE: 0 < capacity < n_ids, which is written all the same;
- * UNSUPPORTED: the file has no tokenizer */
-HEADLANE_API headlane_status headlane_tokenize(const headlane_model* model, const char* text,
-                                               size_t text_bytes, int64_t max_len, int32_t* ids,
-                                               int64_t capacity, int64_t* n_ids);
-
-/** The language of a text, its prompt, and what it is for. */
+/** The language of a text, its prompt, and what it is for. A field that is zero has its default. */
 typedef struct headlane_tokenize_options {
   size_t struct_size; /**< sizeof this struct */
-  int64_t max_len;    /**< 0: the model's max_seq_len */
+  int64_t max_len;    /**< the ids are cut to this many, special tokens counted; 0: the model's
+                       * max_seq_len */
   /** Languages by the names that the model's community has for them: "zh", "zho_Hans". Null or "":
    * not given. NLLB and M2M-100 mark a source with its own language (if it is not given, the one
    * that the model's files name) and begin the target with the other language; multilingual OPUS-MT
@@ -51,20 +35,24 @@ typedef struct headlane_tokenize_options {
   const char* prompt;
 } headlane_tokenize_options;
 
-/** Does what headlane_tokenize does, with languages, with a prompt, or for answers.
+/** Token ids of a text, special tokens included. They are those of this text alone, unless the
+ * options have a prompt: where a model has a default prompt (headlane_model_facts), its makers want
+ * it to be put before each text that is embedded.
  * @param model with a tokenizer
  * @param text [text_bytes], UTF-8 of any content; null if text_bytes is 0
  * @param text_bytes of the text
- * @param options null: as headlane_tokenize
+ * @param options null: defaults
  * @param[out] ids [capacity]; null if capacity is 0
  * @param capacity how many ids there is room for; 0 asks for the number alone
  * @param[out] n_ids how many ids the text has, after truncation
- * @return as headlane_tokenize; also INVALID_ARGUMENT for a language that the model does not have,
- * UNSUPPORTED for a language that it has no token for */
-HEADLANE_API headlane_status headlane_tokenize_with(const headlane_model* model, const char* text,
-                                                    size_t text_bytes,
-                                                    const headlane_tokenize_options* options,
-                                                    int32_t* ids, int64_t capacity, int64_t* n_ids);
+ * @return INVALID_ARGUMENT, also for a language that the model does not have; TOO_LARGE: 0 <
+ * capacity < n_ids, which is written all the same; UNSUPPORTED: the file has no tokenizer, or the
+ * tokenizer no token for a language */
+HEADLANE_API headlane_status headlane_model_tokenize(const headlane_model* model, const char* text,
+                                                     size_t text_bytes,
+                                                     const headlane_tokenize_options* options,
+                                                     int32_t* ids, int64_t capacity,
+                                                     int64_t* n_ids);
 
 /** The text of ids. If targets have a vocabulary of their own, the ids are of that vocabulary.
  * Special tokens are left out.
@@ -76,9 +64,10 @@ HEADLANE_API headlane_status headlane_tokenize_with(const headlane_model* model,
  * @param[out] n_bytes how many bytes the text has
  * @return INVALID_ARGUMENT; TOO_LARGE: 0 < capacity < n_bytes, which is written all the same;
  * UNSUPPORTED: the file has no tokenizer */
-HEADLANE_API headlane_status headlane_detokenize(const headlane_model* model, const int32_t* ids,
-                                                 int64_t n_ids, char* text, int64_t capacity,
-                                                 int64_t* n_bytes);
+HEADLANE_API headlane_status headlane_model_detokenize(const headlane_model* model,
+                                                       const int32_t* ids, int64_t n_ids,
+                                                       char* text, int64_t capacity,
+                                                       int64_t* n_bytes);
 
 /** The spelling of one token.
  * @param model with a tokenizer
@@ -86,18 +75,19 @@ HEADLANE_API headlane_status headlane_detokenize(const headlane_model* model, co
  * @param[out] text not null-terminated; as long as the model
  * @param[out] text_bytes of the text
  * @return INVALID_ARGUMENT; UNSUPPORTED: the file has no tokenizer */
-HEADLANE_API headlane_status headlane_token_text(const headlane_model* model, int32_t id,
-                                                 const char** text, size_t* text_bytes);
+HEADLANE_API headlane_status headlane_model_get_token(const headlane_model* model, int32_t id,
+                                                      const char** text, size_t* text_bytes);
 
 /** The spelling of one token of targets, where these have a vocabulary of their own; otherwise as
- * headlane_token_text.
+ * headlane_model_get_token.
  * @param model with a tokenizer
  * @param id in [0, decoder_vocab_size)
  * @param[out] text not null-terminated; as long as the model
  * @param[out] text_bytes of the text
  * @return INVALID_ARGUMENT; UNSUPPORTED: the file has no tokenizer */
-HEADLANE_API headlane_status headlane_target_token_text(const headlane_model* model, int32_t id,
-                                                        const char** text, size_t* text_bytes);
+HEADLANE_API headlane_status headlane_model_get_target_token(const headlane_model* model,
+                                                             int32_t id, const char** text,
+                                                             size_t* text_bytes);
 
 /** A language of a tokenizer. */
 typedef struct headlane_language_facts {
@@ -107,7 +97,7 @@ typedef struct headlane_language_facts {
   size_t name_bytes;     /**< of the name */
   int32_t id;            /**< of its token */
   int32_t begins_target; /**< 1: a target in it begins with that token: give it as first_id; 0: the
-                          * source begins with it, and headlane_tokenize_with puts it there */
+                          * source begins with it, and headlane_model_tokenize puts it there */
 } headlane_language_facts;
 
 /** One of the languages that the tokenizer has tokens for.
@@ -124,8 +114,9 @@ HEADLANE_API headlane_status headlane_model_get_language(const headlane_model* m
  * @param text_bytes of the text
  * @param[out] id of that token
  * @return INVALID_ARGUMENT: there is none; UNSUPPORTED: the file has no tokenizer */
-HEADLANE_API headlane_status headlane_token_id(const headlane_model* model, const char* text,
-                                               size_t text_bytes, int32_t* id);
+HEADLANE_API headlane_status headlane_model_find_token(const headlane_model* model,
+                                                       const char* text, size_t text_bytes,
+                                                       int32_t* id);
 
 #ifdef __cplusplus
 }

@@ -25,7 +25,8 @@ inline void add_encoder(const std::string& path, int n_threads, Results* results
   std::vector<int32_t> ids(40);
   const std::string text = "a b c";
   int64_t n = 0;
-  tool::check(headlane_tokenize(encoder.model(), text.data(), text.size(), 0, ids.data(), 40, &n));
+  tool::check(headlane_model_tokenize(encoder.model(), text.data(), text.size(), nullptr,
+                                      ids.data(), 40, &n));
   add_result(results, ids);
   // More texts than one thread is woken for.
   std::string all;
@@ -40,7 +41,7 @@ inline void add_encoder(const std::string& path, int n_threads, Results* results
   texts.data_bytes = std::ssize(all);
   texts.offsets_32 = offsets.data();
   std::vector<float> vectors(1000 * static_cast<size_t>(encoder.facts().d_model));
-  tool::check(headlane_embed(encoder.session(), &texts, nullptr, vectors.data(), 0));
+  tool::check(headlane_session_embed(encoder.session(), &texts, nullptr, vectors.data(), 0));
   add_result(results, vectors);
   const Encoded encoded = encoder.encode(some_ids());
   add_result(results, encoded.hidden);
@@ -68,7 +69,7 @@ inline void add_layer(int n_threads, Results* results) {
   batch.q_len = 200;
   batch.x.data = x.data();
   batch.out.data = out.data();
-  tool::check(headlane_forward(session.get(), &batch));
+  tool::check(headlane_session_forward(session.get(), &batch));
   add_result(results, out);
 }
 
@@ -93,10 +94,10 @@ inline void add_errors(const std::string& path, Results* results) {
 // Converts, opens, runs and ends one of everything; in `folder`, where nothing stays.
 inline Results call_everything(const std::string& folder, int n_threads = 3) {
   const std::string bert = folder + "/bert.headlane", marian = folder + "/marian.headlane";
-  tool::check(
-      headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", bert.c_str()));
-  tool::check(
-      headlane_convert(HEADLANE_GOLDEN_DIR "/encoder_decoder/marian_shared", marian.c_str()));
+  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", bert.c_str(),
+                               nullptr));
+  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/encoder_decoder/marian_shared", marian.c_str(),
+                               nullptr));
   Results results = read_file(bert) + read_file(marian);
   add_encoder(bert, n_threads, &results);
   add_generator(marian, n_threads, &results);

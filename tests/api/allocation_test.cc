@@ -39,7 +39,7 @@ void expect_runs_without_allocations(Encoder& encoder, const std::string& what) 
       const headlane_outputs outputs{
           .struct_size = sizeof outputs, .hidden = wanted, .pooled = pooled.data()};
       const int64_t before = n_allocations();
-      const headlane_status status = headlane_encode(encoder.session(), &batch, &outputs);
+      const headlane_status status = headlane_session_encode(encoder.session(), &batch, &outputs);
       const int64_t allocated = n_allocations() - before;
       ASSERT_EQ(status, HEADLANE_OK);
       ASSERT_EQ(allocated, 0) << what << ", " << n_seqs << " sequences";
@@ -50,8 +50,8 @@ void expect_runs_without_allocations(Encoder& encoder, const std::string& what) 
 TEST(Allocations, ARunAllocatesNothing) {
   TempDir temp;
   const std::string path = temp.file("model.headlane");
-  tool::check(
-      headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path.c_str()));
+  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path.c_str(),
+                               nullptr));
   for (const std::string precision : {"f32", "bf16", "int8"}) {
     for (const int n_threads : {1, 2, 3}) {
       Encoder encoder(path, "", n_threads, 4096, "headlane", precision);
@@ -84,8 +84,8 @@ void expect_generates_without_allocations(headlane_generator* generator, int64_t
     sampled.sample = 1;
     penalized.repetition_penalty = 1.5;
     for (const headlane_generate_options& options : {beams(1), beams(4, 4), sampled, penalized}) {
-      expect_no_allocation("generate",
-                           [&] { return headlane_generate(generator, &batch, &options); });
+      expect_no_allocation(
+          "generate", [&] { return headlane_generator_generate(generator, &batch, &options); });
     }
     expect_no_allocation("encode",
                          [&] { return headlane_generator_encode(generator, &batch, nullptr); });
@@ -167,7 +167,7 @@ TEST(Allocations, ALayerAllocatesNothing) {
         batch.out.data = out.data();
         if (len == 20) batch.maps = &maps;
         const int64_t before = n_allocations();
-        const headlane_status status = headlane_forward(session.get(), &batch);
+        const headlane_status status = headlane_session_forward(session.get(), &batch);
         const int64_t allocated = n_allocations() - before;
         ASSERT_EQ(status, HEADLANE_OK) << headlane_error();
         ASSERT_EQ(allocated, 0) << precision << ", " << n_threads << " threads, " << len
@@ -180,7 +180,8 @@ TEST(Allocations, ALayerAllocatesNothing) {
 TEST(Allocations, ATransformerAllocatesNothing) {
   const TempDir dir;
   const std::string path = dir.file("model.headlane");
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/layers/transformer_post_norm", path.c_str()));
+  tool::check(
+      headlane_convert(HEADLANE_GOLDEN_DIR "/layers/transformer_post_norm", path.c_str(), nullptr));
   const Model model = open_model(path);
   const int64_t d = tool::facts_of(model.get()).d_model;
   const Floats x(static_cast<size_t>(500 * d), 0.5f);
@@ -196,7 +197,7 @@ TEST(Allocations, ATransformerAllocatesNothing) {
       batch.x.data = batch.key.data = x.data();
       batch.out.data = out.data();
       const int64_t before = n_allocations();
-      const headlane_status status = headlane_forward(session.get(), &batch);
+      const headlane_status status = headlane_session_forward(session.get(), &batch);
       const int64_t allocated = n_allocations() - before;
       ASSERT_EQ(status, HEADLANE_OK) << headlane_error();
       ASSERT_EQ(allocated, 0) << precision << ", " << n_threads << " threads, " << len

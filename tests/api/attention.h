@@ -40,7 +40,8 @@ class AttentionTest : public testing::TestWithParam<const char*> {
     static const TempDir dir;
     static const std::string path = [] {
       std::string model = dir.file("model.headlane");
-      tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", model.c_str()));
+      tool::check(
+          headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", model.c_str(), nullptr));
       return model;
     }();
     if (!runs(path, GetParam())) {

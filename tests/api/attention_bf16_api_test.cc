@@ -381,7 +381,7 @@ TEST(AttentionBf16, IsNoOptionOfALayer) {
   layer.attention = &attention;
   layer.q.weight = layer.k.weight = layer.v.weight = layer.out.weight = &one;
   headlane_model* model = nullptr;
-  EXPECT_EQ(headlane_layer_create(&layer, nullptr, &model), HEADLANE_INVALID_ARGUMENT);
+  EXPECT_EQ(headlane_model_create_layer(&layer, nullptr, &model), HEADLANE_INVALID_ARGUMENT);
   EXPECT_NE(std::string(headlane_error()).find("element"), std::string::npos) << headlane_error();
 }
 

@@ -13,8 +13,8 @@ class CApi : public testing::Test {
  protected:
   void SetUp() override {
     path_ = temp_.file("model.headlane");
-    tool::check(
-        headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path_.c_str()));
+    tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
+                                 path_.c_str(), nullptr));
   }
 
   // The call failed with this status, and the sentence names `named`.
@@ -36,10 +36,11 @@ TEST_F(CApi, NullsAreNamed) {
   expect_failure(headlane_model_open("x", nullptr, nullptr), HEADLANE_INVALID_ARGUMENT, "out");
   expect_failure(headlane_session_create(nullptr, nullptr, nullptr), HEADLANE_INVALID_ARGUMENT,
                  "model");
-  expect_failure(headlane_encode(nullptr, nullptr, nullptr), HEADLANE_INVALID_ARGUMENT, "session");
-  expect_failure(headlane_convert(nullptr, "x"), HEADLANE_INVALID_ARGUMENT, "path");
+  expect_failure(headlane_session_encode(nullptr, nullptr, nullptr), HEADLANE_INVALID_ARGUMENT,
+                 "session");
+  expect_failure(headlane_convert(nullptr, "x", nullptr), HEADLANE_INVALID_ARGUMENT, "path");
   expect_failure(headlane_model_get_facts(nullptr, nullptr), HEADLANE_INVALID_ARGUMENT, "model");
-  headlane_model_close(nullptr);
+  headlane_model_destroy(nullptr);
   headlane_session_destroy(nullptr);
   EXPECT_EQ(headlane_model_kernels(nullptr), nullptr);
 }
@@ -60,7 +61,7 @@ TEST_F(CApi, ErrorIsClearedByTheNextCallAndPerThread) {
   std::thread([] { EXPECT_STREQ(headlane_error(), ""); }).join();
   EXPECT_EQ(headlane_model_open(path_.c_str(), nullptr, &model), HEADLANE_OK);
   EXPECT_STREQ(headlane_error(), "");
-  headlane_model_close(model);
+  headlane_model_destroy(model);
 }
 
 TEST_F(CApi, OptionsAreChecked) {
@@ -162,7 +163,7 @@ TEST_F(CApi, BadBatchesAreNamedAndWriteNothing) {
                                .ids = ids,
                                .type_ids = types};
     const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = pooled.data()};
-    return headlane_encode(encoder.session(), &batch, &outputs);
+    return headlane_session_encode(encoder.session(), &batch, &outputs);
   };
   const int32_t ids[] = {1, 2, 3, 4};
   const int64_t good[] = {0, 2, 4}, falls[] = {0, 3, 2}, starts[] = {1, 2, 4},
@@ -205,8 +206,8 @@ TEST_F(CApi, PooledOfAModelWithoutPoolingIsRefused) {
   const std::string path = temp_.file("plain.headlane");
   headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   options.pooling = "none";
-  tool::check(headlane_convert_with(HEADLANE_GOLDEN_DIR "/bert/head_dim_7_odd_width", path.c_str(),
-                                    &options));
+  tool::check(
+      headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_7_odd_width", path.c_str(), &options));
   Encoder encoder(path, "", 1);
   const int32_t ids[] = {1};
   const int64_t offsets[] = {0, 1};
@@ -214,10 +215,10 @@ TEST_F(CApi, PooledOfAModelWithoutPoolingIsRefused) {
   const headlane_batch batch{
       .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids};
   const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = pooled};
-  expect_failure(headlane_encode(encoder.session(), &batch, &outputs), HEADLANE_UNSUPPORTED,
+  expect_failure(headlane_session_encode(encoder.session(), &batch, &outputs), HEADLANE_UNSUPPORTED,
                  "pooling");
   int64_t n = 0;
-  expect_failure(headlane_tokenize(encoder.model(), "a", 1, 0, nullptr, 0, &n),
+  expect_failure(headlane_model_tokenize(encoder.model(), "a", 1, nullptr, nullptr, 0, &n),
                  HEADLANE_UNSUPPORTED, "tokenizer");
 }
 
@@ -255,7 +256,7 @@ void CApi::check_callers_memory(const std::string& precision) {
   const headlane_batch batch{
       .struct_size = sizeof batch, .n_seqs = 8, .offsets = offsets.data(), .ids = ids.data()};
   const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = pooled.data()};
-  tool::check(headlane_encode(session, &batch, &outputs));
+  tool::check(headlane_session_encode(session, &batch, &outputs));
   for (unsigned char* p = block.data(); p < aligned; ++p) ASSERT_EQ(*p, 0xff);
   for (unsigned char* p = aligned + bytes; p < block.data() + block.size(); ++p)
     ASSERT_EQ(*p, 0xff);
@@ -313,7 +314,7 @@ TEST_F(CApi, SessionsRunAtOnceOnOneModel) {
                                  .ids = flat.data()};
       const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = pooled.data()};
       for (int round = 0; round < 20; ++round) {
-        ASSERT_EQ(headlane_encode(session.get(), &batch, &outputs), HEADLANE_OK);
+        ASSERT_EQ(headlane_session_encode(session.get(), &batch, &outputs), HEADLANE_OK);
         ASSERT_EQ(pooled, expected.pooled);
       }
     });
@@ -325,47 +326,47 @@ TEST_F(CApi, TokenizeCountsTruncatesAndRefuses) {
   Encoder encoder(path_, "", 1);
   const std::string text(5000, 'x');
   int64_t n = 0;
-  EXPECT_EQ(headlane_tokenize(encoder.model(), text.data(), text.size(), 0, nullptr, 0, &n),
-            HEADLANE_OK);
+  EXPECT_EQ(
+      headlane_model_tokenize(encoder.model(), text.data(), text.size(), nullptr, nullptr, 0, &n),
+      HEADLANE_OK);
   EXPECT_GE(n, 2);
   int32_t ids[2];
   const std::string words = "a b c d e f g";
-  EXPECT_EQ(headlane_tokenize(encoder.model(), words.data(), words.size(), 2, ids, 2, &n),
-            HEADLANE_OK);
+  const auto tokenize = [&](int64_t max_len) {
+    headlane_tokenize_options options = HEADLANE_INIT(headlane_tokenize_options);
+    options.max_len = max_len;
+    return headlane_model_tokenize(encoder.model(), words.data(), words.size(), &options, ids, 2,
+                                   &n);
+  };
+  EXPECT_EQ(tokenize(2), HEADLANE_OK);
   EXPECT_EQ(n, 2);
-  expect_failure(headlane_tokenize(encoder.model(), words.data(), words.size(), 3, ids, 2, &n),
-                 HEADLANE_TOO_LARGE, "capacity");
+  expect_failure(tokenize(3), HEADLANE_TOO_LARGE, "capacity");
   EXPECT_EQ(n, 3);
-  expect_failure(headlane_tokenize(encoder.model(), words.data(), words.size(), 1, ids, 2, &n),
-                 HEADLANE_INVALID_ARGUMENT, "max_len");
+  expect_failure(tokenize(1), HEADLANE_INVALID_ARGUMENT, "max_len");
   const char* token = nullptr;
   size_t bytes = 0;
-  EXPECT_EQ(headlane_token_text(encoder.model(), ids[0], &token, &bytes), HEADLANE_OK);
+  EXPECT_EQ(headlane_model_get_token(encoder.model(), ids[0], &token, &bytes), HEADLANE_OK);
   EXPECT_EQ(std::string(token, bytes), "[CLS]");
-  expect_failure(headlane_token_text(encoder.model(), -1, &token, &bytes),
+  expect_failure(headlane_model_get_token(encoder.model(), -1, &token, &bytes),
                  HEADLANE_INVALID_ARGUMENT, "id");
 }
 
-TEST_F(CApi, TokenizeWithKnowsLanguagesWhereTheModelDoes) {
+TEST_F(CApi, TokenizeKnowsLanguagesWhereTheModelDoes) {
   Encoder encoder(path_, "", 1);
   headlane_tokenize_options options = HEADLANE_INIT(headlane_tokenize_options);
-  int64_t n = 0, n_plain = 0;
-  ASSERT_EQ(headlane_tokenize(encoder.model(), "a b c", 5, 0, nullptr, 0, &n_plain), HEADLANE_OK);
-  EXPECT_EQ(headlane_tokenize_with(encoder.model(), "a b c", 5, nullptr, nullptr, 0, &n),
-            HEADLANE_OK);
-  EXPECT_EQ(n, n_plain);
+  int64_t n = 0;
   options.max_len = 3;
-  EXPECT_EQ(headlane_tokenize_with(encoder.model(), "a b c", 5, &options, nullptr, 0, &n),
+  EXPECT_EQ(headlane_model_tokenize(encoder.model(), "a b c", 5, &options, nullptr, 0, &n),
             HEADLANE_OK);
   EXPECT_EQ(n, 3);
   options.source_language = "";
-  EXPECT_EQ(headlane_tokenize_with(encoder.model(), "a b c", 5, &options, nullptr, 0, &n),
+  EXPECT_EQ(headlane_model_tokenize(encoder.model(), "a b c", 5, &options, nullptr, 0, &n),
             HEADLANE_OK);
   options.target_language = "zh";
-  expect_failure(headlane_tokenize_with(encoder.model(), "a b c", 5, &options, nullptr, 0, &n),
+  expect_failure(headlane_model_tokenize(encoder.model(), "a b c", 5, &options, nullptr, 0, &n),
                  HEADLANE_UNSUPPORTED, "languages");
   options.struct_size = 1;
-  expect_failure(headlane_tokenize_with(encoder.model(), "a b c", 5, &options, nullptr, 0, &n),
+  expect_failure(headlane_model_tokenize(encoder.model(), "a b c", 5, &options, nullptr, 0, &n),
                  HEADLANE_INVALID_ARGUMENT, "struct_size");
 }
 
@@ -373,45 +374,47 @@ TEST_F(CApi, DetokenizeGivesTheTextOfIds) {
   Encoder encoder(path_, "", 1);
   int32_t ids[8];
   int64_t n_ids = 0, n_bytes = 0;
-  ASSERT_EQ(headlane_tokenize(encoder.model(), "a b c", 5, 0, ids, 8, &n_ids), HEADLANE_OK);
-  ASSERT_EQ(headlane_detokenize(encoder.model(), ids, n_ids, nullptr, 0, &n_bytes), HEADLANE_OK);
+  ASSERT_EQ(headlane_model_tokenize(encoder.model(), "a b c", 5, nullptr, ids, 8, &n_ids),
+            HEADLANE_OK);
+  ASSERT_EQ(headlane_model_detokenize(encoder.model(), ids, n_ids, nullptr, 0, &n_bytes),
+            HEADLANE_OK);
   ASSERT_EQ(n_bytes, 5);
   char text[8] = "xxxxxxx";
-  ASSERT_EQ(headlane_detokenize(encoder.model(), ids, n_ids, text, 8, &n_bytes), HEADLANE_OK);
+  ASSERT_EQ(headlane_model_detokenize(encoder.model(), ids, n_ids, text, 8, &n_bytes), HEADLANE_OK);
   EXPECT_EQ(std::string(text, 7), "a b cxx");
   n_bytes = 0;
-  expect_failure(headlane_detokenize(encoder.model(), ids, n_ids, text, 4, &n_bytes),
+  expect_failure(headlane_model_detokenize(encoder.model(), ids, n_ids, text, 4, &n_bytes),
                  HEADLANE_TOO_LARGE, "5 bytes");
   EXPECT_EQ(n_bytes, 5);
-  EXPECT_EQ(headlane_detokenize(encoder.model(), nullptr, 0, text, 8, &n_bytes), HEADLANE_OK);
+  EXPECT_EQ(headlane_model_detokenize(encoder.model(), nullptr, 0, text, 8, &n_bytes), HEADLANE_OK);
   EXPECT_EQ(n_bytes, 0);
   ids[1] = 1 << 30;
-  expect_failure(headlane_detokenize(encoder.model(), ids, n_ids, text, 8, &n_bytes),
+  expect_failure(headlane_model_detokenize(encoder.model(), ids, n_ids, text, 8, &n_bytes),
                  HEADLANE_INVALID_ARGUMENT, "id is 1073741824");
-  expect_failure(headlane_detokenize(encoder.model(), nullptr, 1, text, 8, &n_bytes),
+  expect_failure(headlane_model_detokenize(encoder.model(), nullptr, 1, text, 8, &n_bytes),
                  HEADLANE_INVALID_ARGUMENT, "ids");
-  expect_failure(headlane_detokenize(encoder.model(), ids, -1, text, 8, &n_bytes),
+  expect_failure(headlane_model_detokenize(encoder.model(), ids, -1, text, 8, &n_bytes),
                  HEADLANE_INVALID_ARGUMENT, "n_ids");
-  expect_failure(headlane_detokenize(encoder.model(), ids, 1, text, -1, &n_bytes),
+  expect_failure(headlane_model_detokenize(encoder.model(), ids, 1, text, -1, &n_bytes),
                  HEADLANE_INVALID_ARGUMENT, "capacity");
-  expect_failure(headlane_detokenize(encoder.model(), ids, 1, text, 8, nullptr),
+  expect_failure(headlane_model_detokenize(encoder.model(), ids, 1, text, 8, nullptr),
                  HEADLANE_INVALID_ARGUMENT, "n_bytes");
 }
 
 TEST_F(CApi, TokenIdsAreFoundByTheirSpelling) {
   Encoder encoder(path_, "", 1);
   int32_t id = -1;
-  EXPECT_EQ(headlane_token_id(encoder.model(), "[CLS]", 5, &id), HEADLANE_OK);
+  EXPECT_EQ(headlane_model_find_token(encoder.model(), "[CLS]", 5, &id), HEADLANE_OK);
   const char* token = nullptr;
   size_t bytes = 0;
-  EXPECT_EQ(headlane_token_text(encoder.model(), id, &token, &bytes), HEADLANE_OK);
+  EXPECT_EQ(headlane_model_get_token(encoder.model(), id, &token, &bytes), HEADLANE_OK);
   EXPECT_EQ(std::string(token, bytes), "[CLS]");
-  expect_failure(headlane_token_id(encoder.model(), "[CLS]", 4, &id), HEADLANE_INVALID_ARGUMENT,
-                 "\"[CLS\" is no token");
-  expect_failure(headlane_token_id(encoder.model(), "", 0, &id), HEADLANE_INVALID_ARGUMENT,
+  expect_failure(headlane_model_find_token(encoder.model(), "[CLS]", 4, &id),
+                 HEADLANE_INVALID_ARGUMENT, "\"[CLS\" is no token");
+  expect_failure(headlane_model_find_token(encoder.model(), "", 0, &id), HEADLANE_INVALID_ARGUMENT,
                  "no token");
-  expect_failure(headlane_token_id(encoder.model(), nullptr, 4, &id), HEADLANE_INVALID_ARGUMENT,
-                 "text");
+  expect_failure(headlane_model_find_token(encoder.model(), nullptr, 4, &id),
+                 HEADLANE_INVALID_ARGUMENT, "text");
 }
 
 TEST_F(CApi, StatusNamesAndVersion) {

@@ -68,8 +68,8 @@ class CallerThreads : public testing::Test {
  protected:
   void SetUp() override {
     path_ = temp_.file("model.headlane");
-    tool::check(
-        headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path_.c_str()));
+    tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
+                                 path_.c_str(), nullptr));
     for (int i = 0; i < 40; ++i) {  // more than one thread's worth
       ids_.emplace_back(static_cast<size_t>(20 + i), 5 + i % 3);
     }
@@ -202,10 +202,10 @@ TEST_F(CallerThreads, AnExceptionOfThePoolsIsAStatus) {
   std::vector<float> pooled(ids_.size() * 64);
   const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = pooled.data()};
   pool.before_call = [](int) { throw std::runtime_error("the pool is gone"); };
-  expect_status(headlane_encode(session.get(), &batch, &outputs), HEADLANE_INTERNAL,
+  expect_status(headlane_session_encode(session.get(), &batch, &outputs), HEADLANE_INTERNAL,
                 "the pool is gone");
   pool.before_call = nullptr;
-  EXPECT_EQ(headlane_encode(session.get(), &batch, &outputs), HEADLANE_OK);
+  EXPECT_EQ(headlane_session_encode(session.get(), &batch, &outputs), HEADLANE_OK);
 }
 
 // At whichever pass it happens.
@@ -289,7 +289,7 @@ TEST_F(CallerThreads, ACancelledGenerateHasNoAnswersAndTheGeneratorIsUsable) {
     pool.before_call = [&](int call) {
       if (call == first + at) headlane_generator_set_cancelled(generator.get(), 1);
     };
-    EXPECT_EQ(headlane_generate(generator.get(), &batch, &search), HEADLANE_CANCELLED);
+    EXPECT_EQ(headlane_generator_generate(generator.get(), &batch, &search), HEADLANE_CANCELLED);
     headlane_answer answer = HEADLANE_INIT(headlane_answer);
     EXPECT_EQ(headlane_generator_get_answer(generator.get(), 0, 0, &answer),
               HEADLANE_INVALID_ARGUMENT);

@@ -180,7 +180,7 @@ TEST(CppWrapper, EncodeWritesWhatTheCApiWrites) {
   headlane::Outputs outputs;
   outputs.hidden = expected.data();
   const headlane_batch c = batch.get();
-  headlane::check(headlane_encode(session.get(), &c, &outputs));
+  headlane::check(headlane_session_encode(session.get(), &c, &outputs));
   EXPECT_EQ(hidden, expected);
 
   expect_error(HEADLANE_INVALID_ARGUMENT, "hidden has 1 elements",

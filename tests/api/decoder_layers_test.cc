@@ -80,7 +80,7 @@ class DecoderLayers : public AttentionTest {
     batch.x.data = x.data();
     batch.key.data = key.data();
     batch.out.data = out.data();
-    tool::check(headlane_forward(session, &batch));
+    tool::check(headlane_session_forward(session, &batch));
     return out;
   }
 
@@ -140,7 +140,7 @@ TEST_P(DecoderLayers, PaddedRowsOnEitherSide) {
       batch.key.data = key.data();
       batch.value = batch.key;  // the same rows
       batch.out.data = out.data();
-      tool::check(headlane_forward(session.get(), &batch));
+      tool::check(headlane_session_forward(session.get(), &batch));
       const float* right = expected.data();
       for (size_t b = 0; b < 4; ++b) {
         for (int64_t t = 0; t < len; ++t) {
@@ -196,7 +196,7 @@ TEST_P(DecoderLayers, CausalByTheFileAndByAMask) {
       batch.out.data = results[i].data();
       batch.mask = seen;
       batch.mask_query_stride = n;
-      tool::check(headlane_forward(session.get(), &batch));
+      tool::check(headlane_session_forward(session.get(), &batch));
     }
     EXPECT_FALSE(same_bits(results[0], results[1]));
     for (Floats& result : results) result.resize(first);
@@ -290,7 +290,7 @@ TEST_P(DecoderLayers, WhatIsWrongIsNamed) {
                            const std::string& named) {
     Floats untouched(x.size(), 7.0f);
     batch.out.data = untouched.data();
-    expect_failure(headlane_forward(session.get(), &batch), status, named);
+    expect_failure(headlane_session_forward(session.get(), &batch), status, named);
     EXPECT_EQ(std::count(untouched.begin(), untouched.end(), 7.0f), 8 * d) << named;
   };
   headlane_forward_batch bad = good;
@@ -328,7 +328,7 @@ TEST_P(DecoderLayers, WhatIsWrongIsNamed) {
   maps.query_stride = 4;  // of the memory's rows, where maps are of x's
   refused(bad, HEADLANE_INVALID_ARGUMENT, "strides of maps overlap");
   maps.query_stride = 8;
-  tool::check(headlane_forward(session.get(), &bad));
+  tool::check(headlane_session_forward(session.get(), &bad));
   for (size_t row = 0; row < map.size(); row += 8) {
     double sum = 0;
     for (size_t j = row; j < row + 8; ++j) sum += map[j];

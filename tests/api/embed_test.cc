@@ -1,4 +1,5 @@
-// headlane_embed: many texts to vectors in one call, against tokenising and encoding one by one.
+// headlane_session_embed: many texts to vectors in one call, against tokenising and encoding one by
+// one.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -76,7 +77,7 @@ std::vector<std::string> some_texts() {
 class Embed : public testing::Test {
  protected:
   Embed() : path_(temp_.file("model.headlane")) {
-    tool::check(headlane_convert(kFolder.c_str(), path_.c_str()));
+    tool::check(headlane_convert(kFolder.c_str(), path_.c_str(), nullptr));
     model_ = open_model(path_);
     d_model_ = tool::facts_of(model_.get()).d_model;
   }
@@ -101,13 +102,13 @@ class Embed : public testing::Test {
     for (size_t i = 0; i < texts.size(); ++i) {
       std::vector<int32_t> ids(512);
       int64_t n = 0;
-      tool::check(headlane_tokenize_with(model_.get(), texts[i].data(), texts[i].size(), &options,
-                                         ids.data(), 512, &n));
+      tool::check(headlane_model_tokenize(model_.get(), texts[i].data(), texts[i].size(), &options,
+                                          ids.data(), 512, &n));
       const int64_t offsets[] = {0, n};
       const headlane_batch batch{
           .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids.data()};
       const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = &vectors[i * d()]};
-      tool::check(headlane_encode(one.get(), &batch, &outputs));
+      tool::check(headlane_session_encode(one.get(), &batch, &outputs));
     }
     return vectors;
   }
@@ -144,7 +145,7 @@ TEST_F(Embed, BitsAreThoseOfEachTextAlone) {
         const tool::Session of = session(n_threads, max_tokens);
         const headlane_texts texts = arrow_.get(of_64_bits);
         Floats got(expected.size(), kUntouched);
-        tool::check(headlane_embed(of.get(), &texts, nullptr, got.data(), 0));
+        tool::check(headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0));
         EXPECT_TRUE(got == expected) << n_threads << " threads, " << max_tokens << " tokens";
       }
     }
@@ -165,7 +166,7 @@ TEST_F(Embed, ManyTextsOnManyThreads) {
   for (const int n_threads : {1, 2, 3}) {
     const tool::Session of = session(n_threads);
     Floats got(expected.size(), kUntouched);
-    tool::check(headlane_embed(of.get(), &texts, nullptr, got.data(), 0));
+    tool::check(headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0));
     EXPECT_TRUE(got == expected) << n_threads << " threads";
   }
 }
@@ -187,8 +188,8 @@ TEST_F(Embed, RunsOnTheHostsThreads) {
   const ArrowTexts arrow(many);
   const headlane_texts texts = arrow.get();
   Floats got(many.size() * d(), kUntouched), expected(got);
-  tool::check(headlane_embed(own.get(), &texts, nullptr, expected.data(), 0));
-  tool::check(headlane_embed(theirs.get(), &texts, nullptr, got.data(), 0));
+  tool::check(headlane_session_embed(own.get(), &texts, nullptr, expected.data(), 0));
+  tool::check(headlane_session_embed(theirs.get(), &texts, nullptr, got.data(), 0));
   EXPECT_TRUE(got == expected);
   EXPECT_GT(n_calls, 0);
 }
@@ -200,7 +201,7 @@ TEST_F(Embed, NoTextsNeedNothing) {
     ADD_FAILURE() << "there is nothing to tell";
     return int32_t{0};
   };
-  EXPECT_EQ(headlane_embed(session(2).get(), &texts, &options, nullptr, 0), HEADLANE_OK);
+  EXPECT_EQ(headlane_session_embed(session(2).get(), &texts, &options, nullptr, 0), HEADLANE_OK);
 }
 
 TEST_F(Embed, EmptyTextsNeedNoData) {
@@ -209,7 +210,7 @@ TEST_F(Embed, EmptyTextsNeedNoData) {
   texts.n_texts = 2;
   texts.offsets_32 = offsets;
   Floats got(2 * d(), kUntouched);
-  ASSERT_EQ(headlane_embed(session(1).get(), &texts, nullptr, got.data(), 0), HEADLANE_OK);
+  ASSERT_EQ(headlane_session_embed(session(1).get(), &texts, nullptr, got.data(), 0), HEADLANE_OK);
   EXPECT_EQ(got, one_by_one({"", ""}));
 }
 
@@ -218,8 +219,8 @@ TEST_F(Embed, AStrideLeavesWhatIsBetween) {
   const headlane_texts texts = arrow_.get();
   const size_t stride = d() + 5;
   Floats got(texts_.size() * stride, kUntouched);
-  tool::check(
-      headlane_embed(session(2).get(), &texts, nullptr, got.data(), static_cast<int64_t>(stride)));
+  tool::check(headlane_session_embed(session(2).get(), &texts, nullptr, got.data(),
+                                     static_cast<int64_t>(stride)));
   for (size_t i = 0; i < texts_.size(); ++i) {
     const auto row = got.begin() + static_cast<ptrdiff_t>(i * stride);
     EXPECT_TRUE(
@@ -236,7 +237,7 @@ TEST_F(Embed, TextsAreCutAsOptionsSay) {
   for (const int64_t max_len : {2, 5, 70}) {
     tokenize.max_len = max_len;
     Floats got(texts_.size() * d(), kUntouched);
-    tool::check(headlane_embed(session(2).get(), &texts, &options, got.data(), 0));
+    tool::check(headlane_session_embed(session(2).get(), &texts, &options, got.data(), 0));
     EXPECT_TRUE(got == one_by_one(texts_, tokenize)) << max_len;
   }
 }
@@ -248,7 +249,7 @@ TEST_F(Embed, PromptsArePutBeforeTexts) {
   const nlohmann::json prompts = {{"query", "a b: "}, {"passage", "c "}};
   write_file(folder + "/config_sentence_transformers.json",
              nlohmann::json{{"prompts", prompts}, {"default_prompt_name", "query"}}.dump());
-  tool::check(headlane_convert(folder.c_str(), path_.c_str()));
+  tool::check(headlane_convert(folder.c_str(), path_.c_str(), nullptr));
   model_ = open_model(path_);
   const headlane_texts texts = arrow_.get();
   const auto embed = [&](const char* prompt) {
@@ -257,7 +258,7 @@ TEST_F(Embed, PromptsArePutBeforeTexts) {
     EmbedOptions options;
     options.tokenize = &tokenize;
     Floats got(texts_.size() * d(), kUntouched);
-    tool::check(headlane_embed(session(2).get(), &texts, &options, got.data(), 0));
+    tool::check(headlane_session_embed(session(2).get(), &texts, &options, got.data(), 0));
     return got;
   };
   const auto expected = [&](const char* prompt) {
@@ -271,7 +272,7 @@ TEST_F(Embed, PromptsArePutBeforeTexts) {
   EXPECT_TRUE(embed("") == expected(""));
   EXPECT_FALSE(embed("") == by_default);
   Floats got(texts_.size() * d());
-  tool::check(headlane_embed(session(1).get(), &texts, nullptr, got.data(), 0));
+  tool::check(headlane_session_embed(session(1).get(), &texts, nullptr, got.data(), 0));
   EXPECT_TRUE(got == by_default) << "without options";
 }
 
@@ -289,7 +290,7 @@ TEST_F(Embed, WhatIsWrongIsRefusedBeforeAnythingIsRead) {
     for (const bool of_64_bits : {false, true}) {
       texts.offsets_32 = of_64_bits ? nullptr : offsets_32.data();
       texts.offsets_64 = of_64_bits ? offsets.data() : nullptr;
-      EXPECT_EQ(headlane_embed(of.get(), &texts, nullptr, out.data(), 0),
+      EXPECT_EQ(headlane_session_embed(of.get(), &texts, nullptr, out.data(), 0),
                 HEADLANE_INVALID_ARGUMENT);
       const std::string name = of_64_bits ? "texts.offsets_64" : "texts.offsets_32";
       EXPECT_EQ(headlane_error(), name + sentence);
@@ -317,7 +318,7 @@ TEST_F(Embed, ArgumentsThatDoNotFit) {
         float* vectors = out.data();
         int64_t stride = 0;
         change(&texts, &tokenize, &vectors, &stride);
-        EXPECT_EQ(headlane_embed(of.get(), &texts, &options, vectors, stride),
+        EXPECT_EQ(headlane_session_embed(of.get(), &texts, &options, vectors, stride),
                   HEADLANE_INVALID_ARGUMENT);
         EXPECT_EQ(headlane_error(), sentence);
       };
@@ -338,9 +339,11 @@ TEST_F(Embed, ArgumentsThatDoNotFit) {
          [](auto*, auto*, auto*, int64_t* stride) { *stride = 47; });
   refuse("max_len is 1; the special tokens alone are 2",
          [](auto*, auto* tokenize, auto*, auto*) { tokenize->max_len = 1; });
-  EXPECT_EQ(headlane_embed(nullptr, nullptr, nullptr, nullptr, 0), HEADLANE_INVALID_ARGUMENT);
+  EXPECT_EQ(headlane_session_embed(nullptr, nullptr, nullptr, nullptr, 0),
+            HEADLANE_INVALID_ARGUMENT);
   EXPECT_STREQ(headlane_error(), "session is null");
-  EXPECT_EQ(headlane_embed(of.get(), nullptr, nullptr, out.data(), 0), HEADLANE_INVALID_ARGUMENT);
+  EXPECT_EQ(headlane_session_embed(of.get(), nullptr, nullptr, out.data(), 0),
+            HEADLANE_INVALID_ARGUMENT);
   EXPECT_STREQ(headlane_error(), "texts is null");
   EXPECT_EQ(std::count(out.begin(), out.end(), kUntouched), std::ssize(out));
 }
@@ -352,7 +355,7 @@ TEST_F(Embed, ATextThatIsLongerThanTheSessionsIsNamed) {
   Floats out(some.size() * d(), kUntouched);
   const tool::Session by_length = session(1, 0, 4), by_tokens = session(1, 4, 4);
   for (headlane_session* of : {by_length.get(), by_tokens.get()}) {
-    EXPECT_EQ(headlane_embed(of, &texts, nullptr, out.data(), 0), HEADLANE_TOO_LARGE);
+    EXPECT_EQ(headlane_session_embed(of, &texts, nullptr, out.data(), 0), HEADLANE_TOO_LARGE);
     EXPECT_STREQ(headlane_error(),
                  "text 2 has 5 tokens, a sequence of the session at most 4; create the session "
                  "with a larger max_len and max_tokens, or cut texts by max_len of the tokenize "
@@ -366,9 +369,10 @@ TEST_F(Embed, ModelsThatCannotSaySo) {
   const headlane_texts texts = arrow_.get();
   const auto refuse = [&](const std::string& folder, const std::string& sentence) {
     const std::string path = temp_.file("other.headlane");
-    tool::check(headlane_convert((HEADLANE_GOLDEN_DIR "/" + folder).c_str(), path.c_str()));
+    tool::check(
+        headlane_convert((HEADLANE_GOLDEN_DIR "/" + folder).c_str(), path.c_str(), nullptr));
     model_ = open_model(path);
-    EXPECT_EQ(headlane_embed(session(1).get(), &texts, nullptr, out.data(), 64),
+    EXPECT_EQ(headlane_session_embed(session(1).get(), &texts, nullptr, out.data(), 64),
               HEADLANE_UNSUPPORTED);
     EXPECT_NE(std::string(headlane_error()).find(sentence), std::string::npos) << headlane_error();
   };
@@ -399,12 +403,13 @@ TEST_F(Embed, ProgressIsToldAfterEachBatch) {
   Told told;
   const headlane_embed_options options = told.options();
   Floats out(texts_.size() * d());
-  tool::check(headlane_embed(of.get(), &texts, &options, out.data(), 0));
+  tool::check(headlane_session_embed(of.get(), &texts, &options, out.data(), 0));
   ASSERT_GT(told.all.size(), 3u);
   int64_t n_tokens = 0;
   for (const std::string& text : texts_) {
     int64_t n = 0;
-    tool::check(headlane_tokenize(model_.get(), text.data(), text.size(), 0, nullptr, 0, &n));
+    tool::check(
+        headlane_model_tokenize(model_.get(), text.data(), text.size(), nullptr, nullptr, 0, &n));
     n_tokens += n;
   }
   headlane_embed_progress before = {};
@@ -434,16 +439,18 @@ TEST_F(Embed, ACallEndsBetweenItsBatches) {
     };
     const headlane_embed_options options = told.options();
     Floats got(expected.size(), kUntouched);
-    EXPECT_EQ(headlane_embed(of.get(), &texts, &options, got.data(), 0), HEADLANE_CANCELLED);
+    EXPECT_EQ(headlane_session_embed(of.get(), &texts, &options, got.data(), 0),
+              HEADLANE_CANCELLED);
     ASSERT_EQ(told.all.size(), 2u);
     EXPECT_EQ(static_cast<int64_t>(n_written(got, expected)), told.all.back().n_texts);
     if (by_session) {
       std::fill(got.begin(), got.end(), kUntouched);
-      EXPECT_EQ(headlane_embed(of.get(), &texts, nullptr, got.data(), 0), HEADLANE_CANCELLED);
+      EXPECT_EQ(headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0),
+                HEADLANE_CANCELLED);
       EXPECT_EQ(n_written(got, expected), 0u);
       tool::check(headlane_session_set_cancelled(of.get(), 0));
     }
-    tool::check(headlane_embed(of.get(), &texts, nullptr, got.data(), 0));
+    tool::check(headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0));
     EXPECT_TRUE(got == expected) << "the session is as usable as before";
   }
   // What ends a call that is done already ends nothing.
@@ -453,7 +460,7 @@ TEST_F(Embed, ACallEndsBetweenItsBatches) {
   };
   const headlane_embed_options options = last.options();
   Floats got(expected.size(), kUntouched);
-  EXPECT_EQ(headlane_embed(of.get(), &texts, &options, got.data(), 0), HEADLANE_OK);
+  EXPECT_EQ(headlane_session_embed(of.get(), &texts, &options, got.data(), 0), HEADLANE_OK);
   EXPECT_TRUE(got == expected);
 }
 
@@ -466,7 +473,7 @@ TEST_F(Embed, IsCancelledByAnotherThread) {
   const tool::Session of = session(2, 100);
   Floats expected(many.size() * d());
   const auto start = std::chrono::steady_clock::now();
-  tool::check(headlane_embed(of.get(), &texts, nullptr, expected.data(), 0));
+  tool::check(headlane_session_embed(of.get(), &texts, nullptr, expected.data(), 0));
   const auto whole = std::chrono::steady_clock::now() - start;
   int n_cancelled = 0;
   for (int part = 0; part < 12; ++part) {
@@ -475,7 +482,7 @@ TEST_F(Embed, IsCancelledByAnotherThread) {
       headlane_session_set_cancelled(of.get(), 1);
     });
     Floats got(expected.size(), kUntouched);
-    const headlane_status status = headlane_embed(of.get(), &texts, nullptr, got.data(), 0);
+    const headlane_status status = headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0);
     other.join();
     tool::check(headlane_session_set_cancelled(of.get(), 0));
     const size_t written = n_written(got, expected);

@@ -57,7 +57,7 @@ inline Encoded encode(headlane_session* session, const headlane_model_facts& fac
   const headlane_outputs outputs{.struct_size = sizeof outputs,
                                  .hidden = out.hidden.data(),
                                  .pooled = pools(facts) ? out.pooled.data() : nullptr};
-  tool::check(headlane_encode(session, &batch, &outputs));
+  tool::check(headlane_session_encode(session, &batch, &outputs));
   return out;
 }
 

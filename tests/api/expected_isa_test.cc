@@ -13,7 +13,7 @@ TEST(ExpectedIsa, ModelRunsOnIt) {
   if (expected == nullptr) GTEST_SKIP() << "HEADLANE_EXPECT_ISA is not set in this run";
   const TempDir dir;
   const std::string path = dir.file("model.headlane");
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str()));
+  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str(), nullptr));
   Encoder encoder(path, "", 1);
   EXPECT_STREQ(encoder.facts().isa, expected);
   EXPECT_FALSE(encoder.encode({{1, 2, 3}}).pooled.empty());
@@ -23,7 +23,7 @@ TEST(ExpectedIsa, ModelRunsOnIt) {
 TEST(Isa, IsThatOfAModelOpenedNow) {
   const TempDir dir;
   const std::string path = dir.file("model.headlane");
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str()));
+  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str(), nullptr));
   for (const char* isa : {static_cast<const char*>(nullptr), "ref", "avx2", "avx512", "amx"}) {
     const tool::Model model = open_model(path, isa ? isa : "");
     const char* name = nullptr;

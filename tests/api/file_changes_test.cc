@@ -21,8 +21,8 @@ namespace fs = std::filesystem;
 class FileChanges : public testing::Test {
  protected:
   void SetUp() override {
-    tool::check(
-        headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path_.c_str()));
+    tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
+                                 path_.c_str(), nullptr));
     // The clock's tick by which the system counts when a file was written to is then long past.
     const timespec times[] = {{1'000'000'000, 0}, {1'000'000'000, 0}};
     ASSERT_EQ(utimensat(AT_FDCWD, path_.c_str(), times, 0), 0);
@@ -74,8 +74,8 @@ TEST_F(FileChanges, OverwrittenInPlace) {
 }
 
 TEST_F(FileChanges, ReplacedByAnotherOfThatName) {
-  tool::check(
-      headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_17_max_normalize", path_.c_str()));
+  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_17_max_normalize", path_.c_str(),
+                               nullptr));
   expect_same();
   EXPECT_EQ(make_bf16(), HEADLANE_OK) << headlane_error();
 }

@@ -149,7 +149,8 @@ TEST_F(GenerateCallback, ACallbackThatThrows) {
   };
   const FlatSequences flat(sources_);
   const headlane_batch batch = flat.batch();
-  expect_status(headlane_generate(generator_.get(), &batch, &options), HEADLANE_INTERNAL, "enough");
+  expect_status(headlane_generator_generate(generator_.get(), &batch, &options), HEADLANE_INTERNAL,
+                "enough");
   headlane_answer answer = HEADLANE_INIT(headlane_answer);
   expect_status(headlane_generator_get_answer(generator_.get(), 0, 0, &answer),
                 HEADLANE_INVALID_ARGUMENT, "the last call answered 0");

@@ -29,7 +29,7 @@ class GenerateErrors : public testing::Test {
   }
   void refuse(const headlane_batch& batch, headlane_status status, const std::string& named) {
     SCOPED_TRACE(named);
-    expect_status(headlane_generate(generator_.get(), &batch, nullptr), status, named);
+    expect_status(headlane_generator_generate(generator_.get(), &batch, nullptr), status, named);
     expect_status(headlane_generator_encode(generator_.get(), &batch, nullptr), status, named);
     expect_as_good_as_new();
   }
@@ -42,7 +42,7 @@ class GenerateErrors : public testing::Test {
     SCOPED_TRACE(named);
     const FlatSequences flat(good_);
     const headlane_batch batch = flat.batch();
-    expect_status(headlane_generate(generator_.get(), &batch, &options), status, named);
+    expect_status(headlane_generator_generate(generator_.get(), &batch, &options), status, named);
     expect_as_good_as_new();
   }
 
@@ -220,8 +220,8 @@ TEST_F(GenerateErrors, Nulls) {
   expect_status(headlane_generator_create(model_.get(), nullptr, nullptr), bad, "out");
   expect_status(headlane_generator_bytes(nullptr, nullptr, &bytes), bad, "model");
   expect_status(headlane_generator_bytes(model_.get(), nullptr, nullptr), bad, "out");
-  expect_status(headlane_generate(nullptr, &batch, nullptr), bad, "generator");
-  expect_status(headlane_generate(generator_.get(), nullptr, nullptr), bad, "sources");
+  expect_status(headlane_generator_generate(nullptr, &batch, nullptr), bad, "generator");
+  expect_status(headlane_generator_generate(generator_.get(), nullptr, nullptr), bad, "sources");
   expect_status(headlane_generator_encode(nullptr, &batch, nullptr), bad, "generator");
   expect_status(headlane_generator_encode(generator_.get(), nullptr, nullptr), bad, "sources");
   expect_status(headlane_generator_step(nullptr, &step), bad, "generator");
@@ -245,7 +245,7 @@ TEST_F(GenerateErrors, AnswersThatAreNotThere) {
   expect_status(get(0, -1), bad, "rank is -1");
   EXPECT_EQ(get(2, 1), HEADLANE_OK);
   // A call that fails has no answers, nor have steps.
-  EXPECT_NE(headlane_generate(generator_.get(), nullptr, nullptr), HEADLANE_OK);
+  EXPECT_NE(headlane_generator_generate(generator_.get(), nullptr, nullptr), HEADLANE_OK);
   const FlatSequences flat(good_);
   const headlane_batch batch = flat.batch();
   tool::check(headlane_generator_encode(generator_.get(), &batch, nullptr));

@@ -108,7 +108,7 @@ class ModelsOfNoNumbers : public testing::Test {
                static_cast<std::streamsize>(4 * values.size()));
     file.close();
     const std::string path = dir_.file("model.headlane");
-    tool::check(headlane_convert(folder.c_str(), path.c_str()));
+    tool::check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
     return open_model(path);
   }
   GeneratorHandle generator_of(headlane_model* model) {

@@ -91,7 +91,7 @@ inline Answers generate(headlane_generator* generator, const Sequences& sources,
                         const headlane_generate_options& options) {
   const FlatSequences flat(sources);
   const headlane_batch batch = flat.batch();
-  tool::check(headlane_generate(generator, &batch, &options));
+  tool::check(headlane_generator_generate(generator, &batch, &options));
   return answers_of(generator, sources.size());
 }
 
@@ -106,7 +106,7 @@ inline const std::string& golden_file(const std::string& name,
     headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
     options.precision = precision.c_str();
     const std::string folder = std::string(HEADLANE_GOLDEN_DIR "/encoder_decoder/") + name;
-    tool::check(headlane_convert_with(folder.c_str(), to.c_str(), &options));
+    tool::check(headlane_convert(folder.c_str(), to.c_str(), &options));
     path = to;
   }
   return path;

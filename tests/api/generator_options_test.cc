@@ -95,7 +95,7 @@ TEST_F(GeneratorOptions, StructsOfOtherAges) {
   short_options.struct_size = offsetof(headlane_generate_options, length_penalty);
   short_options.length_penalty = NAN;
   short_options.top_k = -1;
-  tool::check(headlane_generate(generator_.get(), &batch, &short_options));
+  tool::check(headlane_generator_generate(generator_.get(), &batch, &short_options));
   const Answers answers = answers_of(generator_.get(), sources_.size());
   EXPECT_EQ(answers, ask(beams(4, 2)));
 
@@ -110,7 +110,7 @@ TEST_F(GeneratorOptions, StructsOfOtherAges) {
 TEST(GeneratorsOfOtherModels, AreRefused) {
   const TempDir temp;
   const std::string path = temp.file("bert.headlane");
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str()));
+  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str(), nullptr));
   const tool::Model model = open_model(path);
   EXPECT_EQ(tool::facts_of(model.get()).has_decoder, 0);
   headlane_generator* generator = nullptr;

@@ -90,7 +90,7 @@ TEST_P(GoldenEncoderDecoders, AnswersNeedNotAllLogits) {
     const FlatSequences flat(golden_.sources);
     headlane_batch batch = flat.batch();
     batch.n_seqs = 1;
-    expect_status(headlane_generate(generator.get(), &batch, nullptr), HEADLANE_TOO_LARGE,
+    expect_status(headlane_generator_generate(generator.get(), &batch, nullptr), HEADLANE_TOO_LARGE,
                   "all logits");
     return;
   }

@@ -81,7 +81,7 @@ class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const
     folder_ = std::string(HEADLANE_GOLDEN_DIR "/layers/") + std::get<0>(GetParam());
     path_ = temp_.file("module.headlane");
     isa_ = std::get<1>(GetParam());
-    tool::check(headlane_convert(folder_.c_str(), path_.c_str()));
+    tool::check(headlane_convert(folder_.c_str(), path_.c_str(), nullptr));
     if (!runs(path_, isa_)) GTEST_SKIP() << "this machine (or HEADLANE_MAX_ISA) lacks " << isa_;
   }
 
@@ -105,7 +105,7 @@ class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const
       maps.seq_stride = static_cast<int64_t>(call.maps.size()) / call.batch;
       batch.maps = &maps;
     }
-    tool::check(headlane_forward(session.get(), &batch));
+    tool::check(headlane_session_forward(session.get(), &batch));
     return result;
   }
 

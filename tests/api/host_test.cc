@@ -96,11 +96,11 @@ TEST_P(OddFloats, StayAndChangeNoResult) {
       headlane_session_options of = HEADLANE_INIT(headlane_session_options);
       of.n_threads = 3;
       batch.out.data = out->data();
-      EXPECT_EQ(headlane_layer_create(&layer.options, &options, &model), HEADLANE_OK);
+      EXPECT_EQ(headlane_model_create_layer(&layer.options, &options, &model), HEADLANE_OK);
       EXPECT_EQ(headlane_session_create(model, &of, &session), HEADLANE_OK);
-      EXPECT_EQ(headlane_forward(session, &batch), HEADLANE_OK);
+      EXPECT_EQ(headlane_session_forward(session, &batch), HEADLANE_OK);
       headlane_session_destroy(session);
-      headlane_model_close(model);
+      headlane_model_destroy(model);
     };
     run(&usual);
     in_mode([&] { run(&odd); });
@@ -116,10 +116,9 @@ TEST_P(OddFloats, StayAndChangeNoFile) {
   const std::string bert = HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize";
   headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   options.precision = "int8";
-  tool::check(headlane_convert_with(bert.c_str(), path.c_str(), &options));
+  tool::check(headlane_convert(bert.c_str(), path.c_str(), &options));
   const std::string usual = read_file(path);
-  in_mode(
-      [&] { EXPECT_EQ(headlane_convert_with(bert.c_str(), path.c_str(), &options), HEADLANE_OK); });
+  in_mode([&] { EXPECT_EQ(headlane_convert(bert.c_str(), path.c_str(), &options), HEADLANE_OK); });
   EXPECT_TRUE(read_file(path) == usual);
 }
 
@@ -242,8 +241,8 @@ TEST_F(Host, NoDescriptorAndNoThreadStays) {
 // needed. A program that the host starts does not inherit it.
 TEST_F(Host, AnOpenModelHoldsOneDescriptor) {
   const std::string path = temp_.file("model.headlane");
-  tool::check(
-      headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path.c_str()));
+  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path.c_str(),
+                               nullptr));
   const auto before = descriptors_of_process();
   Encoder encoder(path, "", 2);
   int n_of_file = 0;

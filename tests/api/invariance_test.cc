@@ -118,7 +118,7 @@ Floats forward(headlane_session* session, const std::vector<const Floats*>& xs, 
   batch.q_offsets = offsets.data();
   batch.x.data = x.data();
   batch.out.data = out.data();
-  tool::check(headlane_forward(session, &batch));
+  tool::check(headlane_session_forward(session, &batch));
   return out;
 }
 

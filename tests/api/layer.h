@@ -80,7 +80,7 @@ inline Model create_layer(const Layer& layer, const char* isa, const char* preci
   options.isa = isa;
   options.precision = precision;
   headlane_model* model = nullptr;
-  tool::check(headlane_layer_create(&layer.options, &options, &model));
+  tool::check(headlane_model_create_layer(&layer.options, &options, &model));
   return Model(model);
 }
 

@@ -26,7 +26,7 @@ class LayerApi : public AttentionTest {
     batch.out.data = out.data();
     batch.maps = &maps;
     const Model model = create_layer(layer, GetParam());
-    tool::check(headlane_forward(create_session(model.get(), cross, 2).get(), &batch));
+    tool::check(headlane_session_forward(create_session(model.get(), cross, 2).get(), &batch));
     const LayerResult expected = LayerReference(layer, call).compute();
     for (int64_t i = 0; i < call.q_len; ++i) {
       for (int64_t c = 0; c < d; ++c) {
@@ -230,7 +230,7 @@ TEST_P(LayerApi, PackedProjectionIsTheThree) {
     batch.x.data = x.data();
     batch.out.data = out.data();
     const Model model = create_layer(*layer, GetParam());
-    tool::check(headlane_forward(create_session(model.get(), false).get(), &batch));
+    tool::check(headlane_session_forward(create_session(model.get(), false).get(), &batch));
   }
   EXPECT_TRUE(same_bits(results[0], results[1]));
 }

@@ -37,7 +37,7 @@ class LayerPrecision : public AttentionTest {
       batch.value.data = value.data();
     }
     const Session session = create_session(model, cross, n_threads, 512, precision);
-    tool::check(headlane_forward(session.get(), &batch));
+    tool::check(headlane_session_forward(session.get(), &batch));
     return out;
   }
 
@@ -139,7 +139,7 @@ TEST_P(LayerPrecision, NanStaysInItsSequence) {
     batch.x.data = x.data();
     batch.out.data = out.data();
     const Session session = create_session(model.get(), false, 2, 512, precision);
-    tool::check(headlane_forward(session.get(), &batch));
+    tool::check(headlane_session_forward(session.get(), &batch));
     for (size_t i = 0; i < out.size(); ++i) {
       ASSERT_EQ(std::isnan(out[i]), i / 480 == 1) << precision << " " << i;
     }

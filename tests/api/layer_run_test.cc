@@ -31,7 +31,7 @@ class LayerRun : public AttentionTest {
     headlane_forward_batch batch = batch_of(x, &out);
     batch.n_seqs = static_cast<int64_t>(seqs.size());
     batch.q_offsets = offsets.data();
-    tool::check(headlane_forward(session, &batch));
+    tool::check(headlane_session_forward(session, &batch));
     return out;
   }
 
@@ -56,7 +56,8 @@ class LayerRun : public AttentionTest {
                       const std::string& named, headlane_session* session = nullptr) {
     Floats untouched(200 * kD, 7.0f);
     if (batch.out.data) batch.out.data = untouched.data();
-    expect_failure(headlane_forward(session ? session : session_.get(), &batch), status, named);
+    expect_failure(headlane_session_forward(session ? session : session_.get(), &batch), status,
+                   named);
     EXPECT_EQ(std::count(untouched.begin(), untouched.end(), 7.0f), 200 * kD) << named;
   }
 
@@ -102,7 +103,7 @@ TEST_P(LayerRun, TheSameBitsOnAnyNumberOfThreads) {
           batch.kv_len = kv;
         }
         const Session session = create_session(model.get(), cross, threads, 1024);
-        tool::check(headlane_forward(session.get(), &batch));
+        tool::check(headlane_session_forward(session.get(), &batch));
       }
       EXPECT_TRUE(same_bits(results[0], results[1])) << d << " " << cross;
       EXPECT_TRUE(same_bits(results[0], results[2])) << d << " " << cross;
@@ -133,7 +134,7 @@ TEST_P(LayerRun, PaddedRowsOnEitherSide) {
     batch.left_padded = left;
     batch.x = {x.data(), seq_stride, token_stride};
     batch.out = {out.data(), seq_stride, token_stride};
-    tool::check(headlane_forward(session_.get(), &batch));
+    tool::check(headlane_session_forward(session_.get(), &batch));
     const float* right = expected.data();
     for (int64_t b = 0; b < 4; ++b) {
       for (int64_t t = 0; t < len; ++t) {
@@ -160,7 +161,7 @@ TEST_P(LayerRun, BatchInTheMiddleAndInPlace) {
   batch.n_seqs = 3;
   batch.q_len = 6;
   batch.x = batch.out = {x.data(), kD, 3 * kD};
-  tool::check(headlane_forward(session_.get(), &batch));
+  tool::check(headlane_session_forward(session_.get(), &batch));
   for (int64_t e = 0; e < 3 * 6 * kD; ++e) {
     const int64_t b = e / kD % 3, t = e / kD / 3;
     ASSERT_EQ(x[static_cast<size_t>(e)], expected[static_cast<size_t>((b * 6 + t) * kD + e % kD)]);
@@ -181,7 +182,7 @@ TEST_P(LayerRun, NoKeysGiveTheBiasOfTheProjection) {
   headlane_forward_batch batch = batch_of(x, &out);
   batch.key.data = x.data();
   batch.kv_len = 0;
-  tool::check(headlane_forward(cross.get(), &batch));
+  tool::check(headlane_session_forward(cross.get(), &batch));
   for (const float value : out) EXPECT_TRUE(std::isfinite(value));
 }
 
@@ -278,8 +279,8 @@ TEST_P(LayerRun, WhatIsWrongIsNamed) {
   expect_refused(bad, HEADLANE_INVALID_ARGUMENT, "strides of maps overlap");
   const headlane_batch tokens{.struct_size = sizeof tokens, .offsets = offsets};
   const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = out.data()};
-  expect_failure(headlane_encode(session_.get(), &tokens, &outputs), HEADLANE_UNSUPPORTED,
-                 "headlane_forward");
+  expect_failure(headlane_session_encode(session_.get(), &tokens, &outputs), HEADLANE_UNSUPPORTED,
+                 "headlane_session_forward");
 }
 
 // Memory of other sizes than x cannot be x.
@@ -310,7 +311,7 @@ TEST_P(LayerRun, LayersThatCannotBe) {
   const auto refused = [&](const Layer& layer, const std::string& named,
                            headlane_status status = HEADLANE_INVALID_ARGUMENT) {
     headlane_model* model = nullptr;
-    expect_failure(headlane_layer_create(&layer.options, nullptr, &model), status, named);
+    expect_failure(headlane_model_create_layer(&layer.options, nullptr, &model), status, named);
     EXPECT_EQ(model, nullptr);
   };
   const auto changed = [&](auto change, const std::string& named) {

@@ -58,9 +58,9 @@ std::vector<float> encode(const Library& library, const std::string& path) {
   const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = hidden.data()};
   const bool encoded =
       HEADLANE_OF(library, headlane_session_create)(model, &options, &session) == HEADLANE_OK &&
-      HEADLANE_OF(library, headlane_encode)(session, &batch, &outputs) == HEADLANE_OK;
+      HEADLANE_OF(library, headlane_session_encode)(session, &batch, &outputs) == HEADLANE_OK;
   HEADLANE_OF(library, headlane_session_destroy)(session);
-  HEADLANE_OF(library, headlane_model_close)(model);
+  HEADLANE_OF(library, headlane_model_destroy)(model);
   return encoded ? hidden : std::vector<float>();
 }
 
@@ -86,7 +86,7 @@ class Loading : public testing::Test {
   Loading() {
     const Library library;
     const headlane_status status = HEADLANE_OF(library, headlane_convert)(
-        HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path_.c_str());
+        HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path_.c_str(), nullptr);
     if (status != HEADLANE_OK) throw std::runtime_error("cannot convert");
   }
 

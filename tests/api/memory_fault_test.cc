@@ -119,7 +119,7 @@ class MemoryFault : public testing::Test {
   }
 
   static void convert(const std::string& folder, const std::string& path) {
-    tool::check(headlane_convert(folder.c_str(), path.c_str()));
+    tool::check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
   }
 
   static headlane_status open(const std::string& path, const char* precision,
@@ -147,7 +147,7 @@ TEST_F(MemoryFault, OpeningAModel) {
         headlane_model* model = nullptr;
         const headlane_status status = open(path, precision, &model);
         EXPECT_EQ(model != nullptr, status == HEADLANE_OK);
-        headlane_model_close(model);
+        headlane_model_destroy(model);
         return status;
       };
       EXPECT_GT(fail_allocations(precision, call, [] {}), 100) << path;
@@ -257,9 +257,9 @@ TEST_F(MemoryFault, MakingALayer) {
       headlane_model_options options = HEADLANE_INIT(headlane_model_options);
       options.precision = precision;
       headlane_model* model = nullptr;
-      const headlane_status status = headlane_layer_create(&layer.options, &options, &model);
+      const headlane_status status = headlane_model_create_layer(&layer.options, &options, &model);
       EXPECT_EQ(model != nullptr, status == HEADLANE_OK);
-      headlane_model_close(model);
+      headlane_model_destroy(model);
       return status;
     };
     EXPECT_GT(fail_allocations(precision, call, [] {}), 10);
@@ -283,8 +283,9 @@ TEST_F(MemoryFault, RunningNeedsNone) {
     const headlane_generate_options options = beams(2);
 
     fail_allocation(1, true);
-    const headlane_status encoded = headlane_encode(encoder.session(), &batch, &outputs);
-    const headlane_status generated = headlane_generate(generator.get(), &batch, &options);
+    const headlane_status encoded = headlane_session_encode(encoder.session(), &batch, &outputs);
+    const headlane_status generated =
+        headlane_generator_generate(generator.get(), &batch, &options);
     const int64_t n_failed = n_failed_allocations();
     fail_allocation(0, false);
     EXPECT_EQ(encoded, HEADLANE_OK);
@@ -308,7 +309,7 @@ TEST_F(MemoryFault, RefusingACall) {
       std::vector<float> out(expected.size(), 7.0f);
       const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = out.data()};
       fail_allocation(n, and_later);
-      const headlane_status status = headlane_encode(encoder.session(), &batch, &outputs);
+      const headlane_status status = headlane_session_encode(encoder.session(), &batch, &outputs);
       n_failed = n_failed_allocations();
       fail_allocation(0, false);
       // An exception itself needs little, for which the C++ library keeps some room.
@@ -334,15 +335,15 @@ headlane_status there_and_back(const headlane_model* model, const std::string& t
   out->ids.assign(out->ids.size(), -1);
   out->text.assign(out->text.size(), '-');
   const headlane_status status =
-      headlane_tokenize(model, text.data(), text.size(), 0, out->ids.data(),
-                        static_cast<int64_t>(out->ids.size()), &n);
+      headlane_model_tokenize(model, text.data(), text.size(), nullptr, out->ids.data(),
+                              static_cast<int64_t>(out->ids.size()), &n);
   if (status != HEADLANE_OK) {
     EXPECT_EQ(std::count(out->ids.begin(), out->ids.end(), -1), std::ssize(out->ids));
     return status;
   }
   int64_t bytes = 0;
-  const headlane_status back = headlane_detokenize(model, out->ids.data(), n, out->text.data(),
-                                                   static_cast<int64_t>(out->text.size()), &bytes);
+  const headlane_status back = headlane_model_detokenize(
+      model, out->ids.data(), n, out->text.data(), static_cast<int64_t>(out->text.size()), &bytes);
   if (back != HEADLANE_OK) {
     EXPECT_EQ(std::count(out->text.begin(), out->text.end(), '-'), std::ssize(out->text));
   }
@@ -388,12 +389,12 @@ TEST_F(MemoryFault, Embedding) {
   for (const int n_threads : {1, 3}) {
     Encoder encoder(bert_, "", n_threads);
     std::vector<float> expected(texts.size() * static_cast<size_t>(encoder.facts().d_model));
-    tool::check(headlane_embed(encoder.session(), &given, nullptr, expected.data(), 0));
+    tool::check(headlane_session_embed(encoder.session(), &given, nullptr, expected.data(), 0));
     std::vector<float> got(expected.size());
     const Call call = [&] {
       std::fill(got.begin(), got.end(), 7.0f);
       const headlane_status status =
-          headlane_embed(encoder.session(), &given, nullptr, got.data(), 0);
+          headlane_session_embed(encoder.session(), &given, nullptr, got.data(), 0);
       if (status == HEADLANE_OK) {
         EXPECT_TRUE(got == expected);
       } else {
@@ -416,9 +417,9 @@ TEST_F(MemoryFault, Converting) {
     const std::string path = dir.file("model.headlane");
     headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
     options.precision = model.second;
-    tool::check(headlane_convert_with(from.c_str(), path.c_str(), &options));
+    tool::check(headlane_convert(from.c_str(), path.c_str(), &options));
     const std::string expected = read_file(path);
-    const auto call = [&] { return headlane_convert_with(from.c_str(), path.c_str(), &options); };
+    const auto call = [&] { return headlane_convert(from.c_str(), path.c_str(), &options); };
     const auto intact = [&] {
       EXPECT_EQ(dir.n_entries(), 1u);
       EXPECT_EQ(read_file(path), expected);

@@ -16,12 +16,12 @@ inline std::string golden_bert(const std::string& name) {
   return std::string(HEADLANE_GOLDEN_DIR "/bert/") + name;
 }
 
-// As headlane_convert_with does; "" is the default.
+// As headlane_convert does; "" is the default.
 inline void convert_to(const std::string& folder, const std::string& path,
                        const std::string& precision) {
   headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   if (!precision.empty()) options.precision = precision.c_str();
-  tool::check(headlane_convert_with(folder.c_str(), path.c_str(), &options));
+  tool::check(headlane_convert(folder.c_str(), path.c_str(), &options));
 }
 
 // A session that asks for a precision of its own.

@@ -181,7 +181,7 @@ TEST_P(Precision, AttentionMapsSumToOne) {
     std::vector<float> hidden(static_cast<size_t>(n * facts.d_model));
     const headlane_outputs outputs{
         .struct_size = sizeof outputs, .hidden = hidden.data(), .attention = &maps};
-    tool::check(headlane_encode(encoder.session(), &batch, &outputs));
+    tool::check(headlane_session_encode(encoder.session(), &batch, &outputs));
     EXPECT_TRUE(same_bits(hidden, encoder.encode({ids}).hidden)) << precision;
     for (size_t row = 0; row < data.size(); row += static_cast<size_t>(n)) {
       double sum = 0;
@@ -372,8 +372,7 @@ TEST(StoredPrecision, ConversionChecksItsOptions) {
   const std::string folder = golden_bert("head_dim_8_cls"), out = temp.file("m.headlane");
   headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   const auto expect_refused = [&](const std::string& words) {
-    EXPECT_EQ(headlane_convert_with(folder.c_str(), out.c_str(), &options),
-              HEADLANE_INVALID_ARGUMENT);
+    EXPECT_EQ(headlane_convert(folder.c_str(), out.c_str(), &options), HEADLANE_INVALID_ARGUMENT);
     EXPECT_NE(std::string(headlane_error()).find(words), std::string::npos) << headlane_error();
     EXPECT_FALSE(fs::exists(out));
   };
@@ -389,7 +388,7 @@ TEST(StoredPrecision, ConversionChecksItsOptions) {
   names[1] = nullptr;
   expect_refused("higher_precision");
   options.n_higher_precision = 1;
-  ASSERT_EQ(headlane_convert_with(folder.c_str(), out.c_str(), &options), HEADLANE_OK)
+  ASSERT_EQ(headlane_convert(folder.c_str(), out.c_str(), &options), HEADLANE_OK)
       << headlane_error();
 }
 
@@ -408,8 +407,7 @@ TEST(StoredPrecision, ProductsThatStayInBf16) {
     options.precision = "int8";
     options.higher_precision = kAll;
     options.n_higher_precision = n;
-    tool::check(
-        headlane_convert_with(golden_bert("head_dim_8_cls").c_str(), path.c_str(), &options));
+    tool::check(headlane_convert(golden_bert("head_dim_8_cls").c_str(), path.c_str(), &options));
     Encoder encoder(path, "", 1);
     int64_t n_bf16 = 0;
     for (int64_t i = 0; i < encoder.facts().n_tensors; ++i) {

@@ -20,8 +20,8 @@ class Process : public testing::Test {
  protected:
   void SetUp() override {
     path_ = temp_.file("model.headlane");
-    tool::check(
-        headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path_.c_str()));
+    tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
+                                 path_.c_str(), nullptr));
   }
 
   // Runs body in a forked child, whose exit status tells whether it returned true. A child that
@@ -98,7 +98,7 @@ TEST_F(Process, RefusedThreadsAreAStatus) {
     headlane_model* another = nullptr;
     const headlane_status opened = headlane_model_open(path_.c_str(), nullptr, &another);
     if (opened != HEADLANE_OK && opened != HEADLANE_OUT_OF_MEMORY) return false;
-    headlane_model_close(another);
+    headlane_model_destroy(another);
     headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.max_tokens = 64;
     options.n_threads = 1000;

@@ -23,7 +23,7 @@ class Profile : public AttentionTest {
     batch.q_len = n_tokens;
     batch.x.data = x.data();
     batch.out.data = out.data();
-    tool::check(headlane_forward(session_.get(), &batch));
+    tool::check(headlane_session_forward(session_.get(), &batch));
   }
 
   std::vector<headlane_pass_facts> passes() const {

@@ -32,7 +32,7 @@ class SentenceTransformers : public testing::Test {
       fs::create_directories(file.parent_path());
       if (!content.is_null()) write_file(file.string(), content.dump());
     }
-    tool::check(headlane_convert_with(folder.c_str(), path.c_str(), options));
+    tool::check(headlane_convert(folder.c_str(), path.c_str(), options));
     return path;
   }
 
@@ -133,13 +133,13 @@ TEST_F(SentenceTransformers, PoolingByOption) {
   EXPECT_EQ(pooling(json::object(), "none"), "none");
   EXPECT_EQ(log, "");
   options.pooling = "lasttoken";
-  EXPECT_EQ(headlane_convert_with(kFolder, dir_.file("other").c_str(), &options),
+  EXPECT_EQ(headlane_convert(kFolder, dir_.file("other").c_str(), &options),
             HEADLANE_INVALID_ARGUMENT);
   EXPECT_STREQ(headlane_error(),
                "pooling is \"lasttoken\"; it must be one of: none, mean, cls, max");
   options.pooling = "mean";
   const std::string bart = HEADLANE_GOLDEN_DIR "/encoder_decoder/bart";
-  EXPECT_EQ(headlane_convert_with(bart.c_str(), dir_.file("other").c_str(), &options),
+  EXPECT_EQ(headlane_convert(bart.c_str(), dir_.file("other").c_str(), &options),
             HEADLANE_UNSUPPORTED);
 }
 

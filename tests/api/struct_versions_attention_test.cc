@@ -172,7 +172,7 @@ class StructVersionsOfLayers : public testing::Test {
     std::fill(out_.begin(), out_.end(), 0.0f);
     std::fill(probabilities_.begin(), probabilities_.end(), 0.0f);
     const Session session = create_session(model, true);
-    Outcome outcome(headlane_forward(session.get(), batch));
+    Outcome outcome(headlane_session_forward(session.get(), batch));
     return outcome << out_ << probabilities_;
   }
 
@@ -188,7 +188,7 @@ class StructVersionsOfLayers : public testing::Test {
 TEST_F(StructVersionsOfLayers, headlane_layer_options) {
   expect_all_versions_read("headlane_layer_options", layer_.options, [&](const auto* options) {
     headlane_model* made = nullptr;
-    Outcome outcome(headlane_layer_create(options, nullptr, &made));
+    Outcome outcome(headlane_model_create_layer(options, nullptr, &made));
     const Model model(made);
     if (!outcome.ok()) return outcome;
     return outcome << forward(made, &batch_);

@@ -40,8 +40,8 @@ class StructVersionsOfGeneration : public testing::Test {
   static tool::Model open() {
     const TempDir dir;
     const std::string path = dir.file("model.headlane");
-    tool::check(
-        headlane_convert(HEADLANE_GOLDEN_DIR "/encoder_decoder/marian_shared", path.c_str()));
+    tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/encoder_decoder/marian_shared", path.c_str(),
+                                 nullptr));
     return open_model(path);
   }
 
@@ -100,13 +100,13 @@ TEST_F(StructVersionsOfGeneration, headlane_generate_options) {
   full.user = &user;
   expect_all_versions_read("headlane_generate_options", full, [&](const auto* options) {
     told.clear();
-    Outcome outcome = answers(headlane_generate(generator_.get(), &batch_, options));
+    Outcome outcome = answers(headlane_generator_generate(generator_.get(), &batch_, options));
     return outcome << told;
   });
 }
 
 TEST_F(StructVersionsOfGeneration, headlane_answer) {
-  tool::check(headlane_generate(generator_.get(), &batch_, nullptr));
+  tool::check(headlane_generator_generate(generator_.get(), &batch_, nullptr));
   expect_all_versions_written<headlane_answer>("headlane_answer", [&](auto* answer) {
     return headlane_generator_get_answer(generator_.get(), 1, 0, answer);
   });

@@ -34,7 +34,7 @@ class StructVersions : public testing::Test {
     static const TempDir dir;
     static int n = 0;
     std::string path = dir.file("model" + std::to_string(n++) + ".headlane");
-    tool::check(headlane_convert(folder.c_str(), path.c_str()));
+    tool::check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
     return path;
   }
 };
@@ -105,8 +105,8 @@ TEST_F(StructVersions, headlane_tokenize_options) {
     std::vector<int32_t> ids(64);
     int64_t n = 0;
     const std::string text = "a sentence in some language";
-    Outcome outcome(
-        headlane_tokenize_with(model.get(), text.data(), text.size(), options, ids.data(), 64, &n));
+    Outcome outcome(headlane_model_tokenize(model.get(), text.data(), text.size(), options,
+                                            ids.data(), 64, &n));
     return outcome << ids << std::to_string(n);
   });
 }
@@ -134,8 +134,8 @@ class StructVersionsOfTexts : public StructVersions {
     static const TempDir dir;
     static const std::string path = [] {
       const std::string to = dir.file("texts.headlane");
-      tool::check(
-          headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", to.c_str()));
+      tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
+                                   to.c_str(), nullptr));
       return to;
     }();
     return path;
@@ -143,7 +143,7 @@ class StructVersionsOfTexts : public StructVersions {
   Outcome run(const headlane_texts* texts, const headlane_embed_options* options) {
     std::vector<float> vectors(3 * static_cast<size_t>(encoder_.facts().d_model));
     told_.clear();
-    Outcome outcome(headlane_embed(encoder_.session(), texts, options, vectors.data(), 0));
+    Outcome outcome(headlane_session_embed(encoder_.session(), texts, options, vectors.data(), 0));
     return outcome << vectors << told_;
   }
 
@@ -171,8 +171,8 @@ TEST_F(StructVersionsOfTexts, headlane_embed_progress) {
   int64_t n_tokens = 0;
   for (const std::string text : {"a b", "", "c"}) {
     int64_t n = 0;
-    tool::check(headlane_tokenize_with(encoder_.model(), text.data(), text.size(), &tokenize_,
-                                       nullptr, 0, &n));
+    tool::check(headlane_model_tokenize(encoder_.model(), text.data(), text.size(), &tokenize_,
+                                        nullptr, 0, &n));
     n_tokens += n;
   }
   EXPECT_EQ(told_, "3/" + std::to_string(n_tokens));
@@ -185,7 +185,7 @@ TEST_F(StructVersions, headlane_prompt_facts) {
                         std::filesystem::copy_options::recursive);
   write_file(folder + "/config_sentence_transformers.json",
              R"({"prompts": {"query": "a: "}, "default_prompt_name": "query"})");
-  tool::check(headlane_convert(folder.c_str(), path.c_str()));
+  tool::check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
   const tool::Model model = open_model(path);
   expect_all_versions_written<headlane_prompt_facts>("headlane_prompt_facts", [&](auto* facts) {
     return headlane_model_get_prompt(model.get(), 0, facts);
@@ -260,7 +260,7 @@ class StructVersionsOfRuns : public StructVersions {
     std::fill(hidden_.begin(), hidden_.end(), 0.0f);
     std::fill(pooled_.begin(), pooled_.end(), 0.0f);
     std::fill(probabilities_.begin(), probabilities_.end(), 0.0f);
-    Outcome outcome(headlane_encode(encoder_.session(), batch, outputs));
+    Outcome outcome(headlane_session_encode(encoder_.session(), batch, outputs));
     return outcome << hidden_ << pooled_ << probabilities_;
   }
 
@@ -363,7 +363,7 @@ TEST_F(StructVersions, headlane_convert_options) {
   expect_all_versions_read("headlane_convert_options", full, [&](const auto* options) {
     std::filesystem::remove(path);
     Outcome outcome(
-        headlane_convert_with(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str(), options));
+        headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str(), options));
     return outcome << (std::filesystem::exists(path) ? read_file(path) : "no file");
   });
 }

@@ -40,8 +40,8 @@ TEST_F(TargetText, IdsAreThoseOfTheAnswers) {
   for (size_t i = 0; i < texts.size(); ++i) {
     int32_t ids[64];
     int64_t n = 0;
-    ASSERT_EQ(headlane_tokenize_with(model_.get(), texts[i].data(), texts[i].size(), &options, ids,
-                                     64, &n),
+    ASSERT_EQ(headlane_model_tokenize(model_.get(), texts[i].data(), texts[i].size(), &options, ids,
+                                      64, &n),
               HEADLANE_OK);
     std::string line;
     for (int64_t k = 0; k < n; ++k) line += std::to_string(ids[k]) + " ";
@@ -55,24 +55,24 @@ TEST_F(TargetText, IsCutAndMayBeEmpty) {
   options.max_len = 3;
   int32_t ids[3];
   int64_t n = 0;
-  ASSERT_EQ(headlane_tokenize_with(model_.get(), "It's cold", 9, &options, ids, 3, &n),
+  ASSERT_EQ(headlane_model_tokenize(model_.get(), "It's cold", 9, &options, ids, 3, &n),
             HEADLANE_OK);
   EXPECT_EQ(n, 3);
-  ASSERT_EQ(headlane_tokenize_with(model_.get(), "", 0, &options, ids, 3, &n), HEADLANE_OK);
+  ASSERT_EQ(headlane_model_tokenize(model_.get(), "", 0, &options, ids, 3, &n), HEADLANE_OK);
   EXPECT_EQ(n, 0);
   options.max_len = -1;
-  expect_failure(headlane_tokenize_with(model_.get(), "a", 1, &options, ids, 3, &n),
+  expect_failure(headlane_model_tokenize(model_.get(), "a", 1, &options, ids, 3, &n),
                  HEADLANE_INVALID_ARGUMENT, "max_len is -1");
 }
 
 TEST_F(TargetText, TokensHaveTheirSpelling) {
   const char* text = nullptr;
   size_t bytes = 0;
-  ASSERT_EQ(headlane_target_token_text(model_.get(), 0, &text, &bytes), HEADLANE_OK);
+  ASSERT_EQ(headlane_model_get_target_token(model_.get(), 0, &text, &bytes), HEADLANE_OK);
   EXPECT_EQ(std::string(text, bytes), "</s>");
-  expect_failure(headlane_target_token_text(model_.get(), 996, &text, &bytes),
+  expect_failure(headlane_model_get_target_token(model_.get(), 996, &text, &bytes),
                  HEADLANE_INVALID_ARGUMENT, "id is 996");
-  expect_failure(headlane_target_token_text(model_.get(), 0, nullptr, &bytes),
+  expect_failure(headlane_model_get_target_token(model_.get(), 0, nullptr, &bytes),
                  HEADLANE_INVALID_ARGUMENT, "text is null");
 }
 

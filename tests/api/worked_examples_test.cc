@@ -44,7 +44,7 @@ TEST_P(WorkedExamples, UsualShapes) {
     batch.q_len = n;
     batch.x.data = x.data();
     batch.out.data = out.data();
-    tool::check(headlane_forward(create_session(model.get(), false, 2).get(), &batch));
+    tool::check(headlane_session_forward(create_session(model.get(), false, 2).get(), &batch));
     LayerCall call;
     call.x = x.data() + seq * n * d_model;
     call.q_len = n;

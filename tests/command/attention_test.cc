@@ -24,7 +24,8 @@ class Attention : public AttentionTest {
     const tool::Model model = tool::open_model(run);
     std::vector<int32_t> ids(512);
     int64_t n = 0;
-    tool::check(headlane_tokenize(model.get(), text.data(), text.size(), 0, ids.data(), 512, &n));
+    tool::check(headlane_model_tokenize(model.get(), text.data(), text.size(), nullptr, ids.data(),
+                                        512, &n));
     std::vector<float> p(static_cast<size_t>(2 * 5 * n * n));
     headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
     maps.data = p.data();
@@ -36,7 +37,7 @@ class Attention : public AttentionTest {
         .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids.data()};
     const headlane_outputs outputs{.struct_size = sizeof outputs, .attention = &maps};
     const tool::Session session = tool::create_session(model.get(), {}, 512);
-    tool::check(headlane_encode(session.get(), &batch, &outputs));
+    tool::check(headlane_session_encode(session.get(), &batch, &outputs));
     return p;
   }
 

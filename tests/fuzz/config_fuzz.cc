@@ -50,7 +50,7 @@ void convert(const std::string& dir, const char* precision) {
   headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   options.precision = precision;
   // IO: a folder may name files that are not there.
-  if (!is_ok(headlane_convert_with(dir.c_str(), path.c_str(), &options),
+  if (!is_ok(headlane_convert(dir.c_str(), path.c_str(), &options),
              {HEADLANE_BAD_FILE, HEADLANE_UNSUPPORTED, HEADLANE_IO}, "convert")) {
     return;
   }
@@ -58,7 +58,7 @@ void convert(const std::string& dir, const char* precision) {
   if (!is_ok(headlane_model_open(path.c_str(), nullptr, &model), {}, "open what was converted")) {
     finding("model_open", "refused what was converted");
   }
-  headlane_model_close(model);
+  headlane_model_destroy(model);
 }
 
 }  // namespace

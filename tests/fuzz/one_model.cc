@@ -44,14 +44,14 @@ void detokenize(const headlane_model* model, const std::vector<int32_t>& ids) {
   const auto errors = {HEADLANE_INVALID_ARGUMENT, HEADLANE_UNSUPPORTED};
   int64_t n_bytes = 0;
   const auto n_ids = static_cast<int64_t>(ids.size());
-  if (!is_ok(headlane_detokenize(model, ids.data(), n_ids, nullptr, 0, &n_bytes), errors,
+  if (!is_ok(headlane_model_detokenize(model, ids.data(), n_ids, nullptr, 0, &n_bytes), errors,
              "detokenize")) {
     return;
   }
   if (n_bytes == 0) return;
   std::vector<char> text(n_bytes);
-  if (!is_ok(headlane_detokenize(model, ids.data(), n_ids, text.data(), n_bytes, &n_bytes), {},
-             "detokenize")) {
+  if (!is_ok(headlane_model_detokenize(model, ids.data(), n_ids, text.data(), n_bytes, &n_bytes),
+             {}, "detokenize")) {
     finding("detokenize", "refused what it had counted");
   }
 }
@@ -60,13 +60,13 @@ void tokenize(const headlane_model* model, std::string_view text,
               const headlane_tokenize_options& options) {
   const auto errors = {HEADLANE_INVALID_ARGUMENT, HEADLANE_UNSUPPORTED};
   int64_t n = 0;
-  if (!is_ok(headlane_tokenize_with(model, text.data(), text.size(), &options, nullptr, 0, &n),
+  if (!is_ok(headlane_model_tokenize(model, text.data(), text.size(), &options, nullptr, 0, &n),
              errors, "tokenize")) {
     return;
   }
   std::vector<int32_t> ids(n);
   if (n > 0) {
-    is_ok(headlane_tokenize_with(model, text.data(), text.size(), &options, ids.data(), n, &n), {},
+    is_ok(headlane_model_tokenize(model, text.data(), text.size(), &options, ids.data(), n, &n), {},
           "tokenize");
   }
   detokenize(model, ids);
@@ -93,14 +93,15 @@ void use_tokenizer(const headlane_model* model, const headlane_model_facts& fact
   for (int32_t id = -1; id < 40; ++id) {
     const char* text = nullptr;
     size_t n = 0;
-    is_ok(headlane_token_text(model, id, &text, &n), {HEADLANE_INVALID_ARGUMENT}, "token_text");
-    if (is_ok(headlane_target_token_text(model, id, &text, &n),
+    is_ok(headlane_model_get_token(model, id, &text, &n), {HEADLANE_INVALID_ARGUMENT},
+          "token_text");
+    if (is_ok(headlane_model_get_target_token(model, id, &text, &n),
               {HEADLANE_INVALID_ARGUMENT, HEADLANE_UNSUPPORTED}, "target_token_text")) {
       ids.push_back(id);
     }
     const std::string spelling(text ? text : "", text ? n : 0);  // reads all of it
     int32_t found = 0;
-    is_ok(headlane_token_id(model, spelling.data(), spelling.size(), &found),
+    is_ok(headlane_model_find_token(model, spelling.data(), spelling.size(), &found),
           {HEADLANE_INVALID_ARGUMENT, HEADLANE_UNSUPPORTED}, "token_id");
   }
   detokenize(model, ids);
@@ -121,7 +122,7 @@ void encode(headlane_session* session, const headlane_model_facts& facts) {
       .struct_size = sizeof batch, .n_seqs = kSeqs, .offsets = kOffsets, .ids = ids.data()};
   headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = hidden.data()};
   if (std::string_view(facts.pooling) != "none") outputs.pooled = pooled.data();
-  is_ok(headlane_encode(session, &batch, &outputs), kOfRuns, "encode");
+  is_ok(headlane_session_encode(session, &batch, &outputs), kOfRuns, "encode");
 }
 
 void forward(headlane_session* session, const headlane_model_facts& facts, bool cross) {
@@ -137,7 +138,7 @@ void forward(headlane_session* session, const headlane_model_facts& facts, bool 
     batch.key.data = key.data();
     if (facts.n_decoder_layers == 0) batch.value.data = value.data();
   }
-  is_ok(headlane_forward(session, &batch), kOfRuns, "forward");
+  is_ok(headlane_session_forward(session, &batch), kOfRuns, "forward");
 }
 
 void use_session(headlane_model* model, const headlane_model_facts& facts, const char* precision) {
@@ -168,7 +169,8 @@ void generate(headlane_generator* generator, const headlane_model_facts& facts) 
   headlane_batch sources{
       .struct_size = sizeof sources, .n_seqs = 2, .offsets = offsets, .ids = ids.data()};
   headlane_generate_options options = HEADLANE_INIT(headlane_generate_options);
-  if (!is_ok(headlane_generate(generator, &sources, &options), kOfRuns, "generate")) return;
+  if (!is_ok(headlane_generator_generate(generator, &sources, &options), kOfRuns, "generate"))
+    return;
   headlane_answer answer = HEADLANE_INIT(headlane_answer);
   for (const int64_t source : {0, 1}) {
     if (!is_ok(headlane_generator_get_answer(generator, source, 0, &answer), {}, "get_answer") ||
@@ -220,7 +222,7 @@ void use_model_file(Bytes bytes) {
   if (facts.has_tokenizer != 0) use_tokenizer(model, facts);
   use_session(model, facts, precision);
   if (facts.has_decoder != 0) use_generator(model, facts, precision);
-  headlane_model_close(model);
+  headlane_model_destroy(model);
 }
 
 }  // namespace headlane::fuzz

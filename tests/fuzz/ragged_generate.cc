@@ -1,4 +1,4 @@
-// headlane_generate, headlane_generator_encode and headlane_generator_step.
+// headlane_generator_generate, headlane_generator_encode and headlane_generator_step.
 #include <map>
 
 #include "tests/fuzz/ragged_models.h"
@@ -178,7 +178,8 @@ void check_reference(const OpenGenerator& generator) {
         const int32_t ids[] = {3, 4, 5, 6, 7, 8, 9};
         headlane_batch sources{
             .struct_size = sizeof sources, .n_seqs = 2, .offsets = offsets, .ids = ids};
-        is_ok(headlane_generate(generator.get(), &sources, nullptr), {}, "generate the reference");
+        is_ok(headlane_generator_generate(generator.get(), &sources, nullptr), {},
+              "generate the reference");
         headlane_answer answer = HEADLANE_INIT(headlane_answer);
         is_ok(headlane_generator_get_answer(generator.get(), 1, 0, &answer), {}, "get_answer");
         std::vector<float> result{answer.score};
@@ -206,7 +207,7 @@ void run_generate(Input* input) {
     options.options.user = &random;
   }
   const headlane_status status =
-      headlane_generate(generator.get(), &sources.batch, &options.options);
+      headlane_generator_generate(generator.get(), &sources.batch, &options.options);
   expect(status, true, "generate");
   if (status == HEADLANE_OK) {
     check_answers(generator, sources.rows.n_seqs);

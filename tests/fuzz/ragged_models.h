@@ -16,7 +16,7 @@ class OpenModel {
     const std::string path = out.file("model.headlane");
     headlane_model_options options = HEADLANE_INIT(headlane_model_options);
     options.precision = precision;
-    if (headlane_convert(golden(folder).c_str(), path.c_str()) != HEADLANE_OK ||
+    if (headlane_convert(golden(folder).c_str(), path.c_str(), nullptr) != HEADLANE_OK ||
         headlane_model_open(path.c_str(), &options, &model_) != HEADLANE_OK) {
       finding(folder, headlane_error());
     }
@@ -25,7 +25,7 @@ class OpenModel {
   }
   OpenModel(const OpenModel&) = delete;
   OpenModel& operator=(const OpenModel&) = delete;
-  ~OpenModel() { headlane_model_close(model_); }
+  ~OpenModel() { headlane_model_destroy(model_); }
 
   headlane_model* get() const { return model_; }
   const headlane_model_facts& facts() const { return facts_; }

@@ -1,4 +1,4 @@
-// headlane_encode and headlane_forward.
+// headlane_session_encode and headlane_session_forward.
 #include "tests/fuzz/ragged_models.h"
 
 namespace headlane::fuzz {
@@ -41,7 +41,7 @@ std::vector<float> encode_reference(const OpenSession& session) {
   std::vector<float> hidden(7 * d);
   headlane_batch batch{.struct_size = sizeof batch, .n_seqs = 3, .offsets = offsets, .ids = ids};
   headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = hidden.data()};
-  is_ok(headlane_encode(session.get(), &batch, &outputs), {}, "encode the reference");
+  is_ok(headlane_session_encode(session.get(), &batch, &outputs), {}, "encode the reference");
   return hidden;
 }
 
@@ -109,7 +109,7 @@ void run_encode(Input* input) {
   if (input->flag()) outputs.pooled = pooled.data();
   outputs.attention = any_maps(input, rows, rows, facts.n_layers, facts.n_heads, &maps);
   const bool broken = input->one_in(4) && break_ids(input, facts, &rows, &ids, &types, &batch);
-  const headlane_status status = headlane_encode(session.get(), &batch, &outputs);
+  const headlane_status status = headlane_session_encode(session.get(), &batch, &outputs);
   expect(status, !broken, "encode");
   const auto untouched = [](float value) { return is_untouched(value); };
   for (const auto* out : {&hidden, &pooled}) {
@@ -169,7 +169,7 @@ std::vector<float> forward_reference(const OpenSession& session) {
     batch.key.data = key.data();
     if (facts.n_decoder_layers == 0) batch.value.data = value.data();
   }
-  is_ok(headlane_forward(session.get(), &batch), {}, "forward the reference");
+  is_ok(headlane_session_forward(session.get(), &batch), {}, "forward the reference");
   return out;
 }
 
@@ -295,7 +295,7 @@ void run_forward(Input* input) {
   set_tensors(input, session, &numbers, &call);
   set_scores(input, session, &numbers, &call);
   const bool broken = input->one_in(4) && break_forward(input, session, &call);
-  const headlane_status status = headlane_forward(session.get(), &call.batch);
+  const headlane_status status = headlane_session_forward(session.get(), &call.batch);
   expect(status, !broken, "forward");
   const auto untouched = [](float value) { return is_untouched(value); };
   if (status != HEADLANE_OK &&

@@ -31,7 +31,7 @@ AttentionPart run_encoder(headlane_model* model, const AttentionOptions& options
   for (const int32_t id : ids) {
     const char* text = nullptr;
     size_t text_bytes = 0;
-    check(headlane_token_text(model, id, &text, &text_bytes));
+    check(headlane_model_get_token(model, id, &text, &text_bytes));
     part.rows.push_back(valid_utf8({text, text_bytes}));
   }
   part.columns = part.rows;
@@ -44,7 +44,7 @@ AttentionPart run_encoder(headlane_model* model, const AttentionOptions& options
   const headlane_batch batch{
       .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids.data()};
   const headlane_outputs outputs{.struct_size = sizeof outputs, .attention = &wanted};
-  check(headlane_encode(session.get(), &batch, &outputs));
+  check(headlane_session_encode(session.get(), &batch, &outputs));
   return part;
 }
 

@@ -33,8 +33,8 @@ Ids tokenize_target(const headlane_model* model, const std::string& text,
   options.max_len = facts.max_target_len;
   Ids ids(static_cast<size_t>(facts.max_target_len));
   int64_t n_ids = 0;
-  check(headlane_tokenize_with(model, text.data(), text.size(), &options, ids.data(),
-                               facts.max_target_len, &n_ids));
+  check(headlane_model_tokenize(model, text.data(), text.size(), &options, ids.data(),
+                                facts.max_target_len, &n_ids));
   ids.resize(static_cast<size_t>(n_ids));
   const int32_t first = languages.first_id.value_or(facts.forced_first_id);
   if (first >= 0) ids.insert(ids.begin(), first);
@@ -70,7 +70,7 @@ Ids translate_greedily(headlane_generator* generator, const headlane_batch& sour
   headlane_generate_options options = HEADLANE_INIT(headlane_generate_options);
   options.n_beams = 1;
   if (languages.first_id) options.first_id = &*languages.first_id;
-  check(headlane_generate(generator, &source, &options));
+  check(headlane_generator_generate(generator, &source, &options));
   headlane_answer answer = HEADLANE_INIT(headlane_answer);
   check(headlane_generator_get_answer(generator, 0, 0, &answer));
   // The last one, mostly its end, is what came out, and was never put in.
@@ -134,9 +134,9 @@ void run_translation(headlane_model* model, const AttentionOptions& options, Att
   Ids inputs = {facts.start_id};
   inputs.insert(inputs.end(), target.begin(), target.end());
 
-  encoder.rows = encoder.columns = cross.columns = spellings(model, ids, headlane_token_text);
+  encoder.rows = encoder.columns = cross.columns = spellings(model, ids, headlane_model_get_token);
   decoder.rows = decoder.columns = cross.rows =
-      spellings(model, inputs, headlane_target_token_text);
+      spellings(model, inputs, headlane_model_get_target_token);
   const headlane_attention_maps rooms[] = {room_for(&encoder), room_for(&decoder),
                                            room_for(&cross)};
   run_steps(generator.get(), source, inputs, wants("encoder") ? &rooms[0] : nullptr,

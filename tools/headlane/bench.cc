@@ -113,7 +113,7 @@ class Runner {
                                  .offsets = offsets_.data(),
                                  .ids = ids_.data()};
       const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = out_.data()};
-      return check(headlane_encode(session(), &batch, &outputs));
+      return check(headlane_session_encode(session(), &batch, &outputs));
     }
     headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
     batch.n_seqs = n_seqs;
@@ -124,7 +124,7 @@ class Runner {
       batch.key.data = x_.data();
     }
     batch.out.data = out_.data();
-    check(headlane_forward(session(), &batch));
+    check(headlane_session_forward(session(), &batch));
   }
 
  private:

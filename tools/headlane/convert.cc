@@ -28,7 +28,7 @@ void convert(const ConvertOptions& options) {
   to.log = [](void*, headlane_log_level, const char* message) {
     std::fprintf(stderr, "headlane: note: %s\n", message);
   };
-  check(headlane_convert_with(options.source.c_str(), options.output.c_str(), &to));
+  check(headlane_convert(options.source.c_str(), options.output.c_str(), &to));
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ class HiddenStates {
                                  .offsets = offsets_.data(),
                                  .ids = ids_.data()};
       const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = hidden_.data()};
-      check(headlane_encode(session_.get(), &batch, &outputs));
+      check(headlane_session_encode(session_.get(), &batch, &outputs));
       npy_->append(hidden_.data(), std::ssize(ids_));
     }
     ids_.clear();

@@ -212,7 +212,7 @@ void encode_activations(const EncodeOptions& options) {
   }
   masks.describe(&batch);
   const Session session = make_session(model.get(), options.run, x, key.get());
-  check(headlane_forward(session.get(), &batch));
+  check(headlane_session_forward(session.get(), &batch));
   write_npy(options.output, x.array.shape, out.data());
 }
 

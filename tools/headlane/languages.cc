@@ -38,11 +38,11 @@ int64_t find(const std::vector<std::string>& names, const std::string& option,
 std::vector<int32_t> tokenize(const headlane_model* model, const std::string& text,
                               const headlane_tokenize_options& options) {
   int64_t n_ids = 0;
-  check(headlane_tokenize_with(model, text.data(), text.size(), &options, nullptr, 0, &n_ids));
+  check(headlane_model_tokenize(model, text.data(), text.size(), &options, nullptr, 0, &n_ids));
   std::vector<int32_t> ids(static_cast<size_t>(n_ids));
   if (n_ids == 0) return ids;
-  check(
-      headlane_tokenize_with(model, text.data(), text.size(), &options, ids.data(), n_ids, &n_ids));
+  check(headlane_model_tokenize(model, text.data(), text.size(), &options, ids.data(), n_ids,
+                                &n_ids));
   return ids;
 }
 
@@ -96,10 +96,10 @@ std::vector<int32_t> tokenize_source(const headlane_model* model, const std::str
 std::string detokenize(const headlane_model* model, const std::vector<int32_t>& ids) {
   const auto n = static_cast<int64_t>(ids.size());
   int64_t n_bytes = 0;
-  check(headlane_detokenize(model, ids.data(), n, nullptr, 0, &n_bytes));
+  check(headlane_model_detokenize(model, ids.data(), n, nullptr, 0, &n_bytes));
   std::string text(static_cast<size_t>(n_bytes), ' ');
   if (n_bytes > 0) {
-    check(headlane_detokenize(model, ids.data(), n, text.data(), n_bytes, &n_bytes));
+    check(headlane_model_detokenize(model, ids.data(), n, text.data(), n_bytes, &n_bytes));
   }
   return text;
 }

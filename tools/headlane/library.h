@@ -18,7 +18,7 @@ inline void check(headlane_status status) {
 }
 
 struct ModelClose {
-  void operator()(headlane_model* model) const { headlane_model_close(model); }
+  void operator()(headlane_model* model) const { headlane_model_destroy(model); }
 };
 struct SessionDestroy {
   void operator()(headlane_session* session) const { headlane_session_destroy(session); }

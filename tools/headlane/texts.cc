@@ -49,8 +49,8 @@ std::vector<int32_t> tokenize_behind(const std::string& prompt, const headlane_m
   options.prompt = prompt.c_str();
   std::vector<int32_t> ids(static_cast<size_t>(max_len));
   int64_t n_ids = 0;
-  check(headlane_tokenize_with(model, text.data(), text.size(), &options, ids.data(), max_len,
-                               &n_ids));
+  check(headlane_model_tokenize(model, text.data(), text.size(), &options, ids.data(), max_len,
+                                &n_ids));
   ids.resize(static_cast<size_t>(n_ids));
   return ids;
 }
@@ -110,7 +110,7 @@ class Window {
     };
     options.user = this;
     vectors_.resize(static_cast<size_t>(n_texts * d_model_));
-    check(headlane_embed(session_.get(), &texts, &options, vectors_.data(), 0));
+    check(headlane_session_embed(session_.get(), &texts, &options, vectors_.data(), 0));
     done_.n_texts += n_texts;
     done_.n_tokens += n_tokens_;
     bytes_done_ = bytes_read_;

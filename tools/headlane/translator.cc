@@ -137,7 +137,7 @@ void Translator::run_batch(const size_t* order, size_t n) {
     options.on_token = tell;
     options.user = &on_token_;
   }
-  check(headlane_generate(generator_.get(), &sources, &options));
+  check(headlane_generator_generate(generator_.get(), &sources, &options));
   for (size_t i = 0; i < n; ++i) {
     headlane_answer answer = HEADLANE_INIT(headlane_answer);
     int64_t n_answers = 1;
