@@ -4,6 +4,7 @@
 
 #include "engine/api/c_api.h"
 #include "engine/base/cpus.h"
+#include "engine/file/json_fields.h"
 #include "engine/run/attention_call.h"
 #include "engine/spec/isa.h"
 
@@ -117,30 +118,35 @@ const headlane::kernels::Table& kernels_of(const headlane_attention_options& opt
   return headlane::kernels_for(options.isa ? options.isa : "");
 }
 
-// HEADLANE_ELEMENT_BF16 only where it can be computed.
-headlane_element element_of(const headlane_attention_options& options,
-                            const headlane::AttentionSpec& spec,
-                            const headlane::kernels::Table& kernels) {
-  const headlane_element element = read_enum("element", options.element, HEADLANE_ELEMENT_BF16);
-  if (element == HEADLANE_ELEMENT_F32) return element;
+// Whether the caller's rows are bf16, which some scores and machines cannot be computed on.
+bool takes_bf16(const headlane_attention_options& options, const headlane::AttentionSpec& spec,
+                const headlane::kernels::Table& kernels) {
+  const std::string precision = options.precision ? options.precision : "f32";
+  if (precision == "f32") return false;
+  if (precision != "bf16") {
+    fail(Status::kInvalidArgument,
+         "option precision is \"%s\"; an attention's must be \"f32\" or \"bf16\"",
+         headlane::printable(precision).c_str());
+  }
   if (spec.score == Score::kAdditive) {
-    fail(Status::kUnsupported, "element is bf16, which additive scores are not computed on");
+    fail(Status::kUnsupported, "precision is bf16, but additive scores are computed in f32 alone");
   }
   if (kernels.attention_bf16 == nullptr) {
-    fail(Status::kUnsupported, "element is bf16, which kernels \"%s\" have no products of",
+    fail(Status::kUnsupported, "precision is bf16, but the kernels \"%s\" have no products of bf16",
          kernels.isa);
   }
-  return element;
+  return true;
 }
 
-// Data of the element that the call is not on would be ignored.
-void require_none(const void* data, const char* name, const char* element) {
+// Data of the precision that the call is not in would be ignored.
+void require_none(const void* data, const char* name, const char* precision) {
   if (data == nullptr) return;
-  fail(Status::kInvalidArgument, "%s is set, and the attention's element is %s", name, element);
+  fail(Status::kInvalidArgument, "%s must be null: the attention's precision is %s", name,
+       precision);
 }
 
-template <typename T>
-headlane::Heads<T> heads_of(T* data, const headlane_heads& heads) {
+template <typename T, typename Heads>
+headlane::Heads<T> heads_of(T* data, const Heads& heads) {
   return {data, heads.seq_stride, heads.token_stride, heads.head_stride};
 }
 
@@ -152,7 +158,7 @@ void set_heads(const headlane_attention_batch& in, headlane::AttentionBatch<floa
   batch->q = heads_of(in.q.data, in.q);
   batch->k = heads_of(in.k.data, in.k);
   batch->v = heads_of(in.v.data, in.v);
-  batch->o = heads_of(const_cast<float*>(in.o.data), in.o);
+  batch->o = heads_of(in.o.data, in.o);
 }
 
 void set_heads(const headlane_attention_batch& in, headlane::AttentionBatch<Bf16>* batch) {
@@ -192,20 +198,19 @@ class AttentionOn final : public headlane_attention {
   int64_t n_heads_;
 };
 
-// What options say, all of it checked but for the caller's memory: a size is given for the options
-// that an attention can be made of, and for no others.
+// What options say, all of it checked except the caller's memory, so that a size is given only for
+// options that an attention can be made of.
 struct CheckedOptions {
   headlane_attention_options read;
   headlane::AttentionSpec spec;
   headlane::AttentionWeights weights;
   const headlane::kernels::Table& kernels;
-  headlane_element element;
+  bool is_bf16;
   Threads threads;
 
   size_t bytes() const {
-    return element == HEADLANE_ELEMENT_BF16
-               ? headlane::AttentionCall<Bf16>::bytes(spec, kernels, threads.count)
-               : headlane::AttentionCall<float>::bytes(spec, kernels, threads.count);
+    return is_bf16 ? headlane::AttentionCall<Bf16>::bytes(spec, kernels, threads.count)
+                   : headlane::AttentionCall<float>::bytes(spec, kernels, threads.count);
   }
 };
 
@@ -215,7 +220,7 @@ CheckedOptions check_options(const headlane_attention_options* options) {
   const headlane::AttentionSpec spec = spec_of_call(read);
   const headlane::AttentionWeights weights = read_weights(read, spec);
   const auto& kernels = kernels_of(read);
-  return {read, spec, weights, kernels, element_of(read, spec, kernels), threads_of(read)};
+  return {read, spec, weights, kernels, takes_bf16(read, spec, kernels), threads_of(read)};
 }
 
 }  // namespace
@@ -300,9 +305,9 @@ headlane_status headlane_attention_create(const headlane_attention_options* opti
   return guarded([&] {
     const CheckedOptions checked = check_options(options);
     require(out, "out");
-    const auto& [read, spec, weights, kernels, element, threads] = checked;
+    const auto& [read, spec, weights, kernels, is_bf16, threads] = checked;
     check_memory(read.memory, read.memory_bytes, checked.bytes());
-    if (element == HEADLANE_ELEMENT_BF16) {
+    if (is_bf16) {
       *out = new AttentionOn<Bf16>(spec, weights, kernels, threads, read.memory);
     } else {
       *out = new AttentionOn<float>(spec, weights, kernels, threads, read.memory);

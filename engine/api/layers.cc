@@ -21,14 +21,11 @@ static_assert(static_cast<int>(NormPlacement::kPre) == HEADLANE_NORM_PRE);
 headlane_attention_options read_attention(const headlane_attention_options* attention) {
   require(attention, "attention");
   const auto read = read_struct(attention, "headlane_attention_options");
-  if (read.n_threads != 0 || read.isa || read.memory || read.memory_bytes != 0 || read.pool) {
+  if (read.n_threads != 0 || read.isa || read.memory || read.memory_bytes != 0 || read.pool ||
+      read.precision) {
     fail(Status::kInvalidArgument,
-         "attention's n_threads, isa, memory, memory_bytes and pool must be 0: a layer's belong to "
-         "its session and its model options");
-  }
-  if (read_enum("element", read.element, HEADLANE_ELEMENT_BF16) != HEADLANE_ELEMENT_F32) {
-    fail(Status::kInvalidArgument,
-         "attention's element must be 0: a layer's is as its model's precision asks");
+         "the attention's n_threads, isa, memory, memory_bytes, pool and precision must be 0; set "
+         "those of the model and of the session");
   }
   return read;
 }
@@ -122,7 +119,8 @@ headlane::AttentionLayerSource source_of(const headlane_layer_options& options) 
 }
 
 // Strides of 0 stand for rows one behind the other.
-headlane_rows filled_in(headlane_rows rows, int64_t columns, int64_t len) {
+template <typename Rows>
+Rows filled_in(Rows rows, int64_t columns, int64_t len) {
   if (rows.token_stride == 0) rows.token_stride = columns;
   if (rows.seq_stride != 0) return rows;
   if (__builtin_mul_overflow(len, rows.token_stride, &rows.seq_stride)) {
@@ -198,8 +196,8 @@ headlane::ActivationBatch batch_of(const headlane_forward_batch& in,
   batch.n_seqs = in.n_seqs;
   batch.q_rows = batch.kv_rows = read_q_rows(in);
   batch.x = source_of(in.x, config.d_model, in.q_len);
-  const headlane_rows out = filled_in(in.out, config.d_model, in.q_len);
-  batch.out = {const_cast<float*>(out.data), out.seq_stride, out.token_stride};
+  const headlane_output_rows out = filled_in(in.out, config.d_model, in.q_len);
+  batch.out = {out.data, out.seq_stride, out.token_stride};
   if (config.has_decoder()) {
     read_decoder_memory(in, config, &batch);
   } else if (has_memory) {

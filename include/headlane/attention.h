@@ -82,12 +82,6 @@ typedef struct headlane_relative_bias {
   int64_t max_len;       /**< no sequence may be longer */
 } headlane_relative_bias;
 
-/** The type of the numbers in a caller's rows. */
-typedef enum headlane_element {
-  HEADLANE_ELEMENT_F32 = 0, /**< float */
-  HEADLANE_ELEMENT_BF16 = 1 /**< uint16_t: the upper half of a float */
-} headlane_element;
-
 /** What an attention computes. headlane_attention_create reads what the pointers point to, which
  * may be freed afterwards. */
 typedef struct headlane_attention_options {
@@ -117,10 +111,12 @@ typedef struct headlane_attention_options {
   const char* isa;       /**< as in headlane_model_options */
   void* memory;          /**< as in headlane_session_options */
   size_t memory_bytes;   /**< of memory */
-  /** Of Q, K, V and O. With BF16 the probabilities that the values are weighted with are rounded to
-   * it too; scores, the softmax and sums are f32, and so are bias, weights and maps. ADDITIVE
-   * scores and machines without products of bf16 do not have BF16: UNSUPPORTED. */
-  headlane_element element;
+  /** What Q, K, V and O are, and what products are computed in: "f32" (or null), floats; or "bf16",
+   * uint16_t, each the upper half of a float. With "bf16" the probabilities that the values are
+   * weighted with are rounded to it too; scores, the softmax and sums are f32, and so are bias,
+   * weights and maps. ADDITIVE scores and machines without products of bf16 do not have it:
+   * UNSUPPORTED. */
+  const char* precision;
   const headlane_thread_pool* pool; /**< as in headlane_session_options */
 } headlane_attention_options;
 
@@ -169,6 +165,14 @@ typedef struct headlane_heads {
   int64_t head_stride;  /**< from one head to the next */
 } headlane_heads;
 
+/** As headlane_heads, for rows that are written. */
+typedef struct headlane_output_heads {
+  float* data;          /**< of the element [0, 0, 0, 0] */
+  int64_t seq_stride;   /**< not used where sequences are ragged */
+  int64_t token_stride; /**< from one token to the next */
+  int64_t head_stride;  /**< from one head to the next */
+} headlane_output_heads;
+
 /** The buffers of one call: the caller's, as long as it runs. */
 typedef struct headlane_attention_batch {
   size_t struct_size; /**< sizeof this struct */
@@ -185,10 +189,10 @@ typedef struct headlane_attention_batch {
   const int64_t* kv_lengths;
   int32_t left_padded; /**< 1: the real rows are the last ones, not the first */
 
-  headlane_heads q; /**< [n_seqs, q_len, n_heads, head_dim] */
-  headlane_heads k; /**< [n_seqs, kv_len, n_kv_heads, head_dim] */
-  headlane_heads v; /**< [n_seqs, kv_len, n_kv_heads, v_dim] */
-  headlane_heads o; /**< [n_seqs, q_len, n_heads, v_dim]; its data is written */
+  headlane_heads q;        /**< [n_seqs, q_len, n_heads, head_dim] */
+  headlane_heads k;        /**< [n_seqs, kv_len, n_kv_heads, head_dim] */
+  headlane_heads v;        /**< [n_seqs, kv_len, n_kv_heads, v_dim] */
+  headlane_output_heads o; /**< [n_seqs, q_len, n_heads, v_dim] */
 
   /** Added to the scores: element [seq, head, i, j] at bias[seq * bias_seq_stride + head *
    * bias_head_stride + i * bias_query_stride + j]; a stride of 0 repeats. -inf and the most
@@ -210,7 +214,7 @@ typedef struct headlane_attention_batch {
   const int64_t* prefix_lengths;
   const headlane_attention_maps* maps; /**< its layers are not looked at; null: not wanted */
 
-  /** With HEADLANE_ELEMENT_BF16, in place of the data of q, k, v and o, which must be null then:
+  /** With precision "bf16", in place of the data of q, k, v and o, which must be null then:
    * their strides hold, and count elements. Null otherwise. */
   const uint16_t* q_bf16;
   const uint16_t* k_bf16; /**< as q_bf16 */

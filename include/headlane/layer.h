@@ -48,7 +48,7 @@ typedef struct headlane_layer_options {
   int64_t kdim;       /**< columns that keys are projected from; 0: d_model */
   int64_t vdim;       /**< columns that values are projected from; 0: d_model */
   /** Heads, scores and masks by position. Its n_threads, isa, memory, memory_bytes, pool and
-   * element must be 0: those belong to the session and the model. */
+   * precision must be 0: those belong to the session and the model. */
   const headlane_attention_options* attention;
   headlane_linear q; /**< [n_heads * head_dim, d_model] */
   headlane_linear k; /**< [n_kv_heads * head_dim, kdim] */
@@ -85,6 +85,13 @@ typedef struct headlane_rows {
   int64_t token_stride; /**< from one token to the next */
 } headlane_rows;
 
+/** As headlane_rows, for rows that are written. */
+typedef struct headlane_output_rows {
+  float* data;          /**< of the row [0, 0] */
+  int64_t seq_stride;   /**< not used where sequences are ragged */
+  int64_t token_stride; /**< from one token to the next */
+} headlane_output_rows;
+
 /** The buffers of one call: the caller's, as long as it runs. */
 typedef struct headlane_forward_batch {
   size_t struct_size; /**< sizeof this struct */
@@ -99,10 +106,10 @@ typedef struct headlane_forward_batch {
   const int64_t* kv_lengths; /**< [n_seqs], likewise */
   int32_t left_padded;       /**< 1: the real rows are the last ones, not the first */
 
-  headlane_rows x;     /**< [n_seqs, q_len, d_model] */
-  headlane_rows key;   /**< [n_seqs, kv_len, kdim]; null: x, except that a decoder needs it */
-  headlane_rows value; /**< [n_seqs, kv_len, vdim]; null: key */
-  headlane_rows out;   /**< [n_seqs, q_len, d_model]; its data is written, and may be x itself */
+  headlane_rows x;          /**< [n_seqs, q_len, d_model] */
+  headlane_rows key;        /**< [n_seqs, kv_len, kdim]; null: x, except that a decoder needs it */
+  headlane_rows value;      /**< [n_seqs, kv_len, vdim]; null: key */
+  headlane_output_rows out; /**< [n_seqs, q_len, d_model]; may be x itself */
 
   /** As in headlane_attention_batch; the same for all layers. For a decoder, see the top of this
    * file. */

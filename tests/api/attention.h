@@ -141,7 +141,7 @@ inline std::vector<std::vector<float>> attend(const headlane_attention_options& 
     if (ragged) return rows.offsets[b];
     return layout == Layout::kLeftPadded ? rows.longest - rows.lengths[b] : 0;
   };
-  const auto row_at = [&](const headlane_heads& heads, size_t b, int64_t row, int64_t head) {
+  const auto row_at = [&](const auto& heads, size_t b, int64_t row, int64_t head) {
     const int64_t seq = ragged ? 0 : static_cast<int64_t>(b) * heads.seq_stride;
     return const_cast<float*>(heads.data) + seq + row * heads.token_stride +
            head * heads.head_stride;
@@ -157,7 +157,8 @@ inline std::vector<std::vector<float>> attend(const headlane_attention_options& 
   batch.q = strides(q_rows, n_heads, head_dim, packed ? 3 : 1);
   batch.k = strides(kv_rows, n_kv_heads, head_dim, packed ? 3 : 1);
   batch.v = strides(kv_rows, n_kv_heads, v_dim, packed ? 3 : 1);
-  batch.o = strides(q_rows, n_heads, v_dim, 1);
+  const headlane_heads of_o = strides(q_rows, n_heads, v_dim, 1);
+  batch.o = {nullptr, of_o.seq_stride, of_o.token_stride, of_o.head_stride};
   batch.q.data = q.data();
   batch.k.data = packed ? q.data() + n_heads * head_dim : k.data();
   batch.v.data = packed ? q.data() + 2 * n_heads * head_dim : v.data();

@@ -30,7 +30,8 @@ struct Place {
   int64_t n_heads, dim;
   bool heads_first;
   int64_t longest;  // rows of a padded sequence; of ragged ones, all there are
-  headlane_heads strides() const {
+  template <typename Heads>
+  Heads strides() const {
     // Three elements between heads and five between rows: an odd stride is one, too.
     const int64_t head = dim + 3, row = n_heads * head + 5;
     if (heads_first) return {nullptr, n_heads * longest * head, head, longest * head};
@@ -109,16 +110,17 @@ class Batch16 {
     if (ragged()) return rows.offsets[b];
     return layout_ == Rows16::kLeftPadded ? rows.longest - rows.lengths[b] : 0;
   }
-  Bf16* at(Guarded<Bf16>* tensor, const headlane_heads& heads, size_t b, int64_t token,
-           int64_t head) const {
+  template <typename Heads>
+  Bf16* at(Guarded<Bf16>* tensor, const Heads& heads, size_t b, int64_t token, int64_t head) const {
     const int64_t seq = ragged() ? 0 : static_cast<int64_t>(b) * heads.seq_stride;
     return tensor->data() + seq + token * heads.token_stride + head * heads.head_stride;
   }
+  template <typename Heads>
   void fill(const Rows& rows, int64_t n_heads, int64_t dim, std::vector<float> Sequence::*from,
-            std::unique_ptr<Guarded<Bf16>>* to, headlane_heads* heads) const {
+            std::unique_ptr<Guarded<Bf16>>* to, Heads* heads) const {
     const bool heads_first = layout_ == Rows16::kHeadsFirst || layout_ == Rows16::kLeftPadded;
     const Place place{n_heads, dim, heads_first, ragged() ? rows.offsets.back() : rows.longest};
-    *heads = place.strides();
+    *heads = place.strides<Heads>();
     *to = std::make_unique<Guarded<Bf16>>(place.size(ragged() ? 1 : n_seqs()));
     for (size_t b = 0; from && b < seqs_.size(); ++b) {
       const float* x = (seqs_[b].*from).data();
@@ -211,7 +213,7 @@ class AttentionBf16Api : public AttentionTest {
  protected:
   headlane_attention_options options(int64_t n_heads, int64_t head_dim) const {
     headlane_attention_options of = AttentionTest::options(n_heads, head_dim);
-    of.element = HEADLANE_ELEMENT_BF16;
+    of.precision = "bf16";
     return of;
   }
 };
@@ -329,12 +331,15 @@ TEST_P(AttentionBf16Api, RowsOfTheOtherElementAreRefused) {
                    HEADLANE_INVALID_ARGUMENT, named);
   };
   refuse("q.data", [](headlane_attention_batch* b, const float* x) { b->q.data = x; });
-  refuse("o.data", [](headlane_attention_batch* b, const float* x) { b->o.data = x; });
+  refuse("o.data", [](headlane_attention_batch* b, const float*) {
+    static float written = 0;
+    b->o.data = &written;
+  });
   refuse("k_bf16", [](headlane_attention_batch* b, const float*) { b->k_bf16 = nullptr; });
   refuse("o_bf16", [](headlane_attention_batch* b, const float*) { b->o_bf16 = nullptr; });
   refuse("strides of o", [](headlane_attention_batch* b, const float*) { b->o.head_stride = 15; });
   headlane_attention_options floats = of;
-  floats.element = HEADLANE_ELEMENT_F32;
+  floats.precision = "f32";
   Batch16 batch(of, seqs, Rows16::kRagged);
   expect_failure(headlane_attention_run(create_attention(floats).get(), batch.operator->()),
                  HEADLANE_INVALID_ARGUMENT, "q_bf16");
@@ -357,24 +362,24 @@ class AttentionBf16Refused : public AttentionTest {};
 
 TEST_P(AttentionBf16Refused, KernelsWithoutProductsOfBf16) {
   headlane_attention_options of = options(1, 8);
-  of.element = HEADLANE_ELEMENT_BF16;
+  of.precision = "bf16";
   headlane_attention* untouched = nullptr;
   expect_failure(headlane_attention_create(&of, &untouched), HEADLANE_UNSUPPORTED, GetParam());
   EXPECT_EQ(untouched, nullptr);
   size_t bytes = 7;
   expect_failure(headlane_attention_bytes(&of, &bytes), HEADLANE_UNSUPPORTED, "bf16");
   EXPECT_EQ(bytes, 7u);
-  std::memset(&of.element, 2, sizeof of.element);
-  expect_failure(headlane_attention_bytes(&of, &bytes), HEADLANE_INVALID_ARGUMENT, "element");
+  of.precision = "int8";
+  expect_failure(headlane_attention_bytes(&of, &bytes), HEADLANE_INVALID_ARGUMENT, "precision");
 }
 
 HEADLANE_FOR_EACH_ISA(AttentionBf16Refused);
 
-// A layer's element is as its model's precision asks.
+// A layer's precision is its model's and its session's.
 TEST(AttentionBf16, IsNoOptionOfALayer) {
   headlane_attention_options attention = attention_options(1, 1);
   attention.n_threads = 0;
-  attention.element = HEADLANE_ELEMENT_BF16;
+  attention.precision = "bf16";
   const float one = 1;
   headlane_layer_options layer = HEADLANE_INIT(headlane_layer_options);
   layer.d_model = 1;
@@ -382,7 +387,7 @@ TEST(AttentionBf16, IsNoOptionOfALayer) {
   layer.q.weight = layer.k.weight = layer.v.weight = layer.out.weight = &one;
   headlane_model* model = nullptr;
   EXPECT_EQ(headlane_model_create_layer(&layer, nullptr, &model), HEADLANE_INVALID_ARGUMENT);
-  EXPECT_NE(std::string(headlane_error()).find("element"), std::string::npos) << headlane_error();
+  EXPECT_NE(std::string(headlane_error()).find("precision"), std::string::npos) << headlane_error();
 }
 
 }  // namespace

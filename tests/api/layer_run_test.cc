@@ -160,7 +160,8 @@ TEST_P(LayerRun, BatchInTheMiddleAndInPlace) {
   headlane_forward_batch batch = batch_of(x, &x);
   batch.n_seqs = 3;
   batch.q_len = 6;
-  batch.x = batch.out = {x.data(), kD, 3 * kD};
+  batch.x = {x.data(), kD, 3 * kD};
+  batch.out = {x.data(), kD, 3 * kD};
   tool::check(headlane_session_forward(session_.get(), &batch));
   for (int64_t e = 0; e < 3 * 6 * kD; ++e) {
     const int64_t b = e / kD % 3, t = e / kD / 3;

@@ -226,7 +226,7 @@ TEST_F(MemoryFault, CreatingAnAttention) {
   headlane_rotary rotary = HEADLANE_INIT(headlane_rotary);
   rotary.max_positions = 50;
   const std::vector<float> slopes = {0.5f, 0.25f};
-  for (const headlane_element element : {HEADLANE_ELEMENT_F32, HEADLANE_ELEMENT_BF16}) {
+  for (const char* precision : {"f32", "bf16"}) {
     // Where the machine has no products of bf16, that is said, which takes a sentence's memory.
     bool is_refused = false;
     const Call call = [&] {
@@ -234,7 +234,7 @@ TEST_F(MemoryFault, CreatingAnAttention) {
       options.n_threads = 3;
       options.rotary = &rotary;
       options.alibi_slopes = slopes.data();
-      options.element = element;
+      options.precision = precision;
       headlane_attention* attention = nullptr;
       const headlane_status status = headlane_attention_create(&options, &attention);
       EXPECT_EQ(attention != nullptr, status == HEADLANE_OK);
@@ -243,7 +243,7 @@ TEST_F(MemoryFault, CreatingAnAttention) {
       return is_refused ? HEADLANE_OK : status;
     };
     const int64_t n = fail_allocations("attention", call, [] {});
-    EXPECT_TRUE(!is_refused || element == HEADLANE_ELEMENT_BF16);
+    EXPECT_TRUE(!is_refused || std::string(precision) == "bf16");
     EXPECT_GT(n, is_refused ? 0 : 3);
   }
 }

@@ -57,7 +57,7 @@ class StructVersionsOfAttention : public testing::Test {
     batch_.q = heads(q_, kHeads * kHeadDim, kHeadDim);
     batch_.k = heads(k_, kHeadDim, kHeadDim);
     batch_.v = heads(v_, kVDim, kVDim);
-    batch_.o = heads(o_, kHeads * kVDim, kVDim);
+    batch_.o = {o_.data(), kLen * kHeads * kVDim, kHeads * kVDim, kVDim};
     batch_.bias = bias_.data();
     batch_.bias_seq_stride = 3;
     batch_.bias_head_stride = 7;

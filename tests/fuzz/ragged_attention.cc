@@ -63,7 +63,7 @@ void set_options(Input* input, Numbers* numbers, Problem* p) {
   options.window_right = input->one_in(3) ? input->between(0, 12) - 1 : 0;
   options.n_threads = input->one_in(16) ? 2 : 1;
   options.isa = input->one_of<const char*>({nullptr, nullptr, nullptr, "ref", "avx2", "avx512"});
-  options.element = input->one_in(3) ? HEADLANE_ELEMENT_BF16 : HEADLANE_ELEMENT_F32;
+  options.precision = input->one_in(3) ? "bf16" : "f32";
   if (options.score == HEADLANE_SCORE_ADDITIVE) {
     p->additive.resize(p->n_heads * p->head_dim);
     fill(&p->additive, numbers);
@@ -117,8 +117,8 @@ struct Call {
   headlane_attention_batch batch = HEADLANE_INIT(headlane_attention_batch);
 };
 
-template <typename T>
-headlane_heads heads_of(const Tensor<T>& tensor) {
+template <typename Heads = headlane_heads, typename T>
+Heads heads_of(const Tensor<T>& tensor) {
   return {nullptr, tensor.seq_stride, tensor.token_stride, tensor.head_stride};
 }
 
@@ -167,7 +167,7 @@ void set_tensors(Input* input, const Problem& p, Numbers* numbers, Call<T>* call
   batch.q = heads_of(call->q);
   batch.k = heads_of(call->k);
   batch.v = heads_of(call->v);
-  batch.o = heads_of(call->o);
+  batch.o = heads_of<headlane_output_heads>(call->o);
   set_data(call);
 }
 
@@ -324,7 +324,7 @@ void run_attention(Input* input) {
   expect(status, true, "attention_create");
   if (status != HEADLANE_OK) return;
   for (int64_t n = input->between(1, 3); n > 0; --n) {
-    if (p.options.element == HEADLANE_ELEMENT_BF16) {
+    if (std::string_view(p.options.precision) == "bf16") {
       run<uint16_t>(input, attention, p, &numbers);
     } else {
       run<float>(input, attention, p, &numbers);

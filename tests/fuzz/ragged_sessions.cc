@@ -127,8 +127,9 @@ void run_encode(Input* input) {
 namespace {
 
 // Rows [seqs, tokens, columns], or what strides make of them.
+template <typename OutRows>
 Tensor<float> any_row_tensor(Input* input, const Rows& rows, int64_t columns, bool output,
-                             headlane_rows* out) {
+                             OutRows* out) {
   Tensor<float> tensor = any_tensor<float>(input, rows, 1, columns, output);
   out->seq_stride = tensor.seq_stride;
   out->token_stride = tensor.token_stride;
@@ -264,7 +265,11 @@ bool break_forward(Input* input, const OpenSession& session, ForwardCall* call) 
       call->q_rows.lengths[0] = input->one_of<int64_t>({-1, INT64_MIN, INT64_MAX});
       return true;
     case 6:
-      (input->flag() ? batch.x.data : batch.out.data) = nullptr;
+      if (input->flag()) {
+        batch.x.data = nullptr;
+      } else {
+        batch.out.data = nullptr;
+      }
       return has_rows;
     default:
       if (session.cross()) return false;

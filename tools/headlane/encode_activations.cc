@@ -202,8 +202,7 @@ void encode_activations(const EncodeOptions& options) {
   batch.n_seqs = x.batch;
   batch.q_len = x.len;
   batch.x = x.rows;
-  batch.out = x.rows;
-  batch.out.data = out.data();
+  batch.out = {out.data(), x.rows.seq_stride, x.rows.token_stride};
   if (key) {
     batch.kv_len = kv_len;
     batch.key = key->rows;
