@@ -36,15 +36,15 @@ int64_t resident_kb() {
 class Shared {
  public:
   Shared() {
-    tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
-                                 bert_path.c_str(), nullptr));
+    check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
+                           bert_path.c_str(), nullptr));
     bert = open_model(bert_path);
     marian = open_model(golden_file("marian_shared"));
-    facts = tool::facts_of(bert.get());
+    facts = facts_of(bert.get());
     ids = random_sources(40, facts.vocab_size, 70, 1);
-    sources = random_sources(20, tool::facts_of(marian.get()).vocab_size, 20, 2);
+    sources = random_sources(20, facts_of(marian.get()).vocab_size, 20, 2);
     // One after the other, alone: any company must give the same.
-    const tool::Session session = create_session(bert.get(), false, 1);
+    const SessionHandle session = create_session(bert.get(), false, 1);
     for (const auto& seq : ids) pooled.push_back(encode(session.get(), facts, {seq}).pooled);
     const GeneratorHandle generator = create_generator(marian.get(), generator_options(1, 2));
     for (const auto& source : sources) {
@@ -52,7 +52,7 @@ class Shared {
     }
     layer_model = create_layer(layer.fill(), nullptr);
     x = layer.numbers(kRows * kColumns, 1);
-    const Session layer_session = create_session(layer_model.get(), false, 1);
+    const SessionHandle layer_session = create_session(layer_model.get(), false, 1);
     out = forward(layer_session.get());
   }
 
@@ -63,20 +63,20 @@ class Shared {
     batch.q_len = kRows;
     batch.x.data = x.data();
     batch.out.data = result.data();
-    tool::check(headlane_session_forward(session, &batch));
+    check(headlane_session_forward(session, &batch));
     return result;
   }
 
   static constexpr int64_t kRows = 300, kColumns = 64;
   TempDir temp;
   std::string bert_path = temp.file("bert.headlane");
-  tool::Model bert, marian;
+  ModelHandle bert, marian;
   headlane_model_facts facts;
   Sequences ids, sources;
   std::vector<Floats> pooled;
   Answers answers;
   Layer layer{kColumns, 4, 16};
-  Model layer_model;
+  ModelHandle layer_model;
   Floats x, out;
 };
 
@@ -95,7 +95,7 @@ class Worker {
     ++n_steps;
     switch (random_() % 8) {
       case 0: {
-        const tool::Model model = open_model(shared_.bert_path);
+        const ModelHandle model = open_model(shared_.bert_path);
         return encode_some(create_session(model.get(), false, n_threads(), 4096).get());
       }
       case 1:
@@ -148,9 +148,9 @@ class Worker {
 
   const Shared& shared_;
   std::mt19937 random_;
-  tool::Session session_;
+  SessionHandle session_;
   GeneratorHandle generator_;
-  Session layer_session_;
+  SessionHandle layer_session_;
 };
 
 struct Memory {

@@ -37,6 +37,10 @@ class Model {
     model_ = {made, headlane_model_destroy};
   }
 
+  /** Takes over a model that C's functions made.
+   * @param made ends with this, or with the last session or generator of it */
+  explicit Model(headlane_model* made) : model_(made, headlane_model_destroy) {}
+
   /** A model of one attention layer, from weights at hand.
    * @param layer and all that it points to may go afterwards
    * @param options see headlane_model_options
@@ -46,7 +50,7 @@ class Model {
                      const headlane_model_options& options = ModelOptions()) {
     headlane_model* made = nullptr;
     check(headlane_model_create_layer(&layer, &options, &made));
-    return Model({made, headlane_model_destroy});
+    return Model(made);
   }
 
   // A model can be moved but not copied, although sessions share it: a caller who passes it on must
@@ -204,10 +208,18 @@ class Model {
   friend class Session;
   friend class Generator;
 
-  explicit Model(std::shared_ptr<headlane_model> model) noexcept : model_(std::move(model)) {}
-
   std::shared_ptr<headlane_model> model_;
 };
+
+/** The instruction set that models get which are opened now.
+ * @param isa as in headlane_model_options; "": the fastest there is
+ * @return "ref", "avx2", ...; valid for ever
+ * @throw Error for each error of headlane_isa */
+inline const char* isa(const std::string& isa = "") {
+  const char* name = nullptr;
+  check(headlane_isa(isa.empty() ? nullptr : isa.c_str(), &name));
+  return name;
+}
 
 /** Writes one .headlane file.
  * @param path of a Hugging Face model folder, or the state dict of a PyTorch module

@@ -25,8 +25,8 @@ inline void add_encoder(const std::string& path, int n_threads, Results* results
   std::vector<int32_t> ids(40);
   const std::string text = "a b c";
   int64_t n = 0;
-  tool::check(headlane_model_tokenize(encoder.model(), text.data(), text.size(), nullptr,
-                                      ids.data(), 40, &n));
+  check(headlane_model_tokenize(encoder.model(), text.data(), text.size(), nullptr, ids.data(), 40,
+                                &n));
   add_result(results, ids);
   // More texts than one thread is woken for.
   std::string all;
@@ -41,7 +41,7 @@ inline void add_encoder(const std::string& path, int n_threads, Results* results
   texts.data_bytes = std::ssize(all);
   texts.offsets_32 = offsets.data();
   std::vector<float> vectors(1000 * static_cast<size_t>(encoder.facts().d_model));
-  tool::check(headlane_session_embed(encoder.session(), &texts, nullptr, vectors.data(), 0));
+  check(headlane_session_embed(encoder.session(), &texts, nullptr, vectors.data(), 0));
   add_result(results, vectors);
   const Encoded encoded = encoder.encode(some_ids());
   add_result(results, encoded.hidden);
@@ -49,7 +49,7 @@ inline void add_encoder(const std::string& path, int n_threads, Results* results
 }
 
 inline void add_generator(const std::string& path, int n_threads, Results* results) {
-  const tool::Model model = open_model(path);
+  const ModelHandle model = open_model(path);
   const GeneratorHandle generator =
       create_generator(model.get(), generator_options(3, 2, n_threads));
   for (const auto& answers : generate(generator.get(), some_ids(), beams(2))) {
@@ -60,8 +60,8 @@ inline void add_generator(const std::string& path, int n_threads, Results* resul
 
 inline void add_layer(int n_threads, Results* results) {
   Layer layer(32, 2, 16);
-  const Model model = create_layer(layer.fill(), nullptr);
-  const Session session = create_session(model.get(), false, n_threads);
+  const ModelHandle model = create_layer(layer.fill(), nullptr);
+  const SessionHandle session = create_session(model.get(), false, n_threads);
   const Floats x = layer.numbers(200 * 32, 1);
   Floats out(x.size());
   headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
@@ -69,7 +69,7 @@ inline void add_layer(int n_threads, Results* results) {
   batch.q_len = 200;
   batch.x.data = x.data();
   batch.out.data = out.data();
-  tool::check(headlane_session_forward(session.get(), &batch));
+  check(headlane_session_forward(session.get(), &batch));
   add_result(results, out);
 }
 
@@ -94,10 +94,10 @@ inline void add_errors(const std::string& path, Results* results) {
 // Converts, opens, runs and ends one of everything; in `folder`, where nothing stays.
 inline Results call_everything(const std::string& folder, int n_threads = 3) {
   const std::string bert = folder + "/bert.headlane", marian = folder + "/marian.headlane";
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", bert.c_str(),
-                               nullptr));
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/encoder_decoder/marian_shared", marian.c_str(),
-                               nullptr));
+  check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", bert.c_str(),
+                         nullptr));
+  check(headlane_convert(HEADLANE_GOLDEN_DIR "/encoder_decoder/marian_shared", marian.c_str(),
+                         nullptr));
   Results results = read_file(bert) + read_file(marian);
   add_encoder(bert, n_threads, &results);
   add_generator(marian, n_threads, &results);

@@ -50,8 +50,8 @@ void expect_runs_without_allocations(Encoder& encoder, const std::string& what) 
 TEST(Allocations, ARunAllocatesNothing) {
   TempDir temp;
   const std::string path = temp.file("model.headlane");
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path.c_str(),
-                               nullptr));
+  check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path.c_str(),
+                         nullptr));
   for (const std::string precision : {"f32", "bf16", "int8"}) {
     for (const int n_threads : {1, 2, 3}) {
       Encoder encoder(path, "", n_threads, 4096, "headlane", precision);
@@ -106,11 +106,11 @@ TEST(Allocations, GeneratingAllocatesNothing) {
   for (const std::string precision : {"f32", "bf16", "int8"}) {
     for (const int n_threads : {1, 2, 3}) {
       SCOPED_TRACE(precision + ", " + std::to_string(n_threads) + " threads");
-      const tool::Model model = open_model(golden_file("marian_shared"), "", precision);
+      const ModelHandle model = open_model(golden_file("marian_shared"), "", precision);
       headlane_generator_options options = generator_options(20, 4, n_threads);
       options.all_logits = 1;
       const GeneratorHandle generator = create_generator(model.get(), options);
-      expect_generates_without_allocations(generator.get(), tool::facts_of(model.get()).vocab_size);
+      expect_generates_without_allocations(generator.get(), facts_of(model.get()).vocab_size);
     }
   }
 }
@@ -119,7 +119,7 @@ TEST(Allocations, AttentionOnOnesOwnBuffersAllocatesNothing) {
   for (const int n_threads : {1, 2, 3}) {
     headlane_attention_options options = attention_options(2, 16);
     options.n_threads = n_threads;
-    const Attention attention = create_attention(options);
+    const AttentionHandle attention = create_attention(options);
     const int64_t row = 2 * 16;
     const std::vector<float> x(1000 * row, 0.5f);
     std::vector<float> o(x.size());
@@ -147,7 +147,7 @@ TEST(Allocations, ALayerAllocatesNothing) {
   Layer layer(d, 2, head_dim);
   layer.options.norm = HEADLANE_NORM_PRE;
   layer.options.residual = 1;
-  const Model model = create_layer(layer.fill(), nullptr);
+  const ModelHandle model = create_layer(layer.fill(), nullptr);
   const Floats x = layer.numbers(1000 * d, 1);
   Floats out(x.size()), maps_data(2 * 20 * 20);
   headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
@@ -157,7 +157,7 @@ TEST(Allocations, ALayerAllocatesNothing) {
   for (const bool cross : {false, true}) {
     for (const auto& [n_threads, precision] :
          {std::pair{1, "f32"}, {2, "f32"}, {3, "f32"}, {2, "bf16"}, {2, "int8"}}) {
-      const Session session = create_session(model.get(), cross, n_threads, 1000, precision);
+      const SessionHandle session = create_session(model.get(), cross, n_threads, 1000, precision);
       for (const int64_t len : {1, 20, 1000}) {
         headlane_forward_batch batch{};
         batch.struct_size = sizeof batch;
@@ -180,15 +180,15 @@ TEST(Allocations, ALayerAllocatesNothing) {
 TEST(Allocations, ATransformerAllocatesNothing) {
   const TempDir dir;
   const std::string path = dir.file("model.headlane");
-  tool::check(
+  check(
       headlane_convert(HEADLANE_GOLDEN_DIR "/layers/transformer_post_norm", path.c_str(), nullptr));
-  const Model model = open_model(path);
-  const int64_t d = tool::facts_of(model.get()).d_model;
+  const ModelHandle model = open_model(path);
+  const int64_t d = facts_of(model.get()).d_model;
   const Floats x(static_cast<size_t>(500 * d), 0.5f);
   Floats out(x.size());
   for (const auto& [n_threads, precision] :
        {std::pair{1, "f32"}, {2, "f32"}, {3, "f32"}, {2, "bf16"}, {2, "int8"}}) {
-    const Session session = create_session(model.get(), false, n_threads, 500, precision);
+    const SessionHandle session = create_session(model.get(), false, n_threads, 500, precision);
     for (const auto& [len, kv_len] : {std::pair{1, 500}, {20, 7}, {500, 1}, {3, 0}}) {
       headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
       batch.n_seqs = 1;

@@ -11,11 +11,6 @@
 
 namespace headlane::test {
 
-struct AttentionDestroy {
-  void operator()(headlane_attention* attention) const { headlane_attention_destroy(attention); }
-};
-using Attention = std::unique_ptr<headlane_attention, AttentionDestroy>;
-
 inline headlane_attention_options attention_options(int64_t n_heads, int64_t head_dim) {
   headlane_attention_options options{};
   options.struct_size = sizeof options;
@@ -25,10 +20,10 @@ inline headlane_attention_options attention_options(int64_t n_heads, int64_t hea
   return options;
 }
 
-inline Attention create_attention(const headlane_attention_options& options) {
+inline AttentionHandle create_attention(const headlane_attention_options& options) {
   headlane_attention* attention = nullptr;
-  tool::check(headlane_attention_create(&options, &attention));
-  return Attention(attention);
+  check(headlane_attention_create(&options, &attention));
+  return AttentionHandle(attention);
 }
 
 // A test of this fixture runs once for each instruction set; what this machine lacks is skipped by
@@ -40,8 +35,7 @@ class AttentionTest : public testing::TestWithParam<const char*> {
     static const TempDir dir;
     static const std::string path = [] {
       std::string model = dir.file("model.headlane");
-      tool::check(
-          headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", model.c_str(), nullptr));
+      check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", model.c_str(), nullptr));
       return model;
     }();
     if (!runs(path, GetParam())) {
@@ -208,7 +202,7 @@ inline std::vector<std::vector<float>> attend(const headlane_attention_options& 
       if (has_mask) mask[to] = seq.mask.empty() ? 1 : seq.mask[from];
     }
   }
-  tool::check(headlane_attention_run(create_attention(options).get(), &batch));
+  check(headlane_attention_run(create_attention(options).get(), &batch));
 
   std::vector<std::vector<float>> results;
   int64_t n_real = 0;

@@ -234,7 +234,7 @@ TEST_P(AttentionApi, PaddingIsNeverRead) {
     batch.k = {k.data() - before, 0, kRow, kDim};
     batch.v = {v.data() - before, 0, kRow, kDim};
     batch.o = {o.data(), 0, kRow, kDim};
-    tool::check(headlane_attention_run(create_attention(of).get(), &batch));
+    check(headlane_attention_run(create_attention(of).get(), &batch));
     const float* first = o.data() + before;
     EXPECT_EQ(0, std::memcmp(first, expected.data(), expected.size() * sizeof(float)));
     for (int64_t i = 0; i < 4 * kRow; ++i) {
@@ -262,7 +262,7 @@ TEST_P(AttentionApi, LengthsOfQAndKAreEachTheirOwn) {
   batch.k = {seq.k.data(), 0, 8, 8};
   batch.v = {seq.v.data(), 0, 8, 8};
   batch.o = {o.data(), 0, 8, 8};
-  tool::check(headlane_attention_run(create_attention(of).get(), &batch));
+  check(headlane_attention_run(create_attention(of).get(), &batch));
   EXPECT_EQ(0, std::memcmp(o.data(), expected.data(), expected.size() * sizeof(float)));
 }
 
@@ -282,7 +282,7 @@ TEST_P(AttentionApi, AlibiIsTheBiasItStandsFor) {
   batch.o = {o.data(), 0, 8, 8};
   headlane_attention_options sloping = of;
   sloping.alibi_slopes = &slope;
-  tool::check(headlane_attention_run(create_attention(sloping).get(), &batch));
+  check(headlane_attention_run(create_attention(sloping).get(), &batch));
   for (int64_t i = 0; i < n * n; ++i) {
     seq.bias.push_back(-slope * static_cast<float>(std::abs(i / n - i % n)));
   }
@@ -314,7 +314,7 @@ TEST_P(AttentionApi, NoKeysNeedNoData) {
   batch.q = {q.data(), 96, 32, 8};
   batch.k = batch.v = {nullptr, 96, 32, 8};
   batch.o = {o.data(), 96, 32, 8};
-  tool::check(headlane_attention_run(attention.get(), &batch));
+  check(headlane_attention_run(attention.get(), &batch));
   for (const float value : o) EXPECT_EQ(value, 0.0f);
 }
 
@@ -323,7 +323,7 @@ TEST_P(AttentionApi, CallersMemoryIsExact) {
     headlane_attention_options of = options(2, 24);
     of.n_threads = n_threads;
     size_t bytes = 0;
-    tool::check(headlane_attention_bytes(&of, &bytes));
+    check(headlane_attention_bytes(&of, &bytes));
     ASSERT_GT(bytes, 0u);
     const Sequence seq = random_sequence(of, 600, 600, 1);
     const auto expected = attend(of, {seq});

@@ -84,7 +84,7 @@ class Batch16 {
   // Each sequence's O, [q_len, n_heads, v_dim]; padding must be 0, and what lies between rows as it
   // was.
   std::vector<std::vector<Bf16>> run() {
-    tool::check(headlane_attention_run(create_attention(options_).get(), &batch_));
+    check(headlane_attention_run(create_attention(options_).get(), &batch_));
     std::vector<std::vector<Bf16>> results;
     for (size_t b = 0; b < seqs_.size(); ++b) {
       std::vector<Bf16>& result = results.emplace_back();
@@ -299,7 +299,7 @@ TEST_P(AttentionBf16Api, CallersMemoryIsExact) {
   headlane_attention_options of = options(2, 24);
   of.n_threads = 2;
   size_t bytes = 0;
-  tool::check(headlane_attention_bytes(&of, &bytes));
+  check(headlane_attention_bytes(&of, &bytes));
   const Sequence seq = bf16_sequence(of, 300, 300, 1);
   const auto expected = attend16(of, {seq});
   std::vector<unsigned char> block(bytes + 3 * 64, 0xa5);
@@ -321,7 +321,7 @@ TEST_P(AttentionBf16Api, CallersMemoryIsExact) {
 TEST_P(AttentionBf16Api, RowsOfTheOtherElementAreRefused) {
   const headlane_attention_options of = options(2, 16);
   const std::vector<Sequence> seqs = {bf16_sequence(of, 3, 3, 1)};
-  const Attention attention = create_attention(of);
+  const AttentionHandle attention = create_attention(of);
   const float some = 0;
   const auto refuse = [&](const char* named,
                           void (*spoil)(headlane_attention_batch*, const float*)) {

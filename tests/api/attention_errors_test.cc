@@ -95,7 +95,7 @@ TEST_P(AttentionErrors, BadBatchesAreNamedAndNothingIsWritten) {
       {"strides of o", [&](Batch& b) { ragged(b), b.o.token_stride = 16; }},
   };
   const headlane_attention_options of = options(2, 16);
-  const Attention attention = create_attention(of);
+  const AttentionHandle attention = create_attention(of);
   const std::vector<float> untouched(2 * 5 * 32, 42.0f);
   std::vector<float> q(untouched), k(untouched), v(untouched), o(untouched);
   const auto fine = [&] {

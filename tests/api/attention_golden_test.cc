@@ -128,8 +128,8 @@ class AttentionGolden : public AttentionTest {
     batch.v = tensors.at(tensors.contains("v") ? "v" : "k")->heads();
     const Tensor& expected = *tensors.at("o");
     GuardedFloats o(expected.data.size());
-    batch.o = tensors.at("o")->heads();
-    batch.o.data = o.data();
+    const headlane_heads of_o = tensors.at("o")->heads();
+    batch.o = {o.data(), of_o.seq_stride, of_o.token_stride, of_o.head_stride};
     if (tensors.contains("bias")) {
       Tensor& bias = *tensors.at("bias");
       batch.bias = bias.data.data();
@@ -151,7 +151,7 @@ class AttentionGolden : public AttentionTest {
     }
     if (tensors.contains("sinks")) of.sinks = tensors.at("sinks")->data.data();
 
-    tool::check(headlane_attention_run(create_attention(of).get(), &batch));
+    headlane::check(headlane_attention_run(create_attention(of).get(), &batch));
     const double bound = kOfPyTorchsError * c.at("float32_from_float64").get<double>();
     GuardedFloats& right = tensors.at("o")->data;
     double worst = 0;

@@ -19,7 +19,7 @@ class AttentionMaps : public AttentionTest {
     if (IsSkipped()) return;
     const std::string folder = HEADLANE_GOLDEN_DIR "/bert/head_dim_7_odd_width";
     const std::string path = dir_.file("model.headlane");
-    tool::check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
+    check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
     encoder_ = std::make_unique<Encoder>(path, GetParam(), 2);
     for (const auto& seq : read_ids(folder + "/ids.txt")) {
       ids_.insert(ids_.end(), seq.begin(), seq.end());
@@ -64,7 +64,7 @@ class AttentionMaps : public AttentionTest {
     const headlane_outputs outputs{.struct_size = sizeof outputs,
                                    .hidden = hidden->data(),
                                    .attention = n_heads > 0 ? &maps : nullptr};
-    tool::check(headlane_session_encode(encoder_->session(), &batch, &outputs));
+    check(headlane_session_encode(encoder_->session(), &batch, &outputs));
     return {data.data(), data.data() + data.size()};
   }
   int64_t longest() const {

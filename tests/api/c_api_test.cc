@@ -13,8 +13,8 @@ class CApi : public testing::Test {
  protected:
   void SetUp() override {
     path_ = temp_.file("model.headlane");
-    tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
-                                 path_.c_str(), nullptr));
+    check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path_.c_str(),
+                           nullptr));
   }
 
   // The call failed with this status, and the sentence names `named`.
@@ -206,8 +206,7 @@ TEST_F(CApi, PooledOfAModelWithoutPoolingIsRefused) {
   const std::string path = temp_.file("plain.headlane");
   headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   options.pooling = "none";
-  tool::check(
-      headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_7_odd_width", path.c_str(), &options));
+  check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_7_odd_width", path.c_str(), &options));
   Encoder encoder(path, "", 1);
   const int32_t ids[] = {1};
   const int64_t offsets[] = {0, 1};
@@ -231,7 +230,7 @@ void CApi::check_callers_memory(const std::string& precision) {
   options.max_tokens = 256;
   options.n_threads = 2;
   size_t bytes = 0;
-  tool::check(headlane_session_bytes(encoder.model(), &options, &bytes));
+  check(headlane_session_bytes(encoder.model(), &options, &bytes));
   ASSERT_GT(bytes, 0u);
   std::vector<unsigned char> block(bytes + 3 * 64, 0xff);
   unsigned char* aligned =
@@ -246,8 +245,8 @@ void CApi::check_callers_memory(const std::string& precision) {
   expect_failure(headlane_session_create(encoder.model(), &options, &session),
                  HEADLANE_INVALID_ARGUMENT, "aligned");
   options.memory = aligned;
-  tool::check(headlane_session_create(encoder.model(), &options, &session));
-  const tool::Session owner(session);
+  check(headlane_session_create(encoder.model(), &options, &session));
+  const SessionHandle owner(session);
   std::vector<int32_t> ids(256);
   for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i % 50);
   std::vector<int64_t> offsets;
@@ -256,7 +255,7 @@ void CApi::check_callers_memory(const std::string& precision) {
   const headlane_batch batch{
       .struct_size = sizeof batch, .n_seqs = 8, .offsets = offsets.data(), .ids = ids.data()};
   const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = pooled.data()};
-  tool::check(headlane_session_encode(session, &batch, &outputs));
+  check(headlane_session_encode(session, &batch, &outputs));
   for (unsigned char* p = block.data(); p < aligned; ++p) ASSERT_EQ(*p, 0xff);
   for (unsigned char* p = aligned + bytes; p < block.data() + block.size(); ++p)
     ASSERT_EQ(*p, 0xff);
@@ -281,7 +280,7 @@ TEST_F(CApi, MemoryGrowsLinearly) {
     options.max_tokens = tokens;
     options.n_threads = 1;
     size_t bytes = 0;
-    tool::check(headlane_session_bytes(encoder.model(), &options, &bytes));
+    check(headlane_session_bytes(encoder.model(), &options, &bytes));
     return bytes;
   };
   const size_t base = bytes_for(1024);
@@ -298,9 +297,12 @@ TEST_F(CApi, SessionsRunAtOnceOnOneModel) {
   threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
-      tool::RunOptions options;
+      headlane_session_options options = HEADLANE_INIT(headlane_session_options);
       options.n_threads = 1 + t % 2;
-      const tool::Session session = tool::create_session(encoder.model(), options, 64);
+      options.max_len = 64;
+      headlane_session* created = nullptr;
+      check(headlane_session_create(encoder.model(), &options, &created));
+      const SessionHandle session(created);
       std::vector<int32_t> flat;
       std::vector<int64_t> offsets = {0};
       for (const auto& seq : ids) {

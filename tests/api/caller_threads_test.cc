@@ -68,18 +68,18 @@ class CallerThreads : public testing::Test {
  protected:
   void SetUp() override {
     path_ = temp_.file("model.headlane");
-    tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
-                                 path_.c_str(), nullptr));
+    check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path_.c_str(),
+                           nullptr));
     for (int i = 0; i < 40; ++i) {  // more than one thread's worth
       ids_.emplace_back(static_cast<size_t>(20 + i), 5 + i % 3);
     }
   }
-  tool::Session create_session(headlane_model* model, const headlane_thread_pool* pool) {
+  SessionHandle create_session(headlane_model* model, const headlane_thread_pool* pool) {
     headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.pool = pool;
     headlane_session* session = nullptr;
-    tool::check(headlane_session_create(model, &options, &session));
-    return tool::Session(session);
+    check(headlane_session_create(model, &options, &session));
+    return SessionHandle(session);
   }
 
   TempDir temp_;
@@ -96,17 +96,17 @@ TEST_F(CallerThreads, EncodeGivesTheSameBitsAndMakesNoThreads) {
     headlane_model_options options = HEADLANE_INIT(headlane_model_options);
     options.pool = packing.get();
     headlane_model* opened = nullptr;
-    tool::check(headlane_model_open(path_.c_str(), &options, &opened));
-    const tool::Model model(opened);
+    check(headlane_model_open(path_.c_str(), &options, &opened));
+    const ModelHandle model(opened);
     EXPECT_GT(packing.n_calls(), 0);
-    const tool::Session session = create_session(opened, running.get());
+    const SessionHandle session = create_session(opened, running.get());
     for (int round = 0; round < 3; ++round) {
-      const Encoded out = encode(session.get(), tool::facts_of(opened), ids_);
+      const Encoded out = encode(session.get(), facts_of(opened), ids_);
       EXPECT_EQ(out.hidden, expected.hidden);
       EXPECT_EQ(out.pooled, expected.pooled);
       // One sequence is a block that threads share.
-      EXPECT_EQ(encode(session.get(), tool::facts_of(opened), {ids_[39]}).pooled,
-                std::vector<float>(expected.pooled.end() - tool::facts_of(opened).d_model,
+      EXPECT_EQ(encode(session.get(), facts_of(opened), {ids_[39]}).pooled,
+                std::vector<float>(expected.pooled.end() - facts_of(opened).d_model,
                                    expected.pooled.end()));
     }
     EXPECT_GT(running.n_calls(), 0);
@@ -115,8 +115,8 @@ TEST_F(CallerThreads, EncodeGivesTheSameBitsAndMakesNoThreads) {
 }
 
 TEST_F(CallerThreads, GenerateGivesTheSameAnswers) {
-  const tool::Model model = open_model(golden_file("marian_shared"));
-  const Sequences sources = random_sources(30, tool::facts_of(model.get()).vocab_size, 20, 3);
+  const ModelHandle model = open_model(golden_file("marian_shared"));
+  const Sequences sources = random_sources(30, facts_of(model.get()).vocab_size, 20, 3);
   headlane_generator_options options = generator_options(30, 4, 2);
   const Answers expected =
       generate(create_generator(model.get(), options).get(), sources, beams(4));
@@ -137,7 +137,7 @@ class CallerThreadsOfAttention : public testing::Test {
     headlane_attention_options options = attention_options(kHeads, kDim);
     options.n_threads = 0;
     options.pool = pool;
-    tool::check(headlane_attention_create(&options, made));
+    check(headlane_attention_create(&options, made));
     return run(*made);
   }
   headlane_status run(headlane_attention* attention) {
@@ -162,7 +162,7 @@ TEST_F(CallerThreadsOfAttention, RunsOnThem) {
     std::fill(out_.begin(), out_.end(), 0.0f);
     headlane_attention* attention = nullptr;
     EXPECT_EQ(run(pool.get(), &attention), HEADLANE_OK) << headlane_error();
-    const Attention owned(attention);
+    const AttentionHandle owned(attention);
     EXPECT_TRUE(all_ones());
     EXPECT_EQ(pool.n_calls(), 1);
   }
@@ -172,11 +172,11 @@ TEST_F(CallerThreadsOfAttention, APoolThatForgetsATaskIsTold) {
   Pool pool(Pool::Order::kForgetsOne);
   headlane_attention* attention = nullptr;
   expect_status(run(pool.get(), &attention), HEADLANE_INVALID_ARGUMENT, "2 of 3 tasks");
-  const Attention owned(attention);
+  const AttentionHandle owned(attention);
 }
 
 TEST_F(CallerThreads, WrongPools) {
-  const tool::Model model = open_model(path_);
+  const ModelHandle model = open_model(path_);
   headlane_thread_pool pool = HEADLANE_INIT(headlane_thread_pool);
   headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.pool = &pool;
@@ -195,8 +195,8 @@ TEST_F(CallerThreads, WrongPools) {
 
 TEST_F(CallerThreads, AnExceptionOfThePoolsIsAStatus) {
   Pool pool(Pool::Order::kAtOnce);
-  const tool::Model model = open_model(path_);
-  const tool::Session session = create_session(model.get(), pool.get());
+  const ModelHandle model = open_model(path_);
+  const SessionHandle session = create_session(model.get(), pool.get());
   const FlatSequences flat(ids_);
   const headlane_batch batch = flat.batch();
   std::vector<float> pooled(ids_.size() * 64);
@@ -213,7 +213,7 @@ TEST_F(CallerThreads, ACancelledEncodeEndsAndTheSessionIsUsable) {
   Pool pool(Pool::Order::kAtOnce);
   Encoder reference(path_, "", 1);
   const Encoded expected = reference.encode(ids_);
-  const tool::Session session = create_session(reference.model(), pool.get());
+  const SessionHandle session = create_session(reference.model(), pool.get());
   const auto run = [&] { return encode(session.get(), reference.facts(), ids_); };
   run();
   const int n_phases = pool.n_calls();
@@ -221,13 +221,13 @@ TEST_F(CallerThreads, ACancelledEncodeEndsAndTheSessionIsUsable) {
   for (int at = 0; at < n_phases; ++at) {
     const int first = pool.n_calls();
     pool.before_call = [&](int call) {
-      if (call == first + at) tool::check(headlane_session_set_cancelled(session.get(), 1));
+      if (call == first + at) check(headlane_session_set_cancelled(session.get(), 1));
     };
     EXPECT_THROW(run(), std::runtime_error);
     EXPECT_EQ(pool.n_calls(), first + at + 1);
     EXPECT_THROW(run(), std::runtime_error);  // it stays so
     EXPECT_STREQ(headlane_error(), "the call was cancelled before it began");
-    tool::check(headlane_session_set_cancelled(session.get(), 0));
+    check(headlane_session_set_cancelled(session.get(), 0));
     pool.before_call = nullptr;
     EXPECT_EQ(run().hidden, expected.hidden);
   }
@@ -248,10 +248,10 @@ TEST_F(CallerThreads, CancellingEndsACallOfAnotherThread) {
       }
     });
     while (runs < 2) std::this_thread::yield();
-    tool::check(headlane_session_set_cancelled(encoder.session(), 1));
+    check(headlane_session_set_cancelled(encoder.session(), 1));
     other.join();
     EXPECT_NE(error.find("cancelled"), std::string::npos) << error;
-    tool::check(headlane_session_set_cancelled(encoder.session(), 0));
+    check(headlane_session_set_cancelled(encoder.session(), 0));
     EXPECT_EQ(encoder.encode(ids_).hidden, expected.hidden);
   }
 }
@@ -260,7 +260,7 @@ TEST_F(CallerThreadsOfAttention, CanBeCancelled) {
   Pool pool(Pool::Order::kAtOnce);
   headlane_attention* attention = nullptr;
   EXPECT_EQ(run(pool.get(), &attention), HEADLANE_OK);
-  const Attention owned(attention);
+  const AttentionHandle owned(attention);
   pool.before_call = [&](int) { headlane_attention_set_cancelled(attention, 1); };
   EXPECT_EQ(run(attention), HEADLANE_CANCELLED);
   pool.before_call = nullptr;
@@ -272,8 +272,8 @@ TEST_F(CallerThreadsOfAttention, CanBeCancelled) {
 }
 
 TEST_F(CallerThreads, ACancelledGenerateHasNoAnswersAndTheGeneratorIsUsable) {
-  const tool::Model model = open_model(golden_file("marian_shared"));
-  const Sequences sources = random_sources(30, tool::facts_of(model.get()).vocab_size, 20, 3);
+  const ModelHandle model = open_model(golden_file("marian_shared"));
+  const Sequences sources = random_sources(30, facts_of(model.get()).vocab_size, 20, 3);
   Pool pool(Pool::Order::kBackwards);
   headlane_generator_options options = generator_options(30, 4, 0);
   options.pool = pool.get();
@@ -301,14 +301,14 @@ TEST_F(CallerThreads, ACancelledGenerateHasNoAnswersAndTheGeneratorIsUsable) {
 
 // A step that was cancelled is taken again, and gives what it would have given.
 TEST_F(CallerThreads, ACancelledStepMayBeTakenAgain) {
-  const tool::Model model = open_model(golden_file("marian_shared"));
+  const ModelHandle model = open_model(golden_file("marian_shared"));
   headlane_generator_options options = generator_options(2, 1);
   const GeneratorHandle generator = create_generator(model.get(), options);
   const FlatSequences flat({{3, 4, 5}, {6, 7}});
   const headlane_batch batch = flat.batch();
   const auto run = [&](bool cancels) {
     const headlane_outputs none = {.struct_size = sizeof none};
-    tool::check(headlane_generator_encode(generator.get(), &batch, &none));
+    check(headlane_generator_encode(generator.get(), &batch, &none));
     std::vector<int32_t> ids = {1, 1}, all;
     const int32_t of[] = {0, 1};
     for (int i = 0; i < 6; ++i) {
@@ -324,7 +324,7 @@ TEST_F(CallerThreads, ACancelledStepMayBeTakenAgain) {
         EXPECT_EQ(headlane_generator_step(generator.get(), &step), HEADLANE_CANCELLED);
         headlane_generator_set_cancelled(generator.get(), 0);
       }
-      tool::check(headlane_generator_step(generator.get(), &step));
+      check(headlane_generator_step(generator.get(), &step));
       all.insert(all.end(), best.begin(), best.end());
       ids = best;
     }
@@ -341,14 +341,14 @@ TEST_F(CallerThreads, TheLogIsToldWhatIsChosen) {
   options.isa = "ref";
   options.precision = "bf16";
   headlane_model* opened = nullptr;
-  tool::check(headlane_model_open(path_.c_str(), &options, &opened));
-  const tool::Model model(opened);
+  check(headlane_model_open(path_.c_str(), &options, &opened));
+  const ModelHandle model(opened);
   EXPECT_TRUE(says(messages, HEADLANE_LOG_INFO, path_));
   EXPECT_TRUE(says(messages, HEADLANE_LOG_INFO, "kernels are ref, matrix products by headlane"));
   EXPECT_TRUE(says(messages, HEADLANE_LOG_INFO, "packed "));
   EXPECT_TRUE(says(messages, HEADLANE_LOG_WARNING, "no instructions for products in bf16"));
   messages.clear();
-  const tool::Session session = create_session(opened, nullptr);
+  const SessionHandle session = create_session(opened, nullptr);
   EXPECT_TRUE(says(messages, HEADLANE_LOG_INFO, "session: 4096 tokens"));
 }
 
@@ -360,8 +360,8 @@ TEST_F(CallerThreads, TheLogIsToldOfAnInstructionSetThatIsNotThere) {
   options.log_user = &messages;
   options.isa = "amx";
   headlane_model* opened = nullptr;
-  tool::check(headlane_model_open(path_.c_str(), &options, &opened));
-  const tool::Model model(opened);
+  check(headlane_model_open(path_.c_str(), &options, &opened));
+  const ModelHandle model(opened);
   EXPECT_TRUE(says(messages, HEADLANE_LOG_WARNING, "option isa is \"amx\""));
 }
 

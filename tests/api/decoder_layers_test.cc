@@ -28,13 +28,13 @@ class DecoderLayers : public AttentionTest {
     }
   }
 
-  Model open(const std::string& folder) {
+  ModelHandle open(const std::string& folder) {
     const std::string path = temp_.file("model" + std::to_string(n_files_++) + ".headlane");
     convert_to(folder, path, "");
     return open_model(path, GetParam());
   }
   // The golden module with another argument in its JSON.
-  Model open_with(const std::string& module, const nlohmann::json& change) {
+  ModelHandle open_with(const std::string& module, const nlohmann::json& change) {
     const std::string folder = temp_.file("folder" + std::to_string(n_files_++));
     fs::copy(HEADLANE_GOLDEN_DIR "/layers/" + module, folder);
     nlohmann::json config = nlohmann::json::parse(std::ifstream(folder + "/config.json"));
@@ -43,7 +43,7 @@ class DecoderLayers : public AttentionTest {
     return open(folder);
   }
 
-  static int64_t columns(headlane_model* model) { return tool::facts_of(model).d_model; }
+  static int64_t columns(headlane_model* model) { return facts_of(model).d_model; }
 
   Floats numbers(int64_t n) {
     Floats values(static_cast<size_t>(n));
@@ -58,7 +58,8 @@ class DecoderLayers : public AttentionTest {
   }
 
   // Sessions of a decoder have rows of memory without being asked.
-  static Session session_on(headlane_model* model, int n_threads, const char* precision = nullptr) {
+  static SessionHandle session_on(headlane_model* model, int n_threads,
+                                  const char* precision = nullptr) {
     return create_session(model, false, n_threads, 512, precision);
   }
 
@@ -80,24 +81,24 @@ class DecoderLayers : public AttentionTest {
     batch.x.data = x.data();
     batch.key.data = key.data();
     batch.out.data = out.data();
-    tool::check(headlane_session_forward(session, &batch));
+    check(headlane_session_forward(session, &batch));
     return out;
   }
 
   TempDir temp_;
   int n_files_ = 0;
   std::mt19937 random_{3};
-  std::vector<Model> models_;
+  std::vector<ModelHandle> models_;
 };
 
 TEST_P(DecoderLayers, TheSameBitsInAnyCompany) {
-  for (const Model& model : models_) {
+  for (const ModelHandle& model : models_) {
     const int64_t d = columns(model.get());
     const std::vector<Pair> pairs =
         random_pairs(d, {{5, 7}, {1, 40}, {0, 3}, {40, 1}, {17, 17}, {3, 0}, {64, 90}, {9, 2}});
     for (const char* precision : {"f32", "bf16", "int8"}) {
-      const Session session = session_on(model.get(), 2, precision);
-      const Session three = session_on(model.get(), 3, precision);
+      const SessionHandle session = session_on(model.get(), 2, precision);
+      const SessionHandle three = session_on(model.get(), 3, precision);
       const Floats together = run(pairs, d, session.get());
       EXPECT_TRUE(same_bits(together, run(pairs, d, three.get()))) << precision;
       Floats alone;
@@ -114,10 +115,10 @@ TEST_P(DecoderLayers, TheSameBitsInAnyCompany) {
 TEST_P(DecoderLayers, PaddedRowsOnEitherSide) {
   const int64_t lengths[] = {5, 1, 0, 7}, kv_lengths[] = {2, 9, 4, 0};
   const int64_t len = 8, kv_len = 9;
-  for (const Model& model : models_) {
+  for (const ModelHandle& model : models_) {
     const int64_t d = columns(model.get());
     const std::vector<Pair> pairs = random_pairs(d, {{5, 2}, {1, 9}, {0, 4}, {7, 0}});
-    const Session session = session_on(model.get(), 2);
+    const SessionHandle session = session_on(model.get(), 2);
     const Floats expected = run(pairs, d, session.get());
     for (const bool left : {false, true}) {
       GuardedFloats x(4 * len * d), key(4 * kv_len * d), out(4 * len * d);
@@ -140,7 +141,7 @@ TEST_P(DecoderLayers, PaddedRowsOnEitherSide) {
       batch.key.data = key.data();
       batch.value = batch.key;  // the same rows
       batch.out.data = out.data();
-      tool::check(headlane_session_forward(session.get(), &batch));
+      check(headlane_session_forward(session.get(), &batch));
       const float* right = expected.data();
       for (size_t b = 0; b < 4; ++b) {
         for (int64_t t = 0; t < len; ++t) {
@@ -155,10 +156,10 @@ TEST_P(DecoderLayers, PaddedRowsOnEitherSide) {
 }
 
 TEST_P(DecoderLayers, NanStaysInItsSequence) {
-  for (const Model& model : models_) {
+  for (const ModelHandle& model : models_) {
     const int64_t d = columns(model.get());
     std::vector<Pair> pairs = random_pairs(d, {{4, 3}, {6, 8}, {5, 2}});
-    const Session session = session_on(model.get(), 2);
+    const SessionHandle session = session_on(model.get(), 2);
     const Floats before = run(pairs, d, session.get());
     pairs[1].key[static_cast<size_t>(3 * d + 2)] = NAN;
     const Floats after = run(pairs, d, session.get());
@@ -174,7 +175,7 @@ TEST_P(DecoderLayers, NanStaysInItsSequence) {
 
 // Later rows of x change nothing of those before, where the file or a mask hides them.
 TEST_P(DecoderLayers, CausalByTheFileAndByAMask) {
-  const Model free = open_with("decoder_pre_norm_final_causal", {{"causal", false}});
+  const ModelHandle free = open_with("decoder_pre_norm_final_causal", {{"causal", false}});
   const int64_t d = columns(free.get()), n = 6, n_keys = 5;
   const size_t first = static_cast<size_t>(4 * d);
   const Floats x = numbers(n * d), key = numbers(n_keys * d);
@@ -183,7 +184,7 @@ TEST_P(DecoderLayers, CausalByTheFileAndByAMask) {
   std::vector<uint8_t> mask;
   for (int64_t e = 0; e < n * n; ++e) mask.push_back(e % n <= e / n);
   const auto begins_alike = [&](headlane_model* model, const uint8_t* seen) {
-    const Session session = session_on(model, 1);
+    const SessionHandle session = session_on(model, 1);
     Floats results[2];
     for (int i = 0; i < 2; ++i) {
       results[i].resize(x.size());
@@ -196,7 +197,7 @@ TEST_P(DecoderLayers, CausalByTheFileAndByAMask) {
       batch.out.data = results[i].data();
       batch.mask = seen;
       batch.mask_query_stride = n;
-      tool::check(headlane_session_forward(session.get(), &batch));
+      check(headlane_session_forward(session.get(), &batch));
     }
     EXPECT_FALSE(same_bits(results[0], results[1]));
     for (Floats& result : results) result.resize(first);
@@ -210,7 +211,7 @@ TEST_P(DecoderLayers, CausalByTheFileAndByAMask) {
 // Of both inputs: the encoder's too, whose rows are the keys'. The same bits as adding them
 // oneself: what the doubles of two tables differ by is lost where they are rounded.
 TEST_P(DecoderLayers, SinusoidsOfBothInputs) {
-  const Model with =
+  const ModelHandle with =
       open_with("transformer_post_norm", {{"positions", "sinusoidal"}, {"max_positions", 12}});
   const int64_t d = columns(with.get());
   const std::vector<Pair> pairs = random_pairs(d, {{5, 12}, {7, 3}});
@@ -226,7 +227,7 @@ TEST_P(DecoderLayers, SinusoidsOfBothInputs) {
       }
     }
   }
-  const Session session = session_on(with.get(), 2), plain = session_on(models_[1].get(), 2);
+  const SessionHandle session = session_on(with.get(), 2), plain = session_on(models_[1].get(), 2);
   EXPECT_TRUE(same_bits(run(pairs, d, session.get()), run(added, d, plain.get())));
   headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.max_len = 13;
@@ -238,20 +239,20 @@ TEST_P(DecoderLayers, SinusoidsOfBothInputs) {
 TEST_P(DecoderLayers, MemoryIsExact) {
   models_.push_back(
       open_with("transformer_post_norm", {{"positions", "sinusoidal"}, {"max_positions", 64}}));
-  for (const Model& model : models_) {
+  for (const ModelHandle& model : models_) {
     const int64_t d = columns(model.get());
     headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.max_tokens = 64;
     options.max_kv_tokens = 100;
     options.n_threads = 2;
     size_t bytes = 0;
-    tool::check(headlane_session_bytes(model.get(), &options, &bytes));
+    check(headlane_session_bytes(model.get(), &options, &bytes));
     Guarded<char> memory(static_cast<int64_t>((bytes + 63) / 64 * 64));
     options.memory = memory.data();
     options.memory_bytes = bytes;
     headlane_session* session = nullptr;
-    tool::check(headlane_session_create(model.get(), &options, &session));
-    const Session owner(session), usual = session_on(model.get(), 2);
+    check(headlane_session_create(model.get(), &options, &session));
+    const SessionHandle owner(session), usual = session_on(model.get(), 2);
     const std::vector<Pair> pairs = random_pairs(d, {{40, 60}, {24, 40}});
     EXPECT_TRUE(same_bits(run(pairs, d, session), run(pairs, d, usual.get())));
     options.memory_bytes = bytes - 1;
@@ -261,14 +262,14 @@ TEST_P(DecoderLayers, MemoryIsExact) {
 }
 
 TEST_P(DecoderLayers, FactsSayWhatItIs) {
-  const headlane_model_facts alone = tool::facts_of(models_[0].get());
+  const headlane_model_facts alone = facts_of(models_[0].get());
   EXPECT_STREQ(alone.architecture, "layers");
   EXPECT_EQ(alone.n_layers, 0);
   EXPECT_EQ(alone.n_decoder_layers, 3);
   EXPECT_EQ(alone.n_decoder_heads, 4);
   EXPECT_EQ(alone.decoder_d_ff, 33);
   EXPECT_EQ(alone.has_decoder, 0);
-  EXPECT_EQ(tool::facts_of(models_[1].get()).n_layers, 2);
+  EXPECT_EQ(facts_of(models_[1].get()).n_layers, 2);
   headlane_generator* generator = nullptr;
   expect_failure(headlane_generator_create(models_[0].get(), nullptr, &generator),
                  HEADLANE_UNSUPPORTED, "decoder");
@@ -276,7 +277,7 @@ TEST_P(DecoderLayers, FactsSayWhatItIs) {
 
 TEST_P(DecoderLayers, WhatIsWrongIsNamed) {
   const int64_t d = columns(models_[0].get());
-  const Session session = session_on(models_[0].get(), 1);
+  const SessionHandle session = session_on(models_[0].get(), 1);
   const Floats x = numbers(8 * d), key = numbers(8 * d);
   Floats out(x.size());
   headlane_forward_batch good = HEADLANE_INIT(headlane_forward_batch);
@@ -328,7 +329,7 @@ TEST_P(DecoderLayers, WhatIsWrongIsNamed) {
   maps.query_stride = 4;  // of the memory's rows, where maps are of x's
   refused(bad, HEADLANE_INVALID_ARGUMENT, "strides of maps overlap");
   maps.query_stride = 8;
-  tool::check(headlane_session_forward(session.get(), &bad));
+  check(headlane_session_forward(session.get(), &bad));
   for (size_t row = 0; row < map.size(); row += 8) {
     double sum = 0;
     for (size_t j = row; j < row + 8; ++j) sum += map[j];

@@ -77,12 +77,12 @@ std::vector<std::string> some_texts() {
 class Embed : public testing::Test {
  protected:
   Embed() : path_(temp_.file("model.headlane")) {
-    tool::check(headlane_convert(kFolder.c_str(), path_.c_str(), nullptr));
+    check(headlane_convert(kFolder.c_str(), path_.c_str(), nullptr));
     model_ = open_model(path_);
-    d_model_ = tool::facts_of(model_.get()).d_model;
+    d_model_ = facts_of(model_.get()).d_model;
   }
 
-  tool::Session session(int n_threads, int64_t max_tokens = 0, int64_t max_len = 0,
+  SessionHandle session(int n_threads, int64_t max_tokens = 0, int64_t max_len = 0,
                         const headlane_thread_pool* pool = nullptr) {
     headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.n_threads = n_threads;
@@ -90,25 +90,25 @@ class Embed : public testing::Test {
     options.max_len = max_len;
     options.pool = pool;
     headlane_session* made = nullptr;
-    tool::check(headlane_session_create(model_.get(), &options, &made));
-    return tool::Session(made);
+    check(headlane_session_create(model_.get(), &options, &made));
+    return SessionHandle(made);
   }
 
   // Each text in a call of its own.
   Floats one_by_one(const std::vector<std::string>& texts,
                     const headlane_tokenize_options& options = TokenizeOptions()) {
-    const tool::Session one = session(1);
+    const SessionHandle one = session(1);
     Floats vectors(texts.size() * static_cast<size_t>(d_model_));
     for (size_t i = 0; i < texts.size(); ++i) {
       std::vector<int32_t> ids(512);
       int64_t n = 0;
-      tool::check(headlane_model_tokenize(model_.get(), texts[i].data(), texts[i].size(), &options,
-                                          ids.data(), 512, &n));
+      check(headlane_model_tokenize(model_.get(), texts[i].data(), texts[i].size(), &options,
+                                    ids.data(), 512, &n));
       const int64_t offsets[] = {0, n};
       const headlane_batch batch{
           .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids.data()};
       const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = &vectors[i * d()]};
-      tool::check(headlane_session_encode(one.get(), &batch, &outputs));
+      check(headlane_session_encode(one.get(), &batch, &outputs));
     }
     return vectors;
   }
@@ -130,7 +130,7 @@ class Embed : public testing::Test {
 
   const TempDir temp_;
   const std::string path_;
-  tool::Model model_;
+  ModelHandle model_;
   int64_t d_model_ = 0;
   const std::vector<std::string> texts_ = some_texts();
   const ArrowTexts arrow_{texts_};
@@ -142,10 +142,10 @@ TEST_F(Embed, BitsAreThoseOfEachTextAlone) {
   for (const int n_threads : {1, 2, 3}) {
     for (const int64_t max_tokens : {24, 61, 4096}) {
       for (const bool of_64_bits : {false, true}) {
-        const tool::Session of = session(n_threads, max_tokens);
+        const SessionHandle of = session(n_threads, max_tokens);
         const headlane_texts texts = arrow_.get(of_64_bits);
         Floats got(expected.size(), kUntouched);
-        tool::check(headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0));
+        check(headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0));
         EXPECT_TRUE(got == expected) << n_threads << " threads, " << max_tokens << " tokens";
       }
     }
@@ -164,9 +164,9 @@ TEST_F(Embed, ManyTextsOnManyThreads) {
   const ArrowTexts arrow(many);
   const headlane_texts texts = arrow.get();
   for (const int n_threads : {1, 2, 3}) {
-    const tool::Session of = session(n_threads);
+    const SessionHandle of = session(n_threads);
     Floats got(expected.size(), kUntouched);
-    tool::check(headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0));
+    check(headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0));
     EXPECT_TRUE(got == expected) << n_threads << " threads";
   }
 }
@@ -184,12 +184,12 @@ TEST_F(Embed, RunsOnTheHostsThreads) {
   };
   std::vector<std::string> many;
   while (many.size() < 1000) many.insert(many.end(), texts_.begin(), texts_.end());
-  const tool::Session theirs = session(0, 0, 0, &pool), own = session(1);
+  const SessionHandle theirs = session(0, 0, 0, &pool), own = session(1);
   const ArrowTexts arrow(many);
   const headlane_texts texts = arrow.get();
   Floats got(many.size() * d(), kUntouched), expected(got);
-  tool::check(headlane_session_embed(own.get(), &texts, nullptr, expected.data(), 0));
-  tool::check(headlane_session_embed(theirs.get(), &texts, nullptr, got.data(), 0));
+  check(headlane_session_embed(own.get(), &texts, nullptr, expected.data(), 0));
+  check(headlane_session_embed(theirs.get(), &texts, nullptr, got.data(), 0));
   EXPECT_TRUE(got == expected);
   EXPECT_GT(n_calls, 0);
 }
@@ -219,8 +219,8 @@ TEST_F(Embed, AStrideLeavesWhatIsBetween) {
   const headlane_texts texts = arrow_.get();
   const size_t stride = d() + 5;
   Floats got(texts_.size() * stride, kUntouched);
-  tool::check(headlane_session_embed(session(2).get(), &texts, nullptr, got.data(),
-                                     static_cast<int64_t>(stride)));
+  check(headlane_session_embed(session(2).get(), &texts, nullptr, got.data(),
+                               static_cast<int64_t>(stride)));
   for (size_t i = 0; i < texts_.size(); ++i) {
     const auto row = got.begin() + static_cast<ptrdiff_t>(i * stride);
     EXPECT_TRUE(
@@ -237,7 +237,7 @@ TEST_F(Embed, TextsAreCutAsOptionsSay) {
   for (const int64_t max_len : {2, 5, 70}) {
     tokenize.max_len = max_len;
     Floats got(texts_.size() * d(), kUntouched);
-    tool::check(headlane_session_embed(session(2).get(), &texts, &options, got.data(), 0));
+    check(headlane_session_embed(session(2).get(), &texts, &options, got.data(), 0));
     EXPECT_TRUE(got == one_by_one(texts_, tokenize)) << max_len;
   }
 }
@@ -249,7 +249,7 @@ TEST_F(Embed, PromptsArePutBeforeTexts) {
   const nlohmann::json prompts = {{"query", "a b: "}, {"passage", "c "}};
   write_file(folder + "/config_sentence_transformers.json",
              nlohmann::json{{"prompts", prompts}, {"default_prompt_name", "query"}}.dump());
-  tool::check(headlane_convert(folder.c_str(), path_.c_str(), nullptr));
+  check(headlane_convert(folder.c_str(), path_.c_str(), nullptr));
   model_ = open_model(path_);
   const headlane_texts texts = arrow_.get();
   const auto embed = [&](const char* prompt) {
@@ -258,7 +258,7 @@ TEST_F(Embed, PromptsArePutBeforeTexts) {
     EmbedOptions options;
     options.tokenize = &tokenize;
     Floats got(texts_.size() * d(), kUntouched);
-    tool::check(headlane_session_embed(session(2).get(), &texts, &options, got.data(), 0));
+    check(headlane_session_embed(session(2).get(), &texts, &options, got.data(), 0));
     return got;
   };
   const auto expected = [&](const char* prompt) {
@@ -272,13 +272,13 @@ TEST_F(Embed, PromptsArePutBeforeTexts) {
   EXPECT_TRUE(embed("") == expected(""));
   EXPECT_FALSE(embed("") == by_default);
   Floats got(texts_.size() * d());
-  tool::check(headlane_session_embed(session(1).get(), &texts, nullptr, got.data(), 0));
+  check(headlane_session_embed(session(1).get(), &texts, nullptr, got.data(), 0));
   EXPECT_TRUE(got == by_default) << "without options";
 }
 
 // Data that nobody may read: what is refused is refused before.
 TEST_F(Embed, WhatIsWrongIsRefusedBeforeAnythingIsRead) {
-  const tool::Session of = session(2);
+  const SessionHandle of = session(2);
   Floats out(8 * d(), kUntouched);
   const auto refuse = [&](const std::vector<int64_t>& offsets, int64_t data_bytes,
                           const std::string& sentence) {
@@ -305,7 +305,7 @@ TEST_F(Embed, WhatIsWrongIsRefusedBeforeAnythingIsRead) {
 }
 
 TEST_F(Embed, ArgumentsThatDoNotFit) {
-  const tool::Session of = session(2);
+  const SessionHandle of = session(2);
   Floats out(texts_.size() * d(), kUntouched);
   const auto refuse =
       [&](const std::string& sentence,
@@ -353,7 +353,7 @@ TEST_F(Embed, ATextThatIsLongerThanTheSessionsIsNamed) {
   const ArrowTexts arrow(some);
   const headlane_texts texts = arrow.get();
   Floats out(some.size() * d(), kUntouched);
-  const tool::Session by_length = session(1, 0, 4), by_tokens = session(1, 4, 4);
+  const SessionHandle by_length = session(1, 0, 4), by_tokens = session(1, 4, 4);
   for (headlane_session* of : {by_length.get(), by_tokens.get()}) {
     EXPECT_EQ(headlane_session_embed(of, &texts, nullptr, out.data(), 0), HEADLANE_TOO_LARGE);
     EXPECT_STREQ(headlane_error(),
@@ -369,8 +369,7 @@ TEST_F(Embed, ModelsThatCannotSaySo) {
   const headlane_texts texts = arrow_.get();
   const auto refuse = [&](const std::string& folder, const std::string& sentence) {
     const std::string path = temp_.file("other.headlane");
-    tool::check(
-        headlane_convert((HEADLANE_GOLDEN_DIR "/" + folder).c_str(), path.c_str(), nullptr));
+    check(headlane_convert((HEADLANE_GOLDEN_DIR "/" + folder).c_str(), path.c_str(), nullptr));
     model_ = open_model(path);
     EXPECT_EQ(headlane_session_embed(session(1).get(), &texts, nullptr, out.data(), 64),
               HEADLANE_UNSUPPORTED);
@@ -398,18 +397,17 @@ struct Told {
 };
 
 TEST_F(Embed, ProgressIsToldAfterEachBatch) {
-  const tool::Session of = session(2, 60);
+  const SessionHandle of = session(2, 60);
   const headlane_texts texts = arrow_.get();
   Told told;
   const headlane_embed_options options = told.options();
   Floats out(texts_.size() * d());
-  tool::check(headlane_session_embed(of.get(), &texts, &options, out.data(), 0));
+  check(headlane_session_embed(of.get(), &texts, &options, out.data(), 0));
   ASSERT_GT(told.all.size(), 3u);
   int64_t n_tokens = 0;
   for (const std::string& text : texts_) {
     int64_t n = 0;
-    tool::check(
-        headlane_model_tokenize(model_.get(), text.data(), text.size(), nullptr, nullptr, 0, &n));
+    check(headlane_model_tokenize(model_.get(), text.data(), text.size(), nullptr, nullptr, 0, &n));
     n_tokens += n;
   }
   headlane_embed_progress before = {};
@@ -427,14 +425,14 @@ TEST_F(Embed, ProgressIsToldAfterEachBatch) {
 // By what on_progress returns, and by the session being cancelled in it.
 TEST_F(Embed, ACallEndsBetweenItsBatches) {
   const Floats expected = one_by_one(texts_);
-  const tool::Session of = session(2, 60);
+  const SessionHandle of = session(2, 60);
   const headlane_texts texts = arrow_.get();
   for (const bool by_session : {false, true}) {
     Told told;
     told.then = [&](const headlane_embed_progress&) {
       if (told.all.size() < 2) return int32_t{0};
       if (!by_session) return int32_t{1};
-      tool::check(headlane_session_set_cancelled(of.get(), 1));
+      check(headlane_session_set_cancelled(of.get(), 1));
       return int32_t{0};
     };
     const headlane_embed_options options = told.options();
@@ -448,9 +446,9 @@ TEST_F(Embed, ACallEndsBetweenItsBatches) {
       EXPECT_EQ(headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0),
                 HEADLANE_CANCELLED);
       EXPECT_EQ(n_written(got, expected), 0u);
-      tool::check(headlane_session_set_cancelled(of.get(), 0));
+      check(headlane_session_set_cancelled(of.get(), 0));
     }
-    tool::check(headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0));
+    check(headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0));
     EXPECT_TRUE(got == expected) << "the session is as usable as before";
   }
   // What ends a call that is done already ends nothing.
@@ -470,10 +468,10 @@ TEST_F(Embed, IsCancelledByAnotherThread) {
   while (many.size() < 2000) many.insert(many.end(), texts_.begin(), texts_.end());
   const ArrowTexts arrow(many);
   const headlane_texts texts = arrow.get();
-  const tool::Session of = session(2, 100);
+  const SessionHandle of = session(2, 100);
   Floats expected(many.size() * d());
   const auto start = std::chrono::steady_clock::now();
-  tool::check(headlane_session_embed(of.get(), &texts, nullptr, expected.data(), 0));
+  check(headlane_session_embed(of.get(), &texts, nullptr, expected.data(), 0));
   const auto whole = std::chrono::steady_clock::now() - start;
   int n_cancelled = 0;
   for (int part = 0; part < 12; ++part) {
@@ -484,7 +482,7 @@ TEST_F(Embed, IsCancelledByAnotherThread) {
     Floats got(expected.size(), kUntouched);
     const headlane_status status = headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0);
     other.join();
-    tool::check(headlane_session_set_cancelled(of.get(), 0));
+    check(headlane_session_set_cancelled(of.get(), 0));
     const size_t written = n_written(got, expected);
     EXPECT_TRUE(status == HEADLANE_CANCELLED || status == HEADLANE_OK) << headlane_error();
     EXPECT_TRUE(status == HEADLANE_CANCELLED || written == many.size());

@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "headlane/headlane.h"
-#include "tools/headlane/library.h"
+#include "tests/api/handles.h"
 
 namespace headlane::test {
 
@@ -20,15 +19,16 @@ struct Encoded {
   std::vector<float> pooled;  // [n_seqs, d_model]; empty if the model does not pool
 };
 
-inline tool::Model open_model(const std::string& path, const std::string& isa = "",
+inline ModelHandle open_model(const std::string& path, const std::string& isa = "",
                               const std::string& precision = "",
                               const std::string& gemm = "headlane") {
-  tool::RunOptions options;
-  options.model_path = path;
-  options.isa = isa;
-  options.precision = precision;
-  options.gemm = gemm;
-  return tool::open_model(options);
+  ModelOptions options;
+  if (!isa.empty()) options.isa = isa.c_str();
+  if (!precision.empty()) options.precision = precision.c_str();
+  options.gemm = gemm.c_str();
+  headlane_model* model = nullptr;
+  check(headlane_model_open(path.c_str(), &options, &model));
+  return ModelHandle(model);
 }
 
 inline bool pools(const headlane_model_facts& facts) {
@@ -57,7 +57,7 @@ inline Encoded encode(headlane_session* session, const headlane_model_facts& fac
   const headlane_outputs outputs{.struct_size = sizeof outputs,
                                  .hidden = out.hidden.data(),
                                  .pooled = pools(facts) ? out.pooled.data() : nullptr};
-  tool::check(headlane_session_encode(session, &batch, &outputs));
+  check(headlane_session_encode(session, &batch, &outputs));
   return out;
 }
 
@@ -65,12 +65,12 @@ class Encoder {
  public:
   Encoder(const std::string& path, const std::string& isa, int n_threads, int64_t max_tokens = 4096,
           const std::string& gemm = "headlane", const std::string& precision = "")
-      : model_(open_model(path, isa, precision, gemm)), facts_(tool::facts_of(model_.get())) {
+      : model_(open_model(path, isa, precision, gemm)), facts_(facts_of(model_.get())) {
     headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.max_tokens = max_tokens;
     options.n_threads = n_threads;
     headlane_session* session = nullptr;
-    tool::check(headlane_session_create(model_.get(), &options, &session));
+    check(headlane_session_create(model_.get(), &options, &session));
     session_.reset(session);
   }
 
@@ -84,9 +84,9 @@ class Encoder {
   }
 
  private:
-  tool::Model model_;
+  ModelHandle model_;
   headlane_model_facts facts_;
-  tool::Session session_;
+  SessionHandle session_;
 };
 
 // Whether this machine runs `isa` (rather than one below it). Asked of the library itself, which
@@ -97,9 +97,9 @@ inline bool runs(const std::string& path, const std::string& isa) {
   headlane_model* made = nullptr;
   const headlane_status status = headlane_model_open(path.c_str(), &options, &made);
   if (status == HEADLANE_INVALID_ARGUMENT) return false;
-  tool::check(status);
-  const tool::Model model(made);
-  return tool::facts_of(made).isa == isa;
+  check(status);
+  const ModelHandle model(made);
+  return facts_of(made).isa == isa;
 }
 
 }  // namespace headlane::test

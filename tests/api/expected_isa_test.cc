@@ -13,7 +13,7 @@ TEST(ExpectedIsa, ModelRunsOnIt) {
   if (expected == nullptr) GTEST_SKIP() << "HEADLANE_EXPECT_ISA is not set in this run";
   const TempDir dir;
   const std::string path = dir.file("model.headlane");
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str(), nullptr));
+  check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str(), nullptr));
   Encoder encoder(path, "", 1);
   EXPECT_STREQ(encoder.facts().isa, expected);
   EXPECT_FALSE(encoder.encode({{1, 2, 3}}).pooled.empty());
@@ -23,12 +23,12 @@ TEST(ExpectedIsa, ModelRunsOnIt) {
 TEST(Isa, IsThatOfAModelOpenedNow) {
   const TempDir dir;
   const std::string path = dir.file("model.headlane");
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str(), nullptr));
+  check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str(), nullptr));
   for (const char* isa : {static_cast<const char*>(nullptr), "ref", "avx2", "avx512", "amx"}) {
-    const tool::Model model = open_model(path, isa ? isa : "");
+    const ModelHandle model = open_model(path, isa ? isa : "");
     const char* name = nullptr;
     ASSERT_EQ(headlane_isa(isa, &name), HEADLANE_OK) << headlane_error();
-    EXPECT_STREQ(name, tool::facts_of(model.get()).isa);
+    EXPECT_STREQ(name, facts_of(model.get()).isa);
   }
   const char* name = nullptr;
   EXPECT_EQ(headlane_isa("sse2", &name), HEADLANE_INVALID_ARGUMENT);

@@ -21,8 +21,8 @@ namespace fs = std::filesystem;
 class FileChanges : public testing::Test {
  protected:
   void SetUp() override {
-    tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
-                                 path_.c_str(), nullptr));
+    check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path_.c_str(),
+                           nullptr));
     // The clock's tick by which the system counts when a file was written to is then long past.
     const timespec times[] = {{1'000'000'000, 0}, {1'000'000'000, 0}};
     ASSERT_EQ(utimensat(AT_FDCWD, path_.c_str(), times, 0), 0);
@@ -42,7 +42,7 @@ class FileChanges : public testing::Test {
     options.precision = "bf16";
     headlane_session* session = nullptr;
     const headlane_status status = headlane_session_create(encoder_->model(), &options, &session);
-    tool::Session(session).reset();
+    headlane_session_destroy(session);
     return status;
   }
 
@@ -74,8 +74,8 @@ TEST_F(FileChanges, OverwrittenInPlace) {
 }
 
 TEST_F(FileChanges, ReplacedByAnotherOfThatName) {
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_17_max_normalize", path_.c_str(),
-                               nullptr));
+  check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_17_max_normalize", path_.c_str(),
+                         nullptr));
   expect_same();
   EXPECT_EQ(make_bf16(), HEADLANE_OK) << headlane_error();
 }
@@ -88,8 +88,8 @@ TEST_F(FileChanges, Removed) {
 
 // Two threads that make sessions of different precisions, and two that encode meanwhile.
 TEST_F(FileChanges, ReadByManyThreads) {
-  const tool::Model model = open_model(path_);
-  const headlane_model_facts facts = tool::facts_of(model.get());
+  const ModelHandle model = open_model(path_);
+  const headlane_model_facts facts = facts_of(model.get());
   std::vector<std::thread> threads;
   std::atomic<int> n_same = 0;
   for (const char* precision : {"bf16", "int8", "f32", "f32"}) {
@@ -99,7 +99,7 @@ TEST_F(FileChanges, ReadByManyThreads) {
       options.n_threads = 1;
       headlane_session* session = nullptr;
       if (headlane_session_create(model.get(), &options, &session) != HEADLANE_OK) return;
-      const tool::Session owner(session);
+      const SessionHandle owner(session);
       const Encoded got = encode(session, facts, ids_);
       const bool same = got.hidden == before_.hidden;
       if (same || precision[0] != 'f') ++n_same;

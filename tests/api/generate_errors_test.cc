@@ -46,7 +46,7 @@ class GenerateErrors : public testing::Test {
     expect_as_good_as_new();
   }
 
-  const tool::Model model_ = open_model(golden_file("marian_shared"));
+  const ModelHandle model_ = open_model(golden_file("marian_shared"));
   const Sequences good_ = {{5, 6, 7, 0}, {1}, {60, 40, 20, 0}};
   GeneratorHandle generator_;
   Answers expected_;
@@ -248,7 +248,7 @@ TEST_F(GenerateErrors, AnswersThatAreNotThere) {
   EXPECT_NE(headlane_generator_generate(generator_.get(), nullptr, nullptr), HEADLANE_OK);
   const FlatSequences flat(good_);
   const headlane_batch batch = flat.batch();
-  tool::check(headlane_generator_encode(generator_.get(), &batch, nullptr));
+  check(headlane_generator_encode(generator_.get(), &batch, nullptr));
   expect_status(get(0, 0), bad, "the last call answered 0");
 }
 
@@ -265,7 +265,7 @@ TEST_F(GenerateErrors, PooledVectorsOfAModelWithoutPooling) {
 TEST_F(GenerateErrors, Steps) {
   const FlatSequences flat(good_);
   const headlane_batch batch = flat.batch();
-  tool::check(headlane_generator_encode(generator_.get(), &batch, nullptr));
+  check(headlane_generator_encode(generator_.get(), &batch, nullptr));
   const std::vector<int32_t> ids = {82, 82, 82}, sources = {0, 1, 2}, parents = {-1, -1, -1};
   std::vector<int32_t> best_ids(3 * 100);
   std::vector<float> logits(3 * kVocabSize);
@@ -346,7 +346,7 @@ TEST_F(GenerateErrors, Steps) {
   step = good;
   ASSERT_EQ(headlane_generator_step(generator_.get(), &step), HEADLANE_OK) << headlane_error();
   with_ids(&headlane_step::parents, {0, 2, 1}, "row 1 of source 1 goes on from row 2, of source 2");
-  tool::check(headlane_generator_encode(generator_.get(), &batch, nullptr));
+  check(headlane_generator_encode(generator_.get(), &batch, nullptr));
   step = good;
   step.parents = nullptr;
   for (int64_t position = 0; position < kMaxNew + kMaxPrefix; ++position) {

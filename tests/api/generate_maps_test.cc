@@ -31,8 +31,8 @@ TEST_P(GenerateMaps, MapsAndHiddenStatesAreThoseOfTransformers) {
         ASSERT_NEAR(got[i], expected.data[i], bound) << what << ", " << i;
       }
     };
-    const tool::Model model = open_model(golden_file(name), GetParam());
-    const headlane_model_facts facts = tool::facts_of(model.get());
+    const ModelHandle model = open_model(golden_file(name), GetParam());
+    const headlane_model_facts facts = facts_of(model.get());
     const Sequences sources = {golden.sources[0]};
     const std::vector<int32_t> target = golden.generated("greedy")[0];
     const auto source_len = static_cast<int64_t>(sources[0].size()),
@@ -47,7 +47,7 @@ TEST_P(GenerateMaps, MapsAndHiddenStatesAreThoseOfTransformers) {
     const FlatSequences flat(sources);
     const headlane_batch batch = flat.batch();
     const headlane_outputs outputs{.struct_size = sizeof outputs, .attention = &of_encoder};
-    tool::check(headlane_generator_encode(generator.get(), &batch, &outputs));
+    check(headlane_generator_encode(generator.get(), &batch, &outputs));
     std::vector<float> hidden;
     for (int64_t i = 0; i < target_len; ++i) {
       StepRows rows(facts, 1, 1);
@@ -56,7 +56,7 @@ TEST_P(GenerateMaps, MapsAndHiddenStatesAreThoseOfTransformers) {
       headlane_step step = rows.step();
       step.self_attention = &of_self;
       step.cross_attention = &of_cross;
-      tool::check(headlane_generator_step(generator.get(), &step));
+      check(headlane_generator_step(generator.get(), &step));
       hidden.insert(hidden.end(), rows.hidden.begin(), rows.hidden.end());
     }
     expect_near(encoder.data, "encoder_attention");
@@ -70,8 +70,8 @@ HEADLANE_FOR_EACH_ISA(GenerateMaps);
 
 class GenerateMapsOf : public testing::Test {
  protected:
-  const tool::Model model_ = open_model(golden_file("marian_shared"));
-  const headlane_model_facts facts_ = tool::facts_of(model_.get());
+  const ModelHandle model_ = open_model(golden_file("marian_shared"));
+  const headlane_model_facts facts_ = facts_of(model_.get());
 };
 
 TEST_F(GenerateMapsOf, MapsSumToOneAndChangeNothing) {
@@ -83,8 +83,8 @@ TEST_F(GenerateMapsOf, MapsSumToOneAndChangeNothing) {
   for (const char* precision : {"f32", "bf16", "int8"}) {
     for (const char* name : {"marian_shared", "t5_v1_0"}) {
       SCOPED_TRACE(std::string(name) + " " + precision);
-      const tool::Model model = open_model(golden_file(name), "", precision);
-      const headlane_model_facts facts = tool::facts_of(model.get());
+      const ModelHandle model = open_model(golden_file(name), "", precision);
+      const headlane_model_facts facts = facts_of(model.get());
       const GeneratorHandle generator = step_generator(model.get(), 3, 2, 2);
       const GeneratorHandle plain = step_generator(model.get(), 3, 2, 1);
       encode_sources(generator.get(), sources);
@@ -104,11 +104,11 @@ TEST_F(GenerateMapsOf, MapsSumToOneAndChangeNothing) {
         headlane_step step = rows.step();
         step.self_attention = &self_maps;
         step.cross_attention = &cross_maps;
-        tool::check(headlane_generator_step(generator.get(), &step));
+        check(headlane_generator_step(generator.get(), &step));
         self.expect_rows(i, [&](int64_t) { return i + 1; });
         cross.expect_rows(i, source_len);
         step = without.step();
-        tool::check(headlane_generator_step(plain.get(), &step));
+        check(headlane_generator_step(plain.get(), &step));
         for (size_t r = 0; r < 6; ++r) ASSERT_TRUE(rows.row_equals(r, without, r)) << i;
       }
     }
@@ -127,7 +127,7 @@ TEST_F(GenerateMapsOf, MapsOfSomeLayersAndHeads) {
   headlane_attention_maps of_all = all.maps();
   headlane_step step = rows.step();
   step.cross_attention = &of_all;
-  tool::check(headlane_generator_step(generator.get(), &step));
+  check(headlane_generator_step(generator.get(), &step));
   for (int64_t layer = 0; layer < n_layers; ++layer) {
     for (int64_t head = 0; head < n_heads; ++head) {
       encode_sources(generator.get(), sources);
@@ -137,7 +137,7 @@ TEST_F(GenerateMapsOf, MapsOfSomeLayersAndHeads) {
       of_some.first_head = head;
       of_some.n_layers = of_some.n_heads = 1;
       step.cross_attention = &of_some;
-      tool::check(headlane_generator_step(generator.get(), &step));
+      check(headlane_generator_step(generator.get(), &step));
       EXPECT_EQ(0, std::memcmp(some.data.data(), all.row(layer, 0, head, 0), 5 * sizeof(float)));
       for (size_t i = 5; i < some.data.size(); ++i) EXPECT_TRUE(std::isnan(some.data[i]));
     }
@@ -169,7 +169,7 @@ TEST_F(GenerateMapsOf, EncodersHaveMaps) {
   const headlane_batch batch{
       .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = source.data()};
   const headlane_outputs outputs{.struct_size = sizeof outputs, .attention = &maps};
-  tool::check(headlane_generator_encode(generator.get(), &batch, &outputs));
+  check(headlane_generator_encode(generator.get(), &batch, &outputs));
   for (int64_t i = 0; i < 5; ++i) all.expect_rows(i, [](int64_t) { return int64_t{5}; });
 }
 

@@ -22,15 +22,15 @@ TEST(GeneratorMemory, IsExactAndMayHoldAnything) {
   for (const char* name : {"marian_shared", "m2m_100", "t5_v1_1", "mbart"}) {
     for (const char* precision : {"f32", "bf16", "int8"}) {
       SCOPED_TRACE(std::string(name) + " " + precision);
-      const tool::Model model = open_model(golden_file(name), "", precision);
-      const headlane_model_facts facts = tool::facts_of(model.get());
+      const ModelHandle model = open_model(golden_file(name), "", precision);
+      const headlane_model_facts facts = facts_of(model.get());
       headlane_generator_options options = generator_options(5, 3, 2);
       options.max_source_tokens = 60;
       options.max_prefix = 2;
       options.all_logits = 1;
       const GeneratorHandle own = create_generator(model.get(), options);
       size_t bytes = 0;
-      tool::check(headlane_generator_bytes(model.get(), &options, &bytes));
+      check(headlane_generator_bytes(model.get(), &options, &bytes));
       ASSERT_GT(bytes, 0u);
       std::vector<unsigned char> block(bytes + 3 * 64, 0xff);
       unsigned char* aligned =
@@ -67,13 +67,13 @@ TEST(GeneratorMemory, IsExactAndMayHoldAnything) {
 
 // Twice the targets take at most twice the memory; so do twice the tokens of each.
 TEST(GeneratorMemory, GrowsLinearly) {
-  const tool::Model model = open_model(golden_file("marian_shared"));
+  const ModelHandle model = open_model(golden_file("marian_shared"));
   const auto bytes_for = [&](int64_t sources, int64_t n_beams, int64_t new_tokens) {
     headlane_generator_options options = generator_options(sources, n_beams, 1);
     options.max_source_tokens = 40 * sources;
     options.max_new_tokens = new_tokens;
     size_t bytes = 0;
-    tool::check(headlane_generator_bytes(model.get(), &options, &bytes));
+    check(headlane_generator_bytes(model.get(), &options, &bytes));
     return bytes;
   };
   const size_t base = bytes_for(32, 4, 20);
@@ -87,7 +87,7 @@ TEST(GeneratorMemory, GrowsLinearly) {
 class ModelsOfNoNumbers : public testing::Test {
  protected:
   // Of a tensor of the folder's model.safetensors, floats first .. first + n (all: n < 0).
-  tool::Model open_with(const std::string& name, const std::string& tensor, float value,
+  ModelHandle open_with(const std::string& name, const std::string& tensor, float value,
                         size_t first = 0, int64_t n = -1) {
     const std::string folder = dir_.file("hf");
     fs::remove_all(folder);
@@ -108,7 +108,7 @@ class ModelsOfNoNumbers : public testing::Test {
                static_cast<std::streamsize>(4 * values.size()));
     file.close();
     const std::string path = dir_.file("model.headlane");
-    tool::check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
+    check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
     return open_model(path);
   }
   GeneratorHandle generator_of(headlane_model* model) {
@@ -123,7 +123,7 @@ class ModelsOfNoNumbers : public testing::Test {
 
 TEST_F(ModelsOfNoNumbers, AnswersBreakOff) {
   for (const float value : {NAN, HUGE_VALF, -HUGE_VALF}) {
-    const tool::Model model = open_with("marian_shared", "model.decoder.layers.1.fc1.bias", value);
+    const ModelHandle model = open_with("marian_shared", "model.decoder.layers.1.fc1.bias", value);
     const GeneratorHandle generator = generator_of(model.get());
     for (const headlane_generate_options& asked : {beams(1), beams(4, 4), sampled()}) {
       const Answers answers = generate(generator.get(), sources_, asked);
@@ -142,7 +142,7 @@ TEST_F(ModelsOfNoNumbers, AnswersBreakOff) {
 // One logit that is NaN is one too many, wherever the others are; one that is -inf is not.
 TEST_F(ModelsOfNoNumbers, OneLogitThatIsNone) {
   for (const float value : {NAN, HUGE_VALF, -HUGE_VALF}) {
-    const tool::Model model = open_with("marian_shared", "final_logits_bias", value, 41, 1);
+    const ModelHandle model = open_with("marian_shared", "final_logits_bias", value, 41, 1);
     const GeneratorHandle generator = generator_of(model.get());
     for (const headlane_generate_options& asked : {beams(1), beams(4, 4), sampled()}) {
       for (const auto& of_source : generate(generator.get(), sources_, asked)) {
@@ -157,9 +157,9 @@ TEST_F(ModelsOfNoNumbers, OneLogitThatIsNone) {
 
 // What is wrong with one source is no other's concern.
 TEST_F(ModelsOfNoNumbers, ASourceOfNaNBreaksOffAlone) {
-  const tool::Model good = open_model(golden_file("marian_separate"));
+  const ModelHandle good = open_model(golden_file("marian_separate"));
   // Row 9 of the encoder's own table, whose rows have 21 numbers.
-  const tool::Model bad =
+  const ModelHandle bad =
       open_with("marian_separate", "model.encoder.embed_tokens.weight", NAN, size_t{9} * 21, 21);
   for (const headlane_generate_options& asked : {beams(1), beams(4, 4), sampled()}) {
     const Answers expected = generate(generator_of(good.get()).get(), sources_, asked);

@@ -33,7 +33,7 @@ StepRows grow_alone(headlane_generator* generator, const headlane_model_facts& f
     rows.ids[0] = target.ids[i];
     rows.parents[0] = i == 0 ? -1 : 0;
     const headlane_step step = rows.step();
-    tool::check(headlane_generator_step(generator, &step));
+    check(headlane_generator_step(generator, &step));
   }
   return rows;
 }
@@ -50,8 +50,8 @@ TEST_P(GenerateStep, TargetsBranchAndEnd) {
                                         {"t5_v1_1", "bf16"},
                                         {"mbart", "f32"}}) {
     SCOPED_TRACE(std::string(name) + " " + precision);
-    const tool::Model model = open_model(golden_file(name), GetParam(), precision);
-    const headlane_model_facts facts = tool::facts_of(model.get());
+    const ModelHandle model = open_model(golden_file(name), GetParam(), precision);
+    const headlane_model_facts facts = facts_of(model.get());
     const Sequences sources = random_sources(4, facts.vocab_size, 20, 3);
     const GeneratorHandle many = step_generator(model.get(), 4, 5, 2);
     const GeneratorHandle alone = step_generator(model.get(), 1, 1, 1);
@@ -71,7 +71,7 @@ TEST_P(GenerateStep, TargetsBranchAndEnd) {
         next.push_back(target);
       }
       const headlane_step step = rows.step();
-      tool::check(headlane_generator_step(many.get(), &step));
+      check(headlane_generator_step(many.get(), &step));
       targets = next;
       for (size_t r = 0; r < rows.n; ++r) {
         const StepRows expected = grow_alone(alone.get(), facts, sources, targets[r], kBest);
@@ -86,8 +86,8 @@ TEST_P(GenerateStep, TargetsBranchAndEnd) {
 // a sum.
 TEST_P(GenerateStep, BestTokensAndSumsAreThoseOfTheLogits) {
   for (const char* name : {"marian_shared", "marian_separate", "t5_v1_1"}) {
-    const tool::Model model = open_model(golden_file(name), GetParam());
-    const headlane_model_facts facts = tool::facts_of(model.get());
+    const ModelHandle model = open_model(golden_file(name), GetParam());
+    const headlane_model_facts facts = facts_of(model.get());
     const Sequences sources = random_sources(12, facts.vocab_size, 20, 4);
     const GeneratorHandle generator = step_generator(model.get(), 12, 1, 2);
     encode_sources(generator.get(), sources);
@@ -98,7 +98,7 @@ TEST_P(GenerateStep, BestTokensAndSumsAreThoseOfTheLogits) {
         rows.sources[static_cast<size_t>(i)] = i;
       }
       const headlane_step step = rows.step();
-      tool::check(headlane_generator_step(generator.get(), &step));
+      check(headlane_generator_step(generator.get(), &step));
       for (size_t r = 0; r < rows.n; ++r) {
         const float* logits = &rows.logits[r * rows.vocab_size];
         std::vector<int32_t> order(rows.vocab_size);
@@ -128,8 +128,8 @@ HEADLANE_FOR_EACH_ISA(GenerateStep);
 
 class GenerateSteps : public testing::Test {
  protected:
-  const tool::Model model_ = open_model(golden_file("marian_shared"));
-  const headlane_model_facts facts_ = tool::facts_of(model_.get());
+  const ModelHandle model_ = open_model(golden_file("marian_shared"));
+  const headlane_model_facts facts_ = facts_of(model_.get());
 };
 
 // A caller's own greedy search: finished targets leave.
@@ -154,7 +154,7 @@ TEST_F(GenerateSteps, AreWhatGenerateTakes) {
     }
     headlane_step step = rows.step();
     step.logits = nullptr;
-    tool::check(headlane_generator_step(generator.get(), &step));
+    check(headlane_generator_step(generator.get(), &step));
     std::vector<int32_t> still;
     parents.clear();
     for (size_t r = 0; r < rows.n; ++r) {
@@ -190,7 +190,7 @@ TEST_F(GenerateSteps, RowByRowIsTheDefault) {
       if (parent == 0) rows.parents = {0, 1, 2};
       headlane_step step = rows.step();
       if (!named) step.parents = nullptr;
-      tool::check(headlane_generator_step(generator.get(), &step));
+      check(headlane_generator_step(generator.get(), &step));
       said.push_back(rows);
     }
   }

@@ -46,8 +46,8 @@ TEST_P(GenerateOnIsa, AnswersDoNotDependOnTheBatch) {
     for (const char* precision : {"f32", "bf16", "int8"}) {
       if (!has_kernels_of_its_own(GetParam(), precision)) continue;
       SCOPED_TRACE(std::string(name) + " " + precision);
-      const tool::Model model = open_model(golden_file(name), GetParam(), precision);
-      const headlane_model_facts facts = tool::facts_of(model.get());
+      const ModelHandle model = open_model(golden_file(name), GetParam(), precision);
+      const headlane_model_facts facts = facts_of(model.get());
       const Sequences sources = random_sources(30, facts.vocab_size, 30, 1);
       const GeneratorHandle one = create_generator(model.get(), generator_options(1, 4, 1));
       for (const Asked& asked : ways_to_ask()) {
@@ -158,7 +158,7 @@ TEST_F(Generate, FirstIdsLengthsAndSuppressedIds) {
 // Of a model that has a first token, one may be taken instead, or none.
 TEST_F(Generate, FirstIdsOfTheModelsOwn) {
   const int32_t target = 86;
-  const tool::Model model = open_model(golden_file("m2m_100"));
+  const ModelHandle model = open_model(golden_file("m2m_100"));
   const GeneratorHandle generator = create_generator(model.get(), generator_options(20, 4));
   const auto n_first = [&](const int32_t* first_id) {
     headlane_generate_options options = beams(2);
@@ -218,7 +218,7 @@ TEST_F(Generate, NoSourcesGiveNoAnswers) {
 // The encoder's sessions are those of every model, and its states those of the generator.
 TEST_F(Generate, EncodersEncode) {
   for (const char* precision : {"f32", "bf16", "int8"}) {
-    const tool::Session session = session_of(model_.get(), precision, 2);
+    const SessionHandle session = session_of(model_.get(), precision, 2);
     const std::vector<float> hidden = encode(session.get(), facts_, sources_).hidden;
     headlane_generator_options options = generator_options(20, 1);
     options.precision = precision;
@@ -227,7 +227,7 @@ TEST_F(Generate, EncodersEncode) {
     const headlane_batch batch = flat.batch();
     std::vector<float> of_generator(hidden.size());
     const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = of_generator.data()};
-    tool::check(headlane_generator_encode(generator.get(), &batch, &outputs));
+    check(headlane_generator_encode(generator.get(), &batch, &outputs));
     EXPECT_EQ(hidden, of_generator) << precision;
   }
 }
@@ -258,8 +258,8 @@ TEST_F(Generate, NarrowLogitsAreNearThoseOfFloats) {
   for (const char* name : {kModel, "bart", "m2m_100", "t5_v1_0", "t5_v1_1"}) {
     std::vector<float> of_f32;
     for (const char* precision : {"f32", "bf16", "int8"}) {
-      const tool::Model model = open_model(golden_file(name), "", precision);
-      const headlane_model_facts facts = tool::facts_of(model.get());
+      const ModelHandle model = open_model(golden_file(name), "", precision);
+      const headlane_model_facts facts = facts_of(model.get());
       const auto vocab_size = static_cast<size_t>(facts.decoder_vocab_size);
       headlane_generator_options options = generator_options(20, 1, 2);
       options.all_logits = 1;
@@ -267,7 +267,7 @@ TEST_F(Generate, NarrowLogitsAreNearThoseOfFloats) {
       const Sequences sources = random_sources(20, facts.vocab_size, 20, 2);
       const FlatSequences flat(sources);
       const headlane_batch batch = flat.batch();
-      tool::check(headlane_generator_encode(generator.get(), &batch, nullptr));
+      check(headlane_generator_encode(generator.get(), &batch, nullptr));
       std::vector<float> logits(20 * vocab_size), all;
       std::vector<int32_t> ids(20), of(20);
       for (int32_t i = 0; i < 20; ++i) of[static_cast<size_t>(i)] = i;
@@ -278,7 +278,7 @@ TEST_F(Generate, NarrowLogitsAreNearThoseOfFloats) {
         step.ids = ids.data();
         step.sources = of.data();
         step.logits = logits.data();
-        tool::check(headlane_generator_step(generator.get(), &step));
+        check(headlane_generator_step(generator.get(), &step));
         all.insert(all.end(), logits.begin(), logits.end());
       }
       if (of_f32.empty()) of_f32 = all;

@@ -11,11 +11,6 @@
 
 namespace headlane::test {
 
-struct GeneratorDestroy {
-  void operator()(headlane_generator* generator) const { headlane_generator_destroy(generator); }
-};
-using GeneratorHandle = std::unique_ptr<headlane_generator, GeneratorDestroy>;
-
 struct GeneratedAnswer {
   std::vector<int32_t> ids;
   float score = 0;
@@ -69,7 +64,7 @@ inline headlane_generate_options beams(int64_t n_beams, int64_t n_best = 1) {
 inline GeneratorHandle create_generator(headlane_model* model,
                                         const headlane_generator_options& options) {
   headlane_generator* generator = nullptr;
-  tool::check(headlane_generator_create(model, &options, &generator));
+  check(headlane_generator_create(model, &options, &generator));
   return GeneratorHandle(generator);
 }
 
@@ -79,8 +74,7 @@ inline Answers answers_of(const headlane_generator* generator, size_t n_sources)
     headlane_answer answer = HEADLANE_INIT(headlane_answer);
     int64_t rank = 0;
     do {
-      tool::check(
-          headlane_generator_get_answer(generator, static_cast<int64_t>(source), rank, &answer));
+      check(headlane_generator_get_answer(generator, static_cast<int64_t>(source), rank, &answer));
       answers[source].push_back({{answer.ids, answer.ids + answer.n_ids}, answer.score});
     } while (++rank < answer.n_answers);
   }
@@ -91,7 +85,7 @@ inline Answers generate(headlane_generator* generator, const Sequences& sources,
                         const headlane_generate_options& options) {
   const FlatSequences flat(sources);
   const headlane_batch batch = flat.batch();
-  tool::check(headlane_generator_generate(generator, &batch, &options));
+  check(headlane_generator_generate(generator, &batch, &options));
   return answers_of(generator, sources.size());
 }
 
@@ -106,7 +100,7 @@ inline const std::string& golden_file(const std::string& name,
     headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
     options.precision = precision.c_str();
     const std::string folder = std::string(HEADLANE_GOLDEN_DIR "/encoder_decoder/") + name;
-    tool::check(headlane_convert(folder.c_str(), to.c_str(), &options));
+    check(headlane_convert(folder.c_str(), to.c_str(), &options));
     path = to;
   }
   return path;
@@ -133,7 +127,7 @@ inline void expect_status(headlane_status got, headlane_status expected, const s
 // Some sources for marian_shared, and a generator with room for all.
 class GenerateTest : public testing::Test {
  protected:
-  GenerateTest() : facts_(tool::facts_of(model_.get())) {
+  GenerateTest() : facts_(facts_of(model_.get())) {
     sources_ = random_sources(20, facts_.vocab_size, 20, 2);
     headlane_generator_options options = generator_options(20, 6);
     options.all_logits = 1;
@@ -147,7 +141,7 @@ class GenerateTest : public testing::Test {
   bool is_answer_ended(const GeneratedAnswer& answer) const { return answer.ids.back() == kEnd; }
 
   static constexpr int32_t kEnd = 0;  // of marian_shared
-  const tool::Model model_ = open_model(golden_file("marian_shared"));
+  const ModelHandle model_ = open_model(golden_file("marian_shared"));
   const headlane_model_facts facts_;
   Sequences sources_;
   GeneratorHandle generator_;

@@ -60,7 +60,7 @@ TEST_F(GeneratorOptions, OptionsOfGenerators) {
 
 // Rows of the caches have numbers of 32 bits: 2^24 targets of 200 tokens have more.
 TEST_F(GeneratorOptions, MoreTargetsThanCanBeNumbered) {
-  const tool::Model model = open_model(golden_file("t5_v1_0"));
+  const ModelHandle model = open_model(golden_file("t5_v1_0"));
   headlane_generator_options options = generator_options(int64_t{1} << 20, 16);
   options.max_new_tokens = 200;
   size_t bytes = 0;
@@ -95,14 +95,14 @@ TEST_F(GeneratorOptions, StructsOfOtherAges) {
   short_options.struct_size = offsetof(headlane_generate_options, length_penalty);
   short_options.length_penalty = NAN;
   short_options.top_k = -1;
-  tool::check(headlane_generator_generate(generator_.get(), &batch, &short_options));
+  check(headlane_generator_generate(generator_.get(), &batch, &short_options));
   const Answers answers = answers_of(generator_.get(), sources_.size());
   EXPECT_EQ(answers, ask(beams(4, 2)));
 
   headlane_answer answer;
   std::memset(&answer, 0x55, sizeof answer);
   answer.struct_size = offsetof(headlane_answer, ids);
-  tool::check(headlane_generator_get_answer(generator_.get(), 0, 0, &answer));
+  check(headlane_generator_get_answer(generator_.get(), 0, 0, &answer));
   EXPECT_EQ(answer.n_answers, 2);
   EXPECT_EQ(answer.n_ids, 0x5555555555555555);  // not written
 }
@@ -110,9 +110,9 @@ TEST_F(GeneratorOptions, StructsOfOtherAges) {
 TEST(GeneratorsOfOtherModels, AreRefused) {
   const TempDir temp;
   const std::string path = temp.file("bert.headlane");
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str(), nullptr));
-  const tool::Model model = open_model(path);
-  EXPECT_EQ(tool::facts_of(model.get()).has_decoder, 0);
+  check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path.c_str(), nullptr));
+  const ModelHandle model = open_model(path);
+  EXPECT_EQ(facts_of(model.get()).has_decoder, 0);
   headlane_generator* generator = nullptr;
   size_t bytes = 0;
   headlane_generator_options options = generator_options(2, 4);
@@ -135,8 +135,8 @@ TEST(GeneratorsOfOtherProducts, AreRefused) {
   headlane_model* made = nullptr;
   const headlane_status status = headlane_model_open(golden_file("bart").c_str(), &options, &made);
   if (status == HEADLANE_UNSUPPORTED) GTEST_SKIP() << headlane_error();
-  tool::check(status);
-  const tool::Model model(made);
+  check(status);
+  const ModelHandle model(made);
   headlane_generator* generator = nullptr;
   expect_status(headlane_generator_create(model.get(), nullptr, &generator), HEADLANE_UNSUPPORTED,
                 "encodes, but does not generate");

@@ -60,7 +60,7 @@ struct StepRows {
 inline void encode_sources(headlane_generator* generator, const Sequences& sources) {
   const FlatSequences flat(sources);
   const headlane_batch batch = flat.batch();
-  tool::check(headlane_generator_encode(generator, &batch, nullptr));
+  check(headlane_generator_encode(generator, &batch, nullptr));
 }
 
 inline GeneratorHandle step_generator(headlane_model* model, int64_t max_sources, int64_t max_beams,

@@ -35,7 +35,7 @@ class GoldenBert : public testing::TestWithParam<std::tuple<std::string, const c
   void SetUp() override {
     folder_ = std::string(HEADLANE_GOLDEN_DIR "/bert/") + std::get<0>(GetParam());
     path_ = temp_.file("model.headlane");
-    tool::check(headlane_convert(folder_.c_str(), path_.c_str(), nullptr));
+    check(headlane_convert(folder_.c_str(), path_.c_str(), nullptr));
     isa_ = std::get<1>(GetParam());
     if (!runs(path_, isa_)) GTEST_SKIP() << "this machine (or HEADLANE_MAX_ISA) lacks " << isa_;
     ids_ = read_ids(folder_ + "/ids.txt");
@@ -73,8 +73,8 @@ TEST_P(GoldenBert, TextsGiveTheIdsAndVectorsOfSentenceTransformers) {
   for (const std::string& text : read_lines(folder_ + "/texts.txt")) {
     std::vector<int32_t>& seq = ids.emplace_back(encoder.facts().max_seq_len);
     int64_t n = 0;
-    tool::check(headlane_model_tokenize(encoder.model(), text.data(), text.size(), nullptr,
-                                        seq.data(), static_cast<int64_t>(seq.size()), &n));
+    check(headlane_model_tokenize(encoder.model(), text.data(), text.size(), nullptr, seq.data(),
+                                  static_cast<int64_t>(seq.size()), &n));
     seq.resize(static_cast<size_t>(n));
   }
   EXPECT_EQ(ids, read_ids(folder_ + "/text_ids.txt"));

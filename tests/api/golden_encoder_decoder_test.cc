@@ -15,7 +15,7 @@ class GoldenEncoderDecoders : public testing::TestWithParam<std::tuple<const cha
     const std::string isa = std::get<1>(GetParam());
     if (!runs(path_, isa)) GTEST_SKIP() << "this machine (or HEADLANE_MAX_ISA) lacks " << isa;
     model_ = open_model(path_, isa);
-    facts_ = tool::facts_of(model_.get());
+    facts_ = facts_of(model_.get());
   }
 
   double bound(const char* what) const {
@@ -34,7 +34,7 @@ class GoldenEncoderDecoders : public testing::TestWithParam<std::tuple<const cha
 
   const GoldenEncoderDecoder golden_{std::get<0>(GetParam())};
   std::string path_;
-  tool::Model model_;
+  ModelHandle model_;
   headlane_model_facts facts_{};
 };
 
@@ -115,7 +115,7 @@ TEST_P(GoldenEncoderDecoders, HiddenStatesAndLogits) {
   const headlane_batch batch = flat.batch();
   std::vector<float> hidden(flat.ids.size() * d);
   const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = hidden.data()};
-  tool::check(headlane_generator_encode(generator.get(), &batch, &outputs));
+  check(headlane_generator_encode(generator.get(), &batch, &outputs));
   ASSERT_EQ(hidden.size(), golden_.hidden.data.size());
   for (size_t i = 0; i < hidden.size(); ++i) {
     ASSERT_NEAR(hidden[i], golden_.hidden.data[i], bound("hidden")) << i;
@@ -124,7 +124,7 @@ TEST_P(GoldenEncoderDecoders, HiddenStatesAndLogits) {
   const Sequences targets = golden_.generated("greedy");
   size_t row = 0;
   for (size_t source = 0; source < n; ++source) {
-    tool::check(headlane_generator_encode(generator.get(), &batch, nullptr));
+    check(headlane_generator_encode(generator.get(), &batch, nullptr));
     for (size_t i = 0; i < targets[source].size(); ++i, ++row) {
       const int32_t id = i == 0 ? facts_.start_id : targets[source][i - 1];
       const int32_t of = static_cast<int32_t>(source);
@@ -134,7 +134,7 @@ TEST_P(GoldenEncoderDecoders, HiddenStatesAndLogits) {
       step.ids = &id;
       step.sources = &of;
       step.logits = logits.data();
-      tool::check(headlane_generator_step(generator.get(), &step));
+      check(headlane_generator_step(generator.get(), &step));
       const float* expected = &golden_.logits.data[row * vocab_size];
       for (size_t v = 0; v < vocab_size; ++v) {
         ASSERT_NEAR(logits[v], expected[v], bound("logits")) << source << ", " << i << ", " << v;

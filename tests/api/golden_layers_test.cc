@@ -81,7 +81,7 @@ class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const
     folder_ = std::string(HEADLANE_GOLDEN_DIR "/layers/") + std::get<0>(GetParam());
     path_ = temp_.file("module.headlane");
     isa_ = std::get<1>(GetParam());
-    tool::check(headlane_convert(folder_.c_str(), path_.c_str(), nullptr));
+    headlane::check(headlane_convert(folder_.c_str(), path_.c_str(), nullptr));
     if (!runs(path_, isa_)) GTEST_SKIP() << "this machine (or HEADLANE_MAX_ISA) lacks " << isa_;
   }
 
@@ -92,8 +92,8 @@ class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const
     options.n_threads = n_threads;
     options.cross_attention = !call.key.empty();
     headlane_session* created = nullptr;
-    tool::check(headlane_session_create(model, &options, &created));
-    const tool::Session session(created);
+    headlane::check(headlane_session_create(model, &options, &created));
+    const SessionHandle session(created);
     std::vector<float> result(call.out.size(), NAN);
     maps_data->assign(call.maps.size(), NAN);
     headlane_forward_batch batch = call.describe(&result);
@@ -105,7 +105,7 @@ class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const
       maps.seq_stride = static_cast<int64_t>(call.maps.size()) / call.batch;
       batch.maps = &maps;
     }
-    tool::check(headlane_session_forward(session.get(), &batch));
+    headlane::check(headlane_session_forward(session.get(), &batch));
     return result;
   }
 
@@ -128,7 +128,7 @@ class GoldenLayers : public testing::TestWithParam<std::tuple<std::string, const
 };
 
 TEST_P(GoldenLayers, MatchPyTorch) {
-  const tool::Model model = open_model(path_, isa_);
+  const ModelHandle model = open_model(path_, isa_);
   const json manifest = json::parse(std::ifstream(folder_ + "/manifest.json"));
   for (const json& entry : manifest.at("calls")) {
     for (const int n_threads : {1, 2}) check(model.get(), Call(folder_, entry), n_threads);
@@ -142,8 +142,8 @@ TEST_P(GoldenLayers, FilesInBf16AndInt8AreNear) {
   const json manifest = json::parse(std::ifstream(folder_ + "/manifest.json"));
   for (const auto& [precision, least] : {std::pair{"bf16", 0.999}, {"int8", 0.99}}) {
     convert_to(folder_, path_, precision);
-    const tool::Model model = open_model(path_, isa_);
-    EXPECT_STREQ(tool::facts_of(model.get()).precision, precision);
+    const ModelHandle model = open_model(path_, isa_);
+    EXPECT_STREQ(facts_of(model.get()).precision, precision);
     for (const json& entry : manifest.at("calls")) {
       const Call call(folder_, entry);
       std::vector<float> maps;

@@ -116,7 +116,7 @@ TEST_P(OddFloats, StayAndChangeNoFile) {
   const std::string bert = HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize";
   headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   options.precision = "int8";
-  tool::check(headlane_convert(bert.c_str(), path.c_str(), &options));
+  check(headlane_convert(bert.c_str(), path.c_str(), &options));
   const std::string usual = read_file(path);
   in_mode([&] { EXPECT_EQ(headlane_convert(bert.c_str(), path.c_str(), &options), HEADLANE_OK); });
   EXPECT_TRUE(read_file(path) == usual);
@@ -241,8 +241,8 @@ TEST_F(Host, NoDescriptorAndNoThreadStays) {
 // needed. A program that the host starts does not inherit it.
 TEST_F(Host, AnOpenModelHoldsOneDescriptor) {
   const std::string path = temp_.file("model.headlane");
-  tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path.c_str(),
-                               nullptr));
+  check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path.c_str(),
+                         nullptr));
   const auto before = descriptors_of_process();
   Encoder encoder(path, "", 2);
   int n_of_file = 0;
@@ -271,7 +271,7 @@ TEST_F(Host, ThreadsOfASessionTakeNoSignals) {
   const auto before = threads_of_process();
   headlane_attention_options options = attention_options(1, 8);
   options.n_threads = 3;
-  const Attention attention = create_attention(options);
+  const AttentionHandle attention = create_attention(options);
   int n = 0;
   for (const std::string& thread : threads_of_process()) {
     if (before.contains(thread)) continue;

@@ -67,8 +67,8 @@ class Invariance : public AttentionTest {
 TEST_P(Invariance, EncodedBitsDoNotDependOnTheBatch) {
   const std::string path = temp_.file("model.headlane");
   convert_to(golden_bert("head_dim_16_mean_normalize"), path, "");
-  const tool::Model model = open_model(path, GetParam());
-  const headlane_model_facts facts = tool::facts_of(model.get());
+  const ModelHandle model = open_model(path, GetParam());
+  const headlane_model_facts facts = facts_of(model.get());
   Sequences ids;
   for (const int64_t length : random_lengths(60, facts.max_positions, random_)) {
     ids.emplace_back(static_cast<size_t>(length));
@@ -77,7 +77,7 @@ TEST_P(Invariance, EncodedBitsDoNotDependOnTheBatch) {
   for (const char* precision : kPrecisions) {
     if (!has_kernels_of_its_own(GetParam(), precision)) continue;
     SCOPED_TRACE(precision);
-    std::vector<tool::Session> sessions;
+    std::vector<SessionHandle> sessions;
     for (int n_threads = 1; n_threads <= kMostThreads; ++n_threads) {
       sessions.push_back(session_of(model.get(), precision, n_threads, 70 * 60));
     }
@@ -118,7 +118,7 @@ Floats forward(headlane_session* session, const std::vector<const Floats*>& xs, 
   batch.q_offsets = offsets.data();
   batch.x.data = x.data();
   batch.out.data = out.data();
-  tool::check(headlane_session_forward(session, &batch));
+  check(headlane_session_forward(session, &batch));
   return out;
 }
 
@@ -128,7 +128,7 @@ TEST_P(Invariance, ALayersBitsDoNotDependOnTheBatch) {
   layer.options.norm = HEADLANE_NORM_PRE;
   layer.options.residual = 1;
   layer.attention.causal = HEADLANE_CAUSAL_UPPER_LEFT;
-  const Model model = create_layer(layer.fill(), GetParam());
+  const ModelHandle model = create_layer(layer.fill(), GetParam());
   std::vector<Floats> seqs;
   for (const int64_t length : random_lengths(12, 90, random_)) {
     seqs.push_back(layer.numbers(length * kD, 1));
@@ -136,7 +136,7 @@ TEST_P(Invariance, ALayersBitsDoNotDependOnTheBatch) {
   for (const char* precision : kPrecisions) {
     if (!has_kernels_of_its_own(GetParam(), precision)) continue;
     SCOPED_TRACE(precision);
-    std::vector<Session> sessions;
+    std::vector<SessionHandle> sessions;
     for (int n_threads = 1; n_threads <= kMostThreads; ++n_threads) {
       sessions.push_back(create_session(model.get(), false, n_threads, 12 * 90, precision));
     }
@@ -178,8 +178,8 @@ TEST_P(Invariance, AnswersDoNotDependOnTheBatch) {
   for (const char* precision : kPrecisions) {
     if (!has_kernels_of_its_own(GetParam(), precision)) continue;
     SCOPED_TRACE(precision);
-    const tool::Model model = open_model(golden_file("marian_shared"), GetParam(), precision);
-    const headlane_model_facts facts = tool::facts_of(model.get());
+    const ModelHandle model = open_model(golden_file("marian_shared"), GetParam(), precision);
+    const headlane_model_facts facts = facts_of(model.get());
     const Sequences sources = random_sources(kSources, facts.vocab_size, 20, seed_);
     const GeneratorHandle one = create_generator(model.get(), generator_options(1, 4, 1));
     Answers alone;

@@ -72,28 +72,26 @@ struct Layer {
   std::vector<std::unique_ptr<Floats>> store;
 };
 
-using tool::Model;
-using tool::Session;
-
-inline Model create_layer(const Layer& layer, const char* isa, const char* precision = nullptr) {
+inline ModelHandle create_layer(const Layer& layer, const char* isa,
+                                const char* precision = nullptr) {
   headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   options.isa = isa;
   options.precision = precision;
   headlane_model* model = nullptr;
-  tool::check(headlane_model_create_layer(&layer.options, &options, &model));
-  return Model(model);
+  check(headlane_model_create_layer(&layer.options, &options, &model));
+  return ModelHandle(model);
 }
 
-inline Session create_session(headlane_model* model, bool cross, int n_threads = 1,
-                              int64_t max_tokens = 512, const char* precision = nullptr) {
+inline SessionHandle create_session(headlane_model* model, bool cross, int n_threads = 1,
+                                    int64_t max_tokens = 512, const char* precision = nullptr) {
   headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.max_tokens = max_tokens;
   options.n_threads = n_threads;
   options.cross_attention = cross;
   options.precision = precision;
   headlane_session* session = nullptr;
-  tool::check(headlane_session_create(model, &options, &session));
-  return Session(session);
+  check(headlane_session_create(model, &options, &session));
+  return SessionHandle(session);
 }
 
 // What one sequence's call is about; empty functions stand for all keys and no bias.

@@ -25,8 +25,8 @@ class LayerApi : public AttentionTest {
     batch.value.data = call.value;
     batch.out.data = out.data();
     batch.maps = &maps;
-    const Model model = create_layer(layer, GetParam());
-    tool::check(headlane_session_forward(create_session(model.get(), cross, 2).get(), &batch));
+    const ModelHandle model = create_layer(layer, GetParam());
+    headlane::check(headlane_session_forward(create_session(model.get(), cross, 2).get(), &batch));
     const LayerResult expected = LayerReference(layer, call).compute();
     for (int64_t i = 0; i < call.q_len; ++i) {
       for (int64_t c = 0; c < d; ++c) {
@@ -186,7 +186,7 @@ TEST_P(LayerApi, RotaryPositions) {
 TEST_P(LayerApi, AlibiAndRelativeBias) {
   Layer layer(20, 5, 4);
   float slopes[5];
-  tool::check(headlane_alibi_slopes(5, slopes));
+  headlane::check(headlane_alibi_slopes(5, slopes));
   layer.attention.alibi_slopes = slopes;
   const Floats table = layer.numbers(4 * 5, 1);
   headlane_relative_bias relative = HEADLANE_INIT(headlane_relative_bias);
@@ -229,8 +229,8 @@ TEST_P(LayerApi, PackedProjectionIsTheThree) {
     batch.q_len = n;
     batch.x.data = x.data();
     batch.out.data = out.data();
-    const Model model = create_layer(*layer, GetParam());
-    tool::check(headlane_session_forward(create_session(model.get(), false).get(), &batch));
+    const ModelHandle model = create_layer(*layer, GetParam());
+    headlane::check(headlane_session_forward(create_session(model.get(), false).get(), &batch));
   }
   EXPECT_TRUE(same_bits(results[0], results[1]));
 }

@@ -36,8 +36,8 @@ class LayerPrecision : public AttentionTest {
       batch.key.data = key.data();
       batch.value.data = value.data();
     }
-    const Session session = create_session(model, cross, n_threads, 512, precision);
-    tool::check(headlane_session_forward(session.get(), &batch));
+    const SessionHandle session = create_session(model, cross, n_threads, 512, precision);
+    headlane::check(headlane_session_forward(session.get(), &batch));
     return out;
   }
 
@@ -47,13 +47,13 @@ class LayerPrecision : public AttentionTest {
     layer.options.residual = 1;
     layer.options.norm = HEADLANE_NORM_POST;
     layer.fill();
-    const Model model = create_layer(layer, GetParam());
+    const ModelHandle model = create_layer(layer, GetParam());
     const size_t d = static_cast<size_t>(layer.options.d_model);
     const Floats wide = run(layer, model.get(), "f32");
     EXPECT_LE(farthest_row(run(layer, model.get(), "bf16"), wide, d), 7.0 / 256);
     EXPECT_GT(smallest_cosine(run(layer, model.get(), "int8"), wide, d), 0.99);
     for (const char* precision : {"bf16", "int8"}) {
-      const Model own = create_layer(layer, GetParam(), precision);
+      const ModelHandle own = create_layer(layer, GetParam(), precision);
       EXPECT_TRUE(
           same_bits(run(layer, own.get(), nullptr, 1), run(layer, model.get(), precision, 3)))
           << precision << ": of the model's own precision on 1 thread, of a session's on 3";
@@ -116,17 +116,17 @@ TEST_P(LayerPrecision, PacksAnewWhenTheCallersWeightsAreGone) {
   kept.fill();
   for (const char* precision : {"bf16", "int8"}) {
     auto given = std::make_unique<Layer>(48, 3, 16);  // the same numbers
-    const Model model = create_layer(given->fill(), GetParam());
+    const ModelHandle model = create_layer(given->fill(), GetParam());
     for (const auto& values : given->store) std::fill(values->begin(), values->end(), NAN);
     given.reset();
-    const Model expected = create_layer(kept, GetParam(), precision);
+    const ModelHandle expected = create_layer(kept, GetParam(), precision);
     EXPECT_TRUE(same_bits(run(kept, model.get(), precision), run(kept, expected.get(), nullptr)));
   }
 }
 
 TEST_P(LayerPrecision, NanStaysInItsSequence) {
   Layer layer(48, 3, 16);
-  const Model model = create_layer(layer.fill(), GetParam());
+  const ModelHandle model = create_layer(layer.fill(), GetParam());
   Floats x = layer.numbers(30 * 48, 1);
   x[12 * 48 + 5] = NAN;  // of the second sequence
   const int64_t offsets[] = {0, 10, 20, 30};
@@ -138,8 +138,8 @@ TEST_P(LayerPrecision, NanStaysInItsSequence) {
     batch.q_offsets = offsets;
     batch.x.data = x.data();
     batch.out.data = out.data();
-    const Session session = create_session(model.get(), false, 2, 512, precision);
-    tool::check(headlane_session_forward(session.get(), &batch));
+    const SessionHandle session = create_session(model.get(), false, 2, 512, precision);
+    headlane::check(headlane_session_forward(session.get(), &batch));
     for (size_t i = 0; i < out.size(); ++i) {
       ASSERT_EQ(std::isnan(out[i]), i / 480 == 1) << precision << " " << i;
     }

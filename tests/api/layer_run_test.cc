@@ -31,7 +31,7 @@ class LayerRun : public AttentionTest {
     headlane_forward_batch batch = batch_of(x, &out);
     batch.n_seqs = static_cast<int64_t>(seqs.size());
     batch.q_offsets = offsets.data();
-    tool::check(headlane_session_forward(session, &batch));
+    check(headlane_session_forward(session, &batch));
     return out;
   }
 
@@ -62,14 +62,14 @@ class LayerRun : public AttentionTest {
   }
 
   Layer layer_{kD, 3, 8};
-  Model model_;
-  Session session_;
+  ModelHandle model_;
+  SessionHandle session_;
 };
 
 TEST_P(LayerRun, TheSameBitsInAnyCompany) {
   const std::vector<Floats> seqs = random_seqs({5, 1, 0, 40, 17, 3, 64, 9});
   const Floats together = run(seqs, session_.get());
-  const Session three = create_session(model_.get(), false, 3);
+  const SessionHandle three = create_session(model_.get(), false, 3);
   EXPECT_TRUE(same_bits(together, run(seqs, three.get())));
   Floats alone;
   for (const Floats& seq : seqs) {
@@ -86,7 +86,7 @@ TEST_P(LayerRun, TheSameBitsOnAnyNumberOfThreads) {
     Layer layer(d, 4, d / 4);
     layer.options.residual = 1;
     layer.options.norm = HEADLANE_NORM_PRE;
-    const Model model = create_layer(layer.fill(), GetParam());
+    const ModelHandle model = create_layer(layer.fill(), GetParam());
     const Floats x = layer.numbers(n * d, 1), key = layer.numbers(kv * d, 1);
     for (const bool cross : {false, true}) {
       Floats results[3];
@@ -102,8 +102,8 @@ TEST_P(LayerRun, TheSameBitsOnAnyNumberOfThreads) {
           batch.key.data = key.data();
           batch.kv_len = kv;
         }
-        const Session session = create_session(model.get(), cross, threads, 1024);
-        tool::check(headlane_session_forward(session.get(), &batch));
+        const SessionHandle session = create_session(model.get(), cross, threads, 1024);
+        check(headlane_session_forward(session.get(), &batch));
       }
       EXPECT_TRUE(same_bits(results[0], results[1])) << d << " " << cross;
       EXPECT_TRUE(same_bits(results[0], results[2])) << d << " " << cross;
@@ -134,7 +134,7 @@ TEST_P(LayerRun, PaddedRowsOnEitherSide) {
     batch.left_padded = left;
     batch.x = {x.data(), seq_stride, token_stride};
     batch.out = {out.data(), seq_stride, token_stride};
-    tool::check(headlane_session_forward(session_.get(), &batch));
+    check(headlane_session_forward(session_.get(), &batch));
     const float* right = expected.data();
     for (int64_t b = 0; b < 4; ++b) {
       for (int64_t t = 0; t < len; ++t) {
@@ -162,7 +162,7 @@ TEST_P(LayerRun, BatchInTheMiddleAndInPlace) {
   batch.q_len = 6;
   batch.x = {x.data(), kD, 3 * kD};
   batch.out = {x.data(), kD, 3 * kD};
-  tool::check(headlane_session_forward(session_.get(), &batch));
+  check(headlane_session_forward(session_.get(), &batch));
   for (int64_t e = 0; e < 3 * 6 * kD; ++e) {
     const int64_t b = e / kD % 3, t = e / kD / 3;
     ASSERT_EQ(x[static_cast<size_t>(e)], expected[static_cast<size_t>((b * 6 + t) * kD + e % kD)]);
@@ -172,18 +172,18 @@ TEST_P(LayerRun, BatchInTheMiddleAndInPlace) {
 // A session with rows of their own for keys, given none, attends to x.
 TEST_P(LayerRun, CrossAttentionToItself) {
   const std::vector<Floats> seqs = random_seqs({5, 9});
-  const Session cross = create_session(model_.get(), true, 2);
+  const SessionHandle cross = create_session(model_.get(), true, 2);
   EXPECT_TRUE(same_bits(run(seqs, session_.get()), run(seqs, cross.get())));
 }
 
 TEST_P(LayerRun, NoKeysGiveTheBiasOfTheProjection) {
-  const Session cross = create_session(model_.get(), true);
+  const SessionHandle cross = create_session(model_.get(), true);
   const Floats x = layer_.numbers(2 * kD, 1);
   Floats out(x.size());
   headlane_forward_batch batch = batch_of(x, &out);
   batch.key.data = x.data();
   batch.kv_len = 0;
-  tool::check(headlane_session_forward(cross.get(), &batch));
+  check(headlane_session_forward(cross.get(), &batch));
   for (const float value : out) EXPECT_TRUE(std::isfinite(value));
 }
 
@@ -209,14 +209,14 @@ TEST_P(LayerRun, MemoryIsExact) {
   for (const int cross : {0, 1}) {
     options.cross_attention = cross;
     size_t bytes = 0;
-    tool::check(headlane_session_bytes(model_.get(), &options, &bytes));
+    check(headlane_session_bytes(model_.get(), &options, &bytes));
     Guarded<char> memory(static_cast<int64_t>((bytes + 63) / 64 * 64));
     headlane_session_options mine = options;
     mine.memory = memory.data();
     mine.memory_bytes = bytes;
     headlane_session* session = nullptr;
-    tool::check(headlane_session_create(model_.get(), &mine, &session));
-    const Session owner(session);
+    check(headlane_session_create(model_.get(), &mine, &session));
+    const SessionHandle owner(session);
     const std::vector<Floats> seqs = random_seqs({40, 24});
     EXPECT_TRUE(same_bits(run(seqs, session), run(seqs, session_.get())));
     mine.memory_bytes = bytes - 1;
@@ -289,12 +289,12 @@ TEST_P(LayerRun, MemoryThatIsMissing) {
   Layer layer(kD, 3, 8);
   layer.options.kdim = 10;
   layer.options.vdim = 12;
-  const Model model = create_layer(layer.fill(), GetParam());
+  const ModelHandle model = create_layer(layer.fill(), GetParam());
   headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   headlane_session* none = nullptr;
   expect_failure(headlane_session_create(model.get(), &options, &none), HEADLANE_INVALID_ARGUMENT,
                  "cross_attention");
-  const Session session = create_session(model.get(), true);
+  const SessionHandle session = create_session(model.get(), true);
   const Floats x = layer.numbers(8 * kD, 1);
   Floats out(x.size());
   headlane_forward_batch bad = batch_of(x, &out);
@@ -370,8 +370,8 @@ TEST_P(LayerRun, PositionTablesEnd) {
   rotary.max_positions = 16;
   Layer layer(kD, 3, 8);
   layer.attention.rotary = &rotary;
-  const Model model = create_layer(layer.fill(), GetParam());
-  const Session session = create_session(model.get(), false);
+  const ModelHandle model = create_layer(layer.fill(), GetParam());
+  const SessionHandle session = create_session(model.get(), false);
   Floats x(17 * kD), out(17 * kD);
   expect_refused(batch_of(x, &out), HEADLANE_TOO_LARGE, "17", session.get());
   headlane_session_options options = HEADLANE_INIT(headlane_session_options);

@@ -119,7 +119,7 @@ class MemoryFault : public testing::Test {
   }
 
   static void convert(const std::string& folder, const std::string& path) {
-    tool::check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
+    check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
   }
 
   static headlane_status open(const std::string& path, const char* precision,
@@ -204,7 +204,7 @@ TEST_F(MemoryFault, PackingForAnotherPrecision) {
 }
 
 TEST_F(MemoryFault, CreatingAGenerator) {
-  const tool::Model model = open_model(translator_);
+  const ModelHandle model = open_model(translator_);
   const GeneratorHandle other = create_generator(model.get(), generator_options(4, 2));
   const Sequences sources = {{1, 2, 3}, {4}};
   const Answers expected = generate(other.get(), sources, beams(2));
@@ -276,7 +276,7 @@ TEST_F(MemoryFault, RunningNeedsNone) {
     std::vector<float> got(pooled.size());
     const headlane_outputs outputs{.struct_size = sizeof outputs, .pooled = got.data()};
 
-    const tool::Model model = open_model(translator_);
+    const ModelHandle model = open_model(translator_);
     const GeneratorHandle generator =
         create_generator(model.get(), generator_options(3, 2, n_threads));
     const Answers answers = generate(generator.get(), kIds, beams(2));
@@ -354,15 +354,15 @@ TEST_F(MemoryFault, Tokenising) {
   const std::string text =
       "It's a beautiful d\xc3\xa9j\xc3\xa0 vu, \xe4\xbb\x8a\xe5\xa4\xa9! abcabc";
   for (const std::string& path : {bert_, translator_}) {
-    const tool::Model model = open_model(path);
+    const ModelHandle model = open_model(path);
     Text expected{std::vector<int32_t>(100), std::string(400, ' ')};
     Text got = expected;
-    tool::check(there_and_back(model.get(), text, &expected));
+    check(there_and_back(model.get(), text, &expected));
     const Call call = [&] { return there_and_back(model.get(), text, &got); };
     EXPECT_GT(fail_allocations("text", call,
                                [&] {
                                  Text again = expected;
-                                 tool::check(there_and_back(model.get(), text, &again));
+                                 check(there_and_back(model.get(), text, &again));
                                  EXPECT_EQ(again, expected);
                                }),
               3);
@@ -389,7 +389,7 @@ TEST_F(MemoryFault, Embedding) {
   for (const int n_threads : {1, 3}) {
     Encoder encoder(bert_, "", n_threads);
     std::vector<float> expected(texts.size() * static_cast<size_t>(encoder.facts().d_model));
-    tool::check(headlane_session_embed(encoder.session(), &given, nullptr, expected.data(), 0));
+    check(headlane_session_embed(encoder.session(), &given, nullptr, expected.data(), 0));
     std::vector<float> got(expected.size());
     const Call call = [&] {
       std::fill(got.begin(), got.end(), 7.0f);
@@ -417,7 +417,7 @@ TEST_F(MemoryFault, Converting) {
     const std::string path = dir.file("model.headlane");
     headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
     options.precision = model.second;
-    tool::check(headlane_convert(from.c_str(), path.c_str(), &options));
+    check(headlane_convert(from.c_str(), path.c_str(), &options));
     const std::string expected = read_file(path);
     const auto call = [&] { return headlane_convert(from.c_str(), path.c_str(), &options); };
     const auto intact = [&] {

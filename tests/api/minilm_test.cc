@@ -61,8 +61,8 @@ TEST_P(MiniLm, TokenizesTheCorpusAsTokenizersDoes) {
   std::vector<int32_t> ids(512);
   for (size_t i = 0; i < texts.size(); ++i) {
     int64_t n = 0;
-    tool::check(headlane_model_tokenize(encoder.model(), texts[i].data(), texts[i].size(), nullptr,
-                                        ids.data(), 512, &n));
+    check(headlane_model_tokenize(encoder.model(), texts[i].data(), texts[i].size(), nullptr,
+                                  ids.data(), 512, &n));
     ASSERT_EQ(std::vector<int32_t>(ids.begin(), ids.begin() + n), ids_[i]) << texts[i];
   }
 }

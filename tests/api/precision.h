@@ -21,19 +21,19 @@ inline void convert_to(const std::string& folder, const std::string& path,
                        const std::string& precision) {
   headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
   if (!precision.empty()) options.precision = precision.c_str();
-  tool::check(headlane_convert(folder.c_str(), path.c_str(), &options));
+  check(headlane_convert(folder.c_str(), path.c_str(), &options));
 }
 
 // A session that asks for a precision of its own.
-inline tool::Session session_of(headlane_model* model, const char* precision, int n_threads = 1,
+inline SessionHandle session_of(headlane_model* model, const char* precision, int n_threads = 1,
                                 int64_t max_tokens = 512) {
   headlane_session_options options = HEADLANE_INIT(headlane_session_options);
   options.max_tokens = max_tokens;
   options.n_threads = n_threads;
   options.precision = precision;
   headlane_session* session = nullptr;
-  tool::check(headlane_session_create(model, &options, &session));
-  return tool::Session(session);
+  check(headlane_session_create(model, &options, &session));
+  return SessionHandle(session);
 }
 
 // How far rows of d are from those wanted, relative to the length of these: the farthest of them.

@@ -105,7 +105,7 @@ TEST_P(Precision, BitsDoNotDependOnTheBatch) {
         order.push_back(i);
       }
       for (const int n_threads : {1, 2, 3}) {
-        const tool::Session session = session_of(one.model(), precision, n_threads, 4096);
+        const SessionHandle session = session_of(one.model(), precision, n_threads, 4096);
         std::shuffle(order.begin(), order.end(), random);
         Sequences ids;
         for (const size_t i : order) ids.push_back(golden.ids[i]);
@@ -131,14 +131,14 @@ TEST_P(Precision, WhatIsInTheCallersMemoryDoesNotMatter) {
       headlane_session_options options = HEADLANE_INIT(headlane_session_options);
       options.max_tokens = 1024;
       options.n_threads = 2;
-      tool::check(headlane_session_bytes(encoder.model(), &options, &options.memory_bytes));
+      check(headlane_session_bytes(encoder.model(), &options, &options.memory_bytes));
       const std::unique_ptr<void, decltype(&std::free)> block(
           std::aligned_alloc(64, (options.memory_bytes + 63) / 64 * 64), std::free);
       std::memset(block.get(), 0xff, options.memory_bytes);
       options.memory = block.get();
       headlane_session* made = nullptr;
-      tool::check(headlane_session_create(encoder.model(), &options, &made));
-      const tool::Session session(made);
+      check(headlane_session_create(encoder.model(), &options, &made));
+      const SessionHandle session(made);
       const std::vector<float> hidden = encode(made, encoder.facts(), ids).hidden;
       ASSERT_TRUE(same_bits(hidden, encoder.encode(ids).hidden));
       for (const float value : hidden) ASSERT_TRUE(std::isfinite(value));
@@ -181,7 +181,7 @@ TEST_P(Precision, AttentionMapsSumToOne) {
     std::vector<float> hidden(static_cast<size_t>(n * facts.d_model));
     const headlane_outputs outputs{
         .struct_size = sizeof outputs, .hidden = hidden.data(), .attention = &maps};
-    tool::check(headlane_session_encode(encoder.session(), &batch, &outputs));
+    check(headlane_session_encode(encoder.session(), &batch, &outputs));
     EXPECT_TRUE(same_bits(hidden, encoder.encode({ids}).hidden)) << precision;
     for (size_t row = 0; row < data.size(); row += static_cast<size_t>(n)) {
       double sum = 0;
@@ -215,15 +215,15 @@ TEST_F(PrecisionOptions, ASessionsPrecisionIsItsOwn) {
     EXPECT_GT(packed, 0);
     for (const char* of_session : kPrecisions) {
       Encoder expected = golden_.open("", of_session);
-      const tool::Session session = session_of(encoder.model(), of_session, 1, 4096);
+      const SessionHandle session = session_of(encoder.model(), of_session, 1, 4096);
       EXPECT_TRUE(same_bits(encode(session.get(), encoder.facts(), golden_.ids).hidden,
                             expected.encode(golden_.ids).hidden))
           << of_session << " in a model of " << of_model;
       if (std::string(of_model) != of_session) packed += expected.facts().packed_bytes;
-      EXPECT_EQ(tool::facts_of(encoder.model()).packed_bytes, packed) << "one packing a precision";
+      EXPECT_EQ(facts_of(encoder.model()).packed_bytes, packed) << "one packing a precision";
     }
-    EXPECT_STREQ(tool::facts_of(encoder.model()).precision, of_model);
-    const tool::Session unnamed = session_of(encoder.model(), nullptr, 1, 4096);
+    EXPECT_STREQ(facts_of(encoder.model()).precision, of_model);
+    const SessionHandle unnamed = session_of(encoder.model(), nullptr, 1, 4096);
     EXPECT_TRUE(same_bits(encode(unnamed.get(), encoder.facts(), golden_.ids).hidden,
                           encoder.encode(golden_.ids).hidden));
   }
@@ -236,12 +236,12 @@ TEST_F(PrecisionOptions, SessionsRunAtOnceInAnyPrecision) {
     Encoder encoder = golden_.open("", precision);
     expected.push_back(encoder.encode(golden_.ids));
   }
-  const tool::Model model = open_model(golden_.path);
-  const headlane_model_facts facts = tool::facts_of(model.get());
+  const ModelHandle model = open_model(golden_.path);
+  const headlane_model_facts facts = facts_of(model.get());
   std::vector<std::thread> threads;
   for (size_t t = 0; t < 6; ++t) {
     threads.emplace_back([&, t] {
-      const tool::Session session = session_of(model.get(), kPrecisions[t % 3], 1 + t % 2, 4096);
+      const SessionHandle session = session_of(model.get(), kPrecisions[t % 3], 1 + t % 2, 4096);
       for (int round = 0; round < 5; ++round) {
         ASSERT_TRUE(
             same_bits(encode(session.get(), facts, golden_.ids).hidden, expected[t % 3].hidden))
@@ -260,7 +260,7 @@ TEST_F(PrecisionOptions, UnknownNamesAreRefused) {
     expect_failure(headlane_model_open(golden_.path.c_str(), &options, &none),
                    HEADLANE_INVALID_ARGUMENT, std::string("precision is \"") + wrong + "\"");
   }
-  const tool::Model model = open_model(golden_.path);
+  const ModelHandle model = open_model(golden_.path);
   headlane_session_options of_session = HEADLANE_INIT(headlane_session_options);
   of_session.precision = "double";
   headlane_session* session = nullptr;
@@ -277,7 +277,7 @@ TEST_F(PrecisionOptions, OneDnnMultipliesFloatsAlone) {
   options.gemm = "onednn";
   const headlane_status status = headlane_model_open(golden_.path.c_str(), &options, &made);
   if (status == HEADLANE_UNSUPPORTED) GTEST_SKIP() << headlane_error();
-  const tool::Model model(made);
+  const ModelHandle model(made);
   headlane_session_options of_session = HEADLANE_INIT(headlane_session_options);
   headlane_session* session = nullptr;
   for (const char* precision : {"bf16", "int8"}) {
@@ -297,8 +297,8 @@ TEST_F(PrecisionOptions, AutoIsTheFastestOfTheMachine) {
   std::vector<const char*> isas(std::begin(kIsas), std::end(kIsas));
   isas.push_back("");
   for (const char* isa : isas) {
-    const tool::Model model = open_model(golden_.path, isa, "auto");
-    const headlane_model_facts facts = tool::facts_of(model.get());
+    const ModelHandle model = open_model(golden_.path, isa, "auto");
+    const headlane_model_facts facts = facts_of(model.get());
     const std::string kernels = headlane_model_kernels(model.get());
     const auto native = [&](const std::string& slot) {
       const size_t at = kernels.find(slot + ": ");
@@ -321,14 +321,14 @@ TEST_F(PrecisionOptions, OlderStructsHaveNone) {
   headlane_model* made = nullptr;
   ASSERT_EQ(headlane_model_open(golden_.path.c_str(), &options, &made), HEADLANE_OK)
       << headlane_error();
-  const tool::Model model(made);
-  EXPECT_STREQ(tool::facts_of(made).precision, "f32");
+  const ModelHandle model(made);
+  EXPECT_STREQ(facts_of(made).precision, "f32");
   headlane_session_options of_session = HEADLANE_INIT(headlane_session_options);
   of_session.struct_size = offsetof(headlane_session_options, precision);
   of_session.precision = reinterpret_cast<const char*>(1);
   headlane_session* session = nullptr;
   ASSERT_EQ(headlane_session_create(made, &of_session, &session), HEADLANE_OK) << headlane_error();
-  const tool::Session owner(session);
+  const SessionHandle owner(session);
 }
 
 // Whatever a file stores, it opens at every precision, and is as near as its weights allow: a layer
@@ -407,13 +407,13 @@ TEST(StoredPrecision, ProductsThatStayInBf16) {
     options.precision = "int8";
     options.higher_precision = kAll;
     options.n_higher_precision = n;
-    tool::check(headlane_convert(golden_bert("head_dim_8_cls").c_str(), path.c_str(), &options));
+    check(headlane_convert(golden_bert("head_dim_8_cls").c_str(), path.c_str(), &options));
     Encoder encoder(path, "", 1);
     int64_t n_bf16 = 0;
     for (int64_t i = 0; i < encoder.facts().n_tensors; ++i) {
       headlane_tensor_facts tensor{};
       tensor.struct_size = sizeof tensor;
-      tool::check(headlane_model_get_tensor(encoder.model(), i, &tensor));
+      check(headlane_model_get_tensor(encoder.model(), i, &tensor));
       if (std::string(tensor.dtype) == "bf16") ++n_bf16;
     }
     EXPECT_EQ(n_bf16, n);

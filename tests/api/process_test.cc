@@ -20,8 +20,8 @@ class Process : public testing::Test {
  protected:
   void SetUp() override {
     path_ = temp_.file("model.headlane");
-    tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
-                                 path_.c_str(), nullptr));
+    check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path_.c_str(),
+                           nullptr));
   }
 
   // Runs body in a forked child, whose exit status tells whether it returned true. A child that
@@ -82,7 +82,7 @@ TEST_F(Process, AChildMayDestroyTheParentsSession) {
 }
 
 TEST_F(Process, RefusedThreadsAreAStatus) {
-  const tool::Model model = open_model(path_);
+  const ModelHandle model = open_model(path_);
   const int status = in_child([&] {
     const rlimit none{0, 0};
     setrlimit(RLIMIT_NPROC, &none);

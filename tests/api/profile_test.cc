@@ -23,7 +23,7 @@ class Profile : public AttentionTest {
     batch.q_len = n_tokens;
     batch.x.data = x.data();
     batch.out.data = out.data();
-    tool::check(headlane_session_forward(session_.get(), &batch));
+    check(headlane_session_forward(session_.get(), &batch));
   }
 
   std::vector<headlane_pass_facts> passes() const {
@@ -31,7 +31,7 @@ class Profile : public AttentionTest {
     headlane_pass_facts facts = HEADLANE_INIT(headlane_pass_facts);
     facts.n_passes = 1;
     for (int64_t i = 0; i < facts.n_passes; ++i) {
-      tool::check(headlane_session_get_pass(session_.get(), i, &facts));
+      check(headlane_session_get_pass(session_.get(), i, &facts));
       all.push_back(facts);
     }
     return all;
@@ -39,13 +39,13 @@ class Profile : public AttentionTest {
 
   headlane_pass_span span(int64_t pass, int64_t thread) const {
     headlane_pass_span span = HEADLANE_INIT(headlane_pass_span);
-    tool::check(headlane_session_get_span(session_.get(), pass, thread, &span));
+    check(headlane_session_get_span(session_.get(), pass, thread, &span));
     return span;
   }
 
   Layer layer_{kD, 4, kD / 4};
-  Model model_;
-  Session session_;
+  ModelHandle model_;
+  SessionHandle session_;
 };
 
 TEST_P(Profile, CountsNothingUnlessAsked) {
@@ -58,7 +58,7 @@ TEST_P(Profile, CountsNothingUnlessAsked) {
 }
 
 TEST_P(Profile, CountsTheWorkOfEachRun) {
-  tool::check(headlane_session_profile(session_.get(), 1));
+  check(headlane_session_profile(session_.get(), 1));
   run(kTokens);
   run(kTokens);
   double flops = 0, activation_bytes = 0;
@@ -73,12 +73,12 @@ TEST_P(Profile, CountsTheWorkOfEachRun) {
   // likewise, the result written, and read and written once more by the copy.
   EXPECT_EQ(flops, 2.0 * (2 * kTokens * 4 * kD * kD + 4 * kTokens * kTokens * kD));
   EXPECT_EQ(activation_bytes, 2.0 * (3 + 3 + 1 + 1 + 1 + 2) * kTokens * kD * sizeof(float));
-  tool::check(headlane_session_profile(session_.get(), 1));
+  check(headlane_session_profile(session_.get(), 1));
   EXPECT_EQ(passes()[0].n_runs, 0);
 }
 
 TEST_P(Profile, SpansFollowEachOther) {
-  tool::check(headlane_session_profile(session_.get(), 1));
+  check(headlane_session_profile(session_.get(), 1));
   run(kTokens);
   double begin = 0;
   const auto n_passes = static_cast<int64_t>(passes().size());

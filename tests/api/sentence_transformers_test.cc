@@ -32,7 +32,7 @@ class SentenceTransformers : public testing::Test {
       fs::create_directories(file.parent_path());
       if (!content.is_null()) write_file(file.string(), content.dump());
     }
-    tool::check(headlane_convert(folder.c_str(), path.c_str(), options));
+    check(headlane_convert(folder.c_str(), path.c_str(), options));
     return path;
   }
 

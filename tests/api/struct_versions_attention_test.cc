@@ -84,7 +84,7 @@ class StructVersionsOfAttention : public testing::Test {
     headlane_attention* attention = nullptr;
     Outcome created(headlane_attention_create(options, &attention));
     if (!created.ok()) return created << sizes;
-    const Attention owned(attention);
+    const AttentionHandle owned(attention);
     Outcome outcome(headlane_attention_run(attention, batch));
     return outcome << sizes << std::to_string(bytes) << o_ << probabilities_;
   }
@@ -171,7 +171,7 @@ class StructVersionsOfLayers : public testing::Test {
   Outcome forward(headlane_model* model, const headlane_forward_batch* batch) {
     std::fill(out_.begin(), out_.end(), 0.0f);
     std::fill(probabilities_.begin(), probabilities_.end(), 0.0f);
-    const Session session = create_session(model, true);
+    const SessionHandle session = create_session(model, true);
     Outcome outcome(headlane_session_forward(session.get(), batch));
     return outcome << out_ << probabilities_;
   }
@@ -189,14 +189,14 @@ TEST_F(StructVersionsOfLayers, headlane_layer_options) {
   expect_all_versions_read("headlane_layer_options", layer_.options, [&](const auto* options) {
     headlane_model* made = nullptr;
     Outcome outcome(headlane_model_create_layer(options, nullptr, &made));
-    const Model model(made);
+    const ModelHandle model(made);
     if (!outcome.ok()) return outcome;
     return outcome << forward(made, &batch_);
   });
 }
 
 TEST_F(StructVersionsOfLayers, headlane_forward_batch) {
-  const Model model = create_layer(layer_, nullptr);
+  const ModelHandle model = create_layer(layer_, nullptr);
   expect_all_versions_read("headlane_forward_batch", batch_,
                            [&](const auto* batch) { return forward(model.get(), batch); });
 }

@@ -37,15 +37,15 @@ class StructVersionsOfGeneration : public testing::Test {
     return outcome;
   }
 
-  static tool::Model open() {
+  static ModelHandle open() {
     const TempDir dir;
     const std::string path = dir.file("model.headlane");
-    tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/encoder_decoder/marian_shared", path.c_str(),
-                                 nullptr));
+    check(headlane_convert(HEADLANE_GOLDEN_DIR "/encoder_decoder/marian_shared", path.c_str(),
+                           nullptr));
     return open_model(path);
   }
 
-  const tool::Model model_ = open();
+  const ModelHandle model_ = open();
   const GeneratorHandle generator_ = create_generator(model_.get(), roomy());
   const FlatSequences sources_ = FlatSequences({{5, 6, 7}, {8, 9, 10, 11}});
   const headlane_batch batch_ = sources_.batch();
@@ -106,14 +106,14 @@ TEST_F(StructVersionsOfGeneration, headlane_generate_options) {
 }
 
 TEST_F(StructVersionsOfGeneration, headlane_answer) {
-  tool::check(headlane_generator_generate(generator_.get(), &batch_, nullptr));
+  check(headlane_generator_generate(generator_.get(), &batch_, nullptr));
   expect_all_versions_written<headlane_answer>("headlane_answer", [&](auto* answer) {
     return headlane_generator_get_answer(generator_.get(), 1, 0, answer);
   });
 }
 
 TEST_F(StructVersionsOfGeneration, headlane_step) {
-  const headlane_model_facts facts = tool::facts_of(model_.get());
+  const headlane_model_facts facts = facts_of(model_.get());
   StepRows rows(facts, 2, 3);
   rows.ids = {facts.start_id, facts.start_id};
   rows.sources = {1, 0};
@@ -136,7 +136,7 @@ TEST_F(StructVersionsOfGeneration, headlane_step) {
       std::fill(values->begin(), values->end(), 0.0f);
     }
     std::fill(rows.best_ids.begin(), rows.best_ids.end(), 0);
-    tool::check(headlane_generator_encode(generator_.get(), &batch_, nullptr));
+    check(headlane_generator_encode(generator_.get(), &batch_, nullptr));
     Outcome outcome(headlane_generator_step(generator_.get(), step));
     return outcome << rows.logits << rows.hidden << rows.best_ids << rows.best_logits
                    << rows.log_sum_exp << self << cross;

@@ -34,7 +34,7 @@ class StructVersions : public testing::Test {
     static const TempDir dir;
     static int n = 0;
     std::string path = dir.file("model" + std::to_string(n++) + ".headlane");
-    tool::check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
+    check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
     return path;
   }
 };
@@ -71,30 +71,30 @@ TEST_F(StructVersions, headlane_model_options) {
     log.clear();
     headlane_model* opened = nullptr;
     Outcome outcome(headlane_model_open(bert().c_str(), options, &opened));
-    const tool::Model model(opened);
+    const ModelHandle model(opened);
     outcome << log;
     if (!outcome.ok()) return outcome;
-    const headlane_model_facts facts = tool::facts_of(opened);
+    const headlane_model_facts facts = facts_of(opened);
     return outcome << facts.isa << facts.gemm << facts.precision;
   });
 }
 
 TEST_F(StructVersions, headlane_model_facts) {
-  const tool::Model model = open_model(bert());
+  const ModelHandle model = open_model(bert());
   expect_all_versions_written<headlane_model_facts>("headlane_model_facts", [&](auto* facts) {
     return headlane_model_get_facts(model.get(), facts);
   });
 }
 
 TEST_F(StructVersions, headlane_tensor_facts) {
-  const tool::Model model = open_model(bert());
+  const ModelHandle model = open_model(bert());
   expect_all_versions_written<headlane_tensor_facts>("headlane_tensor_facts", [&](auto* facts) {
     return headlane_model_get_tensor(model.get(), 2, facts);
   });
 }
 
 TEST_F(StructVersions, headlane_tokenize_options) {
-  const tool::Model model = open_model(polyglot());
+  const ModelHandle model = open_model(polyglot());
   headlane_tokenize_options full = HEADLANE_INIT(headlane_tokenize_options);
   full.max_len = 7;
   full.source_language = "fr";
@@ -134,8 +134,8 @@ class StructVersionsOfTexts : public StructVersions {
     static const TempDir dir;
     static const std::string path = [] {
       const std::string to = dir.file("texts.headlane");
-      tool::check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize",
-                                   to.c_str(), nullptr));
+      check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", to.c_str(),
+                             nullptr));
       return to;
     }();
     return path;
@@ -171,8 +171,8 @@ TEST_F(StructVersionsOfTexts, headlane_embed_progress) {
   int64_t n_tokens = 0;
   for (const std::string text : {"a b", "", "c"}) {
     int64_t n = 0;
-    tool::check(headlane_model_tokenize(encoder_.model(), text.data(), text.size(), &tokenize_,
-                                        nullptr, 0, &n));
+    check(headlane_model_tokenize(encoder_.model(), text.data(), text.size(), &tokenize_, nullptr,
+                                  0, &n));
     n_tokens += n;
   }
   EXPECT_EQ(told_, "3/" + std::to_string(n_tokens));
@@ -185,22 +185,22 @@ TEST_F(StructVersions, headlane_prompt_facts) {
                         std::filesystem::copy_options::recursive);
   write_file(folder + "/config_sentence_transformers.json",
              R"({"prompts": {"query": "a: "}, "default_prompt_name": "query"})");
-  tool::check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
-  const tool::Model model = open_model(path);
+  check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
+  const ModelHandle model = open_model(path);
   expect_all_versions_written<headlane_prompt_facts>("headlane_prompt_facts", [&](auto* facts) {
     return headlane_model_get_prompt(model.get(), 0, facts);
   });
 }
 
 TEST_F(StructVersions, headlane_language_facts) {
-  const tool::Model model = open_model(polyglot());
+  const ModelHandle model = open_model(polyglot());
   expect_all_versions_written<headlane_language_facts>("headlane_language_facts", [&](auto* facts) {
     return headlane_model_get_language(model.get(), 3, facts);
   });
 }
 
 TEST_F(StructVersions, headlane_session_options) {
-  const tool::Model model = open_model(bert());
+  const ModelHandle model = open_model(bert());
   alignas(64) static char block[4 << 20];
   headlane_session_options full = HEADLANE_INIT(headlane_session_options);
   full.max_tokens = 24;
@@ -224,7 +224,7 @@ TEST_F(StructVersions, headlane_session_options) {
 }
 
 TEST_F(StructVersions, headlane_thread_pool) {
-  const tool::Model model = open_model(bert());
+  const ModelHandle model = open_model(bert());
   int n_calls = 0;
   expect_all_versions_read("headlane_thread_pool", counting_pool(&n_calls), [&](const auto* pool) {
     n_calls = 0;
@@ -233,9 +233,9 @@ TEST_F(StructVersions, headlane_thread_pool) {
     options.pool = pool;
     headlane_session* made = nullptr;
     Outcome outcome(headlane_session_create(model.get(), &options, &made));
-    const tool::Session session(made);
+    const SessionHandle session(made);
     if (!outcome.ok()) return outcome;
-    const Encoded encoded = encode(made, tool::facts_of(model.get()), {{1, 2, 3}});
+    const Encoded encoded = encode(made, facts_of(model.get()), {{1, 2, 3}});
     return outcome << encoded.hidden << std::to_string(n_calls);
   });
 }
@@ -298,7 +298,7 @@ TEST_F(StructVersionsOfRuns, headlane_attention_maps) {
 }
 
 TEST_F(StructVersionsOfRuns, headlane_pass_facts) {
-  tool::check(headlane_session_profile(encoder_.session(), 1));
+  check(headlane_session_profile(encoder_.session(), 1));
   encoder_.encode({{1, 2}});
   expect_all_versions_written<headlane_pass_facts>("headlane_pass_facts", [&](auto* facts) {
     return headlane_session_get_pass(encoder_.session(), 0, facts);
@@ -306,7 +306,7 @@ TEST_F(StructVersionsOfRuns, headlane_pass_facts) {
 }
 
 TEST_F(StructVersionsOfRuns, headlane_pass_span) {
-  tool::check(headlane_session_profile(encoder_.session(), 1));
+  check(headlane_session_profile(encoder_.session(), 1));
   encoder_.encode({{1, 2}});
   expect_all_versions_written<headlane_pass_span>("headlane_pass_span", [&](auto* span) {
     return headlane_session_get_span(encoder_.session(), 0, 0, span);

@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "headlane/headlane.h"
+#include "tests/api/encoder.h"
 #include "tests/support/lines.h"
-#include "tools/headlane/library.h"
 
 namespace headlane::test {
 namespace {
@@ -15,19 +15,13 @@ const std::string kPairs = HEADLANE_GOLDEN_DIR "/translate";
 
 class TargetText : public testing::Test {
  protected:
-  static tool::Model open() {
-    tool::RunOptions options;
-    options.model_path = kExample;
-    return tool::open_model(options);
-  }
-
   static void expect_failure(headlane_status status, headlane_status expected,
                              const std::string& words) {
     EXPECT_EQ(status, expected);
     EXPECT_NE(std::string(headlane_error()).find(words), std::string::npos) << headlane_error();
   }
 
-  const tool::Model model_ = open();
+  const ModelHandle model_ = open_model(kExample);
 };
 
 // What the model says is spelled as it was taught: the ids of its answers are those of their texts.
@@ -77,8 +71,8 @@ TEST_F(TargetText, TokensHaveTheirSpelling) {
 }
 
 TEST_F(TargetText, WhereThereAreNoLanguages) {
-  EXPECT_EQ(tool::facts_of(model_.get()).n_languages, 0);
-  EXPECT_EQ(tool::facts_of(model_.get()).forced_first_id, -1);
+  EXPECT_EQ(facts_of(model_.get()).n_languages, 0);
+  EXPECT_EQ(facts_of(model_.get()).forced_first_id, -1);
   headlane_language_facts facts{};
   facts.struct_size = sizeof facts;
   expect_failure(headlane_model_get_language(model_.get(), 0, &facts), HEADLANE_INVALID_ARGUMENT,

@@ -37,7 +37,7 @@ TEST_P(TranslateExample, HeldOutSentencesComeOutAsFromTransformers) {
   for (const char* precision : {"f32", "bf16", "int8"}) {
     if (!has_kernels_of_its_own(GetParam(), precision)) continue;
     SCOPED_TRACE(precision);
-    const tool::Model model = open_model(kFile, GetParam(), precision);
+    const ModelHandle model = open_model(kFile, GetParam(), precision);
     for (const auto& [n_beams, name] :
          {std::pair<int64_t, const char*>{1, "greedy_ids.txt"}, {4, "beam4_ids.txt"}}) {
       const Sequences expected = read_ids(held_out(name));

@@ -25,7 +25,7 @@ TEST_P(WorkedExamples, AFullyMaskedRowGivesZeros) {
   batch.o = {o, 0, 2, 0};
   batch.mask = mask;
   batch.mask_query_stride = 2;
-  tool::check(headlane_attention_run(create_attention(of).get(), &batch));
+  check(headlane_attention_run(create_attention(of).get(), &batch));
   for (int i = 0; i < 4; ++i) EXPECT_NEAR(o[i], expected[i], 2e-6) << i;
 }
 
@@ -36,7 +36,7 @@ TEST_P(WorkedExamples, UsualShapes) {
     SCOPED_TRACE(d_model);
     const int64_t n_seqs = 32, n = 10, seq = 17;
     Layer layer(d_model, n_heads, 64);
-    const Model model = create_layer(layer.fill(), GetParam());
+    const ModelHandle model = create_layer(layer.fill(), GetParam());
     const Floats x = layer.numbers(n_seqs * n * d_model, 1);
     Floats out(x.size());
     headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
@@ -44,7 +44,7 @@ TEST_P(WorkedExamples, UsualShapes) {
     batch.q_len = n;
     batch.x.data = x.data();
     batch.out.data = out.data();
-    tool::check(headlane_session_forward(create_session(model.get(), false, 2).get(), &batch));
+    check(headlane_session_forward(create_session(model.get(), false, 2).get(), &batch));
     LayerCall call;
     call.x = x.data() + seq * n * d_model;
     call.q_len = n;

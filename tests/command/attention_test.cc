@@ -2,12 +2,12 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <headlane/headlane.hpp>
 #include <sstream>
 
 #include "tests/command/attention_fixture.h"
 #include "tests/command/picture.h"
 #include "tests/support/lines.h"
-#include "tools/headlane/library.h"
 #include "tools/headlane/picture/attention_colour.h"
 
 namespace headlane::test {
@@ -19,25 +19,18 @@ class Attention : public AttentionTest {
  protected:
   // All of it by the C API: [2 layers, 5 heads, n, n].
   std::vector<float> by_the_api(const std::string& text) const {
-    tool::RunOptions run;
-    run.model_path = model_;
-    const tool::Model model = tool::open_model(run);
-    std::vector<int32_t> ids(512);
-    int64_t n = 0;
-    tool::check(headlane_model_tokenize(model.get(), text.data(), text.size(), nullptr, ids.data(),
-                                        512, &n));
+    const headlane::Model model(model_);
+    const headlane::Batch batch = headlane::Batch().add(model.tokenize(text));
+    const auto n = static_cast<int64_t>(batch.n_tokens());
     std::vector<float> p(static_cast<size_t>(2 * 5 * n * n));
     headlane_attention_maps maps = HEADLANE_INIT(headlane_attention_maps);
     maps.data = p.data();
     maps.layer_stride = maps.seq_stride = 5 * n * n;
     maps.head_stride = n * n;
     maps.query_stride = n;
-    const int64_t offsets[] = {0, n};
-    const headlane_batch batch{
-        .struct_size = sizeof batch, .n_seqs = 1, .offsets = offsets, .ids = ids.data()};
-    const headlane_outputs outputs{.struct_size = sizeof outputs, .attention = &maps};
-    const tool::Session session = tool::create_session(model.get(), {}, 512);
-    tool::check(headlane_session_encode(session.get(), &batch, &outputs));
+    headlane::Outputs outputs;
+    outputs.attention = &maps;
+    headlane::Session(model).encode(batch.get(), outputs);
     return p;
   }
 

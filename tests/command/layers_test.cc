@@ -4,7 +4,7 @@
 
 #include "tests/command/model_fixture.h"
 #include "tests/support/npy.h"
-#include "tools/headlane/npy.h"
+#include "tools/headlane/output/npy.h"
 
 namespace headlane::test {
 namespace {

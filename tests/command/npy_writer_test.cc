@@ -4,7 +4,7 @@
 
 #include "tests/support/npy.h"
 #include "tests/support/temp_dir.h"
-#include "tools/headlane/npy.h"
+#include "tools/headlane/output/npy.h"
 
 namespace headlane::test {
 namespace {

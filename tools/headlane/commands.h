@@ -1,7 +1,7 @@
 // The commands. Each declares, beside its code, the options that it takes and what it runs.
 #pragma once
 
-#include "tools/headlane/command_line.h"
+#include "tools/headlane/options/command_line.h"
 
 namespace tool {
 

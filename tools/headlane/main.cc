@@ -1,12 +1,13 @@
 // headlane: the command line. Exit status 0: done; 1: it could not be done, with a sentence on
 // standard error; 2: the command line itself is wrong.
+#include <headlane/status.h>
+
 #include <cstdio>
 #include <string>
 #include <vector>
 
 #include "tools/headlane/commands.h"
-#include "tools/headlane/library.h"
-#include "tools/headlane/standard_streams.h"
+#include "tools/headlane/output/standard_streams.h"
 
 namespace {
 

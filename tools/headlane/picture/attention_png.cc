@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "tools/headlane/attention.h"
+#include "tools/headlane/attention/attention.h"
 #include "tools/headlane/picture/canvas.h"
 
 namespace tool {

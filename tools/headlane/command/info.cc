@@ -1,0 +1,166 @@
+#include "tools/headlane/command/info.h"
+
+#include <charconv>
+#include <memory>
+#include <sstream>
+
+#include "tools/headlane/commands.h"
+#include "tools/headlane/options/common_options.h"
+#include "tools/headlane/output/report.h"
+#include "tools/headlane/text/languages.h"
+
+namespace tool {
+namespace {
+
+std::string shape_text(const headlane_tensor_facts& tensor) {
+  std::string text;
+  for (int i = 0; i < tensor.rank; ++i) {
+    if (i > 0) text += ", ";
+    text += std::to_string(tensor.shape[i]);
+  }
+  return text;
+}
+
+void add_tensors(const Model& model, int64_t n_tensors, Report* report) {
+  Json tensors = Json::array();
+  std::string title = "\n";  // gcc 12 warns of a literal + a temporary
+  title += std::to_string(n_tensors) + " tensors";
+  report->add_line(title);
+  for (int64_t i = 0; i < n_tensors; ++i) {
+    const headlane::TensorFacts tensor = model.tensor(i);
+    const std::vector<int64_t> shape(tensor.shape, tensor.shape + tensor.rank);
+    tensors.add(Json::object("name", tensor.name, "dtype", tensor.dtype, "shape", shape, "bytes",
+                             tensor.bytes));
+    report->add_line("  " + padded(tensor.name, 36) + " " + padded(tensor.dtype, 4) + " [" +
+                     shape_text(tensor) + "]  " + std::to_string(tensor.bytes) + " bytes");
+  }
+  report->add_json("tensors", std::move(tensors));
+}
+
+// The one that is put before texts unless another is asked for is the default.
+void add_prompt_facts(const Model& model, int64_t n_prompts, Report* report) {
+  Json texts = Json::object(), prompts = Json::object();
+  report->add_line("\nprompts");
+  for (int64_t i = 0; i < n_prompts; ++i) {
+    const headlane::PromptFacts prompt = model.prompt(i);
+    texts.set(prompt.name, prompt.text);
+    if (prompt.is_default != 0) prompts.set("default", prompt.name);
+    report->add_line("  " + padded(prompt.name, 20) + " " + Json(prompt.text).dump() +
+                     (prompt.is_default != 0 ? "  (put before texts by default)" : ""));
+  }
+  prompts.set("texts", std::move(texts));
+  report->add_json("prompts", std::move(prompts));
+}
+
+void add_kernels(const Model& model, Report* report) {
+  Json kernels = Json::object();
+  report->add_line("\nkernels on this machine");
+  std::istringstream lines{std::string(model.kernels())};
+  for (std::string line; std::getline(lines, line);) {
+    const size_t colon = line.find(": ");
+    const std::string slot = line.substr(0, colon), name = line.substr(colon + 2);
+    kernels.set(slot, name);
+    report->add_line("  " + padded(slot, 20) + " " + name);
+  }
+  report->add_json("kernels", std::move(kernels));
+}
+
+// The double with the shortest decimal that reads back as the same float: 1e-12, where the float
+// itself, widened, is 9.999999960041972e-13.
+double as_written(float value) {
+  char digits[32];
+  const char* end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  double widened = 0;
+  std::from_chars(digits, end, widened);
+  return widened;
+}
+
+// The names of a few languages, the number of many.
+std::string languages_text(const std::vector<std::string>& names) {
+  constexpr size_t kMostNames = 20;
+  if (names.size() > kMostNames) return std::to_string(names.size());
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : " ") + name;
+  return text;
+}
+
+void add_text_facts(const headlane_model_facts& f, Report* report) {
+  report->add("vocab_size", f.vocab_size);
+  report->add("n_types", f.n_types);
+  report->add("max_positions", f.max_positions);
+  report->add("max_seq_len", f.max_seq_len);
+  report->add("pooling", f.pooling);
+  report->add("normalize", f.normalize != 0);
+  report->add("tokenizer", f.has_tokenizer != 0);
+}
+
+void add_layer_facts(const headlane_model_facts& f, Report* report) {
+  report->add("n_kv_heads", f.n_kv_heads);
+  report->add("kdim", f.kdim);
+  report->add("vdim", f.vdim);
+  report->add("norm", f.norm);
+  report->add("residual", f.residual != 0);
+  report->add("final_norm", f.final_norm != 0);
+  report->add("batch_first", f.batch_first != 0);
+  report->add("max_positions", f.max_positions);
+}
+
+void add_decoder_facts(const headlane_model_facts& f, Report* report) {
+  report->add("n_decoder_layers", f.n_decoder_layers);
+  report->add("n_decoder_heads", f.n_decoder_heads);
+  report->add("decoder_d_ff", f.decoder_d_ff);
+  if (f.has_decoder == 0) return;
+  report->add("decoder_vocab_size", f.decoder_vocab_size);
+  report->add("max_target_len", f.max_target_len);
+  report->add("max_new_tokens", f.max_new_tokens);
+  report->add("n_beams", f.n_beams);
+}
+
+void info(const InfoOptions& options) {
+  const Model model = open_model(options.run);
+  const headlane::ModelFacts f = model.facts();
+  Report report;
+  report.add("file", options.run.model_path);
+  report.add("architecture", f.architecture);
+  report.add("n_layers", f.n_layers);
+  report.add("d_model", f.d_model);
+  report.add("n_heads", f.n_heads);
+  report.add("head_dim", f.head_dim);
+  report.add("d_ff", f.d_ff);
+  report.add("activation", f.activation);
+  report.add("norm_eps", as_written(f.norm_eps));
+  // What a model has depends on what it takes: token ids, or activations.
+  f.vocab_size > 0 ? add_text_facts(f, &report) : add_layer_facts(f, &report);
+  if (f.has_decoder != 0 || f.n_decoder_layers > 0) add_decoder_facts(f, &report);
+  if (f.n_languages > 0) {
+    const std::vector<std::string> names = language_names(model);
+    report.add("languages", Json(names), languages_text(names));
+  }
+  report.add("n_parameters", f.n_parameters);
+  report.add("file_bytes", f.file_bytes);
+  report.add("packed_bytes", f.packed_bytes);
+  report.add("file_precision", f.file_precision);
+  report.add("precision", f.precision);
+  report.add("auto_precision", f.auto_precision);
+  report.add("isa", f.isa);
+  if (f.n_prompts > 0) add_prompt_facts(model, f.n_prompts, &report);
+  add_kernels(model, &report);
+  add_tensors(model, f.n_tensors, &report);
+  report.print(options.as_json);
+}
+
+}  // namespace
+
+void declare_info(Command* command) {
+  const auto options = std::make_shared<InfoOptions>();
+  command->file("FILE", &options->run.model_path, "A .headlane file")->required();
+  command->flag("--json", &options->as_json, "Print JSON");
+  command->flag("--check", &options->check,
+                "Read all of the file instead: its checksum, and weights that are NaN or infinite; "
+                "exit status 1 if something is wrong");
+  add_isa(command, &options->run.isa);
+  add_precision(command, &options->run.precision);
+  command->run = [options] { options->check ? check_file(*options) : info(*options); };
+}
+
+}  // namespace tool

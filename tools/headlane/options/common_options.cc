@@ -1,0 +1,75 @@
+#include "tools/headlane/options/common_options.h"
+
+#include <headlane/headlane.h>
+
+#include <sstream>
+
+namespace tool {
+
+void add_isa(Command* command, std::string* isa) {
+  std::vector<std::string> names;
+  std::istringstream list(headlane_isa_names());
+  for (std::string name; std::getline(list >> std::ws, name, ',');) names.push_back(name);
+  command->choice("--isa", isa, names, "The fastest instruction set to use");
+}
+
+void add_precision(Command* command, std::string* precision) {
+  std::vector<std::string> names = kPrecisions;
+  names.emplace_back("auto");
+  command->choice("--precision", precision, names,
+                  "What products are computed in: f32, bf16, int8, or auto, the fastest that this "
+                  "machine has instructions for; none: what the file stores");
+}
+
+void add_machine(Command* command, RunOptions* run) {
+  command->integer("--threads", &run->n_threads, 0, 1024, "Threads; 0: all CPUs");
+  add_isa(command, &run->isa);
+  add_precision(command, &run->precision);
+}
+
+void add_model_and_machine(Command* command, RunOptions* run) {
+  command->file("-m,--model", &run->model_path, "A .headlane file")->required();
+  add_machine(command, run);
+}
+
+void add_run_options(Command* command, RunOptions* run) {
+  add_model_and_machine(command, run);
+  command->integer("--batch-tokens", &run->batch_tokens, 1, int64_t{1} << 24, "Tokens of a batch")
+      ->default_is(std::to_string(run->batch_tokens));
+  command->choice("--gemm", &run->gemm, {"headlane", "onednn"}, "Who multiplies matrices")
+      ->default_is(run->gemm);
+}
+
+void add_max_length(Command* command, RunOptions* run) {
+  command->integer("--max-length", &run->max_length, 2, kMostCount,
+                   "Cut texts to this many tokens");
+}
+
+void add_prompts(Command* command, RunOptions* run) {
+  const Option* name =
+      command
+          ->text("--prompt-name", &run->prompt_name,
+                 "Which of the model's prompts is put before each text; none: its default "
+                 "(`headlane info` shows them)")
+          ->not_empty();
+  command
+      ->text("--prompt", &run->prompt,
+             "A text that is put before each text; \"\": none, not even the model's default")
+      ->excludes(name);
+}
+
+void add_texts(Command* command, Texts* texts) {
+  const Option* words =
+      command->texts("TEXT", &texts->of_command_line, "Texts; none: -i, or standard input");
+  command->file("-i,--input", &texts->file, "A file of texts, one a line; -: standard input")
+      ->excludes(words);
+}
+
+void add_languages(Command* command, std::string* source, std::string* target) {
+  command->text("--source-lang", source, "The language of texts, for models of several")
+      ->not_empty();
+  command->text("--target-lang", target, "The language of answers, for models of several")
+      ->not_empty();
+}
+
+}  // namespace tool

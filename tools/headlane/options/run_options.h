@@ -1,0 +1,36 @@
+// What the commands that run a model have in common: their options, and what they make of these.
+#pragma once
+
+#include <headlane/headlane.hpp>
+#include <optional>
+#include <string>
+
+namespace tool {
+
+using headlane::Batch;
+using headlane::check;
+using headlane::Generator;
+using headlane::Model;
+using headlane::Session;
+
+struct RunOptions {
+  std::string model_path;
+  std::string isa;  // "": the fastest there is
+  std::string gemm = "headlane";
+  std::string precision;  // "": that of the file's weights
+  int n_threads = 0;
+  int64_t batch_tokens = 2048;  // as fast as more, in less memory
+  int64_t max_length = 0;       // 0: the model's own
+  // What is put before each text that is embedded: a text, or one of the model's by its name; none:
+  // the model's default.
+  std::optional<std::string> prompt;
+  std::string prompt_name;
+};
+
+Model open_model(const RunOptions& options);
+
+// A session for batches of `options.batch_tokens` tokens, or max_len if that is more, and as many
+// sequences, each of up to max_len.
+Session create_session(const Model& model, const RunOptions& options, int64_t max_len);
+
+}  // namespace tool
