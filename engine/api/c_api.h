@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <span>
 #include <string>
 
 #include "engine/base/default_floats.h"
@@ -102,18 +103,6 @@ void write_struct(const Struct& ours, Struct* theirs, const char* name) {
   std::memcpy(to + kFirst, reinterpret_cast<const char*>(&ours) + kFirst, end - kFirst);
 }
 
-// The caller's block, if there is one: large enough and aligned.
-inline void check_memory(const void* memory, size_t memory_bytes, size_t needed) {
-  if (memory == nullptr) return;
-  if (memory_bytes < needed) {
-    fail(Status::kInvalidArgument, "option memory_bytes is %zu; these options need %zu",
-         memory_bytes, needed);
-  }
-  if (reinterpret_cast<uintptr_t>(memory) % 64 != 0) {
-    fail(Status::kInvalidArgument, "option memory is not aligned to 64 bytes");
-  }
-}
-
 // C may put any number into an enum field; as an enum it could not be looked at.
 template <typename Enum>
 Enum read_enum(const char* name, const Enum& field, int last) {
@@ -126,49 +115,32 @@ Enum read_enum(const char* name, const Enum& field, int last) {
   return static_cast<Enum>(value);
 }
 
+// Results for a caller who has room for `capacity` of them; 0 asks for their number alone.
+inline void check_room(const void* out, const char* name, int64_t capacity) {
+  if (capacity < 0) {
+    fail(Status::kInvalidArgument, "capacity is %lld; it must be 0 or more",
+         static_cast<long long>(capacity));
+  }
+  if (capacity > 0) require(out, name);
+}
+template <typename Element>
+void write_results(std::span<const Element> results, const char* what, Element* out,
+                   int64_t capacity, int64_t* n_out) {
+  *n_out = static_cast<int64_t>(results.size());
+  if (capacity == 0) return;
+  if (*n_out > capacity) {
+    fail(Status::kTooLarge, "capacity is %lld, but there are %zu %s",
+         static_cast<long long>(capacity), results.size(), what);
+  }
+  if (!results.empty()) std::memcpy(out, results.data(), results.size_bytes());
+}
+
 // The parts of a model's handle; `made` is owned by the result.
 headlane_model* new_model(std::unique_ptr<Model> made);
-
-// What options say of threads, checked: how many (0: not said), and whose.
-struct Threads {
-  int64_t count = 0;
-  CallerPool pool;
-};
-Threads read_threads(int32_t n_threads, const headlane_thread_pool* pool);
 
 // Null gives defaults. Its strings stay the caller's.
 TextOptions read_text_options(const headlane_tokenize_options* options);
 
 ModelOptions model_options(const headlane_model_options& options);
-
-// What the options of an attention say, checked.
-AttentionSpec read_spec(const headlane_attention_options& options);
-AttentionWeights read_weights(const headlane_attention_options& options, const AttentionSpec& spec);
-
-// Bias, mask and prefixes of a batch, whose sequences lie as the rows say.
-template <typename Batch>
-ScoreInputs read_scores(const Batch& batch, const SeqRows& q_rows, const SeqRows& kv_rows) {
-  ScoreInputs scores;
-  scores.q_rows = q_rows;
-  scores.kv_rows = kv_rows;
-  scores.bias = {batch.bias, batch.bias_seq_stride, batch.bias_head_stride,
-                 batch.bias_query_stride};
-  scores.mask = {batch.mask, batch.mask_seq_stride, batch.mask_head_stride,
-                 batch.mask_query_stride};
-  scores.prefix_lengths = batch.prefix_lengths;
-  return scores;
-}
-template <typename Batch>
-SeqRows read_q_rows(const Batch& batch) {
-  return {batch.q_offsets, batch.q_len, batch.q_lengths, batch.left_padded != 0};
-}
-template <typename Batch>
-SeqRows read_kv_rows(const Batch& batch) {
-  return {batch.kv_offsets ? batch.kv_offsets : batch.q_offsets, batch.kv_len, batch.kv_lengths,
-          batch.left_padded != 0};
-}
-
-// Null gives maps of no layer and no head.
-LayerMaps read_maps(const headlane_attention_maps* maps, int64_t n_layers, int64_t n_heads);
 
 }  // namespace headlane::c_api

@@ -11,8 +11,8 @@ namespace {
 
 using ll = long long;
 
-headlane::TextArray read_texts(const headlane_texts* texts) {
-  require(texts, "texts");
+headlane::TextArray read_texts(const headlane_texts* texts, const char* name) {
+  require(texts, name);
   const auto read = read_struct(texts, "headlane_texts");
   headlane::TextArray array;
   array.n_texts = read.n_texts;
@@ -20,7 +20,7 @@ headlane::TextArray read_texts(const headlane_texts* texts) {
   array.n_bytes = read.data_bytes;
   array.offsets_32 = read.offsets_32;
   array.offsets_64 = read.offsets_64;
-  check_texts(array);
+  check_texts(array, name);
   return array;
 }
 
@@ -38,7 +38,7 @@ headlane::EmbedTarget read_target(float* vectors, int64_t stride, int64_t n_text
                                   int64_t d_model) {
   if (stride == 0) stride = d_model;
   if (stride < d_model) {
-    fail(Status::kInvalidArgument, "stride is %lld; a vector has %lld elements", ll{stride},
+    fail(Status::kInvalidArgument, "stride is %lld; it must be 0, or at least %lld, the elements of a vector", ll{stride},
          ll{d_model});
   }
   if (n_texts > 0) require(vectors, "vectors");
@@ -59,13 +59,21 @@ headlane_status headlane_session_embed(headlane_session* session, const headlane
                                        int64_t stride) {
   return guarded([&] {
     require(session, "session");
-    const headlane::TextArray array = read_texts(texts);
+    const headlane::TextArray array = read_texts(texts, "texts");
     auto read = read_struct(options, "headlane_embed_options");
+    headlane::TextArray second;
+    if (read.second) {
+      second = read_texts(read.second, "second");
+      if (second.n_texts != array.n_texts) {
+        fail(Status::kInvalidArgument, "second.n_texts is %lld; it must be as texts.n_texts, %lld",
+             ll{second.n_texts}, ll{array.n_texts});
+      }
+    }
     const headlane::ModelConfig& config = session->session.model().config();
     const auto target = read_target(vectors, stride, array.n_texts, config.d_model);
     headlane::EmbedListener listener;
     if (read.on_progress) listener = {go_on, &read};
-    headlane::embed(&session->session, array, read_prompted(read.tokenize, config), target,
-                    listener);
+    headlane::embed(&session->session, array, read.second ? &second : nullptr,
+                    read_prompted(read.tokenize, config), target, listener);
   });
 }

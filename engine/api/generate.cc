@@ -2,7 +2,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/api/attention_options.h"
 #include "engine/api/c_api.h"
+#include "engine/api/options.h"
 #include "engine/generate/generator.h"
 
 using headlane::fail;
@@ -29,8 +31,8 @@ static_assert(static_cast<int>(headlane::EarlyStopping::kFirst) + 1 ==
 static_assert(static_cast<int>(headlane::EarlyStopping::kNever) + 1 ==
               HEADLANE_EARLY_STOPPING_NEVER);
 
-GeneratorLimits limits_of(const headlane_model* model, const headlane_generator_options& options) {
-  const Threads threads = read_threads(options.n_threads, options.pool);
+GeneratorLimits limits_of(const headlane_model* model, const headlane_generator_options& options,
+                          const WorkOptions& work) {
   return generator_limits(*model->model, {.max_sources = options.max_sources,
                                           .max_source_tokens = options.max_source_tokens,
                                           .max_source_len = options.max_source_len,
@@ -39,8 +41,8 @@ GeneratorLimits limits_of(const headlane_model* model, const headlane_generator_
                                           .max_prefix = options.max_prefix,
                                           .max_candidates = options.max_candidates,
                                           .all_logits = options.all_logits != 0,
-                                          .n_threads = threads.count,
-                                          .precision = options.precision ? options.precision : ""});
+                                          .n_threads = work.threads.count,
+                                          .precision = work.precision});
 }
 
 headlane::TokenBatch batch_of(const headlane_batch& in) {
@@ -148,7 +150,8 @@ headlane_status headlane_generator_bytes(const headlane_model* model,
     require(model, "model");
     require(out, "out");
     const auto read = read_struct(options, "headlane_generator_options");
-    *out = headlane::Generator::bytes(*model->model, limits_of(model, read));
+    *out =
+        headlane::Generator::bytes(*model->model, limits_of(model, read, read_work_options(read)));
   });
 }
 
@@ -159,16 +162,15 @@ headlane_status headlane_generator_create(headlane_model* model,
     require(model, "model");
     require(out, "out");
     const auto read = read_struct(options, "headlane_generator_options");
-    const GeneratorLimits limits = limits_of(model, read);
-    check_memory(read.memory, read.memory_bytes, headlane::Generator::bytes(*model->model, limits));
-    const Threads threads = read_threads(read.n_threads, read.pool);
+    const WorkOptions work = read_work_options(read);
+    const GeneratorLimits limits = limits_of(model, read, work);
+    work.check_memory(headlane::Generator::bytes(*model->model, limits));
     *out = new headlane_generator{
-        headlane::Generator(*model->model, limits, read.memory, threads.pool)};
+        headlane::Generator(*model->model, limits, work.memory, work.threads.pool)};
     model->model->log().info(
         "generator: %lld sources, %lld targets of %lld tokens at once, %lld %s, products in %s",
         ll{limits.decoder.encoder.max_seqs}, ll{limits.decoder.step.max_tokens},
-        ll{limits.decoder.max_len}, ll{limits.decoder.encoder.n_threads},
-        threads.pool.parallel_for ? "tasks on the caller's pool" : "threads",
+        ll{limits.decoder.max_len}, ll{limits.decoder.encoder.n_threads}, work.threads.name(),
         name_of(limits.decoder.encoder.precision));
   });
 }

@@ -1,4 +1,5 @@
 // The C API's texts: ids of them, and back.
+#include <algorithm>
 #include <cstring>
 #include <iterator>
 #include <string>
@@ -25,23 +26,6 @@ const Tokenizer& tokenizer_of(const headlane_model* model) {
 std::string_view read_text(const char* text, size_t text_bytes) {
   if (text_bytes > 0) require(text, "text");
   return {text_bytes > 0 ? text : "", text_bytes};
-}
-
-// `count` of `what` for a caller who has room for `capacity`, 0 being a question.
-void check_room(const void* out, const char* name, int64_t capacity) {
-  if (capacity < 0) fail(Status::kInvalidArgument, "capacity is negative");
-  if (capacity > 0) require(out, name);
-}
-template <typename Element>
-void write_results(const std::vector<Element>& results, const char* what, Element* out,
-                   int64_t capacity, int64_t* n_out) {
-  *n_out = static_cast<int64_t>(results.size());
-  if (capacity == 0) return;
-  if (*n_out > capacity) {
-    fail(Status::kTooLarge, "the text has %zu %s, capacity is %lld", results.size(), what,
-         static_cast<long long>(capacity));
-  }
-  if (!results.empty()) std::memcpy(out, results.data(), results.size() * sizeof(Element));
 }
 
 void check_id(int32_t id, int64_t vocab_size) {
@@ -75,7 +59,29 @@ headlane_status headlane_model_tokenize(const headlane_model* model, const char*
     require(model, "model");
     std::vector<int32_t> tokens;
     TextTokens(*model->model, read).append(whole, &tokens);
-    write_results(tokens, "tokens", ids, capacity, n_ids);
+    write_results<int32_t>(tokens, "tokens", ids, capacity, n_ids);
+  });
+}
+
+headlane_status headlane_model_tokenize_pair(const headlane_model* model, const char* text,
+                                             size_t text_bytes, const char* second,
+                                             size_t second_bytes,
+                                             const headlane_tokenize_options* options, int32_t* ids,
+                                             int32_t* type_ids, int64_t capacity, int64_t* n_ids) {
+  return guarded([&] {
+    const TextOptions read = read_text_options(options);
+    const std::string_view whole = read_text(text, text_bytes);
+    const std::string_view other = read_text(second, second_bytes);
+    require(n_ids, "n_ids");
+    check_room(ids, "ids", capacity);
+    require(model, "model");
+    std::vector<int32_t> tokens;
+    const int64_t n_first =
+        TextTokens(*model->model, read, true).append_pair(whole, other, &tokens);
+    write_results<int32_t>(tokens, "tokens", ids, capacity, n_ids);
+    if (capacity == 0 || type_ids == nullptr) return;
+    std::fill_n(type_ids, n_first, 0);
+    std::fill(type_ids + n_first, type_ids + *n_ids, 1);
   });
 }
 
@@ -90,8 +96,7 @@ headlane_status headlane_model_detokenize(const headlane_model* model, const int
     const Tokenizer& tokenizer = tokenizer_of(model);
     for (int64_t i = 0; i < n_ids; ++i) check_id(ids[i], tokenizer.target_vocab_size());
     const std::string decoded = tokenizer.decode({ids, static_cast<size_t>(n_ids)});
-    write_results(std::vector<char>(decoded.begin(), decoded.end()), "bytes", text, capacity,
-                  n_bytes);
+    write_results<char>(decoded, "bytes", text, capacity, n_bytes);
   });
 }
 
@@ -137,40 +142,6 @@ headlane_status headlane_model_get_language(const headlane_model* model, int64_t
     facts.id = tokenizer.language_id(name);
     facts.begins_target = tokenizer.language_use() == headlane::LanguageUse::kSource ? 1 : 0;
     write_struct(facts, out, "headlane_language_facts");
-  });
-}
-
-headlane_status headlane_model_get_prompt(const headlane_model* model, int64_t i,
-                                          headlane_prompt_facts* out) {
-  return guarded([&] {
-    require(model, "model");
-    const headlane::Prompts& prompts = model->model->config().prompts;
-    if (i < 0 || i >= std::ssize(prompts.texts)) {
-      fail(Status::kInvalidArgument, "prompt index i is %lld; the model has %zu prompts",
-           static_cast<long long>(i), prompts.texts.size());
-    }
-    const auto& [name, text] = *std::next(prompts.texts.begin(), i);
-    headlane_prompt_facts facts{};
-    facts.name = name.c_str();
-    facts.text = text.c_str();
-    facts.is_default = name == prompts.default_name ? 1 : 0;
-    write_struct(facts, out, "headlane_prompt_facts");
-  });
-}
-
-headlane_status headlane_model_find_prompt(const headlane_model* model, const char* name,
-                                           const char** text) {
-  return guarded([&] {
-    require(model, "model");
-    require(name, "name");
-    require(text, "text");
-    const headlane::Prompts& prompts = model->model->config().prompts;
-    const std::string* found = prompts.find(name);
-    if (found == nullptr) {
-      fail(Status::kInvalidArgument, "the model has no prompt \"%s\"; it has: %s",
-           headlane::printable(name).c_str(), prompts.names().c_str());
-    }
-    *text = found->c_str();
   });
 }
 

@@ -17,10 +17,12 @@ using ll = long long;
 // neither a long text nor a slow thread keeps the others waiting.
 class TokenizedTexts {
  public:
-  TokenizedTexts(Session* session, const TextArray& texts, const TextTokens& tokens)
-      : texts_(texts), tokens_(tokens), team_(session->team()) {
+  TokenizedTexts(Session* session, const TextArray& texts, const TextArray* second,
+                 const TextTokens& tokens)
+      : texts_(texts), second_(second), tokens_(tokens), team_(session->team()) {
     places_.resize(static_cast<size_t>(texts.n_texts));
-    const int64_t n_bytes = texts.offset(texts.n_texts) - texts.offset(0);
+    if (second) n_first_.resize(places_.size());
+    const int64_t n_bytes = texts.n_used_bytes() + (second ? second->n_used_bytes() : 0);
     // all-MiniLM-L6-v2's WordPiece takes 32 ns for each byte of English and 260 ns for an empty
     // text (measured on an AMD EPYC).
     constexpr double kSecondsPerByte = 32e-9, kSecondsPerText = 260e-9;
@@ -38,6 +40,9 @@ class TokenizedTexts {
     const Place& place = places_[static_cast<size_t>(text)];
     return workers_[place.worker].ids.data() + place.begin;
   }
+  bool is_of_pairs() const { return second_ != nullptr; }
+  // How many of a pair's ids are of type 0; the rest are of type 1.
+  int32_t n_first(int64_t text) const { return n_first_[static_cast<size_t>(text)]; }
 
  private:
   // Each has a cache line of its own, since its list grows all the time.
@@ -73,15 +78,22 @@ class TokenizedTexts {
 
   void add(uint32_t thread, int64_t text, std::vector<int32_t>* ids) {
     const auto begin = static_cast<int64_t>(ids->size());
-    tokens_.append(texts_.text(text), ids);
+    if (second_) {
+      n_first_[static_cast<size_t>(text)] =
+          static_cast<int32_t>(tokens_.append_pair(texts_.text(text), second_->text(text), ids));
+    } else {
+      tokens_.append(texts_.text(text), ids);
+    }
     const auto length = static_cast<int32_t>(static_cast<int64_t>(ids->size()) - begin);
     places_[static_cast<size_t>(text)] = {thread, length, begin};
   }
 
   const TextArray& texts_;
+  const TextArray* second_;
   const TextTokens& tokens_;
   Team& team_;
-  std::vector<Place> places_;  // [n_texts]
+  std::vector<Place> places_;     // [n_texts]
+  std::vector<int32_t> n_first_;  // [n_texts] of pairs
   std::vector<Worker> workers_;
   std::atomic<int64_t> next_{0};
   std::atomic<bool> failed_{false};
@@ -127,6 +139,7 @@ class Batches {
       most_texts = std::max(most_texts, static_cast<int64_t>(last - first));
     }
     ids_.reserve(static_cast<size_t>(most_tokens));
+    if (tokenized.is_of_pairs()) types_.reserve(ids_.capacity());
     offsets_.reserve(static_cast<size_t>(most_texts) + 1);
     pooled_.resize(static_cast<size_t>(most_texts * d_model_));
   }
@@ -162,14 +175,20 @@ class Batches {
 
   void run_batch(size_t first, size_t last, const EmbedTarget& vectors) {
     ids_.clear();
+    types_.clear();
     offsets_.assign(1, 0);
     for (size_t i = first; i < last; ++i) {
       const int32_t* ids = tokenized_.ids(order_[i]);
       ids_.insert(ids_.end(), ids, ids + tokenized_.length(order_[i]));
+      if (tokenized_.is_of_pairs()) {
+        types_.resize(types_.size() + static_cast<size_t>(tokenized_.n_first(order_[i])), 0);
+        types_.resize(ids_.size(), 1);
+      }
       offsets_.push_back(static_cast<int64_t>(ids_.size()));
     }
-    session_->encode({static_cast<int64_t>(last - first), offsets_.data(), ids_.data()}, nullptr,
-                     pooled_.data(), nullptr);
+    session_->encode({static_cast<int64_t>(last - first), offsets_.data(), ids_.data(),
+                      tokenized_.is_of_pairs() ? types_.data() : nullptr},
+                     nullptr, pooled_.data(), nullptr);
     const float* row = pooled_.data();
     for (size_t i = first; i < last; ++i, row += d_model_) {
       std::copy_n(row, d_model_, vectors.data + order_[i] * vectors.stride);
@@ -181,49 +200,56 @@ class Batches {
   const std::vector<int64_t>& order_;
   int64_t d_model_;
   std::vector<int32_t> ids_;      // of a batch
+  std::vector<int32_t> types_;    // likewise, of pairs
   std::vector<int64_t> offsets_;  // likewise
   std::vector<float> pooled_;     // likewise
 };
 
 }  // namespace
 
-void check_texts(const TextArray& texts) {
-  if (texts.n_texts < 0) fail(Status::kInvalidArgument, "texts.n_texts is %lld", ll{texts.n_texts});
+void check_texts(const TextArray& texts, const char* name) {
+  if (texts.n_texts < 0) {
+    fail(Status::kInvalidArgument, "%s.n_texts is %lld; it must be 0 or more", name,
+         ll{texts.n_texts});
+  }
   if (texts.n_bytes < 0) {
-    fail(Status::kInvalidArgument, "texts.data_bytes is %lld", ll{texts.n_bytes});
+    fail(Status::kInvalidArgument, "%s.data_bytes is %lld; it must be 0 or more", name,
+         ll{texts.n_bytes});
   }
   if (texts.n_texts == 0) return;
   if ((texts.offsets_32 == nullptr) == (texts.offsets_64 == nullptr)) {
-    fail(Status::kInvalidArgument,
-         "texts.offsets_32 and texts.offsets_64 are both %s; one of the two must be set",
-         texts.offsets_32 ? "set" : "null");
+    fail(
+        Status::kInvalidArgument,
+        "%s.offsets_32 and %s.offsets_64 are both %s; set one of the two, and leave the other null",
+        name, name, texts.offsets_32 ? "set" : "null");
   }
-  const char* name = texts.offsets_32 ? "offsets_32" : "offsets_64";
+  const char* offsets = texts.offsets_32 ? "offsets_32" : "offsets_64";
   if (texts.offset(0) < 0) {
-    fail(Status::kInvalidArgument, "texts.%s[0] is %lld", name, ll{texts.offset(0)});
+    fail(Status::kInvalidArgument, "%s.%s[0] is %lld; it must be 0 or more", name, offsets,
+         ll{texts.offset(0)});
   }
   for (int64_t i = 0; i < texts.n_texts; ++i) {
     if (texts.offset(i + 1) >= texts.offset(i)) continue;
-    fail(Status::kInvalidArgument, "texts.%s[%lld] is %lld, less than the one before, %lld", name,
-         ll{i + 1}, ll{texts.offset(i + 1)}, ll{texts.offset(i)});
+    fail(Status::kInvalidArgument, "%s.%s[%lld] is %lld, less than the one before it, %lld", name,
+         offsets, ll{i + 1}, ll{texts.offset(i + 1)}, ll{texts.offset(i)});
   }
   const int64_t end = texts.offset(texts.n_texts);
   if (end > texts.n_bytes) {
-    fail(Status::kInvalidArgument, "texts.%s[%lld] is %lld, texts.data_bytes %lld", name,
-         ll{texts.n_texts}, ll{end}, ll{texts.n_bytes});
+    fail(Status::kInvalidArgument, "%s.%s[%lld] is %lld, but %s.data_bytes is only %lld", name,
+         offsets, ll{texts.n_texts}, ll{end}, name, ll{texts.n_bytes});
   }
   if (end > texts.offset(0) && texts.data == nullptr) {
-    fail(Status::kInvalidArgument, "texts.data is null, the texts have %lld bytes",
+    fail(Status::kInvalidArgument, "%s.data is null, but the texts have %lld bytes", name,
          ll{end - texts.offset(0)});
   }
 }
 
-void embed(Session* session, const TextArray& texts, const TextOptions& options,
-           const EmbedTarget& vectors, const EmbedListener& listener) {
+void embed(Session* session, const TextArray& texts, const TextArray* second,
+           const TextOptions& options, const EmbedTarget& vectors, const EmbedListener& listener) {
   session->check_takes_ids(true);
-  const TextTokens tokens(session->model(), options);
+  const TextTokens tokens(session->model(), options, second != nullptr);
   if (texts.n_texts == 0) return;
-  const TokenizedTexts tokenized(session, texts, tokens);
+  const TokenizedTexts tokenized(session, texts, second, tokens);
   check_lengths(tokenized, texts.n_texts, session->limits());
   const std::vector<int64_t> order = order_of(tokenized, texts.n_texts);
   Batches(session, tokenized, order).run(vectors, listener);

@@ -19,6 +19,7 @@ struct TextArray {
   const int64_t* offsets_64 = nullptr;
 
   int64_t offset(int64_t i) const { return offsets_32 ? offsets_32[i] : offsets_64[i]; }
+  int64_t n_used_bytes() const { return offset(n_texts) - offset(0); }
   std::string_view text(int64_t i) const {
     const int64_t begin = offset(i), end = offset(i + 1);
     return end == begin ? std::string_view()
@@ -42,13 +43,15 @@ struct EmbedListener {
   void* user = nullptr;
 };
 
-// Throws Error that names the first field out of range; reads no text.
-void check_texts(const TextArray& texts);
+// Throws Error that names the first field out of range, of the struct that is called `name`; reads
+// no text.
+void check_texts(const TextArray& texts, const char* name);
 
+// `second`: null, or the second texts of pairs, of which the texts are the first; as many as these.
 // Texts that have been checked; a stride that is d_model or more. Throws Error before a row is
 // written, except if it is cancelled or the model's file cannot be read any more: then a row is
 // either whole or as it was.
-void embed(Session* session, const TextArray& texts, const TextOptions& options,
-           const EmbedTarget& vectors, const EmbedListener& listener);
+void embed(Session* session, const TextArray& texts, const TextArray* second,
+           const TextOptions& options, const EmbedTarget& vectors, const EmbedListener& listener);
 
 }  // namespace headlane

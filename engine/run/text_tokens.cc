@@ -11,28 +11,44 @@ const Tokenizer& tokenizer_of(const Model& model) {
   return *model.tokenizer();
 }
 
-TextTokens::TextTokens(const Model& model, const TextOptions& options)
-    : tokenizer_(tokenizer_of(model)), options_(options) {
+TextTokens::TextTokens(const Model& model, const TextOptions& options, bool pairs)
+    : tokenizer_(tokenizer_of(model)), n_types_(model.config().encoder.n_types), options_(options) {
   if (options_.max_len == 0) options_.max_len = model.config().max_seq_len;
-  const int64_t n_special = options_.as_target ? 1 : tokenizer_.n_special_with(options_.languages);
+  if (pairs && options_.as_target) {
+    fail(Status::kInvalidArgument, "as_target is set, but targets are no pairs of texts");
+  }
+  int64_t n_special = options_.as_target ? 1 : tokenizer_.n_special_with(options_.languages);
+  if (pairs) n_special = tokenizer_.n_special_of_pair();
   if (options_.max_len < n_special) {
-    fail(Status::kInvalidArgument, "max_len is %lld; the special tokens alone are %lld",
+    fail(Status::kInvalidArgument, "max_len is %lld; it must be at least %lld, for special tokens",
          static_cast<long long>(options_.max_len), static_cast<long long>(n_special));
   }
 }
 
 void TextTokens::append(std::string_view text, std::vector<int32_t>* ids) const {
-  std::string prompted;
-  if (!options_.prompt.empty()) {
-    prompted.reserve(options_.prompt.size() + text.size());
-    prompted.append(options_.prompt).append(text);
-    text = prompted;
-  }
+  std::string room;
+  text = prompted(text, &room);
   if (options_.as_target) {
     tokenizer_.encode_target(text, options_.max_len, ids);
   } else {
     tokenizer_.encode_with(text, options_.max_len, options_.languages, ids);
   }
+}
+
+int64_t TextTokens::append_pair(std::string_view first, std::string_view second,
+                                std::vector<int32_t>* ids) const {
+  std::string room;
+  const size_t begin = ids->size();
+  const int64_t n_first =
+      tokenizer_.encode_pair(prompted(first, &room), second, options_.max_len, ids);
+  return n_types_ > 1 ? n_first : static_cast<int64_t>(ids->size() - begin);
+}
+
+// The text behind the prompt, in `room` where there is one.
+std::string_view TextTokens::prompted(std::string_view text, std::string* room) const {
+  if (options_.prompt.empty()) return text;
+  room->reserve(options_.prompt.size() + text.size());
+  return room->append(options_.prompt).append(text);
 }
 
 }  // namespace headlane

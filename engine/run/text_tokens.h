@@ -23,14 +23,23 @@ const Tokenizer& tokenizer_of(const Model& model);
 
 class TextTokens {
  public:
-  // Throws Error where the model has no tokenizer, or where the options do not fit it.
-  TextTokens(const Model& model, const TextOptions& options);
+  // Throws Error where the model has no tokenizer, or where the options do not fit it. `pairs`: the
+  // texts are pairs, for append_pair.
+  TextTokens(const Model& model, const TextOptions& options, bool pairs = false);
 
   // Appends the ids of the text behind the prompt. Safe to call from several threads.
   void append(std::string_view text, std::vector<int32_t>* ids) const;
 
+  // Appends the ids of a pair, whose first text stands behind the prompt, and returns how many of
+  // them are of type 0; the others are of type 1. In a model of one type, all are of type 0.
+  int64_t append_pair(std::string_view first, std::string_view second,
+                      std::vector<int32_t>* ids) const;
+
  private:
+  std::string_view prompted(std::string_view text, std::string* room) const;
+
   const Tokenizer& tokenizer_;
+  int64_t n_types_;
   TextOptions options_;
 };
 

@@ -143,6 +143,15 @@ int64_t Tokenizer::n_special_with(const TextLanguages& languages) const {
   return n_special() + (language_use() == LanguageUse::kTargetInText && id >= 0 ? 1 : 0);
 }
 
+int64_t Tokenizer::encode_pair(std::string_view /*first*/, std::string_view /*second*/,
+                               int64_t /*max_len*/, std::vector<int32_t>* /*ids*/) const {
+  return n_special_of_pair();
+}
+
+int64_t Tokenizer::n_special_of_pair() const {
+  fail(Status::kUnsupported, "the model's tokenizer does not take pairs of texts; BERT's do");
+}
+
 // The token that the text gets for them; -1: none, or the default's.
 int32_t Tokenizer::id_of_text(const TextLanguages& languages) const {
   const auto id_of = [&](std::string_view name) {

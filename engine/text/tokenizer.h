@@ -36,6 +36,16 @@ class Tokenizer {
   // several threads.
   virtual void encode(std::string_view text, int64_t max_len, std::vector<int32_t>* ids) const = 0;
 
+  // Appends the ids of two texts as one sequence, such as [CLS] first [SEP] second [SEP], at most
+  // `max_len` in all. If they are too long, the longer text loses tokens until it is as long as the
+  // other, then both lose theirs ("longest_first" of the `tokenizers` library). Returns how many of
+  // the ids, the first ones, are of type 0; the rest are of type 1. max_len must be at least
+  // n_special_of_pair(). Throws Error(kUnsupported) where the tokenizer makes no pairs.
+  virtual int64_t encode_pair(std::string_view first, std::string_view second, int64_t max_len,
+                              std::vector<int32_t>* ids) const;
+  // The tokens that encode_pair adds to any two texts. Throws as it does.
+  virtual int64_t n_special_of_pair() const;
+
   virtual int64_t n_special() const = 0;                   // tokens that encode adds to any text
   virtual int64_t vocab_size() const = 0;                  // ids are in [0, vocab_size)
   virtual std::string_view token(int32_t id) const = 0;    // its spelling in the vocabulary

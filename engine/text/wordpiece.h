@@ -41,6 +41,11 @@ class WordPieceTokenizer : public Tokenizer {
                      const std::string& where);
 
   void encode(std::string_view text, int64_t max_len, std::vector<int32_t>* ids) const override;
+  int64_t encode_pair(std::string_view first, std::string_view second, int64_t max_len,
+                      std::vector<int32_t>* ids) const override;
+  int64_t n_special_of_pair() const override {
+    return n_special() + static_cast<int64_t>(spec_.ids_after.size());
+  }
   int64_t n_special() const override {
     return static_cast<int64_t>(spec_.ids_before.size() + spec_.ids_after.size());
   }
@@ -57,6 +62,7 @@ class WordPieceTokenizer : public Tokenizer {
   void check_ids(const std::string& where) const;
   void mark_special();
   std::vector<AddedToken> added_tokens(bool normalized, const std::string& where) const;
+  void append_text(std::string_view text, size_t most_ids, std::vector<int32_t>* ids) const;
   void encode_text(std::string_view text, Encoding* encoding) const;
   void encode_normalized(std::string_view text, Encoding* encoding) const;
   void encode_words(std::string_view text, Encoding* encoding) const;

@@ -51,6 +51,10 @@ typedef struct headlane_embed_options {
   const headlane_tokenize_options* tokenize;
   headlane_on_progress on_progress; /**< null: none */
   void* user;                       /**< handed to on_progress */
+  /** The second texts of pairs, as many as there are texts, which are then the first ones: a vector
+   * is that of both as one sequence, as headlane_model_tokenize_pair makes it. Null: the texts are
+   * no pairs. */
+  const headlane_texts* second;
 } headlane_embed_options;
 
 /** Texts to vectors: tokenises them on the session's threads, and runs them in batches as large as
@@ -59,7 +63,7 @@ typedef struct headlane_embed_options {
  * it, for any session and any number of threads.
  *
  * Unlike headlane_session_encode it allocates, and frees it all before it returns: the token ids of
- * all texts (4 bytes a token, for a while up to 12 as the lists grow), 24 bytes a text, and the ids
+ * all texts (4 bytes a token, for a while up to 12 as the lists grow), 24 bytes a text (28 a pair), and the ids
  * and vectors of one batch. Call it with some thousand texts at a time to bound that.
  * @param session of a model with a tokenizer and with pooling
  * @param texts any number

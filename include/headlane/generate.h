@@ -158,7 +158,7 @@ typedef struct headlane_generate_options {
 /** Answers each source of a batch. The answers to a source have the same bits in any batch and for
  * any number of threads. headlane_generator_get_answer returns them.
  * @param generator stays usable, whatever is returned
- * @param sources token ids, as headlane_tokenize makes them; none may be empty
+ * @param sources token ids, as headlane_model_tokenize makes them; none may be empty
  * @param options null: the model's own
  * @return INVALID_ARGUMENT: ids, an empty source, options out of range; TOO_LARGE */
 HEADLANE_API headlane_status headlane_generator_generate(headlane_generator* generator,

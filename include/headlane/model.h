@@ -81,7 +81,7 @@ typedef struct headlane_model_facts {
   int64_t n_types;        /**< segment types */
   float norm_eps;         /**< what layer norms add to the variance */
   int32_t normalize;      /**< 1: pooled vectors have length 1 */
-  int32_t has_tokenizer;  /**< 1: headlane_tokenize works */
+  int32_t has_tokenizer;  /**< 1: headlane_model_tokenize works */
   int64_t n_parameters;   /**< elements of all weights */
   int64_t file_bytes;     /**< of the file */
   int64_t packed_bytes;   /**< memory that the packed weights take */
@@ -125,6 +125,26 @@ typedef struct headlane_model_facts {
  * @return INVALID_ARGUMENT */
 HEADLANE_API headlane_status headlane_model_get_facts(const headlane_model* model,
                                                       headlane_model_facts* out);
+
+/** What the model is, as JSON in UTF-8: everything that headlane_model_facts says and what it has
+ * no fields for. It is for people and for programs that show it; new members come with new
+ * versions.
+ *
+ *     {"config": {...},             as the file has it (docs/files.md)
+ *      "tokenizer": {"type": "wordpiece", "vocab_size": 30522, "languages": ["en", ...]},  or null
+ *      "n_parameters": 22713216, "file_bytes": ..., "packed_bytes": ...,
+ *      "file_precision": "f32", "precision": "f32", "auto_precision": "int8",
+ *      "isa": "avx2", "gemm": "headlane", "kernels": {"gemm_f32": "avx2 6x16", ...},
+ *      "tensors": [{"name": "...", "dtype": "f32", "shape": [30522, 384], "bytes": ...}, ...]}
+ *
+ * @param model of a file or of headlane_model_create_layer
+ * @param[out] json [capacity], not null-terminated; null if capacity is 0
+ * @param capacity how many bytes there is room for; 0 asks for the number alone
+ * @param[out] n_bytes how many bytes it has; packed_bytes grows with the first session of a
+ * precision, so a later call may need some more
+ * @return INVALID_ARGUMENT; TOO_LARGE: 0 < capacity < n_bytes, which is written all the same */
+HEADLANE_API headlane_status headlane_model_get_json(const headlane_model* model, char* json,
+                                                     int64_t capacity, int64_t* n_bytes);
 
 /** What a tensor of the file is. */
 typedef struct headlane_tensor_facts {

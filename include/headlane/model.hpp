@@ -24,6 +24,12 @@ template <typename Range>
 concept Texts = std::ranges::input_range<const Range> &&
     std::convertible_to<std::ranges::range_reference_t<const Range>, std::string_view>;
 
+/** Two texts as one sequence. */
+struct TokenPair {
+  std::vector<int32_t> ids;      /**< special tokens included */
+  std::vector<int32_t> type_ids; /**< as many: 0 in the first text, 1 in the second */
+};
+
 /** headlane_model: weights, config and tokenizer. Any number of threads may use it at once. */
 class Model {
  public:
@@ -68,6 +74,25 @@ class Model {
     ModelFacts found;
     check(headlane_model_get_facts(get(), &found));
     return found;
+  }
+
+  /** What the model is, as JSON.
+   * @return see headlane_model_get_json
+   * @throw Error if this was moved from */
+  std::string json() const {
+    std::string text;
+    int64_t n_bytes = 0;
+    headlane_status status = headlane_model_get_json(get(), nullptr, 0, &n_bytes);
+    // Another thread may make it longer between two calls.
+    for (bool fits = false; status == HEADLANE_OK && !fits;) {
+      text.resize(static_cast<size_t>(n_bytes));
+      status = headlane_model_get_json(get(), text.data(), n_bytes, &n_bytes);
+      fits = status == HEADLANE_OK;
+      if (status == HEADLANE_TOO_LARGE) status = HEADLANE_OK;
+    }
+    check(status);
+    text.resize(static_cast<size_t>(n_bytes));
+    return text;
   }
 
   /** One tensor of the file.
@@ -140,6 +165,28 @@ class Model {
     check(status);
     ids.resize(static_cast<size_t>(n_ids));
     return ids;
+  }
+
+  /** Token ids of two texts as one sequence, for Batch::add.
+   * @param first UTF-8 of any content, as second
+   * @param second the other text
+   * @param options see headlane_tokenize_options
+   * @return at most max_len of the options
+   * @throw Error for each error of headlane_model_tokenize_pair */
+  TokenPair tokenize_pair(std::string_view first, std::string_view second,
+                          const headlane_tokenize_options& options = TokenizeOptions()) const {
+    int64_t n_ids = 0;
+    const auto into = [&](TokenPair* pair) {
+      check(headlane_model_tokenize_pair(
+          get(), first.data(), first.size(), second.data(), second.size(), &options,
+          pair->ids.data(), pair->type_ids.data(), static_cast<int64_t>(pair->ids.size()), &n_ids));
+    };
+    TokenPair pair;
+    into(&pair);
+    pair.ids.resize(static_cast<size_t>(n_ids));
+    pair.type_ids.resize(pair.ids.size());
+    into(&pair);
+    return pair;
   }
 
   /** Texts as a batch.

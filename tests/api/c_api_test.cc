@@ -1,6 +1,7 @@
 // The C API's promises: statuses and sentences, exact memory, structs of other ages, sessions at
 // once.
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "tests/api/encoder.h"
@@ -120,6 +121,30 @@ TEST_F(CApi, StructsOfOtherAges) {
   EXPECT_EQ(headlane_model_get_facts(encoder.model(), &facts), HEADLANE_OK);
   EXPECT_STREQ(facts.architecture, "bert");
   EXPECT_EQ(facts.n_layers, 0x5555555555555555);  // beyond the older caller's struct: not written
+}
+
+TEST_F(CApi, FactsAsJson) {
+  Encoder encoder(path_, "ref", 1);
+  const nlohmann::json facts = nlohmann::json::parse(Model(path_).json());
+  EXPECT_EQ(facts["config"]["d_model"], 48);
+  EXPECT_EQ(facts["tokenizer"]["type"], "wordpiece");
+  EXPECT_EQ(facts["tokenizer"]["languages"].size(), 0u);
+  EXPECT_EQ(facts["file_bytes"], encoder.facts().file_bytes);
+  EXPECT_EQ(facts["precision"], "f32");
+  EXPECT_EQ(std::ssize(facts["tensors"]), encoder.facts().n_tensors);
+  for (const char* key : {"isa", "gemm", "kernels", "n_parameters", "packed_bytes",
+                          "file_precision", "auto_precision"}) {
+    EXPECT_TRUE(facts.contains(key)) << key;
+  }
+  int64_t n = 0;
+  ASSERT_EQ(headlane_model_get_json(encoder.model(), nullptr, 0, &n), HEADLANE_OK);
+  std::string text(static_cast<size_t>(n), 'x');
+  ASSERT_EQ(headlane_model_get_json(encoder.model(), text.data(), n, &n), HEADLANE_OK);
+  EXPECT_EQ(nlohmann::json::parse(text)["isa"], "ref");
+  expect_failure(headlane_model_get_json(encoder.model(), text.data(), n - 1, &n),
+                 HEADLANE_TOO_LARGE, "capacity is ");
+  expect_failure(headlane_model_get_json(nullptr, nullptr, 0, &n), HEADLANE_INVALID_ARGUMENT,
+                 "model is null");
 }
 
 TEST_F(CApi, FactsAndTensors) {

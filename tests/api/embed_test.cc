@@ -296,11 +296,11 @@ TEST_F(Embed, WhatIsWrongIsRefusedBeforeAnythingIsRead) {
       EXPECT_EQ(headlane_error(), name + sentence);
     }
   };
-  refuse({-1, 2}, 5, "[0] is -1");
-  refuse({0, 3, 2, 5}, 5, "[2] is 2, less than the one before, 3");
-  refuse({0, 3, -2, 5}, 5, "[2] is -2, less than the one before, 3");
-  refuse({0, 3, 6}, 5, "[2] is 6, texts.data_bytes 5");
-  refuse({0, 2147483647}, 5, "[1] is 2147483647, texts.data_bytes 5");
+  refuse({-1, 2}, 5, "[0] is -1; it must be 0 or more");
+  refuse({0, 3, 2, 5}, 5, "[2] is 2, less than the one before it, 3");
+  refuse({0, 3, -2, 5}, 5, "[2] is -2, less than the one before it, 3");
+  refuse({0, 3, 6}, 5, "[2] is 6, but texts.data_bytes is only 5");
+  refuse({0, 2147483647}, 5, "[1] is 2147483647, but texts.data_bytes is only 5");
   EXPECT_EQ(std::count(out.begin(), out.end(), kUntouched), std::ssize(out));
 }
 
@@ -324,20 +324,24 @@ TEST_F(Embed, ArgumentsThatDoNotFit) {
       };
   const std::string n_bytes =
       std::to_string(arrow_.get().offsets_64[texts_.size()] - arrow_.get().offsets_64[0]);
-  refuse("texts.n_texts is -1", [](auto* texts, auto*, auto*, auto*) { texts->n_texts = -1; });
-  refuse("texts.data_bytes is -1",
+  refuse("texts.n_texts is -1; it must be 0 or more",
+         [](auto* texts, auto*, auto*, auto*) { texts->n_texts = -1; });
+  refuse("texts.data_bytes is -1; it must be 0 or more",
          [](auto* texts, auto*, auto*, auto*) { texts->data_bytes = -1; });
-  refuse("texts.data is null, the texts have " + n_bytes + " bytes",
+  refuse("texts.data is null, but the texts have " + n_bytes + " bytes",
          [](auto* texts, auto*, auto*, auto*) { texts->data = nullptr; });
-  refuse("texts.offsets_32 and texts.offsets_64 are both null; one of the two must be set",
-         [](auto* texts, auto*, auto*, auto*) { texts->offsets_64 = nullptr; });
   refuse(
-      "texts.offsets_32 and texts.offsets_64 are both set; one of the two must be set",
+      "texts.offsets_32 and texts.offsets_64 are both null; set one of the two, and leave the "
+      "other null",
+      [](auto* texts, auto*, auto*, auto*) { texts->offsets_64 = nullptr; });
+  refuse(
+      "texts.offsets_32 and texts.offsets_64 are both set; set one of the two, and leave the other "
+      "null",
       [&](auto* texts, auto*, auto*, auto*) { texts->offsets_32 = arrow_.get(false).offsets_32; });
   refuse("vectors is null", [](auto*, auto*, float** vectors, auto*) { *vectors = nullptr; });
-  refuse("stride is 47; a vector has 48 elements",
+  refuse("stride is 47; it must be 0, or at least 48, the elements of a vector",
          [](auto*, auto*, auto*, int64_t* stride) { *stride = 47; });
-  refuse("max_len is 1; the special tokens alone are 2",
+  refuse("max_len is 1; it must be at least 2, for special tokens",
          [](auto*, auto* tokenize, auto*, auto*) { tokenize->max_len = 1; });
   EXPECT_EQ(headlane_session_embed(nullptr, nullptr, nullptr, nullptr, 0),
             HEADLANE_INVALID_ARGUMENT);

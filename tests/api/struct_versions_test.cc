@@ -129,6 +129,8 @@ class StructVersionsOfTexts : public StructVersions {
       return int32_t{0};
     };
     options_.user = this;
+    second_ = texts_;
+    options_.second = &second_;
   }
   static std::string texts_model() {
     static const TempDir dir;
@@ -149,7 +151,7 @@ class StructVersionsOfTexts : public StructVersions {
 
   Encoder encoder_;
   const int64_t offsets_[4] = {0, 3, 3, 4};
-  headlane_texts texts_ = HEADLANE_INIT(headlane_texts);
+  headlane_texts texts_ = HEADLANE_INIT(headlane_texts), second_{};
   headlane_tokenize_options tokenize_ = HEADLANE_INIT(headlane_tokenize_options);
   headlane_embed_options options_ = HEADLANE_INIT(headlane_embed_options);
   std::string told_;
@@ -171,8 +173,8 @@ TEST_F(StructVersionsOfTexts, headlane_embed_progress) {
   int64_t n_tokens = 0;
   for (const std::string text : {"a b", "", "c"}) {
     int64_t n = 0;
-    check(headlane_model_tokenize(encoder_.model(), text.data(), text.size(), &tokenize_, nullptr,
-                                  0, &n));
+    check(headlane_model_tokenize_pair(encoder_.model(), text.data(), text.size(), text.data(),
+                                       text.size(), &tokenize_, nullptr, nullptr, 0, &n));
     n_tokens += n;
   }
   EXPECT_EQ(told_, "3/" + std::to_string(n_tokens));

@@ -70,9 +70,10 @@ TEST_F(CommandPrompts, InfoShowsThem) {
   EXPECT_TRUE(contains(text, "\"the dog: \"  (put before texts by default)\n")) << text;
   EXPECT_TRUE(contains(text, "  passage              \"we \"\n")) << text;
   const json facts = json::parse(said({"info", path, "--json"}));
-  EXPECT_EQ(facts["prompts"]["texts"], (json{{"query", "the dog: "}, {"passage", "we "}}));
-  EXPECT_EQ(facts["prompts"]["default"], "query");
-  EXPECT_FALSE(json::parse(said({"info", model(), "--json"})).contains("prompts"));
+  EXPECT_EQ(facts["config"]["prompts"]["texts"],
+            (json{{"query", "the dog: "}, {"passage", "we "}}));
+  EXPECT_EQ(facts["config"]["prompts"]["default"], "query");
+  EXPECT_FALSE(json::parse(said({"info", model(), "--json"}))["config"].contains("prompts"));
 }
 
 TEST_F(CommandPrompts, OthersAreNamed) {
@@ -89,11 +90,11 @@ TEST_F(CommandPrompts, AFolderThatDoesNotSayHowToPool) {
   EXPECT_EQ(done.status, 0);
   EXPECT_TRUE(done.err.starts_with("headlane: note: " + folder + ": has no modules.json"))
       << done.err;
-  EXPECT_EQ(json::parse(said({"info", out, "--json"}))["pooling"], "mean");
+  EXPECT_EQ(json::parse(said({"info", out, "--json"}))["config"]["head"]["pooling"], "mean");
   const Finished told = run_headlane({"convert", folder, "-o", out, "--pooling", "cls"});
   EXPECT_EQ(told.status, 0);
   EXPECT_EQ(told.err, "");
-  EXPECT_EQ(json::parse(said({"info", out, "--json"}))["pooling"], "cls");
+  EXPECT_EQ(json::parse(said({"info", out, "--json"}))["config"]["head"]["pooling"], "cls");
   EXPECT_EQ(run_headlane({"convert", folder, "-o", out, "--pooling", "last"}).status, 2);
 }
 

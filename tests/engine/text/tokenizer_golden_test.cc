@@ -71,6 +71,25 @@ TEST(TokenizerGolden, MatchesTheLibraryInOtherSettings) {
   }
 }
 
+TEST(TokenizerGolden, MatchesTheLibraryInPairs) {
+  const auto tokenizer = bert_tokenizer();
+  const std::vector<std::string> lines = read_lines(golden_path("sentences.txt"));
+  const json golden = json::parse(read_file(golden_path("pairs.json")));
+  ASSERT_GE(golden.size(), 390u);
+  const auto line = [&](const json& at) {
+    return at.get<int>() < 0 ? std::string() : lines.at(at.get<size_t>());
+  };
+  for (const json& item : golden) {
+    std::vector<int32_t> ids;
+    const int64_t n_first = tokenizer->encode_pair(line(item["first"]), line(item["second"]),
+                                                   item["max_len"].get<int64_t>(), &ids);
+    EXPECT_EQ(ids, item["ids"].get<std::vector<int32_t>>()) << item;
+    std::vector<int32_t> types(static_cast<size_t>(n_first), 0);
+    types.resize(ids.size(), 1);
+    EXPECT_EQ(types, item["types"].get<std::vector<int32_t>>()) << item;
+  }
+}
+
 TEST(TokenizerGolden, SurvivesDamagedLines) {
   const auto tokenizer = bert_tokenizer();
   const std::vector<std::string> lines = read_lines(golden_path("lines.txt"));

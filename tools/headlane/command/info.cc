@@ -7,6 +7,7 @@
 #include "tools/headlane/commands.h"
 #include "tools/headlane/options/common_options.h"
 #include "tools/headlane/output/report.h"
+#include "tools/headlane/output/standard_streams.h"
 #include "tools/headlane/text/languages.h"
 
 namespace tool {
@@ -22,47 +23,33 @@ std::string shape_text(const headlane_tensor_facts& tensor) {
 }
 
 void add_tensors(const Model& model, int64_t n_tensors, Report* report) {
-  Json tensors = Json::array();
   std::string title = "\n";  // gcc 12 warns of a literal + a temporary
   title += std::to_string(n_tensors) + " tensors";
   report->add_line(title);
   for (int64_t i = 0; i < n_tensors; ++i) {
     const headlane::TensorFacts tensor = model.tensor(i);
-    const std::vector<int64_t> shape(tensor.shape, tensor.shape + tensor.rank);
-    tensors.add(Json::object("name", tensor.name, "dtype", tensor.dtype, "shape", shape, "bytes",
-                             tensor.bytes));
     report->add_line("  " + padded(tensor.name, 36) + " " + padded(tensor.dtype, 4) + " [" +
                      shape_text(tensor) + "]  " + std::to_string(tensor.bytes) + " bytes");
   }
-  report->add_json("tensors", std::move(tensors));
 }
 
 // The one that is put before texts unless another is asked for is the default.
 void add_prompt_facts(const Model& model, int64_t n_prompts, Report* report) {
-  Json texts = Json::object(), prompts = Json::object();
   report->add_line("\nprompts");
   for (int64_t i = 0; i < n_prompts; ++i) {
     const headlane::PromptFacts prompt = model.prompt(i);
-    texts.set(prompt.name, prompt.text);
-    if (prompt.is_default != 0) prompts.set("default", prompt.name);
     report->add_line("  " + padded(prompt.name, 20) + " " + Json(prompt.text).dump() +
                      (prompt.is_default != 0 ? "  (put before texts by default)" : ""));
   }
-  prompts.set("texts", std::move(texts));
-  report->add_json("prompts", std::move(prompts));
 }
 
 void add_kernels(const Model& model, Report* report) {
-  Json kernels = Json::object();
   report->add_line("\nkernels on this machine");
   std::istringstream lines{std::string(model.kernels())};
   for (std::string line; std::getline(lines, line);) {
     const size_t colon = line.find(": ");
-    const std::string slot = line.substr(0, colon), name = line.substr(colon + 2);
-    kernels.set(slot, name);
-    report->add_line("  " + padded(slot, 20) + " " + name);
+    report->add_line("  " + padded(line.substr(0, colon), 20) + " " + line.substr(colon + 2));
   }
-  report->add_json("kernels", std::move(kernels));
 }
 
 // The double with the shortest decimal that reads back as the same float: 1e-12, where the float
@@ -116,8 +103,16 @@ void add_decoder_facts(const headlane_model_facts& f, Report* report) {
   report->add("n_beams", f.n_beams);
 }
 
+// What the library says, and which file it is of.
+void print_json(const Model& model, const std::string& path) {
+  Json facts = Json::parse(model.json());
+  facts.set("file", path);
+  print(facts.dump(2) + "\n");
+}
+
 void info(const InfoOptions& options) {
   const Model model = open_model(options.run);
+  if (options.as_json) return print_json(model, options.run.model_path);
   const headlane::ModelFacts f = model.facts();
   Report report;
   report.add("file", options.run.model_path);
@@ -134,7 +129,7 @@ void info(const InfoOptions& options) {
   if (f.has_decoder != 0 || f.n_decoder_layers > 0) add_decoder_facts(f, &report);
   if (f.n_languages > 0) {
     const std::vector<std::string> names = language_names(model);
-    report.add("languages", Json(names), languages_text(names));
+    report.add("languages", languages_text(names));
   }
   report.add("n_parameters", f.n_parameters);
   report.add("file_bytes", f.file_bytes);
@@ -146,7 +141,7 @@ void info(const InfoOptions& options) {
   if (f.n_prompts > 0) add_prompt_facts(model, f.n_prompts, &report);
   add_kernels(model, &report);
   add_tensors(model, f.n_tensors, &report);
-  report.print(options.as_json);
+  report.print(false);
 }
 
 }  // namespace

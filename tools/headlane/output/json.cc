@@ -28,6 +28,11 @@ Json::Json(Kind kind, int64_t value) : value_(std::make_unique<Value>()) {
 }
 
 Json Json::array() { return {Kind::kArray, 0}; }
+Json Json::parse(const std::string& text) {
+  Json parsed = array();
+  parsed.value_->json = ordered_json::parse(text);
+  return parsed;
+}
 Json::Json(const char* text) : Json(std::string(text)) {}
 Json::Json(const std::string& text) : value_(new Value{text}) {}
 Json::Json(double value) : value_(new Value{value}) {}

@@ -21,6 +21,8 @@ class Json {
     json.set(std::forward<Members>(members)...);
     return json;
   }
+  // Throws std::runtime_error unless the text is JSON.
+  static Json parse(const std::string& text);
   Json(const char* text);  // NOLINT(google-explicit-constructor): a member is written as its value
   Json(const std::string& text);       // NOLINT(google-explicit-constructor)
   Json(double value);                  // NOLINT(google-explicit-constructor)

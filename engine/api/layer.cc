@@ -1,6 +1,7 @@
 // The C API's layers: models made from weights at hand, and calls on activations.
 #include <algorithm>
 
+#include "engine/api/attention_options.h"
 #include "engine/api/c_api.h"
 #include "engine/file/limits.h"
 #include "engine/model/attention_layer.h"

@@ -1,4 +1,4 @@
-// Each thread's message of its last call.
+// What calls return: each thread's message of its last call, and statuses in words.
 #include <pthread.h>
 
 #include <cstdlib>
@@ -7,6 +7,16 @@
 #include "engine/api/c_api.h"
 
 namespace {
+
+using headlane::Status;
+static_assert(static_cast<int>(Status::kInvalidArgument) == HEADLANE_INVALID_ARGUMENT);
+static_assert(static_cast<int>(Status::kIo) == HEADLANE_IO);
+static_assert(static_cast<int>(Status::kBadFile) == HEADLANE_BAD_FILE);
+static_assert(static_cast<int>(Status::kUnsupported) == HEADLANE_UNSUPPORTED);
+static_assert(static_cast<int>(Status::kOutOfMemory) == HEADLANE_OUT_OF_MEMORY);
+static_assert(static_cast<int>(Status::kTooLarge) == HEADLANE_TOO_LARGE);
+static_assert(static_cast<int>(Status::kInternal) == HEADLANE_INTERNAL);
+static_assert(static_cast<int>(Status::kCancelled) == HEADLANE_CANCELLED);
 
 // In the thread's own block. The message itself would be too large for that; and in a library that
 // was loaded by dlopen, what is not in that block is made at its first use, and the process ends if
@@ -67,3 +77,29 @@ void headlane::c_api::set_message(const char* message) noexcept {
 }
 
 const char* headlane_error(void) { return shown; }
+
+const char* headlane_version(void) { return HEADLANE_VERSION; }
+
+const char* headlane_status_name(headlane_status status) {
+  switch (status) {
+    case HEADLANE_OK:
+      return "ok";
+    case HEADLANE_INVALID_ARGUMENT:
+      return "invalid argument";
+    case HEADLANE_IO:
+      return "input/output error";
+    case HEADLANE_BAD_FILE:
+      return "bad file";
+    case HEADLANE_UNSUPPORTED:
+      return "unsupported";
+    case HEADLANE_OUT_OF_MEMORY:
+      return "out of memory";
+    case HEADLANE_TOO_LARGE:
+      return "too large";
+    case HEADLANE_INTERNAL:
+      return "internal error";
+    case HEADLANE_CANCELLED:
+      return "cancelled";
+  }
+  return "unknown status";
+}
