@@ -43,7 +43,7 @@ def headlane_call(build, model_path, n_threads):
     outputs = hl.make(hl.Outputs, hidden=ctypes.addressof(hidden))
 
     def call():
-        library.encode(session, ctypes.byref(batch), ctypes.byref(outputs))
+        library.session_encode(session, ctypes.byref(batch), ctypes.byref(outputs))
     call.keep = (ids, offsets, hidden)
     return call, lambda: bytes(hidden)
 

@@ -20,7 +20,7 @@ AttentionOptions = structure(
     *several(c_int64, "window_left", "window_right"),
     *several(c_void_p, "rotary", "relative_bias", "alibi_slopes", "sinks", "additive"),
     ("n_threads", c_int32), *several(c_void_p, "isa", "memory"), ("memory_bytes", c_size_t),
-    ("element", c_int))
+    ("precision", c_char_p))
 Rotary = structure(
     "Rotary", ("struct_size", c_size_t), ("dims", c_int64), ("interleaved", c_int32),
     ("base", c_double), ("max_positions", c_int64), ("scaling", c_int), ("factor", c_double),
@@ -87,8 +87,6 @@ GenerateOptions = structure(
     *several(c_void_p, "prefix_offsets", "prefix_ids", "keys", "on_token", "user"))
 Answer = structure("Answer", ("struct_size", c_size_t), ("n_answers", c_int64),
                    ("ids", POINTER(c_int32)), ("n_ids", c_int64), ("score", c_float))
-
-ELEMENT_F32, ELEMENT_BF16 = 0, 1
 
 
 def make(kind, **fields):

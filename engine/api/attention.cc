@@ -29,8 +29,8 @@ headlane::AttentionSpec spec_of_call(const headlane_attention_options& options) 
   const headlane::AttentionSpec spec = read_spec(options);
   if (spec.score == Score::kBilinear) {
     fail(Status::kInvalidArgument,
-         "score is bilinear, which is for layers: there W is folded into the projection of Q "
-         "(headlane_model_create_layer)");
+         "score is bilinear, which only layers can have (headlane_model_create_layer); choose "
+         "another");
   }
   return spec;
 }
@@ -144,7 +144,8 @@ CheckedOptions check_options(const headlane_attention_options* options) {
 
 headlane_status headlane_alibi_slopes(int64_t n_heads, float* slopes) {
   return guarded([&] {
-    if (n_heads < 1) fail(Status::kInvalidArgument, "n_heads is %lld", ll{n_heads});
+    if (n_heads < 1)
+      fail(Status::kInvalidArgument, "n_heads is %lld; it must be 1 or more", ll{n_heads});
     require(slopes, "slopes");
     headlane::fill_alibi_slopes(n_heads, slopes);
   });

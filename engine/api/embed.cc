@@ -38,7 +38,8 @@ headlane::EmbedTarget read_target(float* vectors, int64_t stride, int64_t n_text
                                   int64_t d_model) {
   if (stride == 0) stride = d_model;
   if (stride < d_model) {
-    fail(Status::kInvalidArgument, "stride is %lld; it must be 0, or at least %lld, the elements of a vector", ll{stride},
+    fail(Status::kInvalidArgument,
+         "stride is %lld; it must be 0, or at least %lld, the elements of a vector", ll{stride},
          ll{d_model});
   }
   if (n_texts > 0) require(vectors, "vectors");

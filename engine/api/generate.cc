@@ -50,7 +50,7 @@ headlane::TokenBatch batch_of(const headlane_batch& in) {
 }
 
 std::span<const int32_t> ids_of(const char* name, const int32_t* ids, int64_t n) {
-  if (n < 0) fail(Status::kInvalidArgument, "n_%s is %lld", name, ll{n});
+  if (n < 0) fail(Status::kInvalidArgument, "n_%s is %lld; it must be 0 or more", name, ll{n});
   if (n > 0 && ids == nullptr) {
     fail(Status::kInvalidArgument, "n_%s is %lld, but %s is null", name, ll{n}, name);
   }
@@ -78,8 +78,9 @@ SearchOptions search_of(const headlane_generate_options& in, const ModelConfig& 
   if (in.max_new_tokens != 0) {
     const int64_t room = limits.search.max_len - limits.search.max_prefix;
     if (in.max_new_tokens > room) {
-      fail(Status::kTooLarge, "max_new_tokens is %lld, the generator's %lld", ll{in.max_new_tokens},
-           ll{room});
+      fail(Status::kTooLarge,
+           "max_new_tokens is %lld, but the generator was created for at most %lld",
+           ll{in.max_new_tokens}, ll{room});
     }
     search.max_new_tokens = in.max_new_tokens;
     search.min_new_tokens = std::min(search.min_new_tokens, search.max_new_tokens);
@@ -106,7 +107,7 @@ headlane::Next call(void* listener, int64_t source, int32_t id, int64_t n_tokens
       return headlane::Next::kGoOn;
     case HEADLANE_STOP_SOURCE:
       return headlane::Next::kStopSource;
-    default:  // also what is none of the enum's
+    default:  // also a number that the enum does not have
       return headlane::Next::kStopAll;
   }
 }
@@ -119,11 +120,12 @@ void check_step(const headlane_step& step) {
   if (step.k > 0 && step.best_ids == nullptr && step.best_logits == nullptr &&
       step.log_sum_exp == nullptr) {
     fail(Status::kInvalidArgument,
-         "step.k is %lld, but best_ids, best_logits and log_sum_exp are all null", ll{step.k});
+         "step.k is %lld, so best_ids, best_logits or log_sum_exp must be set; all are null",
+         ll{step.k});
   }
   if (step.k == 0 && (step.best_ids || step.best_logits || step.log_sum_exp)) {
     fail(Status::kInvalidArgument,
-         "step.k is 0, but best_ids, best_logits or log_sum_exp are wanted");
+         "step.k is 0, so best_ids, best_logits and log_sum_exp must be null; set k to get them");
   }
 }
 
@@ -214,11 +216,11 @@ headlane_status headlane_generator_get_answer(const headlane_generator* generato
     require(generator, "generator");
     const headlane::Generator& g = generator->generator;
     if (source < 0 || source >= g.n_sources()) {
-      fail(Status::kInvalidArgument, "source is %lld; the last call answered %lld", ll{source},
-           ll{g.n_sources()});
+      fail(Status::kInvalidArgument, "source is %lld, but the last call answered %lld sources",
+           ll{source}, ll{g.n_sources()});
     }
     if (rank < 0 || rank >= g.n_answers(source)) {
-      fail(Status::kInvalidArgument, "rank is %lld; source %lld has %lld answers", ll{rank},
+      fail(Status::kInvalidArgument, "rank is %lld, but source %lld has %lld answers", ll{rank},
            ll{source}, ll{g.n_answers(source)});
     }
     const headlane::Answer answer = g.answer(source, rank);
@@ -240,7 +242,7 @@ headlane_status headlane_generator_encode(headlane_generator* generator,
     const auto out = read_struct(outputs, "headlane_outputs");
     headlane::Generator& g = generator->generator;
     if (out.pooled) {
-      fail(Status::kUnsupported, "pooled vectors are wanted, but the model has no pooling");
+      fail(Status::kUnsupported, "outputs.pooled must be null: the model has no pooling");
     }
     const headlane::StackConfig& config = g.model().config().encoder;
     const LayerMaps maps = read_maps(out.attention, config.n_layers, config.attention.n_heads);

@@ -82,7 +82,7 @@ void read_projections(const headlane_layer_options& options, headlane::Attention
   }
   if (options.q.weight || options.k.weight || options.v.weight || options.q.bias ||
       options.k.bias || options.v.bias) {
-    fail(Status::kInvalidArgument, "qkv is given, and one of q, k and v too");
+    fail(Status::kInvalidArgument, "qkv is given, so q, k and v must be null");
   }
   if (!config.can_attend_to_itself()) {
     fail(Status::kInvalidArgument,
@@ -125,8 +125,9 @@ Rows filled_in(Rows rows, int64_t columns, int64_t len) {
   if (rows.token_stride == 0) rows.token_stride = columns;
   if (rows.seq_stride != 0) return rows;
   if (__builtin_mul_overflow(len, rows.token_stride, &rows.seq_stride)) {
-    fail(Status::kInvalidArgument, "%lld rows, each %lld behind the one before, are in no memory",
-         ll{len}, ll{rows.token_stride});
+    fail(Status::kInvalidArgument,
+         "a sequence of %lld rows with a token_stride of %lld is too large for any memory", ll{len},
+         ll{rows.token_stride});
   }
   return rows;
 }
@@ -136,7 +137,7 @@ headlane::RowSource source_of(const headlane_rows& rows, int64_t columns, int64_
   return {filled.data, filled.seq_stride, filled.token_stride};
 }
 
-// Of what a call without keys of its own may not have, the first that it has; null if none.
+// The first field that is set although the call has no keys of its own; null: none is.
 const char* key_field_of(const headlane_forward_batch& in) {
   if (in.key.data) return "key";
   if (in.value.data) return "value";
@@ -148,11 +149,11 @@ const char* key_field_of(const headlane_forward_batch& in) {
 void check_columns(const char* absent, const char* taken, int64_t columns, int64_t needed) {
   if (columns == needed) return;
   fail(Status::kInvalidArgument,
-       "%s.data is null, and %s cannot stand for it: %lld columns, not %lld", absent, taken,
-       ll{columns}, ll{needed});
+       "%s.data is null, and %s cannot take its place: it has %lld columns, and %lld are needed",
+       absent, taken, ll{columns}, ll{needed});
 }
 
-// A decoder's memory: both its keys and its values.
+// A decoder's kv: both its keys and its values.
 void read_decoder_memory(const headlane_forward_batch& in, const headlane::ModelConfig& config,
                          headlane::ActivationBatch* batch) {
   if (in.key.data == nullptr && key_field_of(in) == nullptr) {
@@ -168,7 +169,7 @@ void read_decoder_memory(const headlane_forward_batch& in, const headlane::Model
     return;
   }
   fail(Status::kInvalidArgument,
-       "value is given, and is not the key, from which a decoder's layers make both");
+       "value must be null or the same rows as key: a decoder's layers make both from one input");
 }
 
 // Keys and values that are not given are x, and the key.

@@ -13,16 +13,16 @@ const char* Threads::name() const {
 
 Threads read_threads(int32_t n_threads, const headlane_thread_pool* pool) {
   constexpr int kMostThreads = 1024;
-  const auto check = [](const char* name, int n) {
-    if (n >= 0 && n <= kMostThreads) return;
-    fail(Status::kInvalidArgument, "%s is %d; it must be from 0 to %d", name, n, kMostThreads);
+  const auto check = [](const char* name, int least, int n) {
+    if (n >= least && n <= kMostThreads) return;
+    fail(Status::kInvalidArgument, "%s is %d; it must be from %d to %d", name, n, least,
+         kMostThreads);
   };
-  check("n_threads", n_threads);
+  check("n_threads", 0, n_threads);
   if (pool == nullptr) return {n_threads, {}};
   const auto read = read_struct(pool, "headlane_thread_pool");
   if (read.parallel_for == nullptr) fail(Status::kInvalidArgument, "pool.parallel_for is null");
-  check("pool.n_threads", read.n_threads);
-  if (read.n_threads == 0) fail(Status::kInvalidArgument, "pool.n_threads is 0");
+  check("pool.n_threads", 1, read.n_threads);
   return {n_threads ? n_threads : read.n_threads, {read.parallel_for, read.user}};
 }
 

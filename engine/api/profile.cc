@@ -12,8 +12,8 @@ namespace {
 // Index i of `n` passes or threads.
 size_t checked_index(const char* name, int64_t i, int64_t n) {
   if (i >= 0 && i < n) return static_cast<size_t>(i);
-  fail(Status::kInvalidArgument, "%s is %lld; the session has %lld of them", name,
-       static_cast<long long>(i), static_cast<long long>(n));
+  fail(Status::kInvalidArgument, "%s is %lld; it must be from 0 to %lld", name,
+       static_cast<long long>(i), static_cast<long long>(n - 1));
 }
 
 }  // namespace

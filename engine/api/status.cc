@@ -67,7 +67,7 @@ void headlane::c_api::clear_message() noexcept { shown = ""; }
 void headlane::c_api::set_message(const char* message) noexcept {
   char* to = rooms.take();
   if (to == nullptr) {
-    shown = "out of memory, also for what else there is to say";
+    shown = "out of memory, even for the message";
     return;
   }
   const size_t n = strnlen(message, kMaxMessageBytes - 1);

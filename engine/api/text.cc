@@ -30,7 +30,7 @@ std::string_view read_text(const char* text, size_t text_bytes) {
 
 void check_id(int32_t id, int64_t vocab_size) {
   if (id < 0 || id >= vocab_size) {
-    fail(Status::kInvalidArgument, "id is %d; ids are from 0 to %lld", id,
+    fail(Status::kInvalidArgument, "id is %d; it must be from 0 to %lld", id,
          static_cast<long long>(vocab_size - 1));
   }
 }
@@ -91,7 +91,10 @@ headlane_status headlane_model_detokenize(const headlane_model* model, const int
   return guarded([&] {
     require(n_bytes, "n_bytes");
     check_room(text, "text", capacity);
-    if (n_ids < 0) fail(Status::kInvalidArgument, "n_ids is negative");
+    if (n_ids < 0) {
+      fail(Status::kInvalidArgument, "n_ids is %lld; it must be 0 or more",
+           static_cast<long long>(n_ids));
+    }
     if (n_ids > 0) require(ids, "ids");
     const Tokenizer& tokenizer = tokenizer_of(model);
     for (int64_t i = 0; i < n_ids; ++i) check_id(ids[i], tokenizer.target_vocab_size());
@@ -153,7 +156,7 @@ headlane_status headlane_model_find_token(const headlane_model* model, const cha
     const Tokenizer& tokenizer = tokenizer_of(model);
     const int32_t found = token.empty() ? -1 : tokenizer.find(token);
     if (found < 0) {
-      fail(Status::kInvalidArgument, "\"%s\" is no token of the model",
+      fail(Status::kInvalidArgument, "the model has no token \"%s\"",
            headlane::printable(token).c_str());
     }
     *id = found;

@@ -1,5 +1,5 @@
 // How the engine reports failure: one exception type carrying a status and a sentence.
-// It never leaves the library: c_api.cc turns it into a headlane_status and headlane_error().
+// It never leaves the library: the C API turns it into a headlane_status and headlane_error().
 #pragma once
 
 #include <cstdarg>
@@ -9,7 +9,7 @@
 
 namespace headlane {
 
-// The same values as headlane_status in headlane.h (c_api.cc asserts it).
+// The same values as headlane_status in headlane.h (engine/api/status.cc asserts it).
 enum class Status {
   kOk = 0,
   kInvalidArgument = 1,  // the caller's argument is wrong

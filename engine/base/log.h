@@ -5,7 +5,7 @@
 
 namespace headlane {
 
-// The same values as headlane_log_level in headlane.h (c_api.cc asserts it).
+// The same values as headlane_log_level in headlane.h (engine/api/options.cc asserts it).
 enum class LogLevel { kInfo = 0, kWarning = 1 };
 
 // The host's listener. Without one, nothing is put together.

@@ -44,7 +44,7 @@ Team::Team(int n_threads, const CallerPool& pool)
       threads_[static_cast<size_t>(i)] = std::thread([this, i] { work(i + 1); });
     } catch (const std::exception& error) {  // also of memory
       stop(i);
-      fail(Status::kOutOfMemory, "the system refuses thread %d of %d: %s", i + 1, n_threads,
+      fail(Status::kOutOfMemory, "the system cannot start thread %d of %d: %s", i + 1, n_threads,
            error.what());
     }
   }
@@ -148,8 +148,9 @@ bool Team::run_on_caller_pool(const Job& job) {
     pool_.parallel_for(pool_.user, job.count, task, &phase);
     const int n_done = phase.n_done.load(std::memory_order_acquire);
     if (n_done != job.count) {
-      fail(Status::kInvalidArgument, "the pool's parallel_for returned when %d of %d tasks had",
-           n_done, job.count);
+      fail(Status::kInvalidArgument,
+           "the pool's parallel_for returned when only %d of %d tasks had returned", n_done,
+           job.count);
     }
   }
   return !is_stopped();

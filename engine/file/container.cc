@@ -84,7 +84,7 @@ Container Container::open(const std::string& path) try {
   impl->read.resize(impl->header.tensors.size());
   return Container(std::move(impl));
 } catch (const std::bad_alloc&) {
-  fail(Status::kOutOfMemory, "%s: no memory for its header", path.c_str());
+  fail(Status::kOutOfMemory, "%s: there is not enough memory for its header", path.c_str());
 }
 
 Container Container::view(const std::string& name, json config, json tokenizer,

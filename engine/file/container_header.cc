@@ -21,7 +21,7 @@ using ull = unsigned long long;
 std::string read_name(const json& entry, const std::string& where) {
   std::string name = json_string(entry, "name", where);
   if (!format::is_name(name)) {
-    fail(Status::kBadFile, "%s field \"name\" is \"%s\": not 1 to %lld printable bytes",
+    fail(Status::kBadFile, "%s field \"name\" is \"%s\"; it must be 1 to %lld printable bytes",
          where.c_str(), printable(name).c_str(), ll{file_limits::kNameBytes});
   }
   return name;

@@ -42,7 +42,7 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) override {
-    fail(Status::kBadFile, "%s is not valid JSON, as seen at byte %zu of it", where_.c_str(),
+    fail(Status::kBadFile, "%s is not valid JSON: the error is at byte %zu", where_.c_str(),
          position);
   }
 
@@ -118,14 +118,14 @@ Json parse_json(std::string_view text, const std::string& where) {
   // The library takes a NUL for the end of the text and would not look at what follows.
   const size_t nul = text.find('\0');
   if (nul != std::string_view::npos) {
-    fail(Status::kBadFile, "%s is not valid JSON, as seen at byte %zu of it", where.c_str(), nul);
+    fail(Status::kBadFile, "%s is not valid JSON: the error is at byte %zu", where.c_str(), nul);
   }
   try {
     Builder builder(where);
     nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
     return builder.take();
   } catch (const std::bad_alloc&) {
-    fail(Status::kOutOfMemory, "%s: no memory for its JSON", where.c_str());
+    fail(Status::kOutOfMemory, "%s: there is not enough memory for its JSON", where.c_str());
   }
 }
 

@@ -36,8 +36,8 @@ typedef struct headlane_embed_progress {
 } headlane_embed_progress;
 
 /** Is told after each batch how far the call is, by the thread that called. It may call Headlane,
- * but for this session headlane_session_set_cancelled alone. It must return: no longjmp, no
- * exception.
+ * except that of this session's functions it may call only headlane_session_set_cancelled. It must
+ * return: no longjmp, no exception.
  * @param user as it was given
  * @param progress valid until it returns
  * @return 0: go on; else the call ends with CANCELLED, unless all is done */
@@ -46,8 +46,8 @@ typedef int32_t (*headlane_on_progress)(void* user, const headlane_embed_progres
 /** How texts are turned into vectors. */
 typedef struct headlane_embed_options {
   size_t struct_size; /**< sizeof this struct */
-  /** Null: defaults. A prompt that is null is here the model's default prompt
-   * (headlane_model_facts), "" is none: vectors are those that sentence-transformers computes. */
+  /** Null: defaults. If its prompt is null, the model's default prompt (headlane_model_facts) is
+   * used; "" asks for none. Vectors are those that sentence-transformers computes. */
   const headlane_tokenize_options* tokenize;
   headlane_on_progress on_progress; /**< null: none */
   void* user;                       /**< handed to on_progress */
@@ -63,8 +63,8 @@ typedef struct headlane_embed_options {
  * it, for any session and any number of threads.
  *
  * Unlike headlane_session_encode it allocates, and frees it all before it returns: the token ids of
- * all texts (4 bytes a token, for a while up to 12 as the lists grow), 24 bytes a text (28 a pair), and the ids
- * and vectors of one batch. Call it with some thousand texts at a time to bound that.
+ * all texts (4 bytes a token, for a while up to 12 as the lists grow), 24 bytes a text (28 a pair),
+ * and the ids and vectors of one batch. Call it with some thousand texts at a time to bound that.
  * @param session of a model with a tokenizer and with pooling
  * @param texts any number
  * @param options null: defaults

@@ -12,6 +12,9 @@
  *     headlane_session_embed(session, &texts, NULL, vectors, 0);
  *
  * Conventions of every function here:
+ *  - A function of a handle is called headlane_HANDLE_VERB, and the options of a verb
+ *    headlane_VERB_options. A handle that a call makes is the caller's, who ends it by
+ *    headlane_HANDLE_destroy. Choices that files name too, such as a precision, are strings.
  *  - A function returns a status; results come through the pointers at the end of the list. After
  *    any status except HEADLANE_OK, headlane_error() is a sentence that names what is wrong and
  *    where, and no output has been written (except how many there are, where a function says so,

@@ -28,7 +28,7 @@ typedef struct headlane_thread_pool {
 /** The kinds of messages. */
 typedef enum headlane_log_level {
   HEADLANE_LOG_INFO = 0,   /**< what was chosen, and why */
-  HEADLANE_LOG_WARNING = 1 /**< it works, but not as asked, or not as well as it could */
+  HEADLANE_LOG_WARNING = 1 /**< it works, though not as asked, or not as well as it could */
 } headlane_log_level;
 
 /** A function that Headlane calls with a message, on any thread that is inside a call. It must not

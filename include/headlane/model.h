@@ -25,9 +25,9 @@ typedef struct headlane_model_options {
    * machine has and the environment variable HEADLANE_MAX_ISA allows. Naming one that the machine
    * lacks uses the fastest below it. */
   const char* isa;
-  /** Who multiplies matrices: "headlane" (or null), or "onednn" where the library was built with
-   * it, for comparison. With oneDNN a run may allocate, and results may depend on how many rows
-   * came along. */
+  /** Which library multiplies matrices: "headlane" (or null), or "onednn" where the library was
+   * built with it, for comparison. With oneDNN a run may allocate, and results may depend on how
+   * many rows came along. */
   const char* gemm;
   /** What products are computed in, for sessions that do not ask otherwise: "f32"; "bf16", summed
    * in f32; "int8", activations quantised row by row, sums exact; "auto": int8 where the machine
@@ -69,7 +69,7 @@ typedef struct headlane_model_facts {
   const char* activation; /**< "gelu", "gelu_tanh", "relu", "silu" */
   const char* pooling;    /**< "none", "mean", "cls", "max" */
   const char* isa;        /**< the instruction set chosen: "ref", "avx2", ... */
-  const char* gemm;       /**< who multiplies matrices: "headlane", "onednn" */
+  const char* gemm;       /**< which library multiplies matrices: "headlane", "onednn" */
   int64_t n_layers;       /**< of the encoder, or of the layers on activations */
   int64_t d_model;        /**< columns of a hidden state */
   int64_t n_heads;        /**< of Q in each layer */
@@ -86,14 +86,14 @@ typedef struct headlane_model_facts {
   int64_t file_bytes;     /**< of the file */
   int64_t packed_bytes;   /**< memory that the packed weights take */
   int64_t n_tensors;      /**< in the file */
-  int64_t kdim;           /**< of "layers": columns that keys are projected from; 0 otherwise */
+  int64_t kdim;           /**< for "layers": columns that keys are projected from; else 0 */
   int64_t vdim;           /**< likewise, of values */
   int64_t n_kv_heads;     /**< of K and V in each layer */
   const char* norm;       /**< "none", "post", "pre": where norms stand about residuals */
   int32_t residual;       /**< 1: x is added to what attention, and the feed-forward, make of it */
   int32_t final_norm;     /**< 1: one more norm at the end */
-  /** Of "layers": 1: arrays of it are [batch, seq, d_model] by custom, 0: [seq, batch, d_model];
-   * strides say what a call's are. */
+  /** For "layers": 1: its arrays are [batch, seq, d_model] by custom, 0: [seq, batch, d_model]; the
+   * strides of a call say how its own arrays lie. */
   int32_t batch_first;
   const char* precision;      /**< what products are computed in: "f32", "bf16", "int8" */
   const char* file_precision; /**< what the file's weights are stored in */
@@ -111,7 +111,7 @@ typedef struct headlane_model_facts {
   int32_t start_id;           /**< what the decoder is given first */
   /** What answers begin with unless first_id says otherwise; -1: nothing. */
   int32_t forced_first_id;
-  int64_t n_languages; /**< that the tokenizer has tokens for; 0: it has none, or there is none */
+  int64_t n_languages; /**< that the tokenizer has tokens for; 0 also if there is no tokenizer */
   int64_t n_prompts;   /**< that headlane_model_get_prompt knows */
   /** What the model's makers want to be put before each text that is embedded, null-terminated; "":
    * nothing. Give it as headlane_tokenize_options.prompt. */

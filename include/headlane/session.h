@@ -23,7 +23,7 @@ typedef struct headlane_session headlane_session;
 /** The largest batch that a session is for, and what it works with. */
 typedef struct headlane_session_options {
   size_t struct_size; /**< sizeof this struct */
-  /** Of a batch, all sequences together; 0: 4096, or max_len if that is more. */
+  /** Tokens of a batch, all sequences together; 0: 4096, or max_len if that is more. */
   int64_t max_tokens;
   int64_t max_seqs; /**< of a batch; 0: max_tokens */
   int64_t max_len;  /**< tokens of one sequence; 0: max_positions, or max_tokens if that is less */

@@ -155,7 +155,7 @@ class Session {
   headlane_session* get() const noexcept { return session_.get(); }
 
  private:
-  // With the session goes its hold on the model, never before.
+  // The session keeps the model until it ends itself.
   struct Destroy {
     std::shared_ptr<headlane_model> model;
     void operator()(headlane_session* session) const { headlane_session_destroy(session); }

@@ -437,7 +437,7 @@ TEST_F(CApi, TokenIdsAreFoundByTheirSpelling) {
   EXPECT_EQ(headlane_model_get_token(encoder.model(), id, &token, &bytes), HEADLANE_OK);
   EXPECT_EQ(std::string(token, bytes), "[CLS]");
   expect_failure(headlane_model_find_token(encoder.model(), "[CLS]", 4, &id),
-                 HEADLANE_INVALID_ARGUMENT, "\"[CLS\" is no token");
+                 HEADLANE_INVALID_ARGUMENT, "the model has no token \"[CLS\"");
   expect_failure(headlane_model_find_token(encoder.model(), "", 0, &id), HEADLANE_INVALID_ARGUMENT,
                  "no token");
   expect_failure(headlane_model_find_token(encoder.model(), nullptr, 4, &id),

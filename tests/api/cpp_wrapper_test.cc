@@ -83,6 +83,14 @@ TEST(CppWrapper, HandlesMoveAndAreNotCopied) {
   // NOLINTEND(bugprone-use-after-move)
 }
 
+TEST(CppWrapper, AModelThatCMadeIsTakenOver) {
+  headlane_model* made = nullptr;
+  headlane::check(headlane_model_open(encoder_file().c_str(), nullptr, &made));
+  const Model model(made);
+  EXPECT_EQ(model.facts().architecture, std::string("bert"));
+  EXPECT_EQ(model.get(), made);
+}
+
 TEST(CppWrapper, SessionsAndGeneratorsKeepTheirModel) {
   const auto session_of = [](const std::string& path) { return Session(Model(path)); };
   Session session = session_of(encoder_file());
@@ -129,6 +137,12 @@ TEST(CppWrapper, TextsBecomeIdsAndBack) {
   EXPECT_EQ(translator.detokenize(target), kTarget);
   EXPECT_EQ(translator.detokenize({}), "");
   EXPECT_FALSE(translator.target_token_text(target[0]).empty());
+}
+
+TEST(CppWrapper, TheInstructionSetIsKnownWithoutAModel) {
+  EXPECT_STREQ(headlane::isa("ref"), "ref");
+  EXPECT_STREQ(headlane::isa(), Model(encoder_file()).facts().isa);
+  expect_error(HEADLANE_INVALID_ARGUMENT, "z80", [] { headlane::isa("z80"); });
 }
 
 TEST(CppWrapper, FactsTensorsAndKernelsAreTheModels) {

@@ -301,9 +301,9 @@ TEST_P(DecoderLayers, WhatIsWrongIsNamed) {
   refused(bad, HEADLANE_INVALID_ARGUMENT, "key.data is null");
   bad = good;
   bad.value.data = x.data();
-  refused(bad, HEADLANE_INVALID_ARGUMENT, "value is given, and is not the key");
+  refused(bad, HEADLANE_INVALID_ARGUMENT, "value must be null or the same rows as key");
   bad.value = {key.data(), 0, d + 1};
-  refused(bad, HEADLANE_INVALID_ARGUMENT, "value is given, and is not the key");
+  refused(bad, HEADLANE_INVALID_ARGUMENT, "value must be null or the same rows as key");
   bad = good;
   bad.kv_len = 513;
   refused(bad, HEADLANE_TOO_LARGE, "513 keys");

@@ -155,7 +155,7 @@ TEST_F(CommandLine, MistakesAreSaid) {
       {{"encode", "-m", "x", "-o", "y"}, "--ids or --x is missing"},
       {{"encode", "-m", "x", "-o", "y", "--ids", "a", "--x", "b"}, "--ids excludes --x"},
       {{"encode", "-m", "x", "-o", "y", "--ids", "a", "--causal"}, "--causal requires --x"},
-      {{"convert", "a", "b", "-o", "c"}, "\"b\" is one word too many"},
+      {{"convert", "a", "b", "-o", "c"}, "\"b\" is not expected"},
       {{"convert", "a", "-o", "c", "--keep", "d", "--keep-none"}, "--keep excludes --keep-none"},
       {{"convert", "a"}, "--output is required"},
       {{"convert", "-o", "c", "--keep"}, "--keep needs a value"},

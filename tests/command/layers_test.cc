@@ -228,7 +228,7 @@ TEST_F(Layers, DecodersOptionsAreChecked) {
     all.insert(all.end(), words.begin(), words.end());
     return run_headlane(all);
   };
-  expect_failure(encode({}), "give --key");
+  expect_failure(encode({}), "--key is needed");
   expect_failure(encode({"--key", key, "--value", key}), "leave out --value");
   std::string padding = padding_of({4, 6}, 8);
   padding[7] = '\0';
@@ -279,10 +279,10 @@ TEST_F(Layers, WhatIsWrongIsNamed) {
   expect_failure(encode({"--x", booleans({2, 24}, std::string(48, '\0'))}), "must be float32");
   expect_failure(run_headlane({"encode", "-m", converted("attention_cross_kdim_vdim"), "--x", x,
                                "-o", dir_.file("o.npy")}),
-                 "give --key and --value");
-  expect_failure(encode({"--ids", x}), "takes activations (--x)");
+                 "other columns than x; give --key and --value");
+  expect_failure(encode({"--ids", x}), "takes activations; use --x");
   expect_failure(run_headlane({"encode", "-m", model(), "--x", x, "-o", dir_.file("o.npy")}),
-                 "takes token ids (--ids)");
+                 "takes token ids; use --ids");
   EXPECT_EQ(encode({}).status, 2);
   EXPECT_EQ(encode({"--x", x, "--ids", x}).status, 2);
   EXPECT_FALSE(std::filesystem::exists(dir_.file("out.npy")));

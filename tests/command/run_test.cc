@@ -238,7 +238,7 @@ TEST_F(Run, EncodeNamesTheLineOfABadId) {
   expect_failure(encode("1000000\n"), ids + ":1: id 1000000");
   std::string long_line;
   for (int i = 0; i < 1000; ++i) long_line += "1 ";
-  expect_failure(encode("1\n" + long_line + "\n"), ids + ":2: 1000 ids");
+  expect_failure(encode("1\n" + long_line + "\n"), ids + ":2: there are 1000 ids");
   EXPECT_EQ(dir_.n_entries(), 1u) << "an output was written all the same";
 }
 

@@ -186,16 +186,16 @@ TEST_F(Translate, WhatCannotBeDoneIsSaid) {
   expect_failure(translate({"--n-best", "5", kFineDay}), "n_best is 5");
   expect_failure(translate({"--beams", "997", kFineDay}), "max_beams is 997");
   expect_failure(translate({"--max-length", "65", kFineDay}),
-                 "--max-length is 65, the model's targets have at most 64 tokens");
+                 "--max-length is 65, but the model's targets have at most 64 tokens");
   expect_failure(translate({"--min-length", "9", "--max-length", "8", kFineDay}),
                  "min_new_tokens is 9");
   expect_failure(translate({"--target-lang", "en", kFineDay}),
                  "--target-lang is en, but the model has no tokens for languages");
-  expect_failure(translate({"--ids", "996"}), "line 1: id 996 is not from 0 to 995");
+  expect_failure(translate({"--ids", "996"}), "line 1: id 996 is not in the range from 0 to 995");
   expect_failure(translate({"--ids", "1 x"}), "line 1: \"x\" is not a token id");
   std::string many;
   for (int i = 0; i < 65; ++i) many += "5 ";
-  expect_failure(translate({"--ids", many}), "65 ids, the model has 64 positions");
+  expect_failure(translate({"--ids", many}), "there are 65 ids, but the model takes at most 64");
   expect_failure(translate({"-i", dir_.file("missing")}), dir_.file("missing"));
 }
 
@@ -241,7 +241,7 @@ TEST_F(Translate, LanguagesAreFoundByName) {
   EXPECT_TRUE(contains(run_headlane({"info", model}).out, "\nlanguages          100\n"));
   expect_failure(translate_by(model, {"yes"}), "--target-lang is needed: the model has 100");
   expect_failure(translate_by(model, {"--target-lang", "xx", "yes"}),
-                 "--target-lang is xx, none of the model's 100 languages");
+                 "--target-lang is xx, which is not one of the model's 100 languages");
   expect_failure(translate_by(model, {"--target-lang", "fr", "--source-lang", "xx", "yes"}),
                  "--source-lang is xx");
 }

@@ -84,7 +84,7 @@ class Headlane(Peer):
         batch = hl.make(hl.Batch, n_seqs=len(offsets) - 1, offsets=pointer(offsets),
                         ids=pointer(ids))
         outputs = {name: pointer(array) for name, array in outputs.items()}
-        self.library.encode(session, ctypes.byref(batch),
+        self.library.session_encode(session, ctypes.byref(batch),
                             ctypes.byref(hl.make(hl.Outputs, **outputs)))
 
     def fixed(self, ids):
@@ -138,7 +138,7 @@ class Headlane(Peer):
                         x=hl.Rows(pointer(x), 0, 0), out=hl.Rows(pointer(out), 0, 0))
 
         def call(arrays=(x, out)):  # which the batch points to
-            self.library.forward(session, ctypes.byref(batch))
+            self.library.session_forward(session, ctypes.byref(batch))
             return arrays[-1]
         return call
 
@@ -149,7 +149,7 @@ class Headlane(Peer):
         options = hl.make(hl.AttentionOptions, n_heads=n_heads, head_dim=head_dim,
                           causal=int(causal), n_threads=self.setup.threads,
                           isa=ctypes.cast(self.isa, ctypes.c_void_p).value,
-                          element=hl.ELEMENT_BF16 if bf16 else hl.ELEMENT_F32)
+                          precision=b"bf16" if bf16 else b"f32")
         try:
             attention = self.library.handle("attention_create", ctypes.byref(options))
         except RuntimeError as error:
@@ -207,9 +207,9 @@ class Embedder:
 
     def tokenize(self, text):
         text, n_ids = text.encode(), ctypes.c_int64()
-        self.peer.library.tokenize(self.peer.model, text, ctypes.c_size_t(len(text)),
-                                   ctypes.c_int64(0), ctypes.c_void_p(pointer(self.ids)),
-                                   ctypes.c_int64(self.max_len), ctypes.byref(n_ids))
+        self.peer.library.model_tokenize(self.peer.model, text, ctypes.c_size_t(len(text)), None,
+                                         ctypes.c_void_p(pointer(self.ids)),
+                                         ctypes.c_int64(self.max_len), ctypes.byref(n_ids))
         return self.ids[:n_ids.value].copy()
 
     def batches(self, lengths, order):

@@ -31,7 +31,7 @@ class Translation:
 
     def generate(self):
         """The best answer of each source, [sources, N_STEPS]."""
-        self.library.generate(self.generator, ctypes.byref(self.batch), ctypes.byref(self.options))
+        self.library.generator_generate(self.generator, ctypes.byref(self.batch), ctypes.byref(self.options))
         answers = np.empty((self.n_seqs, N_STEPS), dtype=np.int32)
         for i in range(self.n_seqs):
             self.library.generator_get_answer(self.generator, ctypes.c_int64(i), ctypes.c_int64(0),

@@ -51,11 +51,11 @@ void declare_attention(Command* command) {
   add_languages(command, &to->source_language, &to->target_language);
   command
       ->text("--target", &to->target,
-             "Of a model that translates: the translation, in place of its own")
+             "For a model that translates: the translation, instead of its own")
       ->not_empty();
   command->choice("--part", &to->part, {"encoder", "decoder", "cross"},
-                  "Of a model that translates: this part alone; a picture holds cross if there is "
-                  "no choice");
+                  "For a model that translates: this part alone; without it, a picture shows "
+                  "cross");
   command->text("TEXT", &to->text, "The text")->required();
   command->integer("--layer", &to->layer, 0, kMostCount, "This layer alone, counted from 0");
   command->integer("--head", &to->head, 0, kMostCount, "This head alone, counted from 0");

@@ -11,7 +11,7 @@ namespace tool {
 struct AttentionPart {
   // "encoder", "decoder", "cross" of a model that has all of them; "" of one with an encoder alone.
   std::string name;
-  std::vector<std::string> rows, columns;  // tokens; the same ones but for "cross"
+  std::vector<std::string> rows, columns;  // tokens; the same ones except in "cross"
   int64_t first_layer = 0, n_layers = 0;
   int64_t first_head = 0, n_heads = 0;
   std::vector<float> probabilities;  // [n_layers, n_heads, rows, columns]

@@ -14,9 +14,11 @@ std::string attention_png(const AttentionMaps& maps) {
   const auto bin = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   const std::string path = bin / HEADLANE_LIB_FROM_BIN "/headlane/libheadlane_picture.so";
   void* module = dlopen(path.c_str(), RTLD_NOW);
-  if (module == nullptr) throw std::runtime_error(std::string("no pictures here: ") + dlerror());
+  if (module == nullptr)
+    throw std::runtime_error(std::string("pictures cannot be drawn here: ") + dlerror());
   void* symbol = dlsym(module, "draw_attention_png");
-  if (symbol == nullptr) throw std::runtime_error(std::string("no pictures here: ") + dlerror());
+  if (symbol == nullptr)
+    throw std::runtime_error(std::string("pictures cannot be drawn here: ") + dlerror());
   std::string png;
   reinterpret_cast<DrawAttentionPng*>(symbol)(maps, &png);
   return png;

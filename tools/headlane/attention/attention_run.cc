@@ -21,7 +21,7 @@ Range selected(int64_t asked, int64_t n_there, const std::string& what, const st
       (n_there == 1 ? what + " 0 only" : what + "s 0 to " + std::to_string(n_there - 1)));
 }
 
-// Of a model that has an encoder alone.
+// The probabilities of a model that has only an encoder.
 AttentionPart run_encoder(const Model& model, const AttentionOptions& options) {
   const headlane::ModelFacts facts = model.facts();
   AttentionPart part = selected_part(options, "", "the model", facts.n_layers, facts.n_heads);
@@ -81,16 +81,18 @@ AttentionMaps attention_maps(const AttentionOptions& options) {
   maps.text = valid_utf8(options.text);
   if (model.facts().has_decoder != 0) {
     if (options.run.prompt || !options.run.prompt_name.empty()) {
-      throw std::runtime_error(options.run.model_path +
-                               ": translates, so there are no prompts; put it into the text");
+      throw std::runtime_error(
+          options.run.model_path +
+          ": the model translates and has no prompts; put the prompt into the text");
     }
     run_translation(model, options, &maps);
     return maps;
   }
   if (!options.part.empty() || !options.target.empty() || !options.source_language.empty() ||
       !options.target_language.empty()) {
-    throw std::runtime_error(options.run.model_path +
-                             ": has no decoder, so there are neither parts nor targets");
+    throw std::runtime_error(
+        options.run.model_path +
+        ": the model has no decoder, so --part, --target and languages do not apply");
   }
   maps.parts.push_back(run_encoder(model, options));
   return maps;

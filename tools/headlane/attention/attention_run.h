@@ -9,7 +9,7 @@ namespace tool {
 struct AttentionOptions {
   RunOptions run;
   std::string text;
-  // Of a model that translates: what its decoder is given; "": its own translation.
+  // For a model that translates: what its decoder is given; "": its own translation.
   std::string target;
   std::string source_language, target_language;
   std::string part;               // "encoder", "decoder", "cross"; "": all, or what is shown best

@@ -1,4 +1,4 @@
-// Of a model with a decoder: what its encoder, its decoder and the decoder on the encoder's output
+// In a model with a decoder: what its encoder, its decoder and the decoder on the encoder's output
 // look at while it translates.
 #include <functional>
 #include <span>

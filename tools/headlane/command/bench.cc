@@ -52,8 +52,8 @@ Case parse_case(const std::string& text, int64_t max_positions) {
     throw UsageError("case \"" + text + "\" is not SEQUENCESxTOKENS, such as 8x128");
   }
   if (parsed.n_tokens > max_positions) {
-    throw std::runtime_error("case " + text + ": the model has " + std::to_string(max_positions) +
-                             " positions");
+    throw std::runtime_error("case " + text + ": the model takes at most " +
+                             std::to_string(max_positions) + " tokens in a sequence");
   }
   return parsed;
 }
@@ -323,7 +323,7 @@ void bench(const BenchOptions& options) {
   std::string isa, precision;
   std::vector<Case> cases;
   if (run.model_path.empty()) {
-    if (!options.cases.empty()) throw UsageError("cases are of a model: name one by -m");
+    if (!options.cases.empty()) throw UsageError("a case needs a model; name one with -m");
     isa = headlane::isa(run.isa);
   } else {
     model = open_model(run);
@@ -368,13 +368,14 @@ void bench(const BenchOptions& options) {
 void declare_bench(Command* command) {
   const auto options = std::make_shared<BenchOptions>();
   command->file("-m,--model", &options->run.model_path,
-                "A .headlane file; without it, the limits of the machine alone");
+                "A .headlane file; without it, only the limits of the machine are measured");
   add_machine(command, &options->run);
-  command->texts("CASE", &options->cases, "SEQUENCESxTOKENS, such as 8x128; none: usual ones");
+  command->texts("CASE", &options->cases,
+                 "SEQUENCESxTOKENS, such as 8x128; without any, usual ones");
   constexpr double kMostSeconds = 3600;
-  command->real("--seconds", &options->seconds, {0, kMostSeconds}, "For each case")
+  command->real("--seconds", &options->seconds, {0, kMostSeconds}, "How long each case is measured")
       ->default_is("1");
-  command->flag("--profile", &options->profile, "Time, work and bound of each pass");
+  command->flag("--profile", &options->profile, "Print time, work and bound of each pass");
   command->flag("--json", &options->as_json, "Print JSON, passes included");
   command->file("--trace", &options->trace,
                 "Write the last run of each case there, as a Chrome trace");

@@ -55,7 +55,8 @@ void encode(const EncodeOptions& options) {
   const Model model = open_model(options.run);
   const headlane::ModelFacts facts = model.facts();
   if (facts.vocab_size == 0) {
-    throw std::runtime_error(options.run.model_path + ": takes activations (--x), not token ids");
+    throw std::runtime_error(options.run.model_path +
+                             ": the model takes activations; use --x instead of --ids");
   }
   NpyWriter npy(options.output, facts.d_model);
   HiddenStates states(model, options.run, &npy);
@@ -78,11 +79,11 @@ void declare_encode(Command* command) {
   add_run_options(command, &to->run);
   const Option* ids =
       command->file("--ids", &to->ids,
-                    "Of a model of text: a file of ids, one sequence a line; -: standard input");
+                    "For a model of text: a file of ids, one sequence a line; -: standard input");
   const Option* x =
       command
           ->file("--x", &to->x,
-                 "Of a model of layers: .npy, float32, [n, d_model], [batch, n, d_model] or, "
+                 "For a model of layers: .npy, float32, [n, d_model], [batch, n, d_model] or, "
                  "without batch_first, [n, batch, d_model]")
           ->excludes(ids);
   const Option* key =
@@ -105,7 +106,7 @@ void declare_encode(Command* command) {
       ->needs(x);
   command
       ->file("--tgt-key-padding-mask", &to->tgt_key_padding_mask,
-             "Of a decoder: .npy as PyTorch's, [batch, n], true: not seen")
+             "For a decoder: .npy as PyTorch's, [batch, n], true: not seen")
       ->needs(x);
   command->flag("--causal", &to->causal, "Row i sees keys 0 to i")->needs(x);
   command->file("-o,--output", &to->output, "The .npy file to write; -: standard output")

@@ -150,13 +150,15 @@ void check_decoder_options(const EncodeOptions& options, bool of_decoder) {
   const std::string& path = options.run.model_path;
   if (!of_decoder) {
     if (options.tgt_key_padding_mask.empty()) return;
-    throw std::runtime_error(path + ": has no decoder, which --tgt-key-padding-mask is for");
+    throw std::runtime_error(
+        path + ": the model has no decoder, so --tgt-key-padding-mask does not apply");
   }
-  if (options.key.empty()) throw std::runtime_error(path + ": is a decoder: give --key");
+  if (options.key.empty())
+    throw std::runtime_error(path + ": the model is a decoder, so --key is needed");
   if (options.value.empty()) return;
   throw std::runtime_error(path +
-                           ": is a decoder, which makes keys and values of --key: leave out "
-                           "--value");
+                           ": the model is a decoder, which makes keys and values from --key; "
+                           "leave out --value");
 }
 
 }  // namespace
@@ -165,13 +167,14 @@ void encode_activations(const EncodeOptions& options) {
   const Model model = open_model(options.run);
   const headlane::ModelFacts facts = model.facts();
   if (facts.vocab_size > 0) {
-    throw std::runtime_error(options.run.model_path + ": takes token ids (--ids), not activations");
+    throw std::runtime_error(options.run.model_path +
+                             ": the model takes token ids; use --ids instead of --x");
   }
   const bool batch_first = facts.batch_first != 0, of_decoder = facts.n_decoder_layers > 0;
   check_decoder_options(options, of_decoder);
   if (options.key.empty() && (facts.kdim != facts.d_model || facts.vdim != facts.d_model)) {
     throw std::runtime_error(options.run.model_path +
-                             ": its keys and values have columns of their own: give --key" +
+                             ": the model's keys and values have other columns than x; give --key" +
                              (facts.vdim != facts.kdim ? " and --value" : ""));
   }
   const Activations x(options.x, facts.d_model, batch_first);
@@ -184,8 +187,9 @@ void encode_activations(const EncodeOptions& options) {
   }
   for (const Activations* other : {key.get(), value.get()}) {
     if (other == nullptr || (other->batch == x.batch && other->len == key->len)) continue;
-    throw std::runtime_error((other == key.get() ? options.key : options.value) +
-                             ": its batch or length does not go with the others'");
+    throw std::runtime_error(
+        (other == key.get() ? options.key : options.value) +
+        ": its batch size or its length differs from that of the other inputs");
   }
   const int64_t kv_len = key ? key->len : x.len;
   const Masks masks(options, of_decoder, x.batch,

@@ -65,7 +65,7 @@ class Printer {
     }
   }
 
-  // Of an answer that is printed while it grows: what is new since the last token.
+  // Prints what is new, since the last token, of an answer that is printed while it grows.
   void token(int32_t id) {
     grown_.push_back(id);
     const std::string text = shown_text(grown_);
@@ -128,14 +128,14 @@ class Printer {
 void check_model(const TranslateOptions& options, const headlane_model_facts& facts) {
   const std::string& path = options.run.model_path;
   if (facts.has_decoder == 0) {
-    throw std::runtime_error(path + ": has no decoder, so it translates nothing");
+    throw std::runtime_error(path + ": the model has no decoder, so it cannot translate");
   }
   if (!options.ids && facts.has_tokenizer == 0) {
     throw std::runtime_error(path + ": has no tokenizer; --ids takes lines of token ids");
   }
   if (options.search.max_length > facts.max_target_len) {
     throw std::runtime_error("--max-length is " + std::to_string(options.search.max_length) +
-                             ", the model's targets have at most " +
+                             ", but the model's targets have at most " +
                              std::to_string(facts.max_target_len) + " tokens");
   }
 }
@@ -221,31 +221,32 @@ struct BeamOptions {
 BeamOptions add_search(Command* command, SearchChoice* search) {
   constexpr Interval kPositive{kRoundsToZero, std::numeric_limits<float>::max(), true};
   const Option* beams = command->integer("--beams", &search->beams, 1, kMostCount,
-                                         "Beams; 1: the likeliest token each time");
+                                         "How many beams; 1: the likeliest token each time");
   const Option* n_best = command->integer("--n-best", &search->n_best, 1, kMostCount,
-                                          "Answers of a text, a line each");
+                                          "How many answers a text gets, each on a line");
   constexpr double kLargest = std::numeric_limits<double>::max();
   command->real("--length-penalty", &search->length_penalty, {-kLargest, kLargest},
                 "Scores are sums of log-probabilities over length to this power");
   command->choice("--early-stopping", &search->early_stopping, {"heuristic", "first", "never"},
                   "When beams end: first: there are as many answers as beams; never: none can "
                   "become better; heuristic: none is thought to");
-  const Option* sample = command->flag("--sample", &search->sample, "Draw tokens")->excludes(beams);
-  command->real("--temperature", &search->temperature, kPositive, "What logits are divided by")
+  const Option* sample =
+      command->flag("--sample", &search->sample, "Draw tokens at random")->excludes(beams);
+  command->real("--temperature", &search->temperature, kPositive, "Divide logits by this number")
       ->needs(sample);
-  command->integer("--top-k", &search->top_k, 1, kMostCount, "Draw from so many tokens")
+  command->integer("--top-k", &search->top_k, 1, kMostCount, "Draw from the K likeliest tokens")
       ->needs(sample);
   command
       ->real("--top-p", &search->top_p, {kRoundsToZero, 1, true},
-             "Draw from tokens of so much probability")
+             "Draw from the fewest tokens that have this probability together")
       ->needs(sample);
-  command->seed("--seed", &search->seed, "Of the random numbers")->needs(sample);
+  command->seed("--seed", &search->seed, "The seed of the random numbers")->needs(sample);
   command->real("--repetition-penalty", &search->repetition_penalty, kPositive,
-                "Above 1: tokens that a target has become less likely");
+                "Above 1, tokens that a target has already become less likely");
   command->integer("--min-length", &search->min_length, 1, kMostCount,
-                   "Tokens of an answer at least");
+                   "The fewest tokens that an answer may have");
   command->integer("--max-length", &search->max_length, 1, kMostCount,
-                   "Tokens of an answer at most");
+                   "The most tokens that an answer may have");
   return {beams, n_best};
 }
 
@@ -259,12 +260,13 @@ void declare_translate(Command* command) {
   const BeamOptions search = add_search(command, &options->search);
   command
       ->integer("--batch", &options->batch, 1, int64_t{1} << 16,
-                "Texts that are translated together")
+                "How many texts are translated together")
       ->default_is(std::to_string(options->batch));
-  command->flag("--ids", &options->ids, "Texts are token ids, answers too");
-  const Option* json = command->flag("--json", &options->as_json, "Print JSON, an object a text");
+  command->flag("--ids", &options->ids, "Read and print token ids instead of texts");
+  const Option* json =
+      command->flag("--json", &options->as_json, "Print JSON, one object for each text");
   const Option* scores =
-      command->flag("--scores", &options->scores, "A score and a tab in front of each answer")
+      command->flag("--scores", &options->scores, "Print a score and a tab before each answer")
           ->excludes(json);
   command
       ->flag("--stream", &options->stream,

@@ -32,7 +32,7 @@ std::string range_text(Interval interval) {
   return text;
 }
 
-// All of `value` as a number; false if it is none, or none of this type.
+// All of `value` as a number; false if it is not a number of this type.
 template <typename T>
 bool parse_number(const std::string& value, T* number) {
   const char* end = value.data() + value.size();
@@ -272,7 +272,8 @@ bool Command::parse(const std::vector<std::string>& words) {
   for (const Option& option : options_) set(option);
   for (const std::string& word : app_->remaining()) {
     if (word == "--") continue;
-    throw UsageError("\"" + values_[std::stoul(word.substr(1))].value + "\" is one word too many");
+    throw UsageError("\"" + values_[std::stoul(word.substr(1))].value +
+                     "\" is not expected: it is one word too many");
   }
   return true;
 }

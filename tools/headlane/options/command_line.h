@@ -65,7 +65,7 @@ class Command {
   Option* text(const char* names, std::optional<std::string>* to, const char* help);
   Option* file(const char* names, std::string* to, const char* help);  // its name
   Option* texts(const char* names, std::vector<std::string>* to, const char* help);
-  // Of "--name [FILE]": *to is `otherwise` where the file is left out.
+  // The option "--name [FILE]"; *to is `otherwise` where the file is left out.
   Option* file_or(const char* names, std::string* to, const char* otherwise, const char* help);
   Option* choice(const char* names, std::string* to, std::vector<std::string> choices,
                  const char* help);

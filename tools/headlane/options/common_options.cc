@@ -22,7 +22,7 @@ void add_precision(Command* command, std::string* precision) {
 }
 
 void add_machine(Command* command, RunOptions* run) {
-  command->integer("--threads", &run->n_threads, 0, 1024, "Threads; 0: all CPUs");
+  command->integer("--threads", &run->n_threads, 0, 1024, "How many threads; 0: one for each CPU");
   add_isa(command, &run->isa);
   add_precision(command, &run->precision);
 }
@@ -34,9 +34,11 @@ void add_model_and_machine(Command* command, RunOptions* run) {
 
 void add_run_options(Command* command, RunOptions* run) {
   add_model_and_machine(command, run);
-  command->integer("--batch-tokens", &run->batch_tokens, 1, int64_t{1} << 24, "Tokens of a batch")
+  command
+      ->integer("--batch-tokens", &run->batch_tokens, 1, int64_t{1} << 24,
+                "How many tokens a batch has")
       ->default_is(std::to_string(run->batch_tokens));
-  command->choice("--gemm", &run->gemm, {"headlane", "onednn"}, "Who multiplies matrices")
+  command->choice("--gemm", &run->gemm, {"headlane", "onednn"}, "Which library multiplies matrices")
       ->default_is(run->gemm);
 }
 
@@ -59,16 +61,16 @@ void add_prompts(Command* command, RunOptions* run) {
 }
 
 void add_texts(Command* command, Texts* texts) {
-  const Option* words =
-      command->texts("TEXT", &texts->of_command_line, "Texts; none: -i, or standard input");
+  const Option* words = command->texts("TEXT", &texts->of_command_line,
+                                       "The texts; without any, -i or standard input");
   command->file("-i,--input", &texts->file, "A file of texts, one a line; -: standard input")
       ->excludes(words);
 }
 
 void add_languages(Command* command, std::string* source, std::string* target) {
-  command->text("--source-lang", source, "The language of texts, for models of several")
+  command->text("--source-lang", source, "The language of the texts, for models with several")
       ->not_empty();
-  command->text("--target-lang", target, "The language of answers, for models of several")
+  command->text("--target-lang", target, "The language of the answers, for models with several")
       ->not_empty();
 }
 

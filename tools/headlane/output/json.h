@@ -14,7 +14,7 @@ namespace tool {
 class Json {
  public:
   static Json array();
-  // Of keys, each followed by its value. Members stay in the order in which they are set.
+  // Takes keys, each followed by its value. Members stay in the order in which they are set.
   template <typename... Members>
   static Json object(Members&&... members) {
     Json json(Kind::kObject, 0);

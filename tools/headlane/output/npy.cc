@@ -46,7 +46,7 @@ std::string_view value_of(std::string_view header, const std::string& key) {
   return value;
 }
 
-// "(3, 4)", "(3,)", "()"; false if it is none of these or too large for any memory.
+// "(3, 4)", "(3,)", "()"; false if it is something else, or too large for any memory.
 bool parse_shape(std::string_view text, std::vector<int64_t>* shape) {
   if (text.empty() || text.front() != '(') return false;
   constexpr int64_t kMostElements = int64_t{1} << 40;

@@ -77,7 +77,7 @@ std::string OutputFile::next_name() {
   return target_ + ".tmp" + std::to_string(getpid()) + "-" + std::to_string(n_names_++);
 }
 
-// False, and nothing done, where `path` is none.
+// Does nothing and returns false where `path` is no such name.
 bool OutputFile::open_stream(const std::string& path) {
   const int named = descriptor_named(path);
   std::error_code ignored;

@@ -12,8 +12,8 @@ namespace tool {
 // and what is printed would go into it.
 void hold_standard_descriptors();
 
-// To standard output, at once: throws std::runtime_error. What is printed by printf is checked at
-// the end, by close_standard_output.
+// Prints to standard output at once. Throws std::runtime_error. What is printed by printf is
+// checked at the end, by close_standard_output.
 void print(std::string_view text);
 
 // Writes what is left, and throws std::runtime_error if anything could not be written.

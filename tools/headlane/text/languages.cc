@@ -25,7 +25,8 @@ int64_t find(const std::vector<std::string>& names, const std::string& option,
     throw std::runtime_error(option + " is " + name +
                              ", but the model has no tokens for languages");
   }
-  throw std::runtime_error(option + " is " + name + ", none of the model's " + list_of(names));
+  throw std::runtime_error(option + " is " + name + ", which is not one of the model's " +
+                           list_of(names));
 }
 
 }  // namespace

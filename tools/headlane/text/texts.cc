@@ -25,8 +25,9 @@ int64_t input_bytes(const Texts& texts) {
 int64_t length_limit(const headlane_model_facts& facts, const RunOptions& options) {
   const int64_t max_len = options.max_length ? options.max_length : facts.max_seq_len;
   if (max_len > facts.max_positions) {
-    throw std::runtime_error("--max-length is " + std::to_string(max_len) + ", the model has " +
-                             std::to_string(facts.max_positions) + " positions");
+    throw std::runtime_error("--max-length is " + std::to_string(max_len) +
+                             ", but the model takes at most " +
+                             std::to_string(facts.max_positions) + " tokens");
   }
   return max_len;
 }

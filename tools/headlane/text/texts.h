@@ -18,7 +18,7 @@ struct Texts {
 // Whether texts are what someone types, or another program writes.
 bool from_standard_input(const Texts& texts);
 
-// Of the file of texts; 0: not known.
+// The size of the file of texts; 0: it is not known.
 int64_t input_bytes(const Texts& texts);
 
 // Calls body(text, bytes read so far) for each text. Throws std::runtime_error.

@@ -28,12 +28,14 @@ std::vector<int32_t> parse_ids(const std::string& line, const std::string& where
 void check_ids(const std::vector<int32_t>& ids, const headlane_model_facts& facts,
                const std::string& where) {
   if (static_cast<int64_t>(ids.size()) > facts.max_positions) {
-    throw std::runtime_error(where + ": " + std::to_string(ids.size()) + " ids, the model has " +
-                             std::to_string(facts.max_positions) + " positions");
+    throw std::runtime_error(where + ": there are " + std::to_string(ids.size()) +
+                             " ids, but the model takes at most " +
+                             std::to_string(facts.max_positions));
   }
   for (const int32_t id : ids) {
     if (id < 0 || id >= facts.vocab_size) {
-      throw std::runtime_error(where + ": id " + std::to_string(id) + " is not from 0 to " +
+      throw std::runtime_error(where + ": id " + std::to_string(id) +
+                               " is not in the range from 0 to " +
                                std::to_string(facts.vocab_size - 1));
     }
   }
