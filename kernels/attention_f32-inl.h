@@ -66,7 +66,7 @@ struct AttentionTile<float> {
                        const float* b, int64_t ldb, const float* init, float* tile, int64_t ld) {
     for (int64_t j = 0; j < n; j += kNR) {
       const int64_t vectors = smaller(kNV, (n - j) / kWidth);
-      kMicroKernels.of[rows - 1][vectors - 1](k, a, lda, b + j, ldb, init, tile + j, ld);
+      kMicroKernels<F32Dot>.of[rows - 1][vectors - 1](k, a, lda, b + j, ldb, init, tile + j, ld);
     }
   }
   static void add_tanh(const AttentionF32Args& args, int64_t rows, int64_t n, const float* q,

@@ -20,71 +20,13 @@
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-// The register tile: C[MR, NV vectors] = init + A[MR, k] * B[k, NV vectors]. `init` is one row that
-// every row starts from; null adds the product to what C holds. Accumulators MR x NV, plus NV of B
-// and 1 of A. On the way k times `step` floats from `ahead` on are fetched into the caches, LINES
-// of them (64 bytes each) with every step.
-template <int MR, int NV, int LINES>
-inline void micro_kernel_ahead(int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
-                               const float* init, float* c, int64_t ldc, const float* ahead,
-                               int64_t step) {
-  F32 acc[MR][NV];
-  HEADLANE_UNROLL
-  for (int r = 0; r < MR; ++r) {
-    HEADLANE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[r][v] = init ? load(init + v * kWidth) : broadcast(0.0f);
-  }
-  for (int64_t kk = 0; kk < k; ++kk, b += ldb) {
-    HEADLANE_UNROLL
-    for (int i = 0; i < LINES; ++i) __builtin_prefetch(ahead + kk * step + i * kLine);
-    F32 row[NV];
-    HEADLANE_UNROLL
-    for (int v = 0; v < NV; ++v) row[v] = load(b + v * kWidth);
-    HEADLANE_UNROLL
-    for (int r = 0; r < MR; ++r) {
-      const F32 a_r = broadcast(a[r * lda + kk]);
-      HEADLANE_UNROLL
-      for (int v = 0; v < NV; ++v) acc[r][v] = fma(a_r, row[v], acc[r][v]);
-    }
-  }
-  HEADLANE_UNROLL
-  for (int r = 0; r < MR; ++r) {
-    HEADLANE_UNROLL
-    for (int v = 0; v < NV; ++v) {
-      float* at = c + r * ldc + v * kWidth;
-      store(at, init ? acc[r][v] : load(at) + acc[r][v]);
-    }
-  }
-}
-
-template <int MR, int NV>
-inline void micro_kernel(int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
-                         const float* init, float* c, int64_t ldc) {
-  micro_kernel_ahead<MR, NV, 0>(k, a, lda, b, ldb, init, c, ldc, nullptr, 0);
-}
-
-using MicroKernel = void (*)(int64_t, const float*, int64_t, const float*, int64_t, const float*,
-                             float*, int64_t);
-
-// micro_kernel for every tile up to kMR x kNV, by [rows - 1][vectors - 1].
-struct MicroKernels {
-  MicroKernel of[kMR][kNV];
+// A float is a group of its own.
+struct F32Dot : F32Sums {
+  using Group = float;
+  static F32 a(const float* p) { return broadcast(*p); }
+  static F32 b(const float* p) { return load(p); }
+  static Acc step(Acc sum, F32 a, F32 b) { return fma(a, b, sum); }
 };
-
-template <int MR, int NV>
-constexpr void fill_micro_kernels(MicroKernels* table) {
-  table->of[MR - 1][NV - 1] = micro_kernel<MR, NV>;
-  if constexpr (NV > 1) fill_micro_kernels<MR, NV - 1>(table);
-  if constexpr (NV == kNV && MR > 1) fill_micro_kernels<MR - 1, NV>(table);
-}
-
-constexpr MicroKernels make_micro_kernels() {
-  MicroKernels table = {};
-  fill_micro_kernels<kMR, kNV>(&table);
-  return table;
-}
-
-constexpr MicroKernels kMicroKernels = make_micro_kernels();
 
 inline int64_t f32_panel_bytes(int64_t, int64_t k) { return kNR * (k + 1) * 4; }
 
@@ -104,23 +46,6 @@ inline void activate_tile(Activation activation, int64_t rows, int64_t vectors, 
     }
   }
 }
-
-// A full strip that fetches its part, one of PARTS, of the [k, NR] at `next`.
-template <int PARTS>
-inline void micro_kernel_fetching(int64_t part, int64_t k, const float* a, int64_t lda,
-                                  const float* b, const float* init, float* c, int64_t ldc,
-                                  const float* next) {
-  constexpr int64_t kStep = kNR / PARTS;
-  constexpr int kLines = static_cast<int>((kStep + kLine - 1) / kLine);
-  micro_kernel_ahead<kMR, kNV, kLines>(k, a, lda, b, kNR, init, c, ldc, next + part * k * kStep,
-                                       kStep);
-}
-
-using FetchingKernel = void (*)(int64_t, int64_t, const float*, int64_t, const float*, const float*,
-                                float*, int64_t, const float*);
-constexpr FetchingKernel kFetchingKernels[] = {micro_kernel_fetching<1>,
-                                               micro_kernel_fetching<smaller(2, kMostParts)>,
-                                               micro_kernel_fetching<smaller(3, kMostParts)>};
 
 // The first strips of a block fetch the block that follows it, which otherwise arrives in step with
 // its own first strip, from L3 or memory: each of up to as many full strips as a row of the panel
@@ -145,9 +70,10 @@ inline void run_f32(const ProductArgs& args) {
         const float* a = static_cast<const float*>(args.a) + m0 * args.lda + k0;
         float* c = static_cast<float*>(args.c) + m0 * args.ldc + p * kNR;
         if (m0 < fetching) {
-          kFetchingKernels[parts - 1](m0 / kMR, kc, a, args.lda, b, init, c, args.ldc, next);
+          kFetchingKernels<F32Dot>[parts - 1](m0 / kMR, kc, a, args.lda, b, init, c, args.ldc,
+                                              next);
         } else {
-          kMicroKernels.of[mr - 1][vectors - 1](kc, a, args.lda, b, kNR, init, c, args.ldc);
+          kMicroKernels<F32Dot>.of[mr - 1][vectors - 1](kc, a, args.lda, b, kNR, init, c, args.ldc);
         }
         if (args.activation != Activation::kNone && k0 + kc == args.k) {
           activate_tile(args.activation, mr, vectors, c, args.ldc);

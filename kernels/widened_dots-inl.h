@@ -9,6 +9,7 @@ namespace headlane::kernels::HEADLANE_ISA {
 
 // bf16 without instructions for it: two floats a group.
 struct WidenedBf16 : F32Sums {
+  using Group = uint32_t;
   struct Pair {
     F32 first, second;
   };
@@ -23,6 +24,7 @@ struct WidenedBf16 : F32Sums {
 // u8 times s8 likewise: four products, as 16-bit integers, since the instruction that multiplies
 // bytes pairwise saturates its sums.
 struct WidenedU8 : S32Sums {
+  using Group = uint32_t;
   struct Pair {
     Groups even, odd;
   };

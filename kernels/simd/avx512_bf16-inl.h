@@ -9,6 +9,7 @@
 namespace headlane::kernels::HEADLANE_ISA {
 
 struct Bf16Dot : F32Sums {
+  using Group = uint32_t;
   static Groups a(const uint32_t* p) { return broadcast_group(p); }
   static Groups b(const uint32_t* p) { return load_groups(p); }
   static Acc step(Acc sum, Groups a, Groups b) {
