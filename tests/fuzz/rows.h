@@ -89,20 +89,14 @@ class Problems {
   Random random_;
 };
 
-void compare_gemm_f32(Problems* problems);
-void compare_gemm_bf16(Problems* problems);
-void compare_gemm_int8(Problems* problems);
-void compare_attention(Problems* problems);
-void compare_decode_attention(Problems* problems);
-void compare_norms(Problems* problems);
-void compare_gate(Problems* problems);
-void compare_activations(Problems* problems);
-void compare_convert(Problems* problems);
-void compare_embed(Problems* problems);
-void compare_pool(Problems* problems);
-void compare_top_k(Problems* problems);
-void compare_add(Problems* problems);
-void compare_quantize(Problems* problems);
-void compare_products(Problems* problems);
+// Slots, by their names with spaces between, and what compares them.
+struct Row {
+  const char* slots;
+  void (*compare)(Problems* problems);
+};
+// Of each file.
+std::span<const Row> product_rows();    // rows_products.cc
+std::span<const Row> attention_rows();  // rows_attention.cc
+std::span<const Row> other_rows();      // rows_others.cc
 
 }  // namespace headlane::fuzz

@@ -175,8 +175,6 @@ void compare_decoding(Problems* problems) {
   for (const kernels::Table* table : rows_to_compare()) check_decode(*table, &decode);
 }
 
-}  // namespace
-
 void compare_attention(Problems* problems) {
   Attention attention(problems);
   Problem& p = attention.p;
@@ -194,5 +192,15 @@ void compare_attention(Problems* problems) {
 void compare_decode_attention(Problems* problems) {
   problems->flag() ? compare_decoding<float>(problems) : compare_decoding<Bf16>(problems);
 }
+
+constexpr Row kRows[] = {
+    {"attention_f32 attention_probabilities_f32", compare_attention},
+    {"attention_bf16 attention_probabilities_bf16", compare_attention},
+    {"decode_attention_f32 decode_attention_bf16", compare_decode_attention},
+};
+
+}  // namespace
+
+std::span<const Row> attention_rows() { return kRows; }
 
 }  // namespace headlane::fuzz

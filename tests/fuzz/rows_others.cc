@@ -47,8 +47,6 @@ std::vector<Bounded> rms_norm(const std::vector<Bounded>& x, const float* gamma,
   return y;
 }
 
-}  // namespace
-
 void compare_norms(Problems* problems) {
   const int64_t rows = problems->size(4), d = problems->size(400);
   const bool rms = problems->flag(), has_residual = problems->flag();
@@ -296,5 +294,19 @@ void compare_top_k(Problems* problems) {
     }
   }
 }
+
+constexpr Row kRows[] = {
+    {"layer_norm_f32 rms_norm_f32", compare_norms},
+    {"gate_f32", compare_gate},
+    {"add_f32", compare_add},
+    {"activate_f32", compare_activations},
+    {"embed_f32", compare_embed},
+    {"pool_f32", compare_pool},
+    {"top_k_f32", compare_top_k},
+};
+
+}  // namespace
+
+std::span<const Row> other_rows() { return kRows; }
 
 }  // namespace headlane::fuzz

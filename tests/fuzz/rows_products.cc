@@ -46,8 +46,6 @@ void check_activated(const Place& place, Activation activation, double actual, d
   check_near(place, actual, expected, bound);
 }
 
-}  // namespace
-
 void compare_gemm_f32(Problems* problems) {
   const auto [m, n, k] = any_shape(problems);
   const Activation activation = problems->activation();
@@ -219,5 +217,15 @@ void compare_quantize(Problems* problems) {
     if (results[0][i] != results[1][i]) finding("quantize_weights", "two rows give other bytes");
   }
 }
+
+constexpr Row kRows[] = {
+    {"gemm_f32", compare_gemm_f32},   {"gemm_bf16", compare_gemm_bf16},
+    {"gemm_int8", compare_gemm_int8}, {"products", compare_products},
+    {"convert", compare_convert},     {"quantize_weights", compare_quantize},
+};
+
+}  // namespace
+
+std::span<const Row> product_rows() { return kRows; }
 
 }  // namespace headlane::fuzz
