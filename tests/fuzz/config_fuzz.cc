@@ -4,12 +4,12 @@
 #include "engine/file/json.h"
 #include "engine/file/json_fields.h"
 #include "engine/spec/config.h"
-#include "tests/fuzz/slots.h"
+#include "tests/fuzz/folder_files.h"
 
 namespace headlane::fuzz {
 namespace {
 
-constexpr Slot kSlots[] = {
+constexpr FolderFile kFiles[] = {
     {"bert/head_dim_16_mean_normalize", "config.json"},
     {"bert/head_dim_16_mean_normalize", "modules.json"},
     {"bert/head_dim_16_mean_normalize", "1_Pooling/config.json"},
@@ -27,7 +27,7 @@ constexpr Slot kSlots[] = {
     {"layers/layer_post_norm_relu", "config.json"},
     {"layers/transformer_pre_norm_seq_first_causal", "config.json"},
 };
-constexpr uint8_t kEngine = std::size(kSlots);  // the engine's own config, which has no folder
+constexpr uint8_t kEngine = std::size(kFiles);  // the engine's own config, which has no folder
 
 // A config that is accepted is written as one that is accepted, and says the same.
 void use_engine_config(const std::string& text) {
@@ -68,20 +68,20 @@ using namespace headlane::fuzz;  // NOLINT(google-build-using-namespace): the en
 
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size,
                                           unsigned int seed) {
-  return change_slot_input(data, size, max_size, seed);
+  return change_file_input(data, size, max_size, seed);
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static SlotFolders folders(kSlots);
+  static FilledFolders folders(kFiles);
   Input input(data, size);
-  const size_t slot = input.byte();
+  const size_t file = input.byte();
   const std::string text = input.text(size);
-  if (slot >= kEngine) {
-    if (slot == kEngine) use_engine_config(text);
+  if (file >= kEngine) {
+    if (file == kEngine) use_engine_config(text);
     return 0;
   }
   const char* const precisions[] = {"f32", "bf16", "int8"};
-  folders.with(kSlots[slot], text,
+  folders.with(kFiles[file], text,
                [&](const std::string& dir) { convert(dir, precisions[text.size() % 3]); });
   return 0;
 }

@@ -6,7 +6,7 @@
 Models (model_file, structure) are a few KB each: every architecture, position scheme, norm, precision and tokenizer
 that a file can ask for is in one of them. They are written by the description in engine/file/container.h, from nothing;
 their weights are small random numbers. Files of folders (config, tokenizer) are the golden ones, behind the number of
-their slot in the fuzzer's list.
+their place in the fuzzer's list.
 """
 
 import json
@@ -296,10 +296,10 @@ def safetensors():
     yield "layer", (GOLDEN / "layers" / "attention_zero" / "model.safetensors").read_bytes()
 
 
-def slots(target):
-    """The golden file of each slot, and what the last one stands for: the engine's config, a text."""
+def folder_files(target):
+    """The golden file of each place, and what the last one stands for: the engine's config, a text."""
     source = (pathlib.Path(__file__).parent / f"{target}_fuzz.cc").read_text()
-    files = re.findall(r'\{"([^"]+)", "([^"]+)"\}', source[source.index("kSlots[] ="):source.index("};")])
+    files = re.findall(r'\{"([^"]+)", "([^"]+)"\}', source[source.index("kFiles[] ="):source.index("};")])
     for i, (folder, name) in enumerate(files):
         yield f"{i:02}_{name.replace(chr(47), chr(95))}", bytes([i]) + (GOLDEN / folder / name).read_bytes()
     last = bytes([len(files)])
@@ -337,7 +337,7 @@ def main():
         for name, data in safetensors():
             (folder / name).write_bytes(data)
     elif target in ("config", "tokenizer"):
-        for name, data in slots(target):
+        for name, data in folder_files(target):
             (folder / name).write_bytes(data)
     elif target in ("ragged_batch", "rows"):
         for name, data in batches() if target == "ragged_batch" else shapes():

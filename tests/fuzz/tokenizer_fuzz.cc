@@ -5,12 +5,12 @@
 #include "engine/base/error.h"
 #include "engine/import/tokenizers/tokenizer.h"
 #include "engine/text/tokenizer.h"
-#include "tests/fuzz/slots.h"
+#include "tests/fuzz/folder_files.h"
 
 namespace headlane::fuzz {
 namespace {
 
-constexpr Slot kSlots[] = {
+constexpr FolderFile kFiles[] = {
     {"bert/head_dim_17_max_normalize", "tokenizer.json"},
     {"bert/head_dim_16_mean_normalize", "vocab.txt"},
     {"bert/head_dim_16_mean_normalize", "tokenizer_config.json"},
@@ -24,7 +24,7 @@ constexpr Slot kSlots[] = {
     {"sentencepiece/t5", "spiece.model"},
     {"sentencepiece/t5_bytes", "spiece.model"},
 };
-constexpr uint8_t kText = std::size(kSlots);  // a text, for the tokenizers of all folders
+constexpr uint8_t kText = std::size(kFiles);  // a text, for the tokenizers of all folders
 
 std::unique_ptr<Tokenizer> import_from(const std::string& dir) {
   const ImportedTokenizer imported = import_tokenizer(dir);
@@ -93,12 +93,12 @@ void import_and_use(const std::string& dir, std::string_view file) {
   }
 }
 
-std::vector<std::unique_ptr<Tokenizer>> golden_tokenizers(const SlotFolders& folders) {
+std::vector<std::unique_ptr<Tokenizer>> golden_tokenizers(const FilledFolders& folders) {
   std::vector<std::unique_ptr<Tokenizer>> tokenizers;
   std::string last;
-  for (const Slot& slot : kSlots) {
-    if (last != slot.folder) tokenizers.push_back(import_from(folders.path(slot.folder)));
-    last = slot.folder;
+  for (const FolderFile& file : kFiles) {
+    if (last != file.folder) tokenizers.push_back(import_from(folders.path(file.folder)));
+    last = file.folder;
   }
   return tokenizers;
 }
@@ -110,18 +110,18 @@ using namespace headlane::fuzz;  // NOLINT(google-build-using-namespace): the en
 
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size,
                                           unsigned int seed) {
-  return change_slot_input(data, size, max_size, seed);
+  return change_file_input(data, size, max_size, seed);
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static SlotFolders folders(kSlots);
+  static FilledFolders folders(kFiles);
   static const auto tokenizers = golden_tokenizers(folders);
   Input input(data, size);
-  const size_t slot = input.byte();
+  const size_t file = input.byte();
   const std::string text = input.text(size);
-  if (slot < kText) {
-    folders.with(kSlots[slot], text, [&](const std::string& dir) { import_and_use(dir, text); });
-  } else if (slot == kText) {
+  if (file < kText) {
+    folders.with(kFiles[file], text, [&](const std::string& dir) { import_and_use(dir, text); });
+  } else if (file == kText) {
     for (const auto& tokenizer : tokenizers) use(*tokenizer, text);
   }
   return 0;

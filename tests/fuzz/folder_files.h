@@ -12,36 +12,36 @@
 
 namespace headlane::fuzz {
 
-struct Slot {
+struct FolderFile {
   const char* folder;  // of tests/golden
   const char* file;
 };
 
-class SlotFolders {
+class FilledFolders {
  public:
-  explicit SlotFolders(std::span<const Slot> slots) {
-    for (const Slot& slot : slots) {
-      auto& folder = folders_[slot.folder];
+  explicit FilledFolders(std::span<const FolderFile> files) {
+    for (const FolderFile& file : files) {
+      auto& folder = folders_[file.folder];
       if (folder) continue;
       folder = std::make_unique<Folder>();
-      folder->copy_golden(slot.folder);
+      folder->copy_golden(file.folder);
     }
   }
 
-  // Calls use(folder's path) while the slot's file has these contents.
+  // Calls use(folder's path) while the file has these contents.
   template <typename Use>
-  void with(const Slot& slot, std::string_view contents, Use use) {
-    Folder& folder = *folders_.at(slot.folder);
-    folder.write(slot.file, contents);
+  void with(const FolderFile& file, std::string_view contents, Use use) {
+    Folder& folder = *folders_.at(file.folder);
+    folder.write(file.file, contents);
     use(folder.path());
-    folder.write(slot.file, golden_file(slot));
+    folder.write(file.file, golden_file(file));
   }
 
   const std::string& path(const char* folder) const { return folders_.at(folder)->path(); }
 
  private:
-  const std::string& golden_file(const Slot& slot) {
-    const std::string path = golden(std::string(slot.folder) + "/" + slot.file);
+  const std::string& golden_file(const FolderFile& file) {
+    const std::string path = golden(std::string(file.folder) + "/" + file.file);
     std::string& contents = golden_files_[path];
     if (contents.empty()) contents = read_file(path);
     return contents;
@@ -51,8 +51,8 @@ class SlotFolders {
   std::map<std::string, std::string> golden_files_;
 };
 
-// A custom mutator's work: JSON stays JSON, mostly, and the slot is kept.
-inline size_t change_slot_input(uint8_t* data, size_t size, size_t max_size, unsigned int seed) {
+// A custom mutator's work: JSON stays JSON, mostly, and which file it is for is kept.
+inline size_t change_file_input(uint8_t* data, size_t size, size_t max_size, unsigned int seed) {
   if (size < 2) return LLVMFuzzerMutate(data, size, max_size);
   Random random(seed);
   const std::string text(reinterpret_cast<char*>(data) + 1, size - 1);
