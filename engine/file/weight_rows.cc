@@ -57,13 +57,14 @@ void floats_to_s8(const kernels::Table& kernels, const float* from, int64_t n, i
 // A format's way to floats and from them: all conversions go over floats.
 struct Conversion {
   Format format;
+  bool has_scales;  // of rows, apart from them
   void (*to_floats)(const WeightRows& rows, int64_t n, int64_t k, float* to);
-  // `scales` [n] is written where the format has them.
+  // `scales` [n] is written where there are any.
   void (*from_floats)(const kernels::Table& kernels, const float* from, int64_t n, int64_t k,
                       void* to, float* scales);
 };
-constexpr Conversion kConversions[] = {{Format::kBf16, bf16_to_floats, floats_to_bf16},
-                                       {Format::kS8, s8_to_floats, floats_to_s8}};
+constexpr Conversion kConversions[] = {{Format::kBf16, false, bf16_to_floats, floats_to_bf16},
+                                       {Format::kS8, true, s8_to_floats, floats_to_s8}};
 
 const Conversion& conversion_of(Format format) {
   for (const Conversion& conversion : kConversions) {
@@ -104,10 +105,10 @@ WeightRows RowBuffer::convert(const kernels::Table& kernels, const WeightRows& r
   if (to == Format::kF32) return result;
   float* scales = grown(&scales_, n);
   void* converted = grown(&converted_, n * row_bytes(to, k));
-  conversion_of(to).from_floats(kernels, static_cast<const float*>(result.data), n, k, converted,
-                                scales);
+  const Conversion& conversion = conversion_of(to);
+  conversion.from_floats(kernels, static_cast<const float*>(result.data), n, k, converted, scales);
   result.data = converted;
-  result.scale = scales;
+  if (conversion.has_scales) result.scale = scales;
   return result;
 }
 
