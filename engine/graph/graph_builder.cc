@@ -37,8 +37,8 @@ ValueId GraphBuilder::load(Input input, Rows rows, int64_t d) {
 ValueId GraphBuilder::operand(ValueId x, Precision precision) {
   const Value in = graph_.values[x];
   const Element element = kind_of(precision).a;
-  // Attention leaves the end of a row's last 64 bytes as it is; products in less than f32 need zeros
-  // there.
+  // Attention leaves the end of a row's last 64 bytes as it is; products in less than f32 need
+  // zeros there.
   if (in.element == element && (element == Element::kF32 || in.cols % 32 == 0)) return x;
   const auto [known, is_new] = converted_.try_emplace({x, element}, -1);
   if (is_new) {
