@@ -1,5 +1,5 @@
-#include "engine/file/enum_names.h"
 #include "engine/spec/attention_spec.h"
+#include "engine/spec/enum_names.h"
 #include "engine/spec/fields.h"
 
 namespace headlane {

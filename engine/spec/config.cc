@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "engine/base/error.h"
-#include "engine/file/enum_names.h"
 #include "engine/file/json.h"
 #include "engine/file/limits.h"
+#include "engine/spec/enum_names.h"
 #include "engine/spec/fields.h"
 
 namespace headlane {
@@ -108,10 +108,7 @@ void check_head(const ModelConfig& config, const std::string& where) {
 
 }  // namespace
 
-const char* name_of(Pooling pooling) {
-  const char* name = find_name(kPoolings, pooling);
-  return name != nullptr ? name : "unknown";
-}
+const char* name_of(Pooling pooling) { return find_name(kPoolings, pooling); }
 
 void visit_fields(HeadConfig* head, FieldVisitor* fields) {
   fields->choice("kind", &head->kind, kHeads);

@@ -1,6 +1,7 @@
 #include "engine/spec/fields.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "engine/base/error.h"
 #include "engine/file/json_fields.h"
@@ -35,6 +36,16 @@ void check_range(const std::string& where, const char* name, int64_t value, int6
   if (value >= least && value <= most) return;
   fail(Status::kBadFile, "%s field \"%s\" is %lld, outside [%lld, %lld]", where.c_str(), name,
        ll{value}, ll{least}, ll{most});
+}
+
+// The double whose shortest decimal is that of the float: 1e-12, where a plain conversion would be
+// written as 9.999999960041972e-13. It converts back to the same float.
+double shortest_decimal(float value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  double result = value;
+  std::from_chars(text, end, result);
+  return result;
 }
 
 // What cannot be an id becomes one that no vocabulary has, and is refused for that.

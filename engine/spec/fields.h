@@ -17,8 +17,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/file/enum_names.h"
 #include "engine/file/json.h"
+#include "engine/spec/enum_names.h"
 
 namespace headlane {
 

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "engine/base/error.h"
-#include "engine/file/enum_names.h"
 #include "engine/file/limits.h"
+#include "engine/spec/enum_names.h"
 #include "engine/spec/fields.h"
 
 namespace headlane {

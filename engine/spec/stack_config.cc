@@ -1,8 +1,8 @@
 #include "engine/spec/stack_config.h"
 
 #include "engine/base/error.h"
-#include "engine/file/enum_names.h"
 #include "engine/file/limits.h"
+#include "engine/spec/enum_names.h"
 #include "engine/spec/fields.h"
 
 namespace headlane {
@@ -41,15 +41,9 @@ void check_attention(const AttentionSpec& spec, const char* field, int64_t max_p
 
 }  // namespace
 
-const char* name_of(Activation activation) {
-  const char* name = find_name(kActivations, activation);
-  return name != nullptr ? name : "unknown";
-}
+const char* name_of(Activation activation) { return find_name(kActivations, activation); }
 
-const char* name_of(NormPlacement placement) {
-  const char* name = find_name(kNormPlacements, placement);
-  return name != nullptr ? name : "unknown";
-}
+const char* name_of(NormPlacement placement) { return find_name(kNormPlacements, placement); }
 
 void visit_fields(LayerWindow* window, FieldVisitor* fields) {
   fields->limit("left", &window->left, kUnlimited);
