@@ -4,6 +4,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/json_fields.h"
+#include "engine/file/weight_rows.h"
 #include "kernels/kernels.h"
 
 namespace headlane {
@@ -28,33 +29,6 @@ bool is_words(const TensorRecipe& tensor) {
   return tensor.name == kWords || tensor.name == kDecoderWords;
 }
 
-// Which kernels convert is all one: their results are the same.
-const kernels::Table& fastest() { return *kernels::supported().back(); }
-
-// Rows of k floats as bf16, one behind the other.
-void convert_to_bf16(std::span<const float> rows, int64_t k, std::vector<kernels::Bf16>* to) {
-  std::vector<kernels::Bf16> row(static_cast<size_t>(kernels::round_up_to(k, 32)));
-  to->clear();
-  for (; !rows.empty(); rows = rows.subspan(static_cast<size_t>(k))) {
-    fastest().convert({.rows = 1,
-                       .cols = k,
-                       .from = kernels::Element::kF32,
-                       .to = kernels::Element::kBf16,
-                       .x = rows.data(),
-                       .y = row.data()});
-    to->insert(to->end(), row.begin(), row.begin() + k);
-  }
-}
-
-// The same as s8; adds the scale of each row to `scales`.
-void quantize(std::span<const float> rows, int64_t k, std::vector<int8_t>* to,
-              std::vector<float>* scales) {
-  to->resize(rows.size());
-  for (size_t i = 0; i < rows.size(); i += static_cast<size_t>(k)) {
-    fastest().quantize_weights(&rows[i], k, to->data() + i, &scales->emplace_back());
-  }
-}
-
 }  // namespace
 
 std::vector<std::string> higher_precision_of(const ModelConfig& config,
@@ -76,14 +50,12 @@ StoredTensors::StoredTensors(const Checkpoint& checkpoint, std::span<const Tenso
   for (const TensorRecipe& recipe : recipes) {
     const std::string product = product_of(recipe);
     const bool is_higher = !product.empty() && std::erase(not_found, product) > 0;
-    if (precision == Precision::kF32 || (product.empty() && !is_words(recipe))) {
-      stored_.push_back({&recipe, Format::kF32, ""});
-    } else if (precision == Precision::kBf16 || is_higher) {
-      stored_.push_back({&recipe, Format::kBf16, ""});
-    } else {
-      stored_.push_back(
-          {&recipe, Format::kS8, (product.empty() ? recipe.name : product) + ".scale"});
+    Format format = Format::kF32;
+    if (!product.empty() || is_words(recipe)) {
+      format = kind_of(is_higher ? kind_of(precision).higher : precision).w;
     }
+    const std::string scaled = product.empty() ? recipe.name : product;
+    stored_.push_back({&recipe, format, format == Format::kS8 ? scaled + ".scale" : ""});
   }
   if (not_found.empty()) return;
   fail(Status::kInvalidArgument, "no product of the model is called \"%s\"",
@@ -94,30 +66,26 @@ std::vector<TensorSource> StoredTensors::outline() const {
   std::vector<TensorSource> tensors;
   for (const Stored& stored : stored_) {
     tensors.push_back({stored.recipe->name, stored.dtype, stored.recipe->shape, {}});
-    if (stored.dtype != Format::kS8) continue;
+    if (stored.scales.empty()) continue;
     tensors.push_back({stored.scales, Format::kF32, {stored.recipe->shape[0]}, {}});
   }
   return tensors;
 }
 
 void StoredTensors::write(ContainerWriter* writer) const {
-  std::vector<kernels::Bf16> pairs;
-  std::vector<int8_t> bytes;
+  const kernels::Table& kernels = *kernels::supported().back();
+  RowBuffer buffer;
   std::vector<float> scales;
   for (const Stored& stored : stored_) {
     RecipeReader reader(checkpoint_, *stored.recipe);
     const int64_t k = reader.row_size();
     scales.clear();
-    for (std::span<const float> rows; !(rows = reader.next()).empty();) {
-      if (stored.dtype == Format::kF32) {
-        writer->write(std::as_bytes(rows));
-      } else if (stored.dtype == Format::kBf16) {
-        convert_to_bf16(rows, k, &pairs);
-        writer->write(std::as_bytes(std::span(pairs)));
-      } else {
-        quantize(rows, k, &bytes, &scales);
-        writer->write(std::as_bytes(std::span(bytes)));
-      }
+    for (std::span<const float> floats; !(floats = reader.next()).empty();) {
+      const int64_t n = std::ssize(floats) / k, bytes = n * row_bytes(stored.dtype, k);
+      const WeightRows rows =
+          buffer.convert(kernels, {Format::kF32, floats.data()}, n, k, stored.dtype);
+      writer->write({static_cast<const std::byte*>(rows.data), static_cast<size_t>(bytes)});
+      if (rows.scale != nullptr) scales.insert(scales.end(), rows.scale, rows.scale + n);
     }
     writer->write(std::as_bytes(std::span(scales)));
   }
