@@ -46,6 +46,11 @@ inline constexpr int64_t kVocabBytes = INT32_MAX;
 inline constexpr int64_t kAddedTokenBytes = 1024;
 inline constexpr int64_t kCharsPerWord = 4096;  // bounds the work, which grows with its square
 inline constexpr int64_t kTemplateIds = 64;
+inline constexpr int64_t kTokenizerSteps = 64;  // of its normalizer, pre-tokenizer or decoder
+inline constexpr int64_t kStepTextBytes = 64;   // of what a step puts into texts, or looks for
+// A text may become this much longer by all steps together. Bytes as characters double it, and a
+// character map makes U+FDFA 11 times as long.
+inline constexpr int64_t kTextGrowth = 64;
 inline constexpr int64_t kLanguages = 65536;
 // mT5's 250,100 pieces, the most that a known SentencePiece model has, are 4.3 MB.
 inline constexpr int64_t kSentencePieceBytes = int64_t{64} << 20;

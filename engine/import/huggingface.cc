@@ -69,13 +69,9 @@ void check_vocab(const ImportedTokenizer& tokenizer, const ModelConfig& config,
 // Views of the tokenizer's strings.
 std::vector<TensorSource> texts_of(const ImportedTokenizer& tokenizer) {
   std::vector<TensorSource> sources;
-  const TokenizerTensors texts = tokenizer.tensors();
-  const std::pair<const char*, std::span<const std::byte>> named[] = {
-      {"tokenizer.vocab", texts.vocab},
-      {"tokenizer.target.vocab", texts.target_vocab},
-      {"tokenizer.source", texts.source},
-      {"tokenizer.target", texts.target}};
-  for (const auto& [name, bytes] : named) {
+  const TokenizerTensors views = tokenizer.views();
+  for (const auto& [name, member] : TokenizerTensors::kMembers) {
+    const std::span<const std::byte> bytes = views.*member;
     if (bytes.empty()) continue;
     sources.push_back({name, Format::kU8, {static_cast<int64_t>(bytes.size())}, bytes});
   }

@@ -73,16 +73,14 @@ std::unique_ptr<Tokenizer> read_tokenizer(const Container& container, const Mode
     }
     return container.read_text(*info);
   };
-  const std::string vocab = text("tokenizer.vocab"), target_vocab = text("tokenizer.target.vocab"),
-                    source = text("tokenizer.source"), target = text("tokenizer.target");
-  if (vocab.empty()) {
+  TokenizerBytes tensors;
+  for (const auto& [name, bytes] : TokenizerBytes::kMembers) tensors.*bytes = text(name);
+  if (tensors.vocab.empty()) {
     fail(Status::kBadFile, "%s: there is a tokenizer, but no tensor \"tokenizer.vocab\"",
          path.c_str());
   }
-  const auto bytes = [](const std::string& of) { return std::as_bytes(std::span(of)); };
   std::unique_ptr<Tokenizer> tokenizer =
-      make_tokenizer(container.tokenizer(),
-                     {bytes(vocab), bytes(target_vocab), bytes(source), bytes(target)}, path);
+      make_tokenizer(container.tokenizer(), tensors.views(), path);
   if (tokenizer->vocab_size() > config.encoder.vocab_size) {
     fail(Status::kBadFile, "%s: the tokenizer has %lld tokens, the model embeddings for %lld",
          path.c_str(), ll{tokenizer->vocab_size()}, ll{config.encoder.vocab_size});

@@ -103,7 +103,7 @@ void BertNormalizer::add_cleaned(char32_t c, Marks* marks, std::string* out) con
     return;
   }
   char32_t decomposed[kMaxDecomposed];
-  const int n = decompose(c, decomposed);
+  const int n = decompose(c, false, decomposed);
   for (int i = 0; i < n; ++i) {
     const int ccc = combining_class(decomposed[i]);
     if (ccc == 0) flush(marks, out);

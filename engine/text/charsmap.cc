@@ -4,8 +4,13 @@
 // A search stands at `base` of the array. The unit at base ^ byte is the next byte's if its lowest
 // byte is that byte and its highest bit is 0; its own place ^ offset is the base behind it. Where
 // bit 8 is set, a rule ends there, and the unit at the new base holds its value.
+#include "engine/text/charsmap.h"
+
+#include <utf8proc.h>
+
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +18,7 @@
 #include "engine/base/error.h"
 #include "engine/file/limits.h"
 #include "engine/text/sentencepiece_model.h"
+#include "engine/text/unicode.h"
 
 namespace headlane {
 namespace {
@@ -91,6 +97,8 @@ class Checker {
     if (texts_.substr(value, kMaxReplacementBytes + 1).find('\0') == std::string_view::npos) {
       broken("a rule's text has no end, or more than 64 bytes");
     }
+    const std::string_view text = texts_.substr(value, texts_.find('\0', value) - value);
+    if (valid_utf8_prefix(text) != text.size()) broken("a rule's text is not UTF-8");
   }
 
   const std::string& where_;
@@ -99,6 +107,105 @@ class Checker {
 };
 
 }  // namespace
+
+namespace {
+
+bool is_ascii(char byte) { return static_cast<uint8_t>(byte) < 0x80; }
+
+// Marks of Unicode 16 and 17, with which a grapheme goes on.
+bool is_new_mark(utf8proc_int32_t c) {
+  return c == 0x897 || (c >= 0x1ACF && c <= 0x1ADD) || (c >= 0x1AE0 && c <= 0x1AEB);
+}
+
+// The end of the grapheme at text[pos].
+size_t grapheme_end(std::string_view text, size_t pos) {
+  size_t end = pos;
+  utf8proc_int32_t state = 0;
+  auto c = static_cast<utf8proc_int32_t>(next_char(text, &end));
+  while (end < text.size()) {
+    size_t next = end;
+    const auto following = static_cast<utf8proc_int32_t>(next_char(text, &next));
+    const bool is_break = utf8proc_grapheme_break_stateful(c, following, &state);
+    if (is_break && !is_new_mark(following)) break;
+    c = following;
+    end = next;
+  }
+  return end;
+}
+
+}  // namespace
+
+Charsmap::Charsmap(std::span<const std::byte> bytes, const std::string& where) {
+  const std::string_view map(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  check_charsmap(map, where);
+  const size_t trie_bytes = read_u32(map, 0);
+  for (size_t pos = 4; pos < 4 + trie_bytes; pos += 4) units_.push_back(read_u32(map, pos));
+  texts_ = map.substr(4 + trie_bytes);
+  for (size_t c = 0; c < is_kept_.size(); ++c) {
+    const char byte = static_cast<char>(c);
+    is_kept_[c] = byte != '\r' && !replacement({&byte, 1});  // "\r\n" is one grapheme
+  }
+}
+
+std::optional<std::string_view> Charsmap::replacement(std::string_view part) const {
+  const auto offset = [this](size_t place) {
+    return static_cast<size_t>(units_[place] >> 10) << ((units_[place] & (1U << 9)) >> 6);
+  };
+  size_t base = offset(0);
+  for (const char byte : part) {
+    if (byte == '\0') break;
+    const size_t place = base ^ static_cast<uint8_t>(byte);
+    const uint32_t unit = units_[place];
+    if ((unit & (1U << 31 | 0xFF)) != static_cast<uint8_t>(byte)) break;
+    base = place ^ offset(place);
+    if ((unit >> 8 & 1) != 0) {
+      const size_t begin = units_[base] & 0x7FFFFFFF;
+      return std::string_view(texts_).substr(begin, texts_.find('\0', begin) - begin);
+    }
+  }
+  return {};
+}
+
+void Charsmap::normalize(const NormalText& in, NormalText* out) const {
+  constexpr size_t kGraphemeBytes = 6;  // and more: taken character by character
+  const std::string_view text = in.text;
+  *out = {};
+  out->text.reserve(text.size());
+  // The library takes what follows a character that it drops at the beginning for that character.
+  size_t first_bytes = in.first_bytes;
+  const auto put = [&](size_t begin, size_t end) {
+    const std::optional<std::string_view> made = replacement(text.substr(begin, end - begin));
+    out->text.append(made ? *made : text.substr(begin, end - begin));
+    if (begin < first_bytes) {
+      out->first_bytes = out->text.size();
+      if (out->text.empty()) first_bytes = end + 1;
+    }
+  };
+  for (size_t pos = 0; pos < text.size();) {
+    const size_t start = pos;
+    while (pos < text.size() && is_ascii(text[pos]) && is_kept_[static_cast<uint8_t>(text[pos])] &&
+           (pos + 1 == text.size() || is_ascii(text[pos + 1]))) {
+      ++pos;
+    }
+    if (pos > start) {
+      out->text.append(text.substr(start, pos - start));
+      if (start < first_bytes) out->first_bytes = 1;
+      continue;
+    }
+    const size_t end = grapheme_end(text, pos);
+    const std::string_view grapheme = text.substr(pos, end - pos);
+    if (grapheme.size() < kGraphemeBytes && replacement(grapheme)) {
+      put(pos, end);
+      pos = end;
+      continue;
+    }
+    while (pos < end) {
+      const size_t begin = pos;
+      next_char(text, &pos);
+      put(begin, pos);
+    }
+  }
+}
 
 void check_charsmap(std::string_view charsmap, const std::string& where) {
   Checker(charsmap, where).check();

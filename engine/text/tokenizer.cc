@@ -1,14 +1,15 @@
 #include "engine/text/tokenizer.h"
 
-#include <cinttypes>
-#include <limits>
+#include <iterator>
 #include <utility>
 
 #include "engine/base/error.h"
 #include "engine/file/json.h"
 #include "engine/file/json_fields.h"
 #include "engine/file/limits.h"
+#include "engine/text/pipeline.h"
 #include "engine/text/sentencepiece.h"
+#include "engine/text/spec_fields.h"
 #include "engine/text/wordpiece.h"
 
 namespace headlane {
@@ -16,56 +17,9 @@ namespace {
 
 using json = Json;
 
-constexpr int64_t kMaxId = std::numeric_limits<int32_t>::max() - 1;
-
-int64_t int_in_range(const json& object, const char* key, const std::string& where, int64_t min,
-                     int64_t max) {
-  const int64_t value = json_int(object, key, where);
-  if (value < min || value > max) {
-    fail(Status::kBadFile, "%s field \"%s\" is %" PRId64 ", not in [%" PRId64 ", %" PRId64 "]",
-         where.c_str(), key, value, min, max);
-  }
-  return value;
-}
-
-int32_t read_id(const json& object, const std::string& where) {
-  return static_cast<int32_t>(int_in_range(object, "id", where, 0, kMaxId));
-}
-
-const json& read_array(const json& object, const char* key, const std::string& where,
-                       int64_t max_size) {
-  const json& array = json_field(object, key, where);
-  if (!array.is_array() || std::ssize(array) > max_size) {
-    fail(Status::kBadFile, "%s field \"%s\" is not an array of at most %" PRId64 " elements",
-         where.c_str(), key, max_size);
-  }
-  return array;
-}
-
-std::vector<int32_t> read_ids(const json& object, const char* key, const std::string& where,
-                              int64_t max_size) {
-  std::vector<int32_t> ids;
-  for (const json& id : read_array(object, key, where, max_size)) {
-    // An object of one field, for the getter to check.
-    ids.push_back(read_id(json::object({{"id", id}}), where + " field \"" + key + "\":"));
-  }
-  return ids;
-}
-
-// An element of "added_tokens"; `normalized` becomes whether it is found in normalized text.
-AddedToken read_added_token(const json& added, const std::string& where, bool* normalized) {
-  AddedToken token;
-  token.id = read_id(added, where);
-  token.single_word = json_bool(added, "single_word", where);
-  token.lstrip = json_bool(added, "lstrip", where);
-  token.rstrip = json_bool(added, "rstrip", where);
-  *normalized = json_bool(added, "normalized", where);
-  return token;
-}
-
 WordPieceSpec read_wordpiece(const json& spec, const std::string& where) {
   WordPieceSpec out;
-  out.n_pieces = int_in_range(spec, "n_pieces", where, 1, kMaxId);
+  out.n_pieces = read_int(spec, "n_pieces", where, 1, kMaxTokenId);
   out.normalizer.clean_text = json_bool(spec, "clean_text", where);
   out.normalizer.handle_chinese_chars = json_bool(spec, "handle_chinese_chars", where);
   out.normalizer.lowercase = json_bool(spec, "lowercase", where);
@@ -74,11 +28,11 @@ WordPieceSpec read_wordpiece(const json& spec, const std::string& where) {
   out.unk_token = json_string(spec, "unk_token", where);
   out.prefix = json_string(spec, "prefix", where);
   out.max_chars_per_word =
-      int_in_range(spec, "max_chars_per_word", where, 1, file_limits::kCharsPerWord);
+      read_int(spec, "max_chars_per_word", where, 1, file_limits::kCharsPerWord);
   out.ids_before = read_ids(spec, "ids_before", where, file_limits::kTemplateIds);
   out.ids_after = read_ids(spec, "ids_after", where, file_limits::kTemplateIds);
   const std::string added_where = where + " field \"added_tokens\":";
-  for (const json& added : read_array(spec, "added_tokens", where, kMaxId)) {
+  for (const json& added : read_array(spec, "added_tokens", where, kMaxTokenId)) {
     WordPieceSpec::Added read;
     read.token = read_added_token(added, added_where, &read.normalized);
     out.added_tokens.push_back(std::move(read));
@@ -102,7 +56,7 @@ SentencePieceSpec read_sentencepiece(const json& spec, const std::string& where)
   out.ids_before = read_ids(spec, "ids_before", where, file_limits::kTemplateIds);
   out.ids_after = read_ids(spec, "ids_after", where, file_limits::kTemplateIds);
   const std::string added_where = where + " field \"added_tokens\":";
-  for (const json& added : read_array(spec, "added_tokens", where, kMaxId)) {
+  for (const json& added : read_array(spec, "added_tokens", where, kMaxTokenId)) {
     bool normalized = false;
     out.added_tokens.push_back(read_added_token(added, added_where, &normalized));
     if (normalized) {
@@ -110,7 +64,7 @@ SentencePieceSpec read_sentencepiece(const json& spec, const std::string& where)
            added_where.c_str());
     }
   }
-  out.special_ids = read_ids(spec, "special_ids", where, kMaxId);
+  out.special_ids = read_ids(spec, "special_ids", where, kMaxTokenId);
   out.language_use = read_language_use(spec, where);
   const std::string languages_where = where + " field \"languages\":";
   for (const json& language : read_array(spec, "languages", where, file_limits::kLanguages)) {
@@ -126,7 +80,38 @@ SentencePieceSpec read_sentencepiece(const json& spec, const std::string& where)
   return out;
 }
 
+using Made = std::unique_ptr<Tokenizer>;
+
+Made make_wordpiece(const json& spec, const TokenizerTensors& tensors, const std::string& where) {
+  return std::make_unique<WordPieceTokenizer>(read_wordpiece(spec, where), tensors.vocab, where);
+}
+
+Made make_sentencepiece(const json& spec, const TokenizerTensors& tensors,
+                        const std::string& where) {
+  return std::make_unique<SentencePieceTokenizer>(read_sentencepiece(spec, where), tensors, where);
+}
+
+Made make_pipeline(const json& spec, const TokenizerTensors& tensors, const std::string& where) {
+  return std::make_unique<PipelineTokenizer>(spec, tensors, where);
+}
+
+struct Kind {
+  std::string_view type;
+  Made (*make)(const json& spec, const TokenizerTensors& tensors, const std::string& where);
+};
+constexpr Kind kKinds[] = {{"wordpiece", make_wordpiece},
+                           {"sentencepiece", make_sentencepiece},
+                           {"pipeline", make_pipeline}};
+
 }  // namespace
+
+TokenizerTensors TokenizerBytes::views() const {
+  TokenizerTensors views;
+  for (size_t i = 0; i < std::size(kMembers); ++i) {
+    views.*TokenizerTensors::kMembers[i].bytes = std::as_bytes(std::span(this->*kMembers[i].bytes));
+  }
+  return views;
+}
 
 void Tokenizer::encode_with(std::string_view text, int64_t max_len, const TextLanguages& languages,
                             std::vector<int32_t>* ids) const {
@@ -178,16 +163,13 @@ std::unique_ptr<Tokenizer> make_tokenizer(const json& spec, const TokenizerTenso
                                           const std::string& where) {
   const std::string tokenizer = where + ": tokenizer";
   const std::string type = json_string(spec, "type", tokenizer);
-  if (type == "wordpiece") {
-    return std::make_unique<WordPieceTokenizer>(read_wordpiece(spec, tokenizer), tensors.vocab,
-                                                tokenizer);
+  std::string known;
+  for (const Kind& kind : kKinds) {
+    if (type == kind.type) return kind.make(spec, tensors, tokenizer);
+    known += (known.empty() ? "\"" : ", \"") + std::string(kind.type) + "\"";
   }
-  if (type == "sentencepiece") {
-    return std::make_unique<SentencePieceTokenizer>(read_sentencepiece(spec, tokenizer), tensors,
-                                                    tokenizer);
-  }
-  fail(Status::kBadFile, "%s field \"type\" is \"%s\", not \"wordpiece\" or \"sentencepiece\"",
-       tokenizer.c_str(), printable(type).c_str());
+  fail(Status::kBadFile, "%s field \"type\" is \"%s\", not one of: %s", tokenizer.c_str(),
+       printable(type).c_str(), known.c_str());
 }
 
 }  // namespace headlane

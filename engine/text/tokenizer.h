@@ -91,16 +91,41 @@ class Tokenizer {
 };
 
 // The u8 tensors of a .headlane file that belong to its tokenizer; empty: not there.
-struct TokenizerTensors {
-  std::span<const std::byte> vocab;         // "tokenizer.vocab": tokens by id, each ended by '\n'
-  std::span<const std::byte> target_vocab;  // "tokenizer.target.vocab": likewise, of targets
-  std::span<const std::byte> source;        // "tokenizer.source": a SentencePiece model file
-  std::span<const std::byte> target;        // "tokenizer.target": that of targets
+template <typename Bytes>
+struct TokenizerTensorsOf {
+  Bytes vocab{};         // tokens by id, each ended by '\n'
+  Bytes target_vocab{};  // likewise, of targets
+  Bytes source{};        // a SentencePiece model file
+  Bytes target{};        // that of targets
+  Bytes scores{};        // f64 of each token of a unigram model
+  Bytes merges{};        // of BPE, by rank: three u32 each, two ids and what they become
+  Bytes charsmap{};      // SentencePiece's compiled character map
+
+  struct Member {
+    const char* name;  // of the tensor
+    Bytes TokenizerTensorsOf::*bytes;
+  };
+  static constexpr Member kMembers[] = {
+      {"tokenizer.vocab", &TokenizerTensorsOf::vocab},
+      {"tokenizer.target.vocab", &TokenizerTensorsOf::target_vocab},
+      {"tokenizer.source", &TokenizerTensorsOf::source},
+      {"tokenizer.target", &TokenizerTensorsOf::target},
+      {"tokenizer.scores", &TokenizerTensorsOf::scores},
+      {"tokenizer.merges", &TokenizerTensorsOf::merges},
+      {"tokenizer.charsmap", &TokenizerTensorsOf::charsmap}};
+};
+
+using TokenizerTensors = TokenizerTensorsOf<std::span<const std::byte>>;
+
+// Tensors as they are read or imported.
+struct TokenizerBytes : TokenizerTensorsOf<std::string> {
+  TokenizerTensors views() const;
 };
 
 // Makes the tokenizer that a .headlane file describes: `spec` is the header's "tokenizer" object.
 // Copies what it keeps. Throws Error(kBadFile) naming the field at fault, Error(kUnsupported) for a
-// kind of SentencePiece model; `where` is the file for the message.
+// kind of SentencePiece model, or a step of a pipeline, that Headlane does not have; `where` is the
+// file for the message.
 //
 // All fields of `spec` must be there. WordPiece has the tensor vocab alone, and these fields:
 //   "type": "wordpiece"
@@ -133,6 +158,16 @@ struct TokenizerTensors {
 //                                  ids_before
 //   "text_languages": false        a text's own head ">>...<<" is one token, unknown if the
 //                                  vocabulary lacks it
+//
+// A pipeline has the tensor vocab, and what its parts need: scores, merges, charsmap. Its fields:
+//   "type": "pipeline"
+//   "n_pieces": 250002             tokens of the model: the first of the vocabulary
+//   "model": {"type": "Unigram", ...}          as in tokenizer.json, without vocabulary and merges
+//   "normalizer", "pre_tokenizer", "decoder"   as in tokenizer.json, or null; without the character
+//                                  map of a Precompiled
+//   "ids_before": [0], "ids_after": [2]        as above
+//   "added_tokens": [...]          as above
+//   "special_ids": [0, 1, 2, 3]    what decoding leaves out
 std::unique_ptr<Tokenizer> make_tokenizer(const Json& spec, const TokenizerTensors& tensors,
                                           const std::string& where);
 

@@ -32,9 +32,40 @@ constexpr Range kTooNew[] = {
     {0x1E944, 0x1E95F},
 };
 
-// Those of the characters above that Unicode 9 has, so that they have a combining class.
-constexpr Range kUnicode9[] = {{0x8D4, 0x8E1},     {0x1DFB, 0x1DFB},   {0x11442, 0x11446},
-                               {0x11C3F, 0x11C3F}, {0x1E000, 0x1E02A}, {0x1E944, 0x1E94A}};
+// Those of the characters above that Unicode 9 has as marks.
+constexpr Range kUnicode9[] = {{0x8D4, 0x8E1},     {0x1885, 0x1886},   {0x1DFB, 0x1DFB},
+                               {0xA8C5, 0xA8C5},   {0xA9BD, 0xA9BD},   {0x1123E, 0x1123E},
+                               {0x11438, 0x11446}, {0x11C2F, 0x11C3F}, {0x11C92, 0x11CB6},
+                               {0x1E000, 0x1E02A}, {0x1E944, 0x1E94A}};
+
+// Spacing marks since Unicode 9.
+constexpr Range kNewSpacingMarks[] = {{0x1CF7, 0x1CF7},   {0x11145, 0x11146}, {0x111C9, 0x111C9},
+                                      {0x111CE, 0x111CE}, {0x1182C, 0x1182E}, {0x16F7F, 0x16F87}};
+
+// Characters that are compatible with others since Unicode 9, and what lies between them.
+constexpr Range kNewCompatible[] = {{0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},   {0xAB69, 0xAB69},
+                                    {0x10781, 0x107BA}, {0x1E030, 0x1E06D}, {0x1F16C, 0x1F16C},
+                                    {0x1FBF0, 0x1FBF9}};
+
+// Letters, numbers and marks of Unicode 15.1 and 16.
+constexpr Range kNewLetters[] = {
+    {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},   {0x105C0, 0x105F3},
+    {0x10D4A, 0x10D65}, {0x10D6F, 0x10D85}, {0x10EC2, 0x10EC4}, {0x11380, 0x11389},
+    {0x1138B, 0x1138B}, {0x1138E, 0x1138E}, {0x11390, 0x113B5}, {0x113B7, 0x113B7},
+    {0x113D1, 0x113D1}, {0x113D3, 0x113D3}, {0x11BC0, 0x11BE0}, {0x13460, 0x143FA},
+    {0x16100, 0x1611D}, {0x16D40, 0x16D6C}, {0x18CFF, 0x18CFF}, {0x1E5D0, 0x1E5ED},
+    {0x1E5F0, 0x1E5F0}, {0x2EBF0, 0x2EE5D},
+};
+constexpr Range kNewNumbers[] = {
+    {0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF0, 0x11BF9}, {0x16130, 0x16139},
+    {0x16D70, 0x16D79}, {0x1CCF0, 0x1CCF9}, {0x1E5F1, 0x1E5FA},
+};
+constexpr Range kNewMarks[] = {
+    {0x897, 0x897},     {0x10D69, 0x10D6D}, {0x10EFC, 0x10EFC}, {0x113B8, 0x113C0},
+    {0x113C2, 0x113C2}, {0x113C5, 0x113C5}, {0x113C7, 0x113CA}, {0x113CC, 0x113D0},
+    {0x113D2, 0x113D2}, {0x113E1, 0x113E2}, {0x11F5A, 0x11F5A}, {0x1611E, 0x1612F},
+    {0x1E5EE, 0x1E5EF},
+};
 
 // Pairs (upper, lower) of Unicode 16 and 17, by their distance.
 struct CasePair {
@@ -174,13 +205,42 @@ bool is_mark(char32_t c) {
   return property(c).category == UTF8PROC_CATEGORY_MN && !contains(kTooNew, c);
 }
 
+bool is_combining_mark(char32_t c) {
+  if (c == 0x1CF2 || c == 0x1CF3) return true;  // until Unicode 12
+  if (c == 0xCF3) return false;                 // since Unicode 15
+  const int category = property(c).category;
+  return category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME &&
+         !contains(kNewSpacingMarks, c) && (!contains(kTooNew, c) || contains(kUnicode9, c));
+}
+
+bool is_letter(char32_t c) {
+  const int category = property(c).category;
+  return (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) ||
+         contains(kNewLetters, c);
+}
+
+bool is_number(char32_t c) {
+  const int category = property(c).category;
+  return (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO) ||
+         contains(kNewNumbers, c);
+}
+
+bool is_numeric(char32_t c) {
+  // The last two are Unicode 17's.
+  return is_number(c) || (c >= 0x11DE0 && c <= 0x11DE9) || (c >= 0x16FF4 && c <= 0x16FF6);
+}
+
 bool is_word(char32_t c) {
+  if (is_ascii(c)) {
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+  }
   const int category = property(c).category;
   if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NL) return true;
   // Joiners; then symbols that are alphabetic: letters in circles and squares.
   return category == UTF8PROC_CATEGORY_PC || c == 0x200C || c == 0x200D ||
          (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
-         (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+         (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189) ||
+         contains(kNewLetters, c) || contains(kNewNumbers, c) || contains(kNewMarks, c);
 }
 
 int combining_class(char32_t c) {
@@ -188,13 +248,15 @@ int combining_class(char32_t c) {
   return ccc == 0 || (contains(kTooNew, c) && !contains(kUnicode9, c)) ? 0 : ccc;
 }
 
-int decompose(char32_t c, char32_t out[kMaxDecomposed]) {
+int decompose(char32_t c, bool compatible, char32_t out[kMaxDecomposed]) {
   out[0] = c;
-  if (c == 0x11938) return 1;  // decomposes since Unicode 13
+  if (c == 0x11938 || contains(kNewCompatible, c)) return 1;  // they decompose since Unicode 10
   utf8proc_int32_t decomposed[kMaxDecomposed];
+  const auto options = static_cast<utf8proc_option_t>(
+      compatible ? UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT : UTF8PROC_DECOMPOSE);
   int boundary_class = 0;
   const auto n = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), decomposed,
-                                         kMaxDecomposed, UTF8PROC_DECOMPOSE, &boundary_class);
+                                         kMaxDecomposed, options, &boundary_class);
   if (n < 1 || n > kMaxDecomposed) return 1;
   for (int i = 0; i < n; ++i) out[i] = static_cast<char32_t>(decomposed[i]);
   return static_cast<int>(n);

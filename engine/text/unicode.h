@@ -1,10 +1,9 @@
 // Characters as the `tokenizers` library (0.23) sees them, on top of utf8proc.
 //
 // That library's tables are of several Unicode versions at once: categories of Unicode 8, combining
-// classes of Unicode 9, lower case of Unicode 17. utf8proc 2.8 is Unicode 15. unicode.cc lists
-// where the two part, found by comparing all 1,112,064 characters; nothing else is a table of our
-// own. What still differs: is_word says no to the 5,055 letters and digits newer than Unicode 15.
-// It is asked only about what stands beside an added token marked single_word.
+// classes of Unicode 9, those of regular expressions of Unicode 16, lower case of Unicode 17.
+// utf8proc 2.8 is Unicode 15. unicode.cc lists where the two part, found by comparing all 1,112,064
+// characters; nothing else is a table of our own.
 #pragma once
 
 #include <cstddef>
@@ -23,17 +22,22 @@ std::string replace_invalid_utf8(std::string_view text);
 char32_t next_char(std::string_view text, size_t* pos);
 void append_char(char32_t c, std::string* out);
 
-bool is_space(char32_t c);        // White_Space
-bool is_control(char32_t c);      // Cc, Cf, Co
-bool is_punctuation(char32_t c);  // P*, and the ASCII symbols
-bool is_mark(char32_t c);         // Mn
-bool is_word(char32_t c);         // \w of a regular expression
+bool is_space(char32_t c);           // White_Space
+bool is_control(char32_t c);         // Cc, Cf, Co
+bool is_punctuation(char32_t c);     // P*, and the ASCII symbols
+bool is_mark(char32_t c);            // Mn
+bool is_combining_mark(char32_t c);  // M*
+bool is_letter(char32_t c);          // \p{L} of a regular expression
+bool is_number(char32_t c);          // \p{N} of a regular expression
+bool is_numeric(char32_t c);         // N*, as the step Digits sees it
+bool is_word(char32_t c);            // \w of a regular expression
 int combining_class(char32_t c);
 
-constexpr int kMaxDecomposed = 8;  // of one character; Unicode's longest is 4
+constexpr int kMaxDecomposed = 18;  // of one character, as of U+FDFA
 
-// Canonical decomposition, not yet reordered. Returns the number of characters written to `out`.
-int decompose(char32_t c, char32_t out[kMaxDecomposed]);
+// Canonical decomposition, or the compatible one, not yet reordered. Returns the number of
+// characters written to `out`.
+int decompose(char32_t c, bool compatible, char32_t out[kMaxDecomposed]);
 
 // Appends the full lower case of `c`.
 void append_lower(char32_t c, std::string* out);

@@ -35,6 +35,7 @@ Vocabulary::Vocabulary(std::span<const std::byte> bytes, int64_t n_pieces,
     fail(Status::kBadFile, "%s field \"n_pieces\" is %lld, but the vocabulary has %lld tokens",
          where.c_str(), static_cast<long long>(n_pieces), static_cast<long long>(size()));
   }
+  n_pieces_ = n_pieces;
   const size_t n_slots = std::bit_ceil(static_cast<size_t>(n_pieces) * 2 + 2);
   slots_.assign(n_slots, Slot{0, -1});
   mask_ = n_slots - 1;

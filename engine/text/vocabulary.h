@@ -42,6 +42,7 @@ class Vocabulary {
     return find(extend_hash(kHashSeed, token), {}, token);
   }
 
+  int64_t n_pieces() const { return n_pieces_; }
   int64_t size() const { return static_cast<int64_t>(starts_.size()) - 1; }
   size_t longest_bytes() const { return longest_bytes_; }  // of the tokens that can be found
   std::string_view token(int32_t id) const {
@@ -66,6 +67,7 @@ class Vocabulary {
   std::vector<Slot> slots_;
   size_t mask_ = 0;
   int shift_ = 0;
+  int64_t n_pieces_ = 0;
   size_t longest_bytes_ = 0;
 };
 

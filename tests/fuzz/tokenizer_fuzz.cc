@@ -23,13 +23,19 @@ constexpr FolderFile kFiles[] = {
     {"sentencepiece/nllb", "tokenizer_config.json"},
     {"sentencepiece/t5", "spiece.model"},
     {"sentencepiece/t5_bytes", "spiece.model"},
+    {"tokenizer_json/xlm_roberta", "tokenizer.json"},
+    {"tokenizer_json/t5", "tokenizer.json"},
+    {"tokenizer_json/llama2", "tokenizer.json"},
+    {"tokenizer_json/llama3", "tokenizer.json"},
+    {"tokenizer_json/prefix_bpe", "tokenizer.json"},
+    {"tokenizer_json/word_level", "tokenizer.json"},
 };
 constexpr uint8_t kText = std::size(kFiles);  // a text, for the tokenizers of all folders
 
 std::unique_ptr<Tokenizer> import_from(const std::string& dir) {
   const ImportedTokenizer imported = import_tokenizer(dir);
   if (imported.spec.is_null()) return nullptr;
-  return make_tokenizer(imported.spec, imported.tensors(), dir);
+  return make_tokenizer(imported.spec, imported.views(), dir);
 }
 
 void check_ids(const std::vector<int32_t>& ids, int64_t most, int64_t vocab_size) {

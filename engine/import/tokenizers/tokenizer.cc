@@ -24,6 +24,9 @@ constexpr const char* kFileClasses[] = {"PreTrainedTokenizerFast", "TokenizersBa
 constexpr const char* kSentencePieceClasses[] = {"MarianTokenizer", "M2M100Tokenizer",
                                                  "NllbTokenizer", "T5Tokenizer", "MT5Tokenizer"};
 
+// It takes the vocabulary and the character map of tokenizer.json, and has the rest of its own.
+constexpr const char* kXlmRoberta = "XLMRobertaTokenizer";
+
 template <size_t N>
 bool is_one_of(const std::string& name, const char* const (&names)[N]) {
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
@@ -41,20 +44,22 @@ std::string known_classes() {
   append(kBertClasses);
   append(kFileClasses);
   append(kSentencePieceClasses);
-  return names;
+  return names + ", " + kXlmRoberta;
 }
 
+// Where BERT's class would read XLM-RoBERTa's files.
 void refuse_xlm_roberta(const TokenizerFiles& files) {
   fail(Status::kUnsupported,
-       "%s: XLM-RoBERTa's (Unigram) tokenizer is not supported with BERT yet. %s",
+       "%s has XLM-RoBERTa's (Unigram) tokenizer in a BERT, which Headlane reads from "
+       "tokenizer.json "
+       "if \"tokenizer_class\" in tokenizer_config.json is \"XLMRobertaTokenizer\". %s",
        files.dir().c_str(), kIdsAlone);
 }
 
 void refuse_unknown_class(const TokenizerFiles& files) {
   const std::string& name = files.tokenizer_class();
-  if (files.model_type() == "bert" && name == "XLMRobertaTokenizer") refuse_xlm_roberta(files);
-  if (name.empty() || is_one_of(name, kBertClasses) || is_one_of(name, kFileClasses) ||
-      is_one_of(name, kSentencePieceClasses)) {
+  if (name.empty() || name == kXlmRoberta || is_one_of(name, kBertClasses) ||
+      is_one_of(name, kFileClasses) || is_one_of(name, kSentencePieceClasses)) {
     return;
   }
   files.refuse_class(", which is not one that Headlane reads: " + known_classes() + ". " +
@@ -97,7 +102,8 @@ ImportedTokenizer import_text_files(const TokenizerFiles& files) {
   }
   if (is_one_of(name, kFileClasses)) {
     if (!has_json) files.refuse_class(", which needs tokenizer.json, which is not here");
-    return import_wordpiece(files, false);
+    return has_wordpiece_json(files) ? import_wordpiece(files, false)
+                                     : import_pipeline(files, false);
   }
   const std::string& family = files.model_type();
   if (is_one_of(name, kBertClasses) || family == "bert" || family.empty()) {
@@ -115,6 +121,10 @@ ImportedTokenizer import_of_class(const TokenizerFiles& files) {
   const bool text_files = is_one_of(name, kBertClasses) || is_one_of(name, kFileClasses) ||
                           (name.empty() && files.model_type() == "bert");
   if (text_files) return import_text_files(files);
+  if (name == kXlmRoberta) {
+    if (!files.has_file("tokenizer.json")) refuse_xlm_roberta(files);
+    return import_pipeline(files, true);
+  }
   std::optional<ImportedTokenizer> sentencepiece = import_sentencepiece(files);
   if (sentencepiece) return std::move(*sentencepiece);
   if (name.empty()) return import_text_files(files);
@@ -130,7 +140,7 @@ ImportedTokenizer import_of_class(const TokenizerFiles& files) {
 void lower_texts(const std::string& hf_dir, json* spec) {
   if ((*spec)["type"] != "wordpiece") {
     unsupported(hf_dir + "/sentence_bert_config.json", "do_lower_case",
-                "true with a SentencePiece tokenizer");
+                "true with another tokenizer than WordPiece");
   }
   if ((*spec)["strip_accents"].is_null()) (*spec)["strip_accents"] = (*spec)["lowercase"];
   (*spec)["lowercase"] = true;
@@ -138,13 +148,8 @@ void lower_texts(const std::string& hf_dir, json* spec) {
 
 }  // namespace
 
-TokenizerTensors ImportedTokenizer::tensors() const {
-  const auto bytes = [](const std::string& text) { return std::as_bytes(std::span(text)); };
-  return {bytes(vocab), bytes(target_vocab), bytes(source), bytes(target)};
-}
-
 ImportedTokenizer checked(ImportedTokenizer tokenizer, const std::string& where) {
-  make_tokenizer(tokenizer.spec, tokenizer.tensors(), where);
+  make_tokenizer(tokenizer.spec, tokenizer.views(), where);
   return tokenizer;
 }
 

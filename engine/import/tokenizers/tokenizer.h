@@ -12,13 +12,9 @@ namespace headlane {
 
 // What a folder says of its tokenizer: what make_tokenizer reads, and its tensors' bytes, which are
 // empty where there is no such tensor. spec is null if the folder has no tokenizer.
-struct ImportedTokenizer {
+struct ImportedTokenizer : TokenizerBytes {
   Json spec;
-  std::string vocab, target_vocab;  // tokens by id, each ended by '\n'
-  std::string source, target;       // SentencePiece model files
-  std::string left_out;             // why a tokenizer that the folder has was not read, a sentence
-
-  TokenizerTensors tensors() const;  // views of the strings
+  std::string left_out;  // why a tokenizer that the folder has was not read, a sentence
 };
 
 // Reads the tokenizer of the class that the folder names. Without one it is that of the family or,
@@ -40,6 +36,10 @@ std::optional<ImportedTokenizer> import_sentencepiece(const TokenizerFiles& file
 // From tokenizer.json if it is there, else from vocab.txt; `bert`: of one of BERT's classes, whose
 // settings are in tokenizer_config.json, else tokenizer.json is taken as it is.
 ImportedTokenizer import_wordpiece(const TokenizerFiles& files, bool bert);
+
+// From tokenizer.json alone, whose model is Unigram, BPE or WordLevel; `xlm_roberta`: of that
+// class, for which transformers 5 reads only some of the file.
+ImportedTokenizer import_pipeline(const TokenizerFiles& files, bool xlm_roberta);
 
 // The type of a tokenizer.json's model, such as "WordPiece", also where it has no "type".
 std::string tokenizer_json_model(const Json& file, const std::string& path);

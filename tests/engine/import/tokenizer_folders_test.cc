@@ -93,7 +93,9 @@ TEST(TokenizerFolders, HaveNoTokenizerWithoutFiles) {
                   .spec.is_null());
 }
 
-TEST(TokenizerFolders, RefuseXlmRobertasWithBert) {
+// BERT's own class would read another tokenizer from these files, and no class reads
+// sentencepiece.bpe.model alone.
+TEST(TokenizerFolders, RefuseXlmRobertasWithBertsClass) {
   const json config = {{"model_type", "bert"}};
   const json unigram = {{"model", {{"type", "Unigram"}, {"unk_id", 3}, {"vocab", json::array()}}}};
   const json classes[] = {json::object(),
@@ -102,13 +104,65 @@ TEST(TokenizerFolders, RefuseXlmRobertasWithBert) {
                           {{"tokenizer_class", "PreTrainedTokenizerFast"}}};
   for (const json& tokenizer_config : classes) {
     for (const bool has_json : {false, true}) {
+      if (has_json && !tokenizer_config.empty()) continue;
       json files = {{"config.json", config}, {"sentencepiece.bpe.model", "any"}};
       if (has_json) files["tokenizer.json"] = unigram;
       if (!tokenizer_config.empty()) files["tokenizer_config.json"] = tokenizer_config;
       EXPECT_ERROR(import_files(files), Status::kUnsupported,
-                   "XLM-RoBERTa's (Unigram) tokenizer is not supported with BERT yet");
+                   "XLM-RoBERTa's (Unigram) tokenizer in a BERT, which Headlane reads");
     }
   }
+}
+
+json xlm_roberta_files() {
+  const std::string folder = HEADLANE_GOLDEN_DIR "/tokenizer_json/xlm_roberta/";
+  return {{"config.json", {{"model_type", "bert"}}},
+          {"tokenizer.json", json::parse(read_file(folder + "tokenizer.json"))},
+          {"tokenizer_config.json", {{"tokenizer_class", "XLMRobertaTokenizerFast"}}}};
+}
+
+TEST(TokenizerFolders, ReadXlmRobertasWithBert) {
+  const ImportedTokenizer imported = import_files(xlm_roberta_files());
+  EXPECT_EQ(imported.spec["type"], Json("pipeline"));
+  EXPECT_FALSE(imported.charsmap.empty());
+  EXPECT_FALSE(imported.spec["normalizer"].contains("precompiled_charsmap"));
+}
+
+// What transformers 5 takes from the class, and 4 from tokenizer.json.
+TEST(TokenizerFolders, RefuseXlmRobertasWithOtherSettings) {
+  const auto refused = [](const char* part, auto change) {
+    json files = xlm_roberta_files();
+    change(files["tokenizer.json"]);
+    EXPECT_ERROR(import_files(files), Status::kUnsupported,
+                 "its \"" + std::string(part) + "\" is not that of XLMRobertaTokenizer");
+    files["tokenizer_config.json"]["tokenizer_class"] = "PreTrainedTokenizerFast";
+    EXPECT_EQ(import_files(files).spec["type"], Json("pipeline"));
+  };
+  refused("model", [](json& file) { file["model"]["byte_fallback"] = true; });
+  refused("post_processor", [](json& file) { file["post_processor"] = nullptr; });
+  refused("pre_tokenizer",
+          [](json& file) { file["pre_tokenizer"] = file["pre_tokenizer"]["pretokenizers"][1]; });
+  refused("pre_tokenizer", [](json& file) {
+    file["pre_tokenizer"]["pretokenizers"][1]["prepend_scheme"] = "first";
+  });
+  refused("normalizer", [](json& file) {
+    file["normalizer"] = {{"type", "Sequence"},
+                          {"normalizers", json::array({file["normalizer"], {{"type", "NFC"}}})}};
+  });
+}
+
+// Files of other ages, and steps that change no words.
+TEST(TokenizerFolders, ReadXlmRobertasOfAllAges) {
+  json files = xlm_roberta_files();
+  json& file = files["tokenizer.json"];
+  file["pre_tokenizer"]["pretokenizers"][1] = {{"type", "Metaspace"},
+                                               {"replacement", "\xE2\x96\x81"},
+                                               {"str_rep", "\xE2\x96\x81"},
+                                               {"add_prefix_space", true}};
+  const json blanks = {{"type", "Replace"}, {"pattern", {{"Regex", " {2,}"}}}, {"content", " "}};
+  file["normalizer"] = {{"type", "Sequence"},
+                        {"normalizers", json::array({file["normalizer"], blanks})}};
+  EXPECT_EQ(import_files(files).spec["type"], Json("pipeline"));
 }
 
 TEST(TokenizerFolders, LeaveOutBartsTokenizers) {

@@ -16,7 +16,7 @@ using nlohmann::json;
 std::string folder(const std::string& name) { return HEADLANE_GOLDEN_DIR "/sentencepiece/" + name; }
 
 std::unique_ptr<Tokenizer> golden_tokenizer(const ImportedTokenizer& imported) {
-  return make_tokenizer(imported.spec, imported.tensors(), "golden");
+  return make_tokenizer(imported.spec, imported.views(), "golden");
 }
 
 std::unique_ptr<Tokenizer> golden_tokenizer(const std::string& name) {

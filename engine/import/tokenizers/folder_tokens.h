@@ -1,0 +1,62 @@
+// The vocabulary and the added tokens of a folder's tokenizer, as transformers gathers them from
+// all of its files. Everything throws Error naming the file and the token at fault.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/import/tokenizers/tokenizer_files.h"
+#include "engine/import/tokenizers/tokens.h"
+
+namespace headlane {
+
+class FolderTokens {
+ public:
+  // Special tokens that the folder's class has where no file names them: "sep_token", "[SEP]".
+  using Defaults = std::span<const std::pair<std::string_view, const char*>>;
+
+  // `path` is the file with the vocabulary. `files` and the defaults must outlive this.
+  FolderTokens(const TokenizerFiles& files, const std::string& path, Defaults defaults)
+      : files_(files), path_(path), defaults_(defaults), tokens_(path) {}
+
+  Tokens& tokens() { return tokens_; }
+  const Tokens& tokens() const { return tokens_; }
+
+  // Adds, behind the vocabulary, tokenizer.json's added tokens and those that the other files name.
+  void add_all(const std::vector<NamedToken>& in_file);
+
+  // A special token such as "sep_token", which the class needs, by its spelling.
+  std::string special(const char* key) const;
+
+  // Beside added_tokens_decoder, transformers 4 takes tokenizer.json's added tokens too, 5 does
+  // not: what is not in both is refused.
+  void check_listed(const std::vector<NamedToken>& in_file) const;
+
+  // Ids that decoding leaves out: those of added tokens that some file calls special.
+  Json special_ids() const;
+
+ private:
+  void add(const NamedToken& token);
+  bool is_added(const NamedToken& token) const;
+  void add_once(const NamedToken& token);
+  void add_special(const NamedToken& token);
+  void add_listed();
+  void add_specials();
+  void add_more_specials();
+  void refuse_other_flags(const NamedToken& token) const;
+  const char* default_of(std::string_view key) const;
+
+  const TokenizerFiles& files_;
+  std::string path_;
+  Defaults defaults_;
+  Tokens tokens_;
+  std::set<std::string> named_alone_;  // the added tokens that only fields of special tokens name
+  std::set<int64_t> special_ids_;
+};
+
+}  // namespace headlane

@@ -1,0 +1,257 @@
+#include "engine/text/decoders.h"
+
+#include <algorithm>
+#include <iterator>
+#include <numeric>
+#include <string_view>
+#include <utility>
+
+#include "engine/base/error.h"
+#include "engine/file/json_fields.h"
+#include "engine/file/limits.h"
+#include "engine/text/byte_characters.h"
+#include "engine/text/byte_tokens.h"
+#include "engine/text/metaspace.h"
+#include "engine/text/spec_fields.h"
+#include "engine/text/split_patterns.h"
+#include "engine/text/unicode.h"
+
+namespace headlane {
+namespace {
+
+using json = Json;
+using Tokens = std::vector<std::string>;
+
+std::string valid(const std::string& text) {
+  return valid_utf8_prefix(text) == text.size() ? text : replace_invalid_utf8(text);
+}
+
+std::string replaced(std::string_view text, const SplitPattern& what, std::string_view content) {
+  std::string out;
+  size_t pos = 0, begin = 0, end = 0;
+  while (what.find(text, pos, &begin, &end)) {
+    out.append(text.substr(pos, begin - pos)).append(content);
+    pos = end;
+  }
+  return out.append(text.substr(pos));
+}
+
+std::unique_ptr<SplitPattern> string_pattern(const std::string& what, const std::string& where) {
+  return read_pattern(json::object({{"String", what}}), where);
+}
+
+class ByteLevel : public TokenDecoder {
+ public:
+  void decode(Tokens* tokens) const override {
+    std::string bytes;
+    for (const std::string& token : *tokens) append_bytes_of_characters(token, &bytes);
+    *tokens = {valid(bytes)};
+  }
+};
+
+class MetaspaceDecoder : public TokenDecoder {
+ public:
+  explicit MetaspaceDecoder(const MetaspaceOptions& options, const std::string& where)
+      : sign_(string_pattern(options.sign, where)),
+        adds_sign_(options.prepend != MetaspaceOptions::Prepend::kNever) {}
+  void decode(Tokens* tokens) const override {
+    for (size_t i = 0; i < tokens->size(); ++i) {
+      (*tokens)[i] = replaced((*tokens)[i], *sign_, i == 0 && adds_sign_ ? "" : " ");
+    }
+  }
+
+ private:
+  std::unique_ptr<SplitPattern> sign_;
+  bool adds_sign_;
+};
+
+class WordPiece : public TokenDecoder {
+ public:
+  WordPiece(std::string prefix, bool cleanup, const std::string& where)
+      : prefix_(std::move(prefix)) {
+    constexpr std::pair<const char*, const char*> kJoined[] = {
+        {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+        {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+        {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    if (!cleanup) return;
+    for (const auto& [from, to] : kJoined) joined_.emplace_back(string_pattern(from, where), to);
+  }
+  void decode(Tokens* tokens) const override {
+    for (std::string& token : *tokens) {
+      const bool first = &token == tokens->data();
+      if (!first && token.starts_with(prefix_)) {
+        token.erase(0, prefix_.size());
+      } else if (!first) {
+        token.insert(0, 1, ' ');
+      }
+      for (const auto& [from, to] : joined_) token = replaced(token, *from, to);
+    }
+  }
+
+ private:
+  std::string prefix_;
+  std::vector<std::pair<std::unique_ptr<SplitPattern>, const char*>> joined_;
+};
+
+class BpeDecoder : public TokenDecoder {
+ public:
+  BpeDecoder(const std::string& suffix, const std::string& where)
+      : suffix_(string_pattern(suffix, where)) {}
+  void decode(Tokens* tokens) const override {
+    for (std::string& token : *tokens) {
+      token = replaced(token, *suffix_, &token == &tokens->back() ? "" : " ");
+    }
+  }
+
+ private:
+  std::unique_ptr<SplitPattern> suffix_;
+};
+
+class ByteFallback : public TokenDecoder {
+ public:
+  void decode(Tokens* tokens) const override {
+    Tokens out;
+    std::string bytes;
+    const auto flush = [&] {
+      if (valid_utf8_prefix(bytes) != bytes.size()) {
+        out.insert(out.end(), bytes.size(), "\xEF\xBF\xBD");
+      } else if (!bytes.empty()) {
+        out.push_back(bytes);
+      }
+      bytes.clear();
+    };
+    for (std::string& token : *tokens) {
+      const int byte = byte_of_token(token);
+      if (byte >= 0) {
+        bytes.push_back(static_cast<char>(byte));
+        continue;
+      }
+      flush();
+      out.push_back(std::move(token));
+    }
+    flush();
+    *tokens = std::move(out);
+  }
+};
+
+class Fuse : public TokenDecoder {
+ public:
+  void decode(Tokens* tokens) const override {
+    *tokens = {std::accumulate(tokens->begin(), tokens->end(), std::string())};
+  }
+};
+
+class StripDecoder : public TokenDecoder {
+ public:
+  StripDecoder(std::string content, int64_t start, int64_t stop)
+      : content_(std::move(content)), start_(start), stop_(stop) {}
+  void decode(Tokens* tokens) const override {
+    for (std::string& token : *tokens) {
+      std::string_view rest = token;
+      for (int64_t i = 0; i < start_ && rest.starts_with(content_); ++i) {
+        rest.remove_prefix(content_.size());
+      }
+      for (int64_t i = 0; i < stop_ && rest.ends_with(content_); ++i) {
+        rest.remove_suffix(content_.size());
+      }
+      token = std::string(rest);
+    }
+  }
+
+ private:
+  std::string content_;
+  int64_t start_, stop_;
+};
+
+class ReplaceDecoder : public TokenDecoder {
+ public:
+  ReplaceDecoder(std::unique_ptr<SplitPattern> pattern, std::string content)
+      : pattern_(std::move(pattern)), content_(std::move(content)) {}
+  void decode(Tokens* tokens) const override {
+    for (std::string& token : *tokens) token = replaced(token, *pattern_, content_);
+  }
+
+ private:
+  std::unique_ptr<SplitPattern> pattern_;
+  std::string content_;
+};
+
+using Made = std::unique_ptr<TokenDecoder>;
+
+template <typename Step>
+Made read_plain(const json& /*spec*/, const std::string& /*where*/) {
+  return std::make_unique<Step>();
+}
+
+Made read_metaspace(const json& spec, const std::string& where) {
+  return std::make_unique<MetaspaceDecoder>(read_metaspace_options(spec, where), where);
+}
+
+Made read_wordpiece(const json& spec, const std::string& where) {
+  return std::make_unique<WordPiece>(read_step_text(spec, "prefix", where),
+                                     json_bool(spec, "cleanup", where), where);
+}
+
+Made read_bpe(const json& spec, const std::string& where) {
+  return std::make_unique<BpeDecoder>(read_step_text(spec, "suffix", where), where);
+}
+
+Made read_strip(const json& spec, const std::string& where) {
+  const std::string content = read_step_text(spec, "content", where);
+  if (content.empty()) fail(Status::kBadFile, "%s field \"content\" is empty", where.c_str());
+  return std::make_unique<StripDecoder>(content, json_int(spec, "start", where),
+                                        json_int(spec, "stop", where));
+}
+
+Made read_replace(const json& spec, const std::string& where) {
+  return std::make_unique<ReplaceDecoder>(
+      read_pattern(json_field(spec, "pattern", where), where + " field \"pattern\""),
+      read_step_text(spec, "content", where));
+}
+
+struct Kind {
+  std::string_view type;
+  Made (*read)(const json& spec, const std::string& where);
+};
+constexpr Kind kKinds[] = {
+    {"BPEDecoder", read_bpe},
+    {"ByteFallback", read_plain<ByteFallback>},
+    {"ByteLevel", read_plain<ByteLevel>},
+    {"Fuse", read_plain<Fuse>},
+    {"Metaspace", read_metaspace},
+    {"Replace", read_replace},
+    {"Strip", read_strip},
+    {"WordPiece", read_wordpiece},
+};
+
+// A Sequence may hold others; the parser of JSON bounds how deep.
+void read_steps(const json& spec, const std::string& where, TokenDecoders* steps) {
+  const std::string type = json_string(spec, "type", where);
+  if (type == "Sequence") {
+    const json& inner = json_field(spec, "decoders", where);
+    if (!inner.is_array()) fail(Status::kBadFile, "%s: no list of steps", where.c_str());
+    for (const json& step : inner) read_steps(step, where, steps);
+    return;
+  }
+  if (std::ssize(*steps) == file_limits::kTokenizerSteps) {
+    fail(Status::kBadFile, "%s has more than %d steps", where.c_str(),
+         static_cast<int>(file_limits::kTokenizerSteps));
+  }
+  const auto* const kind = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                        [&](const Kind& known) { return known.type == type; });
+  if (kind == std::end(kKinds)) {
+    fail(Status::kUnsupported, "%s: Headlane does not support a step of type \"%s\"", where.c_str(),
+         printable(type).c_str());
+  }
+  steps->push_back(kind->read(spec, where + " \"" + type + "\""));
+}
+
+}  // namespace
+
+TokenDecoders read_decoders(const json& spec, const std::string& where) {
+  TokenDecoders steps;
+  read_steps(spec, where, &steps);
+  return steps;
+}
+
+}  // namespace headlane

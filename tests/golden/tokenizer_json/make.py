@@ -1,0 +1,390 @@
+"""Makes the golden files of the tokenizer.json tests: python make.py [NAME ...]
+
+Trains small tokenizers with `tokenizers` and `sentencepiece` on committed text, and writes beside
+this script:
+  lines.txt          hostile lines, which all tokenizers see besides those of corpus/ and tokenizer/
+  NAME/tokenizer.json, NAME/tokenizer_config.json    a folder as of Hugging Face
+  NAME/answers.json  ids of each 60th line, a hash of the ids of each line, and some ids decoded
+  steps.json         one step after another of normalizers and pre-tokenizers, around a model whose
+                     ids are the bytes of each piece; a hash of the ids of each 20 lines
+The hash is FNV-1a, 32 bits, of the ids as little-endian u32.
+"""
+
+import json
+import pathlib
+import random
+import sys
+import tempfile
+
+import sentencepiece
+import tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+HERE = pathlib.Path(__file__).parent
+GOLDEN = HERE.parent
+BLOCKS = [(0x20, 0x7F), (0xA0, 0x250), (0x2B0, 0x400), (0x400, 0x530), (0x590, 0x700),
+          (0x900, 0x980), (0xE00, 0xE60), (0x1100, 0x1200), (0x1E00, 0x2000), (0x2000, 0x2070),
+          (0x2070, 0x2200), (0x2460, 0x2500), (0x3000, 0x3100), (0x3130, 0x3400), (0x4E00, 0x4E80),
+          (0xA640, 0xA6A0), (0xAC00, 0xAD00), (0xF900, 0xFB50), (0xFE00, 0x10000),
+          (0x10D40, 0x10D90), (0x11380, 0x113E3), (0x1D400, 0x1D800), (0x1F1E0, 0x1F680)]
+WORDS = ["don't", "I'LL", "it's", "'s", "'\u017f", "we'Ve", "a1b2", "12345678", "3.14", "\u0661\u0662\u0663\u0664",
+         "\u00bd", "x\u00b2", "fi\ufb01\u0301", "e\u0301\u0323", "\u0301", "\u4f60\u597d\u4e16\u754c", "\u3053\u3093\u306b\u3061\u306f",
+         "\ud55c\uad6d\uc5b4", "\u1112\u1161\u11ab", "\u0928\u092e\u0938\u094d\u0924\u0947", "\u0645\u0631\u062d\u0628\u0627", "<s>", "</s>", "<mask>",
+         "[MASK]", "<unk>", "<pad>", "<|end|>", "<0x0A>", "\u2581", "\u2581a", "a\u2581", "\U0001f600", "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+         "\U0001f1e9\U0001f1ea\U0001f1eb", "\ufeff", "\u200b", "\u00ad", "\x01", "\x7f", "\x85", "\u2028", "\u3000", "\u00a0",
+         "http://a.b/c?d=e&f", "___", "--", "...", "!?", "\t", "\r", "\x0b", "  ", "   ", "Stra\u00dfe", "\u0130I\u0131i",
+         "\u01c5", "\u1e9e", "\u212b", "\ufdfa", "\uff28\uff41", "\u2460", "\u0e01\u0e33", "\U0001d54f", "\u1c89", "\u0897", "\U00010d4a\U00010d6a"]
+
+
+def hostile_lines():
+    rng = random.Random(16)
+    lines = ["", " ", "  ", "\t", "a", "'", "\u2581", "\u0301", "a" * 300, "ab" * 150, " " * 200, "\u4f60" * 100,
+             "\u0301" * 100, "1" * 100, "!" * 100, "\r" * 50, "\U0001f600" * 50, "<s>" * 20, " a" * 100]
+    while len(lines) < 400:
+        lines.append(rng.choice(["", " ", "  "]) + rng.choice(["", " ", "\u2581", " "]).join(
+            rng.choice(WORDS) for _ in range(rng.randrange(1, 9))) + rng.choice(["", "", " ", "  "]))
+    while len(lines) < 800:
+        first, last = rng.choice(BLOCKS)
+        chars = [chr(rng.randrange(first, last)) if rng.random() < 0.8 else
+                 rng.choice([" ", " ", "a", "1", "'", ".", "\u0301", "\r", "\t", "\u2581"])
+                 for _ in range(rng.randrange(1, 40))]
+        lines.append("".join(chars))
+    return lines
+
+
+def texts():
+    """All texts: the lines of four files, then each 5 of them with newlines between them."""
+    lines = []
+    for name in ["corpus/sentences.txt", "corpus/written.txt", "tokenizer/lines.txt",
+                 "tokenizer_json/lines.txt"]:
+        raw = (GOLDEN / name).read_bytes()
+        lines += [line.decode(errors="replace") for line in raw.split(b"\n")[:-1]]
+    return lines + ["\n".join(lines[i:i + 5]) for i in range(0, len(lines), 5)]
+
+
+def hash_of(ids):
+    value = 0x811C9DC5
+    for byte in b"".join(i.to_bytes(4, "little") for i in ids):
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return value
+
+
+def training_text():
+    lines = (GOLDEN / "corpus/sentences.txt").read_text().split("\n")[:1200]
+    return lines + (GOLDEN / "corpus/written.txt").read_text().split("\n") + \
+        (GOLDEN / "tokenizer/sentences.txt").read_text().split("\n") * 3
+
+
+def template(before, after, tokenizer):
+    ids = [(t, tokenizer.token_to_id(t)) for t in dict.fromkeys(before + after)]
+    return processors.TemplateProcessing(
+        single=" ".join(before + ["$A"] + after),
+        pair=" ".join(before + ["$A"] + after + after + ["$B:1"] + [a + ":1" for a in after]),
+        special_tokens=ids)
+
+
+def add_specials(tokenizer, *specials, mask=None):
+    tokenizer.add_special_tokens([tokenizers.AddedToken(t, normalized=False) for t in specials])
+    if mask:
+        tokenizer.add_special_tokens([tokenizers.AddedToken(mask, lstrip=True, normalized=False)])
+
+
+def charsmap_rules():
+    """A part of what NFKC and SentencePiece's own rules do, which keeps the map small."""
+    rules = {}
+    nfkc = normalizers.NFKC()
+    nmt = normalizers.Nmt()
+    for first, last in [(1, 0x180), (0x300, 0x380), (0x2000, 0x2200), (0x2460, 0x2490), (0xFB00, 0xFB07),
+                        (0xFF00, 0xFFE0), (0xFDFA, 0xFDFB), (0x3000, 0x3001), (0x1D400, 0x1D420)]:
+        for c in range(first, last):
+            made = nmt.normalize_str(nfkc.normalize_str(chr(c)))
+            if made != chr(c) and chr(c) not in "\n\r":
+                rules[(c,)] = made
+    for base in "aeiouAEIOU":
+        for mark in "\u0300\u0301\u0302\u0308":
+            rules[(ord(base), ord(mark))] = nfkc.normalize_str(base + mark)
+    rules[(0x0D,)] = " "
+    return rules
+
+
+def sentencepiece_model(model_type, size, **options):
+    with tempfile.TemporaryDirectory() as folder:
+        tsv = pathlib.Path(folder, "rules.tsv")
+        tsv.write_text("".join(
+            " ".join("%X" % c for c in key) + "\t" + " ".join("%X" % ord(c) for c in made) + "\n"
+            for key, made in charsmap_rules().items()))
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([t for t in training_text() if t]), model_prefix=folder + "/m",
+            model_type=model_type, vocab_size=size, normalization_rule_tsv=str(tsv),
+            character_coverage=0.995, num_threads=1, minloglevel=2, **options)
+        return pathlib.Path(folder, "m.model").read_bytes()
+
+
+def fields(message):
+    """The fields of a protocol buffer, as (number, value)."""
+    pos = 0
+    def varint():
+        nonlocal pos
+        value = shift = 0
+        while True:
+            byte = message[pos]
+            pos += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+    while pos < len(message):
+        key = varint()
+        if key & 7 == 0:
+            yield key >> 3, varint()
+        else:
+            size = {1: 8, 5: 4}.get(key & 7) or varint()
+            yield key >> 3, message[pos:pos + size]
+            pos += size
+
+
+def xlm_roberta():
+    model = sentencepiece_model("unigram", 1000)
+    charsmap = next(v for k, v in fields(next(v for k, v in fields(model) if k == 3)) if k == 2)
+    sp = sentencepiece.SentencePieceProcessor(model_proto=model)
+    pieces = [(sp.id_to_piece(i), sp.get_score(i)) for i in range(3, sp.get_piece_size())]
+    vocab = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)] + pieces + [("<mask>", 0.0)]
+    t = Tokenizer(models.Unigram(vocab, 3))
+    t.normalizer = normalizers.Precompiled(charsmap)
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(),
+                                               pre_tokenizers.Metaspace()])
+    t.decoder = decoders.Metaspace()
+    add_specials(t, "<s>", "<pad>", "</s>", "<unk>", mask="<mask>")
+    t.post_processor = template(["<s>"], ["</s>"], t)
+    return t
+
+
+def t5():
+    t = Tokenizer(models.Unigram())
+    t.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(),
+                                         normalizers.Replace(tokenizers.Regex(" {2,}"), " ")])
+    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    byte_tokens = ["<0x%02X>" % b for b in range(256)]
+    t.train_from_iterator(training_text(), trainers.UnigramTrainer(
+        vocab_size=2000, special_tokens=["<pad>", "</s>", "<unk>"] + byte_tokens, unk_token="<unk>",
+        show_progress=False))
+    file = json.loads(t.to_str())
+    file["model"]["byte_fallback"] = True
+    t = Tokenizer.from_str(json.dumps(file))
+    t.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
+    t.post_processor = template([], ["</s>"], t)
+    t.add_tokens([tokenizers.AddedToken("Two words", normalized=True, single_word=True)])
+    return t
+
+
+def byte_level_bpe(t, size=1000, specials=()):
+    t.train_from_iterator(training_text(), trainers.BpeTrainer(
+        vocab_size=size, special_tokens=list(specials), show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    t.decoder = decoders.ByteLevel()
+    return t
+
+
+def gpt2():
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    t = byte_level_bpe(t, specials=["<|end|>"])
+    t.post_processor = processors.ByteLevel(trim_offsets=False)
+    return t
+
+
+def roberta():
+    t = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix="", unk_token="<unk>"))
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    t = byte_level_bpe(t, specials=["<s>", "<pad>", "</s>", "<unk>"])
+    add_specials(t, mask="<mask>")
+    t.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    return t
+
+
+SPLIT = (r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
+
+
+def split_then_bytes(pattern):
+    return pre_tokenizers.Sequence([
+        pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+def llama3():
+    t = Tokenizer(models.BPE(ignore_merges=True))
+    t.pre_tokenizer = split_then_bytes(CONTRACTIONS + SPLIT % "{1,3}")
+    t = byte_level_bpe(t, specials=["<|begin|>", "<|end|>"])
+    t.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False),
+                                            template(["<|begin|>"], [], t)])
+    return t
+
+
+def qwen2():
+    t = Tokenizer(models.BPE())
+    t.normalizer = normalizers.NFC()
+    t.pre_tokenizer = split_then_bytes(CONTRACTIONS + SPLIT % "")
+    return byte_level_bpe(t, specials=["<|end|>"])
+
+
+def llama2():
+    sp = sentencepiece.SentencePieceProcessor(model_proto=sentencepiece_model(
+        "bpe", 1500, byte_fallback=True, pad_id=-1))
+    vocab = {sp.id_to_piece(i): i for i in range(sp.get_piece_size())}
+    merges = sorted((vocab[a + b], (a, b)) for p in vocab for a, b in
+                    ((p[:i], p[i:]) for i in range(1, len(p))) if a in vocab and b in vocab)
+    t = Tokenizer(models.BPE(vocab, [pair for _, pair in merges], unk_token="<unk>", fuse_unk=True,
+                             byte_fallback=True))
+    t.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"),
+                                         normalizers.Replace(" ", "\u2581")])
+    t.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(),
+                                   decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    add_specials(t, "<unk>", "<s>", "</s>")
+    t.post_processor = template(["<s>"], [], t)
+    return t
+
+
+def suffix_bpe():
+    t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, end_of_word_suffix="</w>"))
+    t.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(),
+                                               pre_tokenizers.Digits(individual_digits=True)])
+    t.train_from_iterator(training_text(), trainers.BpeTrainer(
+        vocab_size=800, special_tokens=["<unk>"], end_of_word_suffix="</w>", limit_alphabet=120,
+        show_progress=False))
+    t.decoder = decoders.BPEDecoder("</w>")
+    return t
+
+
+def prefix_bpe():
+    t = Tokenizer(models.BPE(unk_token="<unk>", continuing_subword_prefix="##"))
+    t.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents(),
+                                         normalizers.Strip()])
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    t.train_from_iterator(training_text(), trainers.BpeTrainer(
+        vocab_size=800, special_tokens=["<unk>"], continuing_subword_prefix="##",
+        limit_alphabet=120, show_progress=False))
+    t.decoder = decoders.WordPiece("##")
+    t.post_processor = processors.BertProcessing(("<unk>", 0), ("<unk>", 0))
+    return t
+
+
+def word_level():
+    t = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+    t.normalizer = normalizers.Sequence([normalizers.Replace("a", "b"), normalizers.BertNormalizer()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(),
+                                               pre_tokenizers.Punctuation("contiguous")])
+    t.train_from_iterator(training_text(), trainers.WordLevelTrainer(
+        vocab_size=1500, special_tokens=["[UNK]", "[MASK]"], show_progress=False))
+    t.add_tokens([tokenizers.AddedToken("Caf\u00e9", normalized=True),
+                  tokenizers.AddedToken("!?", rstrip=True, single_word=True)])
+    return t
+
+
+TOKENIZERS = {"xlm_roberta": xlm_roberta, "t5": t5, "gpt2": gpt2, "roberta": roberta,
+              "llama3": llama3, "qwen2": qwen2, "llama2": llama2, "suffix_bpe": suffix_bpe,
+              "prefix_bpe": prefix_bpe, "word_level": word_level}
+
+
+def write_json(path, value, **options):
+    path.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":"), **options) + "\n")
+
+
+def write_tokenizer(name, tokenizer, lines):
+    folder = HERE / name
+    folder.mkdir(exist_ok=True)
+    write_json(folder / "tokenizer.json", json.loads(tokenizer.to_str()))
+    kind = "XLMRobertaTokenizer" if name == "xlm_roberta" else "PreTrainedTokenizerFast"
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": kind})
+    ids = [tokenizer.encode(line).ids for line in lines]
+    write_json(folder / "answers.json", {
+        "n_lines": len(lines),
+        "hashes": "".join("%08x" % hash_of(i) for i in ids),
+        "ids": {str(i): ids[i] for i in range(0, len(lines), 60)},
+        # The library spells an added token that is normalized as its normalizer leaves it.
+        "decoded": {str(i): tokenizer.decode(ids[i]) for i in range(30, len(lines), 120)
+                    if name != "word_level" or tokenizer.token_to_id("Caf\u00e9") not in ids[i]}})
+
+
+REGEX = tokenizers.Regex
+NORMALIZERS = {
+    "nfc": normalizers.NFC(), "nfd": normalizers.NFD(), "nfkc": normalizers.NFKC(),
+    "nfkd": normalizers.NFKD(), "lowercase": normalizers.Lowercase(), "nmt": normalizers.Nmt(),
+    "strip_left": normalizers.Strip(left=True, right=False),
+    "strip_right": normalizers.Strip(left=False, right=True),
+    "strip_accents": normalizers.StripAccents(), "prepend": normalizers.Prepend("\u2581"),
+    "replace": normalizers.Replace("'", "\u2019\u2019"),
+    "replace_spaces": normalizers.Replace(REGEX(r"\s+"), " "),
+    "bert": normalizers.BertNormalizer(), "byte_level": normalizers.ByteLevel(),
+    "bert_cased": normalizers.BertNormalizer(lowercase=False, handle_chinese_chars=False),
+}
+BEHAVIORS = ["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"]
+PRE_TOKENIZERS = {
+    "whitespace": pre_tokenizers.Whitespace(), "whitespace_split": pre_tokenizers.WhitespaceSplit(),
+    "bert": pre_tokenizers.BertPreTokenizer(), "digits": pre_tokenizers.Digits(),
+    "digit": pre_tokenizers.Digits(individual_digits=True),
+    "byte_level": pre_tokenizers.ByteLevel(add_prefix_space=False),
+    "byte_level_space": pre_tokenizers.ByteLevel(),
+    "split_invert": pre_tokenizers.Split(REGEX(r"\s+"), "removed", invert=True),
+    "words_removed": pre_tokenizers.Split(REGEX(
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"), "isolated"),
+    "cl100k": pre_tokenizers.Split(REGEX(CONTRACTIONS + SPLIT % "{1,3}"), "isolated"),
+    "qwen2": pre_tokenizers.Split(REGEX(CONTRACTIONS + SPLIT % ""), "isolated"),
+    **{"punctuation_" + b: pre_tokenizers.Punctuation(b) for b in BEHAVIORS},
+    **{"split_" + b: pre_tokenizers.Split("a", b) for b in BEHAVIORS},
+    **{"metaspace_%s_%d" % (scheme, split): pre_tokenizers.Metaspace(
+        prepend_scheme=scheme, split=bool(split))
+       for scheme in ["always", "first", "never"] for split in [0, 1]},
+    "sequence_first": pre_tokenizers.Sequence([
+        pre_tokenizers.Punctuation(), pre_tokenizers.Metaspace(prepend_scheme="first")]),
+}
+
+
+def probe(normalizer, pre_tokenizer):
+    """Its ids are the bytes of each piece, with those of "</w>" behind it."""
+    t = Tokenizer(models.BPE({"<0x%02X>" % b: b for b in range(256)}, [], byte_fallback=True,
+                             end_of_word_suffix="</w>"))
+    if normalizer is not None:
+        t.normalizer = normalizer
+    if pre_tokenizer is not None:
+        t.pre_tokenizer = pre_tokenizer
+    t.add_tokens([tokenizers.AddedToken("<s>", normalized=False)])
+    return t
+
+
+def steps():
+    cases = {"normalizer_" + k: (v, None) for k, v in NORMALIZERS.items()}
+    cases |= {"pre_tokenizer_" + k: (None, v) for k, v in PRE_TOKENIZERS.items()}
+    first = pre_tokenizers.Metaspace(prepend_scheme="first")
+    cases |= {"first_behind_" + k: (v, first) for k, v in NORMALIZERS.items()}
+    return cases
+
+
+def write_steps(lines):
+    cases = []
+    for name, (normalizer, pre_tokenizer) in steps().items():
+        t = probe(normalizer, pre_tokenizer)
+        ids = [t.encode(line).ids for line in lines]
+        file = json.loads(t.to_str())
+        cases.append({"name": name, "normalizer": file["normalizer"],
+                      "pre_tokenizer": file["pre_tokenizer"],
+                      "hashes": "".join("%08x" % hash_of(sum(ids[i:i + 20], []))
+                                        for i in range(0, len(ids), 20))})
+    write_json(HERE / "steps.json", cases)
+
+
+def main():
+    names = sys.argv[1:]
+    if not names:
+        (HERE / "lines.txt").write_bytes("".join(l + "\n" for l in hostile_lines()).encode())
+    lines = texts()
+    for name, make in TOKENIZERS.items():
+        if not names or name in names:
+            write_tokenizer(name, make(), lines)
+    if not names or "steps" in names:
+        write_steps(lines)
+
+
+if __name__ == "__main__":
+    main()
