@@ -1,6 +1,6 @@
-// What a step of decoding does beside products: attention of one query a head over a cache, and the
-// best of a row of logits. Bytes are those read; limit% is of the read bandwidth of the level where
-// they lie.
+// What a step of decoding does beside products: attention over a cache, and the best of a row of
+// logits. Bytes are those read; limit% is of the read bandwidth of the level where they lie, or, of
+// a prompt's attention, of the multiplications that can be had.
 #include <cmath>
 #include <vector>
 
@@ -37,45 +37,74 @@ struct Slots<kernels::Bf16> {
   static const float* operands() { return bf16_pool(); }
 };
 
+struct Shape {
+  int64_t q_len, kv_sharing, kv_len;
+};
+
 // A cache row of K holds all heads, as one of V; keys are rows in no order.
 template <typename T>
-void run_decode(benchmark::State& state, const Table& table, int64_t kv_len, bool cold) {
-  constexpr int64_t kModel = kHeads * kHeadDim;
-  const int64_t bytes = 2 * kv_len * kModel * static_cast<int64_t>(sizeof(T));
+void run_decode(benchmark::State& state, const Table& table, const Shape& shape, bool cold) {
+  const int64_t q_len = shape.q_len, kv_sharing = shape.kv_sharing, kv_len = shape.kv_len;
+  const int64_t d_kv = kHeads / kv_sharing * kHeadDim, d_model = kHeads * kHeadDim;
+  const int64_t bytes = 2 * kv_len * d_kv * static_cast<int64_t>(sizeof(T));
   const Operand cache(bytes / 4, cold, Slots<T>::operands());
-  const Operand q(kModel, false, Slots<T>::operands());
-  const Buffer o(kModel), scratch(table.decode_scratch_floats(kv_len, kHeadDim, kHeadDim));
+  const Operand q(q_len * d_model, false, Slots<T>::operands());
+  const Buffer o(q_len * d_model), scratch(table.decode_scratch_floats(kHeadDim, kHeadDim));
   std::vector<int32_t> rows;
   for (int64_t j = 0; j < kv_len; ++j) {
     rows.push_back(static_cast<int32_t>(j * 7919 % kv_len));  // a prime: each of them once
   }
-  measure(state, read_work(table, bytes, cold), [&](int64_t i) {
+  Work work = read_work(table, bytes, cold);
+  if (q_len > 1) {  // the last queries of a prompt: all of them see most keys
+    const int64_t pairs = q_len * kv_len - q_len * (q_len - 1) / 2;
+    work = {.flops = 4.0 * static_cast<double>(pairs * d_model),
+            .flops_limit = limits(table.isa).flops};
+  }
+  measure(state, work, [&](int64_t i) {
     const T* k = reinterpret_cast<const T*>(cache.at(i));
     (table.*Slots<T>::kDecode)({.n_heads = kHeads,
+                                .kv_sharing = kv_sharing,
                                 .head_dim = kHeadDim,
                                 .v_dim = kHeadDim,
                                 .scale = 1 / std::sqrt(static_cast<float>(kHeadDim)),
+                                .q_len = q_len,
                                 .q = reinterpret_cast<const T*>(q.at(0)),
+                                .ldq = d_model,
                                 .kv_len = kv_len,
+                                .q_offset = kv_len - q_len,
+                                .causal = true,
                                 .rows = rows.data(),
                                 .k = k,
-                                .ldk = kModel,
-                                .v = k + kv_len * kModel,
-                                .ldv = kModel,
+                                .ldk = d_kv,
+                                .v = k + kv_len * d_kv,
+                                .ldv = d_kv,
                                 .o = reinterpret_cast<T*>(o.data()),
+                                .ldo = d_model,
                                 .scratch = scratch.data()});
   });
 }
 
 template <typename T>
 void add_rows_of() {
-  for (const int64_t kv_len : {30, 512}) {
-    for (const bool cold : {false, true}) {
-      for (const Table* table : tables_with_own(address_of<Slots<T>::kDecode>)) {
-        const std::string name = row_name(Slots<T>::kName, table->isa,
-                                          {{"h", kHeads}, {"len", kv_len}, {"d", kHeadDim}}, cold);
-        add_row(name, [=](benchmark::State& state) { run_decode<T>(state, *table, kv_len, cold); });
+  const auto add = [](const Shape& shape, const std::string& name, const Table* table, bool cold) {
+    add_row(name, [=](benchmark::State& state) { run_decode<T>(state, *table, shape, cold); });
+  };
+  for (const Table* table : tables_with_own(address_of<Slots<T>::kDecode>)) {
+    for (const int64_t kv_len : {30, 512}) {
+      for (const bool cold : {false, true}) {
+        add({1, 1, kv_len},
+            row_name(Slots<T>::kName, table->isa, {{"h", kHeads}, {"len", kv_len}, {"d", kHeadDim}},
+                     cold),
+            table, cold);
       }
+    }
+    for (const int64_t q_len : {1, 128}) {
+      const Shape shape = {q_len, 4, 512};
+      add(shape,
+          row_name(Slots<T>::kName, table->isa,
+                   {{"q", q_len}, {"h", kHeads}, {"g", 2}, {"len", shape.kv_len}, {"d", kHeadDim}},
+                   false),
+          table, false);
     }
   }
 }

@@ -1,278 +1,197 @@
-// o = softmax(cap(scale * q K^T) + bias) V, one query a head, over keys that lie as rows of a
-// cache.
+// o = softmax(cap(scale * q K^T) + biases) V over keys that lie as rows of a cache, for one query
+// of each head or for many.
 //
-// Bound by reading K and V, each of which is used once, mostly from memory: so nothing is packed,
-// rows are read from one end to the other, all heads of some keys before the next keys, and what is
-// done with them is little else but reading. Head after head, each over all keys, took 1.2 to 2
-// times as long from memory.
-//   - Scores: four keys at a time share the loads of q; the sums of kWidth keys then become one
-//     vector of scores, by two shuffles a key in place of a horizontal sum a key. They are scaled,
-//     capped and biased there, and stay in scratch; so the maximum is exact.
-//   - Weights: 2^((score - maximum) log2(e)), in scratch, and their sum.
-//   - Values: sums over kValueKeys keys stay in registers for as many columns as there are
-//     registers for; where the columns are few, several sums take turns, so that additions overlap.
+// Keys are cut into blocks of kDecodeBlock, the first from key 0 on. Of each block that a query
+// sees it has a maximum m, a sum of weights l and a sum of weighted values, which know nothing of
+// other blocks; they are joined in the order of the blocks. So a query's bits are the same wherever
+// the calls begin and end that the queries of a prompt are cut into, and the blocks of a long
+// context could be computed by several threads.
+//
+// Few queries are bound by reading K and V, each of which is used once, mostly from memory: nothing
+// is packed, and all heads of some keys go before the next keys. Head after head, each over all
+// keys, took 1.2 to 2 times as long from memory. Heads that share keys are rows of a tile, which
+// reads them once. Many queries are rows of a tile too. They have each block of keys copied first,
+// one group of heads at a time: as floats, next to each other. Both compute the same sums in the
+// same order.
+//
+// Scores have columns in lanes, not keys, since then no key has to be transposed: for one query,
+// that would be half of the work.
 #pragma once
 
-#include "kernels/decode_rows-inl.h"
-#include "kernels/math-inl.h"
+#include "kernels/decode_block-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 
+inline float weight_beside(float m, float largest) {
+  return m == largest ? 1.0f : exp2(broadcast((m - largest) * kLog2E)).get(0);
+}
+
+// Joins row r's block, of maximum m and sum l, with those before; `first`: there are none.
 template <typename T>
-inline void widen_query(const T* q, int64_t head_dim, float* to) {
-  using Row = DecodeRow<T>;
-  for (int64_t i = 0; i < head_dim; i += Row::kStep) {
-    F32 x[Row::kParts];
-    Row::read(q + i, smaller(Row::kStep, head_dim - i), x);
-    for (int part = 0; part < Row::kParts; ++part) store(to + i + part * kWidth, x[part]);
+inline void join_block(const DecodeStrip<T>& strip, int64_t r, float m, float l, bool first) {
+  float* o = strip.o + r * strip.ldo;
+  const float* sums = strip.sums + r * strip.ldo;
+  if (first) {
+    for (int64_t c = 0; c < strip.ldo; c += kWidth) store(o + c, load(sums + c));
+    strip.m[r] = m;
+    strip.l[r] = l;
+    return;
   }
-}
-
-// sums[u] += q * k[u], of n columns
-template <typename T>
-inline void add_products(const float* q, const T* const (&k)[4], int64_t i, int64_t n,
-                         F32 (&sums)[4]) {
-  using Row = DecodeRow<T>;
-  HEADLANE_UNROLL
-  for (int u = 0; u < 4; ++u) {
-    F32 x[Row::kParts];
-    Row::read(k[u] + i, n, x);
-    HEADLANE_UNROLL
-    for (int part = 0; part < Row::kParts; ++part) {
-      sums[u] = fma(load(q + part * kWidth), x[part], sums[u]);
-    }
+  const float largest = m > strip.m[r] ? m : strip.m[r];
+  const float before = weight_beside(strip.m[r], largest), own = weight_beside(m, largest);
+  for (int64_t c = 0; c < strip.ldo; c += kWidth) {
+    const F32 scaled = load(o + c) * broadcast(before);
+    store(o + c, fma(load(sums + c), broadcast(own), scaled));
   }
+  strip.m[r] = largest;
+  strip.l[r] = strip.l[r] * before + l * own;
 }
 
-// q times four rows of K, from column `first` of them, as a quad.
-template <typename T>
-inline F32 dot_four(const float* q, const T* const (&k)[4], int64_t first, int64_t head_dim) {
-  constexpr int64_t kStep = DecodeRow<T>::kStep;
-  F32 sums[4] = {broadcast(0.0f), broadcast(0.0f), broadcast(0.0f), broadcast(0.0f)};
-  int64_t i = 0;
-  for (; i + kStep <= head_dim; i += kStep) add_products(q + i, k, first + i, kStep, sums);
-  if (i < head_dim) add_products(q + i, k, first + i, head_dim - i, sums);
-  return sum_quad(sums[0], sums[1], sums[2], sums[3]);
-}
-
-// Scores of keys j .. j + n from their products, n <= kWidth; -inf where bias hides a key.
-template <typename T>
-inline F32 scores_of(const DecodeAttentionArgs<T>& args, int64_t h, int64_t j, int64_t n,
-                     F32 product) {
-  const F32 x = args.softcap > 0
-                    ? broadcast(args.softcap) * tanh(product * broadcast(args.scale / args.softcap))
-                    : product * broadcast(args.scale);
-  if (!args.bias) return x;
-  const F32 bias = load_up_to(args.bias + h * args.ld_bias + j, n);
-  return xsimd::select(bias <= broadcast(-__FLT_MAX__), broadcast(-kInfinity), x + bias);
-}
-
-// The scores of keys j .. j + n, n <= kWidth; largest[h] becomes the larger of it and head h's,
-// lane by lane.
-template <typename T>
-inline void score_keys(const DecodeHeads<T>& heads, int64_t j, int64_t n, F32* largest) {
-  const DecodeAttentionArgs<T>& args = heads.args;
-  alignas(64) float quads[kDecodeHeads][kWidth / 4][kWidth];
-  const int64_t n_quads = (n + 3) / 4;
-  for (int64_t quad = 0; quad < n_quads; ++quad) {
-    const T* k[4];
-    for (int u = 0; u < 4; ++u) {  // the last key stands for those that are not there
-      k[u] = args.k + heads.row(j + smaller(4 * quad + u, n - 1)) * args.ldk;
-    }
-    const RowAhead<T> ahead[4] = {{heads, j + 4 * quad},
-                                  {heads, j + 4 * quad + 1},
-                                  {heads, j + 4 * quad + 2},
-                                  {heads, j + 4 * quad + 3}};
-    for (int64_t h = 0; h < heads.n; ++h) {
-      if constexpr (DecodeRow<T>::kFetches) {
-        for (int u = 0; u < 4; ++u) ahead[u].fetch(heads.groups[h]);
-      }
-      const float* q = heads.at.q + h * heads.at.step;
-      store(quads[h][quad], dot_four(q, k, heads.groups[h] * args.head_dim, args.head_dim));
-    }
+template <typename Keys, typename T>
+inline void attend_block(const DecodeStrip<T>& strip, const Keys& keys, int64_t block) {
+  const KeyRange seen = in_block(strip.seen(), block);
+  if (seen.begin >= seen.end) return;
+  score_block(strip, keys, block, seen);
+  // Where it is the first block of all rows there is nothing to join it with.
+  const int64_t first = strip.row[0].seen.begin, last = strip.row[strip.rows - 1].seen.begin;
+  const bool is_first = first >= block && last < block + kDecodeBlock;
+  float own_m[kStripRows], own_l[kStripRows];
+  float *m = is_first ? strip.m : own_m, *l = is_first ? strip.l : own_l;
+  for (int64_t r = 0; r < strip.n_rows(); ++r) {
+    const KeyRange own = in_block(strip.row[r].seen, block);
+    float* scores = strip.scores + r * kDecodeBlock;
+    m[r] = weigh_scores(strip.args, strip.row[r], block, own, scores, &l[r]);
   }
-  for (int64_t h = 0; h < heads.n; ++h) {
-    F32 of_head[kWidth / 4];
-    for (int64_t quad = 0; quad < kWidth / 4; ++quad) {
-      of_head[quad] = quad < n_quads ? load(quads[h][quad]) : broadcast(0.0f);
-    }
-    const F32 x = scores_of(args, heads.first + h, j, n, join_quads(of_head));
-    store(heads.at.weights + h * heads.at.step + j, x);
-    largest[h] = max(keep_n(x, n, -kInfinity), largest[h]);
+  weigh_block(strip, keys, block, seen, is_first ? strip.o : strip.sums);
+  for (int64_t r = 0; !is_first && r < strip.n_rows(); ++r) {
+    const KeyRange own = in_block(strip.row[r].seen, block);
+    if (own.begin >= own.end) continue;
+    join_block(strip, r, m[r], l[r], strip.row[r].seen.begin >= block);
   }
 }
 
 template <typename T>
-inline bool head_sees_any(const DecodeAttentionArgs<T>& args, int64_t h) {
-  if (!args.bias) return args.kv_len > 0;
-  for (int64_t j = 0; j < args.kv_len; ++j) {
-    if (!(args.bias[h * args.ld_bias + j] <= -__FLT_MAX__)) return true;
+inline void begin_rows(const DecodeStrip<T>& strip) {
+  const DecodeAttentionArgs<T>& args = strip.args;
+  for (int64_t r = 0; r < strip.n_rows(); ++r) {
+    const T* q = args.q + strip.row[r].query * args.ldq + strip.row[r].head * args.head_dim;
+    widen_row(q, args.head_dim, strip.q + r * strip.ldq);
   }
-  return false;
 }
 
-// Scores of head h become weights. Returns the inverse of their sum, or 0 where no key is seen. The
-// difference of two scores is taken before it becomes an exponent of 2: log2(e) times a large score
-// would be rounded, by more than an exponent may be wrong.
-template <typename T>
-inline float weights_of(const DecodeAttentionArgs<T>& args, int64_t h, float largest,
-                        float* weights) {
-  const float* sink = args.sinks ? args.sinks + h : nullptr;
-  if (sink && *sink > largest) largest = *sink;
-  // Nothing seen: -inf - -inf would be NaN, and every weight is to be 0.
-  const F32 offset = broadcast(largest == -kInfinity ? 0.0f : largest), log2e = broadcast(kLog2E);
-  float sum = sum_over_row(args.kv_len, [&](int64_t j, int64_t n) {
-    const F32 weight = keep_n(exp2((load(weights + j) - offset) * log2e), n, 0.0f);
-    store(weights + j, weight);
-    return weight;
+// p [kv_len] has scores where the row sees keys.
+inline void finish_probabilities(float* p, int64_t kv_len, KeyRange seen, float m, float factor) {
+  const F32 largest = broadcast(m);
+  for (int64_t j = 0; j < seen.begin; ++j) p[j] = 0.0f;
+  for_each_vector(seen.end - seen.begin, [&](int64_t j, int64_t n) {
+    float* at = p + seen.begin + j;
+    const F32 weight = exp2((load_up_to(at, n) - largest) * broadcast(kLog2E));
+    store_up_to(at, weight * broadcast(factor), n);
   });
-  if (sink) sum += exp2((broadcast(*sink) - offset) * log2e).get(0);
-  return sum == 0.0f && !head_sees_any(args, h) ? 0.0f : 1.0f / sum;
+  for (int64_t j = seen.end; j < kv_len; ++j) p[j] = 0.0f;
 }
 
-constexpr int kValueVectors = 8;  // sums that overlap: two additions a cycle, of four cycles each
-
-// sums += weights [n] times rows v [n], for kBlocks steps of columns from c on, or for `width` <
-// kStep columns.
-template <typename T, int kBlocks, bool kWhole>
-inline void add_values(const float* weights, const T* const* v, int64_t n, int64_t c, int64_t width,
-                       float* sums) {
-  using Row = DecodeRow<T>;
-  constexpr int kSets = kValueVectors / (kBlocks * Row::kParts);  // sums that take turns
-  F32 acc[kSets][kBlocks][Row::kParts];
-  HEADLANE_UNROLL
-  for (int set = 0; set < kSets; ++set) {
-    HEADLANE_UNROLL
-    for (int b = 0; b < kBlocks; ++b) {
-      HEADLANE_UNROLL
-      for (int part = 0; part < Row::kParts; ++part) {
-        acc[set][b][part] =
-            set == 0 ? load(sums + b * Row::kStep + part * kWidth) : broadcast(0.0f);
-      }
-    }
-  }
-  const auto add = [&](int64_t j, F32(&to)[kBlocks][Row::kParts]) {
-    const F32 weight = broadcast(weights[j]);
-    HEADLANE_UNROLL
-    for (int b = 0; b < kBlocks; ++b) {
-      F32 x[Row::kParts];
-      Row::read(v[j] + c + b * Row::kStep, kWhole ? Row::kStep : width, x);
-      HEADLANE_UNROLL
-      for (int part = 0; part < Row::kParts; ++part) {
-        to[b][part] = fma(weight, x[part], to[b][part]);
-      }
-    }
-  };
-  int64_t j = 0;
-  for (; j + kSets <= n; j += kSets) {
-    HEADLANE_UNROLL
-    for (int set = 0; set < kSets; ++set) add(j + set, acc[set]);
-  }
-  for (; j < n; ++j) add(j, acc[0]);
-  HEADLANE_UNROLL
-  for (int b = 0; b < kBlocks; ++b) {
-    HEADLANE_UNROLL
-    for (int part = 0; part < Row::kParts; ++part) {
-      F32 sum = acc[0][b][part];
-      HEADLANE_UNROLL
-      for (int set = 1; set < kSets; ++set) sum = sum + acc[set][b][part];
-      store(sums + b * Row::kStep + part * kWidth, sum);
-    }
-  }
-}
-
-template <typename T, int kBlocks>
-inline void add_blocks(const float* weights, const T* const* v, int64_t n, int64_t c,
-                       int64_t blocks, float* sums) {
-  if constexpr (kBlocks > 1) {
-    if (blocks < kBlocks) return add_blocks<T, kBlocks - 1>(weights, v, n, c, blocks, sums);
-  }
-  add_values<T, kBlocks, true>(weights, v, n, c, 0, sums);
-}
-
-// The values of keys j .. j + n, n <= kValueKeys: of each head kValueVectors vectors at a time,
-// whole steps that are left, the rest.
+// Row r's o, divided by its sum, to the caller. Where scores are all -inf, since they are too large
+// for a float, 0 / 0 is right.
 template <typename T>
-inline void weigh_keys(const DecodeHeads<T>& heads, int64_t j, int64_t n) {
+inline void finish_row(const DecodeStrip<T>& strip, int64_t r) {
   using Row = DecodeRow<T>;
-  constexpr int kMost = kValueVectors / Row::kParts;
-  const DecodeAttentionArgs<T>& args = heads.args;
-  const T* v[kValueKeys];
-  for (int64_t u = 0; u < n; ++u) v[u] = args.v + heads.row(j + u) * args.ldv;
-  const T* next[kValueKeys];  // rows of the keys that follow
-  const int64_t n_next = DecodeRow<T>::kFetches ? smaller(n, args.kv_len - j - n) : 0;
-  for (int64_t u = 0; u < n_next; ++u) next[u] = args.v + heads.row(j + n + u) * args.ldv;
-  for (int64_t h = 0; h < heads.n; ++h) {
-    const float* weights = heads.at.weights + h * heads.at.step + j;
-    float* sums = heads.at.sums + h * heads.at.step;
-    const int64_t first = heads.groups[h] * args.v_dim;
-    for (int64_t u = 0; u < n_next; ++u) fetch_row(next[u] + first, args.v_dim);
-    int64_t c = 0;
-    while (args.v_dim - c >= Row::kStep) {
-      const int64_t blocks = smaller(kMost, (args.v_dim - c) / Row::kStep);
-      add_blocks<T, kMost>(weights, v, n, first + c, blocks, sums + c);
-      c += blocks * Row::kStep;
+  const DecodeAttentionArgs<T>& args = strip.args;
+  const auto& [i, h, seen] = strip.row[r];
+  const bool sees_any = seen.begin < seen.end;
+  float factor = 0.0f;
+  if (sees_any) {
+    const float sink = args.sinks ? args.sinks[h] : -kInfinity, m = strip.m[r];
+    const float largest = sink > m ? sink : m, rescale = weight_beside(m, largest);
+    float sum = strip.l[r] * rescale;
+    if (sink != -kInfinity) sum += weight_beside(sink, largest);
+    factor = rescale / sum;
+    if (args.p) {
+      float* p = args.p + h * args.p_head_stride + i * args.ldp;
+      finish_probabilities(p, args.kv_len, seen, largest, 1.0f / sum);
     }
-    const int64_t rest = args.v_dim - c;
-    if (rest > 0) add_values<T, 1, false>(weights, v, n, first + c, rest, sums + c);
   }
-}
-
-// Sums times `inverse` to o [v_dim], weights likewise to p [kv_len] where it is not null.
-template <typename T>
-inline void finish_head(const DecodeAttentionArgs<T>& args, const float* weights, const float* sums,
-                        float inverse, T* o, float* p) {
-  using Row = DecodeRow<T>;
+  T* to = args.o + i * args.ldo + h * args.v_dim;
   for (int64_t c = 0; c < args.v_dim; c += Row::kStep) {
     F32 x[Row::kParts];
     for (int part = 0; part < Row::kParts; ++part) {
-      x[part] = load(sums + c + part * kWidth) * broadcast(inverse);
+      const float* o = strip.o + r * strip.ldo + c + part * kWidth;
+      x[part] = sees_any ? load(o) * broadcast(factor) : broadcast(0.0f);
     }
-    Row::write(o + c, x, smaller(Row::kStep, args.v_dim - c));
+    Row::write(to + c, x, smaller(Row::kStep, args.v_dim - c));
   }
-  if (!p) return;
-  for_each_vector(args.kv_len, [&](int64_t j, int64_t n) {
-    store_up_to(p + j, load(weights + j) * broadcast(inverse), n);
-  });
 }
 
 template <typename T>
-inline void decode_heads(const DecodeHeads<T>& heads) {
-  const DecodeAttentionArgs<T>& args = heads.args;
-  const DecodeScratch& at = heads.at;
-  F32 largest[kDecodeHeads];
-  float inverse[kDecodeHeads];
-  for (int64_t h = 0; h < heads.n; ++h) {
-    widen_query(args.q + (heads.first + h) * args.head_dim, args.head_dim, at.q + h * at.step);
-    largest[h] = broadcast(-kInfinity);
-    for (int64_t c = 0; c < round_up(args.v_dim, DecodeRow<T>::kStep); c += kWidth) {
-      store(at.sums + h * at.step + c, broadcast(0.0f));
+inline void finish_rows(const DecodeStrip<T>& strip) {
+  for (int64_t r = 0; r < strip.n_rows(); ++r) finish_row(strip, r);
+}
+
+// Calls block(first key) for each block that has some of `keys`.
+template <typename Block>
+inline void for_each_decode_block(KeyRange keys, Block block) {
+  for (int64_t j = keys.begin / kDecodeBlock * kDecodeBlock; j < keys.end; j += kDecodeBlock) {
+    block(j);
+  }
+}
+
+// All rows of some groups, over keys where they lie.
+template <typename T>
+inline void attend_few(const DecodeStrip<T>& strip) {
+  begin_rows(strip);
+  for_each_decode_block(strip.seen(), [&](int64_t block) {
+    attend_block(strip, CachedKeys<T>{strip.args, strip.first_group}, block);
+  });
+  finish_rows(strip);
+}
+
+// Rows first .. first + rows of one group, kDecodeRows at most, over keys that are packed.
+template <typename T>
+inline void attend_many(const DecodeAttentionArgs<T>& args, const DecodeScratch& at, int64_t group,
+                        int64_t first, int64_t rows) {
+  constexpr int64_t kRows = kStripRows / kDecodeTile * kDecodeTile;
+  constexpr int64_t kStep = DecodeRow<T>::kStep;
+  const CachedKeys<T> cached = {args, group};
+  const int64_t n_k = round_up(args.head_dim, kStep), n_v = round_up(args.v_dim, kStep);
+  const auto for_each_strip = [&](auto body) {
+    for (int64_t r = 0; r < rows; r += kRows) {
+      body(DecodeStrip<T>(args, at, group, 1, first + r, smaller(kRows, rows - r), r));
     }
-  }
-  for (int64_t j = 0; j < args.kv_len; j += kWidth) {
-    score_keys(heads, j, smaller(kWidth, args.kv_len - j), largest);
-  }
-  for (int64_t h = 0; h < heads.n; ++h) {
-    inverse[h] =
-        weights_of(args, heads.first + h, reduce_max(largest[h]), at.weights + h * at.step);
-  }
-  for (int64_t j = 0; j < args.kv_len; j += kValueKeys) {
-    weigh_keys(heads, j, smaller(kValueKeys, args.kv_len - j));
-  }
-  for (int64_t h = 0; h < heads.n; ++h) {
-    const int64_t of_call = heads.first + h;
-    finish_head(args, at.weights + h * at.step, at.sums + h * at.step, inverse[h],
-                args.o + of_call * args.v_dim, args.p ? args.p + of_call * args.ldp : nullptr);
-  }
+  };
+  const KeyRange seen = {keys_seen(args, first / args.kv_sharing).begin,
+                         keys_seen(args, (first + rows - 1) / args.kv_sharing).end};
+  for_each_strip([](const DecodeStrip<T>& strip) { begin_rows(strip); });
+  for_each_decode_block(seen, [&](int64_t block) {
+    const KeyRange packed = in_block(seen, block);
+    for (int64_t j = packed.begin; j < packed.end; ++j) {
+      widen_row(cached.k(j), args.head_dim, at.k + (j - block) * at.ldq);
+      widen_row(cached.v(j), args.v_dim, at.v + (j - block) * at.ldo);
+    }
+    for_each_strip([&](const DecodeStrip<T>& strip) {
+      attend_block(strip, PackedKeys{at, n_k, n_v, block}, block);
+    });
+  });
+  for_each_strip([](const DecodeStrip<T>& strip) { finish_rows(strip); });
 }
 
 template <typename T>
 inline void decode_attention(const DecodeAttentionArgs<T>& args) {
-  assert(args.n_heads >= 0 && args.kv_sharing >= 1 && args.kv_len >= 0 && args.scale > 0);
-  assert(args.head_dim >= 1 && args.v_dim >= 1);
-  const DecodeScratch at = decode_layout(args.scratch, args.kv_len, args.head_dim, args.v_dim);
-  for (int64_t h = 0; h < args.n_heads; h += kDecodeHeads) {
-    decode_heads(DecodeHeads<T>(args, at, h));
+  assert(args.q_len >= 1 && args.kv_sharing >= 1 && args.n_heads % args.kv_sharing == 0);
+  assert(args.kv_len >= 0 && args.scale > 0 && args.head_dim >= 1 && args.v_dim >= 1);
+  assert(!args.causal || args.q_offset + args.q_len <= args.kv_len);
+  const DecodeScratch at = decode_layout(args.scratch, args.head_dim, args.v_dim);
+  const int64_t groups = args.n_heads / args.kv_sharing, rows = args.q_len * args.kv_sharing;
+  if (rows <= kStripRows) {
+    const int64_t together = kStripRows / rows;
+    for (int64_t g = 0; g < groups; g += together) {
+      attend_few(DecodeStrip<T>(args, at, g, smaller(together, groups - g), 0, rows, 0));
+    }
+    return;
+  }
+  for (int64_t g = 0; g < groups; ++g) {
+    for (int64_t r = 0; r < rows; r += kDecodeRows) {
+      attend_many(args, at, g, r, smaller(kDecodeRows, rows - r));
+    }
   }
 }
 

@@ -1,16 +1,17 @@
-// What decode_attention-inl.h computes with: rows of floats and of bf16 as vectors, the heads that
-// are computed together and their scratch, and what of the cache is read next.
+// What attention over the rows of a cache computes with: rows of floats and of bf16 as vectors, the
+// strip of queries that is at hand and its scratch, and where the keys of a block lie.
 //
 // bf16 are widened in pairs: the first and the second of each become a vector, and q's columns and
 // the sums of values lie in that order.
 //
-//   scratch, of each of kDecodeHeads heads:
-//             scores, then weights  [kv_len]
-//             q                     [head_dim]  vectors of floats, zeros at the end
-//             sums of values        [v_dim]
+//   scratch:  q        [kDecodeRows, ldq]   widened, zeros at the end
+//             o, m, l  [kDecodeRows]        of the blocks so far; o in rows of ldo
+//             scores   [kStripRows, kDecodeBlock], then weights, of one block
+//             sums     [kStripRows, ldo]    of one block's weighted values
+//             K, V     [kDecodeBlock]       rows of ldq and ldo, widened, where queries are many
 #pragma once
 
-#include "kernels/loops-inl.h"
+#include "kernels/attention_scores-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 
@@ -48,66 +49,139 @@ struct DecodeRow<Bf16> {
   }
 };
 
-constexpr int64_t kDecodeHeads = 8;  // that are computed together
-constexpr int64_t kValueKeys = 16;
-constexpr int64_t kAheadKeys = 8;
+// The row x [n] as floats, zeros up to a whole step.
+template <typename T>
+inline void widen_row(const T* x, int64_t n, float* to) {
+  using Row = DecodeRow<T>;
+  for (int64_t c = 0; c < n; c += Row::kStep) {
+    F32 parts[Row::kParts];
+    Row::read(x + c, smaller(Row::kStep, n - c), parts);
+    for (int part = 0; part < Row::kParts; ++part) store(to + c + part * kWidth, parts[part]);
+  }
+}
 
-// Where head 0 of those that are computed together has its part of the scratch; `step` further on,
-// the next.
+constexpr int64_t kDecodeBlock = 256;  // keys, from a multiple of as many
+constexpr int64_t kDecodeRows = 96;    // rows that share a packing of keys
+constexpr int64_t kStripRows = 16;     // rows that are computed together
+constexpr int kDecodeTile = kMR / 2;   // kDecodeTile x 4 sums in registers
+constexpr int64_t kValueKeys = 16;
+
 struct DecodeScratch {
-  float *weights, *q, *sums;
-  int64_t step;
+  int64_t ldq, ldo, total;
+  float *q, *o, *m, *l, *scores, *sums, *k, *v;
 };
 
-inline DecodeScratch decode_layout(float* base, int64_t kv_len, int64_t head_dim, int64_t v_dim) {
+inline DecodeScratch decode_layout(float* base, int64_t head_dim, int64_t v_dim) {
   constexpr int64_t kWhole = DecodeRow<Bf16>::kStep;
-  const int64_t n_weights = round_up(kv_len, kRowAlign), n_q = round_up(head_dim, kWhole);
-  DecodeScratch at = {base, nullptr, nullptr, n_weights + n_q + round_up(v_dim, kWhole)};
-  if (base) at.q = base + n_weights, at.sums = at.q + n_q;
+  DecodeScratch at;
+  at.ldq = round_up(head_dim, kWhole);
+  at.ldo = round_up(v_dim, kWhole);
+  int64_t end = 0;
+  const auto take = [&](int64_t n) {
+    const int64_t begin = end;
+    end += round_up(n, kRowAlign);
+    return base ? base + begin : nullptr;
+  };
+  at.q = take(kDecodeRows * at.ldq);
+  at.o = take(kDecodeRows * at.ldo);
+  at.m = take(kDecodeRows);
+  at.l = take(kDecodeRows);
+  at.scores = take(kStripRows * kDecodeBlock);
+  at.sums = take(kStripRows * at.ldo);
+  at.k = take(kDecodeBlock * at.ldq);
+  at.v = take(kDecodeBlock * at.ldo);
+  at.total = end;
   return at;
 }
 
-inline int64_t decode_scratch_floats(int64_t kv_len, int64_t head_dim, int64_t v_dim) {
-  return kDecodeHeads * decode_layout(nullptr, kv_len, head_dim, v_dim).step;
+inline int64_t decode_scratch_floats(int64_t head_dim, int64_t v_dim) {
+  return decode_layout(nullptr, head_dim, v_dim).total;
 }
 
-// Heads first .. first + n of a call, n <= kDecodeHeads.
+// The keys [begin, end) that query i sees.
 template <typename T>
-struct DecodeHeads {
+inline KeyRange keys_seen(const DecodeAttentionArgs<T>& args, int64_t i) {
+  if (!args.causal) return {0, args.kv_len};
+  const int64_t position = args.q_offset + i, first = position - args.window_left;
+  return {first > 0 ? first : 0, position + 1};
+}
+
+// Some rows of each of some groups of heads that share keys, kStripRows at most. Row i * kv_sharing
+// + h of a group is query i of its head h. The rows of a group are next to each other, those of the
+// next group follow.
+template <typename T>
+struct DecodeStrip {
+  struct Row {
+    int64_t query, head;
+    KeyRange seen;
+  };
   const DecodeAttentionArgs<T>& args;
-  DecodeScratch at;
-  int64_t first, n;
-  int64_t groups[kDecodeHeads];  // of K and V, that each head has
+  int64_t first_group, n_groups;
+  int64_t rows;  // of each group
+  int64_t ldq, ldo;
+  float *q, *o, *m, *l;  // of the strip's first row
+  float *scores, *sums;
+  Row row[kStripRows];
 
-  DecodeHeads(const DecodeAttentionArgs<T>& call, const DecodeScratch& scratch, int64_t h)
-      : args(call), at(scratch), first(h), n(smaller(kDecodeHeads, call.n_heads - h)) {
-    for (int64_t i = 0; i < n; ++i) groups[i] = (first + i) / args.kv_sharing;
-  }
-  int64_t row(int64_t j) const { return args.rows ? args.rows[j] : j; }
-};
-
-// The row that is read a while after K of key j: K of a later key, or one of the first rows of V.
-template <typename T>
-class RowAhead {
- public:
-  RowAhead(const DecodeHeads<T>& heads, int64_t j) {
-    const DecodeAttentionArgs<T>& args = heads.args;
-    const int64_t key = j + kAheadKeys, value = key - args.kv_len;
-    if (key < args.kv_len) {
-      row_ = args.k + heads.row(key) * args.ldk;
-      dim_ = args.head_dim;
-    } else if (value < smaller(kValueKeys, args.kv_len)) {
-      row_ = args.v + heads.row(value) * args.ldv;
-      dim_ = args.v_dim;
+  DecodeStrip(const DecodeAttentionArgs<T>& call, const DecodeScratch& at, int64_t group,
+              int64_t groups, int64_t first_row, int64_t rows_of_each, int64_t place)
+      : args(call),
+        first_group(group),
+        n_groups(groups),
+        rows(rows_of_each),
+        ldq(at.ldq),
+        ldo(at.ldo),
+        q(at.q + place * at.ldq),
+        o(at.o + place * at.ldo),
+        m(at.m + place),
+        l(at.l + place),
+        scores(at.scores),
+        sums(at.sums) {
+    const int64_t sharing = args.kv_sharing;
+    const int64_t first_query = first_row / sharing, first_head = first_row % sharing;
+    Row* to = row;
+    for (int64_t g = 0; g < n_groups; ++g) {
+      int64_t i = first_query, h = first_head;
+      for (int64_t r = 0; r < rows; ++r) {
+        *to++ = {i, (first_group + g) * sharing + h, keys_seen(args, i)};
+        if (++h == sharing) h = 0, ++i;
+      }
     }
   }
-  [[gnu::always_inline]] void fetch(int64_t group) const {
-    if (row_) fetch_row(row_ + group * dim_, dim_);
-  }
 
- private:
-  const T* row_ = nullptr;
-  int64_t dim_ = 0;
+  int64_t n_rows() const { return n_groups * rows; }
+  // What any row sees: both ends of what a query sees move with it.
+  KeyRange seen() const { return {row[0].seen.begin, row[rows - 1].seen.end}; }
+};
+
+// What of the block that begins at key `block` is in `keys`.
+inline KeyRange in_block(KeyRange keys, int64_t block) {
+  const int64_t end = block + kDecodeBlock;
+  return {keys.begin > block ? keys.begin : block, smaller(keys.end, end)};
+}
+
+// Where the keys of a block lie, each with the groups of the strip one after the other: in the
+// cache, or packed, where there is one group.
+template <typename T>
+struct CachedKeys {
+  using Element = T;
+  const DecodeAttentionArgs<T>& args;
+  int64_t first_group;
+  int64_t k_dim() const { return args.head_dim; }
+  int64_t v_dim() const { return args.v_dim; }
+  int64_t row(int64_t j) const { return args.rows ? args.rows[j] : j; }
+  const T* k(int64_t j) const { return args.k + row(j) * args.ldk + first_group * args.head_dim; }
+  const T* v(int64_t j) const { return args.v + row(j) * args.ldv + first_group * args.v_dim; }
+};
+
+struct PackedKeys {
+  using Element = float;
+  const DecodeScratch& at;
+  int64_t n_k, n_v, block;
+  int64_t k_dim() const { return n_k; }
+  int64_t v_dim() const { return n_v; }
+  const float* k(int64_t j) const { return at.k + (j - block) * at.ldq; }
+  const float* v(int64_t j) const { return at.v + (j - block) * at.ldo; }
 };
 
 }  // namespace headlane::kernels::HEADLANE_ISA

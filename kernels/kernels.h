@@ -147,19 +147,30 @@ using AttentionF32Args = AttentionArgs<float>;
 // P is rounded to bf16 too; scores, the softmax and sums of products are f32. Not additive.
 using AttentionBf16Args = AttentionArgs<Bf16>;
 
-// One query of each head meets keys that lie as rows of a cache: o = softmax(cap(scale * q K^T) +
-// bias) V. K and V are read where they lie, not packed: each is used once. Of bf16, the arithmetic
-// is that of floats, and o is rounded. All keys count: a NaN in V shows, even where its weight is
-// 0.
+// Some queries of one sequence, next to each other, meet keys that lie as rows of a cache: o =
+// softmax(cap(scale * q K^T) + relative_bias - alibi) V. One query is a step of decoding; many are
+// a prompt, or a part of one. Of bf16, the arithmetic is that of floats, and o is rounded.
+//
+// A query's bits depend on the query, on its position, and on the keys that it sees and their
+// values, in order: not on how many queries a call has, nor on which rows the keys lie in. What a
+// query does not see never matters to it; a NaN in a value that it sees shows, even where its
+// weight is 0.
 template <typename T>
 struct DecodeAttentionArgs {
-  int64_t n_heads = 0;     // of q, bias, sinks and o
+  int64_t n_heads = 0;     // of q, the biases, sinks and o; a multiple of kv_sharing
   int64_t kv_sharing = 1;  // heads that share one of K and V, next to each other
   int64_t head_dim = 0, v_dim = 0;
   float scale = 1;       // > 0
   float softcap = 0;     // as of AttentionArgs
-  const T* q = nullptr;  // [n_heads, head_dim]
-  int64_t kv_len = 0;    // >= 0
+  int64_t q_len = 1;     // >= 1
+  const T* q = nullptr;  // [q_len, n_heads, head_dim], a query at q + i * ldq
+  int64_t ldq = 0;
+  int64_t kv_len = 0;  // >= 0
+  // Query i stands at key q_offset + i. Where the attention is causal, it sees that one and the
+  // window_left before it, all of them among kv_len; otherwise it sees all keys.
+  int64_t q_offset = 0;
+  bool causal = false;
+  int64_t window_left = AttentionArgs<T>::kUnlimited;
   // Key j is row rows[j], or row j where rows is null. For head h it lies at k + row * ldk + g *
   // head_dim, its value at v + row * ldv + g * v_dim, g = h / kv_sharing.
   const int32_t* rows = nullptr;  // [kv_len]
@@ -167,17 +178,18 @@ struct DecodeAttentionArgs {
   int64_t ldk = 0;
   const T* v = nullptr;
   int64_t ldv = 0;
-  // bias[h * ld_bias + j] is added to head h's score of key j, which is not seen where it is -inf
-  // or the most negative finite number: such a key's weight is 0. A head that sees no key gets
-  // zeros.
-  const float* bias = nullptr;  // or null
-  int64_t ld_bias = 0;
-  const float* sinks = nullptr;  // [n_heads], as of AttentionArgs; or null
-  // p[h * ldp + j] = what head h weights the value of key j with. Written exactly.
+  // As of AttentionArgs, for head h: relative_bias + h * ld_relative_bias, and alibi_slopes[h].
+  const float* relative_bias = nullptr;  // or null
+  int64_t ld_relative_bias = 0;
+  const float* alibi_slopes = nullptr;  // [n_heads], or null
+  const float* sinks = nullptr;         // [n_heads], as of AttentionArgs; or null
+  // p[h * p_head_stride + i * ldp + j] = what head h of query i weights the value of key j with, 0
+  // for keys not seen. Written exactly.
   float* p = nullptr;  // or null
-  int64_t ldp = 0;
-  T* o = nullptr;            // [n_heads, v_dim], written exactly
-  float* scratch = nullptr;  // decode_scratch_floats(kv_len, head_dim, v_dim), 64-byte aligned
+  int64_t p_head_stride = 0, ldp = 0;
+  T* o = nullptr;  // [q_len, n_heads, v_dim], a query at o + i * ldo; written exactly
+  int64_t ldo = 0;
+  float* scratch = nullptr;  // decode_scratch_floats(head_dim, v_dim), 64-byte aligned
 };
 
 // What is kept of a row of logits, of which some columns are at hand at a time, in ascending order:
@@ -249,7 +261,7 @@ struct Table {
   int64_t attention_bf16_group_rows = 1;
   void (*decode_attention_f32)(const DecodeAttentionArgs<float>& args) = nullptr;
   void (*decode_attention_bf16)(const DecodeAttentionArgs<Bf16>& args) = nullptr;  // in every table
-  int64_t (*decode_scratch_floats)(int64_t kv_len, int64_t head_dim, int64_t v_dim) = nullptr;
+  int64_t (*decode_scratch_floats)(int64_t head_dim, int64_t v_dim) = nullptr;
   void (*top_k_f32)(const TopKF32Args& args) = nullptr;
   void (*pool_f32)(const PoolF32Args& args) = nullptr;
   // y[i] = activation(x[i]), i < n: what a product applies to each element.

@@ -116,7 +116,6 @@ DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options) 
   }
   step.max_seqs = step.max_tokens;
   step.max_len = 1;
-  step.max_keys = std::max(limits.max_len, encoder.max_len);
   return limits;
 }
 

@@ -38,8 +38,8 @@ int64_t DecodeAttention::parts(const Run& run) const {
   return std::min((wanted + run.n_tokens - 1) / run.n_tokens, spec_.n_kv_heads);
 }
 
-int64_t DecodeAttention::scratch_floats(const kernels::Table& kernels, const Limits& limits) const {
-  return kernels.decode_scratch_floats(limits.max_keys, spec_.head_dim, spec_.v_dim);
+int64_t DecodeAttention::scratch_floats(const kernels::Table& kernels, const Limits&) const {
+  return kernels.decode_scratch_floats(spec_.head_dim, spec_.v_dim);
 }
 
 double DecodeAttention::flops(const Run& run, int64_t) const {
@@ -95,6 +95,8 @@ void DecodeAttention::run_on(const Run& run, int64_t row, Range kv_heads, View i
       .softcap = spec_.softcap,
       .q = q + head * spec_.head_dim,
       .kv_len = kv_len,
+      .q_offset = position,
+      .causal = self,
       .rows = self ? step.history + row * step.ld_history : nullptr,
       .k = k + kv_heads.begin * spec_.head_dim,
       .ldk = rows.ld * kPerFloat<T>,
@@ -105,16 +107,16 @@ void DecodeAttention::run_on(const Run& run, int64_t row, Range kv_heads, View i
       .scratch = scratch,
   };
   if (tables_.relative_bias) {
-    args.bias =
-        tables_.relative_bias + head * spec_.relative.stride() + spec_.relative.zero() - position;
-    args.ld_bias = spec_.relative.stride();
+    args.ld_relative_bias = spec_.relative.stride();
+    args.relative_bias =
+        tables_.relative_bias + head * args.ld_relative_bias + spec_.relative.zero();
   }
   const LayerMaps* maps = self ? step.self_maps : step.cross_maps;
   const auto kernel = run.kernels->*kDecodeSlot<T>;
   if (!has_layer(maps, layer_)) return kernel(args);
   // Head by head, since only some heads' maps may be wanted.
   for (const int64_t last = head + args.n_heads; head < last; ++head) {
-    args.n_heads = 1;
+    args.n_heads = args.kv_sharing = 1;
     args.p = nullptr;
     if (maps->maps.has(head)) {
       args.p = maps->maps.p.at(row, head - maps->maps.first_head, position, 0) +
@@ -123,7 +125,7 @@ void DecodeAttention::run_on(const Run& run, int64_t row, Range kv_heads, View i
     kernel(args);
     args.q += spec_.head_dim;
     args.o += spec_.v_dim;
-    if (args.bias) args.bias += args.ld_bias;
+    if (args.relative_bias) args.relative_bias += args.ld_relative_bias;
     if (args.sinks) ++args.sinks;
     if ((head + 1) % sharing != 0) continue;
     args.k += spec_.head_dim;

@@ -126,7 +126,6 @@ struct Limits {
   int64_t max_memory = 0;   // rows of memory
   bool has_memory = false;  // keys and values come from rows of their own
   Precision precision = Precision::kF32;
-  int64_t max_keys = 0;  // of a decoder's query
 
   int64_t most(Rows rows) const {
     return rows == Rows::kTokens ? max_tokens : rows == Rows::kMemory ? max_memory : max_seqs;

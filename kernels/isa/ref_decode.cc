@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 
 #include "kernels/isa/ref_narrow.h"
@@ -17,51 +18,61 @@ float wide(Bf16 x) { return from_bf16(x); }
 void round_to(float x, float* y) { *y = x; }
 void round_to(float x, Bf16* y) { *y = to_bf16(x); }
 
-// scratch: scores, then weights [kv_len]; o [v_dim]
+// The score of query i and key j for head h.
 template <typename T>
-void attend(const DecodeAttentionArgs<T>& args, int64_t h) {
-  const int64_t group = h / args.kv_sharing;
-  const auto row = [&](int64_t j) -> int64_t { return args.rows ? args.rows[j] : j; };
-  float *weights = args.scratch, *o = args.scratch + args.kv_len;
-  float largest = args.sinks ? args.sinks[h] : -INFINITY;
-  bool sees_any = false;
-  for (int64_t j = 0; j < args.kv_len; ++j) {
-    const T* k = args.k + row(j) * args.ldk + group * args.head_dim;
-    float score = 0;
-    for (int64_t d = 0; d < args.head_dim; ++d) {
-      score += wide(args.q[h * args.head_dim + d]) * wide(k[d]);
-    }
-    score *= args.scale;
-    if (args.softcap > 0) score = args.softcap * std::tanh(score / args.softcap);
-    const float bias = args.bias ? args.bias[h * args.ld_bias + j] : 0.0f;
-    const bool seen = !(bias <= -std::numeric_limits<float>::max());
-    sees_any = sees_any || seen;
-    weights[j] = seen ? score + bias : -INFINITY;
-    if (weights[j] > largest) largest = weights[j];
-  }
-  std::fill(o, o + args.v_dim, 0.0f);
+float score(const DecodeAttentionArgs<T>& args, int64_t i, int64_t h, int64_t j) {
+  const T* q = args.q + i * args.ldq + h * args.head_dim;
+  const int64_t row = args.rows ? args.rows[j] : j;
+  const T* k = args.k + row * args.ldk + h / args.kv_sharing * args.head_dim;
+  float score = 0;
+  for (int64_t d = 0; d < args.head_dim; ++d) score += wide(q[d]) * wide(k[d]);
+  score *= args.scale;
+  if (args.softcap > 0) score = args.softcap * std::tanh(score / args.softcap);
+  const int64_t distance = j - (args.q_offset + i);
+  if (args.relative_bias) score += args.relative_bias[h * args.ld_relative_bias + distance];
+  if (args.alibi_slopes) score -= args.alibi_slopes[h] * static_cast<float>(std::abs(distance));
+  return score;
+}
+
+// scratch: o [v_dim]
+template <typename T>
+void attend(const DecodeAttentionArgs<T>& args, int64_t i, int64_t h) {
+  const int64_t position = args.q_offset + i;
+  const int64_t begin = args.causal ? std::max<int64_t>(position - args.window_left, 0) : 0;
+  const int64_t end = args.causal ? position + 1 : args.kv_len;
   const bool has_sink = args.sinks && args.sinks[h] != -INFINITY;
+  float largest = has_sink ? args.sinks[h] : -INFINITY;
+  for (int64_t j = begin; j < end; ++j) {
+    if (const float x = score(args, i, h, j); x > largest) largest = x;
+  }
+  float* o = args.scratch;
+  float* p = args.p ? args.p + h * args.p_head_stride + i * args.ldp : nullptr;
+  std::fill(o, o + args.v_dim, 0.0f);
+  if (p) std::fill(p, p + args.kv_len, 0.0f);
   float sum = has_sink ? std::exp(args.sinks[h] - largest) : 0.0f;
-  for (int64_t j = 0; j < args.kv_len; ++j) {
-    weights[j] = weights[j] == -INFINITY ? 0.0f : std::exp(weights[j] - largest);
-    sum += weights[j];
-    const T* v = args.v + row(j) * args.ldv + group * args.v_dim;
-    for (int64_t d = 0; d < args.v_dim; ++d) o[d] += weights[j] * wide(v[d]);
+  for (int64_t j = begin; j < end; ++j) {
+    const float x = score(args, i, h, j);
+    const float weight = x == -INFINITY ? 0.0f : std::exp(x - largest);
+    sum += weight;
+    const int64_t row = args.rows ? args.rows[j] : j;
+    const T* v = args.v + row * args.ldv + h / args.kv_sharing * args.v_dim;
+    for (int64_t d = 0; d < args.v_dim; ++d) o[d] += weight * wide(v[d]);
+    if (p) p[j] = weight;
   }
   // Where scores are all -inf, since they are too large for a float, 0 / 0 is right.
-  const float divisor = sum == 0.0f && !sees_any ? 1.0f : sum;
+  const float divisor = begin < end ? sum : 1.0f;
   for (int64_t d = 0; d < args.v_dim; ++d) {
-    round_to(o[d] / divisor, &args.o[h * args.v_dim + d]);
+    round_to(o[d] / divisor, &args.o[i * args.ldo + h * args.v_dim + d]);
   }
-  for (int64_t j = 0; args.p && j < args.kv_len; ++j) {
-    args.p[h * args.ldp + j] = weights[j] / divisor;
-  }
+  for (int64_t j = begin; p && j < end; ++j) p[j] /= divisor;
 }
 
 template <typename T>
 void attend_all(const DecodeAttentionArgs<T>& args) {
-  assert(args.kv_sharing >= 1 && args.kv_len >= 0 && args.scale > 0);
-  for (int64_t h = 0; h < args.n_heads; ++h) attend(args, h);
+  assert(args.q_len >= 1 && args.kv_sharing >= 1 && args.kv_len >= 0 && args.scale > 0);
+  for (int64_t i = 0; i < args.q_len; ++i) {
+    for (int64_t h = 0; h < args.n_heads; ++h) attend(args, i, h);
+  }
 }
 
 }  // namespace
@@ -69,7 +80,7 @@ void attend_all(const DecodeAttentionArgs<T>& args) {
 void decode_attention_f32(const DecodeAttentionArgs<float>& args) { attend_all(args); }
 void decode_attention_bf16(const DecodeAttentionArgs<Bf16>& args) { attend_all(args); }
 
-int64_t decode_scratch_floats(int64_t kv_len, int64_t, int64_t v_dim) { return kv_len + v_dim; }
+int64_t decode_scratch_floats(int64_t, int64_t v_dim) { return v_dim; }
 
 void top_k(const TopKF32Args& args) {
   assert(args.rows >= 0 && args.n >= 0 && args.k >= 1);

@@ -7,7 +7,7 @@ namespace headlane::kernels::ref {
 
 void decode_attention_f32(const DecodeAttentionArgs<float>& args);
 void decode_attention_bf16(const DecodeAttentionArgs<Bf16>& args);
-int64_t decode_scratch_floats(int64_t kv_len, int64_t head_dim, int64_t v_dim);
+int64_t decode_scratch_floats(int64_t head_dim, int64_t v_dim);
 void top_k(const TopKF32Args& args);
 
 }  // namespace headlane::kernels::ref

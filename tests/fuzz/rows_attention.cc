@@ -144,35 +144,69 @@ void check_nan(const kernels::Table& table, Problem& p, int64_t key) {
 template <typename T>
 void check_decode(const kernels::Table& table, test::Decode<T>* decode) {
   const test::DecodeSizes& s = decode->sizes;
-  GuardedFloats p(s.n_heads * s.kv_len);
+  GuardedFloats p(s.n_heads * s.q_len * s.kv_len);
   decode->args.p = p.data();
+  decode->args.p_head_stride = s.q_len * s.kv_len;
   decode->args.ldp = s.kv_len;
   decode->run(table);
   for (int64_t h = 0; h < s.n_heads; ++h) {
-    std::vector<float> o(s.v_dim);
-    for (int64_t c = 0; c < s.v_dim; ++c) o[c] = test::get(decode->o[h * s.v_dim + c]);
-    check_row({table, "decode_attention"}, decode->expected(h), o.data(), &p[h * s.kv_len]);
+    for (int64_t i = 0; i < s.q_len; ++i) {
+      std::vector<float> o(s.v_dim);
+      for (int64_t c = 0; c < s.v_dim; ++c) {
+        o[c] = test::get(decode->o[i * decode->ldo + h * s.v_dim + c]);
+      }
+      check_row({table, "decode_attention"}, decode->expected(h, i), o.data(),
+                &p[(h * s.q_len + i) * s.kv_len]);
+    }
+  }
+}
+
+// The last query is computed again alone: its bits must be the same.
+template <typename T>
+void check_alone(const kernels::Table& table, test::Decode<T>* decode) {
+  const test::DecodeSizes& s = decode->sizes;
+  const auto args = decode->args;
+  const int64_t last = s.q_len - 1, width = s.n_heads * s.v_dim;
+  T* o = args.o + last * args.ldo;
+  const std::vector<T> together(o, o + width);
+  decode->args.q_len = 1;
+  decode->args.q = args.q + last * args.ldq;
+  decode->args.q_offset = args.q_offset + last;
+  decode->args.o = o;
+  decode->args.p = nullptr;
+  decode->run(table);
+  decode->args = args;
+  for (int64_t c = 0; c < width; ++c) {
+    check_bits({table, "decode_attention of a query alone"}, test::get(o[c]),
+               test::get(together[c]));
   }
 }
 
 template <typename T>
 void compare_decoding(Problems* problems) {
   const int64_t sharing = problems->size(3);
-  const test::DecodeSizes sizes{sharing * problems->size(3), sharing,
-                                problems->size(problems->flag() ? 300 : 20), problems->size(140),
-                                problems->size(140)};
+  test::DecodeSizes sizes{sharing * problems->size(3), sharing,
+                          problems->size(problems->flag() ? 300 : 20), problems->size(140),
+                          problems->size(140)};
+  if (problems->flag()) sizes.q_len = problems->size(sizes.kv_len);
   test::Decode<T> decode(sizes, problems->spread());
-  GuardedFloats bias(sizes.n_heads * sizes.kv_len), sinks(sizes.n_heads);
+  GuardedFloats bias(sizes.n_heads * sizes.kv_len), sinks(sizes.n_heads), slopes(sizes.n_heads);
   problems->fill(&bias, false);
   problems->fill(&sinks, false);
-  for (int64_t i = 0; i < bias.size(); i += 7) bias[i] = i % 2 == 0 ? -INFINITY : -3.4028235e38f;
-  if (problems->flag()) {
-    decode.args.bias = bias.data();
-    decode.args.ld_bias = problems->flag() ? sizes.kv_len : 0;
+  problems->fill(&slopes, false);
+  decode.args.causal = problems->flag();
+  if (problems->flag()) decode.args.window_left = problems->size(sizes.kv_len) - 1;
+  if (decode.args.causal && problems->flag()) {
+    decode.args.relative_bias = bias.data() + sizes.kv_len - 1;
+    decode.args.ld_relative_bias = sizes.kv_len;
   }
+  if (problems->flag()) decode.args.alibi_slopes = slopes.data();
   if (problems->flag()) decode.args.sinks = sinks.data();
   if (problems->flag()) decode.args.softcap = 3.0f;
-  for (const kernels::Table* table : rows_to_compare()) check_decode(*table, &decode);
+  for (const kernels::Table* table : rows_to_compare()) {
+    check_decode(*table, &decode);
+    check_alone(*table, &decode);
+  }
 }
 
 void compare_attention(Problems* problems) {

@@ -19,25 +19,33 @@ class DecodeAttention : public test::KernelTest {
   void check(Decode<T>& decode) {
     const DecodeSizes& s = decode.sizes;
     SCOPED_TRACE("heads " + std::to_string(s.n_heads) + " / " + std::to_string(s.kv_sharing) +
-                 " kv " + std::to_string(s.kv_len) + " d " + std::to_string(s.head_dim) + " v " +
-                 std::to_string(s.v_dim) + (sizeof(T) == 2 ? " bf16" : ""));
-    const int64_t ldp = s.kv_len + 1;
-    GuardedFloats p(s.n_heads * ldp - 1);
+                 " q " + std::to_string(s.q_len) + " kv " + std::to_string(s.kv_len) + " d " +
+                 std::to_string(s.head_dim) + " v " + std::to_string(s.v_dim) +
+                 (sizeof(T) == 2 ? " bf16" : ""));
+    const int64_t ldp = s.kv_len + 1, head_stride = s.q_len * ldp + 2;
+    GuardedFloats p(s.n_heads * head_stride - 3);
     decode.args.p = p.data();
+    decode.args.p_head_stride = head_stride;
     decode.args.ldp = ldp;
     decode.run(kernels());
     for (int64_t h = 0; h < s.n_heads; ++h) {
-      const Expected e = decode.expected(h);
-      for (int64_t j = 0; j < s.kv_len; ++j) {
-        ASSERT_NEAR(p[h * ldp + j], e.p[j], e.p_bound[j] + kLeastNormal) << h << ", " << j;
-      }
+      for (int64_t i = 0; i < s.q_len; ++i)
+        check_query(decode, h, i, &p[h * head_stride + i * ldp]);
       if (h + 1 < s.n_heads) {
-        EXPECT_TRUE(std::isnan(p[h * ldp + s.kv_len])) << "between rows";
+        EXPECT_TRUE(std::isnan(p[h * head_stride + s.kv_len])) << "between rows";
       }
-      for (int64_t i = 0; i < s.v_dim; ++i) {
-        const float o = get(decode.o[h * s.v_dim + i]);
-        ASSERT_NEAR(o, e.o[i], e.bound[i] + kLeastNormal) << h << ", " << i;
-      }
+    }
+  }
+  template <typename T>
+  void check_query(Decode<T>& decode, int64_t h, int64_t i, const float* p) {
+    const DecodeSizes& s = decode.sizes;
+    const Expected e = decode.expected(h, i);
+    for (int64_t j = 0; j < s.kv_len; ++j) {
+      ASSERT_NEAR(p[j], e.p[j], e.p_bound[j] + kLeastNormal) << h << ", " << i << ", " << j;
+    }
+    for (int64_t c = 0; c < s.v_dim; ++c) {
+      const float o = get(decode.o[i * decode.ldo + h * s.v_dim + c]);
+      ASSERT_NEAR(o, e.o[c], e.bound[c] + kLeastNormal) << h << ", " << i << ", " << c;
     }
   }
   void check(const DecodeSizes& sizes, float spread = 1.0f) {
@@ -51,7 +59,12 @@ class DecodeAttention : public test::KernelTest {
 // Around the four keys that share loads, vectors of scores (8, 16) and sums that take turns.
 TEST_P(DecodeAttention, MatchesFloat64ForAnyNumberOfKeys) {
   for (int64_t kv_len = 1; kv_len <= 40; ++kv_len) check({2, 1, kv_len, 64, 64});
-  for (const int64_t kv_len : {63, 64, 65, 511, 2048}) check({2, 1, kv_len, 16, 16});
+  for (const int64_t kv_len : {63, 64, 65}) check({2, 1, kv_len, 16, 16});
+}
+
+// Around blocks of 256.
+TEST_P(DecodeAttention, MatchesFloat64ForAnyNumberOfBlocks) {
+  for (const int64_t kv_len : {255, 256, 257, 511, 512, 513, 2048}) check({2, 1, kv_len, 16, 16});
 }
 
 // Around vectors (8, 16), pairs of vectors (16, 32) and the columns of sums (64, 128).
@@ -95,23 +108,54 @@ TEST_P(DecodeAttention, WorkedExample) {
   EXPECT_NEAR(decode.o[0], 3.5f, 8 * 16 * kEps);
 }
 
-TEST_P(DecodeAttention, AddsABias) {
-  const DecodeSizes sizes = {3, 1, 37, 24, 24};
-  std::mt19937 random(8);
-  const int64_t ld = sizes.kv_len + 2;
-  GuardedFloats bias(sizes.n_heads * ld - 2);
-  fill_random(&bias, &random, 3.0f);
-  for (int64_t i = 0; i < bias.size(); i += 3) bias[i] = i % 2 ? -INFINITY : -3.4028235e38f;
-  Decode<float> decode(sizes);
-  decode.args.bias = bias.data();
-  decode.args.ld_bias = ld;
-  check(decode);
-  Decode<Bf16> narrow(sizes);
-  narrow.args.bias = bias.data();
-  narrow.args.ld_bias = ld;
-  check(narrow);
-  narrow.args.ld_bias = 0;  // one row for all heads
-  check(narrow);
+// Queries as one call takes them where they lie, and packed: 16 rows and more, 96 and more.
+TEST_P(DecodeAttention, MatchesFloat64ForManyQueries) {
+  for (const int64_t q_len : {2, 3, 7, 16, 17, 40, 97}) {
+    Decode<float> decode({2, 1, q_len + 180, 24, 20, q_len});
+    decode.args.causal = true;
+    check(decode);
+    Decode<Bf16> narrow({6, 3, q_len + 3, 20, 24, q_len});
+    narrow.args.causal = true;
+    check(narrow);
+  }
+  check({4, 2, 30, 16, 16, 20});  // not causal: each query sees all keys
+}
+
+TEST_P(DecodeAttention, MatchesFloat64InAWindow) {
+  for (const int64_t window : {0, 1, 5, 255, 300}) {
+    for (const int64_t q_len : {1, 3, 33}) {
+      Decode<float> decode({2, 1, 600, 16, 16, q_len});
+      decode.args.causal = true;
+      decode.args.window_left = window;
+      check(decode);
+      Decode<Bf16> narrow({2, 2, 290, 16, 16, q_len});
+      narrow.args.causal = true;
+      narrow.args.window_left = window;
+      check(narrow);
+    }
+  }
+}
+
+TEST_P(DecodeAttention, AddsBiasesByDistance) {
+  for (const int64_t q_len : {1, 4, 21}) {
+    const DecodeSizes sizes = {4, 2, 61, 24, 24, q_len};
+    std::mt19937 random(8);
+    GuardedFloats bias(sizes.n_heads * sizes.kv_len), slopes(sizes.n_heads);
+    fill_random(&bias, &random, 3.0f);
+    for (int64_t h = 0; h < sizes.n_heads; ++h) slopes[h] = 0.25f * static_cast<float>(h);
+    for (const bool relative : {false, true}) {
+      Decode<float> decode(sizes);
+      decode.args.causal = true;
+      decode.args.alibi_slopes = slopes.data();
+      if (relative) {  // of distances 1 - kv_len .. 0
+        decode.args.relative_bias = bias.data() + sizes.kv_len - 1;
+        decode.args.ld_relative_bias = sizes.kv_len;
+      }
+      check(decode);
+      decode.args.alibi_slopes = nullptr;
+      check(decode);
+    }
+  }
 }
 
 TEST_P(DecodeAttention, CapsScoresAndHasSinks) {
@@ -130,17 +174,13 @@ TEST_P(DecodeAttention, CapsScoresAndHasSinks) {
 
 template <typename T>
 void check_no_keys(const Table& kernels) {
-  GuardedFloats sinks(2), hidden(5);
+  GuardedFloats sinks(2);
   sinks[0] = -INFINITY, sinks[1] = 2.0f;
-  for (int64_t j = 0; j < 5; ++j) hidden[j] = -INFINITY;
-  for (const int64_t kv_len : {0, 5}) {
-    for (const bool has_sinks : {false, true}) {
-      Decode<T> decode({2, 1, kv_len, 24, 20});
-      decode.args.bias = hidden.data();  // of whatever keys there are
-      decode.args.sinks = has_sinks ? sinks.data() : nullptr;
-      decode.run(kernels);
-      for (int64_t i = 0; i < decode.o.size(); ++i) EXPECT_EQ(get(decode.o[i]), 0.0f);
-    }
+  for (const bool has_sinks : {false, true}) {
+    Decode<T> decode({2, 1, 0, 24, 20});
+    decode.args.sinks = has_sinks ? sinks.data() : nullptr;
+    decode.run(kernels);
+    for (int64_t i = 0; i < decode.o.size(); ++i) EXPECT_EQ(get(decode.o[i]), 0.0f);
   }
 }
 
@@ -177,6 +217,73 @@ void check_alone(const Table& kernels) {
 TEST_P(DecodeAttention, AHeadDependsOnItsOwnOperandsAlone) {
   check_alone<float>(kernels());
   check_alone<Bf16>(kernels());
+}
+
+// A query's bits are the same wherever the calls begin and end that a prompt is cut into.
+template <typename T>
+void check_chunks(const Table& kernels, const DecodeSizes& sizes, int64_t window) {
+  SCOPED_TRACE("q " + std::to_string(sizes.q_len) + " window " + std::to_string(window));
+  Decode<T> whole(sizes, 3.0f);
+  const auto slopes = std::vector<float>(static_cast<size_t>(sizes.n_heads), 0.125f);
+  whole.args.causal = true;
+  whole.args.window_left = window;
+  whole.args.alibi_slopes = slopes.data();
+  whole.run(kernels);
+  const int64_t width = sizes.n_heads * sizes.v_dim;
+  std::vector<T> expected(whole.o.data(), whole.o.data() + whole.o.size());
+  const auto all = whole.args;
+  for (const int64_t chunk : {1, 2, 5, 13, 31, 100}) {
+    for (int64_t i = 0; i < sizes.q_len; i += chunk) {
+      const int64_t n = std::min(chunk, sizes.q_len - i);
+      whole.args.q_len = n;
+      whole.args.q = all.q + i * all.ldq;
+      whole.args.o = all.o + i * all.ldo;
+      whole.args.q_offset = all.q_offset + i;
+      whole.args.kv_len = whole.args.q_offset + n;
+      whole.run(kernels);
+    }
+    for (int64_t i = 0; i < sizes.q_len; ++i) {
+      ASSERT_EQ(0,
+                std::memcmp(&whole.o[i * whole.ldo], &expected[i * whole.ldo], width * sizeof(T)))
+          << "query " << i << " in chunks of " << chunk;
+    }
+  }
+}
+
+TEST_P(DecodeAttention, AQueryHasTheSameBitsInAnyChunk) {
+  for (const int64_t window : {int64_t{4}, int64_t{300}, AttentionF32Args::kUnlimited}) {
+    check_chunks<float>(kernels(), {4, 2, 120, 40, 24, 120}, window);
+    check_chunks<float>(kernels(), {3, 1, 630, 64, 64, 150}, window);
+    check_chunks<Bf16>(kernels(), {4, 4, 540, 50, 72, 45}, window);
+    check_chunks<Bf16>(kernels(), {2, 1, 270, 64, 64, 270}, window);
+  }
+}
+
+// A NaN in a key or a value shows in the queries that see it, and in no other.
+template <typename T>
+void check_unseen_nan(const Table& kernels) {
+  constexpr int64_t kQueries = 40, kKeys = 50, kNan = 30, kWindow = 7;
+  for (const bool of_value : {false, true}) {
+    Decode<T> decode({2, 1, kKeys, 16, 16, kQueries});
+    decode.args.causal = true;
+    decode.args.window_left = kWindow;
+    if (of_value) {
+      set(std::nanf(""), &decode.v[decode.rows[kNan] * decode.ldv]);
+    } else {
+      set(std::nanf(""), &decode.k[decode.rows[kNan] * decode.ldk]);
+    }
+    decode.run(kernels);
+    for (int64_t i = 0; i < kQueries; ++i) {
+      const int64_t position = kKeys - kQueries + i;
+      const bool sees = position >= kNan && position - kNan <= kWindow;
+      EXPECT_EQ(std::isnan(get(decode.o[i * decode.ldo])), sees) << i;
+    }
+  }
+}
+
+TEST_P(DecodeAttention, WhatIsNotSeenDoesNotMatter) {
+  check_unseen_nan<float>(kernels());
+  check_unseen_nan<Bf16>(kernels());
 }
 
 // A NaN in the query or a key is in all of its head's results; in a value, in its column.

@@ -1,4 +1,4 @@
-// Operands of attention of one query a head over the rows of a cache, and its result in float64.
+// Operands of attention over the rows of a cache, and its result in float64.
 #pragma once
 
 #include <numeric>
@@ -11,6 +11,7 @@ namespace headlane::test {
 
 struct DecodeSizes {
   int64_t n_heads, kv_sharing, kv_len, head_dim, v_dim;
+  int64_t q_len = 1;  // the last of the keys' positions
 };
 
 inline void set(float x, float* y) { *y = x; }
@@ -28,10 +29,12 @@ struct Decode {
         n_rows(s.kv_len + 3),
         ldk(groups * s.head_dim + 5),
         ldv(groups * s.v_dim + 3),
-        q(s.n_heads * s.head_dim),
+        ldq(s.n_heads * s.head_dim + 2),
+        ldo(s.n_heads * s.v_dim + 1),
+        q(s.q_len * ldq - 2),
         k(n_rows * ldk - 5),
         v(n_rows * ldv - 3),
-        o(s.n_heads * s.v_dim),
+        o(s.q_len * ldo - 1),
         rows(s.kv_len) {
     std::mt19937 random(static_cast<uint32_t>(s.kv_len * 101 + s.head_dim * 7 + s.n_heads));
     std::normal_distribution<float> normal(0.0f, spread);
@@ -54,18 +57,22 @@ struct Decode {
             .head_dim = s.head_dim,
             .v_dim = s.v_dim,
             .scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim)),
+            .q_len = s.q_len,
             .q = q.data(),
+            .ldq = ldq,
             .kv_len = s.kv_len,
+            .q_offset = s.kv_len - s.q_len,
             .rows = rows.data(),
             .k = k.data(),
             .ldk = ldk,
             .v = v.data(),
             .ldv = ldv,
-            .o = o.data()};
+            .o = o.data(),
+            .ldo = ldo};
   }
 
   void run(const kernels::Table& kernels) {
-    GuardedFloats scratch(kernels.decode_scratch_floats(sizes.kv_len, sizes.head_dim, sizes.v_dim));
+    GuardedFloats scratch(kernels.decode_scratch_floats(sizes.head_dim, sizes.v_dim));
     args.scratch = scratch.data();
     if constexpr (sizeof(T) == sizeof(float)) {
       kernels.decode_attention_f32(args);
@@ -74,12 +81,12 @@ struct Decode {
     }
   }
 
-  // Head h as attention of floats over keys and values that lie together.
-  Expected expected(int64_t h, bool exact_scores = false) {
+  // Head h of query i as attention of floats over keys and values that lie together.
+  Expected expected(int64_t h, int64_t i_query = 0, bool exact_scores = false) {
     const int64_t group = h / sizes.kv_sharing;
     std::vector<float> wide_q, wide_k, wide_v;
     for (int64_t i = 0; i < sizes.head_dim; ++i) {
-      wide_q.push_back(get(args.q[h * sizes.head_dim + i]));
+      wide_q.push_back(get(args.q[i_query * ldq + h * sizes.head_dim + i]));
     }
     for (int64_t j = 0; j < sizes.kv_len; ++j) {
       const int64_t row = args.rows ? args.rows[j] : j;
@@ -100,14 +107,18 @@ struct Decode {
     a.q = wide_q.data();
     a.k = wide_k.data();
     a.v = wide_v.data();
-    a.bias = args.bias ? args.bias + h * args.ld_bias : nullptr;
+    a.q_offset = args.q_offset + i_query;
+    a.causal = args.causal;
+    if (args.causal) a.window_left = args.window_left;
+    if (args.relative_bias) a.relative_bias = args.relative_bias + h * args.ld_relative_bias;
+    if (args.alibi_slopes) a.alibi_slope = args.alibi_slopes[h];
     a.sink = args.sinks ? args.sinks + h : nullptr;
     return reference(a, 0,
                      {.o = sizeof(T) == sizeof(Bf16) ? kBf16Eps : 0, .exact_scores = exact_scores});
   }
 
   DecodeSizes sizes;
-  int64_t groups, n_rows, ldk, ldv;
+  int64_t groups, n_rows, ldk, ldv, ldq, ldo;
   Guarded<T> q, k, v, o;
   Guarded<int32_t> rows;
   kernels::DecodeAttentionArgs<T> args;
