@@ -109,6 +109,23 @@ void add_rows_of() {
   }
 }
 
+// The heads of one token.
+void run_rotate(benchmark::State& state, const Table& table, int64_t n_heads, bool cold) {
+  constexpr int64_t kDim = 128;
+  const int64_t n = n_heads * kDim;
+  const Operand x(n, cold);
+  const Buffer y(n);
+  measure(state, read_work(table, n * 4, cold), [&](int64_t i) {
+    table.rotate({.n_heads = n_heads,
+                  .head_dim = kDim,
+                  .rotary = pool(),
+                  .rotary_dims = kDim,
+                  .x = x.at(i),
+                  .element = kernels::Element::kBf16,
+                  .y = y.data()});
+  });
+}
+
 constexpr int64_t kColumns = 1024;
 
 // Every 32 calls are the columns of one vocabulary. Hot: the same columns in each of them, of which
@@ -138,6 +155,12 @@ void run_top_k(benchmark::State& state, const Table& table, int64_t rows, int64_
 void add_decode_rows() {
   add_rows_of<float>();
   add_rows_of<kernels::Bf16>();
+  for (const Table* table : tables_with_own(address_of<&Table::rotate>)) {
+    for (const bool cold : {false, true}) {
+      add_row(row_name("rotate", table->isa, {{"h", 32}, {"d", 128}}, cold),
+              [=](benchmark::State& state) { run_rotate(state, *table, 32, cold); });
+    }
+  }
   for (const int64_t rows : {1, 64}) {
     for (const int64_t k : {1, 8}) {
       for (const bool cold : {false, true}) {

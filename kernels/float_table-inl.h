@@ -14,6 +14,7 @@
 #include "kernels/layer_norm-inl.h"
 #include "kernels/pool-inl.h"
 #include "kernels/rms_norm-inl.h"
+#include "kernels/rotary-inl.h"
 #include "kernels/top_k-inl.h"
 #include "kernels/widened_dots-inl.h"
 
@@ -36,6 +37,7 @@ constexpr Table make_float_table(const char* isa) {
       .decode_attention_f32 = decode_attention<float>,
       .decode_attention_bf16 = decode_attention<Bf16>,
       .decode_scratch_floats = decode_scratch_floats,
+      .rotate = rotate,
       .top_k_f32 = top_k_f32,
       .pool_f32 = pool_f32,
       .activate_f32 = activate_f32,

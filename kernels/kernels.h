@@ -192,6 +192,18 @@ struct DecodeAttentionArgs {
   float* scratch = nullptr;  // decode_scratch_floats(head_dim, v_dim), 64-byte aligned
 };
 
+// y = x, of which the first rotary_dims columns of each head are turned, as of AttentionArgs, by
+// one position; rounded once to y's elements.
+struct RotateArgs {
+  int64_t n_heads = 0, head_dim = 0;
+  const float* rotary = nullptr;    // [rotary_dims], the position's row of the table
+  int64_t rotary_dims = 0;          // 0: only rounded
+  bool interleaved = false;         // as rotary_interleaved
+  const float* x = nullptr;         // [n_heads, head_dim]
+  Element element = Element::kF32;  // f32 or bf16
+  void* y = nullptr;                // [n_heads, head_dim], written exactly
+};
+
 // What is kept of a row of logits, of which some columns are at hand at a time, in ascending order:
 // the k best, by value descending and then by column, and what the softmax of all needs: the
 // probability of a candidate is exp(logit - largest) / sum. Columns of -inf or NaN are never
@@ -262,6 +274,7 @@ struct Table {
   void (*decode_attention_f32)(const DecodeAttentionArgs<float>& args) = nullptr;
   void (*decode_attention_bf16)(const DecodeAttentionArgs<Bf16>& args) = nullptr;  // in every table
   int64_t (*decode_scratch_floats)(int64_t head_dim, int64_t v_dim) = nullptr;
+  void (*rotate)(const RotateArgs& args) = nullptr;
   void (*top_k_f32)(const TopKF32Args& args) = nullptr;
   void (*pool_f32)(const PoolF32Args& args) = nullptr;
   // y[i] = activation(x[i]), i < n: what a product applies to each element.

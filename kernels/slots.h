@@ -40,6 +40,7 @@ inline constexpr Slot kSlots[] = {
     {"decode_attention_f32", address_of<&Table::decode_attention_f32>},
     {"decode_attention_bf16", address_of<&Table::decode_attention_bf16>},
     {"decode_scratch_floats", address_of<&Table::decode_scratch_floats>},
+    {"rotate", address_of<&Table::rotate>},
     {"top_k_f32", address_of<&Table::top_k_f32>},
     {"pool_f32", address_of<&Table::pool_f32>},
     {"activate_f32", address_of<&Table::activate_f32>},

@@ -215,6 +215,7 @@ void ref::fill(Table* table) {
       .decode_attention_f32 = ref::decode_attention_f32,
       .decode_attention_bf16 = ref::decode_attention_bf16,
       .decode_scratch_floats = ref::decode_scratch_floats,
+      .rotate = ref::rotate,
       .top_k_f32 = ref::top_k,
       .pool_f32 = pool,
       .activate_f32 = activate_all,

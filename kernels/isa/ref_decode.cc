@@ -82,6 +82,29 @@ void decode_attention_bf16(const DecodeAttentionArgs<Bf16>& args) { attend_all(a
 
 int64_t decode_scratch_floats(int64_t, int64_t v_dim) { return v_dim; }
 
+void rotate(const RotateArgs& args) {
+  const auto write = [&](int64_t i, float x) {
+    if (args.element == Element::kBf16) {
+      round_to(x, &static_cast<Bf16*>(args.y)[i]);
+    } else {
+      round_to(x, &static_cast<float*>(args.y)[i]);
+    }
+  };
+  const int64_t half = args.rotary_dims / 2;
+  const int64_t step = args.interleaved ? 2 : 1, partner = args.interleaved ? 1 : half;
+  for (int64_t h = 0; h < args.n_heads; ++h) {
+    const int64_t first = h * args.head_dim;
+    for (int64_t c = 0; c < half; ++c) {
+      const int64_t i = first + c * step;
+      const float a = args.x[i], b = args.x[i + partner];
+      const float cosine = args.rotary[c], sine = args.rotary[half + c];
+      write(i, a * cosine - b * sine);
+      write(i + partner, b * cosine + a * sine);
+    }
+    for (int64_t c = args.rotary_dims; c < args.head_dim; ++c) write(first + c, args.x[first + c]);
+  }
+}
+
 void top_k(const TopKF32Args& args) {
   assert(args.rows >= 0 && args.n >= 0 && args.k >= 1);
   for (int64_t r = 0; r < args.rows; ++r) {

@@ -227,10 +227,40 @@ void compare_decode_attention(Problems* problems) {
   problems->flag() ? compare_decoding<float>(problems) : compare_decoding<Bf16>(problems);
 }
 
+// Each turned element is a sum of two products.
+void compare_rotate(Problems* problems) {
+  const int64_t half = problems->size(70), head_dim = 2 * half + problems->size(20) - 1;
+  const bool interleaved = problems->flag();
+  GuardedFloats x(head_dim), table(2 * half);
+  problems->fill(&x, false);
+  problems->fill(&table, false);
+  for (const kernels::Table* row : rows_to_compare()) {
+    GuardedFloats y(head_dim);
+    row->rotate({.n_heads = 1,
+                 .head_dim = head_dim,
+                 .rotary = table.data(),
+                 .rotary_dims = 2 * half,
+                 .interleaved = interleaved,
+                 .x = x.data(),
+                 .y = y.data()});
+    for (int64_t c = 0; c < half; ++c) {
+      const int64_t i = interleaved ? 2 * c : c, partner = interleaved ? i + 1 : c + half;
+      const double cosine = table[c], sine = table[half + c];
+      const double bound = 2 * test::kEps * (std::fabs(x[i]) + std::fabs(x[partner])) *
+                               (std::fabs(cosine) + std::fabs(sine)) +
+                           kLeastNormal;
+      check_near({*row, "rotate"}, y[i], x[i] * cosine - x[partner] * sine, bound);
+      check_near({*row, "rotate"}, y[partner], x[partner] * cosine + x[i] * sine, bound);
+    }
+    for (int64_t i = 2 * half; i < head_dim; ++i) check_bits({*row, "rotate"}, y[i], x[i]);
+  }
+}
+
 constexpr Row kRows[] = {
     {"attention_f32 attention_probabilities_f32", compare_attention},
     {"attention_bf16 attention_probabilities_bf16", compare_attention},
     {"decode_attention_f32 decode_attention_bf16", compare_decode_attention},
+    {"rotate", compare_rotate},
 };
 
 }  // namespace
