@@ -171,8 +171,8 @@ headlane_status headlane_generator_create(headlane_model* model,
         headlane::Generator(*model->model, limits, work.memory, work.threads.pool)};
     model->model->log().info(
         "generator: %lld sources, %lld targets of %lld tokens at once, %lld %s, products in %s",
-        ll{limits.decoder.encoder.max_seqs}, ll{limits.decoder.step.max_tokens},
-        ll{limits.decoder.max_len}, ll{limits.decoder.encoder.n_threads}, work.threads.name(),
+        ll{limits.decoder.encoder.max_seqs}, ll{limits.decoder.step.run.max_seqs},
+        ll{limits.decoder.step.max_len}, ll{limits.decoder.encoder.n_threads}, work.threads.name(),
         name_of(limits.decoder.encoder.precision));
   });
 }

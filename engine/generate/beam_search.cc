@@ -22,7 +22,7 @@ bool Search::SuccessorList::offer(const Successor& successor) {
 void Search::advance_beams(int64_t first, int64_t last, const RowScores* scores) {
   const int64_t i_source = row(step_, first)->source;
   const Source& source = sources_[i_source];
-  const int64_t n_tokens = n_new(source) + 1;
+  const int64_t n_tokens = step_ + 1;
   SuccessorList best = {successors_, 0, options_.n_beams};
   SuccessorList running = {successors_ + limits_.max_beams, 0, options_.n_beams};
   if (!collect(first, last, scores, &best, &running)) {
@@ -32,7 +32,7 @@ void Search::advance_beams(int64_t first, int64_t last, const RowScores* scores)
   }
   for (int64_t i = 0; i < best.n; ++i) {
     const Successor& successor = best.items[i];
-    if (!is_last(source, successor.token)) continue;
+    if (!is_last(successor.token)) continue;
     insert_ended(i_source, {.score = final_score(successor.score, n_tokens),
                             .token = successor.token,
                             .step = step_,
@@ -58,13 +58,12 @@ void Search::insert_ended(int64_t i_source, const Ended& answer) {
 // False if a row has no softmax, or none a successor.
 bool Search::collect(int64_t first, int64_t last, const RowScores* scores, SuccessorList* best,
                      SuccessorList* running) {
-  const Source& source = sources_[row(step_, first)->source];
   const int32_t forced = known_token(row(step_, first)->source, step_);
   // Returns whether a worse successor of the same row may still be wanted: `best` never has a worse
   // last one than `running`.
   const auto offer = [&](const Successor& successor) {
     best->offer(successor);
-    return is_last(source, successor.token) || running->offer(successor);
+    return is_last(successor.token) || running->offer(successor);
   };
   for (int64_t r = first; r < last; ++r) {
     if (forced >= 0) {
@@ -84,13 +83,12 @@ bool Search::collect(int64_t first, int64_t last, const RowScores* scores, Succe
 
 // To candidates_, by log-probabilities, from which `offset` is to be subtracted.
 int64_t Search::list_successors(int64_t r, const RowScores& scores, float* offset) {
-  const int64_t n_tokens = n_new(sources_[row(step_, r)->source]);
   if (rules_.has_penalty()) mark_history(r, true);
   const int64_t n =
-      best_allowed(rules_, scores, true, n_tokens, options_.n_beams + rules_.n_ends(), candidates_);
+      best_allowed(rules_, scores, true, step_, options_.n_beams + rules_.n_ends(), candidates_);
   // Without all logits, masked_ids() have seen to it.
   if (options_.renormalize && scores.all != nullptr && n > 0) {
-    *offset = log_sum_of_allowed(rules_, scores, n_tokens, candidates_[0].logit);
+    *offset = log_sum_of_allowed(rules_, scores, step_, candidates_[0].logit);
   }
   if (rules_.has_penalty()) mark_history(r, false);
   return n;
@@ -104,7 +102,7 @@ bool Search::is_over(const Source& source, const SuccessorList& running) const {
   if (options_.early_stopping == EarlyStopping::kFirst) return true;
   const bool at_full_length =
       options_.early_stopping == EarlyStopping::kNever && options_.length_penalty > 0;
-  const int64_t n_tokens = at_full_length ? options_.max_new_tokens : n_new(source) + 1;
+  const int64_t n_tokens = at_full_length ? options_.max_new_tokens : step_ + 1;
   const FinalScore worst = ended(&source - sources_)[options_.n_beams - 1].score;
   return !(final_score(running.items[0].score, n_tokens) > worst);
 }

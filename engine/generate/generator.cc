@@ -14,8 +14,14 @@ using ll = long long;
 
 // Of a generator's block, each at a multiple of 64 bytes.
 struct Parts {
-  size_t decoder, search, sources, scores, ids, row_sources, parents, masked, told, answers, total;
+  size_t decoder, search, sources, scores, ids, offsets, row_sources, parents, masked, told,
+      answers, total;
 };
+
+// The most tokens of a step: one of each row, or the prompts of all sources.
+int64_t max_new(const SearchLimits& limits) {
+  return limits.max_sources * std::max(limits.max_beams, 1 + limits.max_prefix);
+}
 
 Parts divide(const Model& model, const GeneratorLimits& limits) {
   const int64_t sources = limits.search.max_sources;
@@ -26,7 +32,8 @@ Parts divide(const Model& model, const GeneratorLimits& limits) {
   parts.search = block.take(static_cast<int64_t>(Search::bytes(limits.search)), 1);
   parts.sources = block.take(sources, sizeof(SearchSource));
   parts.scores = block.take(rows, sizeof(RowScores));
-  parts.ids = block.take(rows, sizeof(int32_t));
+  parts.ids = block.take(max_new(limits.search), sizeof(int32_t));
+  parts.offsets = block.take(rows + 1, sizeof(int64_t));
   parts.row_sources = block.take(rows, sizeof(int32_t));
   parts.parents = block.take(rows, sizeof(int32_t));
   parts.masked = block.take(rows, sizeof(std::span<const int32_t>));
@@ -67,6 +74,7 @@ GeneratorLimits generator_limits(const Model& model, const GeneratorOptions& opt
                                           .max_source_len = options.max_source_len,
                                           .max_rows = search.max_sources * search.max_beams,
                                           .max_len = search.max_len,
+                                          .max_new = max_new(search),
                                           .max_candidates = search.max_candidates,
                                           .all_logits = options.all_logits,
                                           .n_threads = options.n_threads,
@@ -117,6 +125,7 @@ Generator::Generator(const Model& model, const GeneratorLimits& limits, Buffer o
   scores_ = new (base + parts.scores) RowScores[rows];
   masked_ = new (base + parts.masked) std::span<const int32_t>[rows];
   ids_ = ints(parts.ids);
+  offsets_ = reinterpret_cast<int64_t*>(base + parts.offsets);
   row_sources_ = ints(parts.row_sources);
   parents_ = ints(parts.parents);
   told_ = ints(parts.told);
@@ -160,17 +169,23 @@ void Generator::generate(const Request& request) {
 
 void Generator::step() {
   const std::span<const StepRow> rows = search_.rows();
+  const bool begins = search_.n_new() == 0;
   bool scored = false, masks = false;
+  offsets_[0] = 0;
   for (size_t r = 0; r < rows.size(); ++r) {
-    ids_[r] = rows[r].token;
+    const std::span<const int32_t> ids =
+        begins ? search_.prompt(rows[r].source) : std::span(&rows[r].token, 1);
+    std::ranges::copy(ids, ids_ + offsets_[r]);
+    offsets_[r + 1] = offsets_[r] + std::ssize(ids);
     row_sources_[r] = rows[r].source;
     parents_[r] = rows[r].parent;
     scored = scored || rows[r].scored;
-    masked_[r] = search_.masked_ids(static_cast<int64_t>(r));
+    masked_[r] = search_.masked_ids();
     masks = masks || !masked_[r].empty();
   }
   StepBatch batch;
   batch.n_rows = static_cast<int64_t>(rows.size());
+  batch.offsets = offsets_;
   batch.ids = ids_;
   batch.sources = row_sources_;
   batch.parents = parents_;
@@ -205,7 +220,7 @@ void Generator::tell(const Request& request) {
     const auto row = std::find_if(rows.begin(), rows.end(),
                                   [&](const StepRow& r) { return r.source == source; });
     if (row != rows.end()) {
-      if (search_.position() > prefix) one(source, row->token);
+      one(source, row->token);
       continue;
     }
     const Hypothesis best = search_.hypothesis(source, 0);

@@ -98,10 +98,12 @@ class Generator {
   Decoder decoder_;
   Search search_;
   int64_t n_sources_ = 0;
-  SearchSource* sources_ = nullptr;                                       // [max_sources]
-  RowScores* scores_ = nullptr;                                           // [max_rows]
-  int32_t *ids_ = nullptr, *row_sources_ = nullptr, *parents_ = nullptr;  // [max_rows]
-  std::span<const int32_t>* masked_ = nullptr;                            // [max_rows]
+  SearchSource* sources_ = nullptr;  // [max_sources]
+  RowScores* scores_ = nullptr;      // [max_rows]
+  int32_t* ids_ = nullptr;      // of a step: a token of each row, or the prompts of all sources
+  int64_t* offsets_ = nullptr;  // [max_rows + 1] of ids_
+  int32_t *row_sources_ = nullptr, *parents_ = nullptr;  // [max_rows]
+  std::span<const int32_t>* masked_ = nullptr;           // [max_rows]
   int32_t* told_ = nullptr;     // [max_sources], tokens told of each; -1: it has ended
   int32_t* answers_ = nullptr;  // [max_sources, max_beams, max_len]
 };

@@ -35,9 +35,9 @@ void Search::choose_tokens(int64_t r, const RowScores& scores) {
   Distribution distribution;
   if (has_softmax(scores.top)) {
     if (options_.sample) {
-      distribution = make_distribution(rules_, options_, scores, n_new(source), candidates_);
+      distribution = make_distribution(rules_, options_, scores, step_, candidates_);
     } else {
-      const int64_t n = best_allowed(rules_, scores, false, n_new(source), 1, candidates_);
+      const int64_t n = best_allowed(rules_, scores, false, step_, 1, candidates_);
       distribution.tokens = {candidates_, static_cast<size_t>(n)};
     }
   }
@@ -57,20 +57,18 @@ void Search::choose_tokens(int64_t r, const RowScores& scores) {
   for (int64_t i = first; i < first + n; ++i) {
     const auto sample = static_cast<int32_t>(i);
     take(sample, draw(distribution, random_uniform(options_.seed, source.key, sample,
-                                                   static_cast<uint32_t>(n_new(source)))));
+                                                   static_cast<uint32_t>(step_))));
   }
 }
 
 void Search::take_token(int64_t r, int32_t sample, int32_t token, float sum) {
   const int64_t i_source = row(step_, r)->source;
-  const Source& source = sources_[i_source];
-  if (!is_last(source, token)) {
+  if (!is_last(token)) {
     push(i_source, token, r, sum, sample);
     return;
   }
-  set_ended(
-      i_source, sample,
-      {.score = final_score(sum, n_new(source) + 1), .token = token, .step = step_, .row = r});
+  set_ended(i_source, sample,
+            {.score = final_score(sum, step_ + 1), .token = token, .step = step_, .row = r});
 }
 
 void Search::set_ended(int64_t i_source, int32_t sample, const Ended& answer) {

@@ -64,7 +64,7 @@ size_t Search::place(std::byte* memory) {
   array(next_samples_, max_rows_);
   array(sources_, limits_.max_sources);
   array(ended_, max_rows_);
-  array(prefixes_, limits_.max_sources * limits_.max_prefix);
+  array(prompts_, limits_.max_sources * (1 + limits_.max_prefix));
   array(successors_, 2 * limits_.max_beams);
   array(candidates_, limits_.all_logits ? limits_.vocab_size
                                         : std::min(limits_.vocab_size, limits_.max_candidates));
@@ -127,8 +127,8 @@ void Search::list_masked_ids() {
   }
 }
 
-std::span<const int32_t> Search::masked_ids(int64_t r) const {
-  const bool is_early = n_new(sources_[row(step_, r)->source]) < options_.min_new_tokens;
+std::span<const int32_t> Search::masked_ids() const {
+  const bool is_early = step_ < options_.min_new_tokens;
   return {masked_ids_, static_cast<size_t>(is_early ? n_masked_early_ : n_masked_always_)};
 }
 
@@ -136,9 +136,11 @@ void Search::add_source(const SearchSource& source, int64_t i_source) {
   sources_[i_source] = {.key = source.key,
                         .prompt_len = static_cast<int32_t>(1 + source.prefix.size()),
                         .n_ended = 0};
-  std::ranges::copy(source.prefix, prefixes_ + i_source * limits_.max_prefix);
+  int32_t* prompt = prompts_ + i_source * (1 + limits_.max_prefix);
+  prompt[0] = options_.start_id;
+  std::ranges::copy(source.prefix, prompt + 1);
   *row(0, i_source) = {.source = static_cast<int32_t>(i_source),
-                       .token = options_.start_id,
+                       .token = prompt[source.prefix.size()],
                        .parent = -1,
                        .scored = known_token(i_source, 0) < 0};
   sums_[i_source] = 0;
@@ -147,9 +149,7 @@ void Search::add_source(const SearchSource& source, int64_t i_source) {
 
 // What comes after the tokens of `step`, if that is no question.
 int32_t Search::known_token(int64_t i_source, int64_t step) const {
-  const int64_t prefix_len = sources_[i_source].prompt_len - 1;
-  if (step < prefix_len) return prefixes_[i_source * limits_.max_prefix + step];
-  return rules_.forced(step - prefix_len, prefix_len > 0);
+  return rules_.forced(step, sources_[i_source].prompt_len > 1);
 }
 
 int64_t Search::end_of_source(int64_t first) const {
@@ -163,10 +163,7 @@ void Search::advance(std::span<const RowScores> scores) {
   n_next_rows_ = 0;
   for (int64_t first = 0, last = 0; first < n_rows_; first = last) {
     last = end_of_source(first);
-    const int64_t i_source = row(step_, first)->source;
-    if (n_new(sources_[i_source]) < 0) {
-      push(i_source, known_token(i_source, step_), first, 0, -1);
-    } else if (options_.n_beams > 1) {
+    if (options_.n_beams > 1) {
       advance_beams(first, last, scores.data());
     } else {
       advance_samples(first, last, scores.data());
@@ -215,7 +212,8 @@ Search::Ended Search::broken_off(int64_t r) const {
 
 // For the penalty of repetitions.
 void Search::mark_history(int64_t r, bool seen) {
-  for (int64_t step = step_; step >= 0; --step) {
+  for (const int32_t token : prompt(row(step_, r)->source)) rules_.set_seen(token, seen);
+  for (int64_t step = step_; step > 0; --step) {
     rules_.set_seen(row(step, r)->token, seen);
     r = row(step, r)->parent;
   }
@@ -226,7 +224,7 @@ void Search::stop(int64_t source) {
   while (first < n_rows_ && row(step_, first)->source != source) ++first;
   if (first == n_rows_) return;
   const int64_t last = end_of_source(first);
-  const int64_t n_tokens = std::max<int64_t>(1, n_new(sources_[source]));
+  const int64_t n_tokens = std::max<int64_t>(1, step_);
   for (int64_t r = first; r < last; ++r) {
     // By its parent: the row's own place is given away below.
     const StepRow& ending = *row(step_, r);
@@ -254,12 +252,15 @@ int64_t Search::n_hypotheses(int64_t source) const {
 Hypothesis Search::hypothesis(int64_t source, int64_t rank) const {
   assert(rank >= 0 && rank < n_hypotheses(source));
   const Ended& answer = ended(source)[rank];
-  return {.score = answer.score.value, .length = answer.step + (answer.token < 0 ? 0 : 1)};
+  const int64_t prefix_len = sources_[source].prompt_len - 1;
+  return {.score = answer.score.value,
+          .length = prefix_len + answer.step + (answer.token < 0 ? 0 : 1)};
 }
 
 void Search::copy_tokens(int64_t source, int64_t rank, int32_t* tokens) const {
   assert(rank >= 0 && rank < n_hypotheses(source));
   const Ended& answer = ended(source)[rank];
+  tokens = std::ranges::copy(prompt(source).subspan(1), tokens).out;
   if (answer.token >= 0) tokens[answer.step] = answer.token;
   int64_t r = answer.row;
   for (int64_t step = answer.step; step > 0; --step) {

@@ -2,12 +2,13 @@
 //
 //   search.begin(options, sources);
 //   while (!search.done()) {
-//     for each of search.rows(): run the decoder on its token, after its parent's history
+//     for each of search.rows(): run the decoder on its token, after its parent's history; in the
+//       first step, which has one row per source, on all of its source's prompt
 //     search.advance(scores, one for each row);
 //   }
 //
-// All rows of a step stand at the same position, position(): a prefix is fed token by token. A
-// source that has its answers has no rows any more. Tokens are those of transformers 5.23
+// All rows of a step have as many new tokens, n_new(); their prompts may differ. A source that has
+// its answers has no rows any more. Tokens are those of transformers 5.23
 // generate() for the source alone, but that
 //   - of equal scores, the one of the better row, then the lower id, wins; top_k keeps exactly that
 //     many;
@@ -79,7 +80,13 @@ class Search {
   // Of the step to be made: rows of a source next to each other, sources in order.
   std::span<const StepRow> rows() const { return {row(step_, 0), static_cast<size_t>(n_rows_)}; }
   bool done() const { return n_rows_ == 0; }
-  int64_t position() const { return step_; }  // of all rows' tokens, from 0
+  // Tokens that each row has after its prompt, its own included: 0 in the first step.
+  int64_t n_new() const { return step_; }
+  // The start and the prefix of a source.
+  std::span<const int32_t> prompt(int64_t source) const {
+    return {prompts_ + source * (1 + limits_.max_prefix),
+            static_cast<size_t>(sources_[source].prompt_len)};
+  }
 
   // Either the best candidates of each row are wanted, or its logits.
   bool wants_all_logits() const { return wants_all_logits_; }
@@ -87,9 +94,9 @@ class Search {
   // are wanted.
   int64_t candidates_needed() const { return candidates_needed_; }
 
-  // What the step is to leave out of the row's candidates and of its RowScores::top, as if these
+  // What the step is to leave out of rows' candidates and of their RowScores::top, as if these
   // logits were -inf: what options.renormalize takes when single logits are not at hand.
-  std::span<const int32_t> masked_ids(int64_t r) const;
+  std::span<const int32_t> masked_ids() const;
 
   // Of rows that are not `scored`, nothing is read.
   void advance(std::span<const RowScores> scores /* [rows().size()] */);
@@ -145,17 +152,16 @@ class Search {
   StepRow* row(int64_t step, int64_t r) const { return rows_ + step * max_rows_ + r; }
   Ended* ended(int64_t source) const { return ended_ + source * limits_.max_beams; }
   int64_t end_of_source(int64_t first) const;  // the row after those of the same source
-  int64_t n_new(const Source& source) const { return step_ + 1 - source.prompt_len; }
   int32_t known_token(int64_t i_source, int64_t step) const;
   void push(int64_t i_source, int32_t token, int64_t parent, float score, int32_t sample);
   FinalScore final_score(float sum, int64_t n_tokens) const;
   void mark_history(int64_t r, bool seen);
-  bool is_last(const Source& source, int32_t token) const {
-    return n_new(source) + 1 == options_.max_new_tokens || rules_.is_end(token);
+  bool is_last(int32_t token) const {
+    return step_ + 1 == options_.max_new_tokens || rules_.is_end(token);
   }
   Ended broken_off(int64_t r) const;
 
-  // Both take the rows [first, last) of one source, after its prefix.
+  // Both take the rows [first, last) of one source.
   void advance_beams(int64_t first, int64_t last, const RowScores* scores);
   void advance_samples(int64_t first, int64_t last, const RowScores* scores);
 
@@ -183,7 +189,7 @@ class Search {
   int32_t *samples_ = nullptr, *next_samples_ = nullptr;  // [max_rows_]; -1: of all samples
   Source* sources_ = nullptr;                             // [max_sources]
   Ended* ended_ = nullptr;                                // [max_sources, limits_.max_beams]
-  int32_t* prefixes_ = nullptr;                           // [max_sources, max_prefix]
+  int32_t* prompts_ = nullptr;                            // [max_sources, 1 + max_prefix]
   Successor* successors_ = nullptr;                       // [2, limits_.max_beams]
   Candidate* candidates_ = nullptr;                       // of one row
   int32_t* masked_ids_ = nullptr;                         // [max_candidates]

@@ -192,11 +192,23 @@ Stack::Attend Stack::step() {
     const AttentionSpec spec = config_.attention_of(i);
     const std::string name = attention_name(i, false);
     const Element element = graph_.kept_element();
-    const ValueId qkv = project_qkv(spec, name, x, element);
+    const ValueId qkv = project_qkv(spec, name, x, KeepKeys::input_element(spec, element));
+    const ValueId q =
+        graph_.add(std::make_unique<KeepKeys>(spec, rotary_table(spec.rotary), i, element), {qkv},
+                   graph_.rows_of(x), spec.q_width(), element);
     auto op = std::make_unique<DecodeAttention>(spec, attention_weights(spec, name),
                                                 DecodeAttention::Over::kSelf, i, element);
-    return attend(std::move(op), {qkv}, spec, name, element);
+    return attend(std::move(op), {q}, spec, name, element);
   };
+}
+
+std::shared_ptr<const Buffer> Stack::rotary_table(const RotarySpec& spec) {
+  if (spec.dims == 0 || rotary_ != nullptr) return rotary_;
+  auto table =
+      std::make_shared<Buffer>(static_cast<size_t>(spec.max_positions * spec.dims) * sizeof(float));
+  fill_rotary_table(spec, static_cast<float*>(table->data()));
+  rotary_ = std::move(table);
+  return rotary_;
 }
 
 Stack::Attend Stack::step_cross() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,8 @@ class Stack {
   // Projection name.q of x; attention to kv.
   ValueId attend_to(int64_t i, ValueId x, KeysValues kv, int64_t op_layer, bool cross);
   AttentionWeights attention_weights(const AttentionSpec& spec, const std::string& name) const;
+  // The table that all layers' steps share; null where the spec has none.
+  std::shared_ptr<const Buffer> rotary_table(const RotarySpec& spec);
   // name.up, the activation, name.down; with a gate, name.up has its rows first.
   ValueId feed_forward(const std::string& name, ValueId x);
   // norm(x [+ residual]) by name.weight [d_model] and name.bias.
@@ -85,6 +88,7 @@ class Stack {
   GraphBuilder& graph_;
   const StackConfig& config_;
   std::string name_;
+  std::shared_ptr<const Buffer> rotary_;
 };
 
 }  // namespace headlane

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 
 #include "engine/ops/ops.h"
 
@@ -21,25 +22,62 @@ bool has_layer(const LayerMaps* maps, int64_t layer) {
   return maps && layer >= maps->first_layer && layer - maps->first_layer < maps->n_layers;
 }
 
+// Head by head, since only some heads' maps may be wanted; `head` is the first one's number.
+template <typename T>
+void attend_with_maps(const kernels::Table& kernels, kernels::DecodeAttentionArgs<T> args,
+                      const AttentionMaps& maps, int64_t head, int64_t target) {
+  const int64_t sharing = std::exchange(args.kv_sharing, 1);
+  const int64_t last = head + std::exchange(args.n_heads, 1);
+  for (; head < last; ++head) {
+    args.p = nullptr;
+    if (maps.has(head)) {
+      args.p = maps.p.at(target, head - maps.first_head, args.q_offset, 0);
+      args.ldp = maps.p.query_stride;
+    }
+    (kernels.*kDecodeSlot<T>)(args);
+    args.q += args.head_dim;
+    args.o += args.v_dim;
+    if (args.relative_bias) args.relative_bias += args.ld_relative_bias;
+    if (args.alibi_slopes) ++args.alibi_slopes;
+    if (args.sinks) ++args.sinks;
+    if ((head + 1) % sharing != 0) continue;
+    args.k += args.head_dim;
+    args.v += args.v_dim;
+  }
+}
+
+AttentionSpec without_rotary(AttentionSpec spec) {
+  spec.rotary = {};
+  return spec;
+}
+
 }  // namespace
 
+// Keys are turned when they are kept, so attention itself needs no table of rotary positions.
 DecodeAttention::DecodeAttention(const AttentionSpec& spec, const AttentionWeights& weights,
                                  Over over, int64_t layer, Element element)
-    : spec_(spec),
-      table_memory_(static_cast<size_t>(attention_table_floats(spec)) * sizeof(float)),
-      tables_(fill_attention_tables(spec, weights, static_cast<float*>(table_memory_.data()))),
+    : spec_(without_rotary(spec)),
+      table_memory_(static_cast<size_t>(attention_table_floats(spec_)) * sizeof(float)),
+      tables_(fill_attention_tables(spec_, weights, static_cast<float*>(table_memory_.data()))),
       over_(over),
       layer_(layer),
       element_(element) {}
 
-int64_t DecodeAttention::parts(const Run& run) const {
+DecodeAttention::Parts DecodeAttention::parts(const Run& run) const {
+  constexpr int64_t kQueries = 32;  // beneath, a part has more to read than to compute
   const int64_t wanted = 4 * run.n_threads;
-  if (run.n_tokens == 0 || run.n_tokens >= wanted) return 1;
-  return std::min((wanted + run.n_tokens - 1) / run.n_tokens, spec_.n_kv_heads);
+  Parts parts;
+  if (run.n_seqs == 0 || run.n_seqs >= wanted) return parts;
+  const auto needed = [&](int64_t so_far) { return (wanted + so_far - 1) / so_far; };
+  parts.heads = std::min(needed(run.n_seqs), spec_.n_kv_heads);
+  parts.queries =
+      std::min(needed(run.n_seqs * parts.heads), (run.longest + kQueries - 1) / kQueries);
+  return parts;
 }
 
 int64_t DecodeAttention::scratch_floats(const kernels::Table& kernels, const Limits&) const {
-  return kernels.decode_scratch_floats(spec_.head_dim, spec_.v_dim);
+  return kernels::round_up_to(kernels.decode_scratch_floats(spec_.head_dim, spec_.v_dim),
+                              kernels::kRowAlign);
 }
 
 double DecodeAttention::flops(const Run& run, int64_t) const {
@@ -48,44 +86,32 @@ double DecodeAttention::flops(const Run& run, int64_t) const {
 
 void DecodeAttention::run_task(const Run& run, int64_t task, std::span<const View> inputs,
                                View output, float* scratch) const {
-  const int64_t n_parts = parts(run);
-  const Range kv_heads = part_of(spec_.n_kv_heads, {task % n_parts, n_parts});
+  const Parts n = parts(run);
+  const int64_t target = task / (n.heads * n.queries), part = task % (n.heads * n.queries);
+  const Range kv_heads = part_of(spec_.n_kv_heads, {part % n.heads, n.heads});
+  const int64_t first = run.offsets[target];
+  const Range of_target = part_of(run.offsets[target + 1] - first, {part / n.heads, n.queries});
+  const Range tokens = {first + of_target.begin, first + of_target.end};
+  if (tokens.begin == tokens.end) return;
   if (element_ == Element::kBf16) {
-    run_on<kernels::Bf16>(run, task / n_parts, kv_heads, inputs[0], output, scratch);
+    run_on<kernels::Bf16>(run, target, kv_heads, tokens, inputs[0], output, scratch);
   } else {
-    run_on<float>(run, task / n_parts, kv_heads, inputs[0], output, scratch);
+    run_on<float>(run, target, kv_heads, tokens, inputs[0], output, scratch);
   }
 }
 
-// Leaves the row's own key and value for this step and those after it.
 template <typename T>
-void DecodeAttention::keep(const Run& run, int64_t row, Range kv_heads, const T* qkv) const {
-  const DecodeStep& step = *run.step;
-  const KeyRows& rows = step.self[layer_];
-  const int64_t own = step.history[row * step.ld_history + run.positions[row]];
-  T* kept = reinterpret_cast<T*>(rows.data + own * rows.ld);
-  const T* k = qkv + spec_.q_width();
-  const int64_t n = kv_heads.end - kv_heads.begin;
-  std::copy_n(k + kv_heads.begin * spec_.head_dim, n * spec_.head_dim,
-              kept + kv_heads.begin * spec_.head_dim);
-  std::copy_n(k + spec_.k_width() + kv_heads.begin * spec_.v_dim, n * spec_.v_dim,
-              kept + spec_.k_width() + kv_heads.begin * spec_.v_dim);
-}
-
-template <typename T>
-void DecodeAttention::run_on(const Run& run, int64_t row, Range kv_heads, View input, View output,
-                             float* scratch) const {
+void DecodeAttention::run_on(const Run& run, int64_t target, Range kv_heads, Range tokens,
+                             View input, View output, float* scratch) const {
   const DecodeStep& step = *run.step;
   const bool self = over_ == Over::kSelf;
-  const T* q = reinterpret_cast<const T*>(input.data + row * input.ld);
-  const int64_t position = run.positions[row], source = step.sources[row];
-  if (self) keep(run, row, kv_heads, q);
+  const int64_t position = run.positions[tokens.begin], q_len = tokens.end - tokens.begin;
   const KeyRows& rows = (self ? step.self : step.cross)[layer_];
-  const int64_t first = self ? 0 : step.source_offsets[source];
-  const int64_t kv_len = self ? position + 1 : step.source_offsets[source + 1] - first;
+  const int64_t* source = self ? nullptr : step.source_offsets + step.sources[target];
   const int64_t sharing = spec_.n_heads / spec_.n_kv_heads;
-  int64_t head = kv_heads.begin * sharing;
-  const T* k = reinterpret_cast<const T*>(rows.data + first * rows.ld);
+  const int64_t head = kv_heads.begin * sharing;
+  const int64_t ld_rows = rows.ld * kPerFloat<T>;
+  const T* k = reinterpret_cast<const T*>(rows.data) + (self ? 0 : source[0] * ld_rows);
   kernels::DecodeAttentionArgs<T> args = {
       .n_heads = (kv_heads.end - kv_heads.begin) * sharing,
       .kv_sharing = sharing,
@@ -93,44 +119,34 @@ void DecodeAttention::run_on(const Run& run, int64_t row, Range kv_heads, View i
       .v_dim = spec_.v_dim,
       .scale = spec_.scale,
       .softcap = spec_.softcap,
-      .q = q + head * spec_.head_dim,
-      .kv_len = kv_len,
+      .q_len = q_len,
+      .q = reinterpret_cast<const T*>(input.data + tokens.begin * input.ld) + head * spec_.head_dim,
+      .ldq = input.ld * kPerFloat<T>,
+      .kv_len = self ? position + q_len : source[1] - source[0],
       .q_offset = position,
       .causal = self,
-      .rows = self ? step.history + row * step.ld_history : nullptr,
+      .window_left = spec_.window_left,
+      .rows = self ? step.history + target * step.ld_history : nullptr,
       .k = k + kv_heads.begin * spec_.head_dim,
-      .ldk = rows.ld * kPerFloat<T>,
+      .ldk = ld_rows,
       .v = k + spec_.k_width() + kv_heads.begin * spec_.v_dim,
-      .ldv = rows.ld * kPerFloat<T>,
+      .ldv = ld_rows,
+      .ld_relative_bias = spec_.relative.stride(),
+      .alibi_slopes = tables_.alibi_slopes ? tables_.alibi_slopes + head : nullptr,
       .sinks = tables_.sinks ? tables_.sinks + head : nullptr,
-      .o = reinterpret_cast<T*>(output.data + row * output.ld) + head * spec_.v_dim,
+      .o = reinterpret_cast<T*>(output.data + tokens.begin * output.ld) + head * spec_.v_dim,
+      .ldo = output.ld * kPerFloat<T>,
       .scratch = scratch,
   };
   if (tables_.relative_bias) {
-    args.ld_relative_bias = spec_.relative.stride();
     args.relative_bias =
         tables_.relative_bias + head * args.ld_relative_bias + spec_.relative.zero();
   }
   const LayerMaps* maps = self ? step.self_maps : step.cross_maps;
-  const auto kernel = run.kernels->*kDecodeSlot<T>;
-  if (!has_layer(maps, layer_)) return kernel(args);
-  // Head by head, since only some heads' maps may be wanted.
-  for (const int64_t last = head + args.n_heads; head < last; ++head) {
-    args.n_heads = args.kv_sharing = 1;
-    args.p = nullptr;
-    if (maps->maps.has(head)) {
-      args.p = maps->maps.p.at(row, head - maps->maps.first_head, position, 0) +
-               (layer_ - maps->first_layer) * maps->layer_stride;
-    }
-    kernel(args);
-    args.q += spec_.head_dim;
-    args.o += spec_.v_dim;
-    if (args.relative_bias) args.relative_bias += args.ld_relative_bias;
-    if (args.sinks) ++args.sinks;
-    if ((head + 1) % sharing != 0) continue;
-    args.k += spec_.head_dim;
-    args.v += spec_.v_dim;
-  }
+  if (!has_layer(maps, layer_)) return (run.kernels->*kDecodeSlot<T>)(args);
+  AttentionMaps of_layer = maps->maps;
+  of_layer.p.data += (layer_ - maps->first_layer) * maps->layer_stride;
+  attend_with_maps(*run.kernels, args, of_layer, head, step.first_target + target);
 }
 
 }  // namespace headlane

@@ -57,26 +57,32 @@ struct KeyRows {
 // the logits is ranked by itself: n_ranges of them a row (TopLogits).
 struct LogitsTarget {
   int64_t k = 0;                       // best of each range; 0: not wanted
-  kernels::TopK* top = nullptr;        // [n_tokens, n_ranges]
-  kernels::Candidate* best = nullptr;  // [n_tokens, n_ranges, k]
-  float* all = nullptr;                // [n_tokens, vocab_size]; null: not wanted
-  // [n_tokens]: ids whose logits count as -inf in `top` and `best`; null: none.
+  kernels::TopK* top = nullptr;        // [n_rows, n_ranges]
+  kernels::Candidate* best = nullptr;  // [n_rows, n_ranges, k]
+  float* all = nullptr;                // [n_rows, vocab_size]; null: not wanted
+  // [n_rows]: ids whose logits count as -inf in `top` and `best`; null: none.
   const std::span<const int32_t>* masked = nullptr;
+  int64_t n_rows = 0;             // that are ranked
+  const int64_t* rows = nullptr;  // [n_rows], ascending, of the run's tokens
 };
 
-// One step of a decoder: each row is the next token of a target so far.
+// One step of a decoder: each sequence of the run is a target, and its tokens are those that come
+// next.
 struct DecodeStep {
   const KeyRows* self = nullptr;   // [n_layers], of all steps so far; the step's own are written
-  const KeyRows* cross = nullptr;  // [n_layers], of the sources
-  // The target of row r is the rows history[r * ld_history ..] of `self`, positions[r] + 1 of them;
-  // the last is its own.
+  const KeyRows* cross = nullptr;  // [n_layers], of the sources; null: there are none
+  // Target t is the rows history[t * ld_history ..] of `self`, as many as the position of its last
+  // token says; the last of them are its new tokens' own.
   const int32_t* history = nullptr;
   int64_t ld_history = 0;
-  const int32_t* sources = nullptr;         // [n_tokens]
+  const int32_t* own = nullptr;             // [n_tokens], each token's row of `self`
+  const int32_t* sources = nullptr;         // [n_seqs]
   const int64_t* source_offsets = nullptr;  // [n_sources + 1] of rows of `cross`
   LogitsTarget logits;
-  // Maps of probabilities: query i of row r is its position, sequence r. Null: not wanted.
+  // Maps of probabilities: query i of "sequence" t is the position i of target t, the first of the
+  // run being number first_target. Null: not wanted.
   const LayerMaps *self_maps = nullptr, *cross_maps = nullptr;
+  int64_t first_target = 0;
 };
 
 // One call of the model, as ops see it.

@@ -187,9 +187,35 @@ class Attention : public TaskOp {
   Element element_;
 };
 
-// One step of attention: each row is a query of its own, over the keys that earlier steps left
-// (kSelf: its own key and value are then left too; the input is Q K V side by side) or over those
-// of its source (kCross: the input is Q)  -> [n_tokens, n_heads * v_dim]
+// Leaves each token's key and value in the cache of a decoder's layer, turned by its position where
+// the spec has rotary positions, as its query is, which is handed on. The input is Q K V side by
+// side  -> [n_tokens, n_heads * head_dim]
+class KeepKeys : public RowOp {
+ public:
+  // `rotary`: the table of spec.rotary, or null where it has none. `element`: of the cache and the
+  // output.
+  KeepKeys(const AttentionSpec& spec, std::shared_ptr<const Buffer> rotary, int64_t layer,
+           Element element)
+      : spec_(spec), rotary_(std::move(rotary)), layer_(layer), element_(element) {}
+  const char* name() const override { return "keep_keys"; }
+  // What the input consists of: what turns is rounded afterwards.
+  static Element input_element(const AttentionSpec& spec, Element element) {
+    return spec.rotary.dims > 0 ? Element::kF32 : element;
+  }
+  void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
+
+ private:
+  template <typename T>
+  void keep(const Run& run, int64_t token, const float* qkv, float* q) const;
+
+  AttentionSpec spec_;
+  std::shared_ptr<const Buffer> rotary_;  // [max_positions, dims]
+  int64_t layer_;
+  Element element_;
+};
+
+// Attention of a step's tokens to their targets so far (kSelf) or to their sources (kCross); the
+// input is Q  -> [n_tokens, n_heads * v_dim]
 class DecodeAttention : public TaskOp {
  public:
   enum class Over { kSelf, kCross };
@@ -199,18 +225,23 @@ class DecodeAttention : public TaskOp {
     return over_ == Over::kSelf ? "decode_attention" : "cross_attention";
   }
   double flops(const Run& run, int64_t) const override;
-  int64_t n_tasks(const Run& run) const override { return run.n_tokens * parts(run); }
+  int64_t n_tasks(const Run& run) const override {
+    const Parts n = parts(run);
+    return run.n_seqs * n.heads * n.queries;
+  }
   int64_t scratch_floats(const kernels::Table&, const Limits&) const override;
   void run_task(const Run&, int64_t, std::span<const View>, View, float*) const override;
 
  private:
-  // Into how many parts a row's heads are cut, so that few rows feed all threads.
-  int64_t parts(const Run& run) const;
+  // Into how many parts a target's heads and its queries are cut, so that few targets feed all
+  // threads.
+  struct Parts {
+    int64_t heads = 1, queries = 1;
+  };
+  Parts parts(const Run& run) const;
   template <typename T>
-  void run_on(const Run&, int64_t row, Range kv_heads, View input, View output,
+  void run_on(const Run&, int64_t target, Range kv_heads, Range tokens, View input, View output,
               float* scratch) const;
-  template <typename T>
-  void keep(const Run&, int64_t row, Range kv_heads, const T* qkv) const;
 
   AttentionSpec spec_;
   Buffer table_memory_;
@@ -228,7 +259,8 @@ class TopLogits : public TaskOp {
   const char* name() const override { return "top_logits"; }
   double flops(const Run& run, int64_t) const override {
     if (n_tasks(run) == 0) return 0;
-    return 2.0 * static_cast<double>(weight_.n) * static_cast<double>(weight_.k * run.n_tokens);
+    const int64_t n_rows = run.step->logits.n_rows;
+    return 2.0 * static_cast<double>(weight_.n) * static_cast<double>(weight_.k * n_rows);
   }
   double weight_bytes(const kernels::Table& kernels) const override {
     return static_cast<double>(packed_bytes(kernels, weight_));
@@ -238,7 +270,7 @@ class TopLogits : public TaskOp {
   static int64_t n_ranges(const kernels::Table& kernels, Precision precision, int64_t n);
   int64_t n_tasks(const Run& run) const override {
     const LogitsTarget& wanted = run.step->logits;
-    if (wanted.k == 0 && wanted.all == nullptr) return 0;
+    if (wanted.n_rows == 0 || (wanted.k == 0 && wanted.all == nullptr)) return 0;
     return n_ranges(*run.kernels, weight_.precision, weight_.n);
   }
   int64_t scratch_floats(const kernels::Table&, const Limits&) const override;

@@ -18,6 +18,14 @@ int64_t panels_in(const kernels::Product& product, int64_t columns) {
   return std::max<int64_t>(columns / product.nr, 1);
 }
 
+// How many of the rows from `row` on lie next to each other, up to a tile of them.
+int64_t rows_together(const LogitsTarget& to, int64_t row) {
+  const int64_t most = std::min(kTileRows, to.n_rows - row);
+  int64_t n = 1;
+  while (n < most && to.rows[row + n] == to.rows[row] + n) ++n;
+  return n;
+}
+
 // The part of the packed weight that has the columns first .. first + n.
 void mask(std::span<const std::span<const int32_t>> ids_of_rows, int64_t first, int64_t n, View c) {
   for (size_t r = 0; r < ids_of_rows.size(); ++r) {
@@ -40,7 +48,7 @@ int64_t TopLogits::n_ranges(const kernels::Table& kernels, Precision precision, 
 int64_t TopLogits::scratch_floats(const kernels::Table& kernels, const Limits& limits) const {
   const kernels::Product& product = kernels.product(weight_.precision);
   const int64_t columns = panels_in(product, kTileColumns) * product.nr;
-  return std::min(kTileRows, limits.max_tokens) * kernels::padded_stride(columns);
+  return std::min(kTileRows, limits.max_seqs) * kernels::padded_stride(columns);
 }
 
 void TopLogits::run_task(const Run& run, int64_t task, std::span<const View> inputs, View,
@@ -58,9 +66,9 @@ void TopLogits::run_task(const Run& run, int64_t task, std::span<const View> inp
     const int64_t n_tile = std::min(tile_panels, last - panel);
     const PackedView tile = panels_of(kernels, weight_, panel, n_tile);
     const View c = {scratch, kernels::padded_stride(tile_panels * nr)};
-    for (int64_t row = 0; row < run.n_tokens; row += kTileRows) {
-      const int64_t rows = std::min(kTileRows, run.n_tokens - row);
-      const View a = {inputs[0].data + row * inputs[0].ld, inputs[0].ld};
+    for (int64_t row = 0, rows = 0; row < to.n_rows; row += rows) {
+      rows = rows_together(to, row);
+      const View a = {inputs[0].data + to.rows[row] * inputs[0].ld, inputs[0].ld};
       multiply(kernels, tile, {0, n_tile}, rows, a, Element::kF32, c);
       for (int64_t r = 0; to.all && r < rows; ++r) {
         std::memcpy(to.all + (row + r) * weight_.n + panel * nr, c.data + r * c.ld,

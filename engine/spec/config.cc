@@ -64,13 +64,10 @@ void check_tokens(const ModelConfig& config, const std::string& where) {
 }
 
 // What a decoder's steps have no kernel for.
-void check_step_attention(const AttentionSpec& spec, const char* field, const std::string& where) {
-  const bool plain = spec.score == Score::kScaledDot || spec.score == Score::kDot;
-  const bool windowed = spec.window_left != kernels::AttentionF32Args::kUnlimited;
-  if (plain && spec.rotary.dims == 0 && !windowed) return;
-  fail(Status::kBadFile,
-       "%s field \"%s\" has a score, rotary positions or a window that decoders do not have",
-       where.c_str(), field);
+void check_step_score(const AttentionSpec& spec, const char* field, const std::string& where) {
+  if (spec.score == Score::kScaledDot || spec.score == Score::kDot) return;
+  fail(Status::kBadFile, "%s field \"%s\" has a score that decoders do not have", where.c_str(),
+       field);
 }
 
 void check_steps(const ModelConfig& config, const std::string& where) {
@@ -78,10 +75,12 @@ void check_steps(const ModelConfig& config, const std::string& where) {
   const std::string in_decoder = where + " field \"decoder\":";
   const int64_t n_kinds = std::max<int64_t>(std::ssize(decoder.windows), 1);
   for (int64_t i = 0; i < n_kinds; ++i) {
-    check_step_attention(decoder.attention_of(i), "attention", in_decoder);
+    check_step_score(decoder.attention_of(i), "attention", in_decoder);
   }
-  check_step_attention(decoder.cross, "cross", in_decoder);
-  if (decoder.cross.relative.n_buckets != 0) {
+  const AttentionSpec& cross = decoder.cross;
+  check_step_score(cross, "cross", in_decoder);
+  if (cross.relative.n_buckets != 0 || cross.rotary.dims != 0 ||
+      cross.window_left != kernels::AttentionF32Args::kUnlimited) {
     fail(Status::kBadFile, "%s field \"cross\": a target has no position in its source",
          in_decoder.c_str());
   }

@@ -353,7 +353,9 @@ TEST_F(GenerateErrors, Steps) {
     ASSERT_EQ(headlane_generator_step(generator_.get(), &step), HEADLANE_OK) << headlane_error();
   }
   refuse_step(step, HEADLANE_TOO_LARGE, "a target of 15 tokens");
-  refuse_step(good, HEADLANE_TOO_LARGE, "15 steps have been taken");
+  for (int64_t i = 0; i < 3; ++i) {  // the rows of targets that have ended are free again
+    ASSERT_EQ(headlane_generator_step(generator_.get(), &good), HEADLANE_OK) << headlane_error();
+  }
   expect_as_good_as_new();
 }
 

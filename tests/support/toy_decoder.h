@@ -160,9 +160,14 @@ class ToySearch {
     std::vector<std::vector<Candidate>> best;
     std::vector<RowScores> scores;
     for (const StepRow& row : search_.rows()) {
-      const auto masked = search_.masked_ids(&row - search_.rows().data());
-      histories.push_back(row.parent < 0 ? std::vector<int32_t>{} : histories_.at(row.parent));
-      histories.back().push_back(row.token);
+      const auto masked = search_.masked_ids();
+      if (row.parent < 0) {
+        const auto prompt = search_.prompt(row.source);
+        histories.emplace_back(prompt.begin(), prompt.end());
+      } else {
+        histories.push_back(histories_.at(row.parent));
+        histories.back().push_back(row.token);
+      }
       scores.emplace_back();
       if (!row.scored) continue;
       ++n_rows_scored_;

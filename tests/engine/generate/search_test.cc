@@ -156,17 +156,15 @@ TEST(Search, RowsOfAStep) {
   toy.options.min_new_tokens = 8;
   ToySearch running(toy, test::toy_limits(toy));
   const Search& search = running.search();
-  // Of each step and source: rows, and whether they are scored. With 8 new tokens, the forced one
-  // is the last.
-  const std::vector<std::vector<int>> n_rows = {{1, 1, 1}, {1, 1, 1}, {3, 1, 3}, {3, 3, 3},
-                                                {3, 3, 3}, {3, 3, 3}, {3, 3, 3}, {3, 3, 3},
-                                                {0, 3, 3}, {0, 3, 0}};
-  const std::vector<std::vector<int>> scored = {{0, 0, 0}, {1, 0, 1}, {1, 1, 1}, {1, 1, 1},
-                                                {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 1, 1},
-                                                {0, 1, 0}, {0, 0, 0}};
+  // Of each step and source: rows, and whether they are scored. A first token is forced where there
+  // is no prefix. With 8 new tokens, the forced one is the last.
+  const std::vector<std::vector<int>> n_rows = {{1, 1, 1}, {1, 3, 3}, {3, 3, 3}, {3, 3, 3},
+                                                {3, 3, 3}, {3, 3, 3}, {3, 3, 3}, {3, 3, 3}};
+  const std::vector<std::vector<int>> scored = {{0, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1},
+                                                {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}};
   for (size_t step = 0; step < n_rows.size(); ++step) {
     ASSERT_FALSE(search.done());
-    EXPECT_EQ(search.position(), static_cast<int64_t>(step));
+    EXPECT_EQ(search.n_new(), static_cast<int64_t>(step));
     std::vector<int> rows_seen(3), scored_seen(3);
     int32_t source_before = 0;
     for (const StepRow& row : search.rows()) {
@@ -251,7 +249,7 @@ TEST(Search, LogitsWithoutASoftmaxBreakTheirSourceOff) {
       for (const auto& spoil : spoils) {
         ToySearch search(toy, test::toy_limits(toy));
         search.change_logits = [&](const StepRow& row, std::vector<float>& logits) {
-          if (row.source == 1 && search.search().position() == 4) spoil(logits);
+          if (row.source == 1 && search.search().n_new() == 2) spoil(logits);
         };
         const ToyAnswers answers = search.finish();
         EXPECT_EQ(answers[0], expected[0]);
@@ -276,8 +274,7 @@ TEST(Search, ASourceMayBeStopped) {
     shorter.options.min_new_tokens = shorter.options.max_new_tokens = 4;
     const ToyAnswers expected_stopped = test::toy_answers(shorter);
     ToySearch search(toy, test::toy_limits(toy));
-    // After step 5 source 1, with its prefix of two, has four tokens.
-    for (int step = 0; step < 6; ++step) search.step();
+    for (int step = 0; step < 4; ++step) search.step();  // as many new tokens
     search.search().stop(1);
     const ToyAnswers answers = search.finish();
     EXPECT_EQ(answers[0], expected[0]);

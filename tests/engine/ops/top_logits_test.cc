@@ -1,6 +1,7 @@
 // The vocabulary in ranges: what TopLogits leaves of each, put together, against all logits.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "engine/ops/ops.h"
@@ -90,13 +91,16 @@ struct Ranked {
         all(wants_all ? product->rows * product->n : 0) {
     const TopLogits op(product->packed);
     DecodeStep step;
-    step.logits = {k, top.data(), best.data(), wants_all ? all.data() : nullptr, masked};
+    std::vector<int64_t> rows(product->rows);
+    std::iota(rows.begin(), rows.end(), 0);
+    step.logits = {k,      top.data(),    best.data(), wants_all ? all.data() : nullptr,
+                   masked, product->rows, rows.data()};
     Run run;
     run.kernels = &kernels;
     run.n_tokens = product->rows;
     run.step = &step;
     Limits limits;
-    limits.max_tokens = product->rows;
+    limits.max_seqs = product->rows;
     const auto floats = static_cast<size_t>(op.scratch_floats(kernels, limits));
     const View input = product->view();
     EXPECT_EQ(op.n_tasks(run), k > 0 || wants_all ? n_ranges : 0);

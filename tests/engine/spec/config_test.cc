@@ -475,15 +475,22 @@ TEST(EncoderDecoderConfig, WhatDecodersDoNotHave) {
       "\"encoder\": field \"max_positions\" is 64, but the position tables of \"attention\" end");
   refuse([](ModelConfig* c) { c->decoder.attention.relative.max_len = 49; },
          "\"decoder\": field \"max_positions\" is 50, but the position tables");
-  refuse([](ModelConfig* c) { c->decoder.attention.window_left = 3; },
-         "\"decoder\": field \"attention\" has a score");
   refuse(
       [](ModelConfig* c) {
-        c->decoder.windows = {{}, {.left = 3}};
+        c->decoder.attention.score = Score::kAdditive;
+        c->decoder.attention.scale = 1;
       },
       "\"decoder\": field \"attention\" has a score");
+  const auto accept = [](const std::function<void(ModelConfig*)>& change) {
+    ModelConfig config = small_encoder_decoder();
+    change(&config);
+    EXPECT_NO_THROW(config.validate("m"));
+  };
+  accept([](ModelConfig* c) { c->decoder.attention.window_left = 3; });
+  accept([](ModelConfig* c) { c->decoder.windows = {{}, {.left = 3}}; });
+  accept([](ModelConfig* c) { c->decoder.attention.rotary = {.dims = 6, .max_positions = 64}; });
   refuse([](ModelConfig* c) { c->decoder.cross.rotary = {.dims = 8, .max_positions = 64}; },
-         "\"decoder\": field \"cross\" has a score");
+         "\"decoder\": field \"cross\": a target has no position in its source");
   refuse(
       [](ModelConfig* c) {
         c->decoder.cross.relative = {8, 16, true, 64};

@@ -1,0 +1,271 @@
+#include "engine/generate/stepper.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/base/block_layout.h"
+#include "engine/base/error.h"
+
+namespace headlane {
+namespace {
+
+using ll = long long;
+
+KvCacheLimits cache_limits(const StepModel& model, const StepLimits& limits) {
+  return {model.n_layers, model.row_floats, limits.run.max_seqs, limits.max_len, limits.max_new};
+}
+
+// Parts of a stepper's block, each at a multiple of 64 bytes.
+struct Parts {
+  size_t run, cache, offsets, ranked, positions, own, top, best, row_top, row_best, all, total;
+};
+
+Parts divide(const StepModel& model, const StepLimits& limits) {
+  const int64_t rows = limits.run.max_seqs, tokens = limits.run.max_tokens;
+  const int64_t k = limits.max_candidates;
+  BlockLayout block;
+  Parts parts;
+  parts.run = block.take(PlanRunner::bytes(*model.graph, *model.kernels, limits.run), 1);
+  parts.cache = block.take(KvCache::bytes(cache_limits(model, limits)), 1);
+  parts.offsets = block.take(rows + 1, sizeof(int64_t));
+  parts.ranked = block.take(rows, sizeof(int64_t));
+  parts.positions = block.take(tokens, sizeof(int32_t));
+  parts.own = block.take(tokens, sizeof(int32_t));
+  parts.top = block.take(rows * model.n_ranges, sizeof(kernels::TopK));
+  parts.best = block.take(rows * model.n_ranges * k, sizeof(kernels::Candidate));
+  parts.row_top = block.take(rows, sizeof(kernels::TopK));
+  parts.row_best = block.take(rows * k, sizeof(kernels::Candidate));
+  parts.all = block.take(limits.all_logits ? rows * model.vocab_size : 0, sizeof(float));
+  parts.total = block.bytes();
+  return parts;
+}
+
+}  // namespace
+
+size_t Stepper::bytes(const StepModel& model, const StepLimits& limits) {
+  return divide(model, limits).total;
+}
+
+Stepper::Stepper(const StepModel& model, const StepLimits& limits, void* memory, Team* team)
+    : model_(model),
+      limits_(limits),
+      runner_(*model.graph, *model.kernels, limits.run, team),
+      cache_(cache_limits(model, limits),
+             static_cast<char*>(memory) + divide(model, limits).cache) {
+  const Parts parts = divide(model, limits);
+  char* base = static_cast<char*>(memory);
+  runner_.use(base + parts.run);
+  offsets_ = reinterpret_cast<int64_t*>(base + parts.offsets);
+  ranked_ = reinterpret_cast<int64_t*>(base + parts.ranked);
+  positions_ = reinterpret_cast<int32_t*>(base + parts.positions);
+  own_ = reinterpret_cast<int32_t*>(base + parts.own);
+  top_ = reinterpret_cast<kernels::TopK*>(base + parts.top);
+  best_ = reinterpret_cast<kernels::Candidate*>(base + parts.best);
+  row_top_ = reinterpret_cast<kernels::TopK*>(base + parts.row_top);
+  row_best_ = reinterpret_cast<kernels::Candidate*>(base + parts.row_best);
+  if (limits.all_logits) all_ = reinterpret_cast<float*>(base + parts.all);
+}
+
+void Stepper::begin(const StepSources& sources) {
+  cache_.clear();
+  sources_ = sources;
+}
+
+void Stepper::check(const StepBatch& batch) const {
+  if (batch.n_rows < 1 || batch.n_rows > limits_.run.max_seqs) {
+    fail(batch.n_rows < 1 ? Status::kInvalidArgument : Status::kTooLarge,
+         "step.n_rows is %lld; it must be from 1 to %lld, max_sources x max_beams",
+         ll{batch.n_rows}, ll{limits_.run.max_seqs});
+  }
+  if (batch.k < 0 || batch.k > limits_.max_candidates) {
+    fail(batch.k < 0 ? Status::kInvalidArgument : Status::kTooLarge,
+         "step.k is %lld; it must be from 0 to %lld, the generator's max_candidates", ll{batch.k},
+         ll{limits_.max_candidates});
+  }
+  if (batch.all_logits && all_ == nullptr) {
+    fail(Status::kTooLarge,
+         "all logits are wanted, but the generator was created without all_logits");
+  }
+  for (int64_t row = 0; row < batch.n_rows; ++row) check_row(batch, row);
+  if (batch.n_tokens() > limits_.max_new) {
+    fail(Status::kTooLarge, "a step of %lld tokens; the generator takes %lld at once",
+         ll{batch.n_tokens()}, ll{limits_.max_new});
+  }
+  check_maps_of(batch);
+}
+
+void Stepper::check_row(const StepBatch& batch, int64_t row) const {
+  const int32_t parent = parent_of(batch, row);
+  const int64_t begin = batch.begin(row), end = batch.begin(row + 1);
+  if (end <= begin) {
+    fail(Status::kInvalidArgument, "step.offsets[%lld] is %lld after %lld: a row has no token",
+         ll{row + 1}, ll{end}, ll{begin});
+  }
+  for (int64_t i = begin; i < end; ++i) {
+    if (batch.ids[i] >= 0 && batch.ids[i] < model_.vocab_size) continue;
+    fail(Status::kInvalidArgument, "step.ids[%lld] is %d; ids are from 0 to %lld", ll{i},
+         batch.ids[i], ll{model_.vocab_size - 1});
+  }
+  const int32_t source = batch.source(row);
+  if (source < 0 || (sources_.cross && source >= sources_.n)) {
+    fail(Status::kInvalidArgument, "step.sources[%lld] is %d; %lld sources have been encoded",
+         ll{row}, source, ll{sources_.n});
+  }
+  if (parent < -1 || parent >= cache_.n_targets()) {
+    fail(Status::kInvalidArgument, "step.parents[%lld] is %d; the last step had %lld rows", ll{row},
+         parent, ll{cache_.n_targets()});
+  }
+  const int64_t before = parent < 0 ? 0 : cache_.length(parent);
+  if (end - begin > limits_.max_len - before) {
+    fail(Status::kTooLarge,
+         "row %lld goes on from a target of %lld tokens by %lld more; a target has at most %lld, "
+         "the generator's max_prefix + max_new_tokens",
+         ll{row}, ll{before}, ll{end - begin}, ll{limits_.max_len});
+  }
+  if (parent >= 0 && cache_.source(parent) != source) {
+    fail(Status::kInvalidArgument, "row %lld of source %d goes on from row %d, of source %d",
+         ll{row}, source, parent, cache_.source(parent));
+  }
+}
+
+void Stepper::check_maps_of(const StepBatch& batch) const {
+  int64_t longest = 0, longest_source = 0;
+  for (int64_t row = 0; row < batch.n_rows; ++row) {
+    const int32_t parent = parent_of(batch, row);
+    const int64_t before = parent < 0 ? 0 : cache_.length(parent);
+    longest = std::max(longest, before + batch.begin(row + 1) - batch.begin(row));
+    if (!sources_.cross) continue;
+    const int32_t source = batch.source(row);
+    longest_source =
+        std::max(longest_source, sources_.offsets[source + 1] - sources_.offsets[source]);
+  }
+  // One query of each row is written, or as many as it has tokens.
+  const int64_t q_len = batch.offsets ? longest : 1;
+  if (batch.self_maps) check_maps(*batch.self_maps, batch.n_rows, q_len, longest);
+  if (batch.cross_maps) check_maps(*batch.cross_maps, batch.n_rows, q_len, longest_source);
+}
+
+int32_t Stepper::parent_of(const StepBatch& batch, int64_t row) const {
+  if (batch.parents) return batch.parents[row];
+  return cache_.n_targets() == 0 ? -1 : static_cast<int32_t>(row);
+}
+
+void Stepper::step(const StepBatch& batch) {
+  check(batch);
+  const bool begins = cache_.n_targets() == 0;
+  cache_.begin_step();
+  for (int64_t row = 0; row < batch.n_rows; ++row) {
+    const int64_t parent = batch.parents ? batch.parents[row] : begins ? -1 : row;
+    cache_.add(parent, batch.begin(row + 1) - batch.begin(row), batch.source(row));
+  }
+  k_ = batch.k;
+  has_all_ = batch.all_logits;
+  try {
+    const int64_t n_tokens = batch.n_tokens(), most = limits_.run.max_tokens;
+    for (int64_t first = 0; first < n_tokens; first += most) {
+      run(batch, first, std::min(most, n_tokens - first));
+    }
+  } catch (...) {  // as it was before, but without results
+    cache_.undo_step();
+    k_ = 0;
+    has_all_ = false;
+    throw;
+  }
+  for (int64_t row = 0; k_ > 0 && row < batch.n_rows; ++row) choose(row);
+}
+
+// The tokens first .. first + n of the batch, which may be a part of a target's.
+void Stepper::run(const StepBatch& batch, int64_t first, int64_t n) {
+  DecodeStep step;
+  Run run;
+  run.kernels = model_.kernels;
+  run.n_tokens = n;
+  list_tokens(batch, first, &run, &step);
+  // Of all targets but the last, the run has the last token.
+  const int64_t row = step.first_target;
+  step.logits.k = k_;
+  step.logits.top = top_ + row * model_.n_ranges;
+  step.logits.best = best_ + row * model_.n_ranges * k_;
+  step.logits.all = has_all_ ? all_ + row * model_.vocab_size : nullptr;
+  step.logits.masked = batch.masked ? batch.masked + row : nullptr;
+  step.self = cache_.layers();
+  step.cross = sources_.cross;
+  step.source_offsets = sources_.offsets;
+  step.sources = batch.sources ? batch.sources + row : nullptr;
+  step.self_maps = batch.self_maps;
+  step.cross_maps = batch.cross_maps;
+  run.step = &step;
+  float* hidden = batch.hidden ? batch.hidden + first * model_.d_model : nullptr;
+  runner_.run(run, {hidden, 0, model_.d_model}, nullptr);
+}
+
+// Where the run's tokens stand, and which of them are their targets' last.
+void Stepper::list_tokens(const StepBatch& batch, int64_t first, Run* run, DecodeStep* step) {
+  const int64_t end = first + run->n_tokens;
+  int64_t row = 0;
+  while (batch.begin(row + 1) <= first) ++row;
+  step->first_target = row;
+  step->history = cache_.rows(row);
+  step->ld_history = limits_.max_len;
+  for (int64_t i = first; i < end; ++row) {
+    offsets_[run->n_seqs++] = i - first;
+    const int64_t row_end = batch.begin(row + 1), begin = i;
+    for (; i < row_end && i < end; ++i) {
+      const int64_t position = cache_.length(row) - (row_end - i);
+      positions_[i - first] = static_cast<int32_t>(position);
+      own_[i - first] = cache_.rows(row)[position];
+      run->n_pairs += position + 1;
+    }
+    run->longest = std::max(run->longest, i - begin);
+    if (i == row_end) ranked_[step->logits.n_rows++] = i - 1 - first;
+    if (!sources_.cross) continue;
+    const int64_t* source = sources_.offsets + batch.source(row);
+    run->n_cross_pairs += (i - begin) * (source[1] - source[0]);
+  }
+  offsets_[run->n_seqs] = run->n_tokens;
+  step->logits.rows = ranked_;
+  step->own = own_;
+  run->offsets = offsets_;
+  run->ids = batch.ids + first;
+  run->positions = positions_;
+}
+
+// Of a row's ranges, the k best of all and what the softmax of all needs.
+void Stepper::choose(int64_t row) {
+  const kernels::TopK* top = top_ + row * model_.n_ranges;
+  const kernels::Candidate* best = best_ + row * model_.n_ranges * k_;
+  kernels::Candidate* chosen = row_best_ + row * k_;
+  int64_t n = 0;
+  for (int64_t i = 0; i < model_.n_ranges * k_; ++i) {
+    // Ranges come in order of ids, and each has its best first: of equals the earlier one stays,
+    // and behind one that is not good enough there is none.
+    if (best[i].id < 0 || (n == k_ && !(best[i].logit > chosen[k_ - 1].logit))) {
+      i += k_ - 1 - i % k_;
+      continue;
+    }
+    int64_t at = n < k_ ? n++ : k_ - 1;
+    for (; at > 0 && best[i].logit > chosen[at - 1].logit; --at) chosen[at] = chosen[at - 1];
+    chosen[at] = best[i];
+  }
+  std::fill(chosen + n, chosen + k_, kernels::Candidate{-HUGE_VALF, -1});
+  float largest = top[0].largest;
+  for (int64_t i = 1; i < model_.n_ranges; ++i) largest = std::max(largest, top[i].largest);
+  float sum = 0;
+  for (int64_t i = 0; i < model_.n_ranges; ++i) {
+    const bool empty = top[i].largest == -HUGE_VALF;  // the sum is 0 or NaN
+    sum += top[i].sum * (empty ? 1.0f : std::exp(top[i].largest - largest));
+  }
+  row_top_[row] = {largest, sum};
+}
+
+RowScores Stepper::next(int64_t row) const {
+  RowScores next;
+  if (k_ > 0) {
+    next.best = {row_best_ + row * k_, static_cast<size_t>(k_)};
+    next.top = row_top_[row];
+  }
+  if (has_all_) next.all = all_ + row * model_.vocab_size;
+  return next;
+}
+
+}  // namespace headlane

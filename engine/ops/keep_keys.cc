@@ -1,0 +1,54 @@
+#include <algorithm>
+#include <type_traits>
+
+#include "engine/ops/ops.h"
+
+namespace headlane {
+
+void KeepKeys::run_rows(const Run& run, int64_t row_begin, int64_t n_rows, Slice slice,
+                        std::span<const View> inputs, View output) const {
+  const Range rows = part_of(n_rows, slice);
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    const float* qkv = inputs[0].data + row * inputs[0].ld;
+    float* q = output.data + row * output.ld;
+    if (element_ == Element::kBf16) {
+      keep<kernels::Bf16>(run, row_begin + row, qkv, q);
+    } else {
+      keep<float>(run, row_begin + row, qkv, q);
+    }
+  }
+}
+
+template <typename T>
+void KeepKeys::keep(const Run& run, int64_t token, const float* qkv, float* q) const {
+  const int64_t q_width = spec_.q_width(), k_width = spec_.k_width(), v_width = spec_.v_width();
+  const KeyRows& rows = run.step->self[layer_];
+  T* kept = reinterpret_cast<T*>(rows.data + run.step->own[token] * rows.ld);
+  if (rotary_ == nullptr) {
+    const T* from = reinterpret_cast<const T*>(qkv);
+    std::copy_n(from, q_width, reinterpret_cast<T*>(q));
+    std::copy_n(from + q_width, k_width + v_width, kept);
+    return;
+  }
+  const int64_t dims = spec_.rotary.dims;
+  kernels::RotateArgs args = {
+      .head_dim = spec_.head_dim,
+      .rotary = static_cast<const float*>(rotary_->data()) + run.positions[token] * dims,
+      .rotary_dims = dims,
+      .interleaved = spec_.rotary.interleaved,
+      .element = element_,
+  };
+  const auto rotate = [&](int64_t n_heads, const float* x, void* y) {
+    args.n_heads = n_heads;
+    args.x = x;
+    args.y = y;
+    run.kernels->rotate(args);
+  };
+  rotate(spec_.n_heads, qkv, q);
+  rotate(spec_.n_kv_heads, qkv + q_width, kept);
+  args.head_dim = spec_.v_dim;  // values do not turn
+  args.rotary_dims = 0;
+  rotate(spec_.n_kv_heads, qkv + q_width + k_width, kept + k_width);
+}
+
+}  // namespace headlane
