@@ -152,6 +152,7 @@ TEST(TokenizerSteps, MatchTheLibrary) {
   const std::vector<std::string> texts = all_texts();
   const json cases = json::parse(read_file(kFolder + "steps.json"));
   ASSERT_GE(cases.size(), 58u);
+  size_t n_seen = 0;
   for (const json& item : cases) {
     SCOPED_TRACE(item["name"]);
     Json spec = probe_spec();
@@ -159,7 +160,9 @@ TEST(TokenizerSteps, MatchTheLibrary) {
     spec["pre_tokenizer"] = parse_json(item["pre_tokenizer"].dump(), "pre_tokenizer");
     const auto tokenizer = make_test_tokenizer(spec, probe_vocab());
     const std::string hashes = item["hashes"];
-    for (size_t i = 0; i < texts.size(); i += 20) {
+    // A quarter of the texts, another one for the next step: all of them would take a minute under
+    // sanitizers.
+    for (size_t i = 20 * (n_seen++ % 4); i < texts.size(); i += 80) {
       std::vector<int32_t> ids;
       for (size_t j = i; j < std::min(texts.size(), i + 20); ++j) {
         tokenizer->encode(texts[j], kNoLimit, &ids);
