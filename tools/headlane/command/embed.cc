@@ -33,6 +33,7 @@ void print_rows(const float* rows, int64_t n_rows, int64_t cols) {
       throw std::runtime_error("standard output: cannot be written");
     }
   }
+  std::fflush(stdout);  // who reads a pipe waits for whole vectors
 }
 
 void print_statistics(const Statistics& s, double seconds_to_open) {

@@ -9,7 +9,7 @@ namespace tool {
 
 // Calls body(line, bytes read so far) for each line, without its end. `path` is a file's name; ""
 // or
-// "-": standard input. Throws std::runtime_error that names it where it cannot be read, also in the
+// "-" is standard input. Throws std::runtime_error that names it if it cannot be read, also in the
 // middle.
 void for_each_line(const std::string& path,
                    const std::function<void(const std::string&, int64_t)>& body);

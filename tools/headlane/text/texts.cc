@@ -142,11 +142,14 @@ class Window {
 Statistics embed_texts(const Model& model, const RunOptions& options, const Texts& texts,
                        bool prints, const Emit& emit) {
   const bool shown = isatty(STDERR_FILENO) != 0 && !(prints && isatty(STDOUT_FILENO) != 0);
+  // Whoever types texts wants to see each vector before the next text.
+  const bool typed = from_standard_input(texts) && isatty(STDIN_FILENO) != 0;
   Window window(model, options, shown, input_bytes(texts));
   const auto start = std::chrono::steady_clock::now();
   for_each_text(texts, [&](const std::string& text, int64_t bytes) {
     if (window.is_full()) window.embed(emit);
     window.add(text, bytes);
+    if (typed) window.embed(emit);
   });
   window.embed(emit);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;

@@ -45,8 +45,9 @@ struct Statistics {
 using Emit = std::function<void(const float* rows, int64_t n_rows)>;
 
 // Embeds each text and gives the vectors to `emit`, a window of texts at a time, so that memory is
-// bounded. `prints`: `emit` prints to standard
-// output, so if that is a terminal there is no progress bar: it would fall between the vectors.
+// bounded; if the texts are typed on a terminal, one text at a time. `prints`: `emit` prints to
+// standard output, so if that is a terminal there is no progress bar: it would fall between the
+// vectors.
 Statistics embed_texts(const Model& model, const RunOptions& options, const Texts& texts,
                        bool prints, const Emit& emit);
 
