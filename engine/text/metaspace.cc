@@ -43,7 +43,7 @@ void Metaspace::split(PieceText* text) const {
   PieceText out;
   out.text.reserve(text->text.size() + 2 * text->pieces.size() + text->text.size() / 2);
   out.pieces.reserve(text->pieces.size());
-  for (const Piece piece : text->pieces) put(*text, piece, &out);
+  for (const TextPiece piece : text->pieces) put(*text, piece, &out);
   *text = std::move(out);
 }
 
@@ -51,7 +51,7 @@ bool Metaspace::has_prefix(std::string_view piece) const {
   return piece.starts_with(options_.sign) || piece.starts_with(' ');
 }
 
-void Metaspace::put(const PieceText& in, Piece piece, PieceText* out) const {
+void Metaspace::put(const PieceText& in, TextPiece piece, PieceText* out) const {
   const std::string& sign = options_.sign;
   const std::string_view text = in.view(piece);
   const size_t first_bytes = in.first_bytes - std::min(in.first_bytes, piece.begin);

@@ -24,7 +24,7 @@ class Metaspace : public PreTokenizer {
 
  private:
   bool has_prefix(std::string_view piece) const;
-  void put(const PieceText& in, Piece piece, PieceText* out) const;
+  void put(const PieceText& in, TextPiece piece, PieceText* out) const;
 
   MetaspaceOptions options_;
 };

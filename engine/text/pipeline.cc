@@ -163,7 +163,7 @@ void PipelineTokenizer::encode_normalized(std::string_view text, size_t first_by
     step->split(&split);
     check_growth(text.size(), split.text.size());
   }
-  for (const Piece piece : split.pieces) {
+  for (const TextPiece piece : split.pieces) {
     if (encoding->full()) return;
     model_->encode(split.view(piece), encoding->scratch.get(), encoding->ids);
   }

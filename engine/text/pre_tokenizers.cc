@@ -24,7 +24,7 @@ enum class Behavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext,
 
 // A stretch that is one match, or what lies between two; it may be empty.
 struct Stretch {
-  Piece piece;
+  TextPiece piece;
   bool is_match;
 };
 
@@ -34,10 +34,10 @@ class Splitter : public PreTokenizer {
   explicit Splitter(Behavior behavior) : behavior_(behavior) {}
 
   void split(PieceText* text) const final {
-    std::vector<Piece> out;
+    std::vector<TextPiece> out;
     out.reserve(text->pieces.size() * 2);
     std::vector<Stretch> stretches;
-    for (const Piece piece : text->pieces) {
+    for (const TextPiece piece : text->pieces) {
       stretches.clear();
       find(text->text, piece, &stretches);
       put(stretches, &out);
@@ -46,9 +46,9 @@ class Splitter : public PreTokenizer {
   }
 
  private:
-  virtual void find(std::string_view text, Piece piece, std::vector<Stretch>* out) const = 0;
+  virtual void find(std::string_view text, TextPiece piece, std::vector<Stretch>* out) const = 0;
 
-  void put(const std::vector<Stretch>& stretches, std::vector<Piece>* out) const {
+  void put(const std::vector<Stretch>& stretches, std::vector<TextPiece>* out) const {
     const size_t n_before = out->size();
     for (size_t i = 0; i < stretches.size(); ++i) {
       const Stretch& stretch = stretches[i];
@@ -88,7 +88,7 @@ class PatternSplitter : public Splitter {
       : Splitter(behavior), pattern_(std::move(pattern)), invert_(invert) {}
 
  private:
-  void find(std::string_view text, Piece piece, std::vector<Stretch>* out) const override {
+  void find(std::string_view text, TextPiece piece, std::vector<Stretch>* out) const override {
     const std::string_view inside = text.substr(piece.begin, piece.end - piece.begin);
     size_t pos = 0, begin = 0, end = 0;
     const auto put = [&](size_t from, size_t to, bool is_match) {
@@ -115,7 +115,7 @@ class CharSplitter : public Splitter {
   }
 
  private:
-  void find(std::string_view text, Piece piece, std::vector<Stretch>* out) const override {
+  void find(std::string_view text, TextPiece piece, std::vector<Stretch>* out) const override {
     size_t begin = piece.begin;
     for (size_t pos = piece.begin; pos < piece.end;) {
       const size_t start = pos;
@@ -140,7 +140,7 @@ class WordSplitter : public Splitter {
   WordSplitter() : Splitter(Behavior::kRemoved) {}
 
  private:
-  void find(std::string_view text, Piece piece, std::vector<Stretch>* out) const override {
+  void find(std::string_view text, TextPiece piece, std::vector<Stretch>* out) const override {
     enum Kind { kWord, kSpace, kOther };
     Kind last = kSpace;
     for (size_t pos = piece.begin; pos < piece.end;) {
@@ -172,7 +172,7 @@ class ByteLevel : public PreTokenizer {
     PieceText out;
     out.text.reserve(text->text.size() + text->text.size() / 2);
     out.pieces.reserve(text->pieces.size());
-    for (const Piece piece : text->pieces) {
+    for (const TextPiece piece : text->pieces) {
       const size_t begin = out.text.size();
       append_byte_characters(text->view(piece), &out.text);
       out.pieces.push_back({begin, out.text.size()});
@@ -185,7 +185,7 @@ class ByteLevel : public PreTokenizer {
   static void add_spaces(PieceText* text) {
     PieceText out;
     out.text.reserve(text->text.size() + text->pieces.size());
-    for (const Piece piece : text->pieces) {
+    for (const TextPiece piece : text->pieces) {
       const size_t begin = out.text.size();
       if (!text->view(piece).starts_with(' ')) out.text.push_back(' ');
       out.text.append(text->view(piece));

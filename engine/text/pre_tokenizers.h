@@ -13,17 +13,17 @@
 
 namespace headlane {
 
-struct Piece {
+struct TextPiece {
   size_t begin, end;
 };
 
 // A text in pieces, from left to right, none of them empty.
 struct PieceText {
   std::string text;  // well-formed UTF-8
-  std::vector<Piece> pieces;
+  std::vector<TextPiece> pieces;
   size_t first_bytes = 0;  // as of NormalText
 
-  std::string_view view(Piece piece) const {
+  std::string_view view(TextPiece piece) const {
     return std::string_view(text).substr(piece.begin, piece.end - piece.begin);
   }
 };
