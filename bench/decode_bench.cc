@@ -1,6 +1,6 @@
-// What a step of decoding does beside products: attention over a cache, and the best of a row of
-// logits. Bytes are those read; limit% is of the read bandwidth of the level where they lie, or, of
-// a prompt's attention, of the multiplications that can be had.
+// Measures the parts of a decoding step that are no products: attention over a cache, and the best
+// of a row of logits. It counts the bytes that are read. limit% is the share of the read bandwidth
+// of the level where they lie or, for a prompt's attention, of the machine's multiplications.
 #include <cmath>
 #include <vector>
 

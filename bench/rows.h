@@ -59,7 +59,7 @@ struct Work {
 // Sets the counters of a row: GFLOP/s and GB/s, limit%, and read% of a row with both.
 void set_counters(benchmark::State& state, const Work& work, double seconds);
 
-// What a table has in a slot, as kernels::address_of() says it.
+// A function that says what a table has in a slot, as kernels::address_of() does.
 using Slot = uintptr_t (*)(const kernels::Table& table);
 using kernels::address_of;
 // The supported tables with a kernel of their own in that slot.

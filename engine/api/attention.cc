@@ -88,8 +88,8 @@ void set_heads(const headlane_attention_batch& in, headlane::AttentionBatch<Bf16
   batch->o = heads_of(in.o_bf16, in.o);
 }
 
-// What options say, all of it checked except the caller's memory, so that a size is given only for
-// options that an attention can be made of.
+// The options of an attention. All of them have been checked except the caller's memory, so that
+// only options that an attention can be made of have a size.
 struct CheckedOptions {
   headlane::AttentionSpec spec;
   headlane::AttentionWeights weights;

@@ -1,5 +1,5 @@
-// What options and batches of attentions say, for calls on buffers and on layers; and where the
-// probabilities of any model are wanted.
+// Reads the options and batches of attentions, for calls on buffers and on layers, and the maps that
+// any model's probabilities are wanted in.
 #pragma once
 
 #include "engine/run/attention_call.h"
@@ -9,7 +9,7 @@
 
 namespace headlane::c_api {
 
-// What the options of an attention say, checked.
+// Read the options of an attention, and check them.
 AttentionSpec read_spec(const headlane_attention_options& options);
 AttentionWeights read_weights(const headlane_attention_options& options, const AttentionSpec& spec);
 

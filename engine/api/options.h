@@ -10,7 +10,7 @@
 
 namespace headlane::c_api {
 
-// What options say of threads, checked: how many (0: not said), and whose.
+// The threads that options ask for, checked: how many (0 if they do not say it), and whose.
 struct Threads {
   int64_t count = 0;
   CallerPool pool;
@@ -23,7 +23,7 @@ Threads read_threads(int32_t n_threads, const headlane_thread_pool* pool);
 // Null tells nobody.
 Log read_log(headlane_log log, void* user);
 
-// What the options of a session, a generator or an attention say of what it works in.
+// The options that sessions, generators and attentions share: threads, precision, memory.
 struct WorkOptions {
   Threads threads;
   std::string precision;  // "": not said
