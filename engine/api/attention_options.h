@@ -1,5 +1,5 @@
-// Reads the options and batches of attentions, for calls on buffers and on layers, and the maps that
-// any model's probabilities are wanted in.
+// Reads the options and batches of attentions, for calls on buffers and on layers, and the maps
+// that any model's probabilities are wanted in.
 #pragma once
 
 #include "engine/run/attention_call.h"
