@@ -154,7 +154,7 @@ void check_columns(const char* absent, const char* taken, int64_t columns, int64
 }
 
 // A decoder's kv: both its keys and its values.
-void read_decoder_memory(const headlane_forward_batch& in, const headlane::ModelConfig& config,
+void read_decoder_kv(const headlane_forward_batch& in, const headlane::ModelConfig& config,
                          headlane::ActivationBatch* batch) {
   if (in.key.data == nullptr && key_field_of(in) == nullptr) {
     fail(Status::kInvalidArgument,
@@ -173,7 +173,7 @@ void read_decoder_memory(const headlane_forward_batch& in, const headlane::Model
 }
 
 // Keys and values that are not given are x, and the key.
-void read_memory(const headlane_forward_batch& in, const headlane::ModelConfig& config,
+void read_kv(const headlane_forward_batch& in, const headlane::ModelConfig& config,
                  headlane::ActivationBatch* batch) {
   batch->kv_rows = batch->q_rows;
   batch->key = batch->value = batch->x;
@@ -193,7 +193,7 @@ void read_memory(const headlane_forward_batch& in, const headlane::ModelConfig& 
 }
 
 headlane::ActivationBatch batch_of(const headlane_forward_batch& in,
-                                   const headlane::ModelConfig& config, bool has_memory) {
+                                   const headlane::ModelConfig& config, bool has_kv) {
   headlane::ActivationBatch batch;
   batch.n_seqs = in.n_seqs;
   batch.q_rows = batch.kv_rows = read_q_rows(in);
@@ -201,9 +201,9 @@ headlane::ActivationBatch batch_of(const headlane_forward_batch& in,
   const headlane_output_rows out = filled_in(in.out, config.d_model, in.q_len);
   batch.out = {out.data, out.seq_stride, out.token_stride};
   if (config.has_decoder()) {
-    read_decoder_memory(in, config, &batch);
-  } else if (has_memory) {
-    read_memory(in, config, &batch);
+    read_decoder_kv(in, config, &batch);
+  } else if (has_kv) {
+    read_kv(in, config, &batch);
   } else if (const char* field = key_field_of(in)) {
     fail(Status::kInvalidArgument,
          "%s is given, but the session was created without cross_attention", field);
@@ -237,6 +237,6 @@ headlane_status headlane_session_forward(headlane_session* session,
     const headlane::ModelConfig& config = s.model().config();
     const headlane::StackConfig& stack = config.has_decoder() ? config.decoder : config.encoder;
     const headlane::LayerMaps maps = read_maps(read.maps, stack.n_layers, stack.attention.n_heads);
-    s.forward(batch_of(read, config, s.has_memory()), read.maps ? &maps : nullptr);
+    s.forward(batch_of(read, config, s.has_kv()), read.maps ? &maps : nullptr);
   });
 }

@@ -36,8 +36,8 @@ Graph build_layer_over_kv(const GraphSource& source) {
   const ModelConfig& config = source.config;
   GraphBuilder graph(source);
   Stack stack(&graph, config.encoder, "encoder");
-  const ValueId key = graph.load(Input::kKey, Rows::kMemory, config.kdim);
-  const ValueId value = graph.load(Input::kValue, Rows::kMemory, config.vdim);
+  const ValueId key = graph.load(Input::kKey, Rows::kKv, config.kdim);
+  const ValueId value = graph.load(Input::kValue, Rows::kKv, config.vdim);
   const KeysValues kv = stack.keys_values(0, key, value, false);
   const ValueId x = stack.begin(Input::kX, Rows::kTokens);
   const ValueId hidden = stack.run(x, stack.to_kv({kv}, Calls::kSeen, false));
@@ -53,8 +53,8 @@ Graph build_decoder_over_kv(const GraphSource& source) {
   Stack encoder(&graph, config.encoder, "encoder");
   Stack decoder(&graph, config.decoder, "decoder");
   const ValueId rows = config.has_encoder()
-                           ? encode(&encoder, Input::kKey, Rows::kMemory, Calls::kUnseen)
-                           : graph.load(Input::kKey, Rows::kMemory, config.d_model);
+                           ? encode(&encoder, Input::kKey, Rows::kKv, Calls::kUnseen)
+                           : graph.load(Input::kKey, Rows::kKv, config.d_model);
   std::vector<KeysValues> kv;
   for (int64_t i = 0; i < config.decoder.n_layers; ++i) {
     kv.push_back(decoder.keys_values(i, rows, rows, true));

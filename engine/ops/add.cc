@@ -18,7 +18,7 @@ void Add::run_rows(const Run& run, int64_t, int64_t n_rows, Slice slice,
 void AddPositions::run_rows(const Run& run, int64_t row_begin, int64_t n_rows, Slice slice,
                             std::span<const View> inputs, View output) const {
   const Range rows = part_of(n_rows, slice);
-  const int32_t* positions = rows_ == Rows::kMemory ? run.memory_positions : run.positions;
+  const int32_t* positions = rows_ == Rows::kKv ? run.kv_positions : run.positions;
   for (int64_t r = rows.begin; r < rows.end; ++r) {
     run.kernels->add_f32({.rows = 1,
                           .d = d_,

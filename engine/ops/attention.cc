@@ -19,7 +19,7 @@ Attention::Attention(const AttentionSpec& spec, const AttentionWeights& weights,
 AttentionSplit Attention::split(const Run& run) const {
   const auto split =
       element_ == Element::kBf16 ? split_attention<kernels::Bf16> : split_attention<float>;
-  const int64_t longest = sides_.q == Rows::kMemory ? run.longest_memory : run.longest;
+  const int64_t longest = sides_.q == Rows::kKv ? run.longest_kv : run.longest;
   return split(spec_, *run.kernels, run.n_seqs, longest, run.n_threads);
 }
 

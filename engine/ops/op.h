@@ -26,7 +26,7 @@ struct View {
 // What the rows of a value stand for.
 enum class Rows {
   kTokens,
-  kMemory,  // tokens that keys and values come from, where those are others
+  kKv,  // tokens that keys and values come from, where those are others
   kSeqs,
 };
 
@@ -89,37 +89,35 @@ struct DecodeStep {
 struct Run {
   const kernels::Table* kernels = nullptr;
   int64_t n_tokens = 0;
-  int64_t n_memory = 0;
+  int64_t n_kv = 0;
   int64_t n_seqs = 0;
-  int64_t longest = 0;         // sequence, in tokens
-  int64_t longest_memory = 0;  // likewise, of memory
-  int64_t n_pairs = 0;         // of a query and a key of its sequence, both tokens
-  int64_t n_cross_pairs = 0;   // of a token and a row of memory, or of its source
-  int64_t n_memory_pairs = 0;  // of two rows of memory
+  int64_t longest = 0;        // sequence, in tokens
+  int64_t longest_kv = 0;     // likewise, of kv
+  int64_t n_pairs = 0;        // of a query and a key of its sequence, both tokens
+  int64_t n_cross_pairs = 0;  // of a token and a row of kv, or of its source
+  int64_t n_kv_pairs = 0;     // of two rows of kv
   int64_t n_threads = 1;
-  const int64_t* offsets = nullptr;         // [n_seqs + 1] of tokens
-  const int64_t* memory_offsets = nullptr;  // [n_seqs + 1]
+  const int64_t* offsets = nullptr;     // [n_seqs + 1] of tokens
+  const int64_t* kv_offsets = nullptr;  // [n_seqs + 1]
   // For a model that takes tokens:
   const int32_t* ids = nullptr;        // [n_tokens]
   const int32_t* positions = nullptr;  // [n_tokens], within the sequence; of activations too
   const int32_t* types = nullptr;      // [n_tokens], or null: all 0
   // For a model that takes activations:
   RowSource sources[3];  // by Input
-  RowMap tokens, memory;
-  const int32_t* memory_positions = nullptr;  // [n_memory], where memory has positions
-  const ScoreInputs* scores = nullptr;        // null: neither bias nor mask
-  const LayerMaps* maps = nullptr;            // null: not wanted
-  const DecodeStep* step = nullptr;           // of a decoder
+  RowMap tokens, kv;
+  const int32_t* kv_positions = nullptr;  // [n_kv], where kv has positions
+  const ScoreInputs* scores = nullptr;    // null: neither bias nor mask
+  const LayerMaps* maps = nullptr;        // null: not wanted
+  const DecodeStep* step = nullptr;       // of a decoder
 
   int64_t count(Rows rows) const {
-    return rows == Rows::kTokens ? n_tokens : rows == Rows::kMemory ? n_memory : n_seqs;
+    return rows == Rows::kTokens ? n_tokens : rows == Rows::kKv ? n_kv : n_seqs;
   }
-  const int64_t* offsets_of(Rows rows) const {
-    return rows == Rows::kMemory ? memory_offsets : offsets;
-  }
+  const int64_t* offsets_of(Rows rows) const { return rows == Rows::kKv ? kv_offsets : offsets; }
   int64_t pairs(Rows q_rows, Rows kv_rows) const {
     if (kv_rows == Rows::kTokens) return n_pairs;
-    return q_rows == Rows::kMemory ? n_memory_pairs : n_cross_pairs;
+    return q_rows == Rows::kKv ? n_kv_pairs : n_cross_pairs;
   }
 };
 
@@ -129,12 +127,12 @@ struct Limits {
   int64_t max_seqs = 0;
   int64_t max_len = 0;
   int64_t n_threads = 1;
-  int64_t max_memory = 0;   // rows of memory
-  bool has_memory = false;  // keys and values come from rows of their own
+  int64_t max_kv = 0;   // rows of kv
+  bool has_kv = false;  // keys and values come from rows of their own
   Precision precision = Precision::kF32;
 
   int64_t most(Rows rows) const {
-    return rows == Rows::kTokens ? max_tokens : rows == Rows::kMemory ? max_memory : max_seqs;
+    return rows == Rows::kTokens ? max_tokens : rows == Rows::kKv ? max_kv : max_seqs;
   }
 };
 

@@ -45,7 +45,7 @@ class Embed : public RowOp {
   const float* type_;  // [n_types, d_model], or null
 };
 
-// Copies rows of the caller's input  -> [n_tokens or n_memory, d]
+// Copies rows of the caller's input  -> [n_tokens or n_kv, d]
 class Load : public RowOp {
  public:
   Load(int64_t d, Input input, Rows rows) : d_(d), input_(input), rows_(rows) {}
@@ -145,7 +145,7 @@ class Gate : public RowOp {
   kernels::Activation activation_;
 };
 
-// Each sequence's queries attend to its keys; heads side by side  -> [n_tokens or n_memory, n_heads
+// Each sequence's queries attend to its keys; heads side by side  -> [n_tokens or n_kv, n_heads
 // * v_dim]
 class Attention : public TaskOp {
  public:

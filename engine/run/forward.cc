@@ -47,15 +47,15 @@ void Session::check(const ActivationBatch& batch) const {
          ll{limits_.max_seqs});
   }
   check_fits("tokens", batch.q_rows, batch.n_seqs, limits_.max_tokens);
-  if (limits_.has_memory) {
-    check_fits("keys", batch.kv_rows, batch.n_seqs, limits_.max_memory);
+  if (limits_.has_kv) {
+    check_fits("keys", batch.kv_rows, batch.n_seqs, limits_.max_kv);
   }
   const bool ragged = batch.q_rows.ragged();
   const int64_t tokens = ragged ? batch.q_rows.offsets[batch.n_seqs] : batch.q_rows.len;
   const bool has_rows = tokens > 0 && batch.n_seqs > 0;
   if (has_rows && batch.x.data == nullptr) fail(Status::kInvalidArgument, "x.data is null");
   if (has_rows && batch.out.data == nullptr) fail(Status::kInvalidArgument, "out.data is null");
-  if (limits_.has_memory && has_keys(batch)) {
+  if (limits_.has_kv && has_keys(batch)) {
     if (batch.key.data == nullptr) fail(Status::kInvalidArgument, "key.data is null");
     if (batch.value.data == nullptr) fail(Status::kInvalidArgument, "value.data is null");
   }
@@ -87,28 +87,28 @@ void Session::forward(const ActivationBatch& batch, const LayerMaps* maps) {
   for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
     const int64_t q_len = batch.q_rows.of(seq).len, kv_len = batch.kv_rows.of(seq).len;
     run.longest = std::max(run.longest, q_len);
-    run.longest_memory = std::max(run.longest_memory, kv_len);
+    run.longest_kv = std::max(run.longest_kv, kv_len);
     run.n_pairs += q_len * q_len;
     run.n_cross_pairs += q_len * kv_len;
-    run.n_memory_pairs += kv_len * kv_len;
+    run.n_kv_pairs += kv_len * kv_len;
   }
   if (maps) {  // a decoder's are of its attention to itself
-    const bool to_memory = limits_.has_memory && !model_.config().has_decoder();
-    check_maps(*maps, batch.n_seqs, run.longest, to_memory ? run.longest_memory : run.longest);
+    const bool to_kv = limits_.has_kv && !model_.config().has_decoder();
+    check_maps(*maps, batch.n_seqs, run.longest, to_kv ? run.longest_kv : run.longest);
   }
   map_rows(batch.q_rows, batch.n_seqs, tokens_);
-  if (limits_.has_memory) map_rows(batch.kv_rows, batch.n_seqs, memory_);
+  if (limits_.has_kv) map_rows(batch.kv_rows, batch.n_seqs, kv_);
   run.kernels = &model_.kernels();
   run.n_seqs = batch.n_seqs;
   run.offsets = tokens_.offsets;
   run.n_tokens = run.offsets[batch.n_seqs];
   run.tokens = {tokens_.seq, tokens_.token};
   run.positions = positions_;
-  if (limits_.has_memory) {
-    run.memory_offsets = memory_.offsets;
-    run.n_memory = run.memory_offsets[batch.n_seqs];
-    run.memory = {memory_.seq, memory_.token};
-    run.memory_positions = memory_.positions;
+  if (limits_.has_kv) {
+    run.kv_offsets = kv_.offsets;
+    run.n_kv = run.kv_offsets[batch.n_seqs];
+    run.kv = {kv_.seq, kv_.token};
+    run.kv_positions = kv_.positions;
   }
   run.sources[static_cast<int>(Input::kX)] = batch.x;
   run.sources[static_cast<int>(Input::kKey)] = batch.key;

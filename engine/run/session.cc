@@ -13,17 +13,16 @@ namespace {
 using ll = long long;
 
 const Graph& graph_of(const Model& model, const Limits& limits) {
-  return model.graph(limits.precision, limits.has_memory ? Part::kOverKv : Part::kMain);
+  return model.graph(limits.precision, limits.has_kv ? Part::kOverKv : Part::kMain);
 }
 
 // Parts of a session's block behind those of the runner, each a multiple of 64 bytes.
 struct Parts {
-  size_t positions, token_seq, token_row, memory_seq, memory_row, memory_positions, offsets,
-      memory_offsets, total;
+  size_t positions, token_seq, token_row, kv_seq, kv_row, kv_positions, offsets, kv_offsets, total;
 };
 
-// Whether rows of memory have positions: those of an encoder's input have.
-bool memory_has_positions(const ModelConfig& config) {
+// Whether rows of kv have positions: those of an encoder's input have.
+bool kv_has_positions(const ModelConfig& config) {
   return config.has_decoder() && config.has_encoder() &&
          config.encoder.positions != Positions::kNone;
 }
@@ -46,11 +45,11 @@ Parts divide(const Model& model, const Limits& limits) {
   parts.token_seq = block.take(maps ? limits.max_tokens : 0, sizeof(int32_t));
   parts.token_row = block.take(maps ? limits.max_tokens : 0, sizeof(int32_t));
   parts.offsets = block.take(maps ? limits.max_seqs + 1 : 0, sizeof(int64_t));
-  parts.memory_seq = block.take(limits.max_memory, sizeof(int32_t));
-  parts.memory_row = block.take(limits.max_memory, sizeof(int32_t));
-  parts.memory_positions =
-      block.take(memory_has_positions(model.config()) ? limits.max_memory : 0, sizeof(int32_t));
-  parts.memory_offsets = block.take(limits.has_memory ? limits.max_seqs + 1 : 0, sizeof(int64_t));
+  parts.kv_seq = block.take(limits.max_kv, sizeof(int32_t));
+  parts.kv_row = block.take(limits.max_kv, sizeof(int32_t));
+  parts.kv_positions =
+      block.take(kv_has_positions(model.config()) ? limits.max_kv : 0, sizeof(int32_t));
+  parts.kv_offsets = block.take(limits.has_kv ? limits.max_seqs + 1 : 0, sizeof(int64_t));
   parts.total = block.bytes();
   return parts;
 }
@@ -66,26 +65,26 @@ Limits session_limits(const Model& model, const SessionOptions& options) {
   limits.max_tokens = checked_option("session", "max_tokens", options.max_tokens,
                                      std::max(kDefaultTokens, limits.max_len), kMostTokens);
   limits.precision = choose_precision(options.precision, model.kernels(), model.precision());
-  limits.has_memory = options.cross_attention || (config.has_decoder() && !config.takes_tokens());
-  if (limits.has_memory && !config.can_attend_to_kv()) {
+  limits.has_kv = options.cross_attention || (config.has_decoder() && !config.takes_tokens());
+  if (limits.has_kv && !config.can_attend_to_kv()) {
     fail(Status::kUnsupported,
          "session option cross_attention is set, but only a model of one layer, or of a decoder's "
          "layers, on activations has it");
   }
-  if (!limits.has_memory && !config.can_attend_to_itself()) {
+  if (!limits.has_kv && !config.can_attend_to_itself()) {
     fail(Status::kInvalidArgument,
          "the model's keys have %lld columns and its values %lld, the queries' input %lld: set "
          "session option cross_attention",
          ll{config.kdim}, ll{config.vdim}, ll{config.d_model});
   }
-  if (limits.has_memory) {
-    limits.max_memory = checked_option("session", "max_kv_tokens", options.max_kv_tokens,
-                                       limits.max_tokens, kMostTokens);
+  if (limits.has_kv) {
+    limits.max_kv = checked_option("session", "max_kv_tokens", options.max_kv_tokens,
+                                   limits.max_tokens, kMostTokens);
   } else if (options.max_kv_tokens != 0) {
     fail(Status::kInvalidArgument, "session option max_kv_tokens is set without cross_attention");
   }
   if (limits.max_len == 0) {
-    limits.max_len = std::min(max_positions, std::max(limits.max_tokens, limits.max_memory));
+    limits.max_len = std::min(max_positions, std::max(limits.max_tokens, limits.max_kv));
   }
   limits.max_seqs =
       checked_option("session", "max_seqs", options.max_seqs, limits.max_tokens, kMostTokens);
@@ -115,9 +114,9 @@ Session::Session(const Model& model, const Limits& limits, void* memory, const C
   positions_ = ints(parts.positions);
   tokens_ = {ints(parts.token_seq), ints(parts.token_row),
              reinterpret_cast<int64_t*>(base + parts.offsets), positions_};
-  memory_ = {ints(parts.memory_seq), ints(parts.memory_row),
-             reinterpret_cast<int64_t*>(base + parts.memory_offsets),
-             memory_has_positions(model.config()) ? ints(parts.memory_positions) : nullptr};
+  kv_ = {ints(parts.kv_seq), ints(parts.kv_row),
+         reinterpret_cast<int64_t*>(base + parts.kv_offsets),
+         kv_has_positions(model.config()) ? ints(parts.kv_positions) : nullptr};
 }
 
 void Session::check_takes_ids(bool wants_pooled) const {

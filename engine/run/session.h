@@ -43,7 +43,7 @@ class Session {
   const Model& model() const { return model_; }
   const Limits& limits() const { return limits_; }
   Team& team() { return team_; }
-  bool has_memory() const { return limits_.has_memory; }
+  bool has_kv() const { return limits_.has_kv; }
   void set_cancelled(bool cancelled) { team_.set_cancelled(cancelled); }
 
   Profile& profile() { return runner_.profile(); }
@@ -71,12 +71,12 @@ class Session {
   int32_t* positions_ = nullptr;  // [max_tokens]
   // For models that take activations: which of the caller's rows each of the session's rows is.
   struct RowPlaces {
-    int32_t *seq = nullptr, *token = nullptr;  // [max_tokens] or [max_memory]
+    int32_t *seq = nullptr, *token = nullptr;  // [max_tokens] or [max_kv]
     int64_t* offsets = nullptr;                // [max_seqs + 1]
     int32_t* positions = nullptr;              // within the sequence; null: not wanted
   };
   static void map_rows(const SeqRows& rows, int64_t n_seqs, const RowPlaces& map);
-  RowPlaces tokens_, memory_;
+  RowPlaces tokens_, kv_;
 };
 
 }  // namespace headlane
