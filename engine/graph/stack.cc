@@ -54,7 +54,9 @@ ValueId Stack::begin(Input input, Rows rows) {
       x = graph_.add(std::make_unique<AddPositions>(d, rows, std::move(table)), {x}, rows, d);
     }
   }
-  return config_.embedding_norm ? norm(name_ + ".embeddings.norm", {x}) : x;
+  if (config_.embedding_norm) x = norm(name_ + ".embeddings.norm", {x});
+  if (config_.projection.width != 0) x = linear(name_ + ".embeddings.projection", x, d);
+  return x;
 }
 
 std::string Stack::words() const {
@@ -63,22 +65,25 @@ std::string Stack::words() const {
 }
 
 ValueId Stack::embed() {
-  const int64_t d = graph_.config().d_model;
+  const int64_t d = config_.embedding_width(graph_.config().d_model);
   const Container& weights = graph_.weights();
   const std::string table = words();
   const WeightRows word = weights.row_table(table, table + ".scale", config_.vocab_size, d);
   const float* type = config_.n_types != 0
                           ? weights.f32(name_ + ".embeddings.type", {config_.n_types, d})
                           : nullptr;
-  auto op = std::make_unique<Embed>(d, word, config_.embedding_scale, positions(), type);
+  auto op = std::make_unique<Embed>(d, word, config_.embedding_scale, positions(), type,
+                                    config_.skips_padding() ? config_.padding_id : Embed::kNone);
   return graph_.add(std::move(op), {}, Rows::kTokens, d);
 }
 
 PositionTable Stack::positions() const {
-  const int64_t n = config_.max_positions, d = graph_.config().d_model;
+  const int64_t n = config_.max_positions;
+  const int64_t d = config_.embedding_width(graph_.config().d_model);
   if (config_.positions == Positions::kNone) return {};
   if (!config_.has_sinusoids()) {
-    return PositionTable(graph_.weights().f32(name_ + ".positions.weight", {n, d}));
+    return PositionTable(
+        graph_.weights().f32(name_ + ".positions.weight", {config_.position_rows(), d}));
   }
   Buffer table(static_cast<size_t>(n * d) * sizeof(float));
   fill_sinusoidal(config_.position_offset, n, d, sinusoids_of(config_.positions),
@@ -92,7 +97,7 @@ ValueId Stack::linear(const std::string& name, ValueId x, int64_t n, Element ele
 }
 
 ValueId Stack::norm(const std::string& name, std::vector<ValueId> inputs) {
-  const int64_t d = graph_.config().d_model;
+  const int64_t d = graph_.cols_of(inputs.front());
   const Rows rows = graph_.rows_of(inputs.front());
   const bool rms = config_.norm_kind == NormKind::kRms;
   const float* gamma = graph_.weights().f32(name + ".weight", {d});

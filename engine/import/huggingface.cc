@@ -12,7 +12,11 @@
 #include "engine/import/families/bart.h"
 #include "engine/import/families/bert.h"
 #include "engine/import/families/class_defaults.h"
+#include "engine/import/families/distilbert.h"
+#include "engine/import/families/electra.h"
 #include "engine/import/families/generation.h"
+#include "engine/import/families/mpnet.h"
+#include "engine/import/families/roberta.h"
 #include "engine/import/families/t5.h"
 #include "engine/import/source/json_file.h"
 #include "engine/import/source/safetensors.h"
@@ -33,17 +37,19 @@ struct Family {
   std::vector<TensorRecipe> (*tensors)(const Checkpoint& checkpoint, const json& source,
                                        const std::string& path, const ModelConfig& config);
 };
-constexpr Family kFamilies[] = {
-    {"bert", bert_config,
-     [](const Checkpoint& checkpoint, const json&, const std::string&, const ModelConfig& config) {
-       return bert_tensors(checkpoint, config);
-     }},
-    {"marian", bart_config, bart_tensors},
-    {"bart", bart_config, bart_tensors},
-    {"mbart", bart_config, bart_tensors},
-    {"m2m_100", bart_config, bart_tensors},
-    {"t5", t5_config, t5_tensors},
-    {"mt5", t5_config, t5_tensors}};
+constexpr Family kFamilies[] = {{"bert", bert_config, bert_tensors},
+                                {"distilbert", distilbert_config, distilbert_tensors},
+                                {"roberta", roberta_config, roberta_tensors},
+                                {"xlm-roberta", roberta_config, roberta_tensors},
+                                {"camembert", roberta_config, roberta_tensors},
+                                {"electra", electra_config, electra_tensors},
+                                {"mpnet", mpnet_config, mpnet_tensors},
+                                {"marian", bart_config, bart_tensors},
+                                {"bart", bart_config, bart_tensors},
+                                {"mbart", bart_config, bart_tensors},
+                                {"m2m_100", bart_config, bart_tensors},
+                                {"t5", t5_config, t5_tensors},
+                                {"mt5", t5_config, t5_tensors}};
 
 const Family& find_family(const json& config, const std::string& path) {
   const std::string type = json_string(config, "model_type", path);

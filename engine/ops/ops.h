@@ -27,12 +27,17 @@ class PositionTable {
 // output[row] = scale * word[id] + type[type_id] + position[position]   -> [n_tokens, d_model]
 class Embed : public RowOp {
  public:
-  Embed(int64_t d_model, WeightRows word, float scale, PositionTable position, const float* type)
+  static constexpr int64_t kNone = -1;
+  // padding_id: tokens of it have the first of `position`'s rows, and the others are counted from
+  // the second on. kNone: all are counted, from the first on.
+  Embed(int64_t d_model, WeightRows word, float scale, PositionTable position, const float* type,
+        int64_t padding_id = kNone)
       : d_model_(d_model),
         word_(word),
         scale_(scale),
         position_(std::move(position)),
-        type_(type) {}
+        type_(type),
+        padding_id_(padding_id) {}
   const char* name() const override { return "embed"; }
   void prepare(const Run& run) const override;
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
@@ -43,6 +48,10 @@ class Embed : public RowOp {
   float scale_;
   PositionTable position_;
   const float* type_;  // [n_types, d_model], or null
+  int64_t padding_id_;
+
+  // Rows `part` of the tokens, at the places that `positions` [part.end - part.begin] has.
+  void run_part(const Run& run, Range part, const int32_t* positions, View output) const;
 };
 
 // Copies rows of the caller's input  -> [n_tokens or n_kv, d]

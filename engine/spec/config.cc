@@ -63,6 +63,21 @@ void check_tokens(const ModelConfig& config, const std::string& where) {
   check_prompts(config.prompts, where + " field \"prompts\":");
 }
 
+// Tables that only rows of token ids are looked up in, all rows of a sequence at once.
+void check_padding(const StackConfig& stack, bool whole_sequences, const char* field,
+                   const std::string& where) {
+  if (!stack.skips_padding()) return;
+  if (!whole_sequences) {
+    fail(Status::kBadFile,
+         "%s field \"%s\": field \"positions\" is \"learned_but_padding\", which only an encoder "
+         "of token ids has",
+         where.c_str(), field);
+  }
+  if (stack.padding_id < stack.vocab_size) return;
+  fail(Status::kBadFile, "%s field \"%s\": field \"padding_id\" is %lld, no id of the vocabulary",
+       where.c_str(), field, ll{stack.padding_id});
+}
+
 // What a decoder's steps have no kernel for.
 void check_step_score(const AttentionSpec& spec, const char* field, const std::string& where) {
   if (spec.score == Score::kScaledDot || spec.score == Score::kDot) return;
@@ -142,6 +157,8 @@ void ModelConfig::validate(const std::string& file) const {
   check_fields(*this, where);
   check_stacks(*this, where);
   takes_tokens() ? check_tokens(*this, where) : check_activations(*this, where);
+  check_padding(encoder, takes_tokens(), "encoder", where);
+  check_padding(decoder, false, "decoder", where);
   check_head(*this, where);
   if (generates()) check_steps(*this, where);
 }

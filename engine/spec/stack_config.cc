@@ -24,7 +24,8 @@ constexpr EnumName<Positions> kPositions[] = {
     {Positions::kLearned, "learned"},
     {Positions::kSinusoidal, "sinusoidal"},
     {Positions::kSinusoidalHalves, "sinusoidal_halves"},
-    {Positions::kSinusoidalInclusive, "sinusoidal_inclusive"}};
+    {Positions::kSinusoidalInclusive, "sinusoidal_inclusive"},
+    {Positions::kLearnedButPadding, "learned_but_padding"}};
 
 void check_attention(const AttentionSpec& spec, const char* field, int64_t max_positions,
                      const std::string& where) {
@@ -50,17 +51,25 @@ void visit_fields(LayerWindow* window, FieldVisitor* fields) {
   fields->limit("right", &window->right, kUnlimited);
 }
 
+void visit_fields(EmbeddingProjection* projection, FieldVisitor* fields) {
+  fields->integer("width", &projection->width, 1, file_limits::kDModel);
+}
+
 void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens) {
   fields->integer("n_layers", &stack->n_layers, 1, file_limits::kLayers);
   if (tokens) {
     fields->integer("vocab_size", &stack->vocab_size, 1, file_limits::kVocabSize);
     fields->integer("n_types", &stack->n_types, 0, file_limits::kTypes);
     fields->number("embedding_scale", &stack->embedding_scale, -65536, 65536);
+    fields->optional("embedding_projection", &stack->projection, stack->projection.width != 0);
   }
   fields->flag("embedding_norm", &stack->embedding_norm);
   fields->integer("max_positions", &stack->max_positions, 1, file_limits::kPositions);
   fields->choice("positions", &stack->positions, kPositions);
   fields->integer("position_offset", &stack->position_offset, 0, file_limits::kPositions);
+  if (stack->skips_padding()) {
+    fields->integer("padding_id", &stack->padding_id, 0, file_limits::kVocabSize - 1);
+  }
   fields->object("attention", &stack->attention);
   fields->list("windows", &stack->windows, file_limits::kLayers);
   fields->optional("cross", &stack->cross, stack->has_cross());

@@ -28,6 +28,8 @@ enum class Positions {  // added to the input
   kSinusoidal,           // sines and cosines take turns, as in Vaswani et al. 2017
   kSinusoidalHalves,     // all sines, then all cosines, as in Marian
   kSinusoidalInclusive,  // likewise, with wavelengths that reach 10000, as in M2M-100
+  kLearnedButPadding,    // learned; a token of padding inside a text takes the table's first row,
+                         // and is not counted, as in RoBERTa
 };
 
 // The names used in the .headlane header and in messages: "gelu", "gelu_tanh", "post", ...
@@ -40,16 +42,23 @@ struct LayerWindow {
   int64_t right = kernels::AttentionF32Args::kUnlimited;
 };
 
+// A product that makes rows of the stack from the narrower rows of the tables, as in ELECTRA.
+struct EmbeddingProjection {
+  int64_t width = 0;  // columns of the tables and of their norm; 0: those of the stack, no product
+};
+
 struct StackConfig {
   int64_t n_layers = 0;  // 0: the model has no such stack
   // Rows come in as token ids, by a table of words and perhaps one of types, or as activations.
-  int64_t vocab_size = 0;       // tokens: rows of the table of words
-  int64_t n_types = 0;          // tokens: segment types; 0: there is no table of them
-  float embedding_scale = 1;    // tokens: words are multiplied by it
-  bool embedding_norm = false;  // a norm after words and positions
-  int64_t max_positions = 0;    // no sequence may be longer
+  int64_t vocab_size = 0;          // tokens: rows of the table of words
+  int64_t n_types = 0;             // tokens: segment types; 0: there is no table of them
+  float embedding_scale = 1;       // tokens: words are multiplied by it
+  EmbeddingProjection projection;  // tokens: after the norm of embeddings
+  bool embedding_norm = false;     // a norm after words and positions
+  int64_t max_positions = 0;       // no sequence may be longer
   Positions positions = Positions::kNone;
   int64_t position_offset = 0;  // the row of sinusoids that position 0 takes
+  int64_t padding_id = 0;       // of kLearnedButPadding
   // Each layer: attention of the rows to each other, attention to the rows of another stack or of
   // the caller, a feed-forward.
   AttentionSpec attention;
@@ -68,8 +77,15 @@ struct StackConfig {
   bool biases = false;
 
   bool has_cross() const { return cross.n_heads != 0; }
+  bool skips_padding() const { return positions == Positions::kLearnedButPadding; }
   bool has_sinusoids() const {
-    return positions != Positions::kNone && positions != Positions::kLearned;
+    return positions != Positions::kNone && positions != Positions::kLearned && !skips_padding();
+  }
+  // Rows of the table of learned positions.
+  int64_t position_rows() const { return max_positions + (skips_padding() ? 1 : 0); }
+  // Columns of the tables that tokens are looked up in.
+  int64_t embedding_width(int64_t d_model) const {
+    return projection.width != 0 ? projection.width : d_model;
   }
   // The attention of one layer's rows to each other.
   AttentionSpec attention_of(int64_t layer) const;
@@ -81,6 +97,7 @@ struct StackConfig {
 
 class FieldVisitor;
 void visit_fields(LayerWindow* window, FieldVisitor* fields);
+void visit_fields(EmbeddingProjection* projection, FieldVisitor* fields);
 // `tokens`: rows come in as token ids.
 void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens);
 

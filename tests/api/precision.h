@@ -1,6 +1,7 @@
 // Golden models, sessions and distances as the tests of bf16 and int8 use them.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <memory>
@@ -14,6 +15,23 @@ namespace headlane::test {
 
 inline std::string golden_bert(const std::string& name) {
   return std::string(HEADLANE_GOLDEN_DIR "/bert/") + name;
+}
+
+// The folder of "bert/NAME" or "encoders/NAME".
+inline std::string golden_encoder(const std::string& name) {
+  return std::string(HEADLANE_GOLDEN_DIR "/") + name;
+}
+
+// All of them.
+inline std::vector<std::string> golden_encoders() {
+  std::vector<std::string> names;
+  for (const std::string folder : {"bert/", "encoders/"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(golden_encoder(folder))) {
+      if (entry.is_directory()) names.push_back(folder + entry.path().filename().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 // As headlane_convert does; "" is the default.

@@ -20,7 +20,7 @@ const char* const kPrecisions[] = {"f32", "bf16", "int8"};
 // A golden model with its ids and hidden states.
 struct Golden {
   explicit Golden(const std::string& name, const std::string& precision = "") {
-    const std::string folder = golden_bert(name);
+    const std::string folder = golden_encoder(name);
     path = temp.file("model.headlane");
     convert_to(folder, path, precision);
     ids = read_ids(folder + "/ids.txt");
@@ -38,14 +38,6 @@ struct Golden {
   std::vector<float> hidden;
 };
 
-std::vector<std::string> golden_models() {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(golden_bert(""))) {
-    if (entry.is_directory()) names.push_back(entry.path().filename().string());
-  }
-  return names;
-}
-
 // Below so many columns errors do not average out, and a norm, which subtracts a mean of few, makes
 // more of them: those models are held to less.
 constexpr int64_t kWide = 24;
@@ -61,7 +53,7 @@ double bf16_bound(const headlane_model_facts& facts) {
 }
 
 TEST_P(Precision, Bf16IsNearTheGoldenHiddenStates) {
-  for (const std::string& name : golden_models()) {
+  for (const std::string& name : golden_encoders()) {
     const Golden golden(name);
     Encoder encoder = golden.open(GetParam(), "bf16");
     const headlane_model_facts& facts = encoder.facts();
@@ -77,7 +69,7 @@ TEST_P(Precision, Bf16IsNearTheGoldenHiddenStates) {
 // activations: half a step is 1.2 % of it, three times what bf16 rounds away, at each of a layer's
 // four products. A cosine of 0.99 is a distance of 14 %, four such roundings a layer twice over.
 TEST_P(Precision, Int8IsNearTheGoldenHiddenStates) {
-  for (const std::string& name : golden_models()) {
+  for (const std::string& name : golden_encoders()) {
     const Golden golden(name);
     Encoder encoder = golden.open(GetParam(), "int8");
     const headlane_model_facts& facts = encoder.facts();
@@ -92,7 +84,9 @@ TEST_P(Precision, Int8IsNearTheGoldenHiddenStates) {
 // The same bits alone, in any order, in any batch, for any number of threads.
 TEST_P(Precision, BitsDoNotDependOnTheBatch) {
   std::mt19937 random(7);
-  for (const char* name : {"head_dim_16_mean_normalize", "head_dim_33_odd"}) {
+  for (const char* name :
+       {"bert/head_dim_16_mean_normalize", "bert/head_dim_33_odd", "encoders/roberta_padding_5",
+        "encoders/electra_narrow_tables", "encoders/mpnet_all_buckets"}) {
     const Golden golden(name);
     for (const char* precision : {"bf16", "int8"}) {
       SCOPED_TRACE(std::string(name) + " " + precision);
@@ -122,7 +116,7 @@ TEST_P(Precision, BitsDoNotDependOnTheBatch) {
 
 // Nothing is read that was not written first: ends of rows, of odd widths too, come upon NaN here.
 TEST_P(Precision, WhatIsInTheCallersMemoryDoesNotMatter) {
-  for (const std::string& name : golden_models()) {
+  for (const std::string& name : golden_encoders()) {
     const Golden golden(name);
     const Sequences ids = {golden.ids.back(), {}, golden.ids.front()};
     for (const char* precision : {"bf16", "int8"}) {
@@ -147,7 +141,7 @@ TEST_P(Precision, WhatIsInTheCallersMemoryDoesNotMatter) {
 }
 
 TEST_P(Precision, EmptyBatchesAndEmptySequences) {
-  const Golden golden("head_dim_16_mean_normalize");
+  const Golden golden("bert/head_dim_16_mean_normalize");
   for (const char* precision : {"bf16", "int8"}) {
     Encoder encoder = golden.open(GetParam(), precision, 2);
     EXPECT_TRUE(encoder.encode({}).pooled.empty());
@@ -162,7 +156,7 @@ TEST_P(Precision, EmptyBatchesAndEmptySequences) {
 
 // Of each layer, head and query, in rows that were asked for beside the hidden states.
 TEST_P(Precision, AttentionMapsSumToOne) {
-  const Golden golden("head_dim_7_odd_width");
+  const Golden golden("bert/head_dim_7_odd_width");
   const std::vector<int32_t>& ids = golden.ids.back();
   const int64_t n = static_cast<int64_t>(ids.size());
   std::vector<float> of_f32;
@@ -205,7 +199,7 @@ class PrecisionOptions : public testing::Test {
     EXPECT_NE(std::string(headlane_error()).find(named), std::string::npos) << headlane_error();
   }
 
-  const Golden golden_{"head_dim_16_mean_normalize"};
+  const Golden golden_{"bert/head_dim_16_mean_normalize"};
 };
 
 TEST_F(PrecisionOptions, ASessionsPrecisionIsItsOwn) {
@@ -334,7 +328,8 @@ TEST_F(PrecisionOptions, OlderStructsHaveNone) {
 // Whatever a file stores, it opens at every precision, and is as near as its weights allow: a layer
 // has four of them, and the words are one more.
 TEST(StoredPrecision, FilesOpenAtEveryPrecision) {
-  for (const char* name : {"head_dim_16_mean_normalize", "head_dim_8_cls", "head_dim_33_odd"}) {
+  for (const char* name : {"bert/head_dim_16_mean_normalize", "bert/head_dim_8_cls",
+                           "bert/head_dim_33_odd", "encoders/electra_narrow_tables"}) {
     for (const char* stored : {"bf16", "int8"}) {
       const Golden golden(name, stored);
       for (const char* precision : {"", "f32", "bf16", "int8"}) {
@@ -357,10 +352,10 @@ TEST(StoredPrecision, FilesOpenAtEveryPrecision) {
 
 // Scales of rows are no parameters.
 TEST(StoredPrecision, ParametersAreCountedOnce) {
-  const Golden wide("head_dim_8_cls");
+  const Golden wide("bert/head_dim_8_cls");
   Encoder expected = wide.open("", "");
   for (const char* stored : {"bf16", "int8"}) {
-    const Golden golden("head_dim_8_cls", stored);
+    const Golden golden("bert/head_dim_8_cls", stored);
     Encoder encoder = golden.open("", "");
     EXPECT_EQ(encoder.facts().n_parameters, expected.facts().n_parameters) << stored;
     EXPECT_LT(encoder.facts().file_bytes, expected.facts().file_bytes) << stored;
@@ -395,7 +390,7 @@ TEST(StoredPrecision, ConversionChecksItsOptions) {
 // What stays in bf16 is nearer, and the more of it the nearer: in the file as in a session of int8.
 TEST(StoredPrecision, ProductsThatStayInBf16) {
   const TempDir temp;
-  const Golden golden("head_dim_8_cls");
+  const Golden golden("bert/head_dim_8_cls");
   const char* const kAll[] = {"encoder.layers.0.attention.qkv", "encoder.layers.0.attention.out",
                               "encoder.layers.0.ffn.up",        "encoder.layers.0.ffn.down",
                               "encoder.layers.1.attention.qkv", "encoder.layers.1.attention.out",

@@ -1,4 +1,4 @@
-// BERT (model_type "bert") as Hugging Face keeps it: the fields of its config and the names of its
+// BERT as Hugging Face keeps it (model_type "bert"): the fields of its config and the names of its
 // tensors.
 #pragma once
 
@@ -16,8 +16,9 @@ namespace headlane {
 // lacks.
 ModelConfig bert_config(const Json& config, const std::string& path);
 
-// The weights, matrices as [out_features, in_features]. Query, key and value become one matrix, the
-// rows of q, then k, then v; the rest are views of the model's files where these hold f32.
-std::vector<TensorRecipe> bert_tensors(const Checkpoint& checkpoint, const ModelConfig& config);
+// The weights under the names of engine/import/families/encoder.h. `source` is config.json, and
+// `path` its path.
+std::vector<TensorRecipe> bert_tensors(const Checkpoint& checkpoint, const Json& source,
+                                       const std::string& path, const ModelConfig& config);
 
 }  // namespace headlane

@@ -23,6 +23,36 @@ json bert_defaults() {
           {"layer_norm_eps", 1e-12}};
 }
 
+json distilbert_defaults() {
+  return {{"vocab_size", 30522},
+          {"dim", 768},
+          {"n_layers", 6},
+          {"n_heads", 12},
+          {"hidden_dim", 3072},
+          {"activation", "gelu"},
+          {"max_position_embeddings", 512}};
+}
+
+// BERT's own of these, and what else its descendants have.
+json bert_descendant_defaults(const std::string& model_type) {
+  json defaults = bert_defaults();
+  if (model_type == "electra") {
+    defaults.update({{"embedding_size", 128},
+                     {"hidden_size", 256},
+                     {"num_attention_heads", 4},
+                     {"intermediate_size", 1024}});
+    return defaults;
+  }
+  if (model_type == "roberta") defaults["vocab_size"] = 50265;
+  if (model_type != "mpnet") {  // whose padding is always 1
+    defaults["pad_token_id"] = 1;
+    return defaults;
+  }
+  defaults.erase("type_vocab_size");
+  defaults.update({{"vocab_size", 30527}, {"relative_attention_num_buckets", 32}});
+  return defaults;
+}
+
 // What BART, mBART, Marian and M2M-100 have in common.
 json bart_defaults() {
   return {{"vocab_size", 50265},
@@ -59,6 +89,10 @@ json t5_defaults() {
 json defaults_of(const std::string& model_type) {
   json defaults = json::object();
   if (model_type == "bert") return bert_defaults();
+  if (model_type == "distilbert") return distilbert_defaults();
+  for (const char* descendant : {"roberta", "xlm-roberta", "camembert", "electra", "mpnet"}) {
+    if (model_type == descendant) return bert_descendant_defaults(model_type);
+  }
   if (model_type == "t5") return t5_defaults();
   if (model_type == "mt5") {
     defaults = t5_defaults();

@@ -8,11 +8,8 @@
 #include "engine/import/source/json_file.h"
 
 namespace headlane {
-namespace {
 
 using json = Json;
-
-}  // namespace
 
 void refuse_other_than_encoder_decoder(const json& config, const std::string& path) {
   const std::pair<const char*, bool> fields[] = {{"is_encoder_decoder", true},
@@ -29,15 +26,27 @@ void refuse_other_than_encoder_decoder(const json& config, const std::string& pa
   }
 }
 
+// transformers' names. Names that have one value here are equal but for less than f32's rounding.
 Activation activation_of(const std::string& name, const char* key, const std::string& path) {
-  if (name == "gelu") return Activation::kGelu;
-  if (name == "gelu_new" || name == "gelu_pytorch_tanh") return Activation::kGeluTanh;
-  if (name == "relu") return Activation::kRelu;
-  if (name == "silu" || name == "swish") return Activation::kSilu;
-  fail(Status::kUnsupported,
-       "%s field \"%s\" is \"%s\", not one of: gelu, gelu_new, gelu_pytorch_tanh, relu, silu, "
-       "swish",
-       path.c_str(), key, printable(name).c_str());
+  constexpr std::pair<const char*, Activation> kNames[] = {
+      {"gelu", Activation::kGelu},
+      {"gelu_python", Activation::kGelu},
+      {"gelu_new", Activation::kGeluTanh},
+      {"gelu_pytorch_tanh", Activation::kGeluTanh},
+      {"gelu_python_tanh", Activation::kGeluTanh},
+      {"gelu_accurate", Activation::kGeluTanh},
+      {"gelu_fast", Activation::kGeluTanh},
+      {"relu", Activation::kRelu},
+      {"silu", Activation::kSilu},
+      {"swish", Activation::kSilu},
+  };
+  std::string known;
+  for (const auto& [theirs, ours] : kNames) {
+    if (name == theirs) return ours;
+    known += (known.empty() ? "" : ", ") + std::string(theirs);
+  }
+  fail(Status::kUnsupported, "%s field \"%s\" is \"%s\", not one of: %s", path.c_str(), key,
+       printable(name).c_str(), known.c_str());
 }
 
 void EncoderDecoderTensors::add_all() {

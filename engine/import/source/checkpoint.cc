@@ -26,6 +26,10 @@ void Checkpoint::require(const std::string& name, const std::vector<int64_t>& sh
   check_type(name);
 }
 
+void Checkpoint::refuse(const std::string& name, const std::string& why) const {
+  fail(Status::kUnsupported, "%s %s", where(name).c_str(), why.c_str());
+}
+
 std::vector<float> read_tensor(const Checkpoint& checkpoint, const std::string& name,
                                const std::vector<int64_t>& shape) {
   checkpoint.require(name, shape);

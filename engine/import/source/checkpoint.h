@@ -22,6 +22,10 @@ class Checkpoint {
   // shape, kUnsupported if its elements are of a type that read() does not know.
   void require(const std::string& name, const std::vector<int64_t>& shape) const;
 
+  // Throws Error(kUnsupported) that names the file and the tensor, which is there, and then says
+  // `why`: "is ...".
+  [[noreturn]] void refuse(const std::string& name, const std::string& why) const;
+
   // Elements [first, first + to.size()) in row-major order, as f32, of a tensor that was required.
   // The same bits, however the tensor is cut into pieces. Throws Error as InputFile::read.
   virtual void read(const std::string& name, int64_t first, std::span<float> to) const = 0;

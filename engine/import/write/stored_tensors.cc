@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::string_view kWeight = ".weight", kWords = "encoder.embeddings.word",
                            kDecoderWords = "decoder.embeddings.word", kHead = "lm_head";
-constexpr std::string_view kStacks[] = {"encoder.layers.", "decoder.layers."};
+constexpr std::string_view kStacks[] = {"encoder.layers.", "decoder.layers.",
+                                        "encoder.embeddings.projection"};
 
 // "encoder.layers.0.ffn.up" of "encoder.layers.0.ffn.up.weight", if that is the weight of a
 // product; else "".

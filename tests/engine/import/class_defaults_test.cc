@@ -10,33 +10,56 @@
 #include "engine/file/json_fields.h"
 #include "engine/import/families/bart.h"
 #include "engine/import/families/bert.h"
+#include "engine/import/families/distilbert.h"
+#include "engine/import/families/electra.h"
+#include "engine/import/families/mpnet.h"
+#include "engine/import/families/roberta.h"
 #include "engine/import/families/t5.h"
 #include "tests/support/temp_dir.h"
 
 namespace headlane {
 namespace {
 
-const char* const kTypes[] = {"bert", "bart", "mbart", "marian", "m2m_100", "t5", "mt5"};
+using ConfigOf = ModelConfig (*)(const Json& config, const std::string& path);
+
+struct Type {
+  const char* name;
+  ConfigOf config;
+  const char* d_model;   // the field
+  const char* n_layers;  // of the encoder
+  const char* n_decoder_layers = nullptr;
+};
+
+constexpr Type kTypes[] = {
+    {"bert", bert_config, "hidden_size", "num_hidden_layers"},
+    {"distilbert", distilbert_config, "dim", "n_layers"},
+    {"roberta", roberta_config, "hidden_size", "num_hidden_layers"},
+    {"xlm-roberta", roberta_config, "hidden_size", "num_hidden_layers"},
+    {"camembert", roberta_config, "hidden_size", "num_hidden_layers"},
+    {"electra", electra_config, "hidden_size", "num_hidden_layers"},
+    {"mpnet", mpnet_config, "hidden_size", "num_hidden_layers"},
+    {"bart", bart_config, "d_model", "encoder_layers", "decoder_layers"},
+    {"mbart", bart_config, "d_model", "encoder_layers", "decoder_layers"},
+    {"marian", bart_config, "d_model", "encoder_layers", "decoder_layers"},
+    {"m2m_100", bart_config, "d_model", "encoder_layers", "decoder_layers"},
+    {"t5", t5_config, "d_model", "num_layers", "num_decoder_layers"},
+    {"mt5", t5_config, "d_model", "num_layers", "num_decoder_layers"},
+};
 
 Json golden() {
   return parse_json(read_file(HEADLANE_GOLDEN_DIR "/class_defaults/defaults.json"),
                     "defaults.json");
 }
 
-ModelConfig config_of(const std::string& type) {
-  const Json fields = with_class_defaults({{"model_type", type}});
-  if (type == "bert") return bert_config(fields, "c");
-  return type.ends_with("t5") ? t5_config(fields, "c") : bart_config(fields, "c");
-}
-
 TEST(ClassDefaults, AreTransformers) {
   const Json classes = golden();
-  for (const char* type : kTypes) {
-    const Json fields = with_class_defaults({{"model_type", type}});
-    EXPECT_GE(fields.size(), 10u) << type;
+  for (const Type& type : kTypes) {
+    SCOPED_TRACE(type.name);
+    const Json fields = with_class_defaults({{"model_type", type.name}});
+    EXPECT_GE(fields.size(), 8u);  // with model_type
     for (const auto& [key, value] : fields.items()) {
-      ASSERT_TRUE(classes.at(type).contains(key)) << type << " " << key;
-      EXPECT_EQ(value, classes.at(type).at(key)) << type << " " << key;
+      ASSERT_TRUE(classes.at(type.name).contains(key)) << key;
+      EXPECT_EQ(value, classes.at(type.name).at(key)) << key;
     }
   }
 }
@@ -44,12 +67,13 @@ TEST(ClassDefaults, AreTransformers) {
 // What the importers take for granted of fields that the table does not have.
 TEST(ClassDefaults, ImportersTakeTheSameForGranted) {
   const Json classes = golden();
-  for (const char* type : kTypes) {
-    const Json& theirs = classes.at(type);
-    EXPECT_EQ(theirs.at("tie_word_embeddings"), true) << type;
-    EXPECT_EQ(json_bool(theirs, "is_decoder", type, false), false) << type;
-    EXPECT_EQ(json_bool(theirs, "add_cross_attention", type, false), false) << type;
-    EXPECT_EQ(theirs.at("is_encoder_decoder"), std::string(type) != "bert") << type;
+  for (const Type& type : kTypes) {
+    SCOPED_TRACE(type.name);
+    const Json& theirs = classes.at(type.name);
+    EXPECT_EQ(theirs.at("tie_word_embeddings"), true);
+    EXPECT_EQ(json_bool(theirs, "is_decoder", "", false), false);
+    EXPECT_EQ(json_bool(theirs, "add_cross_attention", "", false), false);
+    EXPECT_EQ(theirs.at("is_encoder_decoder"), type.n_decoder_layers != nullptr);
   }
   EXPECT_EQ(classes["marian"]["share_encoder_decoder_embeddings"], true);
   EXPECT_EQ(classes["marian"]["decoder_vocab_size"], classes["marian"]["vocab_size"]);
@@ -57,19 +81,37 @@ TEST(ClassDefaults, ImportersTakeTheSameForGranted) {
 
 TEST(ClassDefaults, AreEnoughForAConfig) {
   const Json classes = golden();
-  for (const char* type : kTypes) {
-    SCOPED_TRACE(type);
-    const ModelConfig config = config_of(type);
-    const Json& theirs = classes.at(type);
+  for (const Type& type : kTypes) {
+    SCOPED_TRACE(type.name);
+    const ModelConfig config = type.config(with_class_defaults({{"model_type", type.name}}), "c");
+    const Json& theirs = classes.at(type.name);
     EXPECT_EQ(config.encoder.vocab_size, theirs.at("vocab_size"));
-    const bool bert = std::string(type) == "bert";
-    EXPECT_EQ(config.d_model, theirs.at(bert ? "hidden_size" : "d_model"));
-    if (bert) continue;
-    const bool t5 = theirs.contains("num_layers");
-    EXPECT_EQ(config.decoder.n_layers, theirs.at(t5 ? "num_decoder_layers" : "decoder_layers"));
-    EXPECT_EQ(config.encoder.gated, json_bool(theirs, "is_gated_act", type, false));
-    const bool scales = json_bool(theirs, "scale_embedding", type, false);
+    EXPECT_EQ(config.d_model, theirs.at(type.d_model));
+    EXPECT_EQ(config.encoder.n_layers, theirs.at(type.n_layers));
+    if (type.n_decoder_layers == nullptr) continue;
+    EXPECT_EQ(config.decoder.n_layers, theirs.at(type.n_decoder_layers));
+    EXPECT_EQ(config.encoder.gated, json_bool(theirs, "is_gated_act", "", false));
+    const bool scales = json_bool(theirs, "scale_embedding", "", false);
     EXPECT_EQ(config.encoder.embedding_scale, scales ? std::sqrt(1024.0f) : 1.0f);
+  }
+}
+
+// Positions of 512 rows begin after the row of the padding, and tables of ELECTRA are narrow.
+TEST(ClassDefaults, AreTheFamilies) {
+  const auto encoder = [](const Type& type) {
+    return type.config(with_class_defaults({{"model_type", type.name}}), "c").encoder;
+  };
+  for (const Type& type : kTypes) {
+    SCOPED_TRACE(type.name);
+    if (type.n_decoder_layers != nullptr) break;
+    const std::string name = type.name;
+    const bool pads = name.ends_with("roberta") || name == "camembert" || name == "mpnet";
+    EXPECT_EQ(encoder(type).max_positions, pads ? 510 : 512);
+    EXPECT_EQ(encoder(type).skips_padding(), pads);
+    EXPECT_EQ(encoder(type).projection.width, name == "electra" ? 128 : 0);
+    EXPECT_EQ(encoder(type).n_types, name == "distilbert" || name == "mpnet" ? 0 : 2);
+    EXPECT_EQ(encoder(type).attention.relative.n_buckets, name == "mpnet" ? 32 : 0);
+    EXPECT_EQ(encoder(type).norm_eps, 1e-12f);
   }
 }
 

@@ -253,8 +253,8 @@ TEST_F(EncoderDecoderImport, HeadsMustDivide) {
 
 TEST_F(EncoderDecoderImport, RefusesActivations) {
   refuse_config("bart", {{"activation_function", "tanh"}}, Status::kUnsupported,
-                "\"activation_function\" is \"tanh\", not one of: gelu, gelu_new, "
-                "gelu_pytorch_tanh, relu, silu, swish");
+                "\"activation_function\" is \"tanh\", not one of: gelu, gelu_python, gelu_new, "
+                "gelu_pytorch_tanh, gelu_python_tanh, gelu_accurate, gelu_fast, relu, silu, swish");
   refuse_config("t5_v1_0", {{"dense_act_fn", "tanh"}}, Status::kUnsupported,
                 "\"dense_act_fn\" is \"tanh\"");
   refuse_config("t5_v1_0", {{"dense_act_fn", nullptr}, {"feed_forward_proj", "gated-tanh"}},

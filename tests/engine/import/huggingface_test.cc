@@ -155,6 +155,14 @@ TEST_F(HuggingFace, NoTypeEmbedding) {
   json config = tiny_config();
   config["type_vocab_size"] = 0;
   write_json("config.json", config);
+  EXPECT_ERROR(convert(), Status::kUnsupported,
+               "model.safetensors: tensor \"embeddings.token_type_embeddings.weight\" is none that "
+               "Headlane computes with in a model of \"model_type\" \"bert\"");
+  std::vector<TestTensor> tensors = tiny_tensors();
+  std::erase_if(tensors, [](const TestTensor& tensor) {
+    return tensor.name == "embeddings.token_type_embeddings.weight";
+  });
+  write_model(tensors);
   const Container model = convert();
   EXPECT_EQ(model.find("encoder.embeddings.type"), nullptr);
 }
@@ -163,9 +171,15 @@ TEST_F(HuggingFace, Activations) {
   write_tiny();
   json config = tiny_config();
   const std::pair<const char*, Activation> names[] = {{"gelu", Activation::kGelu},
+                                                      {"gelu_python", Activation::kGelu},
                                                       {"gelu_new", Activation::kGeluTanh},
                                                       {"gelu_pytorch_tanh", Activation::kGeluTanh},
-                                                      {"relu", Activation::kRelu}};
+                                                      {"gelu_python_tanh", Activation::kGeluTanh},
+                                                      {"gelu_accurate", Activation::kGeluTanh},
+                                                      {"gelu_fast", Activation::kGeluTanh},
+                                                      {"relu", Activation::kRelu},
+                                                      {"silu", Activation::kSilu},
+                                                      {"swish", Activation::kSilu}};
   for (const auto& [name, activation] : names) {
     config["hidden_act"] = name;
     write_json("config.json", config);
@@ -185,10 +199,10 @@ TEST_F(HuggingFace, ConfigIsRefused) {
   nulls["layer_norm_eps"] = nullptr;
   write_json("config.json", nulls);
   EXPECT_ERROR(convert(), Status::kBadFile, "field \"layer_norm_eps\" is null, not a number");
-  refuse_config({{"model_type", "roberta"}}, Status::kUnsupported,
-                " field \"model_type\" is \"roberta\", not one of: bert");
-  refuse_config({{"hidden_act", "silu"}}, Status::kUnsupported,
-                " field \"hidden_act\" is \"silu\", not one of: gelu, gelu_new");
+  refuse_config({{"model_type", "deberta-v2"}}, Status::kUnsupported,
+                " field \"model_type\" is \"deberta-v2\", not one of: bert, distilbert");
+  refuse_config({{"hidden_act", "quick_gelu"}}, Status::kUnsupported,
+                " field \"hidden_act\" is \"quick_gelu\", not one of: gelu, gelu_python");
   refuse_config({{"position_embedding_type", "relative_key"}}, Status::kUnsupported,
                 " field \"position_embedding_type\" is \"relative_key\"");
   refuse_config({{"is_decoder", true}}, Status::kUnsupported, " field \"is_decoder\" is true");

@@ -10,7 +10,8 @@ import pathlib
 import transformers
 from transformers import CONFIG_MAPPING
 
-TYPES = ["bert", "bart", "mbart", "marian", "m2m_100", "t5", "mt5"]
+TYPES = ["bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra", "mpnet",
+         "bart", "mbart", "marian", "m2m_100", "t5", "mt5"]
 
 
 def main():

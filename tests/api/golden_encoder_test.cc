@@ -1,5 +1,5 @@
-// The small random BERTs of tests/golden/bert, from their Hugging Face folders to hidden states and
-// pooled vectors, against transformers in float64.
+// The small random encoders of tests/golden/bert and tests/golden/encoders, from their Hugging Face
+// folders to hidden states and pooled vectors, against transformers in float64.
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -7,33 +7,21 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "tests/api/encoder.h"
-#include "tests/support/lines.h"
-#include "tests/support/npy.h"
-#include "tests/support/temp_dir.h"
+#include "tests/api/precision.h"
 
 namespace headlane::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> golden_models() {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(HEADLANE_GOLDEN_DIR "/bert")) {
-    if (entry.is_directory()) names.push_back(entry.path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 // What PyTorch's own float32 is off by, times four: another order of the same sums is off by as
 // much, in the other direction, and the hardest token of one need not be that of the other.
 constexpr double kOfPyTorchsError = 4;
 
-class GoldenBert : public testing::TestWithParam<std::tuple<std::string, const char*>> {
+class GoldenEncoder : public testing::TestWithParam<std::tuple<std::string, const char*>> {
  protected:
   void SetUp() override {
-    folder_ = std::string(HEADLANE_GOLDEN_DIR "/bert/") + std::get<0>(GetParam());
+    folder_ = golden_encoder(std::get<0>(GetParam()));
     path_ = temp_.file("model.headlane");
     check(headlane_convert(folder_.c_str(), path_.c_str(), nullptr));
     isa_ = std::get<1>(GetParam());
@@ -56,7 +44,7 @@ class GoldenBert : public testing::TestWithParam<std::tuple<std::string, const c
   nlohmann::json manifest_;
 };
 
-TEST_P(GoldenBert, MatchesTransformers) {
+TEST_P(GoldenEncoder, MatchesTransformers) {
   for (const int n_threads : {1, 2}) {
     Encoder encoder(path_, isa_, n_threads);
     const Encoded out = encoder.encode(ids_, types_);
@@ -66,7 +54,7 @@ TEST_P(GoldenBert, MatchesTransformers) {
   }
 }
 
-TEST_P(GoldenBert, TextsGiveTheIdsAndVectorsOfSentenceTransformers) {
+TEST_P(GoldenEncoder, TextsGiveTheIdsAndVectorsOfSentenceTransformers) {
   if (!fs::exists(folder_ + "/texts.txt")) GTEST_SKIP() << "this model has no tokenizer";
   Encoder encoder(path_, isa_, 1);
   Sequences ids;
@@ -81,7 +69,7 @@ TEST_P(GoldenBert, TextsGiveTheIdsAndVectorsOfSentenceTransformers) {
   expect_near(encoder.encode(ids).pooled, "/text_pooled.npy", "pooled_float32_from_float64");
 }
 
-TEST_P(GoldenBert, MatchesTransformersWithProductsByOneDnn) {
+TEST_P(GoldenEncoder, MatchesTransformersWithProductsByOneDnn) {
   headlane_model_options options = HEADLANE_INIT(headlane_model_options);
   options.gemm = "onednn";
   headlane_model* model = nullptr;
@@ -96,7 +84,7 @@ TEST_P(GoldenBert, MatchesTransformersWithProductsByOneDnn) {
 }
 
 // The same bits alone, in any order, in any batch, for any number of threads.
-TEST_P(GoldenBert, BitsDoNotDependOnTheBatch) {
+TEST_P(GoldenEncoder, BitsDoNotDependOnTheBatch) {
   Encoder one(path_, isa_, 1), two(path_, isa_, 2), three(path_, isa_, 3);
   const size_t d = static_cast<size_t>(one.facts().d_model);
   std::vector<Encoded> alone;
@@ -127,11 +115,12 @@ TEST_P(GoldenBert, BitsDoNotDependOnTheBatch) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, GoldenBert,
-                         testing::Combine(testing::ValuesIn(golden_models()),
+INSTANTIATE_TEST_SUITE_P(All, GoldenEncoder,
+                         testing::Combine(testing::ValuesIn(golden_encoders()),
                                           testing::Values("ref", "avx2", "avx512")),
                          [](const auto& info) {
-                           return std::get<0>(info.param) + "_" + std::get<1>(info.param);
+                           const std::string& name = std::get<0>(info.param);
+                           return name.substr(name.find('/') + 1) + "_" + std::get<1>(info.param);
                          });
 
 }  // namespace

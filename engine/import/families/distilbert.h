@@ -1,0 +1,20 @@
+// DistilBERT as Hugging Face keeps it (model_type "distilbert"): a BERT without types of segments.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/file/json.h"
+#include "engine/import/source/tensor_recipe.h"
+#include "engine/spec/config.h"
+
+namespace headlane {
+
+// As bert_config.
+ModelConfig distilbert_config(const Json& config, const std::string& path);
+
+// As bert_tensors.
+std::vector<TensorRecipe> distilbert_tensors(const Checkpoint& checkpoint, const Json& source,
+                                             const std::string& path, const ModelConfig& config);
+
+}  // namespace headlane

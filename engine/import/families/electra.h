@@ -1,0 +1,21 @@
+// ELECTRA as Hugging Face keeps it (model_type "electra"): a BERT whose tables may be narrower than
+// its layers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/file/json.h"
+#include "engine/import/source/tensor_recipe.h"
+#include "engine/spec/config.h"
+
+namespace headlane {
+
+// As bert_config.
+ModelConfig electra_config(const Json& config, const std::string& path);
+
+// As bert_tensors.
+std::vector<TensorRecipe> electra_tensors(const Checkpoint& checkpoint, const Json& source,
+                                          const std::string& path, const ModelConfig& config);
+
+}  // namespace headlane

@@ -1,0 +1,324 @@
+"""Writes the small random encoders of this folder and what transformers says of them.
+
+    python make.py [--out DIR] [NAME ...]
+
+Each model is a Hugging Face folder (config.json, safetensors) and, as in ../bert,
+    ids.txt        sequences of token ids, one a line
+    types.txt      their segment types, where the model has more than one
+    hidden.npy     [n_tokens, d_model], last hidden states of all sequences end to end
+    manifest.json  how far transformers' own float32 is from the float64, at most
+hidden.npy is computed in float64 and rounded once. transformers' float32 is measured for each
+sequence alone and for all in one padded batch, with eager attention and, where there is one, sdpa.
+
+All parameters are random, biases, norms and the padding's rows too: as made by default they are
+zeros and ones, and one that is forgotten or mistaken for another would not show.
+"""
+
+import argparse
+import copy
+import dataclasses
+import json
+import pathlib
+import re
+import shutil
+
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel
+
+MAX_F32_ERROR = 2e-5
+
+
+@dataclasses.dataclass
+class Golden:
+    name: str
+    model_type: str
+    config: dict  # fields of the class of its config
+    lengths: list  # tokens of each sequence
+    why: str
+    std: float = 0.3  # of the products' weights
+    dtype: torch.dtype = torch.float32
+    task: str = ""  # the class of a model for a task, whose names have the family's prefix
+    n_pads: int = 0  # tokens of padding inside each sequence but the first
+    pad_id: int = 1
+    fields: dict = dataclasses.field(default_factory=dict)  # put into config.json afterwards
+    removed: tuple = ()  # fields taken out of it, so that the class's default counts
+    legacy: bool = False  # norms are called gamma and beta, and there are buffers of integers
+    more_layers: int = 0  # the file has so many layers more than config.json
+    sharded: bool = False
+
+
+def sizes(n_heads, head_dim, d_ff, n_layers, **more):
+    """Of BERT and its descendants."""
+    return {"vocab_size": 37, "hidden_size": n_heads * head_dim, "num_attention_heads": n_heads,
+            "intermediate_size": d_ff, "num_hidden_layers": n_layers} | more
+
+
+def distil_sizes(n_heads, head_dim, d_ff, n_layers, **more):
+    return {"vocab_size": 37, "dim": n_heads * head_dim, "n_heads": n_heads, "hidden_dim": d_ff,
+            "n_layers": n_layers} | more
+
+
+# std grows as d_model shrinks: scores are of the order of std^2 * d_model.
+MODELS = [
+    Golden("distilbert_head_dim_7", "distilbert",
+           distil_sizes(5, 7, 53, 2, max_position_embeddings=40), [1, 31, 32, 33],
+           "d_model 35, d_ff 53: off every tile"),
+    Golden("distilbert_masked_lm", "distilbert",
+           distil_sizes(3, 5, 61, 3, activation="relu", max_position_embeddings=70),
+           [2, 16, 17, 65],
+           "names begin with distilbert.; the head's tensors; sizes under BERT's names, which "
+           "count before DistilBERT's own",
+           std=0.35, task="DistilBertForMaskedLM",
+           fields={"hidden_size": 15, "num_attention_heads": 3, "num_hidden_layers": 3,
+                   "dim": 64, "n_heads": 4}),
+    Golden("distilbert_f16_sinusoidal", "distilbert",
+           distil_sizes(2, 26, 130, 1, activation="gelu_new", sinusoidal_pos_embds=True,
+                        max_position_embeddings=129), [1, 129],
+           "weights stored as F16; positions that were sinusoids once are what the file has",
+           std=0.2, dtype=torch.float16),
+    Golden("distilbert_defaults", "distilbert",
+           distil_sizes(12, 3, 41, 1, max_position_embeddings=512), [3, 47, 48],
+           "config.json says neither heads, positions nor activation",
+           removed=("n_heads", "max_position_embeddings", "activation")),
+
+    Golden("roberta_head_dim_7", "roberta",
+           sizes(5, 7, 53, 2, type_vocab_size=1, layer_norm_eps=1e-5,
+                 max_position_embeddings=35), [1, 31, 32, 33],
+           "positions from 2 on, all of them in use; padding inside texts", n_pads=3),
+    Golden("roberta_masked_lm_old", "roberta",
+           sizes(3, 11, 61, 2, hidden_act="gelu_fast", type_vocab_size=2, layer_norm_eps=1e-5,
+                 max_position_embeddings=60), [15, 16, 17, 50],
+           "names begin with roberta.; gamma and beta; buffers of integers; the head's tensors",
+           task="RobertaForMaskedLM", n_pads=2, legacy=True),
+    Golden("roberta_padding_5", "roberta",
+           sizes(2, 13, 30, 3, hidden_act="silu", type_vocab_size=3, pad_token_id=5,
+                 max_position_embeddings=71), [2, 63, 64, 65],
+           "the padding is 5, and positions are counted from 6 on; three segment types; a head and "
+           "layers that the config does not have", std=0.2, n_pads=4, pad_id=5, more_layers=1),
+    Golden("xlm_roberta_padding_0", "xlm-roberta",
+           sizes(3, 8, 45, 2, hidden_act="relu", type_vocab_size=1, pad_token_id=0,
+                 max_position_embeddings=66), [1, 16, 64, 65],
+           "the padding is 0, and positions are counted from 1 on", n_pads=1, pad_id=0, std=0.4),
+    Golden("xlm_roberta_sharded", "xlm-roberta",
+           sizes(1, 33, 61, 2, type_vocab_size=1, layer_norm_eps=1e-5,
+                 max_position_embeddings=132), [1, 47, 129],
+           "one head of 33; weights in several files, with the tensors of a task's head",
+           task="XLMRobertaForMaskedLM", n_pads=2, sharded=True),
+    Golden("xlm_roberta_defaults", "xlm-roberta",
+           sizes(12, 2, 29, 1, max_position_embeddings=512), [2, 33],
+           "config.json says neither heads, positions, types, padding nor activation", std=0.4,
+           n_pads=2, removed=("num_attention_heads", "max_position_embeddings", "pad_token_id",
+                              "type_vocab_size", "hidden_act", "layer_norm_eps")),
+    Golden("camembert_head_dim_3", "camembert",
+           sizes(3, 3, 101, 1, type_vocab_size=1, layer_norm_eps=1e-5,
+                 max_position_embeddings=100), [3, 33, 90],
+           "d_ff 101, d_model 9", std=0.7, n_pads=2),
+    Golden("camembert_masked_lm_bf16", "camembert",
+           sizes(2, 20, 61, 1, hidden_act="gelu_new", type_vocab_size=1, layer_norm_eps=1e-5,
+                 max_position_embeddings=52), [1, 2, 49, 50],
+           "weights stored as BF16, names begin with roberta.", task="CamembertForMaskedLM",
+           dtype=torch.bfloat16, n_pads=1),
+    Golden("camembert_deep", "camembert",
+           sizes(4, 6, 31, 4, hidden_act="gelu_pytorch_tanh", type_vocab_size=2,
+                 layer_norm_eps=1e-6, max_position_embeddings=41), [15, 38, 39],
+           "four layers", std=0.35, n_pads=3),
+
+    Golden("electra_narrow_tables", "electra",
+           sizes(5, 7, 53, 2, embedding_size=17, max_position_embeddings=40), [1, 31, 32, 33],
+           "tables of 17 columns, layers of 35"),
+    Golden("electra_wide_tables", "electra",
+           sizes(3, 5, 40, 3, embedding_size=49, hidden_act="relu", type_vocab_size=3,
+                 max_position_embeddings=66), [2, 16, 65],
+           "tables wider than the layers; three segment types; the head of the discriminator",
+           std=0.4, task="ElectraForPreTraining"),
+    Golden("electra_same_width", "electra",
+           sizes(2, 17, 61, 1, embedding_size=34, hidden_act="gelu_new", type_vocab_size=1,
+                 max_position_embeddings=50), [15, 48, 50],
+           "no projection; the generator's head", task="ElectraForMaskedLM"),
+    Golden("electra_defaults", "electra",
+           sizes(4, 11, 33, 1, embedding_size=128, max_position_embeddings=63), [3, 63],
+           "config.json says neither heads, width of the tables, types nor activation",
+           std=0.2, removed=("num_attention_heads", "embedding_size", "type_vocab_size",
+                             "hidden_act")),
+
+    Golden("mpnet_all_buckets", "mpnet",
+           sizes(5, 7, 53, 2, max_position_embeddings=202), [1, 9, 33, 200],
+           "distances beyond the last bucket's; all positions in use", n_pads=3),
+    Golden("mpnet_masked_lm", "mpnet",
+           sizes(3, 11, 61, 2, hidden_act="relu", layer_norm_eps=1e-5,
+                 max_position_embeddings=150), [15, 16, 17, 130],
+           "names begin with mpnet.; the head's tensors", task="MPNetForMaskedLM", n_pads=2),
+    Golden("mpnet_one_head", "mpnet",
+           sizes(1, 26, 29, 3, hidden_act="silu", max_position_embeddings=67, pad_token_id=0),
+           [2, 63, 64, 65],
+           "one head of 26; the padding's row is 1, whatever the config says", n_pads=4),
+    Golden("mpnet_defaults", "mpnet",
+           sizes(12, 3, 40, 1, max_position_embeddings=512), [3, 47, 140],
+           "config.json says neither heads, positions, buckets nor activation", n_pads=1,
+           removed=("num_attention_heads", "max_position_embeddings", "hidden_act",
+                    "relative_attention_num_buckets", "layer_norm_eps", "pad_token_id")),
+]
+
+
+def randomise(model, golden, rng):
+    """All parameters, by name; numpy's generator, which does not change with torch's version."""
+    for name, parameter in sorted(model.named_parameters()):
+        values = rng.standard_normal(tuple(parameter.shape))
+        if re.search(r"(LayerNorm|layer_norm)\.weight", name):
+            values = rng.uniform(0.5, 1.5, tuple(parameter.shape))
+            values *= rng.choice([-1, 1, 1, 1], tuple(parameter.shape))
+        elif name.endswith("bias"):
+            values *= 0.2
+        elif "relative_attention_bias" in name:
+            values *= 0.8
+        elif "embeddings." in name:
+            values *= 0.5
+        else:
+            values *= golden.std
+        parameter.data = torch.from_numpy(values).to(golden.dtype)
+
+
+def save_model(golden, folder, rng):
+    """Writes config.json and the safetensors of a random model."""
+    config = CONFIG_MAPPING[golden.model_type](**golden.config)
+    n_layers = config.num_hidden_layers
+    config.num_hidden_layers += golden.more_layers
+    if golden.task:
+        model = getattr(transformers, golden.task)(config)
+    else:
+        model = AutoModel.from_config(config)  # most with a pooler
+    randomise(model, golden, rng)
+    config.dtype = golden.dtype
+    if golden.legacy:
+        tensors = {name.replace("LayerNorm.weight", "LayerNorm.gamma")
+                   .replace("LayerNorm.bias", "LayerNorm.beta"): value.clone()
+                   for name, value in model.state_dict().items() if "decoder" not in name}
+        tensors["roberta.embeddings.position_ids"] = torch.arange(
+            config.max_position_embeddings).unsqueeze(0)
+        config.architectures = [golden.task]
+        config.save_pretrained(folder)
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    else:
+        model.save_pretrained(folder, max_shard_size=20000 if golden.sharded else "1GB")
+    path = folder / "config.json"
+    fields = json.loads(path.read_text()) | golden.fields
+    if golden.more_layers:
+        fields["num_hidden_layers"] = n_layers
+    for key in golden.removed:
+        del fields[key]
+    path.write_text(json.dumps(fields, indent=2) + "\n")
+
+
+def load_model(golden, folder):
+    """The encoder as stored, in float32: read by name, not by from_pretrained, which may convert."""
+    model = AutoModel.from_config(AutoConfig.from_pretrained(folder)).float()
+    stored = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        stored.update(load_file(path))
+    own = {}
+    for name, value in stored.items():
+        name = name.removeprefix(model.base_model_prefix + ".")
+        name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
+        name = name.replace("LayerNorm.beta", "LayerNorm.bias")
+        own[name] = value.float()
+    wanted = model.state_dict()
+    # Poolers do not make hidden states, and models for a task have none.
+    model.load_state_dict({name: own.get(name, value) if "pooler" in name else own[name]
+                           for name, value in wanted.items()}, strict=True)
+    model.set_attn_implementation("eager")
+    return model.eval()
+
+
+def alone(model, sequences, types):
+    with torch.inference_mode():
+        return np.concatenate([
+            model(input_ids=torch.tensor([ids]), **({"token_type_ids": torch.tensor([segment])}
+                                                    if types else {})).last_hidden_state[0].numpy()
+            for ids, segment in zip(sequences, types or sequences)])
+
+
+def padded(model, sequences, types, pad_id):
+    """All in one batch."""
+    longest = max(map(len, sequences))
+    ids = torch.tensor([seq + [pad_id] * (longest - len(seq)) for seq in sequences])
+    mask = torch.tensor([[1] * len(seq) + [0] * (longest - len(seq)) for seq in sequences])
+    more = {"token_type_ids": torch.tensor([t + [0] * (longest - len(t)) for t in types])} \
+        if types else {}
+    with torch.inference_mode():
+        hidden = model(input_ids=ids, attention_mask=mask, **more).last_hidden_state.numpy()
+    return np.concatenate([rows[:len(seq)] for rows, seq in zip(hidden, sequences)])
+
+
+def float32_results(model, sequences, types, pad_id):
+    for attention in ["eager", "sdpa"]:
+        if attention == "sdpa" and not model._supports_sdpa:
+            continue
+        model.set_attn_implementation(attention)
+        yield alone(model, sequences, types)
+        yield padded(model, sequences, types, pad_id)
+    model.set_attn_implementation("eager")
+
+
+def make_sequences(golden, model, rng):
+    vocab_size = model.config.vocab_size
+    others = [token for token in range(vocab_size) if token != golden.pad_id]
+    sequences = [rng.choice(others if golden.n_pads else vocab_size, n).tolist()
+                 for n in golden.lengths]
+    if golden.n_pads:
+        for sequence in sequences[1:]:
+            n_pads = min(golden.n_pads, len(sequence) - 1)
+            for at in rng.choice(len(sequence), n_pads, replace=False):
+                sequence[at] = golden.pad_id
+    n_types = getattr(model.config, "type_vocab_size", 0)
+    if n_types < 2:
+        return sequences, []
+    # Segments as pairs of texts have them: a run of each type, in order.
+    return sequences, [sorted(rng.integers(0, n_types, n).tolist()) for n in golden.lengths]
+
+
+def write_lines(path, rows):
+    path.write_text("".join(" ".join(map(str, row)) + "\n" for row in rows))
+
+
+def make(golden, seed, folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    save_model(golden, folder, rng)
+    model = load_model(golden, folder)
+    sequences, types = make_sequences(golden, model, rng)
+    write_lines(folder / "ids.txt", sequences)
+    if types:
+        write_lines(folder / "types.txt", types)
+    hidden = alone(copy.deepcopy(model).double(), sequences, types)
+    error = max(float(np.abs(result - hidden).max())
+                for result in float32_results(model, sequences, types, golden.pad_id))
+    if error > MAX_F32_ERROR:
+        raise SystemExit(f"{golden.name}: float32 is {error:.2g} off: too ill-conditioned a model")
+    np.save(folder / "hidden.npy", hidden.astype(np.float32))
+    manifest = {"why": golden.why, "transformers": transformers.__version__,
+                "n_seqs": len(sequences), "n_tokens": len(hidden),
+                "hidden_float32_from_float64": error,
+                "hidden_max_abs": float(np.abs(hidden).max())}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"{golden.name:30} {size:8} bytes  {len(hidden):5} tokens  "
+          f"|h| {np.abs(hidden).max():5.2f}  float32 off by {error:.1e}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent)
+    parser.add_argument("names", nargs="*", help="models to make; all if none is named")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)  # the number of threads changes float32 sums in the last bits
+    for i, golden in enumerate(MODELS):
+        if not arguments.names or golden.name in arguments.names:
+            make(golden, 3000 + i, arguments.out / golden.name)
+
+
+if __name__ == "__main__":
+    main()
