@@ -24,6 +24,7 @@ struct AttentionTile<Bf16> {
   using Unit = NativeBf16::Unit;
   static_assert(kBC % kNR == 0 && kBC % (kPerGroup * kStep) == 0);
 
+  static auto strips(int64_t rows) { return NativeBf16::strips(rows); }
   static int64_t groups(int64_t dim) { return round_up((dim + 1) / 2, kStep); }
   // Rows are read whole steps at a time: what lies behind a shorter one is another head's, or
   // nothing.

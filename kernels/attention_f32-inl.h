@@ -36,6 +36,7 @@ struct AttentionTile<float> {
   static constexpr int64_t kPerGroup = 1, kStep = 1;
   struct Unit {};  // what products need to be set up: nothing
 
+  static Strips strips(int64_t rows) { return {rows, kMR}; }
   static int64_t groups(int64_t dim) { return dim; }
   static bool copies(const AttentionArgs<float>& args) { return args.rotary; }
   static void copy_row(const AttentionArgs<float>& args, int64_t position, const float* x, float*,

@@ -197,7 +197,8 @@ inline SinkShare sink_share(float sink, double largest, double its_exponent) {
 template <typename T, typename Pack, typename Strip>
 inline void for_each_block(const AttentionArgs<T>& args, const QueryGroup<T>& group, Pack pack,
                            Strip strip) {
-  constexpr int64_t kBC = AttentionTile<T>::kBC, kMR = AttentionTile<T>::kMR;
+  constexpr int64_t kBC = AttentionTile<T>::kBC;
+  const auto strips = AttentionTile<T>::strips(group.rows);
   // Both ends of what a query sees move with it: those of a run of queries are its first's and
   // last's.
   const int64_t begin = keys_seen(args, group.first).begin / kBC * kBC;
@@ -205,8 +206,8 @@ inline void for_each_block(const AttentionArgs<T>& args, const QueryGroup<T>& gr
   for (int64_t block = begin; block < end; block += kBC) {
     const int64_t n = smaller(kBC, args.kv_len - block);
     bool packed = false;
-    for (int64_t r = 0; r < group.rows; r += kMR) {
-      const int64_t rows = smaller(kMR, group.rows - r);
+    for (int64_t i = 0; i < strips.count(); ++i) {
+      const int64_t r = strips.begin(i), rows = strips.rows(i);
       const bool seen = keys_seen(args, group.first + r).begin < block + n &&
                         keys_seen(args, group.first + r + rows - 1).end > block;
       if (!seen) continue;

@@ -48,13 +48,12 @@ inline void activate_tile(Activation activation, int64_t rows, int64_t vectors, 
 }
 
 // The first strips of a block fetch the block that follows it, which otherwise arrives in step with
-// its own first strip, from L3 or memory: each of up to as many full strips as a row of the panel
-// has lines a part of it, one line after another. One strip alone gains nothing over the CPU's own
-// prefetcher and is 10 to 20 % slower so (bench gemm_f32/.../cold).
+// its own first strip, from L3 or memory: each of up to as many strips as a row of the panel has
+// lines a part of it, one line after another.
 inline void run_f32(const ProductArgs& args) {
   assert(args.m >= 0 && args.k >= 1 && args.ldc % kRowAlign == 0 && args.lda >= args.k);
   assert(args.c_element == Element::kF32);
-  const int64_t parts = args.m > kMR ? smaller(kMostParts, args.m / kMR) : 0;
+  const Strips strips(args.m, kMR);
   for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
     const float* panel = static_cast<const float*>(args.packed) + p * kNR * (args.k + 1);
     const int64_t vectors = (smaller(kNR, args.n - p * kNR) + kWidth - 1) / kWidth;
@@ -62,21 +61,15 @@ inline void run_f32(const ProductArgs& args) {
       const int64_t kc = smaller(kKC, args.k - k0);
       const float* init = k0 == 0 ? panel : nullptr;
       const float* b = panel + kNR * (1 + k0);
-      const bool last = k0 + kc == args.k && p + 1 == args.panel_end;
-      const float* next = b + kNR * kc;
-      const int64_t fetching = vectors == kNV && !last ? parts * kMR : 0;  // rows that fetch
-      for (int64_t m0 = 0; m0 < args.m; m0 += kMR) {
-        const int64_t mr = smaller(kMR, args.m - m0);
+      const bool ends = k0 + kc == args.k;
+      const float* next = ends && p + 1 == args.panel_end ? nullptr : b + kNR * kc;
+      for (int64_t i = 0; i < strips.count(); ++i) {
+        const int64_t m0 = strips.begin(i);
         const float* a = static_cast<const float*>(args.a) + m0 * args.lda + k0;
         float* c = static_cast<float*>(args.c) + m0 * args.ldc + p * kNR;
-        if (m0 < fetching) {
-          kFetchingKernels<F32Dot>[parts - 1](m0 / kMR, kc, a, args.lda, b, init, c, args.ldc,
-                                              next);
-        } else {
-          kMicroKernels<F32Dot>.of[mr - 1][vectors - 1](kc, a, args.lda, b, kNR, init, c, args.ldc);
-        }
-        if (args.activation != Activation::kNone && k0 + kc == args.k) {
-          activate_tile(args.activation, mr, vectors, c, args.ldc);
+        multiply_strip<F32Dot>(strips, i, vectors, kc, a, args.lda, b, init, c, args.ldc, next);
+        if (args.activation != Activation::kNone && ends) {
+          activate_tile(args.activation, strips.rows(i), vectors, c, args.ldc);
         }
       }
     }

@@ -18,26 +18,24 @@ struct DotTile {
   static constexpr int64_t kStep = 1;  // groups that K is rounded up to
   struct Unit {};                      // what products need to be set up: nothing
 
-  // tile[rows, vectors * kWidth] (stride kNR) = init + A * panel, for one of the strips of a
-  // product. The first strips of a panel fetch the next one, as in gemm-inl.h.
-  struct Strips {
-    int64_t groups, n_strips;  // strips of any rows
-    const uint32_t* panel;     // [groups, kNR]
-    const uint32_t* next;      // of the panel that comes after, or null
+  static Strips strips(int64_t rows) { return {rows, kMR}; }
+
+  // The strips of a product by one panel: tile[rows, vectors * kWidth] (stride kNR) = init + A *
+  // panel. The first ones fetch the next panel, as in gemm-inl.h.
+  struct Panel {
+    Strips strips;
+    int64_t groups;
+    const uint32_t* panel;  // [groups, kNR]
+    const uint32_t* next;   // of the panel that comes after, or null
     const float* init;
     int64_t vectors;
 
     // between(i, n), i = 0 .. n - 1, is called in the course of it.
     template <typename Between>
-    void multiply(Unit*, int64_t strip, int64_t rows, const uint32_t* a, int64_t lda, float* tile,
+    void multiply(Unit*, int64_t strip, const uint32_t* a, int64_t lda, float* tile,
                   Between between) const {
       between(0, 1);
-      const int64_t parts = n_strips > 1 ? smaller(kMostParts, n_strips) : 0;
-      if (!next || strip >= parts || rows < kMR || vectors < kNV) {
-        kMicroKernels<Dot>.of[rows - 1][vectors - 1](groups, a, lda, panel, kNR, init, tile, kNR);
-        return;
-      }
-      kFetchingKernels<Dot>[parts - 1](strip, groups, a, lda, panel, init, tile, kNR, next);
+      multiply_strip<Dot>(strips, strip, vectors, groups, a, lda, panel, init, tile, kNR, next);
     }
   };
 

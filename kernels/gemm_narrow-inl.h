@@ -147,29 +147,30 @@ inline void gemm_narrow_run(const ProductArgs& args) {
   int which = 0;
   typename Tile::Unit unit;
   PendingTile<Finish, kNR> pending = {Finish(nullptr), 0, 0, 0, 0, nullptr};
+  const auto strips = Tile::strips(args.m);
   for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
     const float* panel = static_cast<const float*>(args.packed) + p * panel_floats;
     const float* b = panel + Panels::kHeaderRows * kNR;
     const bool last = p + 1 == args.panel_end;
     const int64_t column = p * kNR;
-    const typename Tile::Strips strips = {
+    const typename Tile::Panel product = {
+        .strips = strips,
         .groups = groups,
-        .n_strips = (args.m + kMR - 1) / kMR,
         .panel = reinterpret_cast<const uint32_t*>(b),
         .next = last ? nullptr : reinterpret_cast<const uint32_t*>(b + panel_floats),
         .init = Panels::kHeaderRows == 1 ? panel : kZeroRow,
         .vectors = (smaller(kNR, args.n - column) + kWidth - 1) / kWidth,
     };
-    for (int64_t m0 = 0; m0 < args.m; m0 += kMR) {
-      const int64_t rows = smaller(kMR, args.m - m0);
-      strips.multiply(&unit, m0 / kMR, rows, a + m0 * args.lda, args.lda, tiles[which],
-                      [&](int64_t i, int64_t n) { pending.write(args, i, n); });
-      pending = {Finish(panel), m0, rows, column, strips.vectors, tiles[which]};
+    for (int64_t i = 0; i < strips.count(); ++i) {
+      const int64_t m0 = strips.begin(i);
+      product.multiply(&unit, i, a + m0 * args.lda, args.lda, tiles[which],
+                       [&](int64_t part, int64_t n) { pending.write(args, part, n); });
+      pending = {Finish(panel), m0, strips.rows(i), column, product.vectors, tiles[which]};
       which ^= 1;
     }
     const bool ends_row = column + kNR >= args.n;
     if (ends_row && args.c_element == Element::kBf16) {
-      fill_row_ends(args, column + strips.vectors * kWidth);
+      fill_row_ends(args, column + product.vectors * kWidth);
     }
   }
   pending.write(args, 0, 1);

@@ -135,6 +135,18 @@ inline void multiply_tiles(int64_t rows, int64_t columns, int64_t steps, const u
   }
 }
 
+// Rows cut into strips of mr, the last of what is left.
+class FullStrips {
+ public:
+  FullStrips(int64_t rows, int64_t mr) : rows_(rows), mr_(mr) {}
+  int64_t count() const { return (rows_ + mr_ - 1) / mr_; }
+  int64_t begin(int64_t i) const { return i * mr_; }
+  int64_t rows(int64_t i) const { return smaller(mr_, rows_ - i * mr_); }
+
+ private:
+  int64_t rows_, mr_;
+};
+
 // How products are multiplied in tiles: the twin of DotTile.
 template <typename Dot>
 struct AmxTile {
@@ -143,20 +155,26 @@ struct AmxTile {
   static constexpr int64_t kStep = kTileGroups;
   using Unit = TileUnit;
 
-  // The strips of one panel. All of them fetch the next panel into L2, a part with each step.
-  struct Strips {
-    int64_t groups, n_strips;  // strips of any rows
-    const uint32_t* panel;     // [groups, kNR]
-    const uint32_t* next;      // of the panel that comes after, or null
+  // Full strips and a rest: a tile costs what its rows do, and a rest of one tile saves loads.
+  static FullStrips strips(int64_t rows) { return {rows, kMR}; }
+
+  // The strips of a product by one panel. All of them fetch the next panel into L2, a part with
+  // each step.
+  struct Panel {
+    FullStrips strips;
+    int64_t groups;
+    const uint32_t* panel;  // [groups, kNR]
+    const uint32_t* next;   // of the panel that comes after, or null
     const float* init;
     int64_t vectors;
 
     template <typename Between>
-    void multiply(Unit* unit, int64_t strip, int64_t rows, const uint32_t* a, int64_t lda,
-                  float* tile, Between between) const {
+    void multiply(Unit* unit, int64_t strip, const uint32_t* a, int64_t lda, float* tile,
+                  Between between) const {
+      const int64_t rows = strips.rows(strip);
       unit->configure(rows);
       const int64_t steps = groups / kStep;
-      const int64_t lines = next ? groups * kNR / 16 : 0, parts = n_strips * steps;
+      const int64_t lines = next ? groups * kNR / 16 : 0, parts = strips.count() * steps;
       multiply_tiles<Dot, true>(rows, vectors * 16, steps, a, lda, panel, kNR, init, tile, kNR,
                                 [&](int64_t step, int64_t) {
                                   const int64_t part = strip * steps + step;

@@ -10,6 +10,23 @@ inline int64_t round_up(int64_t x, int64_t multiple) {
 }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
+// Rows cut into strips for a register tile: as few as mr rows each allow, and of even height, the
+// taller first. 8 rows of a tile of 6 are 4 and 4: of 6 and 2, the second would have too few chains
+// of sums to keep the multipliers busy, and would read all of B for two rows.
+class Strips {
+ public:
+  Strips(int64_t rows, int64_t mr)
+      : count_((rows + mr - 1) / mr),
+        height_(count_ > 0 ? rows / count_ : 0),
+        n_taller_(rows - count_ * height_) {}
+  int64_t count() const { return count_; }
+  int64_t begin(int64_t i) const { return i * height_ + smaller(i, n_taller_); }
+  int64_t rows(int64_t i) const { return height_ + (i < n_taller_ ? 1 : 0); }
+
+ private:
+  int64_t count_, height_, n_taller_;
+};
+
 // What a register tile's sums begin at where they begin at nothing: as wide as any tile.
 alignas(64) constexpr float kZeroRow[64] = {};
 

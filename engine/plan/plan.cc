@@ -49,11 +49,15 @@ int64_t stride_of(const Value& value) { return kernels::padded_floats(value.elem
 
 // Rows of a block so that its values fit `l2_bytes`, within what keeps weights worth their reading
 // (at least 32 rows) and threads evenly fed (at most 128; faster products are worth twice as many).
-int64_t choose_block_rows(int64_t widest_row_floats, int64_t l2_bytes, Precision precision) {
+// They are whole strips of the product.
+int64_t choose_block_rows(int64_t widest_row_floats, int64_t l2_bytes, Precision precision,
+                          const kernels::Table& kernels) {
   const int64_t most = precision == Precision::kF32 ? 128 : 256;
   const int64_t fitting =
       l2_bytes / static_cast<int64_t>(sizeof(float)) / std::max<int64_t>(widest_row_floats, 1);
-  return std::clamp<int64_t>(fitting / 8 * 8, 32, most);
+  const int64_t strip = std::min<int64_t>(kernels.product(precision).mr, 32);
+  return std::clamp(fitting / strip * strip, (32 + strip - 1) / strip * strip,
+                    most / strip * strip);
 }
 
 // The last step of the run of steps from `step` on that threads go through without waiting for each
@@ -145,7 +149,7 @@ Plan make_plan(const Graph& graph, const kernels::Table& kernels, const Limits& 
 
   Plan plan;
   plan.arena_floats = place_arena_values(graph, lives, limits, &places);
-  plan.block_rows = choose_block_rows(row_floats, l2_bytes, limits.precision);
+  plan.block_rows = choose_block_rows(row_floats, l2_bytes, limits.precision, kernels);
   // A block's values lie one behind the other, each with room for all of the block's rows.
   for (Place& place : places) {
     if (place.where == Place::Where::kBlock) place.offset *= plan.block_rows;
