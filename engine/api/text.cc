@@ -75,13 +75,10 @@ headlane_status headlane_model_tokenize_pair(const headlane_model* model, const 
     require(n_ids, "n_ids");
     check_room(ids, "ids", capacity);
     require(model, "model");
-    std::vector<int32_t> tokens;
-    const int64_t n_first =
-        TextTokens(*model->model, read, true).append_pair(whole, other, &tokens);
+    std::vector<int32_t> tokens, types;
+    TextTokens(*model->model, read, true).append_pair(whole, other, &tokens, &types);
     write_results<int32_t>(tokens, "tokens", ids, capacity, n_ids);
-    if (capacity == 0 || type_ids == nullptr) return;
-    std::fill_n(type_ids, n_first, 0);
-    std::fill(type_ids + n_first, type_ids + *n_ids, 1);
+    if (capacity > 0 && type_ids != nullptr) std::copy(types.begin(), types.end(), type_ids);
   });
 }
 

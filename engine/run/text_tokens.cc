@@ -1,5 +1,7 @@
 #include "engine/run/text_tokens.h"
 
+#include <algorithm>
+
 #include "engine/base/error.h"
 
 namespace headlane {
@@ -18,7 +20,10 @@ TextTokens::TextTokens(const Model& model, const TextOptions& options, bool pair
     fail(Status::kInvalidArgument, "as_target is set, but targets are no pairs of texts");
   }
   int64_t n_special = options_.as_target ? 1 : tokenizer_.n_special_with(options_.languages);
-  if (pairs) n_special = tokenizer_.n_special_of_pair();
+  if (pairs) {
+    n_special = tokenizer_.n_special_of_pair();
+    if (n_types_ > 1) tokenizer_.check_pair_types();
+  }
   if (options_.max_len < n_special) {
     fail(Status::kInvalidArgument, "max_len is %lld; it must be at least %lld, for special tokens",
          static_cast<long long>(options_.max_len), static_cast<long long>(n_special));
@@ -35,13 +40,13 @@ void TextTokens::append(std::string_view text, std::vector<int32_t>* ids) const 
   }
 }
 
-int64_t TextTokens::append_pair(std::string_view first, std::string_view second,
-                                std::vector<int32_t>* ids) const {
+void TextTokens::append_pair(std::string_view first, std::string_view second,
+                             std::vector<int32_t>* ids, std::vector<int32_t>* types) const {
   std::string room;
-  const size_t begin = ids->size();
-  const int64_t n_first =
-      tokenizer_.encode_pair(prompted(first, &room), second, options_.max_len, ids);
-  return n_types_ > 1 ? n_first : static_cast<int64_t>(ids->size() - begin);
+  const size_t begin = types->size();
+  tokenizer_.encode_pair(prompted(first, &room), second, options_.max_len,
+                         Truncation::kLongestFirst, ids, types);
+  if (n_types_ <= 1) std::fill(types->begin() + static_cast<ptrdiff_t>(begin), types->end(), 0);
 }
 
 // The text behind the prompt, in `room` where there is one.

@@ -30,10 +30,10 @@ class TextTokens {
   // Appends the ids of the text behind the prompt. Safe to call from several threads.
   void append(std::string_view text, std::vector<int32_t>* ids) const;
 
-  // Appends the ids of a pair, whose first text stands behind the prompt, and returns how many of
-  // them are of type 0; the others are of type 1. In a model of one type, all are of type 0.
-  int64_t append_pair(std::string_view first, std::string_view second,
-                      std::vector<int32_t>* ids) const;
+  // Appends the ids of a pair, whose first text stands behind the prompt, and their types. In a
+  // model of one type, all are of type 0.
+  void append_pair(std::string_view first, std::string_view second, std::vector<int32_t>* ids,
+                   std::vector<int32_t>* types) const;
 
  private:
   std::string_view prompted(std::string_view text, std::string* room) const;

@@ -115,15 +115,19 @@ void PipelineTokenizer::encode(std::string_view text, int64_t max_len,
                                std::vector<int32_t>* ids) const {
   assert(max_len >= n_special());
   ids->insert(ids->end(), ids_before_.begin(), ids_before_.end());
-  const size_t max_text_ids = static_cast<size_t>(std::max<int64_t>(max_len - n_special(), 0));
-  Encoding encoding{ids, ids->size() + max_text_ids, model_->make_scratch()};
+  append_text(text, static_cast<size_t>(std::max<int64_t>(max_len - n_special(), 0)), ids);
+  ids->insert(ids->end(), ids_after_.begin(), ids_after_.end());
+}
+
+void PipelineTokenizer::append_text(std::string_view text, size_t most_ids,
+                                    std::vector<int32_t>* ids) const {
+  Encoding encoding{ids, ids->size() + most_ids, model_->make_scratch()};
   if (valid_utf8_prefix(text) == text.size()) {
     encode_text(text, &encoding);
   } else {
     encode_text(replace_invalid_utf8(text), &encoding);
   }
   ids->resize(std::min(ids->size(), encoding.max_ids));
-  ids->insert(ids->end(), ids_after_.begin(), ids_after_.end());
 }
 
 void PipelineTokenizer::encode_text(std::string_view text, Encoding* encoding) const {

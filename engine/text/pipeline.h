@@ -35,6 +35,10 @@ class PipelineTokenizer : public Tokenizer {
   int32_t find(std::string_view token) const override;
   std::string decode(std::span<const int32_t> ids) const override;
 
+ protected:
+  void append_text(std::string_view text, size_t most_ids,
+                   std::vector<int32_t>* ids) const override;
+
  private:
   struct Encoding;  // the state of one call of encode
 

@@ -1,6 +1,9 @@
 #include "engine/text/tokenizer.h"
 
+#include <algorithm>
+#include <cassert>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include "engine/base/error.h"
@@ -128,13 +131,46 @@ int64_t Tokenizer::n_special_with(const TextLanguages& languages) const {
   return n_special() + (language_use() == LanguageUse::kTargetInText && id >= 0 ? 1 : 0);
 }
 
-int64_t Tokenizer::encode_pair(std::string_view /*first*/, std::string_view /*second*/,
-                               int64_t /*max_len*/, std::vector<int32_t>* /*ids*/) const {
-  return n_special_of_pair();
+void Tokenizer::encode_pair(std::string_view first, std::string_view second, int64_t max_len,
+                            Truncation truncation, std::vector<int32_t>* ids,
+                            std::vector<int32_t>* types) const {
+  const int64_t n_special = n_special_of_pair();
+  assert(max_len >= n_special);
+  // All ids of both: which text is cut, and where, depends on how long both are.
+  constexpr size_t kAll = std::numeric_limits<int32_t>::max();
+  std::vector<int32_t> ids_of[2];
+  append_text(first, kAll, &ids_of[0]);
+  append_text(second, kAll, &ids_of[1]);
+  cut_pair(static_cast<size_t>(std::max<int64_t>(max_len - n_special, 0)), truncation, false,
+           &ids_of[0], &ids_of[1]);
+  for (const PairTemplate::Item& item : pair_.items) {
+    if (item.kind == PairTemplate::Kind::kToken) {
+      ids->push_back(item.id);
+    } else {
+      const auto& text = ids_of[item.kind == PairTemplate::Kind::kFirst ? 0 : 1];
+      ids->insert(ids->end(), text.begin(), text.end());
+    }
+    types->resize(ids->size(), item.type);
+  }
+}
+
+void Tokenizer::check_pair_types() const {
+  if (pair_.why_no_types.empty()) return;
+  fail(Status::kUnsupported, "the model's tokenizer does not say the types of a pair's tokens: %s",
+       pair_.why_no_types.c_str());
 }
 
 int64_t Tokenizer::n_special_of_pair() const {
-  fail(Status::kUnsupported, "the model's tokenizer does not take pairs of texts; BERT's do");
+  if (pair_.items.empty()) {
+    fail(Status::kUnsupported, "the model's tokenizer does not take pairs of texts%s%s",
+         pair_.why_not.empty() ? "" : ": ", pair_.why_not.c_str());
+  }
+  return pair_.n_special();
+}
+
+void Tokenizer::append_text(std::string_view /*text*/, size_t /*most_ids*/,
+                            std::vector<int32_t>* /*ids*/) const {
+  fail(Status::kUnsupported, "the model's tokenizer does not take pairs of texts");
 }
 
 // The token that the text gets for them; -1: none, or the default's.
@@ -165,7 +201,16 @@ std::unique_ptr<Tokenizer> make_tokenizer(const json& spec, const TokenizerTenso
   const std::string type = json_string(spec, "type", tokenizer);
   std::string known;
   for (const Kind& kind : kKinds) {
-    if (type == kind.type) return kind.make(spec, tensors, tokenizer);
+    if (type == kind.type) {
+      Made made = kind.make(spec, tensors, tokenizer);
+      if (json_has(spec, "pair", tokenizer)) {
+        made->pair_ = read_pair_template(spec, made->vocab_size(), tokenizer);
+      } else if (type == "wordpiece") {
+        made->pair_ = bert_pair(read_ids(spec, "ids_before", tokenizer, file_limits::kTemplateIds),
+                                read_ids(spec, "ids_after", tokenizer, file_limits::kTemplateIds));
+      }
+      return made;
+    }
     known += (known.empty() ? "\"" : ", \"") + std::string(kind.type) + "\"";
   }
   fail(Status::kBadFile, "%s field \"type\" is \"%s\", not one of: %s", tokenizer.c_str(),

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/file/json.h"
+#include "engine/text/text_pair.h"
 
 namespace headlane {
 
@@ -26,6 +27,38 @@ struct TextLanguages {
   std::string_view source, target;
 };
 
+// The u8 tensors of a .headlane file that belong to its tokenizer; empty: not there.
+template <typename Bytes>
+struct TokenizerTensorsOf {
+  Bytes vocab{};         // tokens by id, each ended by '\n'
+  Bytes target_vocab{};  // likewise, of targets
+  Bytes source{};        // a SentencePiece model file
+  Bytes target{};        // that of targets
+  Bytes scores{};        // f64 of each token of a unigram model
+  Bytes merges{};        // of BPE, by rank: three u32 each, two ids and what they become
+  Bytes charsmap{};      // SentencePiece's compiled character map
+
+  struct Member {
+    const char* name;  // of the tensor
+    Bytes TokenizerTensorsOf::*bytes;
+  };
+  static constexpr Member kMembers[] = {
+      {"tokenizer.vocab", &TokenizerTensorsOf::vocab},
+      {"tokenizer.target.vocab", &TokenizerTensorsOf::target_vocab},
+      {"tokenizer.source", &TokenizerTensorsOf::source},
+      {"tokenizer.target", &TokenizerTensorsOf::target},
+      {"tokenizer.scores", &TokenizerTensorsOf::scores},
+      {"tokenizer.merges", &TokenizerTensorsOf::merges},
+      {"tokenizer.charsmap", &TokenizerTensorsOf::charsmap}};
+};
+
+using TokenizerTensors = TokenizerTensorsOf<std::span<const std::byte>>;
+
+// Tensors as they are read or imported.
+struct TokenizerBytes : TokenizerTensorsOf<std::string> {
+  TokenizerTensors views() const;
+};
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -37,14 +70,16 @@ class Tokenizer {
   virtual void encode(std::string_view text, int64_t max_len, std::vector<int32_t>* ids) const = 0;
 
   // Appends the ids of two texts as one sequence, such as [CLS] first [SEP] second [SEP], at most
-  // `max_len` in all. If they are too long, the longer text loses tokens until it is as long as the
-  // other, then both lose theirs ("longest_first" of the `tokenizers` library). Returns how many of
-  // the ids, the first ones, are of type 0; the rest are of type 1. max_len must be at least
-  // n_special_of_pair(). Throws Error(kUnsupported) where the tokenizer makes no pairs.
-  virtual int64_t encode_pair(std::string_view first, std::string_view second, int64_t max_len,
-                              std::vector<int32_t>* ids) const;
-  // The tokens that encode_pair adds to any two texts. Throws as it does.
-  virtual int64_t n_special_of_pair() const;
+  // `max_len` in all, and to `types`, which has as many elements, the types of these ids. Texts
+  // that are too long are cut as `truncation` says. max_len must be at least n_special_of_pair().
+  // Throws Error(kUnsupported) where the tokenizer makes no pairs, and as cut_pair does.
+  void encode_pair(std::string_view first, std::string_view second, int64_t max_len,
+                   Truncation truncation, std::vector<int32_t>* ids,
+                   std::vector<int32_t>* types) const;
+  // Throws Error(kUnsupported) if nobody knows the types, for a model that has some.
+  void check_pair_types() const;
+  // The tokens that encode_pair adds to any two texts. Throws Error(kUnsupported) as it does.
+  int64_t n_special_of_pair() const;
 
   virtual int64_t n_special() const = 0;                   // tokens that encode adds to any text
   virtual int64_t vocab_size() const = 0;                  // ids are in [0, vocab_size)
@@ -80,6 +115,10 @@ class Tokenizer {
   int64_t n_special_with(const TextLanguages& languages) const;
 
  protected:
+  // Appends the ids of the text alone, at most `most_ids` of them. Throws Error(kUnsupported) where
+  // the tokenizer makes no pairs.
+  virtual void append_text(std::string_view text, size_t most_ids, std::vector<int32_t>* ids) const;
+
   // As encode, with the token of that language (-1: not said), which exists.
   virtual void encode_in_language(std::string_view text, int64_t max_len, int32_t /*language_id*/,
                                   std::vector<int32_t>* ids) const {
@@ -87,39 +126,13 @@ class Tokenizer {
   }
 
  private:
+  friend std::unique_ptr<Tokenizer> make_tokenizer(const Json& spec,
+                                                   const TokenizerTensors& tensors,
+                                                   const std::string& where);
+
   int32_t id_of_text(const TextLanguages& languages) const;
-};
 
-// The u8 tensors of a .headlane file that belong to its tokenizer; empty: not there.
-template <typename Bytes>
-struct TokenizerTensorsOf {
-  Bytes vocab{};         // tokens by id, each ended by '\n'
-  Bytes target_vocab{};  // likewise, of targets
-  Bytes source{};        // a SentencePiece model file
-  Bytes target{};        // that of targets
-  Bytes scores{};        // f64 of each token of a unigram model
-  Bytes merges{};        // of BPE, by rank: three u32 each, two ids and what they become
-  Bytes charsmap{};      // SentencePiece's compiled character map
-
-  struct Member {
-    const char* name;  // of the tensor
-    Bytes TokenizerTensorsOf::*bytes;
-  };
-  static constexpr Member kMembers[] = {
-      {"tokenizer.vocab", &TokenizerTensorsOf::vocab},
-      {"tokenizer.target.vocab", &TokenizerTensorsOf::target_vocab},
-      {"tokenizer.source", &TokenizerTensorsOf::source},
-      {"tokenizer.target", &TokenizerTensorsOf::target},
-      {"tokenizer.scores", &TokenizerTensorsOf::scores},
-      {"tokenizer.merges", &TokenizerTensorsOf::merges},
-      {"tokenizer.charsmap", &TokenizerTensorsOf::charsmap}};
-};
-
-using TokenizerTensors = TokenizerTensorsOf<std::span<const std::byte>>;
-
-// Tensors as they are read or imported.
-struct TokenizerBytes : TokenizerTensorsOf<std::string> {
-  TokenizerTensors views() const;
+  PairTemplate pair_;
 };
 
 // Makes the tokenizer that a .headlane file describes: `spec` is the header's "tokenizer" object.
@@ -127,7 +140,16 @@ struct TokenizerBytes : TokenizerTensorsOf<std::string> {
 // kind of SentencePiece model, or a step of a pipeline, that Headlane does not have; `where` is the
 // file for the message.
 //
-// All fields of `spec` must be there. WordPiece has the tensor vocab alone, and these fields:
+// Each kind may have the field "pair", which says how two texts become one sequence: tokens and the
+// two texts in their order, each with its type, such as
+//   "pair": [{"id": 101, "type": 0}, {"text": 0, "type": 0}, {"id": 102, "type": 0},
+//            {"text": 1, "type": 1}, {"id": 102, "type": 1}]
+// or it is a text that says why there are no pairs. The field "no_types" may be a text that says
+// why the types are not known: a model that has types takes no pairs then. Without it WordPiece has
+// the form that BERT has: ids_before, text 0, ids_after, text 1, ids_after, of type 1 from text 1
+// on. The other kinds make no pairs then.
+//
+// All other fields of `spec` must be there. WordPiece has the tensor vocab alone, and these fields:
 //   "type": "wordpiece"
 //   "n_pieces": 30522              tokens that words are made of: the first of the vocabulary
 //   "clean_text": true             drop control characters, make all white space ' '

@@ -44,14 +44,6 @@ bool is_joined(std::string_view token) {
                      [&](std::string_view joined) { return token.starts_with(joined); });
 }
 
-// Cuts two lists so that both have `most` ids together: the longer one until it is as long as the
-// other, then both; the longer one keeps an odd id. Of lists of one length, the second is `longer`.
-void cut_longest(size_t most, std::vector<int32_t>* longer, std::vector<int32_t>* shorter) {
-  if (longer->size() + shorter->size() <= most) return;
-  shorter->resize(std::min(shorter->size(), most / 2));
-  longer->resize(most - shorter->size());
-}
-
 bool starts_char(char byte) { return (static_cast<uint8_t>(byte) & 0xC0) != 0x80; }
 
 }  // namespace
@@ -144,31 +136,6 @@ void WordPieceTokenizer::encode(std::string_view text, int64_t max_len,
   ids->insert(ids->end(), spec_.ids_after.begin(), spec_.ids_after.end());
 }
 
-int64_t WordPieceTokenizer::encode_pair(std::string_view first, std::string_view second,
-                                        int64_t max_len, std::vector<int32_t>* ids) const {
-  assert(max_len >= n_special_of_pair());
-  // All ids of both: which text is cut, and where, depends on how long both are.
-  constexpr size_t kAll = std::numeric_limits<int32_t>::max();
-  std::vector<int32_t> ids_of[2];
-  append_text(first, kAll, &ids_of[0]);
-  append_text(second, kAll, &ids_of[1]);
-  cut_longest(static_cast<size_t>(std::max<int64_t>(max_len - n_special_of_pair(), 0)),
-              ids_of[0].size() > ids_of[1].size() ? ids_of : ids_of + 1,
-              ids_of[0].size() > ids_of[1].size() ? ids_of + 1 : ids_of);
-  const size_t begin = ids->size();
-  const auto append = [&](const std::vector<int32_t>& more) {
-    ids->insert(ids->end(), more.begin(), more.end());
-  };
-  append(spec_.ids_before);
-  append(ids_of[0]);
-  append(spec_.ids_after);
-  const size_t n_first = ids->size() - begin;
-  append(ids_of[1]);
-  append(spec_.ids_after);
-  return static_cast<int64_t>(n_first);
-}
-
-// Appends the ids of the text alone, at most `most_ids` of them.
 void WordPieceTokenizer::append_text(std::string_view text, size_t most_ids,
                                      std::vector<int32_t>* ids) const {
   Encoding encoding{ids, ids->size() + most_ids, {}, {}};

@@ -41,11 +41,6 @@ class WordPieceTokenizer : public Tokenizer {
                      const std::string& where);
 
   void encode(std::string_view text, int64_t max_len, std::vector<int32_t>* ids) const override;
-  int64_t encode_pair(std::string_view first, std::string_view second, int64_t max_len,
-                      std::vector<int32_t>* ids) const override;
-  int64_t n_special_of_pair() const override {
-    return n_special() + static_cast<int64_t>(spec_.ids_after.size());
-  }
   int64_t n_special() const override {
     return static_cast<int64_t>(spec_.ids_before.size() + spec_.ids_after.size());
   }
@@ -56,13 +51,16 @@ class WordPieceTokenizer : public Tokenizer {
   // a sentence and within an English contraction, as the `tokenizers` library does it.
   std::string decode(std::span<const int32_t> ids) const override;
 
+ protected:
+  void append_text(std::string_view text, size_t most_ids,
+                   std::vector<int32_t>* ids) const override;
+
  private:
   struct Encoding;  // the state of one call of encode
 
   void check_ids(const std::string& where) const;
   void mark_special();
   std::vector<AddedToken> added_tokens(bool normalized, const std::string& where) const;
-  void append_text(std::string_view text, size_t most_ids, std::vector<int32_t>* ids) const;
   void encode_text(std::string_view text, Encoding* encoding) const;
   void encode_normalized(std::string_view text, Encoding* encoding) const;
   void encode_words(std::string_view text, Encoding* encoding) const;

@@ -63,8 +63,8 @@ typedef struct headlane_embed_options {
  * it, for any session and any number of threads.
  *
  * Unlike headlane_session_encode it allocates, and frees it all before it returns: the token ids of
- * all texts (4 bytes a token, for a while up to 12 as the lists grow), 24 bytes a text (28 a pair),
- * and the ids and vectors of one batch. Call it with some thousand texts at a time to bound that.
+ * all texts (4 bytes a token, 8 a token of pairs, for a while up to three times that as the lists
+ * grow), 24 bytes a text, and the ids and vectors of one batch. Call it with some thousand texts at a time to bound that.
  * @param session of a model with a tokenizer and with pooling
  * @param texts any number
  * @param options null: defaults

@@ -54,21 +54,22 @@ HEADLANE_API headlane_status headlane_model_tokenize(const headlane_model* model
                                                      int32_t* ids, int64_t capacity,
                                                      int64_t* n_ids);
 
-/** Token ids of two texts as one sequence, as BERT takes them: [CLS] text [SEP] second [SEP]. If
- * they are too long, tokens are cut from the end of the longer text until it is as long as the
+/** Token ids of two texts as one sequence, as the folder's tokenizer makes it: [CLS] text [SEP]
+ * second [SEP] for BERT, <s> text </s></s> second </s> for RoBERTa. If they are too long, tokens are cut from the end of the longer text until it is as long as the
  * other, then from both ("longest_first" of the `tokenizers` library).
- * @param model with BERT's tokenizer (WordPiece)
+ * @param model with a tokenizer that takes pairs
  * @param text [text_bytes], UTF-8 of any content; null if text_bytes is 0
  * @param text_bytes of the text
  * @param second [second_bytes], likewise
  * @param second_bytes of the second text
  * @param options null: defaults; a prompt is put before the first text
  * @param[out] ids [capacity]; null if capacity is 0
- * @param[out] type_ids [capacity], for headlane_batch: 0 up to the first [SEP], then 1; all 0 if
- * the model has one type. Null: not wanted
+ * @param[out] type_ids [capacity], for headlane_batch: BERT's are 0 up to the first [SEP], then 1;
+ * all 0 where the tokenizer gives the model no types, or the model has one. Null: not wanted
  * @param capacity how many ids there is room for; 0 asks for the number alone
  * @param[out] n_ids how many ids the pair has, after truncation
- * @return as headlane_model_tokenize; UNSUPPORTED also where the tokenizer does not take pairs */
+ * @return as headlane_model_tokenize; UNSUPPORTED also where the tokenizer does not take pairs, or
+ * where nobody knows the types that the model needs */
 HEADLANE_API headlane_status headlane_model_tokenize_pair(const headlane_model* model,
                                                           const char* text, size_t text_bytes,
                                                           const char* second, size_t second_bytes,

@@ -10,6 +10,11 @@ namespace headlane {
 
 using json = Json;
 
+void FolderTokens::read_padding(const json& file) {
+  if (!json_has(file, "padding", path_)) return;
+  padding_token_ = json_string(file["padding"], "pad_token", path_ + " padding", "");
+}
+
 void FolderTokens::add_all(const std::vector<NamedToken>& in_file) {
   for (const NamedToken& token : in_file) {
     add(token);
@@ -137,7 +142,7 @@ const char* FolderTokens::default_of(std::string_view key) const {
   for (const auto& [name, token] : defaults_) {
     if (key == name) return token;
   }
-  return nullptr;
+  return key == "pad_token" && !padding_token_.empty() ? padding_token_.c_str() : nullptr;
 }
 
 std::string FolderTokens::special(const char* key) const {

@@ -27,6 +27,10 @@ class FolderTokens {
   Tokens& tokens() { return tokens_; }
   const Tokens& tokens() const { return tokens_; }
 
+  // Reads "padding" of a tokenizer.json: its token is a special one where no file or default names
+  // another.
+  void read_padding(const Json& file);
+
   // Adds, behind the vocabulary, tokenizer.json's added tokens and those that the other files name.
   void add_all(const std::vector<NamedToken>& in_file);
 
@@ -54,6 +58,7 @@ class FolderTokens {
   const TokenizerFiles& files_;
   std::string path_;
   Defaults defaults_;
+  std::string padding_token_;  // of tokenizer.json; "": none
   Tokens tokens_;
   std::set<std::string> named_alone_;  // the added tokens that only fields of special tokens name
   std::set<int64_t> special_ids_;

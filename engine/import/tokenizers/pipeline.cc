@@ -61,6 +61,7 @@ class Reader {
     read_model(json_field(file, "model", path_));
     const int64_t n_pieces = tokens_.size();
     const std::vector<NamedToken> in_file = read_added_tokens(file, path_);
+    folder_.read_padding(file);
     folder_.add_all(in_file);
     json& spec = imported_.spec;
     spec["type"] = "pipeline";
@@ -71,7 +72,13 @@ class Reader {
     take_charsmap(&spec["normalizer"]);
     read_post_processor(file, path_, &spec);
     check_truncation(files_, file, path_);
-    if (xlm_roberta_) check_xlm_roberta(spec);
+    settle_types(files_, &spec);
+    if (xlm_roberta_) {
+      check_xlm_roberta(spec);
+      if (spec["pair"] != roberta_pair(spec["ids_before"][0], spec["ids_after"][0])) {
+        spec["pair"] = kTwoPairs;
+      }
+    }
     spec["added_tokens"] = tokens_.added();
     spec["special_ids"] = folder_.special_ids();
     imported_.vocab = tokens_.text();

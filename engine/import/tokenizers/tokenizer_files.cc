@@ -108,6 +108,18 @@ void TokenizerFiles::refuse_class(const std::string& rest) const {
        printable(class_).c_str(), rest.c_str());
 }
 
+TokenizerFiles::Types TokenizerFiles::types() const {
+  constexpr const char* kInputs = "model_input_names";
+  if (json_has(config_, kInputs, config_path_)) {
+    const std::vector<std::string> inputs = json_strings(config_, kInputs, config_path_);
+    const bool named = std::find(inputs.begin(), inputs.end(), "token_type_ids") != inputs.end();
+    return named ? Types::kGiven : Types::kNotGiven;
+  }
+  if (class_ == "PreTrainedTokenizerFast") return Types::kVersionsDiffer;
+  const bool typed = class_.empty() || class_ == "BertTokenizer" || class_ == "ElectraTokenizer";
+  return typed ? Types::kGiven : Types::kNotGiven;
+}
+
 void TokenizerFiles::refuse_fields() const {
   if (json_bool(config_, "split_special_tokens", config_path_, false)) {
     unsupported(config_path_, "split_special_tokens", "true");

@@ -46,6 +46,10 @@ class TokenizerFiles {
   // Throws Error(kUnsupported): the class is not read, and the rest of the sentence.
   [[noreturn]] void refuse_class(const std::string& rest) const;
 
+  // Whether transformers gives the model the types of tokens; if not, all are of type 0.
+  enum class Types { kGiven, kNotGiven, kVersionsDiffer };
+  Types types() const;
+
   // A special token such as "eos_token"; nothing if a file says null. Where no file names it, it is
   // `otherwise`; null: nothing.
   std::optional<NamedToken> special(const char* key, const char* otherwise) const;

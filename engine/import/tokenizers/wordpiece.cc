@@ -82,6 +82,7 @@ class Reader {
       const json& vocab = json_field(json_field(file, "model", path_), "vocab", path_ + " model");
       tokens_.append_all(vocab, path_ + " model field \"vocab\"", true);
       in_file = read_added_tokens(file, path_);
+      folder_.read_padding(file);
     } else {
       read_vocab_txt();
     }
@@ -91,12 +92,16 @@ class Reader {
     if (bert_) {
       json own = bert_settings();
       if (!file.is_null()) {
+        take_common_pair(spec, &own);
         check_settings(spec, own, !json_has(file, "normalizer", path_));
         check_normalized(spec, own);
         folder_.check_listed(in_file);
       }
       spec = std::move(own);
     }
+    settle_types(files_, &spec);
+    // Files from which this field is left out open in versions that do not know it.
+    if (is_bert_pair(spec)) spec.erase("pair");
     spec["type"] = "wordpiece";
     spec["n_pieces"] = n_pieces;
     spec["added_tokens"] = tokens_.added();
@@ -152,7 +157,23 @@ class Reader {
     spec["unk_token"] = folder_.special("unk_token");
     spec["ids_before"] = json::array({tokens_.id(folder_.special("cls_token"))});
     spec["ids_after"] = json::array({tokens_.id(folder_.special("sep_token"))});
+    spec["pair"] = bert_pair(spec["ids_before"][0], spec["ids_after"][0]);
     return spec;
+  }
+
+  // Leaves of the class's template what tokenizer.json's is too.
+  void take_common_pair(json in_file, json* own) const {
+    settle_types(files_, &in_file);
+    settle_types(files_, own);
+    if (in_file["pair"] == (*own)["pair"]) return;
+    const bool same_ids = untyped(in_file["pair"]) == untyped((*own)["pair"]);
+    (*own)[same_ids ? "no_types" : "pair"] = kTwoPairs;
+  }
+
+  static bool is_bert_pair(const json& spec) {
+    return !spec.contains("no_types") && spec["ids_before"].size() == 1 &&
+           spec["ids_after"].size() == 1 &&
+           spec["pair"] == bert_pair(spec["ids_before"][0], spec["ids_after"][0]);
   }
 
   // Settings in which transformers 4 follows tokenizer.json, and 5 does not.

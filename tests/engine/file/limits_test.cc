@@ -51,6 +51,7 @@ TEST(Limits, DocsShowThem) {
       {"bytes of an added token", kAddedTokenBytes},
       {"characters of a word of WordPiece's", kCharsPerWord},
       {"ids before or after a text", kTemplateIds},
+      {"ids around and between two texts, and these", kPairItems},
       {"steps of a normalizer, a pre-tokenizer or a decoder", kTokenizerSteps},
       {"bytes of a text in a step", kStepTextBytes},
       {"times that steps make a text longer", kTextGrowth},

@@ -63,6 +63,44 @@ TEST(TokenizerFolders, MatchTransformers) {
   EXPECT_GE(n_refused, 8);
 }
 
+// Two texts, and the types of their tokens as they reach the model.
+TEST(TokenizerFolders, MatchTransformersInPairs) {
+  const json all = golden();
+  int n_equal = 0, n_refused = 0, n_untyped = 0;
+  for (const json& folder : all["folders"]) {
+    if (folder.contains("differ")) continue;
+    if (!folder.contains("pairs") && !folder.contains("pairs_differ")) continue;
+    SCOPED_TRACE(folder["name"]);
+    const ImportedTokenizer imported = import_files(folder["files"]);
+    const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
+    if (folder.contains("pairs_differ")) {
+      EXPECT_ERROR(tokenizer->n_special_of_pair(), Status::kUnsupported,
+                   "does not take pairs of texts: its tokenizer.json has another template");
+      ++n_refused;
+      continue;
+    }
+    const bool types_differ = folder.contains("types_differ");
+    if (types_differ) {
+      EXPECT_ERROR(tokenizer->check_pair_types(), Status::kUnsupported, "does not say the types");
+      ++n_untyped;
+    } else {
+      EXPECT_NO_THROW(tokenizer->check_pair_types());
+    }
+    for (size_t i = 0; i < all["pairs"].size(); ++i) {
+      std::vector<int32_t> ids, types;
+      tokenizer->encode_pair(all["pairs"][i][0].get<std::string>(),
+                             all["pairs"][i][1].get<std::string>(), kNoLimit,
+                             Truncation::kLongestFirst, &ids, &types);
+      EXPECT_EQ(ids, folder["pairs"][i][0].get<std::vector<int32_t>>()) << all["pairs"][i];
+      EXPECT_EQ(types, folder["pairs"][i][1].get<std::vector<int32_t>>()) << all["pairs"][i];
+    }
+    ++n_equal;
+  }
+  EXPECT_GE(n_equal, 100);
+  EXPECT_GE(n_refused, 4);
+  EXPECT_GE(n_untyped, 30);
+}
+
 // A class is read, or refused by its name, whichever file says it.
 TEST(TokenizerFolders, RefuseOtherClasses) {
   for (const char* name :

@@ -80,12 +80,10 @@ TEST(TokenizerGolden, MatchesTheLibraryInPairs) {
     return at.get<int>() < 0 ? std::string() : lines.at(at.get<size_t>());
   };
   for (const json& item : golden) {
-    std::vector<int32_t> ids;
-    const int64_t n_first = tokenizer->encode_pair(line(item["first"]), line(item["second"]),
-                                                   item["max_len"].get<int64_t>(), &ids);
+    std::vector<int32_t> ids, types;
+    tokenizer->encode_pair(line(item["first"]), line(item["second"]),
+                           item["max_len"].get<int64_t>(), Truncation::kLongestFirst, &ids, &types);
     EXPECT_EQ(ids, item["ids"].get<std::vector<int32_t>>()) << item;
-    std::vector<int32_t> types(static_cast<size_t>(n_first), 0);
-    types.resize(ids.size(), 1);
     EXPECT_EQ(types, item["types"].get<std::vector<int32_t>>()) << item;
   }
 }

@@ -5,7 +5,10 @@ a folder, texts, and what transformers makes of the texts by AutoTokenizer:
 
 Made with transformers 5.24.0 and sentence-transformers 6.2.0 by this Python, and transformers
 4.57.6 by OLDER_PYTHON. A folder has "ids" where both agree, or where only one of them reads it at
-all; else it has "differ", and Headlane must refuse it.
+all; else it has "differ", and Headlane must refuse it. Likewise it has "pairs" (ids, and types, zeros
+where the tokenizer gives none) or "pairs_differ", where Headlane must refuse pairs. If
+only the types differ it has "types_differ", where Headlane must refuse pairs for a model with types. It has
+neither if one version alone reads it.
 """
 
 import json
@@ -23,6 +26,7 @@ VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "B", "new", "th
          "ne", "##w", "mask", "caf\u00e9", "cafe", "Caf\u00e9", "\u4e2d", "\u4e2d\u6587"]
 TEXTS = ["the [NEW] B a[MASK]b", "the[new]cat xcat", "[CLS] a [MASK] b", "Caf\u00e9 caf\u00e9 \u4e2d\u6587",
          "new neww ] mask", "a [mask] [MASK]"]
+PAIRS = [["a b", "the new cat"], ["", "a"], ["[MASK]", ""], ["", ""]]
 SPECIAL = VOCAB[:5]
 NEW_ID = len(VOCAB)
 
@@ -33,8 +37,17 @@ def token(content, token_id=None, **flags):
                   "normalized": False, "special": True} | flags
 
 
-def piece(kind, name):
-    return {kind: {"id": name, "type_id": 0}}
+def piece(kind, name, type_id=0):
+    return {kind: {"id": name, "type_id": type_id}}
+
+
+def pieces(*names):
+    """Of "[CLS]", "A", "B:1", ...: with types behind colons."""
+    split = [(n.split(":") + ["0"])[:2] for n in names]
+    return [piece("Sequence" if n in "AB" else "SpecialToken", n, int(t)) for n, t in split]
+
+
+BERT_PAIR = pieces("[CLS]", "A", "[SEP]", "B:1", "[SEP]:1")
 
 
 def tokenizer_json(vocab=None, added=None, **changes):
@@ -47,9 +60,8 @@ def tokenizer_json(vocab=None, added=None, **changes):
     if model["type"] is None:
         del model["type"]
     template = {"type": "TemplateProcessing",
-                "single": [piece("SpecialToken", "[CLS]"), piece("Sequence", "A"),
-                           piece("SpecialToken", "[SEP]")],
-                "pair": [], "special_tokens": {t: {"id": t, "ids": [vocab[t]], "tokens": [t]}
+                "single": pieces("[CLS]", "A", "[SEP]"),
+                "pair": changes.pop("pair", BERT_PAIR), "special_tokens": {t: {"id": t, "ids": [vocab[t]], "tokens": [t]}
                                                for t in ("[CLS]", "[SEP]")}}
     return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
             "normalizer": normalizer, "pre_tokenizer": {"type": "BertPreTokenizer"},
@@ -88,7 +100,7 @@ def files_of_all():
         yield name, {"tokenizer.json": cased} | config
         if name != "TokenizersBackend":
             yield name + ", vocab.txt", {"vocab.txt": vocab_txt()} | config
-    for name, files in settings():
+    for name, files in list(settings()) + list(pair_settings()):
         for tokenizer_class in ("BertTokenizer", "PreTrainedTokenizerFast"):
             of_class = dict(files)
             of_class["tokenizer_config.json"] = (
@@ -168,6 +180,53 @@ def settings():
         yield name, {"vocab.txt": vocab_txt()} | files
 
 
+def pair_settings():
+    """What pairs of texts become. Single texts are the same in all of them, mostly."""
+    config = "tokenizer_config.json"
+    yield "pair as RoBERTa's", {"tokenizer.json": tokenizer_json(
+        pair=pieces("[CLS]", "A", "[SEP]", "[SEP]", "B", "[SEP]"))}
+    yield "pair without types", {"tokenizer.json": tokenizer_json(
+        pair=pieces("[CLS]", "A", "[SEP]", "B", "[SEP]"))}
+    yield "pair of other types", {"tokenizer.json": tokenizer_json(
+        pair=pieces("[SEP]:2", "B:1", "[CLS]", "A:3", "[SEP]:1"))}
+    yield "pair without the last", {"tokenizer.json": tokenizer_json(
+        pair=pieces("[CLS]", "A", "[SEP]", "B:1"))}
+    for kind in ("BertProcessing", "RobertaProcessing"):
+        rest = {} if kind[0] == "B" else {"trim_offsets": True, "add_prefix_space": False}
+        step = {"type": kind, "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]} | rest
+        yield kind, {"tokenizer.json": tokenizer_json(post_processor=step)}
+        yield kind + " in a sequence", {"tokenizer.json": tokenizer_json(post_processor={
+            "type": "Sequence", "processors": [step, {
+                "type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True,
+                "use_regex": True}]})}
+    yield "no post_processor", {"tokenizer.json": tokenizer_json(post_processor=None)}
+    without = ["input_ids", "attention_mask"]
+    yield "no types", {"tokenizer.json": tokenizer_json(), config: {"model_input_names": without}}
+    yield "no types, pair as RoBERTa's", {
+        "tokenizer.json": tokenizer_json(pair=pieces("[CLS]", "A", "[SEP]", "[SEP]", "B:1", "[SEP]:1")),
+        config: {"model_input_names": without}}
+    yield "no types, pair without types", {
+        "tokenizer.json": tokenizer_json(pair=pieces("[CLS]", "A", "[SEP]", "B", "[SEP]")),
+        config: {"model_input_names": without}}
+    yield "types", {"tokenizer.json": tokenizer_json(),
+                    config: {"model_input_names": without + ["token_type_ids"]}}
+    for key in ("add_bos_token", "add_eos_token"):
+        for value in (False, True):
+            yield "%s %s" % (key, value), {"tokenizer.json": tokenizer_json(), config: {
+                key: value, "bos_token": "[CLS]", "eos_token": "[SEP]"}}
+    for side in ("left", "right"):
+        yield "padding_side " + side, {"tokenizer.json": tokenizer_json(),
+                                       config: {"padding_side": side}}
+    yield "padding", {"tokenizer.json": tokenizer_json(padding={
+        "strategy": {"Fixed": 12}, "direction": "Left", "pad_to_multiple_of": None, "pad_id": 0,
+        "pad_type_id": 0, "pad_token": "[PAD]"})}
+    yield "padding with another token", {"tokenizer.json": tokenizer_json(padding={
+        "strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": 8, "pad_id": 10,
+        "pad_type_id": 0, "pad_token": "cat"})}
+    yield "truncation", {"tokenizer.json": tokenizer_json(truncation={
+        "direction": "Right", "max_length": 4, "strategy": "OnlyFirst", "stride": 1})}
+
+
 def lowered():
     """Folders whose texts sentence-transformers lowers, before what the tokenizer does."""
     sentence = {"sentence_bert_config.json": {"do_lower_case": True, "max_seq_length": 64}}
@@ -197,9 +256,16 @@ def ids_of(files):
         write(pathlib.Path(scratch), files)
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(scratch)
-            return [tokenizer(text)["input_ids"] for text in TEXTS]
+            return [tokenizer(text)["input_ids"] for text in TEXTS], pairs_of(tokenizer)
         except Exception:  # whatever it is, the folder is not read
             return None
+
+
+def pairs_of(tokenizer):
+    # In a list, since a second text "" that stands alone counts as none.
+    made = tokenizer([p[0] for p in PAIRS], [p[1] for p in PAIRS])
+    ids = made["input_ids"]
+    return list(zip(ids, made.get("token_type_ids", [[0] * len(i) for i in ids])))
 
 
 def lowered_ids(files):
@@ -228,14 +294,24 @@ def main(older):
         new = ids_of(files)
         if old is None and new is None:
             continue
-        agree = old is None or new is None or old == new
-        result = {"ids": new or old} if agree else {"differ": True}
+        result = {}
+        made = [json.loads(json.dumps(answer)) for answer in (new, old) if answer]
+        for i, key, differ in ((0, "ids", "differ"), (1, "pairs", "pairs_differ")):
+            answers = [answer[i] for answer in made]
+            result |= {key: answers[0]} if answers[0] == answers[-1] else {differ: True}
+            if "pairs_differ" in result and [p[0] for p in answers[0]] == [p[0] for p in answers[-1]]:
+                result = result | {"types_differ": True, "pairs": max(answers)}
+                del result["pairs_differ"]
+        if len(made) == 1 and name != "TokenizersBackend":  # which only version 5 has
+            del result["pairs"]
         folders.append({"name": name, "files": files} | result)
     for name, files in lowered():
         folders.append({"name": name, "files": files, "ids": lowered_ids(files)})
-    golden = {"texts": TEXTS, "folders": folders}
+    golden = {"texts": TEXTS, "pairs": PAIRS, "folders": folders}
     (HERE / "folders.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")
     print(len(folders), "folders; differ:", [f["name"] for f in folders if "differ" in f])
+    print("pairs differ:", [f["name"] for f in folders if "pairs_differ" in f])
+    print("types differ:", [f["name"] for f in folders if "types_differ" in f])
 
 
 if __name__ == "__main__":
