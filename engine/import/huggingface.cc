@@ -11,6 +11,7 @@
 #include "engine/file/container.h"
 #include "engine/import/families/bart.h"
 #include "engine/import/families/bert.h"
+#include "engine/import/families/class_check.h"
 #include "engine/import/families/class_defaults.h"
 #include "engine/import/families/distilbert.h"
 #include "engine/import/families/electra.h"
@@ -32,24 +33,25 @@ using json = Json;
 
 struct Family {
   const char* model_type;
+  const char* class_name;  // what the names of its classes begin with
   ModelConfig (*config)(const json& config, const std::string& path);
   // `source` is config.json, at `path`, from which `config` was made.
   std::vector<TensorRecipe> (*tensors)(const Checkpoint& checkpoint, const json& source,
                                        const std::string& path, const ModelConfig& config);
 };
-constexpr Family kFamilies[] = {{"bert", bert_config, bert_tensors},
-                                {"distilbert", distilbert_config, distilbert_tensors},
-                                {"roberta", roberta_config, roberta_tensors},
-                                {"xlm-roberta", roberta_config, roberta_tensors},
-                                {"camembert", roberta_config, roberta_tensors},
-                                {"electra", electra_config, electra_tensors},
-                                {"mpnet", mpnet_config, mpnet_tensors},
-                                {"marian", bart_config, bart_tensors},
-                                {"bart", bart_config, bart_tensors},
-                                {"mbart", bart_config, bart_tensors},
-                                {"m2m_100", bart_config, bart_tensors},
-                                {"t5", t5_config, t5_tensors},
-                                {"mt5", t5_config, t5_tensors}};
+constexpr Family kFamilies[] = {{"bert", "Bert", bert_config, bert_tensors},
+                                {"distilbert", "DistilBert", distilbert_config, distilbert_tensors},
+                                {"roberta", "Roberta", roberta_config, roberta_tensors},
+                                {"xlm-roberta", "XLMRoberta", roberta_config, roberta_tensors},
+                                {"camembert", "Camembert", roberta_config, roberta_tensors},
+                                {"electra", "Electra", electra_config, electra_tensors},
+                                {"mpnet", "MPNet", mpnet_config, mpnet_tensors},
+                                {"marian", "Marian", bart_config, bart_tensors},
+                                {"bart", "Bart", bart_config, bart_tensors},
+                                {"mbart", "MBart", bart_config, bart_tensors},
+                                {"m2m_100", "M2M100", bart_config, bart_tensors},
+                                {"t5", "T5", t5_config, t5_tensors},
+                                {"mt5", "MT5", t5_config, t5_tensors}};
 
 const Family& find_family(const json& config, const std::string& path) {
   const std::string type = json_string(config, "model_type", path);
@@ -120,6 +122,7 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   const json own_config = read_json_file(config_path);
   const json source_config = with_class_defaults(own_config);
   const Family& family = find_family(source_config, config_path);
+  check_class(own_config, config_path, family.class_name);
 
   ModelConfig config = family.config(source_config, config_path);
   read_uses(modules, own_config, config_path, options, &config);

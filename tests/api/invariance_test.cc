@@ -64,9 +64,15 @@ class Invariance : public AttentionTest {
   const TempDir temp_;
 };
 
-TEST_P(Invariance, EncodedBitsDoNotDependOnTheBatch) {
+class EncoderInvariance : public Invariance {
+ protected:
+  void expect_same_bits_of(const std::string& golden);
+};
+
+void EncoderInvariance::expect_same_bits_of(const std::string& golden) {
+  SCOPED_TRACE(golden);
   const std::string path = temp_.file("model.headlane");
-  convert_to(golden_bert("head_dim_16_mean_normalize"), path, "");
+  convert_to(golden_encoder(golden), path, "");
   const ModelHandle model = open_model(path, GetParam());
   const headlane_model_facts facts = facts_of(model.get());
   Sequences ids;
@@ -79,7 +85,7 @@ TEST_P(Invariance, EncodedBitsDoNotDependOnTheBatch) {
     SCOPED_TRACE(precision);
     std::vector<SessionHandle> sessions;
     for (int n_threads = 1; n_threads <= kMostThreads; ++n_threads) {
-      sessions.push_back(session_of(model.get(), precision, n_threads, 70 * 60));
+      sessions.push_back(session_of(model.get(), precision, n_threads, facts.max_positions * 60));
     }
     const auto result = [&](const Sequences& seqs, int n_threads) {
       return encode(sessions[static_cast<size_t>(n_threads - 1)].get(), facts, seqs);
@@ -102,6 +108,22 @@ TEST_P(Invariance, EncodedBitsDoNotDependOnTheBatch) {
                       }},
                      random_);
   }
+}
+
+TEST_P(EncoderInvariance, EncodedBitsDoNotDependOnTheBatch) {
+  expect_same_bits_of("bert/head_dim_16_mean_normalize");
+}
+
+// Positions that are counted from token to token, with padding at random places.
+TEST_P(EncoderInvariance, WithPaddingInsideTexts) {
+  expect_same_bits_of("encoders/xlm_roberta_padding_0");
+}
+
+// Relative biases that all layers share.
+TEST_P(EncoderInvariance, WithRelativeBiases) { expect_same_bits_of("encoders/mpnet_masked_lm"); }
+
+TEST_P(EncoderInvariance, WithProjectedTables) {
+  expect_same_bits_of("encoders/electra_narrow_tables");
 }
 
 // x of each sequence in `xs`, through a session.
@@ -194,6 +216,8 @@ TEST_P(Invariance, AnswersDoNotDependOnTheBatch) {
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(Isa, EncoderInvariance, testing::ValuesIn(kIsas),
+                         [](const auto& info) { return std::string(info.param); });
 INSTANTIATE_TEST_SUITE_P(Isa, Invariance, testing::ValuesIn(kIsas),
                          [](const auto& info) { return std::string(info.param); });
 

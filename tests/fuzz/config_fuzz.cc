@@ -26,6 +26,10 @@ constexpr FolderFile kFiles[] = {
     {"layers/attention_cross_kdim_vdim", "config.json"},
     {"layers/layer_post_norm_relu", "config.json"},
     {"layers/transformer_pre_norm_seq_first_causal", "config.json"},
+    {"encoders/distilbert_head_dim_7", "config.json"},
+    {"encoders/roberta_head_dim_7", "config.json"},
+    {"encoders/electra_narrow_tables", "config.json"},
+    {"encoders/mpnet_one_head", "config.json"},
 };
 constexpr uint8_t kEngine = std::size(kFiles);  // the engine's own config, which has no folder
 

@@ -226,6 +226,43 @@ TEST(Config, FieldsAgree) {
   EXPECT_ERROR(config.validate("m"), Status::kBadFile, "\"cross\" has no meaning for an encoder");
 }
 
+// Files of models that have neither stay as they were.
+TEST(Config, PositionsThatSkipPadding) {
+  ModelConfig config = small_config();
+  EXPECT_FALSE(config.to_json()["encoder"].contains("padding_id"));
+  EXPECT_EQ(config.encoder.position_rows(), 64);
+  config.encoder.positions = Positions::kLearnedButPadding;
+  config.encoder.padding_id = 99;
+  EXPECT_EQ(config.encoder.position_rows(), 65);
+  EXPECT_FALSE(config.encoder.has_sinusoids());
+  json good = library_json(config.to_json());
+  EXPECT_EQ(good["encoder"]["positions"], "learned_but_padding");
+  EXPECT_EQ(ModelConfig::from_json(engine_json(good), "m").encoder.padding_id, 99);
+  good["encoder"].erase("padding_id");
+  EXPECT_ERROR(ModelConfig::from_json(engine_json(good), "m"), Status::kBadFile,
+               "m: config field \"encoder\": field \"padding_id\" is missing");
+  config.encoder.padding_id = 100;
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile,
+               "field \"padding_id\" is 100, no id of the vocabulary");
+  config.encoder.padding_id = -1;
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile, "field \"padding_id\" is -1, outside [0");
+}
+
+TEST(Config, ProjectionOfTheTables) {
+  ModelConfig config = small_config();
+  EXPECT_FALSE(config.to_json()["encoder"].contains("embedding_projection"));
+  EXPECT_EQ(config.encoder.embedding_width(32), 32);
+  config.encoder.projection.width = 7;
+  const json good = library_json(config.to_json());
+  EXPECT_EQ(ModelConfig::from_json(engine_json(good), "m").encoder.embedding_width(32), 7);
+  for (const json& width : {json(0), json(-1), json(65537), json("7"), json(nullptr)}) {
+    json changed = good;
+    changed["encoder"]["embedding_projection"]["width"] = width;
+    EXPECT_ERROR(ModelConfig::from_json(engine_json(changed), "m"), Status::kBadFile,
+                 "m: config field \"encoder\": field \"embedding_projection\": field \"width\" is");
+  }
+}
+
 TEST(Config, WindowsOfLayers) {
   ModelConfig config = small_config();
   EXPECT_FALSE(config.encoder.attention_of(0).window_left < 64) << "none unless the file says so";
@@ -498,6 +535,8 @@ TEST(EncoderDecoderConfig, WhatDecodersDoNotHave) {
       "\"decoder\": field \"cross\": a target has no position in its source");
   refuse([](ModelConfig* c) { c->decoder.cross = {}; }, "\"decoder\": field \"cross\" is missing");
   refuse([](ModelConfig* c) { c->encoder = {}; }, "\"encoder\" is missing");
+  refuse([](ModelConfig* c) { c->decoder.positions = Positions::kLearnedButPadding; },
+         "\"decoder\": field \"positions\" is \"learned_but_padding\", which only an encoder");
   refuse(
       [](ModelConfig* c) {
         c->head = {HeadKind::kPool, Pooling::kMean, false};
