@@ -117,6 +117,13 @@ bool is_new_mark(utf8proc_int32_t c) {
   return c == 0x897 || (c >= 0x1ACF && c <= 0x1ADD) || (c >= 0x1AE0 && c <= 0x1AEB);
 }
 
+// Whether a grapheme ends behind it, whatever follows.
+bool ends_grapheme(utf8proc_int32_t c) {
+  const int kind = utf8proc_get_property(c)->boundclass;
+  return kind == UTF8PROC_BOUNDCLASS_CONTROL || kind == UTF8PROC_BOUNDCLASS_CR ||
+         kind == UTF8PROC_BOUNDCLASS_LF;
+}
+
 // The end of the grapheme at text[pos].
 size_t grapheme_end(std::string_view text, size_t pos) {
   size_t end = pos;
@@ -126,7 +133,7 @@ size_t grapheme_end(std::string_view text, size_t pos) {
     size_t next = end;
     const auto following = static_cast<utf8proc_int32_t>(next_char(text, &next));
     const bool is_break = utf8proc_grapheme_break_stateful(c, following, &state);
-    if (is_break && !is_new_mark(following)) break;
+    if (is_break && (!is_new_mark(following) || ends_grapheme(c))) break;
     c = following;
     end = next;
   }

@@ -16,12 +16,25 @@ void FolderTokens::read_padding(const json& file) {
 }
 
 void FolderTokens::add_all(const std::vector<NamedToken>& in_file) {
+  add_all(in_file, more_specials());
+}
+
+void FolderTokens::add_all(const std::vector<NamedToken>& in_file,
+                           const std::vector<NamedToken>& more) {
   for (const NamedToken& token : in_file) {
     add(token);
     if (token.special) special_ids_.insert(tokens_.id(token.content));
   }
   add_listed();
   add_specials();
+  add_more_specials(more);
+  for (const NamedToken& token : files_.other_names()) {
+    if (is_added(token)) continue;
+    fail(Status::kUnsupported,
+         "%s names the special token \"%s\" in a field that only transformers 5 obeys; list it in "
+         "\"additional_special_tokens\" or remove it",
+         files_.config_path().c_str(), printable(token.content).c_str());
+  }
 }
 
 // A token that is in the vocabulary keeps its id there; another one gets the id that follows.
@@ -87,28 +100,39 @@ void FolderTokens::refuse_other_flags(const NamedToken& token) const {
 
 void FolderTokens::add_specials() {
   for (const char* key : TokenizerFiles::kNames) {
-    const std::optional<NamedToken> token = files_.special(key, default_of(key));
+    const std::optional<NamedToken> token = named(key);
     // One that the table of words has no row for cannot be meant: transformers fails at it.
     const bool has_row =
         files_.model_vocab_size() < 0 || tokens_.size() < files_.model_vocab_size();
     if (token && (has_row || tokens_.has(token->content))) add_special(*token);
   }
-  add_more_specials();
-  for (const NamedToken& token : files_.other_names()) {
-    if (is_added(token)) continue;
-    fail(Status::kUnsupported,
-         "%s names the special token \"%s\" in a field that only transformers 5 obeys; list it in "
-         "\"additional_special_tokens\" or remove it",
-         files_.config_path().c_str(), printable(token.content).c_str());
-  }
 }
 
-void FolderTokens::add_more_specials() {
+std::optional<NamedToken> FolderTokens::named(const char* key) const {
+  std::optional<NamedToken> token = files_.special(key, default_of(key));
+  if (token && token->plain && defaults_.mask_takes_blanks &&
+      key == std::string_view("mask_token")) {
+    token->flags["lstrip"] = true;
+  }
+  return token;
+}
+
+std::vector<NamedToken> FolderTokens::more_specials() const {
+  std::vector<NamedToken> more = files_.more_specials();
+  if (!more.empty() || files_.config().contains("additional_special_tokens") ||
+      files_.config().contains("extra_special_tokens")) {
+    return more;
+  }
+  for (const char* token : defaults_.more) more.push_back(read_named_token(token, token, true));
+  return more;
+}
+
+void FolderTokens::add_more_specials(const std::vector<NamedToken>& more) {
   const json& config = files_.config();
   const bool named = config.contains("extra_special_tokens") &&
                      config["extra_special_tokens"].is_object();  // has no order here
   int64_t n_new = 0;
-  for (const NamedToken& token : files_.more_specials()) {
+  for (const NamedToken& token : more) {
     n_new += !tokens_.has(token.content);
     if (named && n_new > 1) {
       unsupported(files_.config_path(), "extra_special_tokens",
@@ -125,7 +149,7 @@ void FolderTokens::check_listed(const std::vector<NamedToken>& in_file) const {
     const std::optional<NamedToken> token = files_.special(key, default_of(key));
     if (token) named.push_back(*token);
   }
-  for (NamedToken& token : files_.more_specials()) named.push_back(std::move(token));
+  for (NamedToken& token : more_specials()) named.push_back(std::move(token));
   for (const NamedToken& token : in_file) {
     if (std::any_of(named.begin(), named.end(),
                     [&](const NamedToken& other) { return other.content == token.content; })) {
@@ -139,7 +163,7 @@ void FolderTokens::check_listed(const std::vector<NamedToken>& in_file) const {
 }
 
 const char* FolderTokens::default_of(std::string_view key) const {
-  for (const auto& [name, token] : defaults_) {
+  for (const auto& [name, token] : defaults_.named) {
     if (key == name) return token;
   }
   return key == "pad_token" && !padding_token_.empty() ? padding_token_.c_str() : nullptr;

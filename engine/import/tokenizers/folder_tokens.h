@@ -15,13 +15,19 @@
 
 namespace headlane {
 
+// Special tokens that a class of tokenizers has where no file names them.
+struct ClassTokens {
+  using Named = std::pair<std::string_view, const char*>;  // "sep_token", "[SEP]"
+  std::span<const Named> named;
+  std::span<const char* const> more;  // "additional_special_tokens"
+  // A mask token that is named by its spelling alone takes the white space before it.
+  bool mask_takes_blanks = false;
+};
+
 class FolderTokens {
  public:
-  // Special tokens that the folder's class has where no file names them: "sep_token", "[SEP]".
-  using Defaults = std::span<const std::pair<std::string_view, const char*>>;
-
   // `path` is the file with the vocabulary. `files` and the defaults must outlive this.
-  FolderTokens(const TokenizerFiles& files, const std::string& path, Defaults defaults)
+  FolderTokens(const TokenizerFiles& files, const std::string& path, const ClassTokens& defaults)
       : files_(files), path_(path), defaults_(defaults), tokens_(path) {}
 
   Tokens& tokens() { return tokens_; }
@@ -33,6 +39,8 @@ class FolderTokens {
 
   // Adds, behind the vocabulary, tokenizer.json's added tokens and those that the other files name.
   void add_all(const std::vector<NamedToken>& in_file);
+  // The same with `more` in the place of the special tokens that have no names.
+  void add_all(const std::vector<NamedToken>& in_file, const std::vector<NamedToken>& more);
 
   // A special token such as "sep_token", which the class needs, by its spelling.
   std::string special(const char* key) const;
@@ -51,13 +59,15 @@ class FolderTokens {
   void add_special(const NamedToken& token);
   void add_listed();
   void add_specials();
-  void add_more_specials();
+  void add_more_specials(const std::vector<NamedToken>& more);
+  std::optional<NamedToken> named(const char* key) const;
+  std::vector<NamedToken> more_specials() const;
   void refuse_other_flags(const NamedToken& token) const;
   const char* default_of(std::string_view key) const;
 
   const TokenizerFiles& files_;
   std::string path_;
-  Defaults defaults_;
+  ClassTokens defaults_;
   std::string padding_token_;  // of tokenizer.json; "": none
   Tokens tokens_;
   std::set<std::string> named_alone_;  // the added tokens that only fields of special tokens name

@@ -1,7 +1,7 @@
-// Tokenizers that a tokenizer.json describes in full: its parts are taken as they are, except that
-// vocabulary, merges, scores and the character map become tensors.
-#include <algorithm>
-#include <cstring>
+// Tokenizers that a tokenizer.json describes in full, or a class of transformers that has all of it
+// except the vocabulary: the parts are taken as they are, except that vocabulary, merges, scores
+// and the character map become tensors.
+#include <array>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -11,10 +11,13 @@
 #include "engine/file/json_fields.h"
 #include "engine/import/source/json_file.h"
 #include "engine/import/tokenizers/base64.h"
+#include "engine/import/tokenizers/classes.h"
 #include "engine/import/tokenizers/folder_tokens.h"
 #include "engine/import/tokenizers/json_parts.h"
 #include "engine/import/tokenizers/tokenizer.h"
 #include "engine/import/tokenizers/tokens.h"
+#include "engine/import/tokenizers/vocabulary_files.h"
+#include "engine/text/byte_characters.h"
 
 namespace headlane {
 namespace {
@@ -42,43 +45,47 @@ std::pair<std::string, std::string> read_pair(const json& merge, const std::stri
        printable(merge.dump()).c_str());
 }
 
-constexpr std::pair<std::string_view, const char*> kXlmRobertaTokens[] = {
-    {"bos_token", "<s>"},   {"eos_token", "</s>"}, {"unk_token", "<unk>"},  {"sep_token", "</s>"},
-    {"pad_token", "<pad>"}, {"cls_token", "<s>"},  {"mask_token", "<mask>"}};
-
 class Reader {
  public:
-  Reader(const TokenizerFiles& files, bool xlm_roberta)
+  Reader(const TokenizerFiles& files, const TokenizerClass* tokenizer_class)
       : files_(files),
-        xlm_roberta_(xlm_roberta),
-        path_(files.path("tokenizer.json")),
-        folder_(files, path_,
-                xlm_roberta ? FolderTokens::Defaults(kXlmRobertaTokens) : FolderTokens::Defaults()),
+        class_(tokenizer_class),
+        path_(files.path(vocabulary_file(files, tokenizer_class))),
+        folder_(files, path_, class_ != nullptr ? class_->tokens : ClassTokens()),
         tokens_(folder_.tokens()) {}
 
   ImportedTokenizer read() {
-    const json file = read_json_file(path_);
-    read_model(json_field(file, "model", path_));
+    json file;
+    if (files_.has_file("tokenizer.json")) {
+      file = read_json_file(path_);
+      read_model(json_field(file, "model", path_));
+    } else {
+      read_vocabulary();
+    }
     const int64_t n_pieces = tokens_.size();
-    const std::vector<NamedToken> in_file = read_added_tokens(file, path_);
-    folder_.read_padding(file);
-    folder_.add_all(in_file);
+    const std::vector<NamedToken> in_file =
+        file.is_null() ? std::vector<NamedToken>() : read_added_tokens(file, path_);
+    if (!file.is_null()) folder_.read_padding(file);
+    if (pieces_) {
+      folder_.add_all(in_file, *pieces_);
+    } else {
+      folder_.add_all(in_file);
+    }
     json& spec = imported_.spec;
     spec["type"] = "pipeline";
-    spec["n_pieces"] = n_pieces;
-    for (const char* key : {"normalizer", "pre_tokenizer", "decoder"}) {
-      spec[key] = json_has(file, key, path_) ? file[key] : json();
+    if (!file.is_null()) {
+      read_parts(file, path_, &spec);
+      take_charsmap(&spec["normalizer"]);
+      check_truncation(files_, file, path_);
     }
-    take_charsmap(&spec["normalizer"]);
-    read_post_processor(file, path_, &spec);
-    check_truncation(files_, file, path_);
+    if (class_ != nullptr) {
+      take_class(file);
+      if (!file.is_null()) folder_.check_listed(in_file);
+    } else {
+      check_file_class(spec);
+    }
     settle_types(files_, &spec);
-    if (xlm_roberta_) {
-      check_xlm_roberta(spec);
-      if (spec["pair"] != roberta_pair(spec["ids_before"][0], spec["ids_after"][0])) {
-        spec["pair"] = kTwoPairs;
-      }
-    }
+    spec["n_pieces"] = n_pieces;
     spec["added_tokens"] = tokens_.added();
     spec["special_ids"] = folder_.special_ids();
     imported_.vocab = tokens_.text();
@@ -86,6 +93,61 @@ class Reader {
   }
 
  private:
+  static const char* vocabulary_file(const TokenizerFiles& files, const TokenizerClass* of) {
+    if (of == nullptr || files.has_file("tokenizer.json")) return "tokenizer.json";
+    return of->model == "BPE" ? "vocab.json" : "sentencepiece.bpe.model";
+  }
+
+  void read_vocabulary() {
+    if (class_->model == "BPE") {
+      read_model(read_bpe_files(files_));
+      return;
+    }
+    SentencePieceVocabulary pieces =
+        read_fairseq_pieces(files_, folder_, class_->name == "CamembertTokenizer");
+    read_model(pieces.model);
+    imported_.charsmap = std::move(pieces.charsmap);
+    pieces_ = std::move(pieces.added);
+  }
+
+  void read_parts(const json& parts, const std::string& path, json* spec) const {
+    for (const char* key : {"normalizer", "pre_tokenizer", "decoder"}) {
+      (*spec)[key] = json_has(parts, key, path) ? parts[key] : json();
+    }
+    read_post_processor(parts, path, spec);
+  }
+
+  // Settings of tokenizer_config.json that the two versions of transformers obey in different ways
+  // where the class takes tokenizer.json as it is.
+  void check_file_class(const json& spec) const {
+    const json& config = files_.config();
+    const std::string& where = files_.config_path();
+    const json& words = spec["pre_tokenizer"];
+    const char* const kBlank = "add_prefix_space";
+    if (words.contains("type") && words["type"] == json("ByteLevel") &&
+        json_bool(words, kBlank, path_) != json_bool(config, kBlank, where, false)) {
+      fail(Status::kUnsupported,
+           "%s field \"%s\" is not that of tokenizer.json's ByteLevel: transformers 4 obeys the "
+           "first and transformers 5 the second; make them equal",
+           where.c_str(), kBlank);
+    }
+    if (!json_has(config, "add_bos_token", where) && !json_has(config, "add_eos_token", where)) {
+      return;
+    }
+    for (const auto& [key, token, ids] : {std::array{"add_bos_token", "bos_token", "ids_before"},
+                                          std::array{"add_eos_token", "eos_token", "ids_after"}}) {
+      json expected = json::array();
+      if (json_bool(config, key, where, false)) {
+        expected.push_back(tokens_.id(folder_.special(token)));
+      }
+      if (spec[ids] == expected) continue;
+      fail(Status::kUnsupported,
+           "%s field \"%s\" does not fit the \"post_processor\" of tokenizer.json: transformers 4 "
+           "obeys the second and transformers 5 the first; make them equal",
+           where.c_str(), key);
+    }
+  }
+
   void read_model(const json& model) {
     const std::string where = path_ + " model";
     const std::string type = tokenizer_json_model({{"model", model}}, path_);
@@ -165,65 +227,47 @@ class Reader {
     normalizer->erase("precompiled_charsmap");
   }
 
-  // transformers 5 builds this class's tokenizer of the vocabulary and the character map alone.
-  void check_xlm_roberta(const json& spec) const {
-    const auto differs = [&](const char* what) {
-      fail(Status::kUnsupported,
-           "%s: its \"%s\" is not that of XLMRobertaTokenizer, the class that the folder's "
-           "tokenizer "
-           "has: transformers 4 obeys the file and transformers 5 the class. If tokenizer.json is "
-           "right, set \"tokenizer_class\" to \"PreTrainedTokenizerFast\" in tokenizer_config.json",
-           path_.c_str(), what);
-    };
-    const json model = {{"type", "Unigram"}, {"unk_id", 3}, {"byte_fallback", false}};
-    if (spec["model"] != model) differs("model");
-    if (spec["ids_before"] != json::array({tokens_.id(folder_.special("bos_token"))}) ||
-        spec["ids_after"] != json::array({tokens_.id(folder_.special("eos_token"))})) {
-      differs("post_processor");
+  // The class's own parts, which must not contradict tokenizer.json's.
+  void take_class(const json& file) {
+    json& spec = imported_.spec;
+    const json parts = class_->parts(files_, folder_);
+    json own = {{"type", "pipeline"}, {"model", parts["model"]}};
+    read_parts(parts, files_.config_path(), &own);
+    settle_types(files_, &own);
+    if (!file.is_null()) {
+      check_same_parts({*class_, own, spec, imported_.charsmap, has_all_bytes()}, path_);
+      settle_types(files_, &spec);
+      if (spec["pair"] != own["pair"]) own["pair"] = kTwoPairs;
     }
-    if (!has_xlm_roberta_words(spec["pre_tokenizer"])) differs("pre_tokenizer");
-    if (!has_xlm_roberta_normalizer(spec["normalizer"])) differs("normalizer");
+    spec = std::move(own);
+    // In place of the class's: none, where the files have none.
+    if (class_->model == "Unigram" && imported_.charsmap.empty()) spec["normalizer"] = nullptr;
   }
 
-  // White space split at, then Metaspace.
-  static bool has_xlm_roberta_words(const json& steps) {
-    if (!steps.contains("pretokenizers") || steps["pretokenizers"].size() != 2) return false;
-    const json& first = steps["pretokenizers"][0];
-    json second = steps["pretokenizers"][1];
-    // What stands there in files of all ages.
-    for (const auto& [key, value] : {std::pair<const char*, json>{"prepend_scheme", "always"},
-                                     {"add_prefix_space", true},
-                                     {"split", true},
-                                     {"str_rep", "\xE2\x96\x81"}}) {
-      if (second.contains(key) && second[key] != value) return false;
-      second.erase(key);
+  bool has_all_bytes() const {
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string character;
+      const char raw = static_cast<char>(byte);
+      append_byte_characters({&raw, 1}, &character);
+      if (!tokens_.has(character)) return false;
     }
-    return first == json({{"type", "WhitespaceSplit"}}) &&
-           second == json({{"type", "Metaspace"}, {"replacement", "\xE2\x96\x81"}});
-  }
-
-  // A character map, and at most what makes several blanks one, which changes no words.
-  static bool has_xlm_roberta_normalizer(const json& normalizer) {
-    const json map = {{"type", "Precompiled"}};
-    const json blanks = {{"type", "Replace"}, {"pattern", {{"Regex", " {2,}"}}}, {"content", " "}};
-    if (normalizer.is_null() || !normalizer.contains("normalizers")) return normalizer == map;
-    const json& steps = normalizer["normalizers"];
-    return !steps.empty() && steps[0] == map &&
-           (steps.size() == 1 || (steps.size() == 2 && steps[1] == blanks));
+    return true;
   }
 
   const TokenizerFiles& files_;
-  bool xlm_roberta_;
+  const TokenizerClass* class_;
   std::string path_;
   FolderTokens folder_;
   Tokens& tokens_;
+  std::optional<std::vector<NamedToken>> pieces_;  // of a SentencePiece model
   ImportedTokenizer imported_;
 };
 
 }  // namespace
 
-ImportedTokenizer import_pipeline(const TokenizerFiles& files, bool xlm_roberta) {
-  return Reader(files, xlm_roberta).read();
+ImportedTokenizer import_pipeline(const TokenizerFiles& files,
+                                  const TokenizerClass* tokenizer_class) {
+  return Reader(files, tokenizer_class).read();
 }
 
 }  // namespace headlane

@@ -18,14 +18,12 @@ namespace {
 
 using json = Json;
 
-constexpr const char* kBertClasses[] = {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"};
 // Those that take tokenizer.json as it is.
 constexpr const char* kFileClasses[] = {"PreTrainedTokenizerFast", "TokenizersBackend"};
 constexpr const char* kSentencePieceClasses[] = {"MarianTokenizer", "M2M100Tokenizer",
                                                  "NllbTokenizer", "T5Tokenizer", "MT5Tokenizer"};
 
-// It takes the vocabulary and the character map of tokenizer.json, and has the rest of its own.
-constexpr const char* kXlmRoberta = "XLMRobertaTokenizer";
+constexpr const char* kPieces = "sentencepiece.bpe.model";
 
 template <size_t N>
 bool is_one_of(const std::string& name, const char* const (&names)[N]) {
@@ -37,29 +35,24 @@ constexpr const char* kIdsAlone =
     "files";
 
 std::string known_classes() {
-  std::string names;
-  const auto append = [&](const auto& classes) {
-    for (const char* name : classes) names += (names.empty() ? "" : ", ") + std::string(name);
-  };
-  append(kBertClasses);
-  append(kFileClasses);
-  append(kSentencePieceClasses);
-  return names + ", " + kXlmRoberta;
+  std::string names = tokenizer_class_names();
+  for (const char* name : kFileClasses) names.append(", ").append(name);
+  for (const char* name : kSentencePieceClasses) names.append(", ").append(name);
+  return names;
 }
 
 // Where BERT's class would read XLM-RoBERTa's files.
 void refuse_xlm_roberta(const TokenizerFiles& files) {
   fail(Status::kUnsupported,
-       "%s has XLM-RoBERTa's (Unigram) tokenizer in a BERT, which Headlane reads from "
-       "tokenizer.json "
-       "if \"tokenizer_class\" in tokenizer_config.json is \"XLMRobertaTokenizer\". %s",
+       "%s has XLM-RoBERTa's (Unigram) tokenizer in a BERT, which Headlane reads if "
+       "\"tokenizer_class\" in tokenizer_config.json is \"XLMRobertaTokenizer\". %s",
        files.dir().c_str(), kIdsAlone);
 }
 
 void refuse_unknown_class(const TokenizerFiles& files) {
   const std::string& name = files.tokenizer_class();
-  if (name.empty() || name == kXlmRoberta || is_one_of(name, kBertClasses) ||
-      is_one_of(name, kFileClasses) || is_one_of(name, kSentencePieceClasses)) {
+  if (name.empty() || find_tokenizer_class(name) != nullptr || is_one_of(name, kFileClasses) ||
+      is_one_of(name, kSentencePieceClasses)) {
     return;
   }
   files.refuse_class(", which is not one that Headlane reads: " + known_classes() + ". " +
@@ -78,7 +71,7 @@ bool is_left_out(const TokenizerFiles& files) {
   if (files.model_type() != "bart" && files.model_type() != "mbart") return false;
   const std::string& name = files.tokenizer_class();
   if (is_one_of(name, kFileClasses)) return !has_wordpiece_json(files);
-  return !is_one_of(name, kBertClasses) && !is_one_of(name, kSentencePieceClasses);
+  return find_tokenizer_class(name) == nullptr && !is_one_of(name, kSentencePieceClasses);
 }
 
 ImportedTokenizer leave_out(const TokenizerFiles& files) {
@@ -90,25 +83,43 @@ ImportedTokenizer leave_out(const TokenizerFiles& files) {
   return none;
 }
 
-// Of a folder that names no class, or one of BERT's or of tokenizer.json's.
-ImportedTokenizer import_text_files(const TokenizerFiles& files) {
-  const std::string& name = files.tokenizer_class();
-  const bool has_json = files.has_file("tokenizer.json"), has_txt = files.has_file("vocab.txt");
-  if (!has_json && !has_txt) {
-    if (files.model_type() == "bert" && files.has_file("sentencepiece.bpe.model")) {
-      refuse_xlm_roberta(files);
+// Of a class that takes tokenizer.json as it is.
+ImportedTokenizer import_file(const TokenizerFiles& files) {
+  if (!files.has_file("tokenizer.json")) {
+    if (!files.has_file("vocab.txt")) {
+      if (files.model_type() == "bert" && files.has_file(kPieces)) refuse_xlm_roberta(files);
+      return {};
     }
+    files.refuse_class(", which needs tokenizer.json, which is not here");
+  }
+  return has_wordpiece_json(files) ? import_wordpiece(files, nullptr)
+                                   : import_pipeline(files, nullptr);
+}
+
+// Of a class that has all except the vocabulary.
+ImportedTokenizer import_class(const TokenizerFiles& files, const TokenizerClass& own) {
+  const auto has = [&](const char* name) { return files.has_file(name); };
+  if (own.model == "WordPiece") {
+    if (has("tokenizer.json") || has("vocab.txt")) return import_wordpiece(files, &own);
+    if (files.model_type() == "bert" && has(kPieces)) refuse_xlm_roberta(files);
     return {};
   }
-  if (is_one_of(name, kFileClasses)) {
-    if (!has_json) files.refuse_class(", which needs tokenizer.json, which is not here");
-    return has_wordpiece_json(files) ? import_wordpiece(files, false)
-                                     : import_pipeline(files, false);
+  if (has("tokenizer.json") && has_wordpiece_json(files)) {
+    files.refuse_class(", but tokenizer.json is of a WordPiece");
   }
+  const bool whole = own.model == "BPE" ? has("vocab.json") && has("merges.txt") : has(kPieces);
+  if (has("tokenizer.json") || whole) return import_pipeline(files, &own);
+  files.refuse_class(own.model == "BPE"
+                         ? ", but neither tokenizer.json nor vocab.json and merges.txt are here"
+                         : ", but neither tokenizer.json nor sentencepiece.bpe.model is here");
+}
+
+// Of a folder that names no class, and whose family tells none.
+ImportedTokenizer import_text_files(const TokenizerFiles& files) {
+  const bool has_json = files.has_file("tokenizer.json");
+  if (!has_json && !files.has_file("vocab.txt")) return {};
   const std::string& family = files.model_type();
-  if (is_one_of(name, kBertClasses) || family == "bert" || family.empty()) {
-    return import_wordpiece(files, true);
-  }
+  if (family.empty()) return import_wordpiece(files, find_tokenizer_class("BertTokenizer"));
   if (has_json) refuse_other_models(files, read_json_file(files.path("tokenizer.json")));
   fail(Status::kUnsupported,
        "%s has a WordPiece tokenizer, but no \"tokenizer_class\" says so, and %s has another one. "
@@ -118,13 +129,9 @@ ImportedTokenizer import_text_files(const TokenizerFiles& files) {
 
 ImportedTokenizer import_of_class(const TokenizerFiles& files) {
   const std::string& name = files.tokenizer_class();
-  const bool text_files = is_one_of(name, kBertClasses) || is_one_of(name, kFileClasses) ||
-                          (name.empty() && files.model_type() == "bert");
-  if (text_files) return import_text_files(files);
-  if (name == kXlmRoberta) {
-    if (!files.has_file("tokenizer.json")) refuse_xlm_roberta(files);
-    return import_pipeline(files, true);
-  }
+  if (is_one_of(name, kFileClasses)) return import_file(files);
+  const TokenizerClass* const own = find_tokenizer_class(name);
+  if (own != nullptr) return import_class(files, *own);
   std::optional<ImportedTokenizer> sentencepiece = import_sentencepiece(files);
   if (sentencepiece) return std::move(*sentencepiece);
   if (name.empty()) return import_text_files(files);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/file/json.h"
+#include "engine/import/tokenizers/classes.h"
 #include "engine/import/tokenizers/tokenizer_files.h"
 #include "engine/text/tokenizer.h"
 
@@ -33,13 +34,15 @@ ImportedTokenizer import_tokenizer(const std::string& hf_dir, bool listed = true
 //   T5, mT5  spiece.model
 std::optional<ImportedTokenizer> import_sentencepiece(const TokenizerFiles& files);
 
-// From tokenizer.json if it is there, else from vocab.txt; `bert`: of one of BERT's classes, whose
-// settings are in tokenizer_config.json, else tokenizer.json is taken as it is.
-ImportedTokenizer import_wordpiece(const TokenizerFiles& files, bool bert);
+// From tokenizer.json if it is there, else from vocab.txt. The settings of a class are in
+// tokenizer_config.json; null: tokenizer.json is taken as it is.
+ImportedTokenizer import_wordpiece(const TokenizerFiles& files,
+                                   const TokenizerClass* tokenizer_class);
 
-// From tokenizer.json alone, whose model is Unigram, BPE or WordLevel; `xlm_roberta`: of that
-// class, for which transformers 5 reads only some of the file.
-ImportedTokenizer import_pipeline(const TokenizerFiles& files, bool xlm_roberta);
+// From tokenizer.json, whose model is Unigram, BPE or WordLevel, or, of a class, from its
+// vocabulary if there is no tokenizer.json. null: tokenizer.json is taken as it is.
+ImportedTokenizer import_pipeline(const TokenizerFiles& files,
+                                  const TokenizerClass* tokenizer_class);
 
 // The type of a tokenizer.json's model, such as "WordPiece", also where it has no "type".
 std::string tokenizer_json_model(const Json& file, const std::string& path);

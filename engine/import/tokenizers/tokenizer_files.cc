@@ -21,6 +21,13 @@ constexpr const char* kFiles[] = {
     "tokenizer_config.json",   "tokenizer.json", "vocab.txt",       "vocab.json", "merges.txt",
     "sentencepiece.bpe.model", "spiece.model",   "tokenizer.model", "source.spm"};
 
+// The classes of families, of those that Headlane reads.
+constexpr std::pair<std::string_view, const char*> kFamilies[] = {
+    {"bert", "BertTokenizer"},       {"distilbert", "BertTokenizer"},
+    {"electra", "BertTokenizer"},    {"mpnet", "MPNetTokenizer"},
+    {"roberta", "RobertaTokenizer"}, {"xlm-roberta", "XLMRobertaTokenizer"},
+    {"gpt2", "GPT2Tokenizer"},       {"camembert", "CamembertTokenizer"}};
+
 json read_object(const std::string& path) {
   json file = read_json_file_if_present(path).value_or(json::object());
   if (!file.is_object()) fail(Status::kBadFile, "%s is not a JSON object", path.c_str());
@@ -53,6 +60,7 @@ NamedToken read_named_token(const json& value, const std::string& where, bool sp
   if (value.is_string()) {
     token.content = value.text();
     token.special = special;
+    token.plain = true;
     return token;
   }
   if (!value.is_object()) {
@@ -101,9 +109,18 @@ void TokenizerFiles::read_class(const json& model_config) {
   if (class_ != "PreTrainedTokenizerFast" && class_.ends_with("Fast")) {
     class_.resize(class_.size() - 4);
   }
+  if (!class_.empty()) return;
+  for (const auto& [family, name] : kFamilies) {
+    if (model_type_ == family) class_ = name;
+  }
+  is_of_family_ = true;
 }
 
 void TokenizerFiles::refuse_class(const std::string& rest) const {
+  if (is_of_family_) {
+    fail(Status::kUnsupported, "%s field \"model_type\" is \"%s\", whose tokenizer is \"%s\"%s",
+         class_where_.c_str(), printable(model_type_).c_str(), class_.c_str(), rest.c_str());
+  }
   fail(Status::kUnsupported, "%s field \"tokenizer_class\" is \"%s\"%s", class_where_.c_str(),
        printable(class_).c_str(), rest.c_str());
 }

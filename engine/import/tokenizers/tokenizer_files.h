@@ -18,6 +18,7 @@ struct NamedToken {
   Json flags;       // "single_word", "lstrip", "rstrip", "normalized"
   int64_t id = -1;  // -1: the file does not say
   bool special = false;
+  bool plain = false;  // the file has its spelling alone
 };
 
 class TokenizerFiles {
@@ -41,7 +42,8 @@ class TokenizerFiles {
   const std::string& model_type() const { return model_type_; }   // "" without config.json
   int64_t model_vocab_size() const { return model_vocab_size_; }  // -1: config.json does not say
 
-  // The tokenizer's class without its ending "Fast"; "" if no file names one.
+  // The tokenizer's class without its ending "Fast": that of config.json's "model_type" if no file
+  // names one, or "" if Headlane knows none.
   const std::string& tokenizer_class() const { return class_; }
   // Throws Error(kUnsupported): the class is not read, and the rest of the sentence.
   [[noreturn]] void refuse_class(const std::string& rest) const;
@@ -75,6 +77,7 @@ class TokenizerFiles {
   Json config_, map_;
   std::string model_type_, class_, class_where_;
   int64_t model_vocab_size_ = -1;
+  bool is_of_family_ = false;  // no file names the class
   bool lists_added_ = false;
 };
 

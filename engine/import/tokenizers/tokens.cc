@@ -26,6 +26,11 @@ int64_t Tokens::id(const std::string& token) const {
   return it->second;
 }
 
+int64_t Tokens::first_id(const std::string& token) const {
+  const auto it = std::find(spellings_.begin(), spellings_.end(), token);
+  return it == spellings_.end() ? 0 : it - spellings_.begin();
+}
+
 void Tokens::append(std::string token) {
   if (token.find('\n') != std::string::npos || valid_utf8_prefix(token) != token.size()) {
     fail(Status::kBadFile, "%s: token %" PRId64 " has a newline or is not UTF-8", where_.c_str(),

@@ -24,7 +24,8 @@ class Tokens {
   // Tokens that differ: fewer than size() where ids are missing, or a token is there twice.
   int64_t n_different() const { return static_cast<int64_t>(ids_.size()); }
   bool has(const std::string& token) const { return ids_.contains(token); }
-  int64_t id(const std::string& token) const;  // which must be there
+  int64_t id(const std::string& token) const;        // which must be there
+  int64_t first_id(const std::string& token) const;  // of equal ones; 0 if it is not there
   const std::string& token(int64_t id) const { return spellings_[static_cast<size_t>(id)]; }
 
   // Of equal tokens the last one counts, as for who reads a vocab.txt into a map.

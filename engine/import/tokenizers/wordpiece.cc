@@ -57,20 +57,13 @@ json read_settings(const TokenizerFiles& files, const json& file, const std::str
   return spec;
 }
 
-constexpr std::pair<std::string_view, const char*> kBertTokens[] = {{"unk_token", "[UNK]"},
-                                                                    {"sep_token", "[SEP]"},
-                                                                    {"pad_token", "[PAD]"},
-                                                                    {"cls_token", "[CLS]"},
-                                                                    {"mask_token", "[MASK]"}};
-
 class Reader {
  public:
-  Reader(const TokenizerFiles& files, bool bert)
+  Reader(const TokenizerFiles& files, const TokenizerClass* tokenizer_class)
       : files_(files),
-        bert_(bert),
+        class_(tokenizer_class),
         path_(files.path(files.has_file("tokenizer.json") ? "tokenizer.json" : "vocab.txt")),
-        folder_(files, path_,
-                bert ? FolderTokens::Defaults(kBertTokens) : FolderTokens::Defaults()),
+        folder_(files, path_, class_ != nullptr ? class_->tokens : ClassTokens()),
         tokens_(folder_.tokens()) {}
 
   ImportedTokenizer read() {
@@ -89,7 +82,7 @@ class Reader {
     const int64_t n_pieces = tokens_.size();
     folder_.add_all(in_file);
     json spec = file.is_null() ? json() : read_settings(files_, file, path_);
-    if (bert_) {
+    if (class_ != nullptr) {
       json own = bert_settings();
       if (!file.is_null()) {
         take_common_pair(spec, &own);
@@ -157,7 +150,8 @@ class Reader {
     spec["unk_token"] = folder_.special("unk_token");
     spec["ids_before"] = json::array({tokens_.id(folder_.special("cls_token"))});
     spec["ids_after"] = json::array({tokens_.id(folder_.special("sep_token"))});
-    spec["pair"] = bert_pair(spec["ids_before"][0], spec["ids_after"][0]);
+    const json &before = spec["ids_before"][0], &after = spec["ids_after"][0];
+    spec["pair"] = class_->roberta_pairs ? roberta_pair(before, after) : bert_pair(before, after);
     return spec;
   }
 
@@ -209,7 +203,7 @@ class Reader {
   }
 
   const TokenizerFiles& files_;
-  bool bert_;
+  const TokenizerClass* class_;
   std::string path_;
   FolderTokens folder_;
   Tokens& tokens_;
@@ -227,8 +221,9 @@ std::string tokenizer_json_model(const json& file, const std::string& path) {
   return json_has(model, "unk_id", where) ? "Unigram" : "without a type";
 }
 
-ImportedTokenizer import_wordpiece(const TokenizerFiles& files, bool bert) {
-  return Reader(files, bert).read();
+ImportedTokenizer import_wordpiece(const TokenizerFiles& files,
+                                   const TokenizerClass* tokenizer_class) {
+  return Reader(files, tokenizer_class).read();
 }
 
 }  // namespace headlane

@@ -7,8 +7,8 @@
 #include "engine/base/error.h"
 #include "engine/file/json_fields.h"
 #include "engine/import/tokenizers/tokenizer.h"
-#include "engine/text/unicode.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/golden_texts.h"
 #include "tests/support/tokenizer_testing.h"
 
 namespace headlane {
@@ -17,39 +17,6 @@ namespace {
 using nlohmann::json;
 
 const std::string kFolder = HEADLANE_GOLDEN_DIR "/tokenizer_json/";
-
-// The lines of four files, then each 5 of them with newlines between them.
-std::vector<std::string> all_texts() {
-  std::vector<std::string> texts;
-  for (const char* name : {"corpus/sentences.txt", "corpus/written.txt", "tokenizer/lines.txt",
-                           "tokenizer_json/lines.txt"}) {
-    for (std::string& line : read_lines(std::string(HEADLANE_GOLDEN_DIR "/") + name)) {
-      texts.push_back(replace_invalid_utf8(line));
-    }
-  }
-  const size_t n = texts.size();
-  for (size_t i = 0; i < n; i += 5) {
-    std::string joined = texts[i];
-    for (size_t j = i + 1; j < std::min(n, i + 5); ++j) joined += '\n' + texts[j];
-    texts.push_back(std::move(joined));
-  }
-  return texts;
-}
-
-// FNV-1a of the ids as little-endian u32.
-uint32_t hash_of(const std::vector<int32_t>& ids) {
-  uint32_t hash = 0x811C9DC5;
-  for (const int32_t id : ids) {
-    for (int shift = 0; shift < 32; shift += 8) {
-      hash = (hash ^ (static_cast<uint32_t>(id) >> shift & 0xFF)) * 0x01000193;
-    }
-  }
-  return hash;
-}
-
-uint32_t nth_hash(const std::string& digits, size_t i) {
-  return static_cast<uint32_t>(std::stoul(digits.substr(8 * i, 8), nullptr, 16));
-}
 
 ImportedTokenizer import_golden(const std::string& name) {
   return import_tokenizer(kFolder + name);
@@ -64,7 +31,7 @@ class TokenizerJson : public testing::TestWithParam<const char*> {};
 
 TEST_P(TokenizerJson, MatchesTheLibrary) {
   const auto tokenizer = golden_tokenizer(GetParam());
-  const std::vector<std::string> texts = all_texts();
+  const std::vector<std::string> texts = golden_texts();
   const json answers = json::parse(read_file(kFolder + GetParam() + "/answers.json"));
   ASSERT_GE(texts.size(), 5000u);
   ASSERT_EQ(texts.size(), answers["n_lines"]);
@@ -76,7 +43,7 @@ TEST_P(TokenizerJson, MatchesTheLibrary) {
     if (answers["ids"].contains(key)) {
       EXPECT_EQ(ids, answers["ids"][key].get<std::vector<int32_t>>()) << texts[i];
     }
-    EXPECT_EQ(hash_of(ids), nth_hash(hashes, i)) << "text " << i << ": " << texts[i];
+    EXPECT_EQ(hash_of_ids(ids), nth_hash(hashes, i)) << "text " << i << ": " << texts[i];
     if (answers["decoded"].contains(key)) {
       EXPECT_EQ(tokenizer->decode(ids), answers["decoded"][key].get<std::string>());
     }
@@ -85,7 +52,7 @@ TEST_P(TokenizerJson, MatchesTheLibrary) {
 
 TEST_P(TokenizerJson, CutsAtTheEnd) {
   const auto tokenizer = golden_tokenizer(GetParam());
-  const std::vector<std::string> texts = all_texts();
+  const std::vector<std::string> texts = golden_texts();
   for (size_t i = 0; i < texts.size(); i += 23) {
     const std::vector<int32_t> whole = encode(*tokenizer, texts[i]);
     for (int64_t max_len : {2, 3, 7, 30}) {
@@ -151,7 +118,7 @@ std::string probe_vocab() {
 }
 
 TEST(TokenizerSteps, MatchTheLibrary) {
-  const std::vector<std::string> texts = all_texts();
+  const std::vector<std::string> texts = golden_texts();
   const json cases = json::parse(read_file(kFolder + "steps.json"));
   ASSERT_GE(cases.size(), 58u);
   size_t n_seen = 0;
@@ -169,7 +136,7 @@ TEST(TokenizerSteps, MatchTheLibrary) {
       for (size_t j = i; j < std::min(texts.size(), i + 20); ++j) {
         tokenizer->encode(texts[j], kNoLimit, &ids);
       }
-      EXPECT_EQ(hash_of(ids), nth_hash(hashes, i / 20)) << "from text " << i;
+      EXPECT_EQ(hash_of_ids(ids), nth_hash(hashes, i / 20)) << "from text " << i;
     }
   }
 }

@@ -296,7 +296,8 @@ def write_tokenizer(name, tokenizer, lines):
     folder.mkdir(exist_ok=True)
     write_json(folder / "tokenizer.json", json.loads(tokenizer.to_str()))
     kind = "XLMRobertaTokenizer" if name == "xlm_roberta" else "PreTrainedTokenizerFast"
-    write_json(folder / "tokenizer_config.json", {"tokenizer_class": kind})
+    more = {"add_prefix_space": True} if name == "roberta" else {}
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": kind} | more)
     ids = [tokenizer.encode(line).ids for line in lines]
     write_json(folder / "answers.json", {
         "n_lines": len(lines),

@@ -1,0 +1,135 @@
+// Folders of the classes of transformers: golden/tokenizer_classes/make.py has written down what
+// its versions 4 and 5 make of 6,462 texts.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/import/tokenizers/tokenizer.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/golden_texts.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tokenizer_testing.h"
+
+namespace headlane {
+namespace {
+
+using nlohmann::json;
+
+const std::string kFolder = HEADLANE_GOLDEN_DIR "/tokenizer_classes/";
+
+const json& golden() {
+  static const json folders = json::parse(read_file(kFolder + "folders.json"));
+  return folders;
+}
+
+json files_of(const std::string& name) {
+  for (const json& folder : golden()) {
+    if (folder["name"] == name) return folder["files"];
+  }
+  ADD_FAILURE() << "no folder " << name;
+  return {};
+}
+
+std::string content_of(const json& file) {
+  return file.is_string() ? read_file(kFolder + file.get<std::string>()) : file.dump();
+}
+
+ImportedTokenizer import_files(const json& files) {
+  const TempDir folder;
+  for (const auto& [name, file] : files.items()) write_file(folder.file(name), content_of(file));
+  return import_tokenizer(folder.path());
+}
+
+class TokenizerClasses : public testing::TestWithParam<size_t> {};
+
+TEST_P(TokenizerClasses, MatchTransformers) {
+  const json& folder = golden()[GetParam()];
+  SCOPED_TRACE(folder["name"].get<std::string>());
+  if (folder.contains("refused")) {
+    EXPECT_ERROR(import_files(folder["files"]), Status::kUnsupported,
+                 folder["refused"].get<std::string>());
+    return;
+  }
+  const ImportedTokenizer imported = import_files(folder["files"]);
+  const auto tokenizer = make_tokenizer(imported.spec, imported.views(), "test");
+  const std::vector<std::string> texts = golden_texts();
+  ASSERT_GE(texts.size(), 5000u);
+  const std::string hashes = folder["hashes"];
+  ASSERT_EQ(hashes.size(), (texts.size() + 19) / 20 * 8);
+  std::vector<int32_t> ids;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const size_t begin = ids.size();
+    tokenizer->encode(texts[i], kNoLimit, &ids);
+    const std::string key = std::to_string(i);
+    if (folder["ids"].contains(key)) {
+      EXPECT_EQ(std::vector<int32_t>(ids.begin() + static_cast<ptrdiff_t>(begin), ids.end()),
+                folder["ids"][key].get<std::vector<int32_t>>())
+          << texts[i];
+    }
+    if (i % 20 != 19 && i + 1 < texts.size()) continue;
+    EXPECT_EQ(hash_of_ids(ids), nth_hash(hashes, i / 20)) << "texts up to " << i;
+    ids.clear();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Folder, TokenizerClasses, testing::Range<size_t>(0, golden().size()),
+                         [](const auto& info) {
+                           std::string name = golden()[info.param]["name"];
+                           for (char& c : name) c = std::isalnum(static_cast<uint8_t>(c)) ? c : '_';
+                           return name;
+                         });
+
+TEST(TokenizerClassFiles, RefuseWhatTheVersionsReadInDifferentWays) {
+  const json files = files_of("roberta, vocabulary alone");
+  const std::string merges = content_of(files["merges.txt"]);
+  const std::pair<std::string, const char*> changed[] = {
+      {merges.substr(merges.find('\n') + 1), "line 1 does not begin with #version"},
+      {merges.substr(0, merges.size() - 1), "does not end with a newline"},
+      {merges + "#version 2\n", "begins with #version"},
+      {merges + "a\r\n", "has a carriage return"},
+      {merges + "a\n", "is not two tokens"},
+      {merges + "a aaaaaa\n", "is not in the vocabulary"}};
+  for (const auto& [text, sentence] : changed) {
+    const TempDir folder;
+    for (const auto& [name, file] : files.items()) {
+      write_file(folder.file(name), name == "merges.txt" ? text : content_of(file));
+    }
+    EXPECT_ERROR(import_tokenizer(folder.path()), Status::kBadFile, sentence);
+  }
+}
+
+TEST(TokenizerClassFiles, RefuseFoldersWithoutTheirFiles) {
+  json files = files_of("roberta, vocabulary alone");
+  files.erase("merges.txt");
+  EXPECT_ERROR(
+      import_files(files), Status::kUnsupported,
+      "\"roberta\", whose tokenizer is \"RobertaTokenizer\", but neither tokenizer.json nor "
+      "vocab.json and merges.txt are here");
+  files["tokenizer_config.json"] = {{"tokenizer_class", "CamembertTokenizerFast"}};
+  EXPECT_ERROR(import_files(files), Status::kUnsupported,
+               "is \"CamembertTokenizer\", but neither tokenizer.json nor sentencepiece.bpe.model");
+  files["tokenizer.json"] = "mpnet/saved_4/tokenizer.json";
+  EXPECT_ERROR(import_files(files), Status::kUnsupported, "but tokenizer.json is of a WordPiece");
+}
+
+// Settings of tokenizer_config.json that only one of the versions obeys.
+TEST(TokenizerClassFiles, RefuseSettingsThatTheVersionsObeyInDifferentWays) {
+  const auto refused = [](const char* name, const json& config, const char* sentence) {
+    json files = files_of(name);
+    files["tokenizer_config.json"] = config;
+    EXPECT_ERROR(import_files(files), Status::kUnsupported, sentence);
+  };
+  refused("gpt2, vocabulary alone", {{"add_bos_token", true}}, "\"add_bos_token\"");
+  refused("xlm_roberta, vocabulary alone", {{"add_prefix_space", false}}, "\"add_prefix_space\"");
+  const json as_file = {{"tokenizer_class", "PreTrainedTokenizerFast"}};
+  json config = as_file;
+  config["add_prefix_space"] = true;
+  refused("roberta, tokenizer.json of 4 alone", config, "\"add_prefix_space\" is not that of");
+  config = as_file;
+  config["add_bos_token"] = false;
+  config["bos_token"] = "<s>";
+  refused("roberta, tokenizer.json of 4 alone", config, "\"add_bos_token\" does not fit");
+}
+
+}  // namespace
+}  // namespace headlane
