@@ -4,6 +4,7 @@
     model minilm                            what the lines below run: minilm (tools/fetch-model), a
                                             Hugging Face folder, or
                                             random-bert N_LAYERS D_MODEL N_HEADS D_FF
+                                            random-mpnet, with the same sizes
                                             random-marian N_LAYERS D_MODEL N_HEADS D_FF VOCAB:
                                             as many layers of the encoder as of the decoder
     32x128                                  token ids in, hidden states out: 32 sequences of 128
@@ -48,6 +49,7 @@ OF_MODELS = ("padded", *WITH_TEXTS, "cold-start", *translation.KINDS)
 MINILM = "minilm"
 RANDOM = {  # models made of random weights: what their lines hold
     "random-bert": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
+    "random-mpnet": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
     "random-marian": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF", "VOCAB"),
 }
 UNITS = {"corpus": "sentences/s", "memory": "MB"}  # ms otherwise

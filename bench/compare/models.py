@@ -26,6 +26,23 @@ with open(sys.argv[1] + "/vocab.txt", "w") as vocabulary:
     vocabulary.write("\\n".join(words) + "\\n")
 transformers.BertTokenizerFast(sys.argv[1] + "/vocab.txt").save_pretrained(sys.argv[1])
 """
+# Its vocabulary is that of the BERT folder `sys.argv[6]`, as MPNet's own, so that texts have as many
+# tokens as they have with MPNet's.
+RANDOM_MPNET = """
+import sys, torch, transformers
+n_layers, d_model, n_heads, d_ff = map(int, sys.argv[2:6])
+torch.manual_seed(1)
+with open(sys.argv[6] + "/vocab.txt", encoding="utf-8") as vocabulary:
+    words = ["<s>", "<pad>", "</s>", "<unk>", *vocabulary.read().split("\\n")[:-1], "<mask>"]
+config = transformers.MPNetConfig(
+    vocab_size=len(words), hidden_size=d_model, num_hidden_layers=n_layers,
+    num_attention_heads=n_heads, intermediate_size=d_ff, max_position_embeddings=514,
+    layer_norm_eps=1e-5)
+transformers.MPNetModel(config, add_pooling_layer=False).save_pretrained(sys.argv[1])
+tokenizer = transformers.MPNetTokenizer(
+    vocab={word: i for i, word in enumerate(words)}, model_max_length=512)
+tokenizer.save_pretrained(sys.argv[1])
+"""
 # An answer of random weights would be one word again and again if the words that come out were the
 # words that went in; so they have weights of their own. The last word is padding and what answers
 # begin with, and never in them, as in Marian's own models.
@@ -44,7 +61,7 @@ model = transformers.MarianMTModel(config)
 model.generation_config.bad_words_ids = [[pad]]
 model.save_pretrained(sys.argv[1])
 """
-MAKERS = {"random-bert": RANDOM_BERT, "random-marian": RANDOM_MARIAN}
+MAKERS = {"random-bert": RANDOM_BERT, "random-mpnet": RANDOM_MPNET, "random-marian": RANDOM_MARIAN}
 
 
 class ModelError(RuntimeError):
@@ -65,7 +82,8 @@ class Store:
         folder = self.root / "models" / "-".join(words)
         if not (folder / "config.json").is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            self.told([sys.executable, "-c", MAKERS[words[0]], str(folder), *words[1:]])
+            needs = [self.folder(cases.MINILM)] if words[0] == "random-mpnet" else []
+            self.told([sys.executable, "-c", MAKERS[words[0]], str(folder), *words[1:], *needs])
         return str(folder)
 
     @staticmethod
