@@ -6,9 +6,13 @@ Each model is a Hugging Face folder (config.json, safetensors) and, as in ../ber
     ids.txt        sequences of token ids, one a line
     types.txt      their segment types, where the model has more than one
     hidden.npy     [n_tokens, d_model], last hidden states of all sequences end to end
+    texts.txt, text_ids.txt, text_pooled.npy   where the folder has a tokenizer: texts, their ids
+                   (truncated to MAX_SEQ_LEN) and the mean of their hidden states
     manifest.json  how far transformers' own float32 is from the float64, at most
 hidden.npy is computed in float64 and rounded once. transformers' float32 is measured for each
-sequence alone and for all in one padded batch, with eager attention and, where there is one, sdpa.
+sequence alone and for all in one padded batch, with eager attention and, where there is one, sdpa. Ids of
+texts are those of transformers' AutoTokenizer, and their vectors were compared with those of
+sentence-transformers.
 
 All parameters are random, biases, norms and the padding's rows too: as made by default they are
 zeros and ones, and one that is forgotten or mistaken for another would not show.
@@ -26,9 +30,11 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModel
+from sentence_transformers import SentenceTransformer
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
 MAX_F32_ERROR = 2e-5
+MAX_SEQ_LEN = 24
 
 
 @dataclasses.dataclass
@@ -48,6 +54,8 @@ class Golden:
     legacy: bool = False  # norms are called gamma and beta, and there are buffers of integers
     more_layers: int = 0  # the file has so many layers more than config.json
     sharded: bool = False
+    tokenizer: str = ""  # a folder of tests/golden, which is copied: texts too
+    tokenizer_class: str = ""  # in place of that folder's
 
 
 def sizes(n_heads, head_dim, d_ff, n_layers, **more):
@@ -160,7 +168,40 @@ MODELS = [
            "config.json says neither heads, positions, buckets nor activation", n_pads=1,
            removed=("num_attention_heads", "max_position_embeddings", "hidden_act",
                     "relative_attention_num_buckets", "layer_norm_eps", "pad_token_id")),
+
+    Golden("distilbert_texts", "distilbert",
+           distil_sizes(2, 7, 30, 1, max_position_embeddings=40), [3],
+           "from texts to vectors", tokenizer="tokenizer_classes/bert/saved_5",
+           tokenizer_class="DistilBertTokenizer"),
+    Golden("electra_texts", "electra",
+           sizes(2, 7, 30, 1, embedding_size=11, max_position_embeddings=40), [3],
+           "from texts to vectors", tokenizer="tokenizer_classes/bert/saved_4",
+           tokenizer_class="ElectraTokenizer"),
+    Golden("roberta_texts", "roberta",
+           sizes(2, 7, 30, 1, type_vocab_size=1, max_position_embeddings=42), [3],
+           "from texts to vectors, with the padding's spelling in some texts",
+           tokenizer="tokenizer_classes/roberta/saved_5"),
+    Golden("xlm_roberta_texts", "xlm-roberta",
+           sizes(2, 7, 30, 1, type_vocab_size=1, max_position_embeddings=42), [3],
+           "from texts to vectors, with the padding's spelling in some texts",
+           tokenizer="tokenizer_json/xlm_roberta"),
+    Golden("camembert_texts", "camembert",
+           sizes(2, 7, 30, 1, type_vocab_size=1, max_position_embeddings=42), [3],
+           "from texts to vectors", tokenizer="tokenizer_classes/camembert/saved_5"),
+    Golden("mpnet_texts", "mpnet", sizes(2, 7, 30, 1, max_position_embeddings=42), [3],
+           "from texts to vectors, with the padding's spelling in some texts",
+           tokenizer="tokenizer_classes/mpnet/saved_5"),
+    Golden("bert_xlm_roberta_texts", "bert",
+           sizes(2, 7, 30, 1, max_position_embeddings=40), [3],
+           "from texts to vectors: BERT with XLM-RoBERTa's tokenizer, as multilingual-e5-small and "
+           "paraphrase-multilingual-MiniLM", tokenizer="tokenizer_json/xlm_roberta"),
 ]
+
+TEXTS = ["The cat sat on the mat.", "we", "", "  the   dog", "Dogs run fast!", "Is it raining?",
+         "They sat in the house, not on the river.", "caf\u00e9 \u732b \u72d7 \u043c\u0438\u0440",
+         "The rain was fast, the river was fast, the dog was not fast, they ran on and on and on "
+         "in the rain, we sat in the house.", "TESTED - tester's test", "a <pad> b<pad>c [PAD] d",
+         "<s>begins</s> and <mask> [MASK]ed \U0001f600"]
 
 
 def randomise(model, golden, rng):
@@ -181,9 +222,25 @@ def randomise(model, golden, rng):
         parameter.data = torch.from_numpy(values).to(golden.dtype)
 
 
+def save_tokenizer(golden, folder):
+    source = pathlib.Path(__file__).parent.parent / golden.tokenizer
+    for path in source.iterdir():
+        if path.name != "answers.json":  # of the tokenizer's own tests
+            shutil.copyfile(path, folder / path.name)
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text()) | {"model_max_length": MAX_SEQ_LEN}
+    if golden.tokenizer_class:
+        settings["tokenizer_class"] = golden.tokenizer_class
+    path.write_text(json.dumps(settings, indent=1, ensure_ascii=False) + "\n")
+
+
 def save_model(golden, folder, rng):
     """Writes config.json and the safetensors of a random model."""
-    config = CONFIG_MAPPING[golden.model_type](**golden.config)
+    fields = dict(golden.config)
+    if golden.tokenizer:
+        save_tokenizer(golden, folder)
+        fields["vocab_size"] = len(AutoTokenizer.from_pretrained(folder)) + 3  # tables are padded
+    config = CONFIG_MAPPING[golden.model_type](**fields)
     n_layers = config.num_hidden_layers
     config.num_hidden_layers += golden.more_layers
     if golden.task:
@@ -283,6 +340,27 @@ def write_lines(path, rows):
     path.write_text("".join(" ".join(map(str, row)) + "\n" for row in rows))
 
 
+def mean_rows(hidden, lengths):
+    return np.stack([rows.mean(axis=0) for rows in np.split(hidden, np.cumsum(lengths)[:-1])])
+
+
+def save_texts(golden, model, folder, manifest):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer(TEXTS, truncation=True, max_length=MAX_SEQ_LEN)["input_ids"]
+    lengths = list(map(len, ids))
+    (folder / "texts.txt").write_text("".join(text + "\n" for text in TEXTS), encoding="utf-8")
+    write_lines(folder / "text_ids.txt", ids)
+    vectors = mean_rows(alone(copy.deepcopy(model).double(), ids, []), lengths)
+    np.save(folder / "text_pooled.npy", vectors.astype(np.float32))
+    pad_id = tokenizer.pad_token_id
+    manifest["pooled_float32_from_float64"] = max(
+        float(np.abs(mean_rows(rows, lengths) - vectors).max())
+        for rows in float32_results(model, ids, [], pad_id))
+    theirs = SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
+    if np.abs(theirs - vectors).max() > MAX_F32_ERROR:
+        raise SystemExit(f"{golden.name}: sentence-transformers has other vectors")
+
+
 def make(golden, seed, folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -303,6 +381,8 @@ def make(golden, seed, folder):
                 "n_seqs": len(sequences), "n_tokens": len(hidden),
                 "hidden_float32_from_float64": error,
                 "hidden_max_abs": float(np.abs(hidden).max())}
+    if golden.tokenizer:
+        save_texts(golden, model, folder, manifest)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{golden.name:30} {size:8} bytes  {len(hidden):5} tokens  "
