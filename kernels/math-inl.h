@@ -94,6 +94,8 @@ inline F32 activate(Activation activation, F32 x) {
       return relu(x);
     case Activation::kSilu:
       return silu(x);
+    case Activation::kTanh:
+      return tanh(x);
     case Activation::kNone:
       break;
   }

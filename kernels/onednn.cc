@@ -64,6 +64,8 @@ void append(Activation activation, dnnl::post_ops* ops) {
       return append_eltwise(dnnl::algorithm::eltwise_relu, 0.0f);
     case Activation::kSilu:
       return append_eltwise(dnnl::algorithm::eltwise_swish, 1.0f);
+    case Activation::kTanh:
+      return append_eltwise(dnnl::algorithm::eltwise_tanh, 0.0f);
     case Activation::kNone:
       break;
   }

@@ -33,14 +33,17 @@ headlane::TextOptions read_prompted(const headlane_tokenize_options* options,
   return result;
 }
 
-// The caller's rows, of which there is one for each text.
+// The caller's rows, of which there is one for each text. Programs that do not say how wide they
+// are take them to be as wide as hidden states.
 headlane::EmbedTarget read_target(float* vectors, int64_t stride, int64_t n_texts,
-                                  int64_t d_model) {
-  if (stride == 0) stride = d_model;
-  if (stride < d_model) {
+                                  const headlane::ModelConfig& config) {
+  const int64_t d = config.vector_columns();
+  if (d == 0) return {};  // embed says so
+  if (stride == 0 && d == config.d_model) stride = d;
+  if (stride < d) {
     fail(Status::kInvalidArgument,
-         "stride is %lld; it must be 0, or at least %lld, the elements of a vector", ll{stride},
-         ll{d_model});
+         "stride is %lld; it must be %sat least %lld, the elements of a vector", ll{stride},
+         d == config.d_model ? "0, or " : "", ll{d});
   }
   if (n_texts > 0) require(vectors, "vectors");
   return {vectors, stride};
@@ -71,7 +74,7 @@ headlane_status headlane_session_embed(headlane_session* session, const headlane
       }
     }
     const headlane::ModelConfig& config = session->session.model().config();
-    const auto target = read_target(vectors, stride, array.n_texts, config.d_model);
+    const auto target = read_target(vectors, stride, array.n_texts, config);
     headlane::EmbedListener listener;
     if (read.on_progress) listener = {go_on, &read};
     headlane::embed(&session->session, array, read.second ? &second : nullptr,

@@ -148,6 +148,7 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.gemm = m.kernels().gemm;
     facts.n_layers = config.encoder.n_layers;
     facts.d_model = config.d_model;
+    facts.d_vector = config.vector_columns();
     facts.n_heads = stack.attention.n_heads;
     facts.head_dim = stack.attention.head_dim;
     facts.d_ff = config.encoder.d_ff;

@@ -60,6 +60,21 @@ headlane_status headlane_session_set_cancelled(headlane_session* session, int32_
 
 void headlane_session_destroy(headlane_session* session) { delete session; }
 
+namespace {
+
+// Programs that do not say how wide the vectors are that they have room for take them to be as wide
+// as hidden states.
+void check_pooled(int64_t d_pooled, const headlane::ModelConfig& config) {
+  const int64_t d = config.vector_columns();
+  if (d == 0 || (d_pooled == 0 ? config.d_model : d_pooled) == d) return;
+  headlane::fail(headlane::Status::kInvalidArgument,
+                 "outputs.d_pooled is %lld; it must be %lld, the model's d_vector%s",
+                 static_cast<long long>(d_pooled), static_cast<long long>(d),
+                 d_pooled == 0 ? ", since that is not d_model" : "");
+}
+
+}  // namespace
+
 headlane_status headlane_session_encode(headlane_session* session, const headlane_batch* batch,
                                         const headlane_outputs* outputs) {
   return guarded([&] {
@@ -71,6 +86,7 @@ headlane_status headlane_session_encode(headlane_session* session, const headlan
     const headlane::ModelConfig& config = session->session.model().config();
     const headlane::LayerMaps maps =
         read_maps(out.attention, config.encoder.n_layers, config.encoder.attention.n_heads);
+    if (out.pooled) check_pooled(out.d_pooled, config);
     session->session.encode({in.n_seqs, in.offsets, in.ids, in.type_ids}, out.hidden, out.pooled,
                             out.attention ? &maps : nullptr);
   });

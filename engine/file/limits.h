@@ -35,6 +35,7 @@ inline constexpr int64_t kRelativeBuckets = 65536;
 inline constexpr int64_t kProductNames = 65536;  // "higher_precision"
 inline constexpr int64_t kBeams = 1024;
 inline constexpr int64_t kTokenIds = 4096;  // in a list of a generation's
+inline constexpr int64_t kHeadSteps = 64;
 inline constexpr int64_t kPrompts = 4096;
 inline constexpr int64_t kPromptBytes = 65536;  // of a prompt or its name
 // Tables that are computed from the config (sinusoids, rotary positions, relative biases), all of a

@@ -21,6 +21,24 @@ kernels::Pooling kernel_of(Pooling pooling) {
 
 }  // namespace
 
+kernels::Activation kernel_of(Activation activation) {
+  switch (activation) {
+    case Activation::kGelu:
+      return kernels::Activation::kGelu;
+    case Activation::kGeluTanh:
+      return kernels::Activation::kGeluTanh;
+    case Activation::kRelu:
+      return kernels::Activation::kRelu;
+    case Activation::kSilu:
+      return kernels::Activation::kSilu;
+    case Activation::kTanh:
+      return kernels::Activation::kTanh;
+    case Activation::kNone:
+      return kernels::Activation::kNone;
+  }
+  fail(Status::kInternal, "activation %d has no kernel", static_cast<int>(activation));
+}
+
 const float* GraphBuilder::optional_f32(const std::string& name,
                                         std::initializer_list<int64_t> shape) const {
   return weights_.find(name) != nullptr ? weights_.f32(name, shape) : nullptr;
@@ -60,7 +78,7 @@ Element GraphBuilder::kept_element() const {
 
 const PackedWeight* GraphBuilder::weight(const std::string& name, WeightRows rows,
                                          const float* bias, int64_t n, int64_t k,
-                                         kernels::Activation activation) {
+                                         kernels::Activation activation, Precision precision) {
   PackedWeight source;
   source.name = name;
   source.n = n;
@@ -68,7 +86,7 @@ const PackedWeight* GraphBuilder::weight(const std::string& name, WeightRows row
   source.rows = rows;
   source.bias = bias;
   source.activation = activation;
-  source.precision = product_precision(config_, precision_, name, k);
+  source.precision = product_precision(config_, precision, name, k);
   return packed_.add(std::move(source));
 }
 
@@ -76,16 +94,52 @@ ValueId GraphBuilder::linear(const std::string& name, ValueId x, int64_t n, bool
                              kernels::Activation activation, Element element) {
   const int64_t k = cols_of(x);
   const WeightRows rows = weights_.weight(name + ".weight", name + ".scale", n, k);
-  const PackedWeight* own = weight(name, rows, bias(name, n, must), n, k, activation);
+  const PackedWeight* own = weight(name, rows, bias(name, n, must), n, k, activation, precision_);
   if (own->precision == Precision::kF32) element = Element::kF32;
   const ValueId in = operand(x, own->precision);
   return graph_.add(std::make_unique<Linear>(own, element), {in}, rows_of(x), n, element);
 }
 
+ValueId GraphBuilder::dense(const std::string& name, ValueId x, int64_t n, Activation activation) {
+  const int64_t k = cols_of(x);
+  const WeightRows rows = weights_.weight(name + ".weight", name + ".scale", n, k);
+  const PackedWeight* own =
+      weight(name, rows, bias(name, n, false), n, k, kernel_of(activation), Precision::kF32);
+  return graph_.add(std::make_unique<Linear>(own, Element::kF32), {operand(x, Precision::kF32)},
+                    rows_of(x), n);
+}
+
+ValueId GraphBuilder::step(const HeadStep& step, const std::string& name, ValueId x) {
+  const int64_t d = cols_of(x);
+  switch (step.kind) {
+    case HeadStepKind::kDense:
+      return dense(name, x, step.columns, step.activation);
+    case HeadStepKind::kLayerNorm: {
+      const float* gamma = weights_.f32(name + ".weight", {d});
+      auto op = std::make_unique<Norm>(d, gamma, bias(name, d, true), step.eps, false);
+      return graph_.add(std::move(op), {x}, Rows::kSeqs, d);
+    }
+    case HeadStepKind::kNormalize:
+      return graph_.add(std::make_unique<Vectors>(d, true), {x}, Rows::kSeqs, d);
+  }
+  fail(Status::kInternal, "step %d of a head has no op", static_cast<int>(step.kind));
+}
+
 void GraphBuilder::pool(ValueId hidden) {
   const HeadConfig& head = config_.head;
-  auto op = std::make_unique<Pool>(config_.d_model, kernel_of(head.pooling), head.normalize);
-  graph_.pooled = graph_.add(std::move(op), {hidden}, Rows::kSeqs, config_.d_model);
+  const bool at_once = head.steps.empty();
+  auto op =
+      std::make_unique<Pool>(config_.d_model, kernel_of(head.pooling), head.normalize && at_once);
+  ValueId x = graph_.add(std::move(op), {hidden}, Rows::kSeqs, config_.d_model);
+  for (size_t i = 0; i < head.steps.size(); ++i) {
+    x = step(head.steps[i], "head.steps." + std::to_string(i), x);
+  }
+  // The caller's rows are not padded, as those of a product must be.
+  if (!at_once) {
+    const int64_t d = cols_of(x);
+    x = graph_.add(std::make_unique<Vectors>(d, head.normalize), {x}, Rows::kSeqs, d);
+  }
+  graph_.pooled = x;
 }
 
 void GraphBuilder::rank(ValueId hidden, const std::string& words) {
@@ -95,7 +149,7 @@ void GraphBuilder::rank(ValueId hidden, const std::string& words) {
   const WeightRows rows =
       weights_.weight(own ? name + ".weight" : words, (own ? name : words) + ".scale", n, k);
   const PackedWeight* head =
-      weight(name, rows, bias(name, n, false), n, k, kernels::Activation::kNone);
+      weight(name, rows, bias(name, n, false), n, k, kernels::Activation::kNone, precision_);
   graph_.add_last(std::make_unique<TopLogits>(head), {operand(hidden, head->precision)});
 }
 

@@ -10,6 +10,8 @@
 
 namespace headlane {
 
+kernels::Activation kernel_of(Activation activation);
+
 class GraphBuilder {
  public:
   explicit GraphBuilder(const GraphSource& source)
@@ -41,6 +43,10 @@ class GraphBuilder {
   // is `element`, which products in f32 make f32.
   ValueId linear(const std::string& name, ValueId x, int64_t n, bool must,
                  kernels::Activation activation, Element element);
+  // Likewise in f32, whatever the model's precision, for products of a head: they have one row for
+  // each sequence, not one for each token, so that a narrower one saves next to nothing, and what
+  // it loses nothing averages out behind them.
+  ValueId dense(const std::string& name, ValueId x, int64_t n, Activation activation);
   // What attention takes and gives.
   Element attention_element(const AttentionSpec& spec) const;
   // Elements of keys and values that are kept for steps.
@@ -59,8 +65,10 @@ class GraphBuilder {
   ValueId operand(ValueId x, Precision precision);
   // Packed under that name: rows [n, k]; bias [n], or null.
   const PackedWeight* weight(const std::string& name, WeightRows rows, const float* bias, int64_t n,
-                             int64_t k, kernels::Activation activation);
+                             int64_t k, kernels::Activation activation, Precision precision);
   void pool(ValueId hidden);
+  // One more step of the head on the vectors x.
+  ValueId step(const HeadStep& step, const std::string& name, ValueId x);
   void rank(ValueId hidden, const std::string& words);
 
   const ModelConfig& config_;

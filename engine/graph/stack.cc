@@ -7,20 +7,6 @@ namespace {
 
 using Columns = Attention::Columns;
 
-kernels::Activation kernel_of(Activation activation) {
-  switch (activation) {
-    case Activation::kGelu:
-      return kernels::Activation::kGelu;
-    case Activation::kGeluTanh:
-      return kernels::Activation::kGeluTanh;
-    case Activation::kRelu:
-      return kernels::Activation::kRelu;
-    case Activation::kSilu:
-      return kernels::Activation::kSilu;
-  }
-  fail(Status::kInternal, "activation %d has no kernel", static_cast<int>(activation));
-}
-
 Sinusoids sinusoids_of(Positions positions) {
   if (positions == Positions::kSinusoidalHalves) return Sinusoids::kHalves;
   if (positions == Positions::kSinusoidalInclusive) return Sinusoids::kInclusive;

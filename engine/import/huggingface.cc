@@ -90,7 +90,7 @@ std::vector<TensorSource> texts_of(const ImportedTokenizer& tokenizer) {
 void read_uses(const SentenceModules& modules, const json& source, const std::string& path,
                const ConvertOptions& options, ModelConfig* config) {
   if (config->generates()) {
-    if (modules.pooling != Pooling::kNone || options.pooling) {
+    if (modules.head.pooling != Pooling::kNone || options.pooling) {
       fail(Status::kUnsupported, "%s field \"model_type\": a model with a decoder has no pooling",
            path.c_str());
     }
@@ -100,9 +100,15 @@ void read_uses(const SentenceModules& modules, const json& source, const std::st
   }
   const bool is_assumed = !modules.listed && !options.pooling;
   HeadConfig& head = config->head;
-  head.pooling = is_assumed ? Pooling::kMean : options.pooling.value_or(modules.pooling);
+  head.pooling = is_assumed ? Pooling::kMean : options.pooling.value_or(modules.head.pooling);
   head.kind = head.pooling == Pooling::kNone ? HeadKind::kHidden : HeadKind::kPool;
-  head.normalize = modules.normalize && head.kind == HeadKind::kPool;
+  if (head.kind == HeadKind::kPool) {
+    head.steps = modules.head.steps;
+    check_sentence_columns(modules.head, config->d_model);
+    // Where it is the last step, pooling or the one before it does it by the way.
+    head.normalize = !head.steps.empty() && head.steps.back().kind == HeadStepKind::kNormalize;
+    if (head.normalize) head.steps.pop_back();
+  }
   config->prompts = modules.prompts;
   if (!is_assumed) return;
   options.log.info(
@@ -133,9 +139,15 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   check_vocab(tokenizer, config, config_path);
   if (!tokenizer.left_out.empty()) options.log.warn("%s", tokenizer.left_out.c_str());
 
-  const SafetensorsModel checkpoint(dir);
-  const std::vector<TensorRecipe> recipes =
+  SafetensorsModel checkpoint(dir);
+  std::vector<TensorRecipe> recipes =
       family.tensors(checkpoint, source_config, config_path, config);
+  if (config.head.kind == HeadKind::kPool) {
+    open_sentence_weights(modules.head, &checkpoint);
+    for (TensorRecipe& recipe : sentence_tensors(modules.head, checkpoint)) {
+      recipes.push_back(std::move(recipe));
+    }
+  }
   config.higher_precision = higher_precision_of(config, options);
   const StoredTensors stored(checkpoint, recipes, config, options.precision);
   write_model(out_path, config, stored, tokenizer.spec, texts_of(tokenizer));

@@ -304,4 +304,16 @@ class Pool : public TaskOp {
   bool normalize_;
 };
 
+// output = input, divided by its Euclidean length if `normalize`  -> [n_seqs, d], not padded
+class Vectors : public RowOp {
+ public:
+  Vectors(int64_t d, bool normalize) : d_(d), normalize_(normalize) {}
+  const char* name() const override { return normalize_ ? "normalize" : "vectors"; }
+  void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
+
+ private:
+  int64_t d_;
+  bool normalize_;
+};
+
 }  // namespace headlane

@@ -22,4 +22,19 @@ void Pool::run_task(const Run& run, int64_t seq, std::span<const View> inputs, V
                          .y = y});
 }
 
+void Vectors::run_rows(const Run& run, int64_t, int64_t n_rows, Slice slice,
+                       std::span<const View> inputs, View output) const {
+  const Range rows = part_of(n_rows, slice);
+  for (int64_t i = rows.begin; i < rows.end; ++i) {
+    // The first row of one.
+    run.kernels->pool_f32({.pooling = kernels::Pooling::kCls,
+                           .normalize = normalize_,
+                           .rows = 1,
+                           .d = d_,
+                           .x = inputs[0].data + i * inputs[0].ld,
+                           .ldx = inputs[0].ld,
+                           .y = output.data + i * output.ld});
+  }
+}
+
 }  // namespace headlane

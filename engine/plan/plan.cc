@@ -38,9 +38,11 @@ std::vector<Lifetime> lifetimes_in_passes(const Graph& graph,
       for (const ValueId input : op->inputs) lives[input].last = i;
     }
   }
-  // The caller reads the hidden states after the last pass, later runs what is kept.
+  // The caller reads the hidden states and the pooled vectors after the last pass, later runs what
+  // is kept.
   const int end = static_cast<int>(passes.size());
   if (graph.hidden >= 0) lives[graph.hidden].last = end;
+  if (graph.pooled >= 0) lives[graph.pooled].last = end;
   for (const ValueId id : graph.kept) lives[id].last = end;
   return lives;
 }
@@ -117,7 +119,7 @@ Pass make_pass(const Graph& graph, const std::vector<const Op*>& ops,
   Pass pass;
   pass.row_wise = dynamic_cast<const RowOp*>(ops.front()) != nullptr;
   pass.rows = rows_of(graph, ops.front());
-  pass.for_pooled = graph.pooled >= 0 && ops.back()->output == graph.pooled;
+  pass.for_pooled = pass.rows == Rows::kSeqs;
   for (const Op* op : ops) {
     if (op->inputs.size() > kMaxInputs) {
       fail(Status::kInternal, "op \"%s\" has more than %zu inputs", op->name(), kMaxInputs);

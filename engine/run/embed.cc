@@ -130,7 +130,7 @@ class Batches {
       : session_(session),
         tokenized_(tokenized),
         order_(order),
-        d_model_(session->model().config().d_model) {
+        d_(session->model().config().vector_columns()) {
     // As much as the largest batch needs, before anything is written.
     int64_t most_tokens = 0, most_texts = 0;
     for (size_t first = 0, last = 0; first < order_.size(); first = last) {
@@ -142,7 +142,7 @@ class Batches {
     ids_.reserve(static_cast<size_t>(most_tokens));
     if (tokenized.is_of_pairs()) types_.reserve(ids_.capacity());
     offsets_.reserve(static_cast<size_t>(most_texts) + 1);
-    pooled_.resize(static_cast<size_t>(most_texts * d_model_));
+    pooled_.resize(static_cast<size_t>(most_texts * d_));
   }
 
   void run(const EmbedTarget& vectors, const EmbedListener& listener) {
@@ -191,15 +191,15 @@ class Batches {
                       tokenized_.is_of_pairs() ? types_.data() : nullptr},
                      nullptr, pooled_.data(), nullptr);
     const float* row = pooled_.data();
-    for (size_t i = first; i < last; ++i, row += d_model_) {
-      std::copy_n(row, d_model_, vectors.data + order_[i] * vectors.stride);
+    for (size_t i = first; i < last; ++i, row += d_) {
+      std::copy_n(row, d_, vectors.data + order_[i] * vectors.stride);
     }
   }
 
   Session* session_;
   const TokenizedTexts& tokenized_;
   const std::vector<int64_t>& order_;
-  int64_t d_model_;
+  int64_t d_;                     // columns of a vector
   std::vector<int32_t> ids_;      // of a batch
   std::vector<int32_t> types_;    // likewise, of pairs
   std::vector<int64_t> offsets_;  // likewise

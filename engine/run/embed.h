@@ -48,9 +48,9 @@ struct EmbedListener {
 void check_texts(const TextArray& texts, const char* name);
 
 // `second`: null, or the second texts of pairs, of which the texts are the first; as many as these.
-// Texts that have been checked; a stride that is d_model or more. Throws Error before a row is
-// written, except if it is cancelled or the model's file cannot be read any more: then a row is
-// either whole or as it was.
+// Texts that have been checked; a stride that is vector_columns() or more. Throws Error before a
+// row is written, except if it is cancelled or the model's file cannot be read any more: then a row
+// is either whole or as it was.
 void embed(Session* session, const TextArray& texts, const TextArray* second,
            const TextOptions& options, const EmbedTarget& vectors, const EmbedListener& listener);
 

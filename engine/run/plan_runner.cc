@@ -116,7 +116,7 @@ void PlanRunner::run_phase(int index, const Run& run, const RowTarget& hidden, f
   if (phase.pass == plan_.passes.size()) {
     copy_hidden(run, hidden, {thread, run.n_threads});
   } else if (const Pass& pass = plan_.passes[phase.pass]; pass.row_wise) {
-    run_rows(phase, run, thread);
+    run_rows(phase, run, pooled, thread);
   } else {
     run_tasks(pass, &next_[phase.pass], run, pooled, thread);
   }
@@ -130,7 +130,7 @@ View PlanRunner::resolve(const Place& place, float* scratch, int64_t row, float*
     case Place::Where::kBlock:
       return {scratch + place.offset, place.ld};
     case Place::Where::kPooled:
-      return {pooled, place.ld};
+      return {pooled + row * place.ld, place.ld};
     case Place::Where::kNone:
       break;
   }
@@ -138,26 +138,26 @@ View PlanRunner::resolve(const Place& place, float* scratch, int64_t row, float*
 }
 
 void PlanRunner::run_block(std::span<const Step> steps, const Run& run, int64_t row, int64_t n_rows,
-                           Slice slice, float* scratch) {
+                           Slice slice, float* scratch, float* pooled) {
   for (const Step& step : steps) {
     View inputs[kMaxInputs];
     for (size_t i = 0; i < step.inputs.size(); ++i) {
-      inputs[i] = resolve(step.inputs[i], scratch, row, nullptr);
+      inputs[i] = resolve(step.inputs[i], scratch, row, pooled);
     }
     static_cast<const RowOp*>(step.op)->run_rows(run, row, n_rows, slice,
                                                  {inputs, step.inputs.size()},
-                                                 resolve(step.output, scratch, row, nullptr));
+                                                 resolve(step.output, scratch, row, pooled));
   }
 }
 
 // Where there are rows for a block each, threads take whole blocks. Fewer rows are one block on
 // which all threads work, so that each reads its part of the weights only.
-void PlanRunner::run_rows(const Phase& phase, const Run& run, int thread) {
+void PlanRunner::run_rows(const Phase& phase, const Run& run, float* pooled, int thread) {
   const Pass& pass = plan_.passes[phase.pass];
   const auto steps = std::span(pass.steps).subspan(phase.begin, phase.end - phase.begin);
   const int64_t n_rows = run.count(pass.rows);
   if (shares_block(pass, run)) {
-    return run_block(steps, run, 0, n_rows, {thread, run.n_threads}, scratch_);
+    return run_block(steps, run, 0, n_rows, {thread, run.n_threads}, scratch_, pooled);
   }
   // As many blocks as are needed, rounded up to feed all threads alike, and of equal size.
   const int64_t round = plan_.block_rows * run.n_threads;
@@ -167,7 +167,7 @@ void PlanRunner::run_rows(const Phase& phase, const Run& run, int thread) {
   for (int64_t i = 0; (i = next.fetch_add(1, std::memory_order_relaxed)) < n_blocks;) {
     if (team_.may_stop()) return;
     const Range rows = part_of(n_rows, {i, n_blocks});
-    run_block(steps, run, rows.begin, rows.end - rows.begin, {}, scratch);
+    run_block(steps, run, rows.begin, rows.end - rows.begin, {}, scratch, pooled);
   }
 }
 

@@ -55,11 +55,11 @@ class PlanRunner {
   bool shares_block(const Pass& pass, const Run& run) const;
   void list_phases(const Run& run, bool wants_hidden, bool wants_pooled);
   void run_phase(int index, const Run& run, const RowTarget& hidden, float* pooled, int thread);
-  void run_rows(const Phase& phase, const Run& run, int thread);
+  void run_rows(const Phase& phase, const Run& run, float* pooled, int thread);
   void run_tasks(const Pass& pass, std::atomic<int64_t>* next, const Run& run, float* pooled,
                  int thread);
   void run_block(std::span<const Step> steps, const Run& run, int64_t row, int64_t n_rows,
-                 Slice slice, float* scratch);
+                 Slice slice, float* scratch, float* pooled);
   void copy_hidden(const Run& run, const RowTarget& hidden, Slice slice) const;
   View resolve(const Place& place, float* scratch, int64_t row, float* pooled) const;
 

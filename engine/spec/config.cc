@@ -22,6 +22,10 @@ constexpr EnumName<Pooling> kPoolings[] = {{Pooling::kNone, "none"},
                                            {Pooling::kCls, "cls"},
                                            {Pooling::kMax, "max"}};
 
+constexpr EnumName<HeadStepKind> kSteps[] = {{HeadStepKind::kDense, "dense"},
+                                             {HeadStepKind::kLayerNorm, "layer_norm"},
+                                             {HeadStepKind::kNormalize, "normalize"}};
+
 void check_stacks(const ModelConfig& config, const std::string& where) {
   if (!config.has_encoder() && !config.has_decoder()) {
     fail(Status::kBadFile, "%s has no layers: neither field \"encoder\" nor \"decoder\"",
@@ -124,10 +128,29 @@ void check_head(const ModelConfig& config, const std::string& where) {
 
 const char* name_of(Pooling pooling) { return find_name(kPoolings, pooling); }
 
+int64_t HeadConfig::columns(int64_t d_model) const {
+  if (pooling == Pooling::kNone) return 0;
+  int64_t n = d_model;
+  for (const HeadStep& step : steps) {
+    if (step.kind == HeadStepKind::kDense) n = step.columns;
+  }
+  return n;
+}
+
+void visit_fields(HeadStep* step, FieldVisitor* fields) {
+  fields->choice("kind", &step->kind, kSteps);
+  if (step->kind == HeadStepKind::kDense) {
+    fields->integer("columns", &step->columns, 1, file_limits::kDModel);
+    fields->choice("activation", &step->activation, kActivations);
+  }
+  if (step->kind == HeadStepKind::kLayerNorm) fields->number("eps", &step->eps, 0, 1);
+}
+
 void visit_fields(HeadConfig* head, FieldVisitor* fields) {
   fields->choice("kind", &head->kind, kHeads);
   if (head->kind != HeadKind::kPool) return;
   fields->choice("pooling", &head->pooling, kPoolings);
+  fields->list("steps", &head->steps, file_limits::kHeadSteps);
   fields->flag("normalize", &head->normalize);
 }
 

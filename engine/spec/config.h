@@ -27,11 +27,28 @@ enum class Pooling { kNone, kMean, kCls, kMax };
 
 const char* name_of(Pooling pooling);  // as in the .headlane header: "none", "mean", ...
 
+// What a head does to the vector of a sequence after pooling. Step i has the tensors head.steps.i.
+enum class HeadStepKind {
+  kDense,      // activation(vector * weight^T + bias): weight [columns, those before], bias or none
+  kLayerNorm,  // of weight and bias, one for each column
+  kNormalize,  // divides the vector by its Euclidean length
+};
+struct HeadStep {
+  HeadStepKind kind = HeadStepKind::kDense;
+  int64_t columns = 0;                        // of kDense: of the vector that it makes
+  Activation activation = Activation::kNone;  // of kDense
+  float eps = 1e-5f;                          // of kLayerNorm
+};
+
 struct HeadConfig {
   HeadKind kind = HeadKind::kHidden;
   // Of kPool.
   Pooling pooling = Pooling::kNone;
-  bool normalize = false;  // divide pooled vectors by their Euclidean length
+  bool normalize = false;  // divide vectors by their Euclidean length, after all steps
+  std::vector<HeadStep> steps;
+
+  // Of the vector of a sequence; 0: there is none. `d_model`: columns of a hidden state.
+  int64_t columns(int64_t d_model) const;
 };
 
 struct ModelConfig {
@@ -58,6 +75,8 @@ struct ModelConfig {
   bool has_decoder() const { return decoder.n_layers != 0; }
   // Whether it makes new tokens, one after the other.
   bool generates() const { return takes_tokens() && has_decoder(); }
+  // Of the vector that the head makes of a sequence; 0: it makes none.
+  int64_t vector_columns() const { return head.columns(d_model); }
   // The stack that speaks for the model where one number has to.
   const StackConfig& first_stack() const { return has_encoder() ? encoder : decoder; }
   // Whether the caller's rows may be all that keys and values come from.
@@ -79,6 +98,7 @@ struct ModelConfig {
 };
 
 class FieldVisitor;
+void visit_fields(HeadStep* step, FieldVisitor* fields);
 void visit_fields(HeadConfig* head, FieldVisitor* fields);
 void visit_fields(ModelConfig* config, FieldVisitor* fields);
 

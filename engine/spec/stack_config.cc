@@ -12,10 +12,6 @@ using ll = long long;
 
 constexpr int64_t kUnlimited = kernels::AttentionF32Args::kUnlimited;
 
-constexpr EnumName<Activation> kActivations[] = {{Activation::kGelu, "gelu"},
-                                                 {Activation::kGeluTanh, "gelu_tanh"},
-                                                 {Activation::kRelu, "relu"},
-                                                 {Activation::kSilu, "silu"}};
 constexpr EnumName<NormPlacement> kNormPlacements[] = {
     {NormPlacement::kNone, "none"}, {NormPlacement::kPost, "post"}, {NormPlacement::kPre, "pre"}};
 constexpr EnumName<NormKind> kNormKinds[] = {{NormKind::kLayer, "layer"}, {NormKind::kRms, "rms"}};

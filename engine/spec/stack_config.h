@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/spec/attention_spec.h"
+#include "engine/spec/enum_names.h"
 
 namespace headlane {
 
@@ -15,6 +16,8 @@ enum class Activation {
   kGeluTanh,
   kRelu,
   kSilu,  // x / (1 + e^-x)
+  kTanh,
+  kNone,  // x
 };
 enum class NormPlacement {
   kNone,
@@ -33,6 +36,9 @@ enum class Positions {  // added to the input
 };
 
 // The names used in the .headlane header and in messages: "gelu", "gelu_tanh", "post", ...
+inline constexpr EnumName<Activation> kActivations[] = {
+    {Activation::kGelu, "gelu"}, {Activation::kGeluTanh, "gelu_tanh"}, {Activation::kRelu, "relu"},
+    {Activation::kSilu, "silu"}, {Activation::kTanh, "tanh"},          {Activation::kNone, "none"}};
 const char* name_of(Activation activation);
 const char* name_of(NormPlacement placement);
 

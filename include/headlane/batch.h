@@ -46,9 +46,13 @@ typedef struct headlane_attention_maps {
 typedef struct headlane_outputs {
   size_t struct_size; /**< sizeof this struct */
   float* hidden;      /**< [n_tokens, d_model], last hidden states; null: not wanted */
-  float* pooled; /**< [n_seqs, d_model], pooled and, if the model says so, normalised; null: not
-                  * wanted. The vector of an empty sequence is zero. */
+  /** [n_seqs, d_vector], a vector for each sequence, as headlane_model_facts says: pooled, and what
+   * the model's steps behind pooling make of that; null: not wanted. What is pooled of an empty
+   * sequence is zero. */
+  float* pooled;
   const headlane_attention_maps* attention; /**< null: not wanted */
+  /** Columns of pooled, which must be the model's d_vector; 0: d_model, which must be that too. */
+  int64_t d_pooled;
 } headlane_outputs;
 
 #ifdef __cplusplus

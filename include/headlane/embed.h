@@ -68,9 +68,10 @@ typedef struct headlane_embed_options {
  * @param session of a model with a tokenizer and with pooling
  * @param texts any number
  * @param options null: defaults
- * @param[out] vectors row i, the vector of text i, is the d_model elements from vectors + i *
- * stride on; what lies between rows is not touched. Null if there are no texts.
- * @param stride elements from one row to the next, at least d_model; 0: d_model
+ * @param[out] vectors row i, the vector of text i, is the d_vector elements (headlane_model_facts)
+ * from vectors + i * stride on; what lies between rows is not touched. Null if there are no texts.
+ * @param stride elements from one row to the next, at least those of a vector; 0: d_model, which
+ * must be as many
  * @return INVALID_ARGUMENT: offsets that fall or lie beyond data, which are found before any text
  * is read; stride; a max_len that has no room for the special tokens; TOO_LARGE: a text has more
  * tokens than a sequence of the session may have; UNSUPPORTED: the model has no tokenizer, or no

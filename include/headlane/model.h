@@ -80,7 +80,7 @@ typedef struct headlane_model_facts {
   int64_t max_seq_len;    /**< text is truncated to this many tokens unless asked otherwise */
   int64_t n_types;        /**< segment types */
   float norm_eps;         /**< what layer norms add to the variance */
-  int32_t normalize;      /**< 1: pooled vectors have length 1 */
+  int32_t normalize;      /**< 1: vectors of sequences have length 1 */
   int32_t has_tokenizer;  /**< 1: headlane_model_tokenize works */
   int64_t n_parameters;   /**< elements of all weights */
   int64_t file_bytes;     /**< of the file */
@@ -116,6 +116,9 @@ typedef struct headlane_model_facts {
   /** What the model's makers want to be put before each text that is embedded, null-terminated; "":
    * nothing. Give it as headlane_tokenize_options.prompt. */
   const char* default_prompt;
+  /** Columns of the vector that the model makes of a sequence: d_model, unless there are steps
+   * behind pooling that make more or fewer of them; 0: it makes none. */
+  int64_t d_vector;
 } headlane_model_facts;
 
 /** What the model is.

@@ -25,7 +25,8 @@ class Session {
    * @param options see headlane_session_options
    * @throw Error as of headlane_session_create */
   explicit Session(const Model& model, const headlane_session_options& options = SessionOptions())
-      : d_model_(static_cast<size_t>(model.facts().d_model)) {
+      : d_model_(static_cast<size_t>(model.facts().d_model)),
+        d_vector_(static_cast<size_t>(model.facts().d_vector)) {
     headlane_session* made = nullptr;
     check(headlane_session_create(model.get(), &options, &made));
     session_ = {made, Destroy{model.model_}};
@@ -54,12 +55,13 @@ class Session {
   /** Runs a model that takes token ids.
    * @param batch the sequences
    * @param hidden [n_tokens, d_model], last hidden states; empty: not wanted
-   * @param pooled [n_seqs, d_model], a vector for each sequence; empty: not wanted
+   * @param pooled [n_seqs, d_vector], a vector for each sequence; empty: not wanted
    * @throw Error as of headlane_session_encode; INVALID_ARGUMENT if a span has another size */
   void encode(const Batch& batch, std::span<float> hidden, std::span<float> pooled = {}) {
     Outputs outputs;
-    outputs.hidden = room("hidden", hidden, batch.n_tokens());
-    outputs.pooled = room("pooled", pooled, batch.n_seqs());
+    outputs.hidden = room("hidden", hidden, batch.n_tokens() * d_model_);
+    outputs.pooled = room("pooled", pooled, batch.n_seqs() * d_vector_);
+    outputs.d_pooled = static_cast<int64_t>(d_vector_);
     encode(batch.get(), outputs);
   }
 
@@ -67,7 +69,7 @@ class Session {
    * @param texts any number, of which a copy is made; the other embed takes them where they are
    * @param options see headlane_tokenize_options; a prompt takes the place of the model's default,
    * "" that of none
-   * @return [texts, d_model]
+   * @return [texts, d_vector]
    * @throw Error as of headlane_session_embed */
   template <Texts Range = std::initializer_list<std::string_view>>
   std::vector<float> embed(const Range& texts,
@@ -85,28 +87,30 @@ class Session {
     array.offsets_64 = offsets.data();
     EmbedOptions embed_options;
     embed_options.tokenize = &options;
-    std::vector<float> vectors((offsets.size() - 1) * d_model_);
-    if (!vectors.empty()) embed(array, vectors, 0, embed_options);
+    std::vector<float> vectors((offsets.size() - 1) * d_vector_);
+    if (array.n_texts > 0) embed(array, vectors, 0, embed_options);
     return vectors;
   }
 
   /** Texts end to end to vectors in rows of the caller's.
    * @param texts see headlane_texts
-   * @param vectors [texts, stride], whose last row may end with its d_model elements
-   * @param stride elements from one row to the next; 0: d_model
+   * @param vectors [texts, stride], whose last row may end with its d_vector elements
+   * @param stride elements from one row to the next; 0: d_vector
    * @param options see headlane_embed_options
    * @throw Error as of headlane_session_embed; INVALID_ARGUMENT if vectors has too few elements */
   void embed(const headlane_texts& texts, std::span<float> vectors, int64_t stride = 0,
              const headlane_embed_options& options = EmbedOptions()) {
-    const size_t row = stride > 0 ? static_cast<size_t>(stride) : d_model_;
+    const size_t row = stride > 0 ? static_cast<size_t>(stride) : d_vector_;
     const size_t n_rows = texts.n_texts > 0 ? static_cast<size_t>(texts.n_texts) : 0;
-    const size_t n_full = vectors.size() / row, rest = vectors.size() % row;
-    if (n_full + (rest >= d_model_ ? 1 : 0) < n_rows) {
+    const size_t n_full = row > 0 ? vectors.size() / row : n_rows;
+    const size_t rest = vectors.size() - (row > 0 ? n_full * row : 0);
+    if (n_full + (rest >= d_vector_ ? 1 : 0) < n_rows) {
       throw Error(HEADLANE_INVALID_ARGUMENT,
                   "vectors has " + std::to_string(vectors.size()) + " elements, too few for " +
                       std::to_string(n_rows) + " rows of " + std::to_string(row));
     }
-    check(headlane_session_embed(get(), &texts, &options, vectors.data(), stride));
+    check(headlane_session_embed(get(), &texts, &options, vectors.data(),
+                                 stride != 0 ? stride : static_cast<int64_t>(d_vector_)));
   }
 
   /** Runs a model that takes activations.
@@ -161,17 +165,17 @@ class Session {
     void operator()(headlane_session* session) const { headlane_session_destroy(session); }
   };
 
-  float* room(const char* name, std::span<float> given, size_t n_rows) const {
+  static float* room(const char* name, std::span<float> given, size_t n_elements) {
     if (given.empty()) return nullptr;
-    if (given.size() != n_rows * d_model_) {
+    if (given.size() != n_elements) {
       throw Error(HEADLANE_INVALID_ARGUMENT, std::string(name) + " has " +
                                                  std::to_string(given.size()) + " elements, not " +
-                                                 std::to_string(n_rows * d_model_));
+                                                 std::to_string(n_elements));
     }
     return given.data();
   }
 
-  size_t d_model_;
+  size_t d_model_, d_vector_;
   std::unique_ptr<headlane_session, Destroy> session_;
 };
 

@@ -46,6 +46,8 @@ float ref::activate(Activation activation, float x) {
       return x < 0.0f ? 0.0f : x;  // NaN stays
     case Activation::kSilu:
       return x / (1.0f + std::exp(-x));
+    case Activation::kTanh:
+      return std::tanh(x);
     case Activation::kNone:
       break;
   }

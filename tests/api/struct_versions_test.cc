@@ -257,6 +257,7 @@ class StructVersionsOfRuns : public StructVersions {
     outputs_.hidden = hidden_.data();
     outputs_.pooled = test::pools(encoder_.facts()) ? pooled_.data() : nullptr;
     outputs_.attention = &maps_;
+    outputs_.d_pooled = encoder_.facts().d_model;
   }
   Outcome run(const headlane_batch* batch, const headlane_outputs* outputs) {
     std::fill(hidden_.begin(), hidden_.end(), 0.0f);

@@ -18,6 +18,8 @@ inline double activated(kernels::Activation activation, double x) {
       return x > 0 ? x : 0;
     case Activation::kSilu:
       return x / (1 + std::exp(-x));
+    case Activation::kTanh:
+      return std::tanh(x);
     case Activation::kNone:
       break;
   }

@@ -117,6 +117,7 @@ inline double narrow_activation_error(Activation activation, double x, double er
       return 1.13 * error + 8.5e-5 + 2.4e-6 * std::fabs(x);
     case Activation::kGeluTanh:
     case Activation::kSilu:
+    case Activation::kTanh:
       return 1.13 * error + 4 * kEps * std::fabs(x);
     case Activation::kRelu:
     case Activation::kNone:

@@ -186,20 +186,30 @@ SafetensorsModel SafetensorsModel::of_file(const std::string& path) {
 
 void SafetensorsModel::open_single(const std::string& path) {
   list_path_ = path;
+  add_file(path, "");
+}
+
+std::vector<std::string> SafetensorsModel::add_file(const std::string& path,
+                                                    const std::string& prefix) {
   files_.push_back(std::make_unique<SafetensorsFile>(path));
-  for (const auto& [name, entry] : files_[0]->entries()) {
-    files_by_tensor_.emplace(name, files_[0].get());
+  if (!prefix.empty()) added_.emplace_back(prefix, path);
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : files_.back()->entries()) {
+    places_.emplace(prefix + name, Place{files_.back().get(), name});
+    names.push_back(name);
   }
+  return names;
 }
 
 std::vector<std::string> SafetensorsModel::names() const {
   std::vector<std::string> names;
-  for (const auto& [name, file] : files_by_tensor_) names.push_back(name);
+  for (const auto& [name, place] : places_) names.push_back(name);
   return names;
 }
 
 const std::vector<int64_t>& SafetensorsModel::shape_of(const std::string& name) const {
-  return files_by_tensor_.at(name)->entries().at(name).shape;
+  const Place& place = places_.at(name);
+  return place.file->entries().at(place.name).shape;
 }
 
 void SafetensorsModel::open_shards(const std::string& dir, const std::string& index_path) {
@@ -228,21 +238,29 @@ void SafetensorsModel::open_shards(const std::string& dir, const std::string& in
       fail(Status::kBadFile, "%s is missing, though %s says it is there",
            name_tensor(file->path(), name).c_str(), index_path.c_str());
     }
-    files_by_tensor_.emplace(name, file);
+    places_.emplace(name, Place{file, name});
   }
 }
 
 std::string SafetensorsModel::where(const std::string& name) const {
-  const auto found = files_by_tensor_.find(name);
-  return name_tensor(found == files_by_tensor_.end() ? list_path_ : found->second->path(), name);
+  const auto found = places_.find(name);
+  if (found == places_.end()) {
+    for (const auto& [prefix, path] : added_) {
+      if (name.starts_with(prefix)) return name_tensor(path, name.substr(prefix.size()));
+    }
+    return name_tensor(list_path_, name);
+  }
+  return name_tensor(found->second.file->path(), found->second.name);
 }
 
 void SafetensorsModel::check_type(const std::string& name) const {
-  files_by_tensor_.at(name)->check_type(name);
+  const Place& place = places_.at(name);
+  place.file->check_type(place.name);
 }
 
 void SafetensorsModel::read(const std::string& name, int64_t first, std::span<float> to) const {
-  files_by_tensor_.at(name)->read(name, first, to);
+  const Place& place = places_.at(name);
+  place.file->read(place.name, first, to);
 }
 
 float f32_from_f16(uint16_t bits) {

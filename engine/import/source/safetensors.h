@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/file/input_file.h"
@@ -51,9 +52,12 @@ class SafetensorsModel : public Checkpoint {
   explicit SafetensorsModel(const std::string& dir);
   // All tensors of one file.
   static SafetensorsModel of_file(const std::string& path);
+  // One more file, whose tensors are called `prefix` and their name in the file. Returns these
+  // names.
+  std::vector<std::string> add_file(const std::string& path, const std::string& prefix);
 
   std::vector<std::string> names() const override;
-  bool contains(const std::string& name) const override { return files_by_tensor_.contains(name); }
+  bool contains(const std::string& name) const override { return places_.contains(name); }
   const std::vector<int64_t>& shape_of(const std::string& name) const override;
   void read(const std::string& name, int64_t first, std::span<float> to) const override;
 
@@ -68,7 +72,12 @@ class SafetensorsModel : public Checkpoint {
 
   std::string list_path_;  // the file that says which tensors there are, for messages
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
-  std::unordered_map<std::string, const SafetensorsFile*> files_by_tensor_;
+  struct Place {
+    const SafetensorsFile* file = nullptr;
+    std::string name;  // in the file
+  };
+  std::unordered_map<std::string, Place> places_;
+  std::vector<std::pair<std::string, std::string>> added_;  // prefixes, and the files of each
 };
 
 // IEEE 754 half and bfloat16 bits to f32; exact, since f32 holds every value of both.

@@ -36,77 +36,6 @@ std::optional<SentenceConfig> read_sentence_config(const std::string& transforme
   return std::nullopt;
 }
 
-struct PoolingName {
-  const char* mode;  // "pooling_mode": MODE in newer files
-  const char* flag;  // FLAG: true in older ones
-  Pooling pooling;
-};
-constexpr PoolingName kPoolingNames[] = {
-    {"mean", "pooling_mode_mean_tokens", Pooling::kMean},
-    {"cls", "pooling_mode_cls_token", Pooling::kCls},
-    {"max", "pooling_mode_max_tokens", Pooling::kMax},
-};
-
-Pooling read_pooling_mode(const json& config, const std::string& path) {
-  constexpr const char* kKey = "pooling_mode";
-  // Several modes are one vector behind the other; a list of one is that mode.
-  const json& field = json_field(config, kKey, path);
-  const bool listed = field.is_array() && field.size() == 1 && field[0].is_string();
-  if (field.is_array() && !listed) {
-    fail(Status::kUnsupported, "%s field \"%s\" is %s; only one of mean, cls, max is supported",
-         path.c_str(), kKey, printable(field.dump()).c_str());
-  }
-  const std::string mode = listed ? field[0].text() : json_string(config, kKey, path);
-  const auto pooling = pooling_of(mode);
-  if (pooling) return *pooling;
-  fail(Status::kUnsupported, "%s field \"%s\" is \"%s\", not one of: mean, cls, max", path.c_str(),
-       kKey, printable(mode).c_str());
-}
-
-// At most one of the fields "pooling_mode_..." may be true, one that is known here. If none is true
-// it is the mean.
-Pooling read_pooling_flags(const json& config, const std::string& path) {
-  std::string chosen;
-  for (const auto& [key, value] : config.items()) {
-    const bool is_flag = key.starts_with("pooling_mode_");
-    if (!is_flag || !json_bool(config, key.c_str(), path, false)) continue;
-    if (!chosen.empty()) {
-      fail(Status::kUnsupported, "%s fields \"%s\" and \"%s\" are both true", path.c_str(),
-           chosen.c_str(), printable(key).c_str());
-    }
-    chosen = key;
-  }
-  if (chosen.empty()) return Pooling::kMean;
-  for (const PoolingName& name : kPoolingNames) {
-    if (chosen == name.flag) return name.pooling;
-  }
-  fail(Status::kUnsupported, "%s field \"%s\" is true; only mean, cls and max are supported",
-       path.c_str(), printable(chosen).c_str());
-}
-
-Pooling read_pooling(const std::string& path) {
-  const json config = read_json_file(path);
-  if (!json_bool(config, "include_prompt", path, true)) {
-    fail(Status::kUnsupported, "%s field \"include_prompt\" is false; only true is supported",
-         path.c_str());
-  }
-  return json_has(config, "pooling_mode", path) ? read_pooling_mode(config, path)
-                                                : read_pooling_flags(config, path);
-}
-
-// It divides the text's vector by its length; newer releases can be told to take something else.
-void check_normalize(const std::string& path) {
-  const std::optional<json> config = read_json_file_if_present(path);
-  if (!config) return;
-  for (const char* key : {"module_input_name", "module_output_name"}) {
-    const std::string name = json_string(*config, key, path, "sentence_embedding");
-    if (name == "sentence_embedding") continue;
-    fail(Status::kUnsupported,
-         "%s field \"%s\" is \"%s\"; only \"sentence_embedding\" is supported", path.c_str(), key,
-         printable(name).c_str());
-  }
-}
-
 // The folder of a module: the model's own (an empty path), or one inside it.
 std::string module_dir(const json& module, const std::string& dir, const std::string& where) {
   std::string path = json_string(module, "path", where);
@@ -130,25 +59,33 @@ std::string module_kind(const json& module, const std::string& where) {
        where.c_str(), printable(type).c_str());
 }
 
-void read_module(const json& module, bool is_first, const std::string& where,
-                 const std::string& dir, SentenceModules* modules) {
-  const std::string kind = module_kind(module, where);
-  const bool has_pooling = modules->pooling != Pooling::kNone;
-  if (is_first && kind == "Transformer") {
-    modules->transformer_dir = module_dir(module, dir, where);
-  } else if (!is_first && kind == "Pooling" && !has_pooling) {
-    modules->pooling = read_pooling(module_dir(module, dir, where) + "/config.json");
-  } else if (kind == "Normalize" && has_pooling) {
-    const std::string own = module_dir(module, dir, where);
-    if (own != dir) check_normalize(own + "/config.json");
-    modules->normalize = true;
-  } else if (kind == "Dropout" && has_pooling) {
-    return;  // it does nothing outside of training
-  } else {
-    fail(Status::kUnsupported,
-         "%s field \"type\" is \"%s\"; supported are a Transformer, then Pooling, then Normalize "
-         "or Dropout",
-         where.c_str(), printable(json_string(module, "type", where)).c_str());
+// A transformer, then Pooling, then any of those that take the vector of a text.
+void check_order(const std::string& kind, bool is_first, bool has_pooling, const json& module,
+                 const std::string& where) {
+  if (is_first ? kind == "Transformer" : kind == "Pooling" && !has_pooling) return;
+  for (const char* step : {"Dense", "LayerNorm", "Normalize", "Dropout"}) {
+    if (has_pooling && kind == step) return;
+  }
+  fail(Status::kUnsupported,
+       "%s field \"type\" is \"%s\"; supported are a Transformer, then Pooling, then any of Dense, "
+       "LayerNorm, Normalize and Dropout",
+       where.c_str(), printable(json_string(module, "type", where)).c_str());
+}
+
+// All kinds are looked at before a module's own files are read.
+void read_modules(const json& list, const std::string& path, const std::string& dir,
+                  SentenceModules* modules) {
+  std::vector<std::string> kinds;
+  const auto where = [&](size_t i) { return path + ": module " + std::to_string(i); };
+  bool has_pooling = false;
+  for (size_t i = 0; i < list.size(); ++i) {
+    kinds.push_back(module_kind(list[i], where(i)));
+    check_order(kinds.back(), i == 0, has_pooling, list[i], where(i));
+    has_pooling = has_pooling || kinds.back() == "Pooling";
+  }
+  modules->transformer_dir = module_dir(list[0], dir, where(0));
+  for (size_t i = 1; i < list.size(); ++i) {
+    add_sentence_module(kinds[i], module_dir(list[i], dir, where(i)), &modules->head);
   }
 }
 
@@ -226,13 +163,6 @@ void check_sentence_config(const std::string& transformer_dir) {
 
 }  // namespace
 
-std::optional<Pooling> pooling_of(const std::string& mode) {
-  for (const PoolingName& name : kPoolingNames) {
-    if (mode == name.mode) return name.pooling;
-  }
-  return std::nullopt;
-}
-
 SentenceModules read_sentence_modules(const std::string& dir) {
   SentenceModules modules;
   modules.transformer_dir = dir;
@@ -243,9 +173,7 @@ SentenceModules read_sentence_modules(const std::string& dir) {
     fail(Status::kBadFile, "%s is not a JSON array of modules", path.c_str());
   }
   modules.listed = true;
-  for (size_t i = 0; i < list->size(); ++i) {
-    read_module((*list)[i], i == 0, path + ": module " + std::to_string(i), dir, &modules);
-  }
+  read_modules(*list, path, dir, &modules);
   read_model_config(dir + "/config_sentence_transformers.json", &modules);
   check_sentence_config(modules.transformer_dir);
   return modules;

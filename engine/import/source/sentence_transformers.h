@@ -1,28 +1,26 @@
 // What a sentence-transformers folder says beyond the model itself: modules.json lists the steps
-// (transformer, pooling, normalization), each with a folder of its own for its config.
+// (transformer, pooling and others: sentence_steps.h), each with a folder of its own for its
+// config.
 #pragma once
 
 #include <optional>
 #include <string>
 
+#include "engine/import/source/sentence_steps.h"
 #include "engine/spec/config.h"
 
 namespace headlane {
 
 struct SentenceModules {
   std::string transformer_dir;  // where config.json, weights and tokenizer are
-  Pooling pooling = Pooling::kNone;
-  bool normalize = false;
+  SentenceHead head;
   bool listed = false;  // there is a modules.json
   Prompts prompts;      // of config_sentence_transformers.json
 };
 
-// The pooling of a mode by sentence-transformers' name: "mean", "cls", "max". Nothing for others.
-std::optional<Pooling> pooling_of(const std::string& mode);
-
 // Without a modules.json: the folder itself, no pooling, and as in sentence-transformers nothing
 // else is read. Throws Error: kUnsupported if the steps are any but a transformer, then perhaps
-// pooling, then perhaps normalization; kBadFile, kIo.
+// pooling and steps on the vector of a text; kBadFile, kIo.
 SentenceModules read_sentence_modules(const std::string& dir);
 
 // Whether sentence_bert_config.json has texts lowered before the tokenizer's own normalizer.

@@ -44,6 +44,7 @@ TEST(Limits, DocsShowThem) {
       {"names of `higher_precision`", kProductNames},
       {"beams, as a file's default", kBeams},
       {"ids of a list of a generation's", kTokenIds},
+      {"steps of a head", kHeadSteps},
       {"prompts", kPrompts},
       {"bytes of a prompt or its name", kPromptBytes},
       {"bytes of computed tables, or the file's size if that is more", kTableBytes},

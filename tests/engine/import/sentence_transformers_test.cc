@@ -18,6 +18,11 @@ json module(const std::string& type, const std::string& path) {
       {"idx", 0}, {"name", "0"}, {"path", path}, {"type", "sentence_transformers.models." + type}};
 }
 
+bool ends_normalized(const SentenceModules& modules) {
+  const std::vector<HeadStep>& steps = modules.head.steps;
+  return !steps.empty() && steps.back().kind == HeadStepKind::kNormalize;
+}
+
 class Modules : public testing::Test {
  protected:
   void write_json(const std::string& name, const json& value) {
@@ -43,22 +48,23 @@ class Modules : public testing::Test {
                       {"pooling_mode_max_tokens", false},
                       {"pooling_mode_mean_sqrt_len_tokens", false},
                       {"include_prompt", true}};
+  const json dense_ = {{"in_features", 4}, {"out_features", 3}, {"bias", true}};
 };
 
 TEST_F(Modules, NoneIsNoPooling) {
   const SentenceModules modules = read_sentence_modules(dir_.path());
   EXPECT_EQ(modules.transformer_dir, dir_.path());
-  EXPECT_EQ(modules.pooling, Pooling::kNone);
-  EXPECT_FALSE(modules.normalize);
-  EXPECT_EQ(read(json::array({transformer_})).pooling, Pooling::kNone);
+  EXPECT_EQ(modules.head.pooling, Pooling::kNone);
+  EXPECT_FALSE(ends_normalized(modules));
+  EXPECT_EQ(read(json::array({transformer_})).head.pooling, Pooling::kNone);
 }
 
 TEST_F(Modules, PoolingAndNormalize) {
   write_json("1_Pooling/config.json", mean_);
-  EXPECT_FALSE(read({transformer_, pooling_}).normalize);
+  EXPECT_FALSE(ends_normalized(read({transformer_, pooling_})));
   const SentenceModules modules = read({transformer_, pooling_, normalize_});
-  EXPECT_EQ(modules.pooling, Pooling::kMean);
-  EXPECT_TRUE(modules.normalize);
+  EXPECT_EQ(modules.head.pooling, Pooling::kMean);
+  EXPECT_TRUE(ends_normalized(modules));
   const SentenceModules moved =
       read({module("Transformer", "0_Transformer"), pooling_});  // as old releases save it
   EXPECT_EQ(moved.transformer_dir, dir_.file("0_Transformer"));
@@ -72,18 +78,19 @@ TEST_F(Modules, PoolingFlags) {
     json config = mean_;
     config["pooling_mode_mean_tokens"] = false;
     config[flag] = true;
-    EXPECT_EQ(read_with_pooling(config).pooling, pooling);
+    EXPECT_EQ(read_with_pooling(config).head.pooling, pooling);
   }
 }
 
 TEST_F(Modules, PoolingModes) {
-  EXPECT_EQ(read_with_pooling({{"pooling_mode", "mean"}}).pooling, Pooling::kMean);
-  EXPECT_EQ(read_with_pooling({{"pooling_mode", "cls"}}).pooling, Pooling::kCls);
-  EXPECT_EQ(read_with_pooling({{"pooling_mode", "max"}}).pooling, Pooling::kMax);
-  EXPECT_EQ(read_with_pooling({{"pooling_mode", json::array({"cls"})}}).pooling, Pooling::kCls);
-  EXPECT_EQ(read_with_pooling({{"pooling_mode", nullptr}}).pooling, Pooling::kMean);
-  EXPECT_EQ(read_with_pooling({{"pooling_mode_mean_tokens", false}}).pooling, Pooling::kMean);
-  EXPECT_EQ(read_with_pooling({{"word_embedding_dimension", 4}}).pooling, Pooling::kMean);
+  EXPECT_EQ(read_with_pooling({{"pooling_mode", "mean"}}).head.pooling, Pooling::kMean);
+  EXPECT_EQ(read_with_pooling({{"pooling_mode", "cls"}}).head.pooling, Pooling::kCls);
+  EXPECT_EQ(read_with_pooling({{"pooling_mode", "max"}}).head.pooling, Pooling::kMax);
+  EXPECT_EQ(read_with_pooling({{"pooling_mode", json::array({"cls"})}}).head.pooling,
+            Pooling::kCls);
+  EXPECT_EQ(read_with_pooling({{"pooling_mode", nullptr}}).head.pooling, Pooling::kMean);
+  EXPECT_EQ(read_with_pooling({{"pooling_mode_mean_tokens", false}}).head.pooling, Pooling::kMean);
+  EXPECT_EQ(read_with_pooling({{"word_embedding_dimension", 4}}).head.pooling, Pooling::kMean);
   EXPECT_ERROR(read_with_pooling({{"pooling_mode", {"cls", "mean"}}}), Status::kUnsupported,
                "\"pooling_mode\" is [\"cls\",\"mean\"]; only one of mean, cls, max");
   EXPECT_ERROR(read_with_pooling({{"pooling_mode", json::array()}}), Status::kUnsupported,
@@ -118,13 +125,18 @@ TEST_F(Modules, OtherStepsAreRefused) {
   const auto refused = [&](const json& modules, const std::string& words) {
     EXPECT_ERROR(read(modules), Status::kUnsupported, "modules.json: module " + words);
   };
-  refused({transformer_, pooling_, module("Dense", "2_Dense")}, "2 field \"type\" is \"sentence_");
+  refused({transformer_, pooling_, module("CNN", "2_CNN")}, "2 field \"type\" is \"sentence_");
   refused({transformer_, normalize_, pooling_}, "1 field \"type\"");
   refused({transformer_, pooling_, pooling_}, "2 field \"type\"");
   refused({transformer_, transformer_}, "1 field \"type\"");
   refused(json::array({pooling_}), "0 field \"type\"");
   refused(json::array({module("CLIPModel", "")}), "0 field \"type\"");
   refused({transformer_, module("Dropout", ""), pooling_}, "1 field \"type\"");
+  refused({transformer_, module("Dense", "1_Dense"), pooling_}, "1 field \"type\"");
+  // Before any file of a module is read.
+  for (const char* kind : {"LSTM", "WordWeights", "WeightedLayerPooling", "BoW", "Router"}) {
+    refused({transformer_, module("Pooling", "nowhere"), module(kind, "2")}, "2 field \"type\"");
+  }
   for (const char* own :
        {"custom_st.Transformer", "Transformer", "sentence_transformersX.Pooling"}) {
     json first = transformer_;
@@ -134,20 +146,93 @@ TEST_F(Modules, OtherStepsAreRefused) {
   }
 }
 
+TEST_F(Modules, StepsInTheirOrder) {
+  write_json("1_Pooling/config.json", mean_);
+  write_json("2_Dense/config.json", dense_);
+  write_json("3_LayerNorm/config.json", {{"dimension", 3}});
+  const SentenceHead head =
+      read({transformer_, pooling_, module("Dense", "2_Dense"), module("Dropout", "none"),
+            module("Normalize", ""), module("LayerNorm", "3_LayerNorm")})
+          .head;
+  ASSERT_EQ(head.steps.size(), 3u);
+  EXPECT_EQ(head.steps[0].kind, HeadStepKind::kDense);
+  EXPECT_EQ(head.steps[0].columns, 3);
+  EXPECT_EQ(head.steps[0].activation, Activation::kTanh);
+  EXPECT_EQ(head.steps[1].kind, HeadStepKind::kNormalize);
+  EXPECT_EQ(head.steps[2].kind, HeadStepKind::kLayerNorm);
+  EXPECT_EQ(head.steps[2].eps, 1e-5f);
+  ASSERT_EQ(head.weights.size(), 2u);
+  EXPECT_EQ(head.weights[0].dir, dir_.file("2_Dense"));
+  EXPECT_TRUE(head.weights[0].has_bias);
+  EXPECT_EQ(head.weights[1].step, 2u);
+  check_sentence_columns(head, 4);
+  EXPECT_ERROR(check_sentence_columns(head, 5), Status::kBadFile,
+               "2_Dense/config.json field \"in_features\" is 4, but the vectors that the module is "
+               "given have 5 columns");
+  write_json("3_LayerNorm/config.json", {{"dimension", 4}});
+  EXPECT_ERROR(check_sentence_columns(read({transformer_, pooling_, module("Dense", "2_Dense"),
+                                            module("LayerNorm", "3_LayerNorm")})
+                                          .head,
+                                      4),
+               Status::kBadFile,
+               "3_LayerNorm/config.json field \"dimension\" is 4, but the vectors");
+}
+
+TEST_F(Modules, ActivationsOfDense) {
+  write_json("1_Pooling/config.json", mean_);
+  const auto activation = [&](const json& name) {
+    json config = dense_;
+    config["activation_function"] = name;
+    write_json("2_Dense/config.json", config);
+    return read({transformer_, pooling_, module("Dense", "2_Dense")}).head.steps[0].activation;
+  };
+  EXPECT_EQ(activation("torch.nn.modules.activation.Tanh"), Activation::kTanh);
+  EXPECT_EQ(activation("torch.nn.modules.activation.ReLU"), Activation::kRelu);
+  EXPECT_EQ(activation("torch.nn.modules.GELU"), Activation::kGelu);
+  EXPECT_EQ(activation("torch.nn.SiLU"), Activation::kSilu);
+  EXPECT_EQ(activation("torch.nn.modules.linear.Identity"), Activation::kNone);
+  for (const char* other :
+       {"torch.nn.modules.activation.Softplus", "torch.nn.functional.tanh", "torch.tanh", "Tanh",
+        "torch.nn.activation.Tanh", "torch.nn.modules.linear.Tanh", "my_code.Tanh", ""}) {
+    EXPECT_ERROR(activation(other), Status::kUnsupported,
+                 std::string("2_Dense/config.json field \"activation_function\" is \"") + other +
+                     "\"; only the classes Tanh, ReLU");
+  }
+  EXPECT_ERROR(activation(3), Status::kBadFile, "is 3, not a string");
+}
+
+TEST_F(Modules, OtherDenseIsRefused) {
+  write_json("1_Pooling/config.json", mean_);
+  const auto refused = [&](const json& change, Status status, const std::string& words) {
+    json config = dense_;
+    config.update(change);
+    write_json("2_Dense/config.json", config);
+    EXPECT_ERROR(read({transformer_, pooling_, module("Dense", "2_Dense")}), status,
+                 "2_Dense/config.json field " + words);
+  };
+  refused({{"use_residual", true}}, Status::kUnsupported, "\"use_residual\" is true");
+  refused({{"module_input_name", "token_embeddings"}}, Status::kUnsupported,
+          "\"module_input_name\" is \"token_embeddings\"");
+  refused({{"module_output_name", "x"}}, Status::kUnsupported, "\"module_output_name\" is \"x\"");
+  refused({{"out_features", 0}}, Status::kBadFile, "\"out_features\" is 0, not in 1 .. 65536");
+  refused({{"in_features", 65537}}, Status::kBadFile, "\"in_features\" is 65537, not in 1");
+  refused({{"bias", "yes"}}, Status::kBadFile, "\"bias\" is a string, not true");
+}
+
 TEST_F(Modules, DropoutAndFoldersWithASlash) {
   write_json("1_Pooling/config.json", mean_);
   const SentenceModules modules =
       read({module("Transformer", "0_Transformer/"), module("Pooling", "1_Pooling//"),
             module("Dropout", "2_Dropout/"), normalize_});
   EXPECT_EQ(modules.transformer_dir, dir_.file("0_Transformer"));
-  EXPECT_EQ(modules.pooling, Pooling::kMean);
-  EXPECT_TRUE(modules.normalize);
+  EXPECT_EQ(modules.head.pooling, Pooling::kMean);
+  EXPECT_TRUE(ends_normalized(modules));
 }
 
 TEST_F(Modules, NormalizeOfSomethingElse) {
   write_json("1_Pooling/config.json", mean_);
   write_json("2_Normalize/config.json", {{"module_input_name", "sentence_embedding"}});
-  EXPECT_TRUE(read({transformer_, pooling_, normalize_}).normalize);
+  EXPECT_TRUE(ends_normalized(read({transformer_, pooling_, normalize_})));
   write_json("2_Normalize/config.json", {{"module_input_name", "token_embeddings"}});
   EXPECT_ERROR(read({transformer_, pooling_, normalize_}), Status::kUnsupported,
                "2_Normalize/config.json field \"module_input_name\" is \"token_embeddings\"");

@@ -32,6 +32,9 @@ ModelConfig small_config() {
   encoder.norm_eps = 1e-12f;
   encoder.biases = true;
   config.head = {HeadKind::kPool, Pooling::kCls, true};
+  config.head.steps = {{HeadStepKind::kDense, 7, Activation::kTanh},
+                       {HeadStepKind::kNormalize},
+                       {.kind = HeadStepKind::kLayerNorm, .eps = 1e-6f}};
   return config;
 }
 
@@ -75,6 +78,13 @@ TEST(Config, RoundTripThroughText) {
   EXPECT_EQ(read.head.kind, HeadKind::kPool);
   EXPECT_EQ(read.head.pooling, Pooling::kCls);
   EXPECT_TRUE(read.head.normalize);
+  ASSERT_EQ(read.head.steps.size(), 3u);
+  EXPECT_EQ(read.head.steps[0].kind, HeadStepKind::kDense);
+  EXPECT_EQ(read.head.steps[0].columns, 7);
+  EXPECT_EQ(read.head.steps[0].activation, Activation::kTanh);
+  EXPECT_EQ(read.head.steps[1].kind, HeadStepKind::kNormalize);
+  EXPECT_EQ(read.head.steps[2].eps, 1e-6f);
+  EXPECT_EQ(read.vector_columns(), 7);
 }
 
 TEST(Config, EveryFloatEpsilonSurvives) {
@@ -123,7 +133,7 @@ TEST(Config, EveryFieldIsRequiredAndTyped) {
   ASSERT_EQ(good.size(), 6u);
   ASSERT_EQ(good["encoder"].size(), 18u);
   expect_required_and_typed(good, "/encoder", " field \"encoder\":");
-  expect_required_and_typed(good, "/head", " field \"head\":");
+  expect_required_and_typed(good, "/head", " field \"head\":", {"steps"});
   expect_required_and_typed(good, "", "", {"encoder", "architecture"});
   for (const json& wrong : {json::array(), json("x"), json(3)}) {
     EXPECT_ERROR(ModelConfig::from_json(engine_json(wrong), "m"), Status::kBadFile,
@@ -141,6 +151,7 @@ TEST(Config, UnknownNamesListTheKnown) {
           "m: config field \"encoder\": field \"activation\" is \"swish\", not one of: gelu, "
           "gelu_tanh, relu");
   refused("/head/pooling", "Mean", "none, mean, cls, max");
+  refused("/head/steps/1/kind", "Dense", "dense, layer_norm, normalize");
   refused("/head/kind", "classify", "not one of: hidden, pool, logits");
   refused("/inputs", "pixels", "not one of: tokens, activations");
 }

@@ -3,7 +3,10 @@
     python make.py
 
 Each case changes files of bert/head_dim_17_max_normalize (null: the file is not there; other values:
-its JSON), and says which prompt is asked for. The vectors are computed in float64 and rounded once.
+its JSON), and says which prompt is asked for. A case with a "folder" puts that folder of this one on
+top: what sentence-transformers itself saved of modules with random weights, except for the
+transformer. The vectors are computed in float64 and rounded once; "off" is how far those that
+PyTorch computes in float32 are from them.
 """
 
 import json
@@ -12,10 +15,12 @@ import shutil
 import tempfile
 import warnings
 
+import numpy
 import sentence_transformers
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.models import Dense, Dropout, LayerNorm, Normalize, Pooling, Transformer
 
 HERE = pathlib.Path(__file__).parent
 MODEL = HERE.parent / "bert" / "head_dim_17_max_normalize"
@@ -80,15 +85,66 @@ CASES = [
     dict(name="the first of two settings counts", files={
         "sentence_bert_config.json": {"max_seq_length": 11},
         "sentence_distilbert_config.json": {"max_seq_length": 7}}),
+    dict(name="mean, then dense with tanh", files={}, folder="dense_tanh"),
+    dict(name="dense without a bias makes more columns, then normalize", files={},
+         folder="dense_normalize"),
+    dict(name="three dense modules in a row", files={}, folder="dense_dense"),
+    dict(name="norms before, between and behind", files={}, folder="norms"),
+    dict(name="layer norm", files={}, folder="layer_norm"),
+    dict(name="dense that says nothing of its activation", folder="dense_tanh", files={
+        "2_Dense/config.json": {"in_features": 51, "out_features": 20}}),
+    dict(name="other names of PyTorch's classes", folder="dense_tanh", files={
+        "2_Dense/config.json": {"in_features": 51, "out_features": 20, "bias": True,
+                                "activation_function": "torch.nn.Identity", "use_residual": False}}),
 ]
 
 
-def vectors(case, folder):
+D = 51
+NN = torch.nn
+
+
+def norm(d):
+    """Its weights are 1 and 0 when it is made"""
+    module = LayerNorm(d)
+    NN.init.normal_(module.norm.weight, 1, 0.3)
+    NN.init.normal_(module.norm.bias, 0, 0.3)
+    return module
+
+
+# What stands behind the transformer.
+FOLDERS = {
+    "dense_tanh": lambda: [Pooling(D, "mean"), Dense(D, 20)],
+    "dense_normalize": lambda: [Pooling(D, "cls"), Dense(D, 70, bias=False, activation_function=None),
+                                Normalize()],
+    "dense_dense": lambda: [Pooling(D, "max"), Dense(D, 33, activation_function=NN.GELU()),
+                            Dropout(0.4), Dense(33, 16, activation_function=NN.ReLU()),
+                            Dense(16, 51, bias=False, activation_function=NN.SiLU())],
+    "norms": lambda: [Pooling(D, "mean"), norm(D), Dense(D, 17), Normalize(), norm(17)],
+    "layer_norm": lambda: [Pooling(D, "cls"), norm(D)],
+}
+
+
+def save_modules(name):
+    """What sentence-transformers saves of the modules, without what the transformer has"""
+    torch.manual_seed(sum(name.encode()))
+    model = SentenceTransformer(modules=[Transformer(str(MODEL)), *FOLDERS[name]()], device="cpu")
+    shutil.rmtree(HERE / name, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        model.save_pretrained(scratch, create_model_card=False)
+        for path in sorted(pathlib.Path(scratch).rglob("*")):
+            part = path.relative_to(scratch)
+            if path.is_dir() or (len(part.parts) == 1 and path.name not in ("modules.json", CONFIG)):
+                continue
+            (HERE / name / part).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, HERE / name / part)
+
+
+def vectors(case, folder, dtype=torch.float64):
     for name, content in case["files"].items():
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        path.unlink() if content is None else path.write_text(json.dumps(content))
-    model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.float64})
+        path.unlink(missing_ok=True) if content is None else path.write_text(json.dumps(content))
+    model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": dtype})
     given = {key: case[key] for key in ("prompt", "prompt_name") if key in case}
     return model.encode(TEXTS, **given)
 
@@ -96,12 +152,19 @@ def vectors(case, folder):
 def main():
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    for name in FOLDERS:
+        save_modules(name)
     for case in CASES:
         with tempfile.TemporaryDirectory() as scratch:
             folder = pathlib.Path(scratch) / "model"
             shutil.copytree(MODEL, folder)
-            case["vectors"] = [[float(f"{value:.9g}") for value in row]
-                               for row in vectors(case, folder)]
+            if "folder" in case:
+                shutil.copytree(HERE / case["folder"], folder, dirs_exist_ok=True)
+            exact = vectors(case, folder)
+            case["vectors"] = [[float(f"{value:.9g}") for value in row] for row in exact]
+            if "folder" in case:
+                off = numpy.abs(vectors(case, folder, torch.float32) - exact).max()
+                case["off"] = float(f"{off:.3g}")
     head = {"sentence_transformers": sentence_transformers.__version__,
             "transformers": transformers.__version__, "torch": torch.__version__, "texts": TEXTS}
     lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in CASES)

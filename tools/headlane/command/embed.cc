@@ -47,11 +47,11 @@ void embed(const EmbedOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const Model model = open_model(options.run);
   const std::chrono::duration<double> opening = std::chrono::steady_clock::now() - start;
-  const int64_t d_model = model.facts().d_model;
+  const int64_t d = model.facts().d_vector;
   std::optional<NpyWriter> npy;
-  if (!options.output.empty()) npy.emplace(options.output, d_model);
+  if (!options.output.empty()) npy.emplace(options.output, d);
   const auto emit = [&](const float* rows, int64_t n_rows) {
-    npy ? npy->append(rows, n_rows) : print_rows(rows, n_rows, d_model);
+    npy ? npy->append(rows, n_rows) : print_rows(rows, n_rows, d);
   };
   const Statistics statistics = embed_texts(model, options.run, options.texts, !npy, emit);
   if (npy) npy->finish();

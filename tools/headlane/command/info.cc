@@ -78,6 +78,7 @@ void add_text_facts(const headlane_model_facts& f, Report* report) {
   report->add("max_seq_len", f.max_seq_len);
   report->add("pooling", f.pooling);
   report->add("normalize", f.normalize != 0);
+  if (f.d_vector > 0 && f.d_vector != f.d_model) report->add("d_vector", f.d_vector);
   report->add("tokenizer", f.has_tokenizer != 0);
 }
 

@@ -95,7 +95,7 @@ void similarity(const SimilarityOptions& options) {
   if (list.size() < 2) throw std::runtime_error("similarity needs two texts or more");
 
   const Model model = open_model(options.run);
-  const auto d = static_cast<size_t>(model.facts().d_model);
+  const auto d = static_cast<size_t>(model.facts().d_vector);
   std::vector<float> rows;
   embed_texts(model, options.run, texts, false, [&](const float* emitted, int64_t n_rows) {
     rows.insert(rows.end(), emitted, emitted + static_cast<size_t>(n_rows) * d);

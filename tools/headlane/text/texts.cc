@@ -65,7 +65,7 @@ class Window {
  public:
   Window(const Model& model, const RunOptions& options, bool shows_progress, int64_t all_bytes)
       : max_len_(length_limit(model.facts(), options)),
-        d_model_(model.facts().d_model),
+        d_vector_(model.facts().d_vector),
         session_(create_session(model, options, max_len_)),
         prompt_(prompt_of(model, options)),
         // A token is some four bytes of text.
@@ -100,7 +100,7 @@ class Window {
       return int32_t{0};
     };
     options.user = this;
-    vectors_.resize(static_cast<size_t>(n_texts * d_model_));
+    vectors_.resize(static_cast<size_t>(n_texts * d_vector_));
     session_.embed(texts, vectors_, 0, options);
     done_.n_texts += n_texts;
     done_.n_tokens += n_tokens_;
@@ -125,7 +125,7 @@ class Window {
                      bytes_done_ + static_cast<int64_t>(share * static_cast<double>(bytes)));
   }
 
-  int64_t max_len_, d_model_;
+  int64_t max_len_, d_vector_;
   Session session_;
   std::string prompt_;
   size_t most_bytes_;

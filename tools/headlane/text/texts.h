@@ -41,7 +41,7 @@ struct Statistics {
   double seconds = 0;  // of reading, tokenising and running; the model was open before
 };
 
-// Receives vectors, [n_rows, d_model], in the order of the texts.
+// Receives vectors, [n_rows, d_vector], in the order of the texts.
 using Emit = std::function<void(const float* rows, int64_t n_rows)>;
 
 // Embeds each text and gives the vectors to `emit`, a window of texts at a time, so that memory is
