@@ -52,6 +52,10 @@ class CTranslate2(Peer):
                     path, quantization=TYPES[self.precision], force=True)
             except FileNotFoundError:  # no tokenizer: the converter wants a vocabulary
                 raise NotOffered("its converter asks for a tokenizer") from None
+            except ValueError as error:
+                if "No conversion is registered" not in str(error):
+                    raise
+                raise NotOffered("has no converter for this family of models") from None
         seconds = [self.try_variant(variant) for variant in VARIANTS]
         best = VARIANTS[seconds.index(min(seconds))]
         self.setup.export("variant.json").write_text(json.dumps(best), encoding="utf-8")

@@ -14,9 +14,8 @@ class OpenVino(Peer):
     def export(self):
         import openvino as ov
         import torch
-        from transformers import AutoModel
-        model = AutoModel.from_pretrained(self.setup.folder, attn_implementation="sdpa",
-                                          dtype=torch.float32, add_pooling_layer=False).eval()
+        from peers.torch_eager import load_model
+        model = load_model(self.setup.folder)
         ids = torch.ones(2, 16, dtype=torch.int64)
         with torch.no_grad():
             converted = ov.convert_model(model, example_input=dict(zip(INPUTS, (ids, ids))))

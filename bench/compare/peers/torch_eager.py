@@ -47,12 +47,15 @@ def at_precision(module, precision):
     return module
 
 
-def load_model(folder, attention):
+def load_model(folder, attention="sdpa"):
     """In float32. Of a model with an encoder and a decoder what translates, whose get_encoder() is
-    like other models."""
+    like other models. Some models, such as MPNet, have no attention but transformers' own."""
     import torch
-    from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM
-    if AutoConfig.from_pretrained(folder).is_encoder_decoder:
+    from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoModelForSeq2SeqLM
+    config = AutoConfig.from_pretrained(folder)
+    if attention == "sdpa" and not MODEL_MAPPING[type(config)]._supports_sdpa:
+        attention = "eager"
+    if config.is_encoder_decoder:
         model = AutoModelForSeq2SeqLM.from_pretrained(folder, attn_implementation=attention,
                                                       dtype=torch.float32)
     else:
