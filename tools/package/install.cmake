@@ -45,10 +45,12 @@ install(
 
 if(HEADLANE_TOOLS)
   install(TARGETS headlane_tool RUNTIME COMPONENT command)
-  install(
-    TARGETS headlane_picture
-    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/headlane
-    COMPONENT command)
+  if(HEADLANE_PICTURES)
+    install(
+      TARGETS headlane_picture
+      LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/headlane
+      COMPONENT command)
+  endif()
   install(
     FILES ${PROJECT_SOURCE_DIR}/docs/headlane.1
     DESTINATION ${CMAKE_INSTALL_MANDIR}/man1

@@ -1,0 +1,50 @@
+"""Headlane: transformer models on CPUs. Text to vectors without torch, by sentence-transformers' signatures:
+
+    import headlane
+    model = headlane.Embedder("all-MiniLM-L6-v2")
+    vectors = model.encode(["A cat is sleeping.", "The kitten naps."])
+    model.similarity(vectors, vectors)
+"""
+
+from __future__ import annotations
+
+from headlane._files import convert
+from headlane._library import (
+    BadFile,
+    Cancelled,
+    Error,
+    FileUnreadable,
+    InternalError,
+    InvalidArgument,
+    OutOfMemory,
+    TooLarge,
+    Unsupported,
+    version,
+)
+from headlane._attention import MultiheadAttention, attention
+from headlane.embedder import Cancel, Embedder
+from headlane.tokenizer import Tokenizer
+from headlane.translator import Answer, Translator
+
+__version__ = version()
+
+__all__ = [
+    "Answer",
+    "BadFile",
+    "Cancel",
+    "Cancelled",
+    "Embedder",
+    "Error",
+    "FileUnreadable",
+    "InternalError",
+    "InvalidArgument",
+    "MultiheadAttention",
+    "OutOfMemory",
+    "TooLarge",
+    "Tokenizer",
+    "Translator",
+    "Unsupported",
+    "__version__",
+    "attention",
+    "convert",
+]

@@ -1,0 +1,146 @@
+"""From what the caller names (a file, a folder, a repository of the Hugging Face hub) to a .headlane file."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ctypes import byref
+from pathlib import Path
+from typing import Any
+
+from headlane import _abi
+from headlane._library import check, interruptible, lib, log_address, version
+from headlane._model import address_of, encoded
+
+# What a conversion reads of a folder; nothing else is fetched from a hub, and nothing else makes a conversion stale.
+PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "*.spm"]
+FILE_PRECISIONS = ("f32", "bf16", "int8")
+
+
+def cache_folder(named: str | os.PathLike[str] | None) -> Path:
+    """Where converted files are kept, which is made if it is not there."""
+    if named is not None:
+        folder = Path(named)
+    elif os.environ.get("HEADLANE_CACHE"):
+        folder = Path(os.environ["HEADLANE_CACHE"])
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headlane"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Only one process at a time is in here for a path; the lock goes with the process."""
+    with open(path, "a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    precision: str | None = None,
+    pooling: str | None = None,
+) -> None:
+    """Writes one .headlane file from a folder of Hugging Face's or of a PyTorch module, whole or not at all.
+
+    precision: what weights are stored in: "f32" (also None), "bf16", "int8".
+    pooling: "mean", "cls", "max", "none"; None: as the folder says.
+    """
+    texts = encoded("precision", precision), encoded("pooling", pooling)
+    options = _abi.headlane_convert_options()
+    options.precision, options.pooling = address_of(texts[0]), address_of(texts[1])
+    options.log = log_address
+    paths = os.fsencode(source), os.fsencode(target)
+    interruptible(lambda: check(lib.headlane_convert(paths[0], paths[1], byref(options))))
+    del texts
+
+
+def convert_once(
+    target: Path, source: Callable[[], str], precision: str | None, pooling: str | None, stale: str | None = None
+) -> Path:
+    """The converted file, which is made if it is not there yet: by one process, while others wait. source() names the
+    folder, and is not called if the file is there. stale: a pattern of files that the new one replaces."""
+    if target.exists():
+        return target
+    with locked(target.with_suffix(".lock")):
+        if not target.exists():
+            convert(source(), target, precision=precision, pooling=pooling)
+            for old in target.parent.glob(stale) if stale else ():
+                if old != target:
+                    old.unlink(missing_ok=True)
+    return target
+
+
+def of_folder(
+    folder: Path, cache: str | os.PathLike[str] | None, precision: str | None, pooling: str | None
+) -> Path:
+    """The converted file of a folder, named by the folder, and by the sizes and times of what it holds."""
+    folder = folder.resolve()
+    state = [version(), precision, pooling]
+    for path in sorted({path for pattern in PATTERNS for depth in ("", "*/") for path in folder.glob(depth + pattern)}):
+        of_file = path.stat()
+        state.append(f"{path.relative_to(folder)} {of_file.st_size} {of_file.st_mtime_ns} {of_file.st_ino}")
+    name = f"{folder.name}@{_digest(str(folder))}"
+    stem = f"{name}-{precision or 'f32'}{'-' + pooling if pooling else ''}"
+    target = cache_folder(cache) / f"{stem}-{_digest(json.dumps(state))}.headlane"
+    return convert_once(target, lambda: os.fspath(folder), precision, pooling, stale=f"{_escaped(stem)}-*.headlane")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
+
+
+def find(
+    model: str | os.PathLike[str],
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    precision: str | None = None,
+    pooling: str | None = None,
+    revision: str | None = None,
+    local_files_only: bool = False,
+    token: bool | str | None = None,
+) -> tuple[Path, dict[str, Any]]:
+    """The .headlane file of a model, and what the folder's config_sentence_transformers.json says ({} of a file)."""
+    if not isinstance(model, (str, os.PathLike)):
+        raise TypeError(f"a model is named by a str or a path, and this is {type(model).__name__}")
+    path = Path(model)
+    stored = precision if precision in FILE_PRECISIONS else None
+    if path.is_dir():
+        return of_folder(path, cache, stored, pooling), _settings(path)
+    if path.exists() or path.suffix == ".headlane":
+        if pooling is not None:
+            raise ValueError(f"{path} is a file, whose pooling is in it; pooling is for folders and repositories")
+        return path, {}
+    name = os.fspath(model)
+    if not isinstance(name, str) or name.count("/") > 1 or name.startswith((".", "/", "~")):
+        raise FileNotFoundError(f"there is no model at {name}: neither a .headlane file nor a folder")
+    from headlane import hub
+
+    return hub.find(
+        name,
+        cache=cache,
+        precision=stored,
+        pooling=pooling,
+        revision=revision,
+        local_files_only=local_files_only,
+        token=token,
+    )
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    path = folder / "config_sentence_transformers.json"
+    if not path.exists():
+        return {}
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    return settings if isinstance(settings, dict) else {}

@@ -1,0 +1,486 @@
+"""Texts to vectors, by the signatures of sentence-transformers' SentenceTransformer, on numpy."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+from ctypes import byref, c_void_p, cast
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from headlane import _abi, _files, _texts, _vectors
+from headlane._library import Unsupported, check, interruptible, lib, logger
+from headlane._model import Lease, Model, Sessions, address_of, encoded, text_at
+from headlane._progress import Bar
+from headlane.tokenizer import Tokenizer
+
+# A call of fewer bytes of text takes some tens of milliseconds, and Ctrl-C may wait for it: it is called where it
+# stands. Handing a call to another thread and back takes some 50 microseconds, which a single sentence would feel.
+_SHORT_BYTES = 2048
+# As the command has: some MB of working memory for a model of MiniLM's size.
+_MAX_TOKENS = 2048
+
+Floats = NDArray[np.float32]
+
+
+class Cancel:
+    """Ends the calls that it is given to, from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lease: Lease | None = None
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._cancelled = True
+            if self._lease is not None:
+                self._lease.cancel()
+
+    def _enter(self, lease: Lease) -> None:
+        with self._lock:
+            self._lease = lease
+            if self._cancelled:
+                lease.cancel()
+
+    def _leave(self, lease: Lease) -> None:
+        with self._lock:
+            self._lease = None
+            if self._cancelled:
+                lease.uncancel()
+
+
+class Embedder:
+    """A model that turns texts into vectors.
+
+    model_name_or_path: a .headlane file, a folder of Hugging Face's, or the name of a repository of its hub. Folders
+        and repositories are converted once, into cache_folder ($HEADLANE_CACHE, or ~/.cache/headlane).
+    precision: what products are computed in: "f32", "bf16", "int8", or "auto" for the fastest that this machine has
+        instructions for. None: what the file has; of a folder, f32.
+    n_threads: None: $OMP_NUM_THREADS, or one for each CPU that the process may run on.
+    The other parameters are those of SentenceTransformer. Whatever Embedder has not got is a TypeError.
+
+    Any number of threads may call at once. Vectors have the same bits whatever is beside a text and however many
+    threads there are.
+    """
+
+    def __init__(
+        self,
+        model_name_or_path: str | os.PathLike[str],
+        *,
+        device: object = None,
+        prompts: dict[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        cache_folder: str | os.PathLike[str] | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: bool | str | None = None,
+        similarity_fn_name: Literal["cosine", "dot", "euclidean", "manhattan"] | None = None,
+        truncate_dim: int | None = None,
+        precision: Literal["f32", "bf16", "int8", "auto"] | None = None,
+        pooling: Literal["mean", "cls", "max"] | None = None,
+        n_threads: int | None = None,
+        isa: str | None = None,
+        max_tokens: int = _MAX_TOKENS,
+    ) -> None:
+        _check_device(device)
+        path, settings = _files.find(
+            model_name_or_path,
+            cache=cache_folder,
+            precision=precision,
+            pooling=pooling,
+            revision=revision,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        self._model = Model(path, precision=precision, isa=isa, n_threads=n_threads)
+        facts = self._model.facts
+        if not facts.has_tokenizer or facts.has_decoder or text_at(facts.pooling) in ("", "none"):
+            raise Unsupported(f"{path} is not a model that turns texts into vectors; headlane info shows what it is")
+        self._sessions = Sessions(self._model, max_tokens=max_tokens, n_threads=n_threads)
+        self._dim = int(facts.d_model)
+        self._normalizes = bool(facts.normalize)
+        of_model, self.default_prompt_name = self._model.prompts()
+        self.prompts: dict[str, str] = {"query": "", "document": "", **of_model, **(prompts or {})}
+        if default_prompt_name is not None:
+            if default_prompt_name not in self.prompts:
+                raise ValueError(
+                    f"default_prompt_name is {default_prompt_name!r}, and the prompts are {sorted(self.prompts)}"
+                )
+            self.default_prompt_name = default_prompt_name
+        self.max_seq_length = int(facts.max_seq_len)
+        self.truncate_dim = self._check_truncate_dim(truncate_dim)
+        self.similarity_fn_name = similarity_fn_name or settings.get("similarity_fn_name") or "cosine"
+        if self.similarity_fn_name not in _vectors.SIMILARITIES:
+            raise ValueError(
+                f"similarity_fn_name is {self.similarity_fn_name!r}, and must be one of {_vectors.SIMILARITIES}"
+            )
+
+    # What the model is.
+
+    @property
+    def device(self) -> str:
+        """Where it runs: always "cpu"."""
+        return "cpu"
+
+    @property
+    def path(self) -> Path:
+        """The .headlane file that is open."""
+        return Path(self._model.path)
+
+    @property
+    def precision(self) -> str:
+        """What products are computed in: "f32", "bf16" or "int8"."""
+        return text_at(self._model.facts.precision)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        return Tokenizer._of(self._model)
+
+    def info(self) -> dict[str, Any]:
+        """Everything that the library says of the model, as `headlane info --json` does."""
+        return self._model.info()
+
+    def get_embedding_dimension(self) -> int:
+        """How many numbers a vector has."""
+        return self._dim if self.truncate_dim is None else min(self._dim, self.truncate_dim)
+
+    get_sentence_embedding_dimension = get_embedding_dimension
+
+    def get_max_seq_length(self) -> int:
+        """Texts are cut to this many tokens."""
+        return self.max_seq_length
+
+    def __repr__(self) -> str:
+        return f"headlane.Embedder({self._model.path!r}, dim={self._dim}, precision={self.precision!r})"
+
+    # Texts to vectors.
+
+    def encode(
+        self,
+        inputs: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: Literal["sentence_embedding", "token_embeddings"] = "sentence_embedding",
+        precision: Literal["float32", "int8", "uint8", "binary", "ubinary"] = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: object = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: None = None,
+        chunk_size: None = None,
+        *,
+        out: NDArray[Any] | None = None,
+        cancel: Cancel | None = None,
+    ) -> Any:
+        """Vectors of texts: of a str [dim], of a list of str [n, dim], in float32; of [] an array of shape (0,).
+
+        inputs: a str; a list, a tuple, an array of numpy or anything else that gives str; or an Arrow array of
+            strings (pyarrow, polars, ...), which is read where it lies. A null of Arrow's is refused.
+        prompt, prompt_name: what is put before each text, or its name in prompts; neither: the default prompt.
+        batch_size is accepted, and changes nothing: the engine makes batches of tokens by itself.
+        show_progress_bar: None: if the logger "headlane" or the root shows INFO. It takes tqdm.
+        output_value: "token_embeddings" gives the last hidden state of each text, [tokens, dim].
+        precision: what the numbers of the vectors are, computed in float32: bytes, or a bit for each number.
+        convert_to_tensor: torch tensors, if torch is installed; they share the memory of the array.
+        out: where to write, [n, dim] (of a str also [dim]) of float32, whose rows may lie apart; it is returned.
+        cancel: its cancel(), called from another thread, ends the call, which raises headlane.Cancelled.
+        """
+        _check_device(device)
+        if pool is not None or chunk_size is not None:
+            raise ValueError("pool and chunk_size are for several processes; one process uses all CPUs here")
+        if batch_size <= 0:
+            raise ValueError(f"batch_size must be a positive integer, and is {batch_size}")
+        if precision not in _vectors.PRECISIONS:
+            raise ValueError(f"precision is {precision!r}, and must be one of {_vectors.PRECISIONS}")
+        text = encoded("prompt", self._prompt(prompt, prompt_name))
+        shorter = self.truncate_dim if truncate_dim is None else self._check_truncate_dim(truncate_dim)
+        plain = (
+            (shorter is None or shorter >= self._dim)
+            and precision == "float32"
+            and not (normalize_embeddings and not self._normalizes)
+        )
+        if (
+            plain
+            and isinstance(inputs, str)
+            and len(inputs) < _SHORT_BYTES // 4
+            and output_value == "sentence_embedding"
+            and convert_to_numpy
+            and not convert_to_tensor
+            and out is None
+            and cancel is None
+            and not show_progress_bar
+        ):
+            return self._one(inputs, text)
+        if output_value == "token_embeddings":
+            if out is not None:
+                raise ValueError("out is for sentence embeddings; token embeddings have as many rows as tokens")
+            return self._token_embeddings(inputs, text)
+        if output_value != "sentence_embedding":
+            raise ValueError(
+                f"output_value is {output_value!r}, and must be 'sentence_embedding' or 'token_embeddings'"
+            )
+        single = isinstance(inputs, str)
+        if single:
+            parts = [_texts.from_strings([inputs])]
+        elif _texts.is_arrow(inputs):
+            parts = _texts.from_arrow(inputs)
+        else:
+            parts = [_texts.from_strings(_texts.as_strings(inputs))]
+        n_texts = sum(part.n_texts for part in parts)
+        given = _as_rows(out, n_texts, single) if out is not None else None
+        if given is not None and plain:
+            rows = _check_out(given, self._dim)
+        else:
+            rows = np.empty((n_texts, self._dim), np.float32)
+        if n_texts:
+            self._embed(parts, rows, text, self._shows_progress(show_progress_bar), cancel)
+        elif out is None:
+            return _converted(np.array([]), convert_to_numpy, convert_to_tensor, False)
+        made: NDArray[Any] = rows
+        if not plain and n_texts:
+            made = self._after(rows, shorter, normalize_embeddings, precision)
+        if out is not None:
+            if given is not None and not plain and n_texts:
+                _write(given, made)
+            return out
+        return _converted(made, convert_to_numpy, convert_to_tensor, single)
+
+    def encode_query(
+        self, inputs: Any, prompt_name: str | None = None, prompt: str | None = None, **options: Any
+    ) -> Any:
+        """encode, with the prompt "query" unless another is asked for."""
+        if prompt_name is None and prompt is None and "query" in self.prompts:
+            prompt_name = "query"
+        return self.encode(inputs, prompt_name, prompt, **options)
+
+    def encode_document(
+        self, inputs: Any, prompt_name: str | None = None, prompt: str | None = None, **options: Any
+    ) -> Any:
+        """encode, with the first of the prompts "document", "passage" and "corpus" unless another is asked for."""
+        if prompt_name is None and prompt is None:
+            prompt_name = next((name for name in ("document", "passage", "corpus") if name in self.prompts), None)
+        return self.encode(inputs, prompt_name, prompt, **options)
+
+    async def aencode(self, inputs: Any, *args: Any, **options: Any) -> Any:
+        """encode for asyncio: the loop goes on meanwhile. If the task is cancelled, so is the call."""
+        return await _in_thread(self.encode, inputs, *args, **options)
+
+    async def aencode_query(self, inputs: Any, *args: Any, **options: Any) -> Any:
+        """encode_query for asyncio."""
+        return await _in_thread(self.encode_query, inputs, *args, **options)
+
+    async def aencode_document(self, inputs: Any, *args: Any, **options: Any) -> Any:
+        """encode_document for asyncio."""
+        return await _in_thread(self.encode_document, inputs, *args, **options)
+
+    def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Floats:
+        """[n1, n2]: how alike each of the first vectors is to each of the second, by similarity_fn_name."""
+        return _vectors.similarity(self.similarity_fn_name, embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Floats:
+        """[n]: how alike each of the first vectors is to the second vector at its place."""
+        return _vectors.similarity_pairwise(self.similarity_fn_name, embeddings1, embeddings2)
+
+    # Its life.
+
+    def close(self) -> None:
+        """Frees the model: now, or when the calls that run have ended. It is freed without this too, once nobody
+        has the object any more."""
+        self._sessions.close()
+
+    def __enter__(self) -> Embedder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _prompt(self, prompt: str | None, name: str | None) -> str:
+        if prompt is not None:
+            if name is not None:
+                logger.warning("both prompt and prompt_name are given; prompt_name is not used")
+            return prompt
+        if name is None:
+            return self.prompts.get(self.default_prompt_name or "", "")
+        if name not in self.prompts:
+            raise ValueError(f"there is no prompt {name!r}; the model's prompts are {sorted(self.prompts)}")
+        return self.prompts[name]
+
+    def _check_truncate_dim(self, dim: int | None) -> int | None:
+        if dim is not None and (isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1):
+            raise ValueError(f"truncate_dim must be a positive integer or None, and is {dim!r}")
+        return None if dim is None else int(dim)
+
+    @staticmethod
+    def _shows_progress(asked: bool | None) -> bool:
+        return logger.getEffectiveLevel() in (logging.INFO, logging.DEBUG) if asked is None else asked
+
+    def _one(self, text: str, prompt: bytes | None) -> Floats:
+        """The vector of a short text, by the shortest way."""
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            _texts.from_strings([text])  # which says what is wrong
+            raise
+        vector = np.empty(self._dim, np.float32)
+        lease = self._sessions.borrow()
+        try:
+            lease.session.embed_one(data, prompt, self.max_seq_length, vector.__array_interface__["data"][0])
+        finally:
+            lease.give()
+        return vector
+
+    def _embed(
+        self, parts: list[_texts.Texts], rows: Floats, prompt: bytes | None, bar: bool, cancel: Cancel | None
+    ) -> None:
+        tokenize = _abi.headlane_tokenize_options()
+        tokenize.max_len = self.max_seq_length
+        tokenize.prompt = address_of(prompt)
+        options = _abi.headlane_embed_options()
+        options.tokenize = _address(tokenize)
+        n_bytes = sum(part.n_bytes for part in parts)
+        if n_bytes < _SHORT_BYTES and not bar and cancel is None:
+            lease = self._sessions.borrow()
+            try:
+                self._run(lease, parts, rows, options, Bar(None))
+            finally:
+                lease.give()
+            return
+        cancel = cancel or Cancel()
+
+        def call() -> None:
+            lease = self._sessions.borrow()
+            try:
+                cancel._enter(lease)
+                with Bar(len(rows) if bar else None) as shown:
+                    self._run(lease, parts, rows, options, shown)
+            finally:
+                cancel._leave(lease)
+                lease.give()
+
+        interruptible(call, cancel.cancel)
+
+    def _run(self, lease: Lease, parts: list[_texts.Texts], rows: Floats, options: Any, bar: Bar) -> None:
+        done = 0
+        for part in parts:
+            callback = bar.callback(done)
+            options.on_progress = cast(callback, c_void_p).value if callback else None
+            first = rows.ctypes.data + done * rows.strides[0]
+            stride = max(rows.strides[0] // 4, self._dim)  # of one row it is anything
+            check(lib.headlane_session_embed(lease.address, byref(part.struct), byref(options), first, stride))
+            done += part.n_texts
+
+    def _after(self, rows: Floats, shorter: int | None, normalize: bool, precision: str) -> NDArray[Any]:
+        vectors = rows if shorter is None else rows[:, :shorter]
+        if normalize:
+            vectors = _vectors.normalized(vectors)
+        if precision != "float32":
+            return _vectors.quantized(vectors, precision)
+        return np.ascontiguousarray(vectors)
+
+    def _token_embeddings(self, inputs: Any, prompt: bytes | None) -> Any:
+        single = isinstance(inputs, str)
+        strings = [inputs] if single else _texts.as_strings(inputs)
+        tokenizer = self.tokenizer
+        ids = [tokenizer._ids(text, prompt, self.max_seq_length) for text in strings]
+        results = [np.empty((len(row), self._dim), np.float32) for row in ids]
+
+        cancel = Cancel()
+
+        def call() -> None:
+            lease = self._sessions.borrow()
+            try:
+                cancel._enter(lease)
+                for row, result in zip(ids, results, strict=True):
+                    _encode(lease, row, result)
+            finally:
+                cancel._leave(lease)
+                lease.give()
+
+        interruptible(call, cancel.cancel)
+        return results[0] if single else results
+
+
+def _encode(lease: Lease, ids: NDArray[np.int32], hidden: Floats) -> None:
+    """The hidden states of one sequence."""
+    offsets = np.array([0, len(ids)], np.int64)
+    batch = _abi.headlane_batch()
+    batch.n_seqs = 1
+    batch.offsets = offsets.ctypes.data
+    batch.ids = ids.ctypes.data
+    outputs = _abi.headlane_outputs()
+    outputs.hidden = hidden.ctypes.data
+    check(lib.headlane_session_encode(lease.address, byref(batch), byref(outputs)))
+
+
+async def _in_thread(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    cancel = options.setdefault("cancel", Cancel())
+    try:
+        return await asyncio.to_thread(call, *args, **options)
+    except asyncio.CancelledError:
+        cancel.cancel()
+        raise
+
+
+def _address(struct: Any) -> int:
+    return cast(byref(struct), c_void_p).value or 0
+
+
+def _check_device(device: object) -> None:
+    if device is not None and str(device) not in ("cpu", "cpu:0"):
+        raise ValueError(f"device is {device!r}; Headlane runs on the CPU: leave device out, or say 'cpu'")
+
+
+def _as_rows(out: object, n_texts: int, single: bool) -> NDArray[Any]:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an array of numpy, and is {type(out).__name__}")
+    rows = out[None] if single and out.ndim == 1 else out
+    if rows.ndim != 2 or len(rows) != n_texts:
+        raise ValueError(f"out must be [{n_texts}, dim], and has shape {out.shape}")
+    if not rows.flags.writeable:
+        raise ValueError("out may not be written")
+    return rows
+
+
+def _check_out(rows: NDArray[Any], dim: int) -> Floats:
+    if rows.dtype != np.float32 or not rows.dtype.isnative:
+        raise ValueError(f"out must be float32, and is {rows.dtype}")
+    if rows.shape[1] != dim:
+        raise ValueError(f"out must have {dim} columns, and has {rows.shape[1]}")
+    far_enough = len(rows) < 2 or (rows.strides[0] >= 4 * dim and rows.strides[0] % 4 == 0)
+    if (dim > 1 and rows.strides[1] != 4) or not far_enough or not rows.flags.aligned:
+        raise ValueError("the numbers of a row of out must lie one behind the other, and each row after the one before")
+    return rows
+
+
+def _write(rows: NDArray[Any], made: NDArray[Any]) -> None:
+    if rows.shape != made.shape or rows.dtype != made.dtype:
+        raise ValueError(f"out must be {list(made.shape)} of {made.dtype}, and is {list(rows.shape)} of {rows.dtype}")
+    rows[...] = made
+
+
+def _converted(vectors: NDArray[Any], to_numpy: bool, to_tensor: bool, single: bool) -> Any:
+    made: Any = vectors
+    if to_tensor:
+        try:
+            torch = importlib.import_module("torch")
+        except ImportError as error:
+            raise ImportError("convert_to_tensor needs torch; without it encode returns arrays of numpy") from error
+        made = torch.from_numpy(vectors)
+    elif not to_numpy:
+        made = list(vectors)
+    return made[0] if single else made

@@ -1,0 +1,73 @@
+"""Translator beside transformers' answers (tests/golden/translate, tests/golden/encoder_decoder)."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import headlane
+
+GOLDEN = ROOT / "tests/golden/translate"
+
+
+@pytest.fixture(scope="module")
+def translator() -> headlane.Translator:
+    return headlane.Translator(ROOT / "examples/translate/zh-en.headlane")
+
+
+def lines(name: str) -> list[str]:
+    return (GOLDEN / name).read_text(encoding="utf-8").splitlines()
+
+
+def test_greedy(translator: headlane.Translator) -> None:
+    sources, expected = lines("sources.txt"), lines("greedy.txt")
+    assert translator.translate(sources, num_beams=1) == expected
+    assert translator.translate(sources[3], num_beams=1) == expected[3]
+
+
+def test_beams(translator: headlane.Translator) -> None:
+    expected = [[int(number) for number in line.split()] for line in lines("beam4_ids.txt")]
+    found = translator.answers(lines("sources.txt"), num_beams=4, n_best=2)
+    assert sum(row[0].ids == ids for row, ids in zip(found, expected, strict=True)) >= len(expected) - 2
+    assert all(len(row) == 2 and row[0].score >= row[1].score for row in found)
+    assert all(math.isfinite(row[0].score) for row in found)
+
+
+def test_odd_texts(translator: headlane.Translator) -> None:
+    assert translator.translate([]) == []
+    assert translator.translate("") == ""
+    assert translator.translate(["", "今天天气很好", " "])[1] == "It's a beautiful day today"
+    for wrong in (None, 3, ["a", None], b"a"):
+        with pytest.raises(TypeError, match="must be a str"):
+            translator.translate(wrong)
+    for option in ("n_best", "num_beams", "max_new_tokens", "batch_size"):
+        with pytest.raises(ValueError, match=option):
+            translator.translate("今天", **{option: 0})
+    with pytest.raises(ValueError, match="target_language"):
+        translator.translate("今天", target_language="fr")
+    with pytest.raises(TypeError, match="beams"):
+        translator.translate("今天", beams=3)
+    with pytest.raises(headlane.Unsupported, match="answers"):
+        headlane.Translator(ROOT / "tests/golden/bert/head_dim_17_max_normalize")
+
+
+def test_samples_depend_on_seed_and_place(translator: headlane.Translator) -> None:
+    sources = lines("sources.txt")[:40]
+    first = translator.translate(sources, do_sample=True, temperature=2.0, seed=1)
+    assert first == translator.translate(sources, do_sample=True, temperature=2.0, seed=1, batch_size=3)
+    assert first != translator.translate(sources, do_sample=True, temperature=2.0, seed=2)
+
+
+def test_asyncio(translator: headlane.Translator) -> None:
+    assert asyncio.run(translator.atranslate("今天天气很好")) == translator.translate("今天天气很好")
+
+
+def test_tokenizer(translator: headlane.Translator) -> None:
+    for text, ids in zip(lines("sources.txt")[:50], lines("source_ids.txt"), strict=False):
+        assert translator.tokenizer.encode(text) == [int(number) for number in ids.split()]
+    ids = [int(number) for number in lines("greedy_ids.txt")[0].split()]
+    assert translator.tokenizer.decode(ids) == translator.tokenizer.decode(np.array(ids)) == lines("greedy.txt")[0]

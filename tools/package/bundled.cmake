@@ -1,0 +1,51 @@
+# SentencePiece and utf8proc from their sources, as static libraries that become a part of libheadlane.so, for what runs
+# where no packages are: the wheel (tools/wheel). HEADLANE_BUNDLED is the folder that tools/fetch-sources made.
+file(GLOB sentencepiece_folder ${HEADLANE_BUNDLED}/sentencepiece-*)
+file(GLOB utf8proc_folder ${HEADLANE_BUNDLED}/utf8proc-*)
+if(NOT EXISTS ${sentencepiece_folder}/src/sentencepiece_processor.h OR NOT EXISTS ${utf8proc_folder}/utf8proc.c)
+  message(FATAL_ERROR "HEADLANE_BUNDLED=${HEADLANE_BUNDLED} has not got the sources of SentencePiece and utf8proc: "
+                      "tools/fetch-sources ${HEADLANE_BUNDLED} fetches them.")
+endif()
+
+add_library(headlane_utf8proc STATIC ${utf8proc_folder}/utf8proc.c)
+target_compile_definitions(headlane_utf8proc PUBLIC UTF8PROC_EXPORTS) # as its pkg-config file says
+target_compile_options(headlane_utf8proc PRIVATE -w -ffunction-sections -fdata-sections)
+add_library(PkgConfig::UTF8PROC ALIAS headlane_utf8proc)
+
+# What runs models; not what trains them. Its own CMake file makes programs and shared libraries too, and sets flags.
+set(third_party ${sentencepiece_folder}/third_party)
+file(GLOB protobuf_sources ${third_party}/protobuf-lite/*.cc)
+set(sentencepiece_sources builtin_pb/sentencepiece.pb.cc builtin_pb/sentencepiece_model.pb.cc bpe_model.cc char_model.cc
+                          error.cc filesystem.cc model_factory.cc model_interface.cc normalizer.cc
+                          sentencepiece_processor.cc unigram_model.cc util.cc word_model.cc)
+list(TRANSFORM sentencepiece_sources PREPEND ${sentencepiece_folder}/src/)
+add_library(headlane_sentencepiece STATIC ${sentencepiece_sources} ${protobuf_sources} ${third_party}/absl/flags/flag.cc)
+# Its config.h, whose names are those of its own programs.
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/bundled/config.h
+     CONTENT "#define VERSION \"0.1.97\"
+#define PACKAGE \"sentencepiece\"
+#define PACKAGE_STRING \"sentencepiece\"
+")
+target_include_directories(
+  headlane_sentencepiece SYSTEM
+  PRIVATE ${PROJECT_BINARY_DIR}/bundled ${sentencepiece_folder}/src ${sentencepiece_folder}/src/builtin_pb
+          ${sentencepiece_folder} ${third_party} ${third_party}/protobuf-lite)
+# Its thread-local variables take 5 KB, and libstdc++.a's make all of a library's come from what glibc keeps for libraries
+# that are loaded later: less than 2 KB.
+target_compile_definitions(headlane_sentencepiece PRIVATE HAVE_PTHREAD=1 SPM_NO_THREADLOCAL=1
+                                                          GOOGLE_PROTOBUF_NO_THREADLOCAL=1)
+target_compile_options(headlane_sentencepiece PRIVATE -w -ffunction-sections -fdata-sections ${no_unique_symbols})
+set_target_properties(headlane_sentencepiece PROPERTIES CXX_STANDARD 17)
+set(UTF8PROC_LINK_LIBRARIES headlane_utf8proc)
+set(SENTENCEPIECE_LIBRARY headlane_sentencepiece)
+unset(SENTENCEPIECE_INCLUDE_DIR)
+
+# Their headers are seen by the files that include them, and every other file is compiled as without HEADLANE_BUNDLED.
+function(headlane_include_bundled)
+  foreach(source ${ARGN})
+    file(STRINGS ${source} included REGEX "#include <(utf8proc|sentencepiece_processor)[.]h>")
+    if(included)
+      set_property(SOURCE ${source} APPEND PROPERTY INCLUDE_DIRECTORIES ${utf8proc_folder} ${sentencepiece_folder}/src)
+    endif()
+  endforeach()
+endfunction()
