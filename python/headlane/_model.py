@@ -10,6 +10,9 @@ import weakref
 from ctypes import byref, c_char_p, c_int64, c_void_p
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from headlane import _abi
 from headlane._library import Handle, check, interruptible, lib, log_address
 
@@ -127,12 +130,13 @@ class Session(Handle):
         self._prompt = c_char_p.from_buffer(self.tokenize, _abi.headlane_tokenize_options.prompt.offset)
         self._calls = byref(self.texts), byref(self.options)
 
-    def embed_one(self, text: bytes, prompt: bytes | None, max_len: int, vector: int) -> None:
+    def embed_one(self, text: bytes, prompt: bytes | None, max_len: int, vector: NDArray[np.float32]) -> None:
         self._data.value = text
         self._prompt.value = prompt
         self.tokenize.max_len = max_len
         self.texts.data_bytes = self.offsets[1] = len(text)
-        status = lib.headlane_session_embed(self.address, *self._calls, vector, 0)
+        address = vector.__array_interface__["data"][0]  # array.ctypes takes some microseconds
+        status = lib.headlane_session_embed(self.address, *self._calls, address, len(vector))
         self._data.value = None
         if status:
             check(status)

@@ -103,10 +103,10 @@ class Embedder:
         )
         self._model = Model(path, precision=precision, isa=isa, n_threads=n_threads)
         facts = self._model.facts
-        if not facts.has_tokenizer or facts.has_decoder or text_at(facts.pooling) in ("", "none"):
+        if not facts.has_tokenizer or facts.has_decoder or facts.d_vector == 0:
             raise Unsupported(f"{path} is not a model that turns texts into vectors; headlane info shows what it is")
         self._sessions = Sessions(self._model, max_tokens=max_tokens, n_threads=n_threads)
-        self._dim = int(facts.d_model)
+        self._dim, self._d_model = int(facts.d_vector), int(facts.d_model)
         self._normalizes = bool(facts.normalize)
         of_model, self.default_prompt_name = self._model.prompts()
         self.prompts: dict[str, str] = {"query": "", "document": "", **of_model, **(prompts or {})}
@@ -339,7 +339,7 @@ class Embedder:
         vector = np.empty(self._dim, np.float32)
         lease = self._sessions.borrow()
         try:
-            lease.session.embed_one(data, prompt, self.max_seq_length, vector.__array_interface__["data"][0])
+            lease.session.embed_one(data, prompt, self.max_seq_length, vector)
         finally:
             lease.give()
         return vector
@@ -397,7 +397,7 @@ class Embedder:
         strings = [inputs] if single else _texts.as_strings(inputs)
         tokenizer = self.tokenizer
         ids = [tokenizer._ids(text, prompt, self.max_seq_length) for text in strings]
-        results = [np.empty((len(row), self._dim), np.float32) for row in ids]
+        results = [np.empty((len(row), self._d_model), np.float32) for row in ids]
 
         cancel = Cancel()
 
