@@ -1,6 +1,6 @@
-/* What Debian 12's libstdc++.a takes from a newer glibc than the wheel asks for (2.34), for std::random_device, which
- * SentencePiece's sampler and the C++ library have, and Headlane never calls. Only the file that it is linked into sees
- * it. */
+/* What Debian 12's libstdc++.a takes from a newer glibc than the wheel asks for (2.34), for
+ * std::random_device, which SentencePiece's sampler and the C++ library have, and Headlane never
+ * calls. Only the file that it is linked into sees it. */
 #include <stdint.h>
 #include <sys/random.h>
 
