@@ -131,7 +131,7 @@ explain_full_disk() {
 # shellcheck disable=SC2034  # used by those who source this
 build_packages=(g++=g++ cmake=cmake ninja-build=ninja pkg-config=pkg-config libdnnl-dev
   libxsimd-dev nlohmann-json3-dev libcli11-dev libutf8proc-dev libsentencepiece-dev
-  libxxhash-dev
+  libxxhash-dev libpcre2-dev
   libpango1.0-dev)
 # shellcheck disable=SC2034
 fetch_packages=(python3=python3 python3-pip)

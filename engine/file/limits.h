@@ -49,6 +49,7 @@ inline constexpr int64_t kCharsPerWord = 4096;  // bounds the work, which grows 
 inline constexpr int64_t kTemplateIds = 64;
 inline constexpr int64_t kPairItems = 256;  // ids around and between two texts, and these
 inline constexpr int64_t kTokenizerSteps = 64;  // of its normalizer, pre-tokenizer or decoder
+inline constexpr int64_t kRegexBytes = 1024;    // of a regular expression
 inline constexpr int64_t kStepTextBytes = 64;   // of what a step puts into texts, or looks for
 // A text may become this much longer by all steps together. Bytes as characters double it, and a
 // character map makes U+FDFA 11 times as long.

@@ -28,16 +28,31 @@ std::string valid(const std::string& text) {
 
 std::string replaced(std::string_view text, const SplitPattern& what, std::string_view content) {
   std::string out;
-  size_t pos = 0, begin = 0, end = 0;
-  while (what.find(text, pos, &begin, &end)) {
-    out.append(text.substr(pos, begin - pos)).append(content);
-    pos = end;
+  size_t pos = 0;
+  std::vector<TextMatch> matches;
+  what.find_all(text, &matches);
+  for (const TextMatch match : matches) {
+    out.append(text.substr(pos, match.begin - pos)).append(content);
+    pos = match.end;
   }
   return out.append(text.substr(pos));
 }
 
 std::unique_ptr<SplitPattern> string_pattern(const std::string& what, const std::string& where) {
   return read_pattern(json::object({{"String", what}}), where);
+}
+
+using JoinedWords = std::vector<std::pair<std::unique_ptr<SplitPattern>, const char*>>;
+
+// English words and signs before which a blank falls away.
+JoinedWords joined_words(const std::string& where) {
+  constexpr std::pair<const char*, const char*> kJoined[] = {
+      {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  JoinedWords joined;
+  for (const auto& [from, to] : kJoined) joined.emplace_back(string_pattern(from, where), to);
+  return joined;
 }
 
 class ByteLevel : public TokenDecoder {
@@ -69,12 +84,7 @@ class WordPiece : public TokenDecoder {
  public:
   WordPiece(std::string prefix, bool cleanup, const std::string& where)
       : prefix_(std::move(prefix)) {
-    constexpr std::pair<const char*, const char*> kJoined[] = {
-        {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
-        {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
-        {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
-    if (!cleanup) return;
-    for (const auto& [from, to] : kJoined) joined_.emplace_back(string_pattern(from, where), to);
+    if (cleanup) joined_ = joined_words(where);
   }
   void decode(Tokens* tokens) const override {
     for (std::string& token : *tokens) {
@@ -90,7 +100,7 @@ class WordPiece : public TokenDecoder {
 
  private:
   std::string prefix_;
-  std::vector<std::pair<std::unique_ptr<SplitPattern>, const char*>> joined_;
+  JoinedWords joined_;
 };
 
 class BpeDecoder : public TokenDecoder {
@@ -132,6 +142,29 @@ class ByteFallback : public TokenDecoder {
     flush();
     *tokens = std::move(out);
   }
+};
+
+// Of the tokens of a sound, equal neighbours are one, and a sign stands for none.
+class Ctc : public TokenDecoder {
+ public:
+  Ctc(const std::string& pad, const std::string& delimiter, bool cleanup, const std::string& where)
+      : pad_(string_pattern(pad, where)) {
+    if (!cleanup) return;
+    joined_ = joined_words(where);
+    joined_.emplace_back(string_pattern(delimiter, where), " ");
+  }
+  void decode(Tokens* tokens) const override {
+    tokens->erase(std::unique(tokens->begin(), tokens->end()), tokens->end());
+    for (std::string& token : *tokens) {
+      token = replaced(token, *pad_, "");
+      for (const auto& [from, to] : joined_) token = replaced(token, *from, to);
+    }
+    std::erase(*tokens, std::string());
+  }
+
+ private:
+  std::unique_ptr<SplitPattern> pad_;
+  JoinedWords joined_;
 };
 
 class Fuse : public TokenDecoder {
@@ -196,6 +229,12 @@ Made read_bpe(const json& spec, const std::string& where) {
   return std::make_unique<BpeDecoder>(read_step_text(spec, "suffix", where), where);
 }
 
+Made read_ctc(const json& spec, const std::string& where) {
+  return std::make_unique<Ctc>(read_step_text(spec, "pad_token", where),
+                               read_step_text(spec, "word_delimiter_token", where),
+                               json_bool(spec, "cleanup", where), where);
+}
+
 Made read_strip(const json& spec, const std::string& where) {
   const std::string content = read_step_text(spec, "content", where);
   if (content.empty()) fail(Status::kBadFile, "%s field \"content\" is empty", where.c_str());
@@ -215,6 +254,7 @@ struct Kind {
 };
 constexpr Kind kKinds[] = {
     {"BPEDecoder", read_bpe},
+    {"CTC", read_ctc},
     {"ByteFallback", read_plain<ByteFallback>},
     {"ByteLevel", read_plain<ByteLevel>},
     {"Fuse", read_plain<Fuse>},

@@ -110,25 +110,28 @@ class Replace : public Normalizer {
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
   void normalize(const NormalText& in, NormalText* out) const override {
     *out = {};
-    size_t pos = 0, begin = 0, end = 0;
+    size_t pos = 0;
     const auto copy_to = [&](size_t to) {
       out->text.append(in.text, pos, to - pos);
       if (pos < std::min(to, in.first_bytes)) {
         out->first_bytes = out->text.size() - (to - std::min(to, in.first_bytes));
       }
     };
-    while (pattern_->find(in.text, pos, &begin, &end)) {
-      copy_to(begin);
+    std::vector<TextMatch> matches;
+    pattern_->find_all(in.text, &matches);
+    for (const TextMatch match : matches) {
+      copy_to(match.begin);
       out->text.append(content_);
       // It takes the place of the last character that it replaces.
-      if (last_char(in.text, end) < in.first_bytes) out->first_bytes = out->text.size();
-      pos = end;
+      if (last_char(in.text, match.end) < in.first_bytes) out->first_bytes = out->text.size();
+      pos = match.end;
     }
     copy_to(in.text.size());
   }
 
  private:
   static size_t last_char(std::string_view text, size_t end) {
+    if (end == 0) return 0;
     do --end;
     while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80);
     return end;

@@ -55,10 +55,13 @@ class Splitter : public PreTokenizer {
       if (behavior_ == Behavior::kRemoved && stretch.is_match) continue;
       if (out->size() > n_before && joins(stretches, i)) {
         out->back().end = stretch.piece.end;
-      } else if (stretch.piece.begin < stretch.piece.end) {
+      } else {
         out->push_back(stretch.piece);
       }
     }
+    out->erase(std::remove_if(out->begin() + static_cast<ptrdiff_t>(n_before), out->end(),
+                              [](TextPiece piece) { return piece.begin == piece.end; }),
+               out->end());
   }
 
   // Whether it goes on with the piece of the stretch before it.
@@ -90,16 +93,18 @@ class PatternSplitter : public Splitter {
  private:
   void find(std::string_view text, TextPiece piece, std::vector<Stretch>* out) const override {
     const std::string_view inside = text.substr(piece.begin, piece.end - piece.begin);
-    size_t pos = 0, begin = 0, end = 0;
+    size_t pos = 0;
     const auto put = [&](size_t from, size_t to, bool is_match) {
-      if (from < to) out->push_back({{piece.begin + from, piece.begin + to}, is_match != invert_});
+      out->push_back({{piece.begin + from, piece.begin + to}, is_match != invert_});
     };
-    while (pattern_->find(inside, pos, &begin, &end)) {
-      put(pos, begin, false);
-      put(begin, end, true);
-      pos = end;
+    std::vector<TextMatch> matches;
+    pattern_->find_all(inside, &matches);
+    for (const TextMatch match : matches) {
+      if (pos < match.begin) put(pos, match.begin, false);
+      put(match.begin, match.end, true);
+      pos = match.end;
     }
-    put(pos, inside.size(), false);
+    if (pos < inside.size()) put(pos, inside.size(), false);
   }
 
   std::unique_ptr<SplitPattern> pattern_;

@@ -28,7 +28,8 @@ std::string_view text_of(std::span<const std::byte> bytes) {
 }
 
 Vocabulary make_vocabulary(std::span<const std::byte> bytes, const std::string& where) {
-  return {bytes, std::count(bytes.begin(), bytes.end(), std::byte{'\n'}), where};
+  const std::byte end = bytes.empty() ? std::byte{'\n'} : bytes.back();
+  return {bytes, std::count(bytes.begin(), bytes.end(), end), where};
 }
 
 // Takes the next block from the front of `text`, which is not empty.

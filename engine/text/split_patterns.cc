@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/json_fields.h"
+#include "engine/text/regex.h"
 #include "engine/text/spec_fields.h"
 #include "engine/text/unicode.h"
 
@@ -87,11 +88,10 @@ size_t space_end(std::string_view text, size_t pos) {
 // Patterns that match everywhere: each match begins where the last one ended.
 class WordPattern : public SplitPattern {
  public:
-  bool find(std::string_view text, size_t pos, size_t* begin, size_t* end) const final {
-    if (pos >= text.size()) return false;
-    *begin = pos;
-    *end = match_end(text, pos);
-    return true;
+  void find_all(std::string_view text, std::vector<TextMatch>* matches) const final {
+    for (size_t pos = 0; pos < text.size(); pos = matches->back().end) {
+      matches->push_back({pos, match_end(text, pos)});
+    }
   }
 
  private:
@@ -160,11 +160,11 @@ class Cl100kPattern : public WordPattern {
 class StringPattern : public SplitPattern {
  public:
   explicit StringPattern(std::string what) : what_(std::move(what)) {}
-  bool find(std::string_view text, size_t pos, size_t* begin, size_t* end) const override {
-    *begin = text.find(what_, pos);
-    if (*begin == std::string_view::npos) return false;
-    *end = *begin + what_.size();
-    return true;
+  void find_all(std::string_view text, std::vector<TextMatch>* matches) const override {
+    for (size_t pos = text.find(what_); pos != std::string_view::npos;
+         pos = text.find(what_, matches->back().end)) {
+      matches->push_back({pos, pos + what_.size()});
+    }
   }
 
  private:
@@ -175,9 +175,9 @@ class StringPattern : public SplitPattern {
 class RunPattern : public SplitPattern {
  public:
   RunPattern(bool (*is_in)(char32_t), int least) : is_in_(is_in), least_(least) {}
-  bool find(std::string_view text, size_t pos, size_t* begin, size_t* end) const override {
-    while (pos < text.size()) {
-      *begin = pos;
+  void find_all(std::string_view text, std::vector<TextMatch>* matches) const override {
+    for (size_t pos = 0; pos < text.size();) {
+      const size_t begin = pos;
       int n = 0;
       while (pos < text.size()) {
         size_t next = pos;
@@ -185,11 +185,9 @@ class RunPattern : public SplitPattern {
         pos = next;
         n += n < least_;
       }
-      *end = pos;
-      if (n >= least_) return true;
+      if (n >= least_) matches->push_back({begin, pos});
       if (n == 0) next_char(text, &pos);
     }
-    return false;
   }
 
  private:
@@ -248,9 +246,7 @@ std::unique_ptr<SplitPattern> read_pattern(const json& pattern, const std::strin
   for (const Known& known : kKnown) {
     if (regex == known.regex) return known.make();
   }
-  fail(Status::kUnsupported,
-       "%s field \"Regex\": Headlane does not support the regular expression \"%s\"", where.c_str(),
-       printable(regex).c_str());
+  return make_regex(regex, where);
 }
 
 }  // namespace headlane

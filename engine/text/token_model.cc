@@ -5,6 +5,7 @@
 #include "engine/text/bpe.h"
 #include "engine/text/unigram.h"
 #include "engine/text/word_level.h"
+#include "engine/text/word_pieces.h"
 
 namespace headlane {
 namespace {
@@ -22,8 +23,10 @@ struct Kind {
   Made (*make)(const Json& spec, const TokenizerTensors& tensors, const Vocabulary& vocabulary,
                const std::string& where);
 };
-constexpr Kind kKinds[] = {
-    {"BPE", make<Bpe>}, {"Unigram", make<Unigram>}, {"WordLevel", make<WordLevel>}};
+constexpr Kind kKinds[] = {{"BPE", make<Bpe>},
+                           {"Unigram", make<Unigram>},
+                           {"WordLevel", make<WordLevel>},
+                           {"WordPiece", make<WordPieces>}};
 
 }  // namespace
 

@@ -30,7 +30,7 @@ struct TextLanguages {
 // The u8 tensors of a .headlane file that belong to its tokenizer; empty: not there.
 template <typename Bytes>
 struct TokenizerTensorsOf {
-  Bytes vocab{};         // tokens by id, each ended by '\n'
+  Bytes vocab{};         // tokens by id, each ended by '\n', or each by '\0'
   Bytes target_vocab{};  // likewise, of targets
   Bytes source{};        // a SentencePiece model file
   Bytes target{};        // that of targets

@@ -18,17 +18,18 @@ constexpr int kMaxProbes = 512;
 
 Vocabulary::Vocabulary(std::span<const std::byte> bytes, int64_t n_pieces,
                        const std::string& where) {
-  if (bytes.empty() || bytes.back() != std::byte{'\n'}) {
-    fail(Status::kBadFile, "%s.vocab does not end with a newline", where.c_str());
+  if (bytes.empty() || (bytes.back() != std::byte{'\n'} && bytes.back() != std::byte{0})) {
+    fail(Status::kBadFile, "%s.vocab ends with neither a newline nor a zero byte", where.c_str());
   }
   if (std::ssize(bytes) > file_limits::kVocabBytes) {
     fail(Status::kBadFile, "%s.vocab has 2 GB or more", where.c_str());
   }
+  const char end = static_cast<char>(bytes.back());
   text_.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  starts_.reserve(static_cast<size_t>(std::count(text_.begin(), text_.end(), '\n')) + 1);
+  starts_.reserve(static_cast<size_t>(std::count(text_.begin(), text_.end(), end)) + 1);
   starts_.push_back(0);
   for (size_t pos = 0; pos < text_.size();) {
-    pos = text_.find('\n', pos) + 1;
+    pos = text_.find(end, pos) + 1;
     starts_.push_back(static_cast<uint32_t>(pos));
   }
   if (n_pieces < 1 || n_pieces > size()) {

@@ -16,9 +16,10 @@ class Vocabulary {
  public:
   static constexpr uint64_t kHashSeed = 0xCBF29CE484222325;
 
-  // `bytes` holds tokens by id, each ended by '\n'. The first n_pieces of them can be found by
-  // their spelling (of equal ones the last); those after are known by id only. Throws
-  // Error(kBadFile), where `where` names the file.
+  // `bytes` holds tokens by id, each ended by '\n', or each by '\0', which tokens may have a
+  // newline with: the last byte tells. The first n_pieces of them can be found by their spelling
+  // (of equal ones the last); those after are known by id only. Throws Error(kBadFile), where
+  // `where` names the file.
   Vocabulary(std::span<const std::byte> bytes, int64_t n_pieces, const std::string& where);
 
   static uint64_t extend_hash(uint64_t hash, char byte) {

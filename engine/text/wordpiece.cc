@@ -44,15 +44,13 @@ bool is_joined(std::string_view token) {
                      [&](std::string_view joined) { return token.starts_with(joined); });
 }
 
-bool starts_char(char byte) { return (static_cast<uint8_t>(byte) & 0xC0) != 0x80; }
-
 }  // namespace
 
 struct WordPieceTokenizer::Encoding {
   std::vector<int32_t>* ids;
-  size_t max_ids;                // no more are needed; the last word may go beyond
-  std::string normalized;        // the block at hand
-  std::vector<uint64_t> hashes;  // of the heads of a word's rest, by their length
+  size_t max_ids;          // no more are needed; the last word may go beyond
+  std::string normalized;  // the block at hand
+  WordPieces::Hashes hashes;
 
   bool full() const { return ids->size() >= max_ids; }
 };
@@ -65,12 +63,7 @@ WordPieceTokenizer::WordPieceTokenizer(WordPieceSpec spec, std::span<const std::
       // The ids first, with which added_tokens finds the spellings.
       raw_tokens_((check_ids(where), added_tokens(false, where))),
       normalized_tokens_(added_tokens(true, where)),
-      prefix_hash_(Vocabulary::extend_hash(Vocabulary::kHashSeed, spec_.prefix)),
-      unk_id_(vocabulary_.find(spec_.unk_token)) {
-  if (unk_id_ < 0) {
-    fail(Status::kBadFile, "%s field \"unk_token\" is \"%s\", not in the vocabulary", where.c_str(),
-         printable(spec_.unk_token).c_str());
-  }
+      pieces_(vocabulary_, spec_.unk_token, spec_.prefix, spec_.max_chars_per_word, where) {
   mark_special();
 }
 
@@ -189,54 +182,16 @@ void WordPieceTokenizer::encode_words(std::string_view text, Encoding* encoding)
       char_class = is_space(c) ? kSpace : is_punctuation(c) ? kPunctuation : kWord;
     }
     if (char_class != kWord) {
-      encode_word(text.substr(word_start, pos - word_start), encoding);
-      if (char_class == kPunctuation) encode_word(text.substr(pos, next - pos), encoding);
+      pieces_.encode_word(text.substr(word_start, pos - word_start), &encoding->hashes,
+                          encoding->ids);
+      if (char_class == kPunctuation)
+        pieces_.encode_word(text.substr(pos, next - pos), &encoding->hashes, encoding->ids);
       word_start = next;
     }
     pos = next;
   }
-  if (!encoding->full()) encode_word(text.substr(word_start), encoding);
-}
-
-void WordPieceTokenizer::encode_word(std::string_view word, Encoding* encoding) const {
-  if (word.empty()) return;
-  const size_t max_chars = static_cast<size_t>(spec_.max_chars_per_word);
-  const bool too_long =
-      word.size() > max_chars &&
-      static_cast<size_t>(std::count_if(word.begin(), word.end(), starts_char)) > max_chars;
-  const size_t n_ids = encoding->ids->size();
-  if (too_long || !add_pieces(word, encoding)) {
-    encoding->ids->resize(n_ids);
-    encoding->ids->push_back(unk_id_);
-  }
-}
-
-// False if no piece fits somewhere; ids are then left half done.
-bool WordPieceTokenizer::add_pieces(std::string_view word, Encoding* encoding) const {
-  std::string_view prefix;
-  uint64_t start_hash = Vocabulary::kHashSeed;
-  while (!word.empty()) {
-    const size_t longest = std::min(word.size(), vocabulary_.longest_bytes());
-    if (encoding->hashes.size() <= longest) encoding->hashes.resize(longest + 1);
-    uint64_t* const hashes = encoding->hashes.data();
-    hashes[0] = start_hash;
-    for (size_t i = 0; i < longest; ++i) {
-      hashes[i + 1] = Vocabulary::extend_hash(hashes[i], word[i]);
-    }
-    int32_t id = -1;
-    size_t length = longest;
-    for (; length > 0; --length) {
-      if (length < word.size() && !starts_char(word[length])) continue;
-      id = vocabulary_.find(hashes[length], prefix, word.substr(0, length));
-      if (id >= 0) break;
-    }
-    if (id < 0) return false;
-    encoding->ids->push_back(id);
-    word.remove_prefix(length);
-    prefix = spec_.prefix;
-    start_hash = prefix_hash_;
-  }
-  return true;
+  if (!encoding->full())
+    pieces_.encode_word(text.substr(word_start), &encoding->hashes, encoding->ids);
 }
 
 std::string WordPieceTokenizer::decode(std::span<const int32_t> ids) const {

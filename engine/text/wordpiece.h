@@ -17,6 +17,7 @@
 #include "engine/text/bert_normalizer.h"
 #include "engine/text/tokenizer.h"
 #include "engine/text/vocabulary.h"
+#include "engine/text/word_pieces.h"
 
 namespace headlane {
 
@@ -64,15 +65,12 @@ class WordPieceTokenizer : public Tokenizer {
   void encode_text(std::string_view text, Encoding* encoding) const;
   void encode_normalized(std::string_view text, Encoding* encoding) const;
   void encode_words(std::string_view text, Encoding* encoding) const;
-  void encode_word(std::string_view word, Encoding* encoding) const;
-  bool add_pieces(std::string_view word, Encoding* encoding) const;
 
   WordPieceSpec spec_;
   Vocabulary vocabulary_;
   BertNormalizer normalizer_;
   AddedTokens raw_tokens_, normalized_tokens_;
-  uint64_t prefix_hash_;
-  int32_t unk_id_;
+  WordPieces pieces_;
   std::vector<bool> is_special_;  // by id: added tokens, and what stands around the text
 };
 

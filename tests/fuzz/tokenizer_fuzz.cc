@@ -29,6 +29,9 @@ constexpr FolderFile kFiles[] = {
     {"tokenizer_json/llama3", "tokenizer.json"},
     {"tokenizer_json/prefix_bpe", "tokenizer.json"},
     {"tokenizer_json/word_level", "tokenizer.json"},
+    {"tokenizer_json/gemma", "tokenizer.json"},
+    {"tokenizer_json/word_piece", "tokenizer.json"},
+    {"tokenizer_json/o200k", "tokenizer.json"},
 };
 constexpr uint8_t kText = std::size(kFiles);  // a text, for the tokenizers of all folders
 

@@ -1,9 +1,11 @@
-# SentencePiece and utf8proc from their sources, as static libraries that become a part of libheadlane.so, for what runs
+# SentencePiece, utf8proc and PCRE2 from their sources, as static libraries that become a part of libheadlane.so, for what runs
 # where no packages are: the wheel (tools/wheel). HEADLANE_BUNDLED is the folder that tools/fetch-sources made.
 file(GLOB sentencepiece_folder ${HEADLANE_BUNDLED}/sentencepiece-*)
 file(GLOB utf8proc_folder ${HEADLANE_BUNDLED}/utf8proc-*)
-if(NOT EXISTS ${sentencepiece_folder}/src/sentencepiece_processor.h OR NOT EXISTS ${utf8proc_folder}/utf8proc.c)
-  message(FATAL_ERROR "HEADLANE_BUNDLED=${HEADLANE_BUNDLED} has not got the sources of SentencePiece and utf8proc: "
+file(GLOB pcre2_folder ${HEADLANE_BUNDLED}/pcre2-*)
+if(NOT EXISTS ${sentencepiece_folder}/src/sentencepiece_processor.h OR NOT EXISTS ${utf8proc_folder}/utf8proc.c
+   OR NOT EXISTS ${pcre2_folder}/src/pcre2_match.c)
+  message(FATAL_ERROR "HEADLANE_BUNDLED=${HEADLANE_BUNDLED} has not got the sources of SentencePiece, utf8proc and PCRE2: "
                       "tools/fetch-sources ${HEADLANE_BUNDLED} fetches them.")
 endif()
 
@@ -11,6 +13,23 @@ add_library(headlane_utf8proc STATIC ${utf8proc_folder}/utf8proc.c)
 target_compile_definitions(headlane_utf8proc PUBLIC UTF8PROC_EXPORTS) # as its pkg-config file says
 target_compile_options(headlane_utf8proc PRIVATE -w -ffunction-sections -fdata-sections)
 add_library(PkgConfig::UTF8PROC ALIAS headlane_utf8proc)
+
+# With characters of 8 bits, Unicode and no machine code. Its generic files say what it asks a machine otherwise.
+set(pcre2_headers ${PROJECT_BINARY_DIR}/bundled/pcre2)
+configure_file(${pcre2_folder}/src/config.h.generic ${pcre2_headers}/config.h COPYONLY)
+configure_file(${pcre2_folder}/src/pcre2.h.generic ${pcre2_headers}/pcre2.h COPYONLY)
+configure_file(${pcre2_folder}/src/pcre2_chartables.c.dist ${pcre2_headers}/pcre2_chartables.c COPYONLY)
+set(pcre2_sources auto_possess compile config context convert dfa_match error extuni find_bracket maketables match
+                  match_data newline ord2utf pattern_info script_run serialize string_utils study substitute substring
+                  tables ucd valid_utf xclass)
+list(TRANSFORM pcre2_sources PREPEND ${pcre2_folder}/src/pcre2_)
+list(TRANSFORM pcre2_sources APPEND .c)
+add_library(headlane_pcre2 STATIC ${pcre2_sources} ${pcre2_headers}/pcre2_chartables.c)
+target_include_directories(headlane_pcre2 PRIVATE ${pcre2_headers} ${pcre2_folder}/src)
+target_compile_definitions(headlane_pcre2 PRIVATE HAVE_CONFIG_H PCRE2_CODE_UNIT_WIDTH=8 SUPPORT_PCRE2_8 SUPPORT_UNICODE
+                           PUBLIC PCRE2_STATIC)
+target_compile_options(headlane_pcre2 PRIVATE -w -ffunction-sections -fdata-sections)
+add_library(PkgConfig::PCRE2 ALIAS headlane_pcre2)
 
 # What runs models; not what trains them. Its own CMake file makes programs and shared libraries too, and sets flags.
 set(third_party ${sentencepiece_folder}/third_party)
@@ -37,15 +56,17 @@ target_compile_definitions(headlane_sentencepiece PRIVATE HAVE_PTHREAD=1 SPM_NO_
 target_compile_options(headlane_sentencepiece PRIVATE -w -ffunction-sections -fdata-sections ${no_unique_symbols})
 set_target_properties(headlane_sentencepiece PROPERTIES CXX_STANDARD 17)
 set(UTF8PROC_LINK_LIBRARIES headlane_utf8proc)
+set(PCRE2_LINK_LIBRARIES headlane_pcre2)
 set(SENTENCEPIECE_LIBRARY headlane_sentencepiece)
 unset(SENTENCEPIECE_INCLUDE_DIR)
 
 # Their headers are seen by the files that include them, and every other file is compiled as without HEADLANE_BUNDLED.
 function(headlane_include_bundled)
   foreach(source ${ARGN})
-    file(STRINGS ${source} included REGEX "#include <(utf8proc|sentencepiece_processor)[.]h>")
+    file(STRINGS ${source} included REGEX "#include <(utf8proc|sentencepiece_processor|pcre2)[.]h>")
     if(included)
-      set_property(SOURCE ${source} APPEND PROPERTY INCLUDE_DIRECTORIES ${utf8proc_folder} ${sentencepiece_folder}/src)
+      set_property(SOURCE ${source} APPEND PROPERTY INCLUDE_DIRECTORIES ${utf8proc_folder} ${sentencepiece_folder}/src
+                                                        ${pcre2_headers})
     endif()
   endforeach()
 endfunction()

@@ -26,7 +26,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libheadlane-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SHLIBDEPS OFF)
 # For libheadlane.a alone; programs that link with libheadlane.so need none of it.
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libsentencepiece-dev, libutf8proc-dev, libdnnl-dev")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libsentencepiece-dev, libutf8proc-dev, libpcre2-dev, libdnnl-dev")
 set(CPACK_COMPONENT_DEVELOPMENT_DEPENDS library)
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "Headers, libheadlane.a, and what CMake and pkg-config read")
 

@@ -159,6 +159,13 @@ class Reader {
     } else if (type == "WordLevel") {
       read_vocab(model, where);
       imported_.spec["model"]["unk_token"] = json_string(model, "unk_token", where);
+    } else if (type == "WordPiece") {
+      read_vocab(model, where);
+      json& spec = imported_.spec["model"];
+      for (const char* key : {"unk_token", "continuing_subword_prefix"}) {
+        spec[key] = json_string(model, key, where);
+      }
+      spec["max_input_chars_per_word"] = json_int(model, "max_input_chars_per_word", where);
     } else {
       unsupported(path_, "model", type);
     }

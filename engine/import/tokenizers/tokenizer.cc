@@ -92,8 +92,10 @@ ImportedTokenizer import_file(const TokenizerFiles& files) {
     }
     files.refuse_class(", which needs tokenizer.json, which is not here");
   }
-  return has_wordpiece_json(files) ? import_wordpiece(files, nullptr)
-                                   : import_pipeline(files, nullptr);
+  const std::string path = files.path("tokenizer.json");
+  return has_wordpiece_json(files) && has_bert_steps(read_json_file(path), path)
+             ? import_wordpiece(files, nullptr)
+             : import_pipeline(files, nullptr);
 }
 
 // Of a class that has all except the vocabulary.

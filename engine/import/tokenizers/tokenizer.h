@@ -39,13 +39,16 @@ std::optional<ImportedTokenizer> import_sentencepiece(const TokenizerFiles& file
 ImportedTokenizer import_wordpiece(const TokenizerFiles& files,
                                    const TokenizerClass* tokenizer_class);
 
-// From tokenizer.json, whose model is Unigram, BPE or WordLevel, or, of a class, from its
+// From tokenizer.json, whatever its model, or, of a class, from its
 // vocabulary if there is no tokenizer.json. null: tokenizer.json is taken as it is.
 ImportedTokenizer import_pipeline(const TokenizerFiles& files,
                                   const TokenizerClass* tokenizer_class);
 
 // The type of a tokenizer.json's model, such as "WordPiece", also where it has no "type".
 std::string tokenizer_json_model(const Json& file, const std::string& path);
+
+// Whether a tokenizer.json has BERT's normalizer, or none, and BERT's pre-tokenizer.
+bool has_bert_steps(const Json& file, const std::string& path);
 
 // Throws Error(kUnsupported) if a tokenizer.json's model is not WordPiece.
 void refuse_other_models(const TokenizerFiles& files, const Json& file);

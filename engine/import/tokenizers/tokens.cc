@@ -32,9 +32,8 @@ int64_t Tokens::first_id(const std::string& token) const {
 }
 
 void Tokens::append(std::string token) {
-  if (token.find('\n') != std::string::npos || valid_utf8_prefix(token) != token.size()) {
-    fail(Status::kBadFile, "%s: token %" PRId64 " has a newline or is not UTF-8", where_.c_str(),
-         size());
+  if (valid_utf8_prefix(token) != token.size()) {
+    fail(Status::kBadFile, "%s: token %" PRId64 " is not UTF-8", where_.c_str(), size());
   }
   ids_[token] = size();
   spellings_.push_back(std::move(token));
@@ -85,8 +84,21 @@ json Tokens::added() const {
 }
 
 std::string Tokens::text() const {
+  const auto any_has = [&](char c) {
+    return std::any_of(spellings_.begin(), spellings_.end(), [&](const std::string& spelling) {
+      return spelling.find(c) != std::string::npos;
+    });
+  };
+  // Versions that do not know zero bytes open files without them.
+  const char end = any_has('\n') ? '\0' : '\n';
+  if (any_has(end)) {
+    fail(Status::kUnsupported,
+         "%s has a token with a newline and one with a zero byte, of which "
+         "Headlane supports one at a time",
+         where_.c_str());
+  }
   std::string text;
-  for (const std::string& spelling : spellings_) text.append(spelling).push_back('\n');
+  for (const std::string& spelling : spellings_) text.append(spelling).push_back(end);
   return text;
 }
 

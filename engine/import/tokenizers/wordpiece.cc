@@ -221,6 +221,12 @@ std::string tokenizer_json_model(const json& file, const std::string& path) {
   return json_has(model, "unk_id", where) ? "Unigram" : "without a type";
 }
 
+bool has_bert_steps(const json& file, const std::string& path) {
+  const std::string normalizer = type_of(file, "normalizer", path);
+  return (normalizer == "BertNormalizer" || normalizer == "null") &&
+         type_of(file, "pre_tokenizer", path) == "BertPreTokenizer";
+}
+
 ImportedTokenizer import_wordpiece(const TokenizerFiles& files,
                                    const TokenizerClass* tokenizer_class) {
   return Reader(files, tokenizer_class).read();

@@ -55,6 +55,7 @@ TEST(Limits, DocsShowThem) {
       {"ids around and between two texts, and these", kPairItems},
       {"steps of a normalizer, a pre-tokenizer or a decoder", kTokenizerSteps},
       {"bytes of a text in a step", kStepTextBytes},
+      {"bytes of a regular expression", kRegexBytes},
       {"times that steps make a text longer", kTextGrowth},
       {"languages", kLanguages},
       {"bytes of a SentencePiece model", kSentencePieceBytes},

@@ -109,7 +109,9 @@ TEST(ImportSentencePiece, ReadsMarianVocabulariesWithGaps) {
   vocab["<pad>"] = last;
   vocab["a\nb"] = last + 1;
   copy.write("vocab.json", vocab);
-  copy.expect_refused(Status::kBadFile, "has a newline");
+  vocab[std::string("a\0b", 3)] = last + 2;
+  copy.write("vocab.json", vocab);
+  copy.expect_refused(Status::kUnsupported, "a token with a newline and one with a zero byte");
   copy.write("vocab.json", json::array({1}));
   copy.expect_refused(Status::kBadFile, "vocab.json is no object");
 }

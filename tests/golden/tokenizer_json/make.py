@@ -206,6 +206,32 @@ SPLIT = (r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+
 CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
 
 
+ENDING = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+" + ENDING +
+         r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*" + ENDING +
+         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+# Of models in use, and of each construct that Headlane hands to PCRE2.
+REGEXES = {
+    "o200k": O200K,
+    "deepseek": r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|"
+                r" ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "deepseek_cjk": "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    "bloom": " ?[^(\\s|.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+",
+    "thousands": r"\d(?=(?:\d{3})+(?!\d))", "digits": r"\d{1,3}(?=(?:\d{3})*\b)",
+    "words": r"\w+|[^\w\s]+", "no_words": r"\W+", "no_spaces": r"\S+", "no_digits": r"\D+",
+    "in_classes": r"[^\S\r\n]+|[\w.]+", "hex": r"\h+", "no_hex": r"\H{2,}",
+    "border": r"\b", "inside": r"\B", "border_of_a": r"\ba", "before": r"(?<=a)b|(?<!\s)\p{Lu}",
+    "lines": r"^.|.$", "ends": r"\A.|.\z|\n\Z", "dot": r".", "dots": r".+?e|.{3}",
+    "empty": r"x*", "empty_or": r"(?:a|b*)", "look": r"(?=a)|(?=\s)", "or_nothing": r"a|",
+    "possessive": r"a++b?|\p{L}*+!", "atomic": r"(?>a+|b)c?", "lazy": r"a.*?b|\s{2,}?",
+    "groups": r"((a|e)(b|l))+|(?:[aeiou]|[0-9]{2})+", "folded": r"(?i)the|[k-s]+x?|\x41\u0042",
+    "braces": r"a{,2}b|{|}|a{|\x{1F600}|]", "scripts": r"[\p{Han}\p{Hiragana}\p{Katakana}]+|\p{Latin}+|\p{Cyrillic}",
+    "more_scripts": r"\p{Greek}+|\p{Arabic}+|\p{Hangul}+|\p{Thai}|\p{Hebrew}+|\p{Devanagari}+",
+    "classes": r"\p{Lt}|\p{Me}|\p{Nl}|\p{No}|\p{Sc}|\p{Sk}|\p{Pd}|[\p{Ps}\p{Pe}\p{Pi}\p{Pf}]|\p{Zs}+|\p{Cc}",
+    "no_letters": r"\P{L}+|\p{^N}", "no_letter": r"[^\P{L}]+", "marks": r"\p{L}\p{M}*|\p{Mc}|\p{Sm}\p{So}",
+}
+
+
 def split_then_bytes(pattern):
     return pre_tokenizers.Sequence([
         pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated"),
@@ -282,9 +308,84 @@ def word_level():
     return t
 
 
+def gemma():
+    """Tokens with newlines, which pieces begin with."""
+    file = json.loads(llama2().to_str())
+    model = file["model"]
+    for token in ["\n", "\n\n", "\n\n\n", "\t"]:
+        model["vocab"][token] = len(model["vocab"])
+    model["merges"] += [["\n", "\n"], ["\n\n", "\n"]]
+    t = Tokenizer.from_str(json.dumps(file))
+    t.normalizer = normalizers.Replace(" ", "\u2581")
+    t.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    t.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(),
+                                   decoders.Fuse()])
+    return t
+
+
+def word_piece():
+    """WordPiece between steps that are not BERT's."""
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=12))
+    t.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(),
+                                               pre_tokenizers.Digits(individual_digits=True)])
+    t.train_from_iterator(training_text(), trainers.WordPieceTrainer(
+        vocab_size=900, special_tokens=["[UNK]", "[CLS]", "[SEP]", "[MASK]"], limit_alphabet=150,
+        show_progress=False))
+    t.decoder = decoders.CTC("a", "##", True)
+    t.post_processor = template(["[CLS]"], ["[SEP]"], t)
+    return t
+
+
+def o200k():
+    """GPT-4o's words, by a regular expression that has no matcher of its own."""
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = split_then_bytes(O200K)
+    t = byte_level_bpe(t, specials=["<|end|>"])
+    return t
+
+
+def gemma():
+    """Tokens with newlines, which pieces begin with."""
+    file = json.loads(llama2().to_str())
+    model = file["model"]
+    for token in ["\n", "\n\n", "\n\n\n", "\t"]:
+        model["vocab"][token] = len(model["vocab"])
+    model["merges"] += [["\n", "\n"], ["\n\n", "\n"]]
+    t = Tokenizer.from_str(json.dumps(file))
+    t.normalizer = normalizers.Replace(" ", "\u2581")
+    t.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    t.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(),
+                                   decoders.Fuse()])
+    return t
+
+
+def word_piece():
+    """WordPiece between steps that are not BERT's."""
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=12))
+    t.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(),
+                                               pre_tokenizers.Digits(individual_digits=True)])
+    t.train_from_iterator(training_text(), trainers.WordPieceTrainer(
+        vocab_size=900, special_tokens=["[UNK]", "[CLS]", "[SEP]", "[MASK]"], limit_alphabet=150,
+        show_progress=False))
+    t.decoder = decoders.CTC("a", "##", True)
+    t.post_processor = template(["[CLS]"], ["[SEP]"], t)
+    return t
+
+
+def o200k():
+    """GPT-4o's words, by a regular expression that has no matcher of its own."""
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = split_then_bytes(O200K)
+    t = byte_level_bpe(t, specials=["<|end|>"])
+    return t
+
+
 TOKENIZERS = {"xlm_roberta": xlm_roberta, "t5": t5, "gpt2": gpt2, "roberta": roberta,
               "llama3": llama3, "qwen2": qwen2, "llama2": llama2, "suffix_bpe": suffix_bpe,
-              "prefix_bpe": prefix_bpe, "word_level": word_level}
+              "prefix_bpe": prefix_bpe, "word_level": word_level, "gemma": gemma,
+              "word_piece": word_piece, "o200k": o200k}
 
 
 def write_json(path, value, **options):
@@ -316,6 +417,8 @@ NORMALIZERS = {
     "strip_right": normalizers.Strip(left=False, right=True),
     "strip_accents": normalizers.StripAccents(), "prepend": normalizers.Prepend("\u2581"),
     "replace": normalizers.Replace("'", "\u2019\u2019"),
+    "replace_empty": normalizers.Replace(REGEX("x*"), "-"),
+    "replace_words": normalizers.Replace(REGEX(r"(?<=\w)\w+"), "~"),
     "replace_spaces": normalizers.Replace(REGEX(r"\s+"), " "),
     "bert": normalizers.BertNormalizer(), "byte_level": normalizers.ByteLevel(),
     "bert_cased": normalizers.BertNormalizer(lowercase=False, handle_chinese_chars=False),
@@ -332,6 +435,9 @@ PRE_TOKENIZERS = {
         r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"), "isolated"),
     "cl100k": pre_tokenizers.Split(REGEX(CONTRACTIONS + SPLIT % "{1,3}"), "isolated"),
     "qwen2": pre_tokenizers.Split(REGEX(CONTRACTIONS + SPLIT % ""), "isolated"),
+    **{"regex_" + name: pre_tokenizers.Split(REGEX(r), "isolated") for name, r in REGEXES.items()},
+    **{"empty_%s_%d" % (b, invert): pre_tokenizers.Split(REGEX(r"b*"), b, invert=bool(invert))
+       for b in BEHAVIORS for invert in [0, 1]},
     **{"punctuation_" + b: pre_tokenizers.Punctuation(b) for b in BEHAVIORS},
     **{"split_" + b: pre_tokenizers.Split("a", b) for b in BEHAVIORS},
     **{"metaspace_%s_%d" % (scheme, split): pre_tokenizers.Metaspace(
