@@ -115,14 +115,16 @@ TEST_P(EncoderInvariance, EncodedBitsDoNotDependOnTheBatch) {
 }
 
 // Positions that are counted from token to token, with padding at random places.
-TEST_P(EncoderInvariance, WithPaddingInsideTexts) {
+TEST_P(EncoderInvariance, BitsDoNotDependOnTheBatchWithPaddingInside) {
   expect_same_bits_of("encoders/xlm_roberta_padding_0");
 }
 
 // Relative biases that all layers share.
-TEST_P(EncoderInvariance, WithRelativeBiases) { expect_same_bits_of("encoders/mpnet_masked_lm"); }
+TEST_P(EncoderInvariance, BitsDoNotDependOnTheBatchWithRelativeBiases) {
+  expect_same_bits_of("encoders/mpnet_masked_lm");
+}
 
-TEST_P(EncoderInvariance, WithProjectedTables) {
+TEST_P(EncoderInvariance, BitsDoNotDependOnTheBatchWithProjectedTables) {
   expect_same_bits_of("encoders/electra_narrow_tables");
 }
 
