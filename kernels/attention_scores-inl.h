@@ -249,7 +249,7 @@ inline void pack_keys(const AttentionArgs<T>& args, const AttentionScratch<T>& a
 alignas(64) constexpr float kLaneNumbers[16] = {0, 1, 2,  3,  4,  5,  6,  7,
                                                 8, 9, 10, 11, 12, 13, 14, 15};
 
-// What of a block's keys [0, n) a query sees by position.
+// A query sees these of a block's keys [0, n) by position.
 struct SeenInBlock {
   int64_t begin, end;
 };

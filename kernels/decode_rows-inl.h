@@ -150,11 +150,11 @@ struct DecodeStrip {
   }
 
   int64_t n_rows() const { return n_groups * rows; }
-  // What any row sees: both ends of what a query sees move with it.
+  // Any row sees these: both ends of what a query sees move with it.
   KeyRange seen() const { return {row[0].seen.begin, row[rows - 1].seen.end}; }
 };
 
-// What of the block that begins at key `block` is in `keys`.
+// Returns what of the block that begins at key `block` is in `keys`.
 inline KeyRange in_block(KeyRange keys, int64_t block) {
   const int64_t end = block + kDecodeBlock;
   return {keys.begin > block ? keys.begin : block, smaller(keys.end, end)};

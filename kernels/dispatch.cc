@@ -1,4 +1,4 @@
-// Which instruction sets this machine can run, and the choice among the tables. The environment
+// Asks which instruction sets this machine can run, and chooses among the tables. The environment
 // variable HEADLANE_MAX_ISA, read once, hides what is above it from the whole process, as an older
 // CPU would.
 #include <cpuid.h>

@@ -1,4 +1,4 @@
-// What rows of activations are made of, and how they lie in memory.
+// Rows of activations are made of these, and lie in memory like this.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ constexpr int64_t padded_stride(int64_t cols) {
   return ld % 1024 == 0 ? ld + kRowAlign : ld;
 }
 
-// What the rows that a product reads or writes are made of.
+// The rows that a product reads or writes are made of one of these.
 enum class Element {
   kF32,
   kBf16,  // the upper half of a float; the rest of the last 64 bytes of a row is zeros
@@ -33,7 +33,7 @@ inline float widen(Bf16 x) {
   return result;
 }
 
-// Of one row of u8.
+// Each row of u8 has these.
 struct RowScale {
   float scale = 0;
   int32_t zero = 0;  // 0 .. 255

@@ -61,7 +61,7 @@ inline void pack_u8_panel(const PanelArgs& args) {
                          out + 3 * Tile::kNR);
 }
 
-// What turns the sums of a panel's columns into elements of C.
+// It turns the sums of a panel's columns into elements of C.
 struct Bf16Finish {
   explicit Bf16Finish(const float*) {}
   void row(const ProductArgs&, int64_t) {}
@@ -127,7 +127,7 @@ struct PendingTile {
   }
 };
 
-// What a row of bf16 has beyond its last vector, up to 64 bytes.
+// Fills what a row of bf16 has beyond its last vector, up to 64 bytes.
 inline void fill_row_ends(const ProductArgs& args, int64_t column) {
   const int64_t end = round_up(args.n, 32);
   for (int64_t r = 0; column < end && r < args.m; ++r) {

@@ -27,7 +27,7 @@ class Strips {
   int64_t count_, height_, n_taller_;
 };
 
-// What a register tile's sums begin at where they begin at nothing: as wide as any tile.
+// A register tile's sums begin here where they begin at nothing: it is as wide as any tile.
 alignas(64) constexpr float kZeroRow[64] = {};
 
 // Calls body(offset, n) over [0, d): whole vectors have n == kWidth, the last may have fewer.

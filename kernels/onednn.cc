@@ -100,7 +100,7 @@ struct Strip {
   memory::desc scratchpad;
 };
 
-// What products of one shape need beside their weights.
+// Products of one shape need these beside their weights.
 struct Primitives {
   memory::desc weights;
   Strip strip[std::size(kHeights)];
@@ -130,7 +130,7 @@ const Primitives& primitives_of(int64_t n, int64_t k, Activation activation) {
   return primitives;
 }
 
-// What a panel begins with.
+// A panel begins with this.
 struct Head {
   const Primitives* primitives;
 };

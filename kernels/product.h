@@ -43,7 +43,7 @@ constexpr bool kinds_are_in_order() {
 }
 static_assert(kinds_are_in_order());
 
-// What a product does to each element after the bias.
+// A product does one of these to each element after the bias.
 enum class Activation { kNone, kGelu, kGeluTanh, kRelu, kSilu, kTanh };
 
 // Some columns of a product: rows of W, which become a panel.

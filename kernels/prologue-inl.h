@@ -1,4 +1,4 @@
-// What all *-inl.h have in common. A file of kernels/isa/ defines HEADLANE_ISA and includes what
+// All *-inl.h have this in common. A file of kernels/isa/ defines HEADLANE_ISA and includes what
 // its instruction set brings, simd/<isa>-inl.h: vectors, the sizes of register tiles, and products
 // of its own. Then it includes algorithms, in any order, since each includes those that it builds
 // on.

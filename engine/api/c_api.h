@@ -1,4 +1,4 @@
-// What the files of the C API share: exceptions become status and message, structs of any age are
+// The files of the C API share this: exceptions become status and message, structs of any age are
 // read.
 #pragma once
 

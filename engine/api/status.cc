@@ -1,4 +1,4 @@
-// What calls return: each thread's message of its last call, and statuses in words.
+// Calls return these: each thread's message of its last call, and statuses in words.
 #include <pthread.h>
 
 #include <cstdlib>

@@ -33,7 +33,7 @@ class Error : public std::exception {
   std::string message_;
 };
 
-// What a message is cut to: the longest path that Linux takes, and a sentence about it.
+// A message is cut to this: the longest path that Linux takes, and a sentence about it.
 inline constexpr size_t kMaxMessageBytes = 4096 + 512;
 
 // Throws Error with a printf-formatted sentence, which names the file, field or argument at fault.

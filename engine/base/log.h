@@ -1,4 +1,4 @@
-// What a host that asked for it is told, in sentences.
+// A host that asked for it is told this, in sentences.
 #pragma once
 
 #include <cstdarg>

@@ -1,4 +1,4 @@
-// What products are computed in, by name.
+// The names of what products are computed in.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What the tensor tables of .headlane and .safetensors files have in common: shapes whose sizes are
+// The tensor tables of .headlane and .safetensors files have this in common: shapes whose sizes are
 // computed without overflow, and tensors that must not share bytes.
 #pragma once
 

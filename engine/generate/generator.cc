@@ -12,7 +12,7 @@ namespace {
 
 using ll = long long;
 
-// Of a generator's block, each at a multiple of 64 bytes.
+// A generator's block has these parts, each at a multiple of 64 bytes.
 struct Parts {
   size_t decoder, search, sources, scores, ids, offsets, row_sources, parents, masked, told,
       answers, total;

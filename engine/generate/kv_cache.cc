@@ -82,7 +82,7 @@ int32_t KvCache::take_row() {
   }
 }
 
-// Those of the step before may come back.
+// Targets of the step before may come back.
 void KvCache::mark_used() {
   std::fill_n(used_, limits_.n_rows(), uint8_t{0});
   for (const Targets& targets : targets_) {

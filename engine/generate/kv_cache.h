@@ -35,7 +35,7 @@ class KvCache {
 
   int64_t n_targets() const { return targets_[now_].n; }
   int64_t length(int64_t target) const { return targets_[now_].lengths[target]; }
-  // What the target was added with.
+  // The target was added with this.
   int32_t source(int64_t target) const { return targets_[now_].sources[target]; }
   // The rows of a target's tokens; the next target's are max_len further on.
   const int32_t* rows(int64_t target) const {

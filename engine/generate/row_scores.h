@@ -1,4 +1,4 @@
-// What a decoder's step says of the tokens that may come next.
+// A decoder's step says this of the tokens that may come next.
 #pragma once
 
 #include <span>
@@ -9,7 +9,7 @@ namespace headlane {
 
 using kernels::Candidate;
 
-// Of one row.
+// These belong to one row.
 struct RowScores {
   // The best by logit, and of equals by lower id; where there are no more numbers but -inf and NaN:
   // -inf with id -1.

@@ -17,7 +17,7 @@ void philox(uint32_t (&counter)[4], uint64_t key);
 // A number of [0, 1), a multiple of 2^-53, for the token `n_new` of one sample of one source.
 double random_uniform(uint64_t seed, uint64_t source_key, uint32_t sample, uint32_t n_new);
 
-// What tokens are drawn from: weights in proportion to probabilities, in Candidate::logit.
+// Tokens are drawn from this: weights in proportion to probabilities, in Candidate::logit.
 struct Distribution {
   std::span<const Candidate> tokens;
   double total = 0;  // of the weights

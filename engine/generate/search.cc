@@ -147,7 +147,7 @@ void Search::add_source(const SearchSource& source, int64_t i_source) {
   samples_[i_source] = -1;
 }
 
-// What comes after the tokens of `step`, if that is no question.
+// Returns what comes after the tokens of `step`, if that is no question.
 int32_t Search::known_token(int64_t i_source, int64_t step) const {
   return rules_.forced(step, sources_[i_source].prompt_len > 1);
 }

@@ -116,7 +116,7 @@ class Search {
     int32_t prompt_len;  // the start and the prefix
     int32_t n_ended;     // answers that it has
   };
-  // What answers are compared by. A large length_penalty takes scores out of the range of a float,
+  // Answers are compared by this. A large length_penalty takes scores out of the range of a float,
   // where they are all 0 or -infinity; there `order` tells them apart, and the sum those of one
   // length.
   struct FinalScore {

@@ -1,4 +1,4 @@
-// What a search is asked for, and whether that can be done.
+// The options of a search say what it is asked for, and check whether that can be done.
 #pragma once
 
 #include <cstdint>

@@ -230,7 +230,7 @@ void Stepper::list_tokens(const StepBatch& batch, int64_t first, Run* run, Decod
   run->positions = positions_;
 }
 
-// Of a row's ranges, the k best of all and what the softmax of all needs.
+// Takes from a row's ranges the k best of all and what the softmax of all needs.
 void Stepper::choose(int64_t row) {
   const kernels::TopK* top = top_ + row * model_.n_ranges;
   const kernels::Candidate* best = best_ + row * model_.n_ranges * k_;

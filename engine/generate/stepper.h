@@ -12,7 +12,7 @@
 
 namespace headlane {
 
-// What a step runs: its graph, and the sizes of what lives between steps.
+// A step runs this: its graph, and the sizes of what lives between steps.
 struct StepModel {
   const Graph* graph = nullptr;
   const kernels::Table* kernels = nullptr;
@@ -51,7 +51,7 @@ struct StepBatch {
   int64_t n_tokens() const { return begin(n_rows); }
 };
 
-// What targets attend to beside themselves; empty where there is nothing.
+// Targets attend to these beside themselves; they are empty where there is nothing.
 struct StepSources {
   const KeyRows* cross = nullptr;    // [n_layers]
   const int64_t* offsets = nullptr;  // [n + 1] of rows of `cross`
@@ -92,7 +92,7 @@ class Stepper {
   StepSources sources_;
   int64_t k_ = 0;  // of the last step
   bool has_all_ = false;
-  // Of the run at hand.
+  // These belong to the run at hand.
   int64_t* offsets_ = nullptr;              // [max_seqs + 1]
   int64_t* ranked_ = nullptr;               // [max_seqs]
   int32_t* positions_ = nullptr;            // [max_tokens]

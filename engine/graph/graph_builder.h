@@ -47,7 +47,7 @@ class GraphBuilder {
   // each sequence, not one for each token, so that a narrower one saves next to nothing, and what
   // it loses nothing averages out behind them.
   ValueId dense(const std::string& name, ValueId x, int64_t n, Activation activation);
-  // What attention takes and gives.
+  // Attention takes and gives elements of this kind.
   Element attention_element(const AttentionSpec& spec) const;
   // Elements of keys and values that are kept for steps.
   Element kept_element() const;

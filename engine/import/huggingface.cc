@@ -86,7 +86,7 @@ std::vector<TensorSource> texts_of(const ImportedTokenizer& tokenizer) {
   return sources;
 }
 
-// What the steps after a model make of its output, or what a model generates.
+// Reads what the steps after a model make of its output, or what a model generates.
 void read_uses(const SentenceModules& modules, const json& source, const std::string& path,
                const ConvertOptions& options, ModelConfig* config) {
   if (config->generates()) {

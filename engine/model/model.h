@@ -26,7 +26,7 @@ struct ModelOptions {
   Log log;
 };
 
-// What a model runs as in one precision: its graphs, and the weights packed for them.
+// A model runs as this in one precision: its graphs, and the weights packed for them.
 struct Program {
   PackedWeights packed;
   Graph graphs[kParts];  // by Part; empty: the model has none

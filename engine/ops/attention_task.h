@@ -62,7 +62,7 @@ struct Scores {
   }
 };
 
-// What a call brings to the scores. i and j count rows from each sequence's own first one as
+// A call brings these to the scores. i and j count rows from each sequence's own first one as
 // q_rows and kv_rows (of the caller's tensors) have it.
 struct ScoreInputs {
   SeqRows q_rows, kv_rows;

@@ -5,7 +5,7 @@
 namespace headlane {
 namespace {
 
-// What one thread computes of a product: rows and panels of nr columns.
+// One thread computes this part of a product: rows and panels of nr columns.
 struct Share {
   Range rows, panels;
   int64_t n_rows() const { return rows.end - rows.begin; }

@@ -23,7 +23,7 @@ struct View {
   int64_t ld = 0;
 };
 
-// What the rows of a value stand for.
+// The rows of a value stand for one of these.
 enum class Rows {
   kTokens,
   kKv,  // tokens that keys and values come from, where those are others

@@ -163,7 +163,7 @@ class Attention : public TaskOp {
     size_t input = 0;
     int64_t first = 0;
   };
-  // What the rows of Q, and those of K and V, stand for.
+  // The rows of Q, and those of K and V, stand for these.
   struct Sides {
     Rows q = Rows::kTokens, kv = Rows::kTokens;
   };

@@ -22,7 +22,7 @@ struct PackedWeight {
   const void* packed = nullptr;
 };
 
-// Of the packed weight, in bytes: a multiple of 64.
+// The size of the packed weight in bytes, a multiple of 64.
 int64_t packed_bytes(const kernels::Table& kernels, const PackedWeight& weight);
 
 // A packed weight, or some of its panels, as a product takes it.

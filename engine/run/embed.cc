@@ -40,7 +40,7 @@ class TokenizedTexts {
     return workers_[place.worker].ids.data() + place.begin;
   }
   bool is_of_pairs() const { return second_ != nullptr; }
-  // Of a pair's ids.
+  // These belong to a pair's ids.
   const int32_t* types(int64_t text) const {
     const Place& place = places_[static_cast<size_t>(text)];
     return workers_[place.worker].types.data() + place.begin;

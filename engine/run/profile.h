@@ -11,7 +11,7 @@
 
 namespace headlane {
 
-// What runs have spent in one pass.
+// Runs have spent this in one pass.
 struct PassProfile {
   std::string name;
   int64_t n_runs = 0;

@@ -9,7 +9,7 @@
 
 namespace headlane {
 
-// What a query and a key are scored by.
+// A query and a key are scored by one of these.
 enum class Score {
   kScaledDot,  // scale * q . k
   kDot,        // q . k
@@ -74,7 +74,7 @@ struct AttentionWeights {
   const float* sinks = nullptr;          // [n_heads]
 };
 
-// What the kernels read: the weights, and tables computed from spec and weights.
+// The kernels read these: the weights, and tables computed from spec and weights.
 struct AttentionTables {
   const float* rotary = nullptr;         // [max_positions, dims]
   const float* relative_bias = nullptr;  // [n_heads, stride()]

@@ -82,7 +82,7 @@ void check_padding(const StackConfig& stack, bool whole_sequences, const char* f
        where.c_str(), field, ll{stack.padding_id});
 }
 
-// What a decoder's steps have no kernel for.
+// A decoder's steps have no kernel for other scores than these.
 void check_step_score(const AttentionSpec& spec, const char* field, const std::string& where) {
   if (spec.score == Score::kScaledDot || spec.score == Score::kDot) return;
   fail(Status::kBadFile, "%s field \"%s\" has a score that decoders do not have", where.c_str(),

@@ -1,4 +1,4 @@
-// What a model is: its input, its stacks of layers and its head. Read from the .headlane header, or
+// A model is its input, its stacks of layers and its head. Read from the .headlane header, or
 // made by an importer from another format's config; validated once, then trusted everywhere.
 #pragma once
 
@@ -17,7 +17,7 @@ enum class InputKind {
   kTokens,       // token ids, which tables turn into rows
   kActivations,  // rows of the caller's
 };
-// What is made of the last hidden states.
+// One of these is made of the last hidden states.
 enum class HeadKind {
   kHidden,  // nothing
   kPool,    // a vector for each sequence
@@ -42,7 +42,7 @@ struct HeadStep {
 
 struct HeadConfig {
   HeadKind kind = HeadKind::kHidden;
-  // Of kPool.
+  // These belong to kPool.
   Pooling pooling = Pooling::kNone;
   bool normalize = false;  // divide vectors by their Euclidean length, after all steps
   std::vector<HeadStep> steps;
@@ -55,10 +55,10 @@ struct ModelConfig {
   std::string architecture;  // a name for people, such as "bert"; nothing depends on it
   InputKind inputs = InputKind::kTokens;
   int64_t d_model = 0;  // columns of a hidden state, in both stacks
-  // Of kTokens.
+  // These belong to kTokens.
   int64_t max_seq_len = 0;  // text is truncated to this many tokens, special ones included
   Prompts prompts;
-  // Of kActivations.
+  // These belong to kActivations.
   int64_t kdim = 0, vdim = 0;  // columns of the inputs that keys and values are projected from
   bool batch_first = true;     // padded arrays are [batch, seq, d_model], not [seq, batch, d_model]
   // One or both. A decoder's layers attend to the encoder's output as well as to each other's rows

@@ -82,7 +82,7 @@ class FieldVisitor {
   }
 
  private:
-  // Which of the names counts; `chosen` counts now, -1: none of them.
+  // Says which of the names counts; `chosen` counts now, -1: none of them.
   virtual int64_t choose(const char* name, int64_t chosen, std::span<const char* const> names) = 0;
   // Whether there is an object to visit.
   virtual bool enter(const char* name, bool exists, bool may_lack) = 0;

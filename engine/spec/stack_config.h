@@ -1,4 +1,4 @@
-// What a stack of layers computes: an encoder or a decoder, by its features alone. Nothing in the
+// A stack of layers computes this: an encoder or a decoder, by its features alone. Nothing in the
 // engine asks for the name of an architecture.
 #pragma once
 

@@ -50,7 +50,7 @@ class StripAccents : public CharNormalizer {
   }
 };
 
-// What SentencePiece's authors drop or make a blank in texts of translations.
+// SentencePiece's authors drop these in texts of translations, or make a blank of them.
 class Nmt : public CharNormalizer {
  private:
   void add(char32_t c, std::string* out) const override {

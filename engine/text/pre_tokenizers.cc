@@ -19,7 +19,7 @@ namespace {
 
 using json = Json;
 
-// What becomes of what a step looks for.
+// This becomes of what a step looks for.
 enum class Behavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
 // A stretch that is one match, or what lies between two; it may be empty.

@@ -220,7 +220,7 @@ void SentencePieceTokenizer::encode_text(std::string_view text, size_t max_ids,
   }
 }
 
-// What is left of the text behind ">>zh<<".
+// Returns what is left of the text behind ">>zh<<".
 std::string_view SentencePieceTokenizer::encode_text_language(std::string_view text,
                                                               std::vector<int32_t>* ids) const {
   if (!spec_.text_languages || !text.starts_with(">>")) return text;

@@ -11,7 +11,7 @@
 
 namespace headlane {
 
-// Which of two texts is cut. The names are those of the `tokenizers` library.
+// This says which of two texts is cut. The names are those of the `tokenizers` library.
 enum class Truncation {
   kLongestFirst,  // the longer one until it is as long as the other, then both
   kOnlyFirst,

@@ -15,7 +15,7 @@
 
 namespace headlane {
 
-// What the tokens of languages are for in a model's texts.
+// The tokens of languages are for one of these in a model's texts.
 enum class LanguageUse {
   kNone,          // there are none
   kSource,        // a source bears its own language's token; a target begins with its own

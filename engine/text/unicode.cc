@@ -32,7 +32,7 @@ constexpr Range kTooNew[] = {
     {0x1E944, 0x1E95F},
 };
 
-// Those of the characters above that Unicode 9 has as marks.
+// Unicode 9 has these of the characters above as marks.
 constexpr Range kUnicode9[] = {{0x8D4, 0x8E1},     {0x1885, 0x1886},   {0x1DFB, 0x1DFB},
                                {0xA8C5, 0xA8C5},   {0xA9BD, 0xA9BD},   {0x1123E, 0x1123E},
                                {0x11438, 0x11446}, {0x11C2F, 0x11C3F}, {0x11C92, 0x11CB6},

@@ -36,7 +36,7 @@ constexpr std::array<CharClass, 256> make_classes() {
 }
 constexpr std::array<CharClass, 256> kClasses = make_classes();
 
-// What no blank stands before in decoded text.
+// No blank stands before these in decoded text.
 constexpr std::string_view kJoined[] = {".", "?", "!", ",", "n't", "'m", "'s", "'ve", "'re"};
 
 bool is_joined(std::string_view token) {

@@ -8,7 +8,7 @@
 
 namespace headlane::kernels {
 
-// What the machine has, and the system lets this process use. Asked once, by dispatch.cc.
+// The machine has these, and the system lets this process use them. dispatch.cc asks once.
 struct Cpu {
   bool any = true;
   bool avx2 = false;         // AVX2 and FMA, with their registers saved by the system

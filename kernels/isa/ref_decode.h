@@ -1,4 +1,4 @@
-// What a step of decoding needs of kernels/isa/ref.cc beside the ops of encoders.
+// A step of decoding needs these of kernels/isa/ref.cc beside the ops of encoders.
 #pragma once
 
 #include "kernels/kernels.h"

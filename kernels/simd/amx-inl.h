@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/simd/avx512-inl.h"
-// What products in tiles are made of.
+// Products in tiles are made of this.
 #include "kernels/gemm_tiles-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/simd/avx2-inl.h"
-// What Dots are made of.
+// Dots are made of this.
 #include "kernels/gemm_dots-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {

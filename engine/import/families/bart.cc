@@ -15,7 +15,7 @@ namespace {
 
 using json = Json;
 
-// What sets the families apart. The flags of their first programs, which files of that time still
+// These set the families apart. The flags of their first programs, which files of that time still
 // have, may say nothing else.
 struct Variant {
   const char* model_type;

@@ -11,7 +11,7 @@
 namespace headlane {
 namespace {
 
-// What may stand behind the name of a family, besides "For" and a task.
+// These may stand behind the name of a family, besides "For" and a task.
 constexpr std::string_view kEndings[] = {"Model", "MTModel", "LMHeadModel", "WithLMHeadModel"};
 
 bool is_of_family(std::string_view name, const std::string& family) {

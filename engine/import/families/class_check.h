@@ -1,4 +1,4 @@
-// Which class of transformers a folder's model is of.
+// Finds the class of transformers that a folder's model is of.
 #pragma once
 
 #include <string>

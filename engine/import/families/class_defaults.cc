@@ -53,7 +53,7 @@ json bert_descendant_defaults(const std::string& model_type) {
   return defaults;
 }
 
-// What BART, mBART, Marian and M2M-100 have in common.
+// BART, mBART, Marian and M2M-100 have these in common.
 json bart_defaults() {
   return {{"vocab_size", 50265},
           {"max_position_embeddings", 1024},

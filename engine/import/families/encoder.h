@@ -30,7 +30,7 @@ namespace headlane {
 // absolute positions.
 void refuse_other_than_encoder(const Json& config, const std::string& path);
 
-// What BERT and the families that came from it have in common, with positions that are learned and
+// BERT and the families that came from it have this in common, with positions that are learned and
 // without types of segments.
 ModelConfig read_bert_body(const Json& config, const std::string& path);
 
@@ -46,7 +46,7 @@ AttentionSpec read_encoder_heads(const Json& config, const char* key, const char
 // The names of one layer's tensors, which begin with `at`.
 LayerNames bert_layer(const std::string& at);
 
-// What a family calls its tensors. All but `head_prefix` come after that where a file has it.
+// A family calls its tensors this. All except `head_prefix` come after that where a file has it.
 // Tables have their ".weight"; products and norms have not. Null: there is no such tensor.
 struct EncoderNames {
   const char* head_prefix = "";  // of models for a task: "bert."

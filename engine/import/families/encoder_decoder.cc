@@ -55,7 +55,7 @@ void EncoderDecoderTensors::add_all() {
   add_stack(names_.decoder, "decoder", config_.decoder.n_layers);
 }
 
-// Of none, the first is what is missing.
+// If none is there, the first is missing.
 const std::string& EncoderDecoderTensors::first_there(
     const std::vector<std::string>& sources) const {
   const auto there = std::find_if(sources.begin(), sources.end(), [&](const std::string& source) {

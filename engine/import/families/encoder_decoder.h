@@ -1,4 +1,4 @@
-// What the encoder-decoders of Hugging Face have in common. A family of them says what its tensors
+// The encoder-decoders of Hugging Face have this in common. A family of them says what its tensors
 // are called; this gives them Headlane's names and puts beneath each other those that one product
 // serves:
 //

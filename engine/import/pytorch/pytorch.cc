@@ -68,7 +68,7 @@ class Importer {
   }
 
  private:
-  // What the JSON says alone.
+  // Reads what the JSON says alone.
   void read_sizes() {
     const std::string& path = files_.config;
     config_.architecture = "layers";
@@ -98,7 +98,7 @@ class Importer {
     stack_.biases = tensors_.has_bias();
   }
 
-  // What the JSON says of layers.
+  // Reads what the JSON says of layers.
   void read_options() {
     const std::string& path = files_.config;
     stack_.activation = read_activation(source_, path);
@@ -157,7 +157,7 @@ class Importer {
          field, ll{said}, files_.weights.c_str(), ll{n}, what.c_str());
   }
 
-  // What stands before the tensors' names of each layer of a stack.
+  // Returns what stands before the tensors' names of each layer of a stack.
   std::vector<std::string> layers_of(const std::string& stack, const char* field) const {
     const auto name = [&](size_t i) { return stack + "layers." + std::to_string(i) + "."; };
     std::vector<std::string> layers = {name(0)};

@@ -1,4 +1,4 @@
-// Which two files a PyTorch module lies in, and whether a path is one at all.
+// Finds the two files that a PyTorch module lies in, and says whether a path is one at all.
 #include <filesystem>
 
 #include "engine/base/error.h"

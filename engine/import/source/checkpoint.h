@@ -15,7 +15,7 @@ class Checkpoint {
 
   virtual std::vector<std::string> names() const = 0;
   virtual bool contains(const std::string& name) const = 0;
-  // Of a tensor that is there.
+  // The tensor must be there.
   virtual const std::vector<int64_t>& shape_of(const std::string& name) const = 0;
 
   // Throws Error that names the file and the tensor: kBadFile if it is missing or has another

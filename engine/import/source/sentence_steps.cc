@@ -161,12 +161,12 @@ void add_normalize(const std::string& dir, SentenceHead* head) {
   head->steps.push_back(step);
 }
 
-// What PyTorch calls the layer inside a module.
+// Returns what PyTorch calls the layer inside a module.
 const char* layer_of(const HeadStep& step) {
   return step.kind == HeadStepKind::kDense ? "linear" : "norm";
 }
 
-// What the tensors of a module are called in the checkpoint that has them all.
+// Begins the names of a module's tensors in the checkpoint that has them all.
 std::string prefix_of(const SentenceWeights& module) {
   return "head.steps." + std::to_string(module.step) + " ";
 }

@@ -21,7 +21,7 @@ struct SentenceWeights {
   bool has_bias = true;
 };
 
-// What the modules behind the transformer make of its hidden states.
+// The modules behind the transformer make this of its hidden states.
 struct SentenceHead {
   Pooling pooling = Pooling::kNone;
   std::vector<HeadStep> steps;

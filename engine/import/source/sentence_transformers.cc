@@ -109,7 +109,7 @@ Prompts read_prompts(const json& config, const std::string& path) {
   return any ? prompts : Prompts();
 }
 
-// What stands for the whole model.
+// Reads what stands for the whole model.
 void read_model_config(const std::string& path, SentenceModules* modules) {
   constexpr const char* kOwnType = "SentenceTransformer";
   const std::optional<json> config = read_json_file_if_present(path);

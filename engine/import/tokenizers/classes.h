@@ -28,7 +28,7 @@ const TokenizerClass* find_tokenizer_class(std::string_view name);
 // The names of all, with commas between them.
 std::string tokenizer_class_names();
 
-// What a folder's tokenizer is made of by a class, and by its tokenizer.json.
+// A folder's tokenizer is made of these, by a class and by its tokenizer.json.
 struct ClassAndFile {
   const TokenizerClass& tokenizer_class;
   const Json& own;   // spec's fields "model", "normalizer", "pre_tokenizer", ids around a text

@@ -78,7 +78,7 @@ void FolderTokens::add_special(const NamedToken& token) {
   }
 }
 
-// Those of added_tokens_decoder or added_tokens.json.
+// Adds those of added_tokens_decoder or added_tokens.json.
 void FolderTokens::add_listed() {
   for (const NamedToken& token : files_.added()) {
     if (is_added(token) && files_.lists_added()) refuse_other_flags(token);

@@ -34,7 +34,7 @@ std::string read_bytes(const std::string& path) {
   return read_whole_file(path, file_limits::kSentencePieceBytes);
 }
 
-// What a folder's files say, and the tokenizer that becomes of it.
+// A folder has files that say something, and a tokenizer that becomes of it.
 class Folder {
  public:
   Folder(const TokenizerFiles& files, const char* vocab_file)

@@ -1,4 +1,4 @@
-// Which tokenizer a model folder has, by its class and its files.
+// A model folder's class and its files say which tokenizer it has.
 #include "engine/import/tokenizers/tokenizer.h"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ namespace {
 
 using json = Json;
 
-// Those that take tokenizer.json as it is.
+// These take tokenizer.json as it is.
 constexpr const char* kFileClasses[] = {"PreTrainedTokenizerFast", "TokenizersBackend"};
 constexpr const char* kSentencePieceClasses[] = {"MarianTokenizer", "M2M100Tokenizer",
                                                  "NllbTokenizer", "T5Tokenizer", "MT5Tokenizer"};
@@ -83,7 +83,7 @@ ImportedTokenizer leave_out(const TokenizerFiles& files) {
   return none;
 }
 
-// Of a class that takes tokenizer.json as it is.
+// The class takes tokenizer.json as it is.
 ImportedTokenizer import_file(const TokenizerFiles& files) {
   if (!files.has_file("tokenizer.json")) {
     if (!files.has_file("vocab.txt")) {
@@ -98,7 +98,7 @@ ImportedTokenizer import_file(const TokenizerFiles& files) {
              : import_pipeline(files, nullptr);
 }
 
-// Of a class that has all except the vocabulary.
+// The class has all except the vocabulary.
 ImportedTokenizer import_class(const TokenizerFiles& files, const TokenizerClass& own) {
   const auto has = [&](const char* name) { return files.has_file(name); };
   if (own.model == "WordPiece") {
@@ -116,7 +116,7 @@ ImportedTokenizer import_class(const TokenizerFiles& files, const TokenizerClass
                          : ", but neither tokenizer.json nor sentencepiece.bpe.model is here");
 }
 
-// Of a folder that names no class, and whose family tells none.
+// The folder names no class, and its family tells none.
 ImportedTokenizer import_text_files(const TokenizerFiles& files) {
   const bool has_json = files.has_file("tokenizer.json");
   if (!has_json && !files.has_file("vocab.txt")) return {};
@@ -168,7 +168,7 @@ void refuse_other_models(const TokenizerFiles& files, const json& file) {
   if (type == "WordPiece") return;
   if (type == "Unigram" && files.model_type() == "bert") refuse_xlm_roberta(files);
   if (type == "Unigram" || type == "BPE") {
-    // What transformers 5 saves of T5's and NLLB's.
+    // This is what transformers 5 saves of T5's and NLLB's.
     fail(
         Status::kUnsupported,
         "%s is a tokenizer of type %s; Headlane reads those from the SentencePiece model that the "

@@ -134,7 +134,7 @@ class Reader {
     return length;
   }
 
-  // What BERT's classes have, which look at tokenizer_config.json.
+  // BERT's classes, which look at tokenizer_config.json, have these.
   json bert_settings() const {
     const json& config = files_.config();
     const std::string& path = files_.config_path();

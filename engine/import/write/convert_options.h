@@ -1,4 +1,4 @@
-// What the user of an importer chooses.
+// The user of an importer chooses these.
 #pragma once
 
 #include <optional>
