@@ -286,6 +286,37 @@ class Embedder:
         """encode_document for asyncio."""
         return await _in_thread(self.encode_document, inputs, *args, **options)
 
+    def attention_maps(
+        self, text: str, *, layers: slice | int = slice(None), heads: slice | int = slice(None), prompt: str = ""
+    ) -> tuple[list[str], Floats]:
+        """The tokens of a text, and how much each attends to each: [layers, heads, tokens, tokens], rows of which sum
+        to 1. layers, heads: which ones, a number or a slice without steps; the array has all four dimensions."""
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a str, and is {type(text).__name__}")
+        facts = self._model.facts
+        first_layer, n_layers = _range("layers", layers, int(facts.n_layers))
+        first_head, n_heads = _range("heads", heads, int(facts.n_heads))
+        ids = self.tokenizer._ids(text, encoded("prompt", prompt), self.max_seq_length)
+        n = len(ids)
+        weights = np.zeros((n_layers, n_heads, n, n), np.float32)
+        maps = _abi.headlane_attention_maps()
+        maps.data = weights.ctypes.data
+        maps.layer_stride, maps.head_stride, maps.query_stride = n_heads * n * n, n * n, n
+        maps.first_layer, maps.n_layers, maps.first_head, maps.n_heads = first_layer, n_layers, first_head, n_heads
+        cancel = Cancel()
+
+        def call() -> None:
+            lease = self._sessions.borrow()
+            try:
+                cancel._enter(lease)
+                _encode(lease, ids, None, maps)
+            finally:
+                cancel._leave(lease)
+                lease.give()
+
+        interruptible(call, cancel.cancel)
+        return [self.tokenizer.id_to_token(int(number)) for number in ids], weights
+
     def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Floats:
         """[n1, n2]: how alike each of the first vectors is to each of the second, by similarity_fn_name."""
         return _vectors.similarity(self.similarity_fn_name, embeddings1, embeddings2)
@@ -415,15 +446,27 @@ class Embedder:
         return results[0] if single else results
 
 
-def _encode(lease: Lease, ids: NDArray[np.int32], hidden: Floats) -> None:
-    """The hidden states of one sequence."""
+def _range(name: str, chosen: slice | int, n: int) -> tuple[int, int]:
+    """The first of what was chosen of n, and how many there are."""
+    if isinstance(chosen, slice):
+        first, last, step = chosen.indices(n)
+        if step == 1 and first < last:
+            return first, last - first
+    elif isinstance(chosen, int) and not isinstance(chosen, bool) and -n <= chosen < n:
+        return chosen % n, 1
+    raise ValueError(f"{name} is {chosen!r}, and must name some of {n}")
+
+
+def _encode(lease: Lease, ids: NDArray[np.int32], hidden: Floats | None, maps: Any = None) -> None:
+    """The hidden states of one sequence, or its maps."""
     offsets = np.array([0, len(ids)], np.int64)
     batch = _abi.headlane_batch()
     batch.n_seqs = 1
     batch.offsets = offsets.ctypes.data
     batch.ids = ids.ctypes.data
     outputs = _abi.headlane_outputs()
-    outputs.hidden = hidden.ctypes.data
+    outputs.hidden = None if hidden is None else hidden.ctypes.data
+    outputs.attention = None if maps is None else _address(maps)
     check(lib.headlane_session_encode(lease.address, byref(batch), byref(outputs)))
 
 

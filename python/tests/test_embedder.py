@@ -138,6 +138,18 @@ def test_token_embeddings(embedder: headlane.Embedder) -> None:
     assert embedder.encode(TEXTS[0], output_value="token_embeddings").shape == states[0].shape
 
 
+def test_attention_maps(embedder: headlane.Embedder) -> None:
+    tokens, maps = embedder.attention_maps("the cat sat")
+    facts = embedder._model.facts
+    assert tokens == ["[CLS]", "the", "cat", "sat", "[SEP]"]
+    assert maps.shape == (facts.n_layers, facts.n_heads, 5, 5)
+    assert np.abs(maps.sum(axis=-1) - 1).max() < 1e-5 and (maps > 0).all()
+    np.testing.assert_array_equal(embedder.attention_maps("the cat sat", layers=-1, heads=slice(1, 3))[1], maps[-1:, 1:3])
+    for wrong in (99, slice(0, 0), slice(None, None, 2), True, "0"):
+        with pytest.raises(ValueError, match="layers"):
+            embedder.attention_maps("a", layers=wrong)  # type: ignore[arg-type]
+
+
 def test_out(embedder: headlane.Embedder, tmp_path: Path) -> None:
     expected = embedder.encode(TEXTS)
     out = np.full((4, 51), np.nan, np.float32)

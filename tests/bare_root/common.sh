@@ -6,6 +6,7 @@
 #   tests/bare_root/quickstart    runs tools/quickstart, and looks at what it prints
 #   tests/bare_root/fetch_model   what tools/fetch-model says where it cannot go on
 #   tests/bare_root/test          runs tools/test, and takes build/ out of the root
+#   tests/bare_root/wheel             the wheel of tools/wheel in roots of its own: Debian 12, Debian 13
 #   tests/bare_root/enter COMMAND...    runs a command in the root, for a look by hand
 #
 # They are run one after another, as root, on a Debian. Nothing of the machine is seen inside, except
@@ -14,7 +15,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 readonly bare=$PWD/build/bare_root
-readonly root=$bare/root
+readonly root=$bare/${BARE_ROOT:-root}
 
 fail() {
   printf '%s\n' "$*" >&2
