@@ -13,6 +13,7 @@
 #include "engine/text/metaspace.h"
 #include "engine/text/split_patterns.h"
 #include "engine/text/unicode.h"
+#include "engine/text/unicode_scripts.h"
 
 namespace headlane {
 namespace {
@@ -162,6 +163,27 @@ class WordSplitter : public Splitter {
   }
 };
 
+// Where the script changes. What stands before the first character that has one is removed.
+class ScriptSplitter : public Splitter {
+ public:
+  ScriptSplitter() : Splitter(Behavior::kRemoved) {}
+
+ private:
+  void find(std::string_view text, TextPiece piece, std::vector<Stretch>* out) const override {
+    int last = 0;
+    for (size_t pos = piece.begin; pos < piece.end;) {
+      const size_t start = pos;
+      const int script = script_of(next_char(text, &pos));
+      if (out->empty() || (script != 0 && script != last)) {
+        out->push_back({{start, pos}, script == 0});
+      } else {
+        out->back().piece.end = pos;
+      }
+      if (script != 0) last = script;
+    }
+  }
+};
+
 // Bytes as characters, after a split at GPT-2's words.
 class ByteLevel : public PreTokenizer {
  public:
@@ -248,6 +270,10 @@ Made read_metaspace(const json& spec, const std::string& where) {
   return std::make_unique<Metaspace>(read_metaspace_options(spec, where));
 }
 
+Made read_scripts(const json& /*spec*/, const std::string& /*where*/) {
+  return std::make_unique<ScriptSplitter>();
+}
+
 Made read_whitespace_split(const json& /*spec*/, const std::string& /*where*/) {
   return std::make_unique<CharSplitter>(is_space, Behavior::kRemoved);
 }
@@ -273,6 +299,7 @@ constexpr Kind kKinds[] = {
     {"Metaspace", read_metaspace},
     {"Punctuation", read_punctuation},
     {"Split", read_split},
+    {"UnicodeScripts", read_scripts},
     {"Whitespace", read_whitespace},
     {"WhitespaceSplit", read_whitespace_split},
 };

@@ -98,11 +98,11 @@ constexpr Property kProperties[] = {
     {"Devanagari", "sc:Devanagari", {R"(\x{11B00}-\x{11B09})"}},
 };
 
-// Alphabetic characters that are no letters: numbers above and below, letters in circles and
-// squares.
+// Alphabetic characters that are no letters: those in circles and squares.
 constexpr std::string_view kOtherWords =
-    R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}\x{24B6}-\x{24E9})"
-    R"(\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
+    R"(\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
+// Numbers above the line, and fractions.
+constexpr std::string_view kLatin1Words = R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})";
 
 }  // namespace
 
@@ -117,10 +117,11 @@ std::string property_items(std::string_view name) {
   return {};
 }
 
-std::string word_items() {
+std::string word_items(bool in_class) {
   std::string items;
   for (const char* name : {"L", "M", "Nd", "Nl", "Pc"}) items += property_items(name);
-  return items.append(kOtherWords);
+  items.append(kOtherWords);
+  return in_class ? items : items.append(kLatin1Words);
 }
 
 }  // namespace headlane

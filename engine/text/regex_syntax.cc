@@ -206,7 +206,7 @@ class Translator {
 
   // The items of \d, \w, \s, \h and \p{...} at the place behind a backslash; "" if it is none of
   // them. `negated` becomes whether it is all except these.
-  std::string set_items(bool* negated) {
+  std::string set_items(bool in_class, bool* negated) {
     const char c = text_[pos_];
     *negated = c >= 'A' && c <= 'Z';
     std::string items;
@@ -215,7 +215,7 @@ class Translator {
         items = property_items("Nd");
         break;
       case 'w':
-        items = word_items();
+        items = word_items(in_class);
         break;
       case 's':
         items = kSpaceItems;
@@ -256,13 +256,13 @@ class Translator {
     ++pos_;
     if (at_end()) broken("a backslash at its end");
     bool negated = false;
-    const std::string items = set_items(&negated);
+    const std::string items = set_items(false, &negated);
     if (!items.empty()) {
       refuse_folded_set();
       out_ += negated ? none_of(items) : one_of(items);
       return true;
     }
-    const std::string word = one_of(word_items());
+    const std::string word = one_of(word_items(false));
     if (take("b")) {
       out_ += joined({"(?:(?<=", word, ")(?!", word, ")|(?<!", word, ")(?=", word, "))"});
       return false;
@@ -360,7 +360,7 @@ class Translator {
       if (at_end()) broken("a backslash at its end");
       const size_t begin = pos_;
       bool negated = false;
-      const std::string items = set_items(&negated);
+      const std::string items = set_items(true, &negated);
       if (!items.empty()) {
         refuse_folded_set();
         if (starts("-") && !text_.substr(pos_).starts_with("-]")) refuse("a range from a set");
