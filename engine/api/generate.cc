@@ -76,7 +76,7 @@ SearchOptions search_of(const headlane_generate_options& in, const ModelConfig& 
   search.seed = in.seed;
   if (in.repetition_penalty != 0) search.repetition_penalty = in.repetition_penalty;
   if (in.max_new_tokens != 0) {
-    const int64_t room = limits.search.max_len - limits.search.max_prefix;
+    const int64_t room = limits.max_new_tokens;
     if (in.max_new_tokens > room) {
       fail(Status::kTooLarge,
            "max_new_tokens is %lld, but the generator was created for at most %lld",

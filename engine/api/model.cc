@@ -152,10 +152,10 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.n_heads = stack.attention.n_heads;
     facts.head_dim = stack.attention.head_dim;
     facts.d_ff = config.encoder.d_ff;
-    facts.vocab_size = config.encoder.vocab_size;
+    facts.vocab_size = config.first_stack().vocab_size;
     facts.max_positions = stack.max_positions;
     facts.max_seq_len = config.max_seq_len;
-    facts.n_types = config.encoder.n_types;
+    facts.n_types = config.first_stack().n_types;
     facts.norm_eps = stack.norm_eps;
     facts.normalize = config.head.normalize ? 1 : 0;
     facts.has_tokenizer = m.tokenizer() ? 1 : 0;

@@ -32,7 +32,7 @@ void Search::advance_beams(int64_t first, int64_t last, const RowScores* scores)
   }
   for (int64_t i = 0; i < best.n; ++i) {
     const Successor& successor = best.items[i];
-    if (!is_last(successor.token)) continue;
+    if (!is_last(i_source, successor.token)) continue;
     insert_ended(i_source, {.score = final_score(successor.score, n_tokens),
                             .token = successor.token,
                             .step = step_,
@@ -58,12 +58,13 @@ void Search::insert_ended(int64_t i_source, const Ended& answer) {
 // False if a row has no softmax, or none a successor.
 bool Search::collect(int64_t first, int64_t last, const RowScores* scores, SuccessorList* best,
                      SuccessorList* running) {
-  const int32_t forced = known_token(row(step_, first)->source, step_);
+  const int64_t i_source = row(step_, first)->source;
+  const int32_t forced = known_token(i_source, step_);
   // Returns whether a worse successor of the same row may still be wanted: `best` never has a worse
   // last one than `running`.
   const auto offer = [&](const Successor& successor) {
     best->offer(successor);
-    return is_last(successor.token) || running->offer(successor);
+    return is_last(i_source, successor.token) || running->offer(successor);
   };
   for (int64_t r = first; r < last; ++r) {
     if (forced >= 0) {
@@ -102,7 +103,7 @@ bool Search::is_over(const Source& source, const SuccessorList& running) const {
   if (options_.early_stopping == EarlyStopping::kFirst) return true;
   const bool at_full_length =
       options_.early_stopping == EarlyStopping::kNever && options_.length_penalty > 0;
-  const int64_t n_tokens = at_full_length ? options_.max_new_tokens : step_ + 1;
+  const int64_t n_tokens = at_full_length ? source.max_new : step_ + 1;
   const FinalScore worst = ended(&source - sources_)[options_.n_beams - 1].score;
   return !(final_score(running.items[0].score, n_tokens) > worst);
 }

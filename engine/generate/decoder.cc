@@ -41,11 +41,14 @@ struct Parts {
 Parts divide(const Model& model, const DecoderLimits& limits) {
   BlockLayout block;
   Parts parts;
-  parts.encoder = block.take(
-      PlanRunner::bytes(encoder_graph(model, limits), model.kernels(), limits.encoder), 1);
+  const bool encodes = model.config().has_encoder();
+  const size_t encoder_bytes =
+      encodes ? PlanRunner::bytes(encoder_graph(model, limits), model.kernels(), limits.encoder)
+              : 0;
+  parts.encoder = block.take(static_cast<int64_t>(encoder_bytes), 1);
   parts.stepper = block.take(Stepper::bytes(step_model(model, limits), limits.step), 1);
-  parts.positions = block.take(limits.encoder.max_tokens, sizeof(int32_t));
-  parts.source_offsets = block.take(limits.encoder.max_seqs + 1, sizeof(int64_t));
+  parts.positions = block.take(encodes ? limits.encoder.max_tokens : 0, sizeof(int32_t));
+  parts.source_offsets = block.take(encodes ? limits.encoder.max_seqs + 1 : 0, sizeof(int64_t));
   parts.total = block.bytes();
   return parts;
 }
@@ -76,8 +79,9 @@ DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options) 
       checked_option("generator", "n_threads", options.n_threads, available_cpus(), kMostThreads);
   encoder.max_seqs =
       checked_option("generator", "max_sources", options.max_sources, kDefaultSources, kMost);
-  encoder.max_len = checked_option("generator", "max_source_len", options.max_source_len,
-                                   config.encoder.max_positions, config.encoder.max_positions);
+  encoder.max_len =
+      checked_option("generator", "max_source_len", options.max_source_len,
+                     config.first_stack().max_positions, config.first_stack().max_positions);
   encoder.max_tokens = checked_option("generator", "max_source_tokens", options.max_source_tokens,
                                       std::max(kDefaultTokens, encoder.max_len), int64_t{1} << 31);
   StepLimits& step = limits.step;
@@ -110,14 +114,16 @@ Decoder::Decoder(const Model& model, const DecoderLimits& limits, void* memory,
     : model_(model),
       limits_(limits),
       team_(static_cast<int>(limits.encoder.n_threads), pool),
-      encoder_(encoder_graph(model, limits), model.kernels(), limits.encoder, &team_),
       stepper_(step_model(model, limits), limits.step,
                static_cast<char*>(memory) + divide(model, limits).stepper, &team_) {
   const Parts parts = divide(model, limits);
   char* base = static_cast<char*>(memory);
-  encoder_.use(base + parts.encoder);
-  for (int64_t i = 0; i < model.config().decoder.n_layers; ++i) {
-    cross_.push_back(encoder_.kept(static_cast<size_t>(i)));
+  if (model.config().has_encoder()) {
+    encoder_.emplace(encoder_graph(model, limits), model.kernels(), limits.encoder, &team_);
+    encoder_->use(base + parts.encoder);
+    for (int64_t i = 0; i < model.config().decoder.n_layers; ++i) {
+      cross_.push_back(encoder_->kept(static_cast<size_t>(i)));
+    }
   }
   positions_ = reinterpret_cast<int32_t*>(base + parts.positions);
   source_offsets_ = reinterpret_cast<int64_t*>(base + parts.source_offsets);
@@ -126,7 +132,7 @@ Decoder::Decoder(const Model& model, const DecoderLimits& limits, void* memory,
 
 void Decoder::begin_steps(int64_t n_sources) {
   n_sources_ = n_sources;
-  stepper_.begin({cross_.data(), source_offsets_, n_sources});
+  stepper_.begin({cross_.empty() ? nullptr : cross_.data(), source_offsets_, n_sources});
 }
 
 void Decoder::check(const TokenBatch& sources) const {
@@ -139,13 +145,20 @@ void Decoder::check(const TokenBatch& sources) const {
 
 void Decoder::encode(const TokenBatch& sources, float* hidden, const LayerMaps* maps) {
   check(sources);
+  if (!encoder_) {
+    if (hidden || maps) {
+      fail(Status::kUnsupported,
+           "hidden states or attention of the encoder are wanted, but the model has no encoder");
+    }
+    return begin_steps(sources.n_seqs);
+  }
   Run run = run_of(sources, positions_);
   if (maps) check_maps(*maps, sources.n_seqs, run.longest, run.longest);
   run.kernels = &model_.kernels();
   run.maps = maps;
   begin_steps(0);
   std::copy_n(sources.offsets, sources.n_seqs + 1, source_offsets_);
-  encoder_.run(run, {hidden, 0, model_.config().d_model}, nullptr);
+  encoder_->run(run, {hidden, 0, model_.config().d_model}, nullptr);
   begin_steps(sources.n_seqs);
 }
 

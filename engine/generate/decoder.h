@@ -1,8 +1,10 @@
-// An encoder-decoder at work: sources are encoded once, then targets grow token by token. Which
-// token comes next is not decided here (engine/generate/generator.h).
+// A model that generates, at work: sources are encoded once, where there is an encoder, then
+// targets grow token by token. Which token comes next is not decided here
+// (engine/generate/generator.h).
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,13 +50,14 @@ class Decoder {
   const DecoderLimits& limits() const { return limits_; }
   int64_t n_sources() const { return n_sources_; }
   void set_cancelled(bool cancelled) { team_.set_cancelled(cancelled); }
-  Profile& encoder_profile() { return encoder_.profile(); }
+  Profile* encoder_profile() { return encoder_ ? &encoder_->profile() : nullptr; }
   Profile& step_profile() { return stepper_.profile(); }
 
   // Throws Error unless encode would take them.
   void check(const TokenBatch& sources) const;
   // Throws Error before anything changes, except Error(kCancelled), after which there are no
-  // sources. `maps` and `hidden` may be null.
+  // sources. `maps` and `hidden` may be null. A language model only counts the sources: they are
+  // what its targets begin with, by a step.
   void encode(const TokenBatch& sources, float* hidden, const LayerMaps* maps);
   // As the stepper has them.
   void step(const StepBatch& batch) { stepper_.step(batch); }
@@ -67,10 +70,10 @@ class Decoder {
   const Model& model_;
   DecoderLimits limits_;
   Team team_;
-  PlanRunner encoder_;
+  std::optional<PlanRunner> encoder_;  // none in a language model
   Stepper stepper_;
   int64_t n_sources_ = 0;
-  std::vector<KeyRows> cross_;         // [n_layers]
+  std::vector<KeyRows> cross_;         // [n_layers], or none without an encoder
   int32_t* positions_ = nullptr;       // [max_source_tokens]
   int64_t* source_offsets_ = nullptr;  // [max_sources + 1]
 };

@@ -18,9 +18,30 @@ struct Parts {
       answers, total;
 };
 
+// Tokens that answers are begun with: a language model's sources, or what the caller asks for.
+int64_t max_prefix_of(const ModelConfig& config, const GeneratorOptions& options) {
+  constexpr int64_t kDefaultPrompt = 2048;
+  const int64_t most = config.decoder.max_positions - 1;
+  if (!config.is_language_model()) {
+    return checked_option("generator", "max_prefix", options.max_prefix, 0, most);
+  }
+  if (options.max_prefix != 0) {
+    fail(Status::kInvalidArgument,
+         "generator option max_prefix is %lld; a language model's answers go on from its sources, "
+         "so it must be 0, and max_source_len says how long those may be",
+         ll{options.max_prefix});
+  }
+  return checked_option("generator", "max_source_len", options.max_source_len,
+                        std::min(kDefaultPrompt, std::max<int64_t>(most / 2, 1)), most);
+}
+
 // The most tokens of a step: one of each row, or the prompts of all sources.
-int64_t max_new(const SearchLimits& limits) {
-  return limits.max_sources * std::max(limits.max_beams, 1 + limits.max_prefix);
+int64_t max_new(const ModelConfig& config, const SearchLimits& search, int64_t max_source_tokens) {
+  const int64_t of_prompts =
+      config.is_language_model()
+          ? std::min(search.max_sources * search.max_prefix, max_source_tokens)
+          : search.max_sources * (1 + search.max_prefix);
+  return std::max(search.max_sources * search.max_beams, of_prompts);
 }
 
 Parts divide(const Model& model, const GeneratorLimits& limits) {
@@ -32,7 +53,7 @@ Parts divide(const Model& model, const GeneratorLimits& limits) {
   parts.search = block.take(static_cast<int64_t>(Search::bytes(limits.search)), 1);
   parts.sources = block.take(sources, sizeof(SearchSource));
   parts.scores = block.take(rows, sizeof(RowScores));
-  parts.ids = block.take(max_new(limits.search), sizeof(int32_t));
+  parts.ids = block.take(limits.decoder.step.max_new, sizeof(int32_t));
   parts.offsets = block.take(rows + 1, sizeof(int64_t));
   parts.row_sources = block.take(rows, sizeof(int32_t));
   parts.parents = block.take(rows, sizeof(int32_t));
@@ -46,7 +67,8 @@ Parts divide(const Model& model, const GeneratorLimits& limits) {
 }  // namespace
 
 GeneratorLimits generator_limits(const Model& model, const GeneratorOptions& options) {
-  constexpr int64_t kDefaultSources = 32, kMostSources = int64_t{1} << 20, kMoreCandidates = 64;
+  constexpr int64_t kDefaultSources = 32, kMostSources = int64_t{1} << 20, kMoreCandidates = 64,
+                    kDefaultSourceTokens = 4096;
   check_generates(model);
   const ModelConfig& config = model.config();
   const GenerationDefaults& generation = config.generation;
@@ -58,27 +80,34 @@ GeneratorLimits generator_limits(const Model& model, const GeneratorOptions& opt
   search.max_beams = checked_option("generator", "max_beams", options.max_beams,
                                     std::max<int64_t>(generation.n_beams, 1), search.vocab_size);
   const int64_t max_len = config.decoder.max_positions;
-  search.max_prefix = checked_option("generator", "max_prefix", options.max_prefix, 0, max_len - 1);
+  search.max_prefix = max_prefix_of(config, options);
   search.all_logits = options.all_logits;
-  const int64_t usual = std::min(generation.max_new_tokens, max_len - search.max_prefix);
-  const int64_t new_tokens = checked_option("generator", "max_new_tokens", options.max_new_tokens,
-                                            usual, max_len - search.max_prefix);
-  search.max_len = search.max_prefix + new_tokens;
+  // A long prompt and a long answer need not be of the same sequence.
+  const int64_t room = max_len - (config.is_language_model() ? 1 : search.max_prefix);
+  limits.max_new_tokens = checked_option("generator", "max_new_tokens", options.max_new_tokens,
+                                         std::min(generation.max_new_tokens, room), room);
+  search.max_len = std::min(search.max_prefix + limits.max_new_tokens, max_len);
   const auto n_special =
       static_cast<int64_t>(generation.end_ids.size() + generation.suppressed_ids.size());
   const int64_t candidates = std::min(search.max_beams + n_special + kMoreCandidates,
                                       std::min(search.vocab_size, int64_t{4096}));
   search.max_candidates = options.max_candidates ? options.max_candidates : candidates;
-  limits.decoder = decoder_limits(model, {.max_sources = search.max_sources,
-                                          .max_source_tokens = options.max_source_tokens,
-                                          .max_source_len = options.max_source_len,
-                                          .max_rows = search.max_sources * search.max_beams,
-                                          .max_len = search.max_len,
-                                          .max_new = max_new(search),
-                                          .max_candidates = search.max_candidates,
-                                          .all_logits = options.all_logits,
-                                          .n_threads = options.n_threads,
-                                          .precision = options.precision});
+  // Of a language model they are counted before its decoder's options are checked.
+  const int64_t source_tokens = options.max_source_tokens != 0 || !config.is_language_model()
+                                    ? options.max_source_tokens
+                                    : std::max(kDefaultSourceTokens, search.max_prefix);
+  limits.decoder = decoder_limits(
+      model,
+      {.max_sources = search.max_sources,
+       .max_source_tokens = source_tokens,
+       .max_source_len = config.is_language_model() ? search.max_prefix : options.max_source_len,
+       .max_rows = search.max_sources * search.max_beams,
+       .max_len = search.max_len,
+       .max_new = max_new(config, search, source_tokens),
+       .max_candidates = search.max_candidates,
+       .all_logits = options.all_logits,
+       .n_threads = options.n_threads,
+       .precision = options.precision});
   return limits;
 }
 
@@ -90,8 +119,7 @@ SearchOptions default_search(const ModelConfig& config, const GeneratorLimits& l
   options.early_stopping = generation.early_stopping;
   options.repetition_penalty = generation.repetition_penalty;
   options.renormalize = generation.renormalize;
-  options.max_new_tokens =
-      std::min(generation.max_new_tokens, limits.search.max_len - limits.search.max_prefix);
+  options.max_new_tokens = std::min(generation.max_new_tokens, limits.max_new_tokens);
   options.min_new_tokens = std::min(generation.min_new_tokens, options.max_new_tokens);
   options.start_id = generation.start_id;
   options.end_ids = generation.end_ids;
@@ -134,7 +162,14 @@ Generator::Generator(const Model& model, const GeneratorLimits& limits, Buffer o
 
 std::span<const SearchSource> Generator::read_sources(const Request& request) {
   const int64_t n = request.sources.n_seqs;
-  const int64_t* offsets = request.prefix_offsets;
+  const bool prompted = model().config().is_language_model();
+  if (prompted && request.prefix_offsets) {
+    fail(Status::kInvalidArgument,
+         "prefix_offsets is set; a language model's answers go on from its sources, so it must be "
+         "null");
+  }
+  const int64_t* offsets = prompted ? request.sources.offsets : request.prefix_offsets;
+  const int32_t* ids = prompted ? request.sources.ids : request.prefix_ids;
   if (offsets && offsets[0] != 0) {
     fail(Status::kInvalidArgument, "prefix_offsets[0] is %lld, not 0", ll{offsets[0]});
   }
@@ -148,8 +183,7 @@ std::span<const SearchSource> Generator::read_sources(const Request& request) {
            "prefix_offsets[%lld] is %lld after %lld; a prefix has at most %lld tokens", ll{i + 1},
            ll{offsets[i + 1]}, ll{offsets[i]}, ll{limits_.search.max_prefix});
     }
-    sources_[i].prefix = {request.prefix_ids + offsets[i],
-                          static_cast<size_t>(offsets[i + 1] - offsets[i])};
+    sources_[i].prefix = {ids + offsets[i], static_cast<size_t>(offsets[i + 1] - offsets[i])};
   }
   return {sources_, static_cast<size_t>(n)};
 }
@@ -245,7 +279,10 @@ Answer Generator::answer(int64_t source, int64_t rank) const {
   const Hypothesis hypothesis = search_.hypothesis(source, rank);
   const int32_t* ids =
       answers_ + (source * limits_.search.max_beams + rank) * limits_.search.max_len;
-  return {{ids, static_cast<size_t>(hypothesis.length)}, hypothesis.score};
+  const std::span<const int32_t> all(ids, static_cast<size_t>(hypothesis.length));
+  // A language model's prompt is the caller's already.
+  const bool prompted = model().config().is_language_model();
+  return {prompted ? all.subspan(sources_[source].prefix.size()) : all, hypothesis.score};
 }
 
 }  // namespace headlane

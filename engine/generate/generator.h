@@ -28,6 +28,7 @@ struct GeneratorOptions {
 struct GeneratorLimits {
   DecoderLimits decoder;
   SearchLimits search;
+  int64_t max_new_tokens = 0;  // of an answer
 };
 
 // The defaults filled in and every field checked against the model; throws Error.
@@ -55,6 +56,7 @@ struct Request {
 };
 
 struct Answer {
+  // The prefix, if there was one, and what came after it; of a language model what came alone.
   std::span<const int32_t> ids;
   float score = 0;
 };

@@ -63,7 +63,7 @@ void Search::choose_tokens(int64_t r, const RowScores& scores) {
 
 void Search::take_token(int64_t r, int32_t sample, int32_t token, float sum) {
   const int64_t i_source = row(step_, r)->source;
-  if (!is_last(token)) {
+  if (!is_last(i_source, token)) {
     push(i_source, token, r, sum, sample);
     return;
   }

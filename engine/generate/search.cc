@@ -102,8 +102,13 @@ void Search::check_fits(std::span<const SearchSource> sources) const {
   for (const SearchSource& source : sources) {
     const int64_t prefix_len = std::ssize(source.prefix);
     check_limit("tokens of a prefix", prefix_len, limits_.max_prefix);
-    check_limit("tokens of a prefix and max_new_tokens", prefix_len + options_.max_new_tokens,
-                limits_.max_len);
+    if (prefix_len == 0 && options_.start_id < 0) {
+      fail(Status::kInvalidArgument, "source %lld has neither a start nor a prefix",
+           static_cast<ll>(&source - sources.data()));
+    }
+    // Of a source whose own tokens are gone on from, an answer ends where there is no more room.
+    const int64_t n_new = options_.start_id < 0 ? 1 : options_.max_new_tokens;
+    check_limit("tokens of a prefix and max_new_tokens", prefix_len + n_new, limits_.max_len);
     for (const int32_t id : source.prefix) {
       if (id >= 0 && id < limits_.vocab_size) continue;
       fail(Status::kInvalidArgument,
@@ -133,14 +138,20 @@ std::span<const int32_t> Search::masked_ids() const {
 }
 
 void Search::add_source(const SearchSource& source, int64_t i_source) {
+  const int64_t n_start = options_.start_id >= 0 ? 1 : 0;
+  const int64_t length = n_start + std::ssize(source.prefix);
+  const int64_t max_new =
+      std::min(options_.max_new_tokens, limits_.max_len - std::ssize(source.prefix));
   sources_[i_source] = {.key = source.key,
-                        .prompt_len = static_cast<int32_t>(1 + source.prefix.size()),
+                        .prompt_len = static_cast<int32_t>(length),
+                        .prefix_len = static_cast<int32_t>(source.prefix.size()),
+                        .max_new = static_cast<int32_t>(max_new),
                         .n_ended = 0};
   int32_t* prompt = prompts_ + i_source * (1 + limits_.max_prefix);
-  prompt[0] = options_.start_id;
-  std::ranges::copy(source.prefix, prompt + 1);
+  if (n_start != 0) prompt[0] = options_.start_id;
+  std::ranges::copy(source.prefix, prompt + n_start);
   *row(0, i_source) = {.source = static_cast<int32_t>(i_source),
-                       .token = prompt[source.prefix.size()],
+                       .token = prompt[length - 1],
                        .parent = -1,
                        .scored = known_token(i_source, 0) < 0};
   sums_[i_source] = 0;
@@ -149,7 +160,7 @@ void Search::add_source(const SearchSource& source, int64_t i_source) {
 
 // Returns what comes after the tokens of `step`, if that is no question.
 int32_t Search::known_token(int64_t i_source, int64_t step) const {
-  return rules_.forced(step, sources_[i_source].prompt_len > 1);
+  return rules_.forced(step, sources_[i_source].prefix_len > 0);
 }
 
 int64_t Search::end_of_source(int64_t first) const {
@@ -252,15 +263,14 @@ int64_t Search::n_hypotheses(int64_t source) const {
 Hypothesis Search::hypothesis(int64_t source, int64_t rank) const {
   assert(rank >= 0 && rank < n_hypotheses(source));
   const Ended& answer = ended(source)[rank];
-  const int64_t prefix_len = sources_[source].prompt_len - 1;
   return {.score = answer.score.value,
-          .length = prefix_len + answer.step + (answer.token < 0 ? 0 : 1)};
+          .length = sources_[source].prefix_len + answer.step + (answer.token < 0 ? 0 : 1)};
 }
 
 void Search::copy_tokens(int64_t source, int64_t rank, int32_t* tokens) const {
   assert(rank >= 0 && rank < n_hypotheses(source));
   const Ended& answer = ended(source)[rank];
-  tokens = std::ranges::copy(prompt(source).subspan(1), tokens).out;
+  tokens = std::ranges::copy(prefix(source), tokens).out;
   if (answer.token >= 0) tokens[answer.step] = answer.token;
   int64_t r = answer.row;
   for (int64_t step = answer.step; step > 0; --step) {

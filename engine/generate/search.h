@@ -82,7 +82,7 @@ class Search {
   bool done() const { return n_rows_ == 0; }
   // Tokens that each row has after its prompt, its own included: 0 in the first step.
   int64_t n_new() const { return step_; }
-  // The start and the prefix of a source.
+  // The start, if there is one, and the prefix of a source.
   std::span<const int32_t> prompt(int64_t source) const {
     return {prompts_ + source * (1 + limits_.max_prefix),
             static_cast<size_t>(sources_[source].prompt_len)};
@@ -113,8 +113,10 @@ class Search {
  private:
   struct Source {
     uint64_t key;
-    int32_t prompt_len;  // the start and the prefix
-    int32_t n_ended;     // answers that it has
+    int32_t prompt_len;  // the start, if there is one, and the prefix
+    int32_t prefix_len;
+    int32_t max_new;  // tokens after the prefix: fewer than asked for where max_len is near
+    int32_t n_ended;  // answers that it has
   };
   // Answers are compared by this. A large length_penalty takes scores out of the range of a float,
   // where they are all 0 or -infinity; there `order` tells them apart, and the sum those of one
@@ -149,6 +151,9 @@ class Search {
   void list_masked_ids();
   void add_source(const SearchSource& source, int64_t i_source);
 
+  std::span<const int32_t> prefix(int64_t source) const {
+    return prompt(source).last(static_cast<size_t>(sources_[source].prefix_len));
+  }
   StepRow* row(int64_t step, int64_t r) const { return rows_ + step * max_rows_ + r; }
   Ended* ended(int64_t source) const { return ended_ + source * limits_.max_beams; }
   int64_t end_of_source(int64_t first) const;  // the row after those of the same source
@@ -156,8 +161,8 @@ class Search {
   void push(int64_t i_source, int32_t token, int64_t parent, float score, int32_t sample);
   FinalScore final_score(float sum, int64_t n_tokens) const;
   void mark_history(int64_t r, bool seen);
-  bool is_last(int32_t token) const {
-    return step_ + 1 == options_.max_new_tokens || rules_.is_end(token);
+  bool is_last(int64_t i_source, int32_t token) const {
+    return step_ + 1 == sources_[i_source].max_new || rules_.is_end(token);
   }
   Ended broken_off(int64_t r) const;
 

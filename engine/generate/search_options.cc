@@ -27,7 +27,7 @@ void check_id(const char* name, int32_t id, int64_t vocab_size, int32_t least) {
 }
 
 void check_tokens(const SearchOptions& options, int64_t vocab_size) {
-  check_id("start_id", options.start_id, vocab_size, 0);
+  check_id("start_id", options.start_id, vocab_size, -1);
   check_id("forced_first_id", options.forced_first_id, vocab_size, -1);
   check_id("forced_last_id", options.forced_last_id, vocab_size, -1);
   for (const int32_t id : options.end_ids) check_id("a token of end_ids", id, vocab_size, 0);

@@ -65,7 +65,7 @@ Graph build_decoder_over_kv(const GraphSource& source) {
   return std::move(graph).finish(hidden);
 }
 
-// One more token of each target.
+// Some more tokens of each target.
 Graph build_step(const GraphSource& source) {
   GraphBuilder graph(source);
   Stack decoder(&graph, source.config.decoder, "decoder");
@@ -84,6 +84,7 @@ bool has_part(const ModelConfig& config, Part part) {
     case Part::kOverKv:
       return config.can_attend_to_kv();
     case Part::kSources:
+      return config.generates() && config.has_encoder();
     case Part::kStep:
       return config.generates();
   }

@@ -16,6 +16,7 @@
 #include "engine/import/families/distilbert.h"
 #include "engine/import/families/electra.h"
 #include "engine/import/families/generation.h"
+#include "engine/import/families/llama.h"
 #include "engine/import/families/mpnet.h"
 #include "engine/import/families/roberta.h"
 #include "engine/import/families/t5.h"
@@ -51,7 +52,10 @@ constexpr Family kFamilies[] = {{"bert", "Bert", bert_config, bert_tensors},
                                 {"mbart", "MBart", bart_config, bart_tensors},
                                 {"m2m_100", "M2M100", bart_config, bart_tensors},
                                 {"t5", "T5", t5_config, t5_tensors},
-                                {"mt5", "MT5", t5_config, t5_tensors}};
+                                {"mt5", "MT5", t5_config, t5_tensors},
+                                {"llama", "Llama", llama_config, llama_tensors},
+                                {"mistral", "Mistral", llama_config, llama_tensors},
+                                {"qwen2", "Qwen2", llama_config, llama_tensors}};
 
 const Family& find_family(const json& config, const std::string& path) {
   const std::string type = json_string(config, "model_type", path);
@@ -68,9 +72,9 @@ const Family& find_family(const json& config, const std::string& path) {
 void check_vocab(const ImportedTokenizer& tokenizer, const ModelConfig& config,
                  const std::string& path) {
   const int64_t n_tokens = std::count(tokenizer.vocab.begin(), tokenizer.vocab.end(), '\n');
-  if (n_tokens <= config.encoder.vocab_size) return;
+  if (n_tokens <= config.first_stack().vocab_size) return;
   fail(Status::kBadFile, "%s field \"vocab_size\" is %lld, but the tokenizer has %lld tokens",
-       path.c_str(), static_cast<long long>(config.encoder.vocab_size),
+       path.c_str(), static_cast<long long>(config.first_stack().vocab_size),
        static_cast<long long>(n_tokens));
 }
 
@@ -132,7 +136,11 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
 
   ModelConfig config = family.config(source_config, config_path);
   read_uses(modules, own_config, config_path, options, &config);
-  config.max_seq_len = read_max_seq_len(dir, config.encoder.max_positions, modules.listed);
+  // A prompt is not cut, so the tokenizer's own limit is nobody's.
+  const int64_t max_positions = config.first_stack().max_positions;
+  config.max_seq_len = config.is_language_model()
+                           ? max_positions
+                           : read_max_seq_len(dir, max_positions, modules.listed);
   config.validate(config_path);
 
   const ImportedTokenizer tokenizer = import_tokenizer(dir, modules.listed);

@@ -19,7 +19,13 @@ int64_t computed_table_floats(const ModelConfig& config) {
   int64_t floats = 0;
   for (const StackConfig* stack : {&config.encoder, &config.decoder}) {
     if (stack->n_layers == 0) continue;
-    int64_t of_layer = attention_table_floats(stack->attention);
+    AttentionSpec self = stack->attention;
+    if (stack == &config.decoder && config.takes_tokens()) {
+      // Keys are turned as they are kept, by one table for all layers.
+      floats += self.rotary.max_positions * self.rotary.dims;
+      self.rotary = {};
+    }
+    int64_t of_layer = attention_table_floats(self);
     if (stack->has_cross()) of_layer += attention_table_floats(stack->cross);
     floats += stack->n_layers * of_layer;
     if (stack->has_sinusoids()) floats += stack->max_positions * config.d_model;
@@ -81,9 +87,10 @@ std::unique_ptr<Tokenizer> read_tokenizer(const Container& container, const Mode
   }
   std::unique_ptr<Tokenizer> tokenizer =
       make_tokenizer(container.tokenizer(), tensors.views(), path);
-  if (tokenizer->vocab_size() > config.encoder.vocab_size) {
+  const int64_t vocab_size = config.first_stack().vocab_size;
+  if (tokenizer->vocab_size() > vocab_size) {
     fail(Status::kBadFile, "%s: the tokenizer has %lld tokens, the model embeddings for %lld",
-         path.c_str(), ll{tokenizer->vocab_size()}, ll{config.encoder.vocab_size});
+         path.c_str(), ll{tokenizer->vocab_size()}, ll{vocab_size});
   }
   return tokenizer;
 }

@@ -60,6 +60,11 @@ Limits session_limits(const Model& model, const SessionOptions& options) {
   constexpr int64_t kDefaultTokens = 4096, kMostTokens = int64_t{1} << 31, kMostThreads = 1024;
   const ModelConfig& config = model.config();
   const int64_t max_positions = max_positions_of(config);
+  if (config.is_language_model()) {
+    fail(Status::kUnsupported,
+         "%s: a language model has no encoder for a session to run; create a generator",
+         model.container().path().c_str());
+  }
   Limits limits;
   limits.max_len = checked_option("session", "max_len", options.max_len, 0, max_positions);
   limits.max_tokens = checked_option("session", "max_tokens", options.max_tokens,

@@ -37,15 +37,16 @@ void check_tokens(const TokenBatch& batch, const ModelConfig& config, const Limi
   }
   const int64_t n_tokens = batch.offsets[batch.n_seqs];
   if (n_tokens > 0 && batch.ids == nullptr) fail(Status::kInvalidArgument, "batch.ids is null");
+  const StackConfig& stack = config.first_stack();
   for (int64_t i = 0; i < n_tokens; ++i) {
-    if (batch.ids[i] < 0 || batch.ids[i] >= config.encoder.vocab_size) {
+    if (batch.ids[i] < 0 || batch.ids[i] >= stack.vocab_size) {
       fail(Status::kInvalidArgument, "batch.ids[%lld] is %d; ids are from 0 to %lld", ll{i},
-           batch.ids[i], ll{config.encoder.vocab_size - 1});
+           batch.ids[i], ll{stack.vocab_size - 1});
     }
     const int32_t type = batch.type_ids ? batch.type_ids[i] : 0;
-    if (type < 0 || type >= std::max<int64_t>(config.encoder.n_types, 1)) {
+    if (type < 0 || type >= std::max<int64_t>(stack.n_types, 1)) {
       fail(Status::kInvalidArgument, "batch.type_ids[%lld] is %d; types are from 0 to %lld", ll{i},
-           type, ll{std::max<int64_t>(config.encoder.n_types, 1) - 1});
+           type, ll{std::max<int64_t>(stack.n_types, 1) - 1});
     }
   }
 }

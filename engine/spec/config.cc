@@ -40,8 +40,10 @@ void check_stacks(const ModelConfig& config, const std::string& where) {
   }
   if (!config.has_decoder()) return;
   config.decoder.check(config.d_model, where + " field \"decoder\":");
-  if (config.decoder.has_cross()) return;
-  fail(Status::kBadFile, "%s field \"decoder\": field \"cross\" is missing", where.c_str());
+  if (config.decoder.has_cross() == config.needs_cross()) return;
+  fail(Status::kBadFile, "%s field \"decoder\": field \"cross\" %s", where.c_str(),
+       config.needs_cross() ? "is missing"
+                            : "has no meaning for a decoder of tokens without an encoder");
 }
 
 // Keys and values come from rows of their own, of other sizes than the queries', to one layer
@@ -56,13 +58,12 @@ void check_activations(const ModelConfig& config, const std::string& where) {
 }
 
 void check_tokens(const ModelConfig& config, const std::string& where) {
-  if (!config.has_encoder()) {
-    fail(Status::kBadFile, "%s field \"encoder\" is missing", where.c_str());
-  }
-  if (config.max_seq_len > config.encoder.max_positions) {
+  const StackConfig& stack = config.first_stack();
+  if (config.max_seq_len > stack.max_positions) {
     fail(Status::kBadFile,
-         "%s field \"max_seq_len\" is %lld, more than the encoder's \"max_positions\" (%lld)",
-         where.c_str(), ll{config.max_seq_len}, ll{config.encoder.max_positions});
+         "%s field \"max_seq_len\" is %lld, more than the %s's \"max_positions\" (%lld)",
+         where.c_str(), ll{config.max_seq_len}, config.has_encoder() ? "encoder" : "decoder",
+         ll{stack.max_positions});
   }
   check_prompts(config.prompts, where + " field \"prompts\":");
 }
@@ -97,14 +98,19 @@ void check_steps(const ModelConfig& config, const std::string& where) {
     check_step_score(decoder.attention_of(i), "attention", in_decoder);
   }
   const AttentionSpec& cross = decoder.cross;
-  check_step_score(cross, "cross", in_decoder);
+  if (decoder.has_cross()) check_step_score(cross, "cross", in_decoder);
   if (cross.relative.n_buckets != 0 || cross.rotary.dims != 0 ||
       cross.window_left != kernels::AttentionF32Args::kUnlimited) {
     fail(Status::kBadFile, "%s field \"cross\": a target has no position in its source",
          in_decoder.c_str());
   }
-  check_generation(config.generation, decoder.vocab_size, decoder.max_positions,
-                   where + " field \"generation\":");
+  const std::string in_generation = where + " field \"generation\":";
+  check_generation(config.generation, decoder.vocab_size, decoder.max_positions, in_generation);
+  if ((config.generation.start_id < 0) == config.is_language_model()) return;
+  fail(Status::kBadFile, "%s field \"start_id\" is %d; %s", in_generation.c_str(),
+       config.generation.start_id,
+       config.is_language_model() ? "a language model begins with the caller's tokens, so it is -1"
+                                  : "a decoder behind an encoder needs one");
 }
 
 // A head makes something of what the stacks leave, so it must be one that they leave something for.

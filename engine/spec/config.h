@@ -61,8 +61,9 @@ struct ModelConfig {
   // These belong to kActivations.
   int64_t kdim = 0, vdim = 0;  // columns of the inputs that keys and values are projected from
   bool batch_first = true;     // padded arrays are [batch, seq, d_model], not [seq, batch, d_model]
-  // One or both. A decoder's layers attend to the encoder's output as well as to each other's rows
-  // or, without an encoder, to rows of the caller's.
+  // One or both. A decoder's layers attend to each other's rows and to the encoder's output or, of
+  // activations without an encoder, to rows of the caller's. A decoder of tokens without an encoder
+  // is a language model: it goes on from the caller's tokens.
   StackConfig encoder, decoder;
   HeadConfig head;
   GenerationDefaults generation;  // of kLogits
@@ -77,11 +78,15 @@ struct ModelConfig {
   bool generates() const { return takes_tokens() && has_decoder(); }
   // Of the vector that the head makes of a sequence; 0: it makes none.
   int64_t vector_columns() const { return head.columns(d_model); }
+  // Whether there is nothing but the tokens so far that new ones are made from.
+  bool is_language_model() const { return generates() && !has_encoder(); }
+  // Whether the decoder's layers attend to other rows than their own.
+  bool needs_cross() const { return has_encoder() || !takes_tokens(); }
   // The stack that speaks for the model where one number has to.
   const StackConfig& first_stack() const { return has_encoder() ? encoder : decoder; }
   // Whether the caller's rows may be all that keys and values come from.
   bool can_attend_to_itself() const {
-    return takes_tokens() || (!has_decoder() && kdim == d_model && vdim == d_model);
+    return takes_tokens() ? has_encoder() : !has_decoder() && kdim == d_model && vdim == d_model;
   }
   // Whether they may come from rows of their own.
   bool can_attend_to_kv() const {

@@ -32,8 +32,8 @@ void check_ids(const std::vector<int32_t>& ids, const char* field, int64_t vocab
 
 void check_generation(const GenerationDefaults& generation, int64_t vocab_size,
                       int64_t max_positions, const std::string& where) {
-  check_ids({generation.start_id}, "start_id", vocab_size, where);
   const std::pair<const char*, int32_t> optional[] = {
+      {"start_id", generation.start_id},
       {"pad_id", generation.pad_id},
       {"forced_first_id", generation.forced_first_id},
       {"forced_last_id", generation.forced_last_id}};

@@ -16,7 +16,7 @@ enum class EarlyStopping {
 
 // The roles of tokens, and what a generation does unless it is asked otherwise.
 struct GenerationDefaults {
-  int32_t start_id = 0;  // what the decoder is given first
+  int32_t start_id = 0;  // what the decoder is given first; -1: the caller's tokens alone
   int32_t pad_id = -1;   // -1: none
   std::vector<int32_t> end_ids;
   int32_t forced_first_id = -1, forced_last_id = -1;  // -1: none

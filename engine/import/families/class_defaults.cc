@@ -86,6 +86,38 @@ json t5_defaults() {
           {"eos_token_id", 1}};
 }
 
+// Of a null, such as Llama's "num_key_value_heads", the importer knows what it stands for.
+json llama_defaults() {
+  return {{"vocab_size", 32000},
+          {"hidden_size", 4096},
+          {"intermediate_size", 11008},
+          {"num_hidden_layers", 32},
+          {"num_attention_heads", 32},
+          {"hidden_act", "silu"},
+          {"max_position_embeddings", 2048},
+          {"rms_norm_eps", 1e-6},
+          {"bos_token_id", 1},
+          {"eos_token_id", 2}};
+}
+
+json mistral_defaults() {
+  json defaults = llama_defaults();
+  defaults.update({{"intermediate_size", 14336},
+                   {"num_key_value_heads", 8},
+                   {"max_position_embeddings", 131072},
+                   {"sliding_window", 4096}});
+  return defaults;
+}
+
+json qwen2_defaults() {
+  return {{"vocab_size", 151936},       {"hidden_size", 4096},
+          {"intermediate_size", 22016}, {"num_hidden_layers", 32},
+          {"num_attention_heads", 32},  {"num_key_value_heads", 32},
+          {"hidden_act", "silu"},       {"max_position_embeddings", 32768},
+          {"rms_norm_eps", 1e-6},       {"sliding_window", 4096},
+          {"max_window_layers", 28}};
+}
+
 json defaults_of(const std::string& model_type) {
   json defaults = json::object();
   if (model_type == "bert") return bert_defaults();
@@ -93,6 +125,9 @@ json defaults_of(const std::string& model_type) {
   for (const char* descendant : {"roberta", "xlm-roberta", "camembert", "electra", "mpnet"}) {
     if (model_type == descendant) return bert_descendant_defaults(model_type);
   }
+  if (model_type == "llama") return llama_defaults();
+  if (model_type == "mistral") return mistral_defaults();
+  if (model_type == "qwen2") return qwen2_defaults();
   if (model_type == "t5") return t5_defaults();
   if (model_type == "mt5") {
     defaults = t5_defaults();

@@ -22,8 +22,7 @@ struct Neutral {
 };
 
 void refuse_what_is_lacking(const json& config, const std::string& path) {
-  const Neutral fields[] = {{"do_sample", false},
-                            {"no_repeat_ngram_size", 0},
+  const Neutral fields[] = {{"no_repeat_ngram_size", 0},
                             {"encoder_no_repeat_ngram_size", 0},
                             {"encoder_repetition_penalty", 1},
                             {"num_beam_groups", 1},
@@ -49,6 +48,22 @@ void refuse_what_is_lacking(const json& config, const std::string& path) {
          "without",
          path.c_str(), field.key, printable(value.dump()).c_str(), field.value.dump().c_str());
   }
+}
+
+// A translation that is drawn is another one, so a model that asks for it is refused. Language
+// models mostly do, and people ask for both.
+void read_sampling(const json& config, const std::string& path, bool prompted, const Log& log) {
+  if (!json_bool(config, "do_sample", path, false)) return;
+  if (!prompted) {
+    fail(Status::kUnsupported,
+         "%s field \"do_sample\" is true, which Headlane does not do by itself; with false there, "
+         "the model is converted without",
+         path.c_str());
+  }
+  log.info(
+      "%s field \"do_sample\" is true; the likeliest token is taken each time, unless a call asks "
+      "for samples",
+      path.c_str());
 }
 
 class Reader {
@@ -135,12 +150,15 @@ void read_lengths(const Reader& reader, const ModelConfig& model, GenerationDefa
   // generate() itself stops after 20 tokens then, and warns; but a translation that ends in the
   // middle is of no use, and 256 are more than a sentence has.
   constexpr int64_t kUnlessSaid = 256;
-  const int64_t most = model.decoder.max_positions;
+  // A prompt has one token or more. generate() counts it in lengths that are not of new tokens
+  // alone, so of a language model those say nothing about an answer.
+  const bool prompted = model.is_language_model();
+  const int64_t most = model.decoder.max_positions - (prompted ? 1 : 0);
   int64_t length = std::min(kUnlessSaid, most);
   const char* key = "max_new_tokens";
   if (reader.has(key)) {
     length = reader.integer(key, 0);
-  } else if (reader.has(key = "max_length")) {
+  } else if (!prompted && reader.has(key = "max_length")) {
     length = reader.integer(key, 0);
     length -= length > INT64_MIN ? 1 : 0;
   }
@@ -149,22 +167,30 @@ void read_lengths(const Reader& reader, const ModelConfig& model, GenerationDefa
          key);
   }
   result->max_new_tokens = std::min(length, most);
+  if (prompted && reader.integer("min_length", 0) > 0) {
+    fail(Status::kUnsupported,
+         "%s field \"min_length\" counts the prompt too, which Headlane does not do; with 0 there, "
+         "the model is converted without",
+         reader.path().c_str());
+  }
   // Where a file says both, min_new_tokens counts, be it 0.
-  const int64_t least = reader.has("min_new_tokens")
-                            ? reader.integer("min_new_tokens", 0)
-                            : std::max<int64_t>(reader.integer("min_length", 0), 1) - 1;
+  const int64_t least =
+      reader.has("min_new_tokens")
+          ? reader.integer("min_new_tokens", 0)
+          : std::max<int64_t>(prompted ? 0 : reader.integer("min_length", 0), 1) - 1;
   result->min_new_tokens = std::clamp<int64_t>(least, 0, result->max_new_tokens);
 }
 
 // `own` is generation_config.json, or the config where there is no such file.
-void read_roles(const Reader& own, const Reader& config, GenerationDefaults* result) {
+void read_roles(const Reader& own, const Reader& config, bool prompted,
+                GenerationDefaults* result) {
   const auto role = [&](const char* key) -> int32_t {
     const int32_t id = own.id(key);
     return id >= 0 ? id : config.id(key);
   };
-  result->start_id = role("decoder_start_token_id");
-  if (result->start_id < 0) result->start_id = role("bos_token_id");
-  if (result->start_id < 0) {
+  result->start_id = prompted ? -1 : role("decoder_start_token_id");
+  if (result->start_id < 0 && !prompted) result->start_id = role("bos_token_id");
+  if (result->start_id < 0 && !prompted) {
     fail(Status::kUnsupported, "%s has no field \"decoder_start_token_id\"", own.path().c_str());
   }
   result->pad_id = role("pad_token_id");
@@ -194,9 +220,10 @@ GenerationDefaults read_generation_defaults(const std::string& dir, const json& 
   const json source = own ? *own : with_class_defaults(config);
   const Reader reader(source, own ? own_path : config_path, model);
   refuse_what_is_lacking(source, reader.path());
+  read_sampling(source, reader.path(), model.is_language_model(), log);
 
   GenerationDefaults result;
-  read_roles(reader, Reader(config, config_path, model), &result);
+  read_roles(reader, Reader(config, config_path, model), model.is_language_model(), &result);
   check_start(result, model, reader.path());
   result.suppressed_ids = reader.ids("suppress_tokens");
   reader.add_bad_words(result.end_ids, &result.suppressed_ids);

@@ -33,6 +33,22 @@ void Recipes::add_stacked(const std::vector<std::string>& sources, const std::st
   recipes_.push_back({name, std::move(shape), std::move(slices), false, {}});
 }
 
+void Recipes::add_stacked_rows(const std::vector<std::pair<std::string, int64_t>>& sources,
+                               const std::string& name, std::vector<int64_t> shape_of_row) {
+  std::vector<int64_t> shape = std::move(shape_of_row);
+  shape.insert(shape.begin(), 0);
+  std::vector<TensorSlice> slices;
+  int64_t n_rows = 0;
+  for (const auto& [source, rows] : sources) {
+    shape[0] = rows;
+    checkpoint_.require(source, shape);
+    slices.push_back({source, 0, product(shape)});
+    n_rows += rows;
+  }
+  shape[0] = n_rows;
+  recipes_.push_back({name, std::move(shape), std::move(slices), false, {}});
+}
+
 void Recipes::add_rows(const std::string& source, std::vector<int64_t> source_shape, int64_t first,
                        int64_t n, const std::string& name) {
   checkpoint_.require(source, source_shape);

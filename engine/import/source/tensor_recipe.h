@@ -43,6 +43,9 @@ class Recipes {
   // The rows of all sources, [shape] each, beneath each other.
   void add_stacked(const std::vector<std::string>& sources, const std::string& name,
                    std::vector<int64_t> shape);
+  // The same of sources that have so many rows each, and otherwise that shape.
+  void add_stacked_rows(const std::vector<std::pair<std::string, int64_t>>& sources,
+                        const std::string& name, std::vector<int64_t> shape_of_row);
   // n rows of the tensor `source` [source_shape], from row `first` on.
   void add_rows(const std::string& source, std::vector<int64_t> source_shape, int64_t first,
                 int64_t n, const std::string& name);

@@ -1,0 +1,20 @@
+// Language models of Llama's build: RMS norms before attention and feed-forward, rotary positions,
+// grouped heads, a gated feed-forward. Llama, Mistral and Qwen 2 are such.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/file/json.h"
+#include "engine/import/source/tensor_recipe.h"
+#include "engine/spec/config.h"
+
+namespace headlane {
+
+// `config` is config.json, at `path`, with its class's defaults filled in. Throws Error that names
+// the field that is wrong, or that asks for something Headlane does not compute.
+ModelConfig llama_config(const Json& config, const std::string& path);
+std::vector<TensorRecipe> llama_tensors(const Checkpoint& checkpoint, const Json& config,
+                                        const std::string& path, const ModelConfig& model);
+
+}  // namespace headlane

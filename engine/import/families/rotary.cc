@@ -1,0 +1,103 @@
+#include "engine/import/families/rotary.h"
+
+#include "engine/base/error.h"
+#include "engine/import/source/json_file.h"
+
+namespace headlane {
+namespace {
+
+using json = Json;
+
+// The object that says how wavelengths are scaled, and where it stands; an empty one: it does not.
+struct Scaling {
+  json fields = json::object();
+  std::string where;
+};
+
+// transformers reads the old name after the new one, and lets it win.
+Scaling find_scaling(const json& config, const std::string& path) {
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (!json_has(config, key, path)) continue;
+    const json& value = config[key];
+    if (!value.is_object()) {
+      fail(Status::kBadFile, "%s field \"%s\" is not an object", path.c_str(), key);
+    }
+    if (value.empty()) continue;
+    return {value, path + " field \"" + key + "\":"};
+  }
+  return {json::object(), path};
+}
+
+void read_llama3(const Scaling& scaling, RotarySpec* spec) {
+  spec->scaling = RotaryScaling::kLlama3;
+  spec->low_freq_factor = json_number(scaling.fields, "low_freq_factor", scaling.where);
+  spec->high_freq_factor = json_number(scaling.fields, "high_freq_factor", scaling.where);
+}
+
+void read_yarn(const Scaling& scaling, RotarySpec* spec) {
+  spec->scaling = RotaryScaling::kYarn;
+  const auto number = [&](const char* key, double otherwise) {
+    return json_has(scaling.fields, key, scaling.where)
+               ? json_number(scaling.fields, key, scaling.where)
+               : otherwise;
+  };
+  spec->beta_fast = number("beta_fast", 32);
+  spec->beta_slow = number("beta_slow", 1);
+  spec->truncate = json_bool(scaling.fields, "truncate", scaling.where, true);
+  const double mscale = number("mscale", 0), all_dim = number("mscale_all_dim", 0);
+  const double ratio = mscale != 0 && all_dim != 0 ? yarn_magnitude(spec->factor, mscale) /
+                                                         yarn_magnitude(spec->factor, all_dim)
+                                                   : yarn_magnitude(spec->factor);
+  spec->attention_factor = number("attention_factor", ratio);
+}
+
+}  // namespace
+
+RotarySpec read_rotary(const json& config, const std::string& path, int64_t head_dim,
+                       int64_t max_positions) {
+  const Scaling scaling = find_scaling(config, path);
+  const auto number = [&](const char* key, double otherwise) {
+    if (json_has(scaling.fields, key, scaling.where)) {
+      return json_number(scaling.fields, key, scaling.where);
+    }
+    return json_has(config, key, path) ? json_number(config, key, path) : otherwise;
+  };
+  RotarySpec spec;
+  spec.base = number("rope_theta", 10000);
+  spec.max_positions = max_positions;
+  spec.dims =
+      static_cast<int64_t>(static_cast<double>(head_dim) * number("partial_rotary_factor", 1));
+  if (spec.dims < 2 || spec.dims > head_dim || spec.dims % 2 != 0) {
+    fail(Status::kUnsupported,
+         "%s: %lld of a head's %lld columns would turn by position; that must be an even number of "
+         "them",
+         path.c_str(), static_cast<long long>(spec.dims), static_cast<long long>(head_dim));
+  }
+  const std::string old_name = json_string(scaling.fields, "type", scaling.where, "default");
+  const std::string type = json_string(scaling.fields, "rope_type", scaling.where, old_name);
+  if (type == "default") return spec;
+  if (type != "linear" && type != "llama3" && type != "yarn") {
+    fail(Status::kUnsupported,
+         "%s field \"rope_type\" is \"%s\", not one of: default, linear, llama3, yarn",
+         scaling.where.c_str(), printable(type).c_str());
+  }
+  spec.factor = json_number(scaling.fields, "factor", scaling.where);
+  if (type == "linear") {
+    spec.scaling = RotaryScaling::kLinear;
+    return spec;
+  }
+  // The config's own field wins over the object's, and the longest sequence stands for either.
+  constexpr const char* kOriginal = "original_max_position_embeddings";
+  spec.original_max_positions =
+      json_has(config, kOriginal, path)
+          ? json_int(config, kOriginal, path)
+          : json_int(scaling.fields, kOriginal, scaling.where, max_positions);
+  if (type == "llama3") {
+    read_llama3(scaling, &spec);
+  } else {
+    read_yarn(scaling, &spec);
+  }
+  return spec;
+}
+
+}  // namespace headlane

@@ -1,0 +1,18 @@
+// The rotary positions of a Hugging Face config.json, in the spelling of transformers 5
+// ("rope_parameters") and in the older one ("rope_theta", "rope_scaling").
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "engine/file/json.h"
+#include "engine/spec/positions.h"
+
+namespace headlane {
+
+// For heads of head_dim columns and sequences of up to max_positions tokens. Throws
+// Error(kUnsupported) that names the field for a kind of scaling that is not in the engine.
+RotarySpec read_rotary(const Json& config, const std::string& path, int64_t head_dim,
+                       int64_t max_positions);
+
+}  // namespace headlane
