@@ -282,7 +282,8 @@ Answer Generator::answer(int64_t source, int64_t rank) const {
   const std::span<const int32_t> all(ids, static_cast<size_t>(hypothesis.length));
   // A language model's prompt is the caller's already.
   const bool prompted = model().config().is_language_model();
-  return {prompted ? all.subspan(sources_[source].prefix.size()) : all, hypothesis.score};
+  return {prompted ? all.subspan(sources_[source].prefix.size()) : all, hypothesis.score,
+          hypothesis.ended};
 }
 
 }  // namespace headlane

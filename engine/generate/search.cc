@@ -264,7 +264,8 @@ Hypothesis Search::hypothesis(int64_t source, int64_t rank) const {
   assert(rank >= 0 && rank < n_hypotheses(source));
   const Ended& answer = ended(source)[rank];
   return {.score = answer.score.value,
-          .length = sources_[source].prefix_len + answer.step + (answer.token < 0 ? 0 : 1)};
+          .length = sources_[source].prefix_len + answer.step + (answer.token < 0 ? 0 : 1),
+          .ended = answer.token >= 0 && rules_.is_end(answer.token)};
 }
 
 void Search::copy_tokens(int64_t source, int64_t rank, int32_t* tokens) const {

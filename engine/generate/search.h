@@ -65,6 +65,7 @@ struct Hypothesis {
   // source broke off, since its logits were not finite or left no token to go on with.
   float score = 0;
   int64_t length = 0;  // with prefix and end, without the start
+  bool ended = false;  // by one of the ends
 };
 
 class Search {

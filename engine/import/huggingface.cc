@@ -137,7 +137,8 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   ModelConfig config = family.config(source_config, config_path);
   read_uses(modules, own_config, config_path, options, &config);
   // A prompt is not cut, so the tokenizer's own limit is nobody's.
-  const int64_t max_positions = config.first_stack().max_positions;
+  const StackConfig& stack = config.is_language_model() ? config.decoder : config.encoder;
+  const int64_t max_positions = stack.max_positions;
   config.max_seq_len = config.is_language_model()
                            ? max_positions
                            : read_max_seq_len(dir, max_positions, modules.listed);

@@ -107,7 +107,7 @@ void check_steps(const ModelConfig& config, const std::string& where) {
   const std::string in_generation = where + " field \"generation\":";
   check_generation(config.generation, decoder.vocab_size, decoder.max_positions, in_generation);
   if ((config.generation.start_id < 0) == config.is_language_model()) return;
-  fail(Status::kBadFile, "%s field \"start_id\" is %d; %s", in_generation.c_str(),
+  fail(Status::kBadFile, "%s field \"start_id\" has the id %d; %s", in_generation.c_str(),
        config.generation.start_id,
        config.is_language_model() ? "a language model begins with the caller's tokens, so it is -1"
                                   : "a decoder behind an encoder needs one");

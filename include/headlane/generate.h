@@ -7,6 +7,10 @@
  * headlane_generator_encode and headlane_generator_step are for programs that choose tokens
  * themselves.
  *
+ * A language model has a decoder alone. Its sources are prompts, and its answers are what comes
+ * after them: max_source_len is the longest prompt, and a prompt and its answer have at most
+ * max_positions tokens together, so an answer may end for want of room. There are no prefixes.
+ *
  *     headlane_generator_create(model, NULL, &generator);
  *     headlane_generator_generate(generator, &sources, NULL);
  *     headlane_generator_get_answer(generator, 0, 0, &answer);
@@ -36,10 +40,12 @@ typedef struct headlane_generator_options {
   int64_t max_sources;       /**< of a batch; 0: 32 */
   int64_t max_source_tokens; /**< of a batch, all sources together; 0: 4096, or max_source_len if
                               * that is more */
-  int64_t max_source_len;    /**< 0: max_positions */
+  int64_t max_source_len;    /**< 0: max_positions; of a language model 2048, or half of
+                              * max_positions if that is less */
   int64_t max_beams;         /**< hypotheses, or samples, of a source; 0: the model's n_beams */
   int64_t max_new_tokens;    /**< tokens of an answer, its end included; 0: the model's */
-  int64_t max_prefix; /**< tokens that an answer may be begun with, beside the first; 0: none */
+  int64_t max_prefix; /**< tokens that an answer may be begun with, beside the first; 0: none. Of a language model it must
+                       * be 0 */
   /** How many of the best next tokens of a target a search may look at: the number of beams (or
    * top_k) and the number of tokens that may not come, together; 0: 64 and what the model's
    * defaults need. A search or a step that needs more is TOO_LARGE, unless there is room for all
@@ -170,9 +176,12 @@ typedef struct headlane_answer {
   size_t struct_size; /**< sizeof this struct */
   int64_t n_answers;  /**< of the source, best first (samples in the order drawn) */
   const int32_t* ids; /**< [n_ids]: the prefix and the end are included, the token that the decoder
-                       * begins with is not; valid until the generator is used again */
+                       * begins with is not, nor is a language model's prompt; valid until the
+                       * generator is used again */
   int64_t n_ids;      /**< how many, the end included */
   float score;        /**< see length_penalty; NaN: logits were NaN, and the answer ends there */
+  int32_t ended;      /**< 1: the last id is one of end_ids; 0: there was no more room, or the
+                       * callback stopped it */
 } headlane_answer;
 
 /** One answer of the last headlane_generator_generate.

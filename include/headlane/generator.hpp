@@ -21,6 +21,7 @@ inline namespace v0 {
 struct Answer {
   std::span<const int32_t> ids; /**< valid until the generator is used again */
   float score = 0;              /**< as in headlane_answer */
+  bool ended = false;           /**< likewise */
 };
 
 /** A function that Generator::generate calls for each token: with the source, the token's id, and
@@ -96,7 +97,7 @@ class Generator {
    * @throw Error if there is none */
   Answer answer(int64_t source, int64_t rank = 0) const {
     const headlane_answer found = get_answer(source, rank);
-    return {{found.ids, static_cast<size_t>(found.n_ids)}, found.score};
+    return {{found.ids, static_cast<size_t>(found.n_ids)}, found.score, found.ended != 0};
   }
 
   /** Encodes sources for the steps that follow.

@@ -8,6 +8,7 @@ namespace tool {
 void declare_convert(Command* command);
 void declare_info(Command* command);
 void declare_translate(Command* command);
+void declare_generate(Command* command);
 void declare_embed(Command* command);
 void declare_encode(Command* command);
 void declare_similarity(Command* command);

@@ -25,6 +25,7 @@ constexpr Entry kCommands[] = {
      tool::declare_convert},
     {"info", "Show what a file holds and what this machine runs it with", tool::declare_info},
     {"translate", "Translate texts, a line each", tool::declare_translate},
+    {"generate", "Go on from prompts, with a language model", tool::declare_generate},
     {"embed", "Turn texts into vectors, one a line", tool::declare_embed},
     {"encode", "Turn token ids, or activations, into last hidden states", tool::declare_encode},
     {"similarity", "Show how alike texts are: cosines", tool::declare_similarity},

@@ -56,7 +56,7 @@ void read_sampling(const json& config, const std::string& path, bool prompted, c
   if (!json_bool(config, "do_sample", path, false)) return;
   if (!prompted) {
     fail(Status::kUnsupported,
-         "%s field \"do_sample\" is true, which Headlane does not do by itself; with false there, "
+         "%s field \"do_sample\" is true, which Headlane does not do; with false there, "
          "the model is converted without",
          path.c_str());
   }

@@ -1,6 +1,7 @@
 #include "engine/import/families/llama.h"
 
-#include <cmath>
+#include <algorithm>
+#include <set>
 #include <utility>
 
 #include "engine/base/error.h"
@@ -25,6 +26,20 @@ void refuse_variants(const json& config, const std::string& path) {
   if (json_has(config, kPartial, path) && json_number(config, kPartial, path) != 1) {
     fail(Status::kUnsupported, "%s field \"%s\" is not 1; heads of this family turn as a whole",
          path.c_str(), kPartial);
+  }
+}
+
+// A classifier or an embedder of the same layers is saved with the same fields.
+void refuse_other_heads(const json& config, const std::string& path) {
+  constexpr const char* kField = "architectures";
+  if (!json_has(config, kField, path)) return;
+  for (const std::string& name : json_strings(config, kField, path)) {
+    if (name.ends_with("ForCausalLM")) continue;
+    fail(Status::kUnsupported,
+         "%s field \"%s\" names \"%s\"; of this \"model_type\" only language models, "
+         "...ForCausalLM, "
+         "are supported",
+         path.c_str(), kField, printable(name).c_str());
   }
 }
 
@@ -111,6 +126,22 @@ Biases read_biases(const json& config, const std::string& path) {
   return {attention, attention, json_bool(config, "mlp_bias", path, false)};
 }
 
+// A tensor that is left over would have changed what the model computes.
+void refuse_left_over(const Checkpoint& checkpoint, const std::vector<TensorRecipe>& recipes,
+                      bool tied) {
+  std::set<std::string> taken;
+  for (const TensorRecipe& recipe : recipes) {
+    for (const TensorSlice& slice : recipe.slices) taken.insert(slice.tensor);
+  }
+  for (const std::string& name : checkpoint.names()) {
+    // Older versions save the wavelengths, which follow from the config, and tied words twice.
+    const bool is_known = name.ends_with("rotary_emb.inv_freq") ||
+                          (tied && name == "lm_head.weight") || taken.contains(name);
+    if (is_known) continue;
+    checkpoint.refuse(name, "is none that Headlane computes with in this model");
+  }
+}
+
 // Takes the tensors of one layer after the other.
 class LlamaTensors {
  public:
@@ -171,6 +202,7 @@ class LlamaTensors {
 }  // namespace
 
 ModelConfig llama_config(const json& config, const std::string& path) {
+  refuse_other_heads(config, path);
   refuse_variants(config, path);
   ModelConfig result;
   result.architecture = json_string(config, "model_type", path);
@@ -196,8 +228,11 @@ ModelConfig llama_config(const json& config, const std::string& path) {
 
 std::vector<TensorRecipe> llama_tensors(const Checkpoint& checkpoint, const json& config,
                                         const std::string& path, const ModelConfig& model) {
-  return LlamaTensors(checkpoint, model, read_biases(config, path))
-      .take(json_bool(config, "tie_word_embeddings", path, false));
+  const bool tied = json_bool(config, "tie_word_embeddings", path, false);
+  std::vector<TensorRecipe> recipes =
+      LlamaTensors(checkpoint, model, read_biases(config, path)).take(tied);
+  refuse_left_over(checkpoint, recipes, tied);
+  return recipes;
 }
 
 }  // namespace headlane

@@ -312,7 +312,8 @@ TEST(Search, BadOptionsAreRefused) {
   refuses("max_new_tokens is 0", [](ToyCase& t) { t.options.max_new_tokens = 0; });
   refuses("min_new_tokens is 9", [](ToyCase& t) { t.options.min_new_tokens = 9; });
   refuses("min_new_tokens is -1", [](ToyCase& t) { t.options.min_new_tokens = -1; });
-  refuses("start_id is -1", [](ToyCase& t) { t.options.start_id = -1; });
+  refuses("start_id is -2", [](ToyCase& t) { t.options.start_id = -2; });
+  refuses("source 0 has neither a start nor a prefix", [](ToyCase& t) { t.options.start_id = -1; });
   refuses("start_id is 12", [](ToyCase& t) { t.options.start_id = 12; });
   refuses("forced_first_id is 12", [](ToyCase& t) { t.options.forced_first_id = 12; });
   refuses("forced_last_id is -2", [](ToyCase& t) { t.options.forced_last_id = -2; });

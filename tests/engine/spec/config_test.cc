@@ -545,7 +545,14 @@ TEST(EncoderDecoderConfig, WhatDecodersDoNotHave) {
       },
       "\"decoder\": field \"cross\": a target has no position in its source");
   refuse([](ModelConfig* c) { c->decoder.cross = {}; }, "\"decoder\": field \"cross\" is missing");
-  refuse([](ModelConfig* c) { c->encoder = {}; }, "\"encoder\" is missing");
+  refuse([](ModelConfig* c) { c->encoder = {}; },
+         "\"decoder\": field \"cross\" has no meaning for a decoder of tokens without an encoder");
+  refuse(
+      [](ModelConfig* c) {
+        c->encoder = {};
+        c->decoder.cross = {};
+      },
+      "\"generation\": field \"start_id\" has the id 89; a language model begins with the caller");
   refuse([](ModelConfig* c) { c->decoder.positions = Positions::kLearnedButPadding; },
          "\"decoder\": field \"positions\" is \"learned_but_padding\", which only an encoder");
   refuse(

@@ -79,6 +79,10 @@ AttentionMaps attention_maps(const AttentionOptions& options) {
   AttentionMaps maps;
   maps.model = valid_utf8(std::filesystem::path(options.run.model_path).filename().string());
   maps.text = valid_utf8(options.text);
+  if (model.facts().has_decoder != 0 && model.facts().n_layers == 0) {
+    throw std::runtime_error(options.run.model_path +
+                             ": is a language model, whose attention is not shown yet");
+  }
   if (model.facts().has_decoder != 0) {
     if (options.run.prompt || !options.run.prompt_name.empty()) {
       throw std::runtime_error(

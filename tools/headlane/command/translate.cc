@@ -127,6 +127,9 @@ class Printer {
 
 void check_model(const TranslateOptions& options, const headlane_model_facts& facts) {
   const std::string& path = options.run.model_path;
+  if (facts.has_decoder != 0 && facts.n_layers == 0) {
+    throw std::runtime_error(path + ": is a language model; headlane generate runs it");
+  }
   if (facts.has_decoder == 0) {
     throw std::runtime_error(path + ": the model has no decoder, so it cannot translate");
   }

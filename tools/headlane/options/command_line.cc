@@ -123,6 +123,14 @@ Option* Command::text(const char* names, std::optional<std::string>* to, const c
              [to](const std::string&, const std::string& value) { *to = value; });
 }
 
+Option* Command::each(const char* names, std::vector<std::string>* to, const char* help) {
+  Option* option = add(names, "TEXT", help, [to](const std::string&, const std::string& value) {
+    to->push_back(value);
+  });
+  option->may_repeat_ = true;
+  return option;
+}
+
 Option* Command::file(const char* names, std::string* to, const char* help) {
   Option* option = text(names, to, help)->not_empty();
   option->declared_->type_name("FILE");
@@ -241,7 +249,7 @@ std::vector<std::string> Command::hide_values(const std::vector<std::string>& wo
 
 void Command::set(const Option& option) const {
   const CLI::Option& declared = *option.declared_;
-  const bool once = declared.get_items_expected_max() == 1;
+  const bool once = declared.get_items_expected_max() == 1 && !option.may_repeat_;
   for (const std::string& result : declared.results()) {
     Value given = {declared.get_name(), result};  // a flag, or what stands for no value
     if (result.starts_with(kHidden)) {

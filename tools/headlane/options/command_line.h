@@ -43,7 +43,7 @@ class Option {
 
   CLI::Option* declared_ = nullptr;
   Set set_;
-  bool refuses_empty_ = false;
+  bool refuses_empty_ = false, may_repeat_ = false;
 };
 
 // What real numbers an option takes: from `least` to `most`, or, with `above`, without `least`.
@@ -64,6 +64,8 @@ class Command {
   // Empty texts count as well: what is not given stays without a value.
   Option* text(const char* names, std::optional<std::string>* to, const char* help);
   Option* file(const char* names, std::string* to, const char* help);  // its name
+  // An option that may be given many times, with one text each time.
+  Option* each(const char* names, std::vector<std::string>* to, const char* help);
   Option* texts(const char* names, std::vector<std::string>* to, const char* help);
   // The option "--name [FILE]"; *to is `otherwise` where the file is left out.
   Option* file_or(const char* names, std::string* to, const char* otherwise, const char* help);

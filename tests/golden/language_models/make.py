@@ -1,0 +1,217 @@
+"""Writes small random language models, and what transformers' generate() makes of their prompts.
+
+    python make.py [--out DIR] [NAME ...]
+
+Each folder is what headlane convert takes (config.json, generation_config.json, weights), and
+    prompts.txt         200 prompts of token ids, one a line: most are short, some longer than the
+                        window, the last ones up to MOST tokens
+    greedy.txt          what was generated for each, a line, without the prompt, with the end if
+                        there is one
+    beam.txt            the same by beams, the best answer of each
+    beam_scores.npy     [200]: sums of log-probabilities over length ** length_penalty
+    logits.npy          [rows, vocab]: of the first N_DETAILED prompts, the logits that each id of
+                        their lines of greedy.txt was chosen by
+    texts.json          of models with a tokenizer, in place of all above except the manifest: texts
+                        as prompts, the ids of what was generated, and the text that it adds to its
+                        prompt's
+    manifest.json       what is odd about the model, the arguments, and how far transformers' own
+                        float32 is from the float64, at most
+Everything is random: biases and norms too. Each prompt is run alone, without padding, in float64
+from the weights as the files have them, and rounded once.
+
+Ids can be compared one for one only where no choice is a matter of rounding. So a prompt is
+replaced by another if the two best scores of one of its greedy steps are nearer than LEAST_GAP, or
+if float32 generates something else by beams.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import torch
+import transformers
+
+N_PROMPTS, N_DETAILED, LEAST_GAP, MAX_NEW, N_BEAMS, MOST = 200, 5, 3e-4, 12, 3, 600
+GAIN = 1.2  # of a product: scores of attention are of the size that trained models have
+COMMON = {"vocab_size": 97, "hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 2,
+          "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 640,
+          "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "rms_norm_eps": 1e-5}
+MODELS = {
+    "llama_3_1": dict(type="Llama", why="three bands of rotary wavelengths; biases everywhere; a "
+        "width of heads of its own; two ends",
+        config=dict(head_dim=10, attention_bias=True, mlp_bias=True, eos_token_id=[2, 5],
+            rope_parameters=dict(rope_type="llama3", rope_theta=500000.0, factor=8.0,
+                low_freq_factor=1.0, high_freq_factor=4.0,
+                original_max_position_embeddings=64))),
+    "llama_2": dict(type="Llama", why="as many heads of keys as of queries; tied words; odd sizes; "
+        "the older spelling of rotary positions; saved in bf16",
+        config=dict(num_attention_heads=3, num_key_value_heads=3, hidden_size=30,
+            tie_word_embeddings=True), saved=torch.bfloat16, old=dict(rope_theta=10000.0)),
+    "llama_linear": dict(type="Llama", why="stretched positions; one head of keys; three layers; "
+        "GELU",
+        config=dict(num_key_value_heads=1, num_hidden_layers=3, hidden_act="gelu_pytorch_tanh",
+            rope_parameters=dict(rope_type="linear", rope_theta=20000.0, factor=3.0))),
+    "llama_yarn": dict(type="Llama", why="YaRN",
+        config=dict(rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0,
+            original_max_position_embeddings=32))),
+    "mistral": dict(type="Mistral", why="a window on all layers; heads wider than hidden / heads",
+        config=dict(head_dim=12, sliding_window=17)),
+    "mistral_no_window": dict(type="Mistral", why="no window; ReLU; saved in f16",
+        config=dict(sliding_window=None, hidden_act="relu"), saved=torch.float16),
+    "mistral_window_2": dict(type="Mistral", why="each token sees itself and the one before it",
+        config=dict(sliding_window=2)),
+    "qwen2": dict(type="Qwen2", why="biases of q, k and v; tied words; no window is used",
+        config=dict(tie_word_embeddings=True, sliding_window=9, use_sliding_window=False)),
+    "qwen2_window": dict(type="Qwen2", why="the last two of three layers have a window",
+        config=dict(num_hidden_layers=3, use_sliding_window=True, sliding_window=9,
+            max_window_layers=1)),
+    "qwen2_layer_types": dict(type="Qwen2", why="windows by the names of layers",
+        config=dict(num_hidden_layers=3, use_sliding_window=True, sliding_window=5,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
+    "llama_texts": dict(type="Llama", why="texts, by a tokenizer with spaces in words and bytes in "
+        "place of rare characters", tokenizer="llama2", saved=torch.bfloat16,
+        config=dict(vocab_size=1500, tie_word_embeddings=True)),
+    "qwen2_texts": dict(type="Qwen2", why="texts, by a tokenizer of bytes", tokenizer="qwen2",
+        saved=torch.bfloat16, config=dict(vocab_size=1000, tie_word_embeddings=True)),
+}
+TEXTS = ["The quick brown fox", "a", "  two spaces, and a tab\t", "Ein schöner Tag, nicht wahr?",
+         "日本語のテキスト", "--max-new-tokens 5", "def f(x):\n    return x", "🙂🙂", "1234567890 + 1",
+         "مرحبا بالعالم"]
+
+
+def randomize(model):
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.dim() >= 2:
+                p.copy_(torch.randn_like(p) * (GAIN / p.shape[1] ** 0.5))
+            else:
+                p.copy_(torch.randn_like(p) * 0.3 + (1.0 if "norm" in name else 0.0))
+    model.tie_weights()
+
+
+def save(model, recipe, folder):
+    if folder.exists():
+        shutil.rmtree(folder)
+    model.to(recipe.get("saved", torch.float32)).save_pretrained(folder)
+    if "old" not in recipe:
+        return
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config.pop("rope_parameters")
+    config.update(recipe["old"])
+    path.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def prompt(i, rng, vocab_size):
+    if i >= N_PROMPTS - 6:
+        length = int(rng.integers(200, MOST + 1))
+    elif i >= N_PROMPTS - 50:
+        length = int(rng.integers(20, 70))
+    else:
+        length = int(rng.integers(1, 20))
+    return rng.integers(3, vocab_size, length).tolist()
+
+
+def generate(model, ids, n_beams):
+    out = model.generate(torch.tensor([ids]), max_new_tokens=MAX_NEW, num_beams=n_beams,
+                         do_sample=False, return_dict_in_generate=True, output_logits=n_beams == 1,
+                         output_scores=True, length_penalty=0.8)
+    new = out.sequences[0, len(ids):].tolist()
+    if n_beams == 1:
+        return new, torch.cat(out.logits)
+    return new, out.sequences_scores[0]
+
+
+def run(recipe, folder, seed):
+    exact = getattr(transformers, recipe["type"] + "ForCausalLM").from_pretrained(
+        folder, dtype=torch.float64, attn_implementation="eager").eval()
+    single = getattr(transformers, recipe["type"] + "ForCausalLM").from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager").eval()
+    rng = np.random.default_rng(seed)
+    prompts, greedy, beam, scores, logits = [], [], [], [], []
+    off_logits = off_scores = 0.0
+    while len(prompts) < N_PROMPTS:
+        ids = prompt(len(prompts), rng, exact.config.vocab_size)
+        new, rows = generate(exact, ids, 1)
+        best = rows.topk(2).values
+        if (best[:, 0] - best[:, 1]).min() < LEAST_GAP:
+            continue
+        by_beams, score = generate(exact, ids, N_BEAMS)
+        single_beams, single_score = generate(single, ids, N_BEAMS)
+        if by_beams != single_beams:
+            continue
+        single_new, single_rows = generate(single, ids, 1)
+        assert single_new == new
+        off_logits = max(off_logits, (single_rows - rows).abs().max().item())
+        off_scores = max(off_scores, abs(single_score.item() - score.item()))
+        if len(prompts) < N_DETAILED:
+            logits.append(rows)
+        prompts.append(ids)
+        greedy.append(new)
+        beam.append(by_beams)
+        scores.append(score)
+
+    def lines(name, rows):
+        (folder / name).write_text("".join(" ".join(map(str, row)) + "\n" for row in rows))
+    lines("prompts.txt", prompts)
+    lines("greedy.txt", greedy)
+    lines("beam.txt", beam)
+    np.save(folder / "beam_scores.npy", torch.stack(scores).to(torch.float32).numpy())
+    np.save(folder / "logits.npy", torch.cat(logits).to(torch.float32).numpy())
+    (folder / "manifest.json").write_text(json.dumps({
+        "why": recipe["why"], "max_new_tokens": MAX_NEW, "n_beams": N_BEAMS, "length_penalty": 0.8,
+        "n_detailed": N_DETAILED, "transformers": transformers.__version__,
+        "float32_from_float64": {"logits": off_logits, "scores": off_scores}}, indent=1) + "\n")
+
+
+def run_texts(recipe, folder):
+    tokenizers = pathlib.Path(__file__).parent.parent / "tokenizer_json" / recipe["tokenizer"]
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tokenizers / name, folder / name)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = getattr(transformers, recipe["type"] + "ForCausalLM").from_pretrained(
+        folder, dtype=torch.float64, attn_implementation="eager").eval()
+
+    def text_of(ids):
+        return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    rows = []
+    for text in TEXTS:
+        ids = tokenizer(text).input_ids
+        new, logits = generate(model, ids, 1)
+        best = logits.topk(2).values
+        assert (best[:, 0] - best[:, 1]).min() >= LEAST_GAP, text
+        before, whole = text_of(ids), text_of(ids + new)
+        assert whole.startswith(before)
+        rows.append({"prompt": text, "ids": new, "text": whole[len(before):]})
+    (folder / "texts.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (folder / "manifest.json").write_text(json.dumps({
+        "why": recipe["why"], "max_new_tokens": MAX_NEW,
+        "transformers": transformers.__version__}, indent=1) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent)
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    transformers.logging.set_verbosity_error()
+    for seed, (name, recipe) in enumerate(MODELS.items()):
+        if arguments.names and name not in arguments.names:
+            continue
+        torch.manual_seed(seed)
+        config = getattr(transformers, recipe["type"] + "Config")(**COMMON | recipe["config"])
+        model = getattr(transformers, recipe["type"] + "ForCausalLM")(config)
+        randomize(model)
+        folder = arguments.out / name
+        save(model, recipe, folder)
+        if "tokenizer" in recipe:
+            run_texts(recipe, folder)
+        else:
+            run(recipe, folder, seed)
+        print(name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <limits>
+#include <memory>
+#include <optional>
+
+#include "tools/headlane/commands.h"
+#include "tools/headlane/options/common_options.h"
+#include "tools/headlane/output/json.h"
+#include "tools/headlane/output/standard_streams.h"
+#include "tools/headlane/text/continuation.h"
+#include "tools/headlane/text/token_ids.h"
+
+namespace tool {
+namespace {
+
+struct GenerateOptions {
+  RunOptions run;
+  Texts texts;
+  int64_t max_new_tokens = 0;  // 0: the model's
+  int64_t batch = 8;           // prompts that are gone on from together
+  int64_t beams = 0;
+  std::optional<float> temperature;
+  int64_t top_k = 0;
+  float top_p = 0;
+  uint64_t seed = 0;
+  double repetition_penalty = 0;
+  std::vector<std::string> stops;
+  bool ids = false;  // lines are token ids, in and out
+  bool as_json = false, echo = false, statistics = false;
+
+  bool samples() const { return temperature ? *temperature > 0 : top_k != 0 || top_p != 0; }
+};
+
+struct Prompt {
+  std::string text;
+  std::vector<int32_t> ids;
+};
+
+std::string numbers_of(const std::vector<int32_t>& ids) {
+  std::string text;
+  for (const int32_t id : ids) text += (text.empty() ? "" : " ") + std::to_string(id);
+  return text;
+}
+
+headlane::GenerateOptions search_of(const GenerateOptions& options) {
+  headlane::GenerateOptions search;
+  search.n_beams = options.beams;
+  search.sample = options.samples() ? 1 : 0;
+  search.temperature = options.samples() ? options.temperature.value_or(1) : 0;
+  search.top_k = options.samples() ? options.top_k : 0;
+  search.top_p = options.samples() ? options.top_p : 0;
+  search.seed = options.seed;
+  search.repetition_penalty = options.repetition_penalty;
+  search.max_new_tokens = options.max_new_tokens;
+  return search;
+}
+
+struct Counts {
+  int64_t prompts = 0, prompt_tokens = 0, new_tokens = 0;
+  double seconds = 0;
+};
+
+// Goes on from prompts, some at a time, and prints what comes.
+class Writer {
+ public:
+  Writer(const Model& model, const GenerateOptions& options)
+      : model_(model), options_(options), facts_(model.facts()) {}
+
+  const Counts& counts() const { return counts_; }
+
+  void add(Prompt prompt) {
+    prompts_.push_back(std::move(prompt));
+    if (std::ssize(prompts_) == options_.batch) flush();
+  }
+
+  void flush() {
+    if (prompts_.empty()) return;
+    const auto start = std::chrono::steady_clock::now();
+    run();
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    counts_.seconds += taken.count();
+    prompts_.clear();
+  }
+
+ private:
+  // Text is shown while it grows where it is the only one, and only grows.
+  bool streams() const {
+    return prompts_.size() == 1 && !options_.as_json && !options_.ids && options_.beams <= 1;
+  }
+
+  Generator make_generator() const {
+    headlane::GeneratorOptions limits;
+    limits.max_sources = std::ssize(prompts_);
+    limits.max_source_tokens = 0;
+    for (const Prompt& prompt : prompts_) {
+      const int64_t length = std::ssize(prompt.ids);
+      limits.max_source_tokens += length;
+      limits.max_source_len = std::max(limits.max_source_len, length);
+    }
+    limits.max_beams = options_.samples() ? 1 : std::max<int64_t>(options_.beams, 1);
+    limits.max_new_tokens = options_.max_new_tokens;
+    limits.all_logits = 1;  // room that only searches which need it ever touch
+    limits.n_threads = options_.run.n_threads;
+    return Generator(model_, limits);
+  }
+
+  void run() {
+    Generator generator = make_generator();
+    headlane::Batch batch;
+    std::vector<Continuation> grown;
+    std::vector<uint64_t> keys;
+    for (const Prompt& prompt : prompts_) {
+      batch.add(prompt.ids);
+      // Ids without a tokenizer have no text, and nothing to stop at.
+      if (!options_.ids) grown.emplace_back(model_, prompt.ids, options_.stops);
+      keys.push_back(static_cast<uint64_t>(counts_.prompts + std::ssize(keys)));
+    }
+    headlane::GenerateOptions search = search_of(options_);
+    search.keys = keys.data();
+    if (streams() && options_.echo) print(prompts_[0].text);
+    shown_.clear();
+    generator.generate(batch, search, [&](int64_t i, int32_t id, int64_t) {
+      return grown.empty() ? HEADLANE_GO_ON : take(&grown[static_cast<size_t>(i)], id);
+    });
+    for (size_t i = 0; i < prompts_.size(); ++i) {
+      const headlane::Answer answer = generator.answer(static_cast<int64_t>(i));
+      print_answer(prompts_[i], answer, grown.empty() ? nullptr : &grown[i]);
+      counts_.prompt_tokens += std::ssize(prompts_[i].ids);
+      counts_.new_tokens += std::ssize(answer.ids);
+    }
+    counts_.prompts += std::ssize(prompts_);
+  }
+
+  headlane_next take(Continuation* text, int32_t id) {
+    if (options_.beams > 1) return HEADLANE_GO_ON;  // another beam may win
+    const bool goes_on = text->add(id);
+    if (streams()) show(text->has_stopped() ? text->text() : text->settled());
+    return goes_on ? HEADLANE_GO_ON : HEADLANE_STOP_SOURCE;
+  }
+
+  void show(const std::string& text) {
+    if (text.size() <= shown_.size() || !text.starts_with(shown_)) return;
+    print(text.substr(shown_.size()));
+    shown_ = text;
+  }
+
+  void print_answer(const Prompt& prompt, const headlane::Answer& answer, Continuation* grown) {
+    const std::vector<int32_t> ids(answer.ids.begin(), answer.ids.end());
+    std::string text;
+    bool has_stopped = false;
+    if (grown) {
+      Continuation whole(model_, prompt.ids, options_.stops);
+      for (const int32_t id : ids) {
+        if (!whole.add(id)) break;
+      }
+      text = whole.text();
+      has_stopped = whole.has_stopped();
+    }
+    if (options_.as_json) {
+      print_json(prompt, ids, text, answer.ended || has_stopped);
+    } else if (options_.ids) {
+      print(numbers_of(ids) + "\n");
+    } else if (streams()) {
+      show(text);
+      print("\n");
+    } else {
+      print((options_.echo ? prompt.text : "") + text + "\n");
+    }
+  }
+
+  void print_json(const Prompt& prompt, const std::vector<int32_t>& ids, const std::string& text,
+                  bool has_ended) const {
+    Json object = Json::object();
+    if (!options_.ids) object.set("prompt", prompt.text, "text", text);
+    object.set("ids", std::vector<int64_t>(ids.begin(), ids.end()), "finish_reason",
+               has_ended ? "stop" : "length");
+    print(object.dump() + "\n");
+  }
+
+  const Model& model_;
+  const GenerateOptions& options_;
+  headlane::ModelFacts facts_;
+  std::vector<Prompt> prompts_;
+  std::string shown_;
+  Counts counts_;
+};
+
+void check_model(const GenerateOptions& options, const headlane_model_facts& facts) {
+  const std::string& path = options.run.model_path;
+  if (facts.has_decoder == 0 || facts.n_layers != 0) {
+    throw std::runtime_error(path + ": is not a language model" +
+                             (facts.has_decoder ? "; headlane translate runs it" : ""));
+  }
+  if (!options.ids && facts.has_tokenizer == 0) {
+    throw std::runtime_error(path + ": has no tokenizer; --ids takes lines of token ids");
+  }
+}
+
+// A prompt is never cut: what came after half of it would answer something else.
+void check_prompt(const Prompt& prompt, const headlane_model_facts& facts,
+                  const std::string& where) {
+  const int64_t n = std::ssize(prompt.ids);
+  if (n == 0) throw std::runtime_error(where + ": the prompt is empty");
+  if (n < facts.max_positions) return;
+  throw std::runtime_error(where + ": the prompt has " + std::to_string(n) +
+                           " tokens, and the model has room for " +
+                           std::to_string(facts.max_positions) + ", its answer's included");
+}
+
+void generate(const GenerateOptions& options) {
+  const Model model = open_model(options.run);
+  const headlane::ModelFacts facts = model.facts();
+  check_model(options, facts);
+  Writer writer(model, options);
+  int64_t n = 0;
+  for_each_text(options.texts, [&](const std::string& text, int64_t) {
+    const std::string where = "prompt " + std::to_string(++n);
+    Prompt prompt{text, {}};
+    if (options.ids) {
+      prompt.ids = parse_ids(text, where);
+      check_ids(prompt.ids, facts, where);
+    } else {
+      prompt.ids = tokenize_behind("", model, text, std::numeric_limits<int32_t>::max());
+    }
+    check_prompt(prompt, facts, where);
+    writer.add(std::move(prompt));
+  });
+  writer.flush();
+  if (!options.statistics) return;
+  const Counts& counts = writer.counts();
+  std::fprintf(stderr, "%lld prompts of %lld tokens, %lld new tokens, %.3f s, %.1f new tokens/s\n",
+               static_cast<long long>(counts.prompts), static_cast<long long>(counts.prompt_tokens),
+               static_cast<long long>(counts.new_tokens), counts.seconds,
+               static_cast<double>(counts.new_tokens) / std::max(counts.seconds, 1e-9));
+}
+
+void add_search(Command* command, GenerateOptions* options) {
+  command->integer("--max-new-tokens", &options->max_new_tokens, 1, kMostCount,
+                   "The most tokens that come after a prompt");
+  const Option* beams = command->integer("--beams", &options->beams, 1, kMostCount,
+                                         "How many beams; 1: the likeliest token each time");
+  command
+      ->real("--temperature", &options->temperature, {0, std::numeric_limits<float>::max()},
+             "Draw tokens at random, by logits over this number; 0: the likeliest each time")
+      ->excludes(beams);
+  command->integer("--top-k", &options->top_k, 1, kMostCount, "Draw from the K likeliest tokens")
+      ->excludes(beams);
+  command
+      ->real("--top-p", &options->top_p, {kRoundsToZero, 1, true},
+             "Draw from the fewest tokens that have this probability together")
+      ->excludes(beams);
+  command->seed("--seed", &options->seed, "The seed of the random numbers");
+  command->real("--repetition-penalty", &options->repetition_penalty,
+                {kRoundsToZero, std::numeric_limits<float>::max(), true},
+                "Above 1, tokens that have come already become less likely");
+}
+
+}  // namespace
+
+void declare_generate(Command* command) {
+  const auto options = std::make_shared<GenerateOptions>();
+  add_model_and_machine(command, &options->run);
+  command->each("--stop", &options->stops, "A text that an answer ends before; may be given again")
+      ->not_empty();
+  const Option* words = command->texts("PROMPT", &options->texts.of_command_line,
+                                       "The prompts; without any, -i or standard input");
+  command
+      ->file("-i,--input", &options->texts.file, "A file of prompts, one a line; -: standard input")
+      ->excludes(words);
+  add_search(command, options.get());
+  command
+      ->integer("--batch", &options->batch, 1, int64_t{1} << 16,
+                "How many prompts are gone on from together")
+      ->default_is(std::to_string(options->batch));
+  command->flag("--ids", &options->ids, "Read and print token ids instead of texts");
+  command->flag("--json", &options->as_json, "Print JSON, one object for each prompt");
+  command->flag("--echo", &options->echo, "Print the prompt before its answer");
+  command->flag("--stats", &options->statistics, "Say how long it took (standard error)");
+  command->run = [options] { generate(*options); };
+}
+
+}  // namespace tool
