@@ -296,6 +296,15 @@ def safetensors():
     yield "layer", (GOLDEN / "layers" / "attention_zero" / "model.safetensors").read_bytes()
 
 
+def regexes():
+    """Each expression of the golden steps, with a text."""
+    steps = (GOLDEN / "tokenizer_json" / "steps.json").read_text()
+    found = sorted({json.loads(r) for r in re.findall(r'"Regex":("(?:[^"\\]|\\.)*")', steps)})
+    for i, regex in enumerate(found):
+        text = "a man, Don't\t\x01 STOP 1234 \u4f60\u597d Caf\u00e9 e\u0301 \u0635 \r\n  aab!"
+        yield f"regex_{i:02}", f"{regex}\n{text}".encode()
+
+
 def folder_files(target):
     """The golden file of each place, and what the last one stands for: the engine's config, a text."""
     source = (pathlib.Path(__file__).parent / f"{target}_fuzz.cc").read_text()
@@ -335,6 +344,9 @@ def main():
             model.write(folder / name)
     elif target == "safetensors":
         for name, data in safetensors():
+            (folder / name).write_bytes(data)
+    elif target == "regex":
+        for name, data in regexes():
             (folder / name).write_bytes(data)
     elif target in ("config", "tokenizer"):
         for name, data in folder_files(target):
