@@ -46,8 +46,10 @@ class HeadlaneTextEmbedder(_Component):
     @component.output_types(embedding=list[float])
     def run(self, text: str) -> dict[str, Any]:
         if not isinstance(text, str):
-            raise TypeError(f"HeadlaneTextEmbedder takes a str, and got {type(text).__name__}; for documents there is "
-                            "HeadlaneDocumentEmbedder")
+            raise TypeError(
+                f"HeadlaneTextEmbedder takes a str, and got {type(text).__name__}; "
+                "for documents there is HeadlaneDocumentEmbedder"
+            )
         return {"embedding": self._opened().encode_query(text).tolist()}
 
 
@@ -63,7 +65,7 @@ class HeadlaneDocumentEmbedder(_Component):
         meta_fields: list[str] | None = None,
         separator: str = "\n",
     ) -> None:
-        super().__init__(model, options)
+        _Component.__init__(self, model, options)  # component makes another class of this one, which super() is not of
         self.meta_fields = list(meta_fields or [])
         self.separator = separator
 

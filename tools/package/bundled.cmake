@@ -10,8 +10,12 @@ if(NOT EXISTS ${sentencepiece_folder}/src/sentencepiece_processor.h OR NOT EXIST
 endif()
 
 add_library(headlane_utf8proc STATIC ${utf8proc_folder}/utf8proc.c)
-target_compile_definitions(headlane_utf8proc PUBLIC UTF8PROC_EXPORTS) # as its pkg-config file says
-target_compile_options(headlane_utf8proc PRIVATE -w -ffunction-sections -fdata-sections)
+# As its pkg-config file says, and where that puts it: then every file that includes none of these libraries is compiled
+# by the same command as without HEADLANE_BUNDLED.
+target_compile_options(
+  headlane_utf8proc
+  PRIVATE -w -ffunction-sections -fdata-sections
+  INTERFACE -DUTF8PROC_EXPORTS)
 add_library(PkgConfig::UTF8PROC ALIAS headlane_utf8proc)
 
 # With characters of 8 bits, Unicode and no machine code. Its generic files say what it asks a machine otherwise.
@@ -27,7 +31,7 @@ list(TRANSFORM pcre2_sources APPEND .c)
 add_library(headlane_pcre2 STATIC ${pcre2_sources} ${pcre2_headers}/pcre2_chartables.c)
 target_include_directories(headlane_pcre2 PRIVATE ${pcre2_headers} ${pcre2_folder}/src)
 target_compile_definitions(headlane_pcre2 PRIVATE HAVE_CONFIG_H PCRE2_CODE_UNIT_WIDTH=8 SUPPORT_PCRE2_8 SUPPORT_UNICODE
-                           PUBLIC PCRE2_STATIC)
+                                                  PCRE2_STATIC)
 target_compile_options(headlane_pcre2 PRIVATE -w -ffunction-sections -fdata-sections)
 add_library(PkgConfig::PCRE2 ALIAS headlane_pcre2)
 
