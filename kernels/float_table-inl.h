@@ -11,12 +11,12 @@
 #include "kernels/embed-inl.h"
 #include "kernels/gate-inl.h"
 #include "kernels/gemm-inl.h"
+#include "kernels/gemm_widened-inl.h"
 #include "kernels/layer_norm-inl.h"
 #include "kernels/pool-inl.h"
 #include "kernels/rms_norm-inl.h"
 #include "kernels/rotary-inl.h"
 #include "kernels/top_k-inl.h"
-#include "kernels/widened_dots-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 

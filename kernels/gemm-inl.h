@@ -47,31 +47,63 @@ inline void activate_tile(Activation activation, int64_t rows, int64_t vectors, 
   }
 }
 
-// The first strips of a block fetch the block that follows it, which otherwise arrives in step with
-// its own first strip, from L3 or memory: each of up to as many strips as a row of the panel has
-// lines a part of it, one line after another.
+inline int64_t vectors_of_panel(const ProductArgs& args, int64_t p) {
+  return (smaller(kNR, args.n - p * kNR) + kWidth - 1) / kWidth;
+}
+
+// All rows by panel p. The first strips of a block fetch the block that follows it, which otherwise
+// arrives in step with its own first strip, from L3 or memory.
+inline void multiply_f32_panel(const ProductArgs& args, const Strips& strips, int64_t p) {
+  const float* panel = static_cast<const float*>(args.packed) + p * kNR * (args.k + 1);
+  const int64_t vectors = vectors_of_panel(args, p);
+  for (int64_t k0 = 0; k0 < args.k; k0 += kKC) {
+    const int64_t kc = smaller(kKC, args.k - k0);
+    const float* init = k0 == 0 ? panel : nullptr;
+    const float* b = panel + kNR * (1 + k0);
+    const bool ends = k0 + kc == args.k;
+    const bool last = ends && p + 1 == args.panel_end;
+    const int64_t next_rows = ends ? 1 + smaller(kKC, args.k) : smaller(kKC, args.k - k0 - kc);
+    const Fetch<float> fetch(strips, kc, last ? nullptr : b + kNR * kc, kNR * next_rows);
+    for (int64_t i = 0; i < strips.count(); ++i) {
+      const int64_t m0 = strips.begin(i);
+      const float* a = static_cast<const float*>(args.a) + m0 * args.lda + k0;
+      float* c = static_cast<float*>(args.c) + m0 * args.ldc + p * kNR;
+      multiply_strip<F32Dot>(strips, i, vectors, kc, a, args.lda, b, init, c, args.ldc, fetch);
+      if (args.activation != Activation::kNone && ends) {
+        activate_tile(args.activation, strips.rows(i), vectors, c, args.ldc);
+      }
+    }
+  }
+}
+
+// A few rows by some panels from p on.
+inline void multiply_f32_beside(const ProductArgs& args, int64_t p) {
+  const int64_t apart = kNR * (args.k + 1);
+  const float* panel = static_cast<const float*>(args.packed) + p * apart;
+  float* c = static_cast<float*>(args.c) + p * kNR;
+  for (int64_t k0 = 0; k0 < args.k; k0 += kKC) {
+    kKernelsBeside<F32Dot>[args.m - 1](
+        smaller(kKC, args.k - k0), static_cast<const float*>(args.a) + k0, args.lda,
+        panel + kNR * (1 + k0), apart, k0 == 0 ? panel : nullptr, c, args.ldc);
+  }
+  if (args.activation != Activation::kNone) {
+    activate_tile(args.activation, args.m, panels_at_once(args.m) * kNV, c, args.ldc);
+  }
+}
+
 inline void run_f32(const ProductArgs& args) {
   assert(args.m >= 0 && args.k >= 1 && args.ldc % kRowAlign == 0 && args.lda >= args.k);
   assert(args.c_element == Element::kF32);
   const Strips strips(args.m, kMR);
-  for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
-    const float* panel = static_cast<const float*>(args.packed) + p * kNR * (args.k + 1);
-    const int64_t vectors = (smaller(kNR, args.n - p * kNR) + kWidth - 1) / kWidth;
-    for (int64_t k0 = 0; k0 < args.k; k0 += kKC) {
-      const int64_t kc = smaller(kKC, args.k - k0);
-      const float* init = k0 == 0 ? panel : nullptr;
-      const float* b = panel + kNR * (1 + k0);
-      const bool ends = k0 + kc == args.k;
-      const float* next = ends && p + 1 == args.panel_end ? nullptr : b + kNR * kc;
-      for (int64_t i = 0; i < strips.count(); ++i) {
-        const int64_t m0 = strips.begin(i);
-        const float* a = static_cast<const float*>(args.a) + m0 * args.lda + k0;
-        float* c = static_cast<float*>(args.c) + m0 * args.ldc + p * kNR;
-        multiply_strip<F32Dot>(strips, i, vectors, kc, a, args.lda, b, init, c, args.ldc, next);
-        if (args.activation != Activation::kNone && ends) {
-          activate_tile(args.activation, strips.rows(i), vectors, c, args.ldc);
-        }
-      }
+  const int64_t beside = args.m == 0 ? 1 : panels_at_once(args.m);
+  for (int64_t p = args.panel_begin; p < args.panel_end;) {
+    const int64_t last = p + beside - 1;
+    if (beside > 1 && last < args.panel_end && vectors_of_panel(args, last) == kNV) {
+      multiply_f32_beside(args, p);
+      p += beside;
+    } else {
+      multiply_f32_panel(args, strips, p);
+      ++p;
     }
   }
 }

@@ -35,7 +35,8 @@ struct DotTile {
     void multiply(Unit*, int64_t strip, const uint32_t* a, int64_t lda, float* tile,
                   Between between) const {
       between(0, 1);
-      multiply_strip<Dot>(strips, strip, vectors, groups, a, lda, panel, init, tile, kNR, next);
+      const Fetch<uint32_t> fetch(strips, groups, next, groups * kNR);
+      multiply_strip<Dot>(strips, strip, vectors, groups, a, lda, panel, init, tile, kNR, fetch);
     }
   };
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <exception>
 
 #include "engine/base/default_floats.h"
@@ -66,25 +67,74 @@ void Team::stop(int n_started) {
   }
   stopping_ = true;
   runs_.fetch_add(1, std::memory_order_release);
-  runs_.notify_all();
+  wake();
   for (int i = 0; i < n_started; ++i) threads_[static_cast<size_t>(i)].join();
 }
 
-int Team::width(double seconds) const {
+int Team::width(double seconds, size_t n_passes) {
   // A sleeping thread takes some 10 to 50 microseconds to wake, and each barrier is a chance to
-  // lose it to another process.
-  constexpr double kWorthWaking = 200e-6;
-  if (n_threads_ == 1 || seconds < kWorthWaking) return 1;
-  return pool_.parallel_for || getpid() == process_ ? n_threads_ : 1;
+  // lose it to another process. A thread that spins takes part within one, at a few barriers a
+  // pass.
+  constexpr double kWorthWaking = 200e-6, kWorthSharing = 10e-6;
+  shares_ = times_ends_ = false;
+  if (n_threads_ == 1) return 1;
+  if (pool_.parallel_for) return seconds < kWorthWaking ? 1 : n_threads_;
+  if (getpid() != process_) return 1;
+  if (seconds >= kWorthWaking) return n_threads_;
+  if (seconds < kWorthSharing * static_cast<double>(n_passes)) return 1;
+  times_ends_ = true;
+  shares_ = shares_short_run(seconds);
+  return shares_ ? n_threads_ : 1;
 }
 
-// A program that calls again at once, as a loop over texts does, finds the thread awake.
-void Team::await_run(uint32_t seen) const {
-  for (int i = 0; i < kSpins; ++i) {
-    if (runs_.load(std::memory_order_acquire) != seen) return;
-    __builtin_ia32_pause();
+// Not with threads that sleep. If the last short run has just ended, there is a loop of them: the
+// threads are called for the next one. Nor for a while after a shared one took long: another
+// process may have the CPU of a thread that seems to spin.
+bool Team::shares_short_run(double seconds) {
+  constexpr auto kLately = std::chrono::microseconds(50);
+  const Clock::time_point now = Clock::now();
+  if (now < alone_until_) return false;
+  if (asleep_.load(std::memory_order_acquire) > 0) {
+    if (now - last_end_ < kLately) wake();
+    return false;
   }
-  runs_.wait(seen, std::memory_order_acquire);
+  latest_end_ = now + std::chrono::duration_cast<Clock::duration>(
+                          std::chrono::duration<double>(4 * seconds + 20e-6));
+  return true;
+}
+
+void Team::end_short_run() {
+  constexpr Clock::duration kLeast = std::chrono::milliseconds(1);
+  constexpr Clock::duration kMost = std::chrono::milliseconds(64);
+  if (!times_ends_) return;
+  last_end_ = Clock::now();
+  if (!shares_) return;
+  const bool late = last_end_ > latest_end_;
+  pause_ = late ? std::clamp(2 * pause_, kLeast, kMost) : Clock::duration{0};
+  if (late) alone_until_ = last_end_ + pause_;
+}
+
+void Team::wake() {
+  calls_.fetch_add(1, std::memory_order_release);
+  calls_.notify_all();
+}
+
+// A program that calls again at once, as a loop over texts does, finds the thread awake. One that
+// was called for the next run spins for longer: it woke while a run was under way that it has no
+// part in.
+void Team::await_run(uint32_t seen) {
+  for (int spins = kSpins;; spins = 10 * kSpins) {
+    for (int i = 0; i < spins; ++i) {
+      if (runs_.load(std::memory_order_acquire) != seen) return;
+      __builtin_ia32_pause();
+    }
+    // Whoever adds to runs_ adds to calls_ after it.
+    const uint32_t calls = calls_.load(std::memory_order_acquire);
+    if (runs_.load(std::memory_order_acquire) != seen) return;
+    asleep_.fetch_add(1, std::memory_order_relaxed);
+    calls_.wait(calls, std::memory_order_acquire);
+    asleep_.fetch_sub(1, std::memory_order_release);
+  }
 }
 
 void Team::work(int thread) {
@@ -106,9 +156,10 @@ void Team::run_erased(const Job& job) {
   } else {
     job_ = job;
     runs_.fetch_add(1, std::memory_order_release);
-    runs_.notify_all();
+    wake();
     finished = run_phases(job, 0);
   }
+  end_short_run();
   if (!finished) fail(Status::kCancelled, "the call was cancelled");
 }
 

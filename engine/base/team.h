@@ -2,6 +2,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <thread>
@@ -31,9 +33,11 @@ class Team {
   Team& operator=(const Team&) = delete;
   int n_threads() const { return n_threads_; }
 
-  // How many threads a run should have that is thought to take `seconds` on one: n_threads(), or 1
-  // where it is not worth waking the others, or in a forked child.
-  int width(double seconds) const;
+  // How many threads the run that comes now should have, of so many passes, and thought to take
+  // `seconds` on one thread: n_threads(), or 1 where others are not worth waking, or in a forked
+  // child. A short run is shared with threads that are awake only; calls in a loop wake them for
+  // the next.
+  int width(double seconds, size_t n_passes = 1);
 
   // For each phase in turn, calls body(phase, thread, count) once for each thread 0 .. count - 1,
   // where count is n_threads() or 1. A phase begins when all are through with the one before, and
@@ -70,7 +74,11 @@ class Team {
   bool run_alone(const Job& job);
   bool run_phases(const Job& job, int thread);
   void work(int thread);  // what each thread of the pool does
-  void await_run(uint32_t seen) const;
+  using Clock = std::chrono::steady_clock;
+  bool shares_short_run(double seconds);
+  void end_short_run();
+  void wake();
+  void await_run(uint32_t seen);
   // Waits until all threads of the team are here. What one wrote before, all see after. True: go
   // on; all get the same answer. A thread spins only briefly, then sleeps: where other processes
   // hold a core, a teammate may be long in coming, and spinning for it takes the time it needs.
@@ -85,11 +93,20 @@ class Team {
   int process_;  // the one that has the threads
   Job job_;
   bool stopping_ = false;
+  // Of short runs: when the last one ended, until when the one at hand is to be through if it is
+  // shared, and until when none is shared, since one was late: for twice as long as after the one
+  // before it, if that was late too.
+  Clock::time_point last_end_, latest_end_, alone_until_;
+  Clock::duration pause_{0};
+  bool shares_ = false;                        // the short run at hand
+  bool times_ends_ = false;                    // of the run at hand
   std::unique_ptr<std::thread[]> threads_;     // [n_threads - 1]
   std::atomic<bool> cancelled_{false};         // by the host
   std::atomic<bool> abandoned_{false};         // a phase of this run was left undone
   alignas(64) std::atomic<uint32_t> runs_{0};  // each increment is a run, or the end
-  alignas(64) std::atomic<int> arrived_{0};    // at the barrier at hand
+  std::atomic<uint32_t> calls_{0};  // to sleeping threads: to look at runs_, and to spin again
+  alignas(64) std::atomic<int> arrived_{0};  // at the barrier at hand
+  std::atomic<int> asleep_{0};  // threads of the pool that wait for a run and no longer spin
   // Twice how many barriers have been passed, and 1 if the last of them ended its run: what a
   // thread waits for and what it is told are one word, so that all are told the same.
   alignas(64) std::atomic<uint32_t> generation_{0};

@@ -97,7 +97,7 @@ void PlanRunner::run(const Run& run, const RowTarget& hidden, float* pooled) {
   for (auto& next : next_) next.store(0, std::memory_order_relaxed);
   profile_.begin_run();
   Run mine = run;
-  mine.n_threads = team_.width(estimate_seconds(run));
+  mine.n_threads = team_.width(estimate_seconds(run), plan_.passes.size());
   list_phases(mine, hidden.data != nullptr, pooled != nullptr);
   team_.run(static_cast<int>(phases_.size()), static_cast<int>(mine.n_threads),
             [&](int phase, int thread, int /*count*/) {

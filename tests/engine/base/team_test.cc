@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -36,6 +37,20 @@ TEST(Team, PhasesInTurn) {
     Team team(n);
     for (int round = 0; round < 3; ++round) expect_phases_in_turn(team, n);
     expect_phases_in_turn(team, 1);
+  }
+}
+
+// Runs of 20 microseconds in a loop, as whatever number of threads is chosen for each: threads that
+// spin, sleep, or are just being called.
+TEST(Team, ShortRunsInALoop) {
+  Team team(3);
+  for (int i = 0; i < 3000; ++i) {
+    if (i % 300 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    const int count = team.width(20e-6);
+    ASSERT_TRUE(count == 1 || count == 3) << count;
+    std::atomic<int> calls{0};
+    team.run(2, count, [&](int, int, int) { ++calls; });
+    ASSERT_EQ(calls, 2 * count);
   }
 }
 
