@@ -161,13 +161,16 @@ bool has_map(const json& normalizer) {
          (steps.size() == 1 || (steps.size() == 2 && steps[1] == blanks_step(" ")));
 }
 
-// What transformers 4 makes of a SentencePiece model: white space at the end dropped, several
-// blanks made one sign. Where all white space is a blank, the words are the same.
+// What transformers 4 makes of a SentencePiece model: several blanks made one sign, and, in files
+// of its later versions, white space at the end dropped. Where all white space is a blank, the
+// words are the same, except that a blank at the end is one without the second step.
 bool has_map_of_4(const json& normalizer) {
-  const json steps = json::array({map_step(),
-                                  {{"type", "Strip"}, {"strip_left", false}, {"strip_right", true}},
-                                  blanks_step(kSign)});
-  return normalizer == json({{"type", "Sequence"}, {"normalizers", steps}});
+  const json strip = {{"type", "Strip"}, {"strip_left", false}, {"strip_right", true}};
+  for (const json& steps : {json::array({map_step(), strip, blanks_step(kSign)}),
+                            json::array({map_step(), blanks_step(kSign)})}) {
+    if (normalizer == json({{"type", "Sequence"}, {"normalizers", steps}})) return true;
+  }
+  return false;
 }
 
 // Whether a character map makes all white space blanks, except U+0085, and the sign too.

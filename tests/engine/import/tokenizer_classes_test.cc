@@ -112,6 +112,22 @@ TEST(TokenizerClassFiles, RefuseFoldersWithoutTheirFiles) {
   EXPECT_ERROR(import_files(files), Status::kUnsupported, "but tokenizer.json is of a WordPiece");
 }
 
+// What older versions made of SentencePiece's file lacks a step; transformers 5 does not
+// mind.
+TEST(TokenizerClassFiles, ReadWhatOlderVersionsSaved) {
+  json files = files_of("xlm_roberta, saved by 4");
+  json older = json::parse(content_of(files["tokenizer.json"]));
+  older["normalizer"]["normalizers"].erase(1);
+  const ImportedTokenizer one = import_files(files);
+  files["tokenizer.json"] = older;
+  const ImportedTokenizer other = import_files(files);
+  EXPECT_EQ(one.spec, other.spec);
+  EXPECT_EQ(one.charsmap, other.charsmap);
+  older["normalizer"]["normalizers"][1]["content"] = "-";
+  files["tokenizer.json"] = older;
+  EXPECT_ERROR(import_files(files), Status::kUnsupported, "its \"pre_tokenizer\" is not that of");
+}
+
 // Settings of tokenizer_config.json that only one of the versions obeys.
 TEST(TokenizerClassFiles, RefuseSettingsThatTheVersionsObeyInDifferentWays) {
   const auto refused = [](const char* name, const json& config, const char* sentence) {
