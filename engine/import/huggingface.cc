@@ -16,6 +16,7 @@
 #include "engine/import/families/distilbert.h"
 #include "engine/import/families/electra.h"
 #include "engine/import/families/generation.h"
+#include "engine/import/families/gpt2.h"
 #include "engine/import/families/llama.h"
 #include "engine/import/families/mpnet.h"
 #include "engine/import/families/roberta.h"
@@ -53,6 +54,7 @@ constexpr Family kFamilies[] = {{"bert", "Bert", bert_config, bert_tensors},
                                 {"m2m_100", "M2M100", bart_config, bart_tensors},
                                 {"t5", "T5", t5_config, t5_tensors},
                                 {"mt5", "MT5", t5_config, t5_tensors},
+                                {"gpt2", "GPT2", gpt2_config, gpt2_tensors},
                                 {"llama", "Llama", llama_config, llama_tensors},
                                 {"mistral", "Mistral", llama_config, llama_tensors},
                                 {"qwen2", "Qwen2", llama_config, llama_tensors}};

@@ -109,6 +109,18 @@ json mistral_defaults() {
   return defaults;
 }
 
+json gpt2_defaults() {
+  return {{"vocab_size", 50257},
+          {"n_positions", 1024},
+          {"n_embd", 768},
+          {"n_layer", 12},
+          {"n_head", 12},
+          {"activation_function", "gelu_new"},
+          {"layer_norm_epsilon", 1e-5},
+          {"bos_token_id", 50256},
+          {"eos_token_id", 50256}};
+}
+
 json qwen2_defaults() {
   return {{"vocab_size", 151936},       {"hidden_size", 4096},
           {"intermediate_size", 22016}, {"num_hidden_layers", 32},
@@ -125,6 +137,7 @@ json defaults_of(const std::string& model_type) {
   for (const char* descendant : {"roberta", "xlm-roberta", "camembert", "electra", "mpnet"}) {
     if (model_type == descendant) return bert_descendant_defaults(model_type);
   }
+  if (model_type == "gpt2") return gpt2_defaults();
   if (model_type == "llama") return llama_defaults();
   if (model_type == "mistral") return mistral_defaults();
   if (model_type == "qwen2") return qwen2_defaults();

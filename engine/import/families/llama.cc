@@ -1,11 +1,11 @@
 #include "engine/import/families/llama.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "engine/base/error.h"
 #include "engine/import/families/encoder_decoder.h"
+#include "engine/import/families/language_model.h"
 #include "engine/import/families/rotary.h"
 #include "engine/import/source/json_file.h"
 
@@ -29,48 +29,27 @@ void refuse_variants(const json& config, const std::string& path) {
   }
 }
 
-// A classifier or an embedder of the same layers is saved with the same fields.
-void refuse_other_heads(const json& config, const std::string& path) {
-  constexpr const char* kField = "architectures";
-  if (!json_has(config, kField, path)) return;
-  for (const std::string& name : json_strings(config, kField, path)) {
-    if (name.ends_with("ForCausalLM")) continue;
-    fail(Status::kUnsupported,
-         "%s field \"%s\" names \"%s\"; of this \"model_type\" only language models, "
-         "...ForCausalLM, "
-         "are supported",
-         path.c_str(), kField, printable(name).c_str());
-  }
-}
-
-int64_t positive(const json& config, const char* key, const std::string& path) {
-  const int64_t value = json_int(config, key, path);
-  if (value < 1) {
-    fail(Status::kBadFile, "%s field \"%s\" is %lld, less than 1", path.c_str(), key, ll{value});
-  }
-  return value;
-}
-
 AttentionSpec read_heads(const json& config, const std::string& path, int64_t d_model) {
-  const int64_t n_heads = positive(config, "num_attention_heads", path);
+  const int64_t n_heads = json_positive(config, "num_attention_heads", path);
   const bool own_dim = json_has(config, "head_dim", path);
   if (!own_dim && d_model % n_heads != 0) {
     fail(Status::kBadFile,
          "%s field \"num_attention_heads\" is %lld, which does not divide \"hidden_size\" (%lld)",
          path.c_str(), ll{n_heads}, ll{d_model});
   }
-  const int64_t head_dim = own_dim ? positive(config, "head_dim", path) : d_model / n_heads;
+  const int64_t head_dim = own_dim ? json_positive(config, "head_dim", path) : d_model / n_heads;
   AttentionSpec spec;
   spec.set_heads(n_heads, head_dim);
   constexpr const char* kKvHeads = "num_key_value_heads";
-  spec.n_kv_heads = json_has(config, kKvHeads, path) ? positive(config, kKvHeads, path) : n_heads;
+  spec.n_kv_heads =
+      json_has(config, kKvHeads, path) ? json_positive(config, kKvHeads, path) : n_heads;
   spec.causal = Causal::kLowerRight;
   return spec;
 }
 
 // A window of w tokens is the query's own and the w - 1 before it.
 LayerWindow window_of(const json& config, const std::string& path) {
-  return {.left = positive(config, "sliding_window", path) - 1};
+  return {.left = json_positive(config, "sliding_window", path) - 1};
 }
 
 // Of each layer, whether it has the window: as "layer_types" says, or, in models that write none,
@@ -124,22 +103,6 @@ Biases read_biases(const json& config, const std::string& path) {
   if (type == "mistral") return {};
   const bool attention = json_bool(config, "attention_bias", path, false);
   return {attention, attention, json_bool(config, "mlp_bias", path, false)};
-}
-
-// A tensor that is left over would have changed what the model computes.
-void refuse_left_over(const Checkpoint& checkpoint, const std::vector<TensorRecipe>& recipes,
-                      bool tied) {
-  std::set<std::string> taken;
-  for (const TensorRecipe& recipe : recipes) {
-    for (const TensorSlice& slice : recipe.slices) taken.insert(slice.tensor);
-  }
-  for (const std::string& name : checkpoint.names()) {
-    // Older versions save the wavelengths, which follow from the config, and tied words twice.
-    const bool is_known = name.ends_with("rotary_emb.inv_freq") ||
-                          (tied && name == "lm_head.weight") || taken.contains(name);
-    if (is_known) continue;
-    checkpoint.refuse(name, "is none that Headlane computes with in this model");
-  }
 }
 
 // Takes the tensors of one layer after the other.
@@ -202,21 +165,21 @@ class LlamaTensors {
 }  // namespace
 
 ModelConfig llama_config(const json& config, const std::string& path) {
-  refuse_other_heads(config, path);
+  refuse_other_heads(config, path, "ForCausalLM");
   refuse_variants(config, path);
   ModelConfig result;
   result.architecture = json_string(config, "model_type", path);
   result.head.kind = HeadKind::kLogits;
-  result.d_model = positive(config, "hidden_size", path);
+  result.d_model = json_positive(config, "hidden_size", path);
   StackConfig& decoder = result.decoder;
-  decoder.n_layers = positive(config, "num_hidden_layers", path);
-  decoder.vocab_size = positive(config, "vocab_size", path);
-  decoder.max_positions = positive(config, "max_position_embeddings", path);
+  decoder.n_layers = json_positive(config, "num_hidden_layers", path);
+  decoder.vocab_size = json_positive(config, "vocab_size", path);
+  decoder.max_positions = json_positive(config, "max_position_embeddings", path);
   decoder.attention = read_heads(config, path, result.d_model);
   decoder.attention.rotary =
       read_rotary(config, path, decoder.attention.head_dim, decoder.max_positions);
   decoder.windows = read_windows(config, path, decoder.n_layers);
-  decoder.d_ff = positive(config, "intermediate_size", path);
+  decoder.d_ff = json_positive(config, "intermediate_size", path);
   decoder.gated = true;
   decoder.activation = activation_of(json_string(config, "hidden_act", path), "hidden_act", path);
   decoder.norm_kind = NormKind::kRms;
@@ -231,7 +194,10 @@ std::vector<TensorRecipe> llama_tensors(const Checkpoint& checkpoint, const json
   const bool tied = json_bool(config, "tie_word_embeddings", path, false);
   std::vector<TensorRecipe> recipes =
       LlamaTensors(checkpoint, model, read_biases(config, path)).take(tied);
-  refuse_left_over(checkpoint, recipes, tied);
+  refuse_left_over(checkpoint, recipes, [&](const std::string& name) {
+    // Older versions save the wavelengths, which follow from the config, and tied words twice.
+    return name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
+  });
   return recipes;
 }
 

@@ -20,9 +20,11 @@ namespace {
 using Ids = std::vector<int32_t>;
 using test::Npy;
 
-constexpr const char* kModels[] = {
-    "llama_3_1",         "llama_2",          "llama_linear", "llama_yarn",   "mistral",
-    "mistral_no_window", "mistral_window_2", "qwen2",        "qwen2_window", "qwen2_layer_types"};
+constexpr const char* kModels[] = {"llama_3_1",         "llama_2", "llama_linear",
+                                   "llama_yarn",        "mistral", "mistral_no_window",
+                                   "mistral_window_2",  "qwen2",   "qwen2_window",
+                                   "qwen2_layer_types", "gpt2",    "gpt2_own_head",
+                                   "gpt2_bf16"};
 
 // Another order of summation than that of transformers' own float32 may be off by a small multiple
 // of what that is off by (tests/golden/README.md).

@@ -35,9 +35,10 @@ import transformers
 
 N_PROMPTS, N_DETAILED, LEAST_GAP, MAX_NEW, N_BEAMS, MOST = 200, 5, 3e-4, 12, 3, 600
 GAIN = 1.2  # of a product: scores of attention are of the size that trained models have
-COMMON = {"vocab_size": 97, "hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 2,
+COMMON = {"hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 2,
           "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 640,
-          "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "rms_norm_eps": 1e-5}
+          "rms_norm_eps": 1e-5}
+IDS = {"vocab_size": 97, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 MODELS = {
     "llama_3_1": dict(type="Llama", why="three bands of rotary wavelengths; biases everywhere; a "
         "width of heads of its own; two ends",
@@ -70,6 +71,14 @@ MODELS = {
     "qwen2_layer_types": dict(type="Qwen2", why="windows by the names of layers",
         config=dict(num_hidden_layers=3, use_sliding_window=True, sliding_window=5,
             layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
+    "gpt2": dict(type="GPT2", head="LMHeadModel", why="learned positions; GELU by tanh",
+        config=dict(n_embd=24, n_layer=2, n_head=3, n_positions=640)),
+    "gpt2_own_head": dict(type="GPT2", head="LMHeadModel", why="a head of its own; a feed-forward "
+        "of a width of its own; ReLU; saved in f16", saved=torch.float16,
+        config=dict(n_embd=20, n_layer=3, n_head=5, n_positions=640, n_inner=33,
+            activation_function="relu", tie_word_embeddings=False)),
+    "gpt2_bf16": dict(type="GPT2", head="LMHeadModel", why="one head; saved in bf16",
+        saved=torch.bfloat16, config=dict(n_embd=16, n_layer=2, n_head=1, n_positions=640)),
     "llama_texts": dict(type="Llama", why="texts, by a tokenizer with spaces in words and bytes in "
         "place of rare characters", tokenizer="llama2", saved=torch.bfloat16,
         config=dict(vocab_size=1500, tie_word_embeddings=True)),
@@ -81,13 +90,21 @@ TEXTS = ["The quick brown fox", "a", "  two spaces, and a tab\t", "Ein schöner 
          "مرحبا بالعالم"]
 
 
+def is_norm(name):
+    return ("norm" in name or ".ln_" in name) and name.endswith("weight")
+
+
+def fan_in(name):
+    return 0 if ".c_" in name else 1  # GPT-2 stores transposes
+
+
 def randomize(model):
     with torch.no_grad():
         for name, p in model.named_parameters():
             if p.dim() >= 2:
-                p.copy_(torch.randn_like(p) * (GAIN / p.shape[1] ** 0.5))
+                p.copy_(torch.randn_like(p) * (GAIN / p.shape[fan_in(name)] ** 0.5))
             else:
-                p.copy_(torch.randn_like(p) * 0.3 + (1.0 if "norm" in name else 0.0))
+                p.copy_(torch.randn_like(p) * 0.3 + (1.0 if is_norm(name) else 0.0))
     model.tie_weights()
 
 
@@ -125,9 +142,9 @@ def generate(model, ids, n_beams):
 
 
 def run(recipe, folder, seed):
-    exact = getattr(transformers, recipe["type"] + "ForCausalLM").from_pretrained(
+    exact = getattr(transformers, recipe["type"] + recipe.get("head", "ForCausalLM")).from_pretrained(
         folder, dtype=torch.float64, attn_implementation="eager").eval()
-    single = getattr(transformers, recipe["type"] + "ForCausalLM").from_pretrained(
+    single = getattr(transformers, recipe["type"] + recipe.get("head", "ForCausalLM")).from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager").eval()
     rng = np.random.default_rng(seed)
     prompts, greedy, beam, scores, logits = [], [], [], [], []
@@ -171,7 +188,7 @@ def run_texts(recipe, folder):
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(tokenizers / name, folder / name)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = getattr(transformers, recipe["type"] + "ForCausalLM").from_pretrained(
+    model = getattr(transformers, recipe["type"] + recipe.get("head", "ForCausalLM")).from_pretrained(
         folder, dtype=torch.float64, attn_implementation="eager").eval()
 
     def text_of(ids):
@@ -201,8 +218,9 @@ def main():
         if arguments.names and name not in arguments.names:
             continue
         torch.manual_seed(seed)
-        config = getattr(transformers, recipe["type"] + "Config")(**COMMON | recipe["config"])
-        model = getattr(transformers, recipe["type"] + "ForCausalLM")(config)
+        config = getattr(transformers, recipe["type"] + "Config")(
+            **IDS | ({} if "head" in recipe else COMMON) | recipe["config"])
+        model = getattr(transformers, recipe["type"] + recipe.get("head", "ForCausalLM"))(config)
         randomize(model)
         folder = arguments.out / name
         save(model, recipe, folder)

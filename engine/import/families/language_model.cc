@@ -1,0 +1,43 @@
+#include "engine/import/families/language_model.h"
+
+#include <set>
+
+#include "engine/base/error.h"
+#include "engine/import/source/json_file.h"
+
+namespace headlane {
+
+void refuse_other_heads(const Json& config, const std::string& path, const std::string& ending) {
+  constexpr const char* kField = "architectures";
+  if (!json_has(config, kField, path)) return;
+  for (const std::string& name : json_strings(config, kField, path)) {
+    if (name.ends_with(ending)) continue;
+    fail(Status::kUnsupported,
+         "%s field \"%s\" names \"%s\"; of this \"model_type\" only language models, ...%s, are "
+         "supported",
+         path.c_str(), kField, printable(name).c_str(), ending.c_str());
+  }
+}
+
+void refuse_left_over(const Checkpoint& checkpoint, const std::vector<TensorRecipe>& recipes,
+                      const std::function<bool(const std::string& name)>& known) {
+  std::set<std::string> taken;
+  for (const TensorRecipe& recipe : recipes) {
+    for (const TensorSlice& slice : recipe.slices) taken.insert(slice.tensor);
+  }
+  for (const std::string& name : checkpoint.names()) {
+    if (taken.contains(name) || known(name)) continue;
+    checkpoint.refuse(name, "is none that Headlane computes with in this model");
+  }
+}
+
+int64_t json_positive(const Json& config, const char* key, const std::string& path) {
+  const int64_t value = json_int(config, key, path);
+  if (value < 1) {
+    fail(Status::kBadFile, "%s field \"%s\" is %lld, less than 1", path.c_str(), key,
+         static_cast<long long>(value));
+  }
+  return value;
+}
+
+}  // namespace headlane

@@ -1,0 +1,25 @@
+// What the families of language models have in common.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/file/json.h"
+#include "engine/import/source/tensor_recipe.h"
+
+namespace headlane {
+
+// Throws Error(kUnsupported) if config.json, at `path`, names a class that does not end in `ending`
+// ("ForCausalLM"): a classifier or an embedder of the same layers is saved with the same fields.
+void refuse_other_heads(const Json& config, const std::string& path, const std::string& ending);
+
+// Throws Error(kUnsupported) that names the first tensor of the checkpoint that no recipe takes and
+// that is not `known` to change nothing: it would change what the model computes.
+void refuse_left_over(const Checkpoint& checkpoint, const std::vector<TensorRecipe>& recipes,
+                      const std::function<bool(const std::string& name)>& known);
+
+// A number that must be there and be 1 or more. Throws Error.
+int64_t json_positive(const Json& config, const char* key, const std::string& path);
+
+}  // namespace headlane
