@@ -8,7 +8,10 @@
 
 from __future__ import annotations
 
+from headlane._attention import attention
+from headlane._cancel import Cancel
 from headlane._files import convert
+from headlane._layer import MultiheadAttention
 from headlane._library import (
     BadFile,
     Cancelled,
@@ -21,8 +24,7 @@ from headlane._library import (
     Unsupported,
     version,
 )
-from headlane._attention import MultiheadAttention, attention
-from headlane.embedder import Cancel, Embedder
+from headlane.embedder import Embedder
 from headlane.tokenizer import Tokenizer
 from headlane.translator import Answer, Translator
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 import logging
 import os
-import threading
-from collections.abc import Callable
 from ctypes import byref, c_void_p, cast
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from headlane import _abi, _files, _texts, _vectors
+from headlane import _abi, _files, _out, _texts, _vectors
+from headlane._cancel import Cancel, in_thread
 from headlane._library import Unsupported, check, interruptible, lib, logger
 from headlane._model import Lease, Model, Sessions, address_of, encoded, text_at
 from headlane._progress import Bar
@@ -29,33 +26,6 @@ _SHORT_BYTES = 2048
 _MAX_TOKENS = 2048
 
 Floats = NDArray[np.float32]
-
-
-class Cancel:
-    """Ends the calls that it is given to, from another thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lease: Lease | None = None
-        self._cancelled = False
-
-    def cancel(self) -> None:
-        with self._lock:
-            self._cancelled = True
-            if self._lease is not None:
-                self._lease.cancel()
-
-    def _enter(self, lease: Lease) -> None:
-        with self._lock:
-            self._lease = lease
-            if self._cancelled:
-                lease.cancel()
-
-    def _leave(self, lease: Lease) -> None:
-        with self._lock:
-            self._lease = None
-            if self._cancelled:
-                lease.uncancel()
 
 
 class Embedder:
@@ -240,23 +210,23 @@ class Embedder:
         else:
             parts = [_texts.from_strings(_texts.as_strings(inputs))]
         n_texts = sum(part.n_texts for part in parts)
-        given = _as_rows(out, n_texts, single) if out is not None else None
+        given = _out.as_rows(out, n_texts, single) if out is not None else None
         if given is not None and plain:
-            rows = _check_out(given, self._dim)
+            rows = _out.checked(given, self._dim)
         else:
             rows = np.empty((n_texts, self._dim), np.float32)
         if n_texts:
             self._embed(parts, rows, text, self._shows_progress(show_progress_bar), cancel)
         elif out is None:
-            return _converted(np.array([]), convert_to_numpy, convert_to_tensor, False)
+            return _out.converted(np.array([]), convert_to_numpy, convert_to_tensor, False)
         made: NDArray[Any] = rows
         if not plain and n_texts:
             made = self._after(rows, shorter, normalize_embeddings, precision)
         if out is not None:
             if given is not None and not plain and n_texts:
-                _write(given, made)
+                _out.write(given, made)
             return out
-        return _converted(made, convert_to_numpy, convert_to_tensor, single)
+        return _out.converted(made, convert_to_numpy, convert_to_tensor, single)
 
     def encode_query(
         self, inputs: Any, prompt_name: str | None = None, prompt: str | None = None, **options: Any
@@ -276,15 +246,15 @@ class Embedder:
 
     async def aencode(self, inputs: Any, *args: Any, **options: Any) -> Any:
         """encode for asyncio: the loop goes on meanwhile. If the task is cancelled, so is the call."""
-        return await _in_thread(self.encode, inputs, *args, **options)
+        return await in_thread(self.encode, inputs, *args, **options)
 
     async def aencode_query(self, inputs: Any, *args: Any, **options: Any) -> Any:
         """encode_query for asyncio."""
-        return await _in_thread(self.encode_query, inputs, *args, **options)
+        return await in_thread(self.encode_query, inputs, *args, **options)
 
     async def aencode_document(self, inputs: Any, *args: Any, **options: Any) -> Any:
         """encode_document for asyncio."""
-        return await _in_thread(self.encode_document, inputs, *args, **options)
+        return await in_thread(self.encode_document, inputs, *args, **options)
 
     def attention_maps(
         self, text: str, *, layers: slice | int = slice(None), heads: slice | int = slice(None), prompt: str = ""
@@ -470,15 +440,6 @@ def _encode(lease: Lease, ids: NDArray[np.int32], hidden: Floats | None, maps: A
     check(lib.headlane_session_encode(lease.address, byref(batch), byref(outputs)))
 
 
-async def _in_thread(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    cancel = options.setdefault("cancel", Cancel())
-    try:
-        return await asyncio.to_thread(call, *args, **options)
-    except asyncio.CancelledError:
-        cancel.cancel()
-        raise
-
-
 def _address(struct: Any) -> int:
     return cast(byref(struct), c_void_p).value or 0
 
@@ -486,44 +447,3 @@ def _address(struct: Any) -> int:
 def _check_device(device: object) -> None:
     if device is not None and str(device) not in ("cpu", "cpu:0"):
         raise ValueError(f"device is {device!r}; Headlane runs on the CPU: leave device out, or say 'cpu'")
-
-
-def _as_rows(out: object, n_texts: int, single: bool) -> NDArray[Any]:
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be an array of numpy, and is {type(out).__name__}")
-    rows = out[None] if single and out.ndim == 1 else out
-    if rows.ndim != 2 or len(rows) != n_texts:
-        raise ValueError(f"out must be [{n_texts}, dim], and has shape {out.shape}")
-    if not rows.flags.writeable:
-        raise ValueError("out may not be written")
-    return rows
-
-
-def _check_out(rows: NDArray[Any], dim: int) -> Floats:
-    if rows.dtype != np.float32 or not rows.dtype.isnative:
-        raise ValueError(f"out must be float32, and is {rows.dtype}")
-    if rows.shape[1] != dim:
-        raise ValueError(f"out must have {dim} columns, and has {rows.shape[1]}")
-    far_enough = len(rows) < 2 or (rows.strides[0] >= 4 * dim and rows.strides[0] % 4 == 0)
-    if (dim > 1 and rows.strides[1] != 4) or not far_enough or not rows.flags.aligned:
-        raise ValueError("the numbers of a row of out must lie one behind the other, and each row after the one before")
-    return rows
-
-
-def _write(rows: NDArray[Any], made: NDArray[Any]) -> None:
-    if rows.shape != made.shape or rows.dtype != made.dtype:
-        raise ValueError(f"out must be {list(made.shape)} of {made.dtype}, and is {list(rows.shape)} of {rows.dtype}")
-    rows[...] = made
-
-
-def _converted(vectors: NDArray[Any], to_numpy: bool, to_tensor: bool, single: bool) -> Any:
-    made: Any = vectors
-    if to_tensor:
-        try:
-            torch = importlib.import_module("torch")
-        except ImportError as error:
-            raise ImportError("convert_to_tensor needs torch; without it encode returns arrays of numpy") from error
-        made = torch.from_numpy(vectors)
-    elif not to_numpy:
-        made = list(vectors)
-    return made[0] if single else made

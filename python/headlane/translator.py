@@ -67,8 +67,11 @@ class Translator:
             token=token,
         )
         self._model = Model(path, precision=precision, isa=isa, n_threads=n_threads)
-        if not self._model.facts.has_decoder or not self._model.facts.has_tokenizer:
-            raise Unsupported(f"{path} is not a model that answers texts; headlane info shows what it is")
+        facts = self._model.facts
+        if not facts.has_decoder or not facts.has_tokenizer or facts.n_layers == 0:
+            raise Unsupported(
+                f"{path} is not a model with an encoder, a decoder and a tokenizer; headlane info shows what it is"
+            )
         self._n_threads = threads_asked_for(n_threads)
         self._tokenizer = Tokenizer._of(self._model)
         self._idle: dict[tuple[int, ...], list[Handle]] = {}

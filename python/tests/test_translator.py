@@ -51,7 +51,7 @@ def test_odd_texts(translator: headlane.Translator) -> None:
         translator.translate("今天", target_language="fr")
     with pytest.raises(TypeError, match="beams"):
         translator.translate("今天", beams=3)
-    with pytest.raises(headlane.Unsupported, match="answers"):
+    with pytest.raises(headlane.Unsupported, match="a decoder"):
         headlane.Translator(ROOT / "tests/golden/bert/head_dim_17_max_normalize")
 
 
@@ -71,3 +71,8 @@ def test_tokenizer(translator: headlane.Translator) -> None:
         assert translator.tokenizer.encode(text) == [int(number) for number in ids.split()]
     ids = [int(number) for number in lines("greedy_ids.txt")[0].split()]
     assert translator.tokenizer.decode(ids) == translator.tokenizer.decode(np.array(ids)) == lines("greedy.txt")[0]
+
+
+def test_a_language_model_is_refused() -> None:
+    with pytest.raises(headlane.Unsupported, match="an encoder, a decoder"):
+        headlane.Translator(ROOT / "tests/golden/language_models/llama_texts")
