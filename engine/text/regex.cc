@@ -14,10 +14,12 @@
 namespace headlane {
 namespace {
 
-// A step is an item of the expression that is tried, or a byte that one of them passes. Expressions
-// in use take some tens for each byte; a step takes some nanoseconds, so that a text of 1 MB is
-// given up after a second.
-constexpr uint64_t kFreeSteps = uint64_t{1} << 20, kStepsOfByte = 128;
+// A step is an item of the expression that is tried, or a byte that one of them passes. Most
+// expressions take some tens for each byte; one that groups digits from the right takes a square,
+// so that 200 digits take 500 a byte. A step takes some nanoseconds: a text of 1 MB is given up
+// after a second or two, and, since it may come in pieces of one byte, each with what is free,
+// after some ten at worst.
+constexpr uint64_t kFreeSteps = 8192, kStepsOfByte = 512;
 constexpr uint32_t kHeapKb = 64 << 10;
 
 struct Work {

@@ -12,7 +12,7 @@ namespace headlane {
 // `regex` in the syntax of the `tokenizers` library. Throws Error, whose sentence begins with
 // `where`: kBadFile for what is no expression, kUnsupported for one that Headlane does not have.
 //
-// Its find_all throws Error(kUnsupported) where a text takes more steps than 128 for each
+// Its find_all throws Error(kUnsupported) where a text takes more steps than 8,192 and 512 for each
 // of its bytes, or more memory than 64 MB.
 std::unique_ptr<SplitPattern> make_regex(const std::string& regex, const std::string& where);
 

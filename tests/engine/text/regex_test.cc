@@ -99,6 +99,12 @@ TEST(Regex, GivesUpAfterManySteps) {
   }
 }
 
+// A text of many pieces does not have the steps of many texts.
+TEST(Regex, GivesUpOnShortTexts) {
+  EXPECT_EQ(found("(a+)+b", "aaaaab"), (std::vector<std::string>{"aaaaab"}));
+  EXPECT_ERROR(found("(a+)+b", std::string(40, 'a')), Status::kUnsupported, "takes too many steps");
+}
+
 // What most expressions do is linear, however long a run is.
 TEST(Regex, TakesLongTexts) {
   const std::string runs[] = {"a", " ", "\n", "1", "ab ", "\xE4\xBD\xA0", " \n", "'s"};
