@@ -245,6 +245,9 @@ headlane_status headlane_generator_encode(headlane_generator* generator,
     if (out.pooled) {
       fail(Status::kUnsupported, "outputs.pooled must be null: the model has no pooling");
     }
+    if (out.scores) {
+      fail(Status::kUnsupported, "outputs.scores must be null: the model is no classifier");
+    }
     const headlane::StackConfig& config = g.model().config().encoder;
     const LayerMaps maps = read_maps(out.attention, config.n_layers, config.attention.n_heads);
     g.encode(batch_of(read_struct(sources, "headlane_batch")), out.hidden,

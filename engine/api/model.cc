@@ -143,7 +143,9 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     headlane_model_facts facts{};
     facts.architecture = config.architecture.c_str();
     facts.activation = name_of(stack.activation);
-    facts.pooling = name_of(config.head.pooling);
+    const headlane::HeadConfig& head = config.head;
+    const bool pools = head.kind == headlane::HeadKind::kPool;
+    facts.pooling = name_of(pools ? head.pooling : headlane::Pooling::kNone);
     facts.isa = m.kernels().isa;
     facts.gemm = m.kernels().gemm;
     facts.n_layers = config.encoder.n_layers;
@@ -189,6 +191,12 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.n_prompts = std::ssize(config.prompts.texts);
     facts.default_prompt = config.prompts.default_text().c_str();
     if (m.tokenizer()) facts.n_languages = std::ssize(m.tokenizer()->languages());
+    facts.outcome = "none";
+    if (head.kind == headlane::HeadKind::kClassify) {
+      facts.n_labels = head.classifier.n_labels();
+      facts.outcome = name_of(head.classifier.outcome);
+      facts.has_entailment = head.classifier.entailment >= 0 ? 1 : 0;
+    }
     write_struct(facts, out, "headlane_model_facts");
   });
 }

@@ -86,8 +86,11 @@ headlane_status headlane_session_encode(headlane_session* session, const headlan
     const headlane::ModelConfig& config = session->session.model().config();
     const headlane::LayerMaps maps =
         read_maps(out.attention, config.encoder.n_layers, config.encoder.attention.n_heads);
+    using headlane::Wanted;
+    session->session.check_takes_ids(out.pooled ? Wanted::kVectors : Wanted::kNothing);
     if (out.pooled) check_pooled(out.d_pooled, config);
-    session->session.encode({in.n_seqs, in.offsets, in.ids, in.type_ids}, out.hidden, out.pooled,
-                            out.attention ? &maps : nullptr);
+    if (out.scores) session->session.check_takes_ids(Wanted::kScores);
+    session->session.encode({in.n_seqs, in.offsets, in.ids, in.type_ids}, out.hidden,
+                            out.scores ? out.scores : out.pooled, out.attention ? &maps : nullptr);
   });
 }

@@ -38,6 +38,8 @@ inline constexpr int64_t kTokenIds = 4096;  // in a list of a generation's
 inline constexpr int64_t kHeadSteps = 64;
 inline constexpr int64_t kPrompts = 4096;
 inline constexpr int64_t kPromptBytes = 65536;  // of a prompt or its name
+inline constexpr int64_t kLabels = 65536;       // of a classifier
+inline constexpr int64_t kLabelBytes = 4096;    // of a label's name
 // Tables that are computed from the config (sinusoids, rotary positions, relative biases), all of a
 // model's together: as many bytes as the file has, or these.
 inline constexpr int64_t kTableBytes = int64_t{64} << 20;
@@ -47,7 +49,7 @@ inline constexpr int64_t kVocabBytes = INT32_MAX;
 inline constexpr int64_t kAddedTokenBytes = 1024;
 inline constexpr int64_t kCharsPerWord = 4096;  // bounds the work, which grows with its square
 inline constexpr int64_t kTemplateIds = 64;
-inline constexpr int64_t kPairItems = 256;  // ids around and between two texts, and these
+inline constexpr int64_t kPairItems = 256;      // ids around and between two texts, and these
 inline constexpr int64_t kTokenizerSteps = 64;  // of its normalizer, pre-tokenizer or decoder
 inline constexpr int64_t kRegexBytes = 1024;    // of a regular expression
 inline constexpr int64_t kStepTextBytes = 64;   // of what a step puts into texts, or looks for

@@ -158,6 +158,7 @@ void GraphBuilder::add_head(ValueId hidden, const std::string& words) {
     case HeadKind::kHidden:
       return;
     case HeadKind::kPool:
+    case HeadKind::kClassify:
       return pool(hidden);
     case HeadKind::kLogits:
       return rank(hidden, words);

@@ -13,6 +13,7 @@
 #include "engine/import/families/bert.h"
 #include "engine/import/families/class_check.h"
 #include "engine/import/families/class_defaults.h"
+#include "engine/import/families/classifier.h"
 #include "engine/import/families/distilbert.h"
 #include "engine/import/families/electra.h"
 #include "engine/import/families/generation.h"
@@ -40,24 +41,26 @@ struct Family {
   // `source` is config.json, at `path`, from which `config` was made.
   std::vector<TensorRecipe> (*tensors)(const Checkpoint& checkpoint, const json& source,
                                        const std::string& path, const ModelConfig& config);
+  const ClassifierForm* classifier = nullptr;  // null: sequence classification is not supported
 };
-constexpr Family kFamilies[] = {{"bert", "Bert", bert_config, bert_tensors},
-                                {"distilbert", "DistilBert", distilbert_config, distilbert_tensors},
-                                {"roberta", "Roberta", roberta_config, roberta_tensors},
-                                {"xlm-roberta", "XLMRoberta", roberta_config, roberta_tensors},
-                                {"camembert", "Camembert", roberta_config, roberta_tensors},
-                                {"electra", "Electra", electra_config, electra_tensors},
-                                {"mpnet", "MPNet", mpnet_config, mpnet_tensors},
-                                {"marian", "Marian", bart_config, bart_tensors},
-                                {"bart", "Bart", bart_config, bart_tensors},
-                                {"mbart", "MBart", bart_config, bart_tensors},
-                                {"m2m_100", "M2M100", bart_config, bart_tensors},
-                                {"t5", "T5", t5_config, t5_tensors},
-                                {"mt5", "MT5", t5_config, t5_tensors},
-                                {"gpt2", "GPT2", gpt2_config, gpt2_tensors},
-                                {"llama", "Llama", llama_config, llama_tensors},
-                                {"mistral", "Mistral", llama_config, llama_tensors},
-                                {"qwen2", "Qwen2", llama_config, llama_tensors}};
+constexpr Family kFamilies[] = {
+    {"bert", "Bert", bert_config, bert_tensors, &kBertClassifier},
+    {"distilbert", "DistilBert", distilbert_config, distilbert_tensors, &kDistilbertClassifier},
+    {"roberta", "Roberta", roberta_config, roberta_tensors, &kRobertaClassifier},
+    {"xlm-roberta", "XLMRoberta", roberta_config, roberta_tensors, &kRobertaClassifier},
+    {"camembert", "Camembert", roberta_config, roberta_tensors, &kRobertaClassifier},
+    {"electra", "Electra", electra_config, electra_tensors, &kElectraClassifier},
+    {"mpnet", "MPNet", mpnet_config, mpnet_tensors, &kMpnetClassifier},
+    {"marian", "Marian", bart_config, bart_tensors},
+    {"bart", "Bart", bart_config, bart_tensors},
+    {"mbart", "MBart", bart_config, bart_tensors},
+    {"m2m_100", "M2M100", bart_config, bart_tensors},
+    {"t5", "T5", t5_config, t5_tensors},
+    {"mt5", "MT5", t5_config, t5_tensors},
+    {"gpt2", "GPT2", gpt2_config, gpt2_tensors},
+    {"llama", "Llama", llama_config, llama_tensors},
+    {"mistral", "Mistral", llama_config, llama_tensors},
+    {"qwen2", "Qwen2", llama_config, llama_tensors}};
 
 const Family& find_family(const json& config, const std::string& path) {
   const std::string type = json_string(config, "model_type", path);
@@ -92,6 +95,49 @@ std::vector<TensorSource> texts_of(const ImportedTokenizer& tokenizer) {
   return sources;
 }
 
+// Heads that the vector of a text, or the answer of a model that generates, has no need of beyond
+// what is converted.
+bool needs_no_head(const std::string& head, const ModelConfig& config) {
+  if (head.empty() || head == "ForPreTraining") return true;
+  if (config.is_language_model()) return head == "ForCausalLM";
+  return head == (config.generates() ? "ForConditionalGeneration" : "ForMaskedLM");
+}
+
+[[noreturn]] void refuse_head(const std::string& head, const std::string& path, bool generates) {
+  if (head != kSequenceClassification) {
+    fail(Status::kUnsupported,
+         "%s field \"architectures\" is of a model %s, whose head is not supported%s", path.c_str(),
+         printable(head).c_str(),
+         generates ? ""
+                   : "; for vectors of its hidden states, say how they are pooled, such as by "
+                     "the mean");
+  }
+  std::string known;
+  for (const Family& family : kFamilies) {
+    if (family.classifier == nullptr) continue;
+    known += (known.empty() ? "" : ", ") + std::string(family.model_type);
+  }
+  fail(Status::kUnsupported,
+       "%s field \"architectures\" is of a model %s, which is supported for: %s", path.c_str(),
+       head.c_str(), known.c_str());
+}
+
+// The class of the model says what its output is, unless the user or a modules.json does.
+void read_head(const Family& family, const SentenceModules& modules, const json& source,
+               const std::string& path, ModelConfig* config) {
+  const std::string head = head_of_class(source, path);
+  if (head == kSequenceClassification && family.classifier != nullptr) {
+    config->head = read_classifier(source, path, *family.classifier, config->d_model,
+                                   modules.cross_encoder ? &*modules.cross_encoder : nullptr);
+  } else if (modules.cross_encoder && head != kSequenceClassification) {
+    fail(Status::kUnsupported,
+         "%s field \"architectures\" names no model %s; only such a CrossEncoder is supported",
+         path.c_str(), kSequenceClassification);
+  } else if (!needs_no_head(head, *config)) {
+    refuse_head(head, path, config->generates());
+  }
+}
+
 // Reads what the steps after a model make of its output, or what a model generates.
 void read_uses(const SentenceModules& modules, const json& source, const std::string& path,
                const ConvertOptions& options, ModelConfig* config) {
@@ -104,8 +150,10 @@ void read_uses(const SentenceModules& modules, const json& source, const std::st
         read_generation_defaults(modules.transformer_dir, source, path, *config, options.log);
     return;
   }
-  const bool is_assumed = !modules.listed && !options.pooling;
   HeadConfig& head = config->head;
+  config->prompts = modules.prompts;
+  if (head.kind == HeadKind::kClassify) return;
+  const bool is_assumed = !modules.listed && !options.pooling;
   head.pooling = is_assumed ? Pooling::kMean : options.pooling.value_or(modules.head.pooling);
   head.kind = head.pooling == Pooling::kNone ? HeadKind::kHidden : HeadKind::kPool;
   if (head.kind == HeadKind::kPool) {
@@ -115,7 +163,6 @@ void read_uses(const SentenceModules& modules, const json& source, const std::st
     head.normalize = !head.steps.empty() && head.steps.back().kind == HeadStepKind::kNormalize;
     if (head.normalize) head.steps.pop_back();
   }
-  config->prompts = modules.prompts;
   if (!is_assumed) return;
   options.log.info(
       "%s: has no modules.json to say how the vector of a text is made; it is the mean of the "
@@ -137,6 +184,10 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   check_class(own_config, config_path, family.class_name);
 
   ModelConfig config = family.config(source_config, config_path);
+  const bool may_classify = !modules.listed || modules.cross_encoder;
+  if (may_classify && !options.pooling) {
+    read_head(family, modules, own_config, config_path, &config);
+  }
   read_uses(modules, own_config, config_path, options, &config);
   // A prompt is not cut, so the tokenizer's own limit is nobody's.
   const StackConfig& stack = config.is_language_model() ? config.decoder : config.encoder;
@@ -156,6 +207,11 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   if (config.head.kind == HeadKind::kPool) {
     open_sentence_weights(modules.head, &checkpoint);
     for (TensorRecipe& recipe : sentence_tensors(modules.head, checkpoint)) {
+      recipes.push_back(std::move(recipe));
+    }
+  }
+  if (config.head.kind == HeadKind::kClassify) {
+    for (TensorRecipe& recipe : classifier_tensors(checkpoint, *family.classifier, config)) {
       recipes.push_back(std::move(recipe));
     }
   }

@@ -124,12 +124,23 @@ Session::Session(const Model& model, const Limits& limits, void* memory, const C
          kv_has_positions(model.config()) ? ints(parts.kv_positions) : nullptr};
 }
 
-void Session::check_takes_ids(bool wants_pooled) const {
+void Session::check_takes_ids(Wanted wanted) const {
   if (!model_.config().takes_tokens()) {
     fail(Status::kUnsupported,
          "the model takes activations, not token ids: use headlane_session_forward");
   }
-  if (wants_pooled && graph_.pooled < 0) {
+  const bool classifies = model_.config().head.kind == HeadKind::kClassify;
+  if (wanted == Wanted::kScores && !classifies) {
+    fail(Status::kUnsupported,
+         "scores of labels are wanted, but the model has none: it is no classifier%s",
+         graph_.pooled >= 0 ? ", it makes vectors" : "");
+  }
+  if (wanted == Wanted::kVectors && classifies) {
+    fail(Status::kUnsupported,
+         "pooled vectors are wanted, but the model is a classifier, which makes scores of labels; "
+         "for vectors, convert its folder again with a pooling, such as the mean");
+  }
+  if (wanted == Wanted::kVectors && graph_.pooled < 0) {
     const bool could = !model_.config().has_decoder();
     fail(Status::kUnsupported, "pooled vectors are wanted, but the model has no pooling%s",
          could ? "; convert its folder again with one, such as the mean" : "");
@@ -137,7 +148,6 @@ void Session::check_takes_ids(bool wants_pooled) const {
 }
 
 void Session::encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps) {
-  check_takes_ids(pooled != nullptr);
   check_tokens(batch, model_.config(), limits_);
   Run run = run_of(batch, positions_);
   if (maps) check_maps(*maps, batch.n_seqs, run.longest, run.longest);

@@ -30,6 +30,9 @@ struct ActivationBatch {
   ScoreInputs scores;
 };
 
+// What a caller wants of each sequence as a whole.
+enum class Wanted { kNothing, kVectors, kScores };
+
 // The defaults filled in and every field checked against the model; throws Error.
 Limits session_limits(const Model& model, const SessionOptions& options);
 
@@ -49,12 +52,15 @@ class Session {
   Profile& profile() { return runner_.profile(); }
   const Profile& profile() const { return runner_.profile(); }
 
-  // Throws Error(kUnsupported) if the model takes activations, or pools nothing though that is
-  // wanted.
-  void check_takes_ids(bool wants_pooled) const;
+  // Throws Error(kUnsupported) if the model takes activations, or makes nothing of that kind of a
+  // sequence.
+  void check_takes_ids(Wanted wanted) const;
+  // Columns of what the head makes of a sequence.
+  int64_t n_pooled_columns() const { return graph_.values[graph_.pooled].cols; }
 
   // Both throw Error before anything is written, except Error(kCancelled), which may leave a part
-  // of the outputs written. `maps` may be null. Outputs as in headlane_outputs: either may be null.
+  // of the outputs written. `maps` may be null. Outputs as in headlane_outputs: either may be null;
+  // `pooled` is what the head makes of each sequence, which check_takes_ids says that it does.
   void encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps);
   void forward(const ActivationBatch& batch, const LayerMaps* maps);
 

@@ -44,8 +44,8 @@ void TextTokens::append_pair(std::string_view first, std::string_view second,
                              std::vector<int32_t>* ids, std::vector<int32_t>* types) const {
   std::string room;
   const size_t begin = types->size();
-  tokenizer_.encode_pair(prompted(first, &room), second, options_.max_len,
-                         Truncation::kLongestFirst, ids, types);
+  tokenizer_.encode_pair(prompted(first, &room), second, options_.max_len, options_.truncation, ids,
+                         types);
   if (n_types_ <= 1) std::fill(types->begin() + static_cast<ptrdiff_t>(begin), types->end(), 0);
 }
 

@@ -16,6 +16,7 @@ struct TextOptions {
   TextLanguages languages;
   bool as_target = false;   // in the pieces of targets, without special tokens
   std::string_view prompt;  // put before each text
+  Truncation truncation = Truncation::kLongestFirst;  // of pairs
 };
 
 // The tokenizer of a model. Throws Error(kUnsupported) if the file has none.

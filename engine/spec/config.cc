@@ -15,8 +15,10 @@ using ll = long long;
 
 constexpr EnumName<InputKind> kInputs[] = {{InputKind::kTokens, "tokens"},
                                            {InputKind::kActivations, "activations"}};
-constexpr EnumName<HeadKind> kHeads[] = {
-    {HeadKind::kHidden, "hidden"}, {HeadKind::kPool, "pool"}, {HeadKind::kLogits, "logits"}};
+constexpr EnumName<HeadKind> kHeads[] = {{HeadKind::kHidden, "hidden"},
+                                         {HeadKind::kPool, "pool"},
+                                         {HeadKind::kClassify, "classify"},
+                                         {HeadKind::kLogits, "logits"}};
 constexpr EnumName<Pooling> kPoolings[] = {{Pooling::kNone, "none"},
                                            {Pooling::kMean, "mean"},
                                            {Pooling::kCls, "cls"},
@@ -113,6 +115,19 @@ void check_steps(const ModelConfig& config, const std::string& where) {
                                   : "a decoder behind an encoder needs one");
 }
 
+// The last step makes a number for each label.
+void check_labels(const ModelConfig& config, const std::string& where) {
+  const HeadConfig& head = config.head;
+  const std::string in_head = where + " field \"head\":";
+  check_classifier(head.classifier, in_head + " field \"classifier\":");
+  const bool fits = !head.steps.empty() && head.steps.back().kind == HeadStepKind::kDense &&
+                    head.steps.back().columns == head.classifier.n_labels();
+  if (fits) return;
+  fail(Status::kBadFile,
+       "%s field \"steps\" does not end with a \"dense\" of %lld columns, one for each label",
+       in_head.c_str(), ll{head.classifier.n_labels()});
+}
+
 // A head makes something of what the stacks leave, so it must be one that they leave something for.
 void check_head(const ModelConfig& config, const std::string& where) {
   const HeadConfig& head = config.head;
@@ -122,10 +137,11 @@ void check_head(const ModelConfig& config, const std::string& where) {
          "head",
          where.c_str());
   }
-  if (head.kind == HeadKind::kPool && !config.takes_tokens()) {
+  if (head.is_of_sequences() && !config.takes_tokens()) {
     fail(Status::kBadFile, "%s field \"head\": activations are not pooled", where.c_str());
   }
-  if ((head.kind == HeadKind::kPool) == (head.pooling != Pooling::kNone)) return;
+  if (head.kind == HeadKind::kClassify) check_labels(config, where);
+  if (head.is_of_sequences() == (head.pooling != Pooling::kNone)) return;
   fail(Status::kBadFile, "%s field \"head\": field \"pooling\" is \"%s\", but \"kind\" is \"%s\"",
        where.c_str(), name_of(head.pooling), find_name(kHeads, head.kind));
 }
@@ -154,10 +170,11 @@ void visit_fields(HeadStep* step, FieldVisitor* fields) {
 
 void visit_fields(HeadConfig* head, FieldVisitor* fields) {
   fields->choice("kind", &head->kind, kHeads);
-  if (head->kind != HeadKind::kPool) return;
+  if (!head->is_of_sequences()) return;
   fields->choice("pooling", &head->pooling, kPoolings);
   fields->list("steps", &head->steps, file_limits::kHeadSteps);
-  fields->flag("normalize", &head->normalize);
+  if (head->kind == HeadKind::kPool) fields->flag("normalize", &head->normalize);
+  if (head->kind == HeadKind::kClassify) fields->object("classifier", &head->classifier);
 }
 
 void visit_fields(ModelConfig* config, FieldVisitor* fields) {

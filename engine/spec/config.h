@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/file/json.h"
+#include "engine/spec/classifier.h"
 #include "engine/spec/generation.h"
 #include "engine/spec/prompts.h"
 #include "engine/spec/stack_config.h"
@@ -19,9 +20,10 @@ enum class InputKind {
 };
 // One of these is made of the last hidden states.
 enum class HeadKind {
-  kHidden,  // nothing
-  kPool,    // a vector for each sequence
-  kLogits,  // scores of the next token of each row
+  kHidden,    // nothing
+  kPool,      // a vector for each sequence
+  kClassify,  // a score for each sequence and label
+  kLogits,    // scores of the next token of each row
 };
 enum class Pooling { kNone, kMean, kCls, kMax };
 
@@ -42,12 +44,17 @@ struct HeadStep {
 
 struct HeadConfig {
   HeadKind kind = HeadKind::kHidden;
-  // These belong to kPool.
+  // These belong to kPool and kClassify: how a sequence's rows become one, and what is done to
+  // that.
   Pooling pooling = Pooling::kNone;
-  bool normalize = false;  // divide vectors by their Euclidean length, after all steps
-  std::vector<HeadStep> steps;
+  bool normalize = false;  // of kPool: divide vectors by their Euclidean length, after all steps
+  std::vector<HeadStep> steps = {};
+  ClassifierConfig classifier = {};  // of kClassify
 
-  // Of the vector of a sequence; 0: there is none. `d_model`: columns of a hidden state.
+  // Whether something is made of each sequence as a whole.
+  bool is_of_sequences() const { return kind == HeadKind::kPool || kind == HeadKind::kClassify; }
+  // The number of columns of what is made of a sequence; 0: nothing is. `d_model`: columns of a
+  // hidden state.
   int64_t columns(int64_t d_model) const;
 };
 
@@ -77,7 +84,9 @@ struct ModelConfig {
   // Whether it makes new tokens, one after the other.
   bool generates() const { return takes_tokens() && has_decoder(); }
   // Of the vector that the head makes of a sequence; 0: it makes none.
-  int64_t vector_columns() const { return head.columns(d_model); }
+  int64_t vector_columns() const {
+    return head.kind == HeadKind::kPool ? head.columns(d_model) : 0;
+  }
   // Whether there is nothing but the tokens so far that new ones are made from.
   bool is_language_model() const { return generates() && !has_encoder(); }
   // Whether the decoder's layers attend to other rows than their own.

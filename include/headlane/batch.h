@@ -53,6 +53,9 @@ typedef struct headlane_outputs {
   const headlane_attention_maps* attention; /**< null: not wanted */
   /** Columns of pooled, which must be the model's d_vector; 0: d_model, which must be that too. */
   int64_t d_pooled;
+  /** Of a classifier, which has no `pooled`: [n_seqs, n_labels], the raw scores
+   * (HEADLANE_OUTCOME_RAW) of each sequence; null: not wanted. */
+  float* scores;
 } headlane_outputs;
 
 #ifdef __cplusplus

@@ -42,6 +42,7 @@
 #include <headlane/attention.h>
 #include <headlane/batch.h>
 #include <headlane/check.h>
+#include <headlane/classify.h>
 #include <headlane/convert.h>
 #include <headlane/embed.h>
 #include <headlane/generate.h>

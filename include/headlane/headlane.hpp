@@ -27,5 +27,6 @@
 #include <headlane/generator.hpp>
 #include <headlane/model.hpp>
 #include <headlane/session.hpp>
+#include <headlane/texts.hpp>
 
 #endif  // HEADLANE_HEADLANE_HPP_

@@ -119,6 +119,11 @@ typedef struct headlane_model_facts {
   /** Columns of the vector that the model makes of a sequence: d_model, unless there are steps
    * behind pooling that make more or fewer of them; 0: it makes none. */
   int64_t d_vector;
+  int64_t n_labels;    /**< of a classifier, that headlane_model_get_label knows */
+  const char* outcome; /**< what its scores are made to be: "raw", "sigmoid", "softmax"; "none": it
+                        * is no classifier */
+  /** 1: one of the labels is entailment, and headlane_session_zero_shot works. */
+  int32_t has_entailment;
 } headlane_model_facts;
 
 /** What the model is.

@@ -135,6 +135,16 @@ class Model {
     return text;
   }
 
+  /** One of the labels of a classifier.
+   * @param i which one, below facts().n_labels
+   * @return see headlane_label_facts
+   * @throw Error if there is none */
+  LabelFacts label(int64_t i) const {
+    LabelFacts found;
+    check(headlane_model_get_label(get(), i, &found));
+    return found;
+  }
+
   /** The kernels that were chosen for this machine: lines "slot: implementation".
    * @return as long as the model; "" if this was moved from */
   std::string_view kernels() const {

@@ -4,9 +4,11 @@
 #ifndef HEADLANE_SESSION_HPP_
 #define HEADLANE_SESSION_HPP_
 
+#include <algorithm>
 #include <headlane/batch.hpp>
 #include <headlane/error.hpp>
 #include <headlane/model.hpp>
+#include <headlane/texts.hpp>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -26,7 +28,8 @@ class Session {
    * @throw Error as of headlane_session_create */
   explicit Session(const Model& model, const headlane_session_options& options = SessionOptions())
       : d_model_(static_cast<size_t>(model.facts().d_model)),
-        d_vector_(static_cast<size_t>(model.facts().d_vector)) {
+        d_vector_(static_cast<size_t>(model.facts().d_vector)),
+        n_labels_(static_cast<size_t>(model.facts().n_labels)) {
     headlane_session* made = nullptr;
     check(headlane_session_create(model.get(), &options, &made));
     session_ = {made, Destroy{model.model_}};
@@ -74,21 +77,11 @@ class Session {
   template <Texts Range = std::initializer_list<std::string_view>>
   std::vector<float> embed(const Range& texts,
                            const headlane_tokenize_options& options = TokenizeOptions()) {
-    std::string data;
-    std::vector<int64_t> offsets = {0};
-    for (const std::string_view text : texts) {
-      data += text;
-      offsets.push_back(static_cast<int64_t>(data.size()));
-    }
-    TextArray array;
-    array.n_texts = static_cast<int64_t>(offsets.size()) - 1;
-    array.data = data.data();
-    array.data_bytes = static_cast<int64_t>(data.size());
-    array.offsets_64 = offsets.data();
+    const JoinedTexts joined(texts);
     EmbedOptions embed_options;
     embed_options.tokenize = &options;
-    std::vector<float> vectors((offsets.size() - 1) * d_vector_);
-    if (array.n_texts > 0) embed(array, vectors, 0, embed_options);
+    std::vector<float> vectors(joined.size() * d_vector_);
+    if (joined.size() > 0) embed(joined.get(), vectors, 0, embed_options);
     return vectors;
   }
 
@@ -100,17 +93,84 @@ class Session {
    * @throw Error as of headlane_session_embed; INVALID_ARGUMENT if vectors has too few elements */
   void embed(const headlane_texts& texts, std::span<float> vectors, int64_t stride = 0,
              const headlane_embed_options& options = EmbedOptions()) {
-    const size_t row = stride > 0 ? static_cast<size_t>(stride) : d_vector_;
-    const size_t n_rows = texts.n_texts > 0 ? static_cast<size_t>(texts.n_texts) : 0;
-    const size_t n_full = row > 0 ? vectors.size() / row : n_rows;
-    const size_t rest = vectors.size() - (row > 0 ? n_full * row : 0);
-    if (n_full + (rest >= d_vector_ ? 1 : 0) < n_rows) {
-      throw Error(HEADLANE_INVALID_ARGUMENT,
-                  "vectors has " + std::to_string(vectors.size()) + " elements, too few for " +
-                      std::to_string(n_rows) + " rows of " + std::to_string(row));
-    }
+    check_rows("vectors", vectors, texts.n_texts, d_vector_, stride);
     check(headlane_session_embed(get(), &texts, &options, vectors.data(),
                                  stride != 0 ? stride : static_cast<int64_t>(d_vector_)));
+  }
+
+  /** Scores of a classifier's labels for each text.
+   * @param texts any number, of which a copy is made; the other classify takes them where they are
+   * @param options see headlane_classify_options, which has the second texts of pairs
+   * @return [texts, labels]
+   * @throw Error as of headlane_session_classify */
+  template <Texts Range = std::initializer_list<std::string_view>>
+  std::vector<float> classify(const Range& texts,
+                              const headlane_classify_options& options = ClassifyOptions()) {
+    const JoinedTexts joined(texts);
+    std::vector<float> scores(joined.size() * n_labels_);
+    const TextArray array = joined.get();
+    check(headlane_session_classify(get(), &array, &options, scores.data(), 0));
+    return scores;
+  }
+
+  /** Scores of a classifier's labels in rows of the caller's.
+   * @param texts see headlane_texts
+   * @param scores [texts, stride], whose last row may end with its labels
+   * @param stride elements from one row to the next; 0: one for each label
+   * @param options see headlane_classify_options
+   * @throw Error as of headlane_session_classify; INVALID_ARGUMENT if scores has too few elements
+   */
+  void classify(const headlane_texts& texts, std::span<float> scores, int64_t stride = 0,
+                const headlane_classify_options& options = ClassifyOptions()) {
+    check_rows("scores", scores, texts.n_texts, n_labels_, stride);
+    check(headlane_session_classify(get(), &texts, &options, scores.data(), stride));
+  }
+
+  /** A document that was ranked. */
+  struct Ranked {
+    int64_t document; /**< its number, from 0 */
+    float score;      /**< the higher, the better it answers the query */
+  };
+
+  /** Ranks documents for a query, by a cross-encoder.
+   * @param query UTF-8 of any content
+   * @param documents any number, of which a copy is made
+   * @param top_k how many are wanted; -1: all
+   * @param options see headlane_classify_options
+   * @return those with the highest scores, the highest first
+   * @throw Error as of headlane_session_rank */
+  template <Texts Range = std::initializer_list<std::string_view>>
+  std::vector<Ranked> rank(std::string_view query, const Range& documents, int64_t top_k = -1,
+                           const headlane_classify_options& options = ClassifyOptions()) {
+    const JoinedTexts joined(documents);
+    const size_t n = joined.size();
+    std::vector<float> scores(n);
+    std::vector<int64_t> order(top_k < 0 ? n : std::min(n, static_cast<size_t>(top_k)));
+    const TextArray array = joined.get();
+    check(headlane_session_rank(get(), query.data(), query.size(), &array, &options, scores.data(),
+                                order.data(), static_cast<int64_t>(order.size())));
+    std::vector<Ranked> ranked;
+    for (const int64_t document : order) {
+      ranked.push_back({document, scores[static_cast<size_t>(document)]});
+    }
+    return ranked;
+  }
+
+  /** Scores of labels that the model has not seen in training, for each text.
+   * @param texts any number, of which a copy is made
+   * @param labels one or more, likewise
+   * @param options see headlane_zero_shot_options
+   * @return [texts, labels]
+   * @throw Error as of headlane_session_zero_shot */
+  template <Texts Range = std::initializer_list<std::string_view>,
+            Texts Labels = std::initializer_list<std::string_view>>
+  std::vector<float> zero_shot(const Range& texts, const Labels& labels,
+                               const headlane_zero_shot_options& options = ZeroShotOptions()) {
+    const JoinedTexts joined(texts), names(labels);
+    std::vector<float> scores(joined.size() * names.size());
+    const TextArray array = joined.get(), label_array = names.get();
+    check(headlane_session_zero_shot(get(), &array, &label_array, &options, scores.data(), 0));
+    return scores;
   }
 
   /** Runs a model that takes activations.
@@ -175,7 +235,21 @@ class Session {
     return given.data();
   }
 
-  size_t d_model_, d_vector_;
+  // Whether there is room for n_texts rows of n_columns, the last of which may end with them.
+  static void check_rows(const char* name, std::span<const float> given, int64_t n_texts,
+                         size_t n_columns, int64_t stride) {
+    const size_t row = stride > 0 ? static_cast<size_t>(stride) : n_columns;
+    const size_t n_rows = n_texts > 0 ? static_cast<size_t>(n_texts) : 0;
+    const size_t n_full = row > 0 ? given.size() / row : n_rows;
+    const size_t rest = given.size() - (row > 0 ? n_full * row : 0);
+    if (n_full + (rest >= n_columns ? 1 : 0) >= n_rows) return;
+    throw Error(HEADLANE_INVALID_ARGUMENT, std::string(name) + " has " +
+                                               std::to_string(given.size()) +
+                                               " elements, too few for " + std::to_string(n_rows) +
+                                               " rows of " + std::to_string(row));
+  }
+
+  size_t d_model_, d_vector_, n_labels_;
   std::unique_ptr<headlane_session, Destroy> session_;
 };
 

@@ -407,6 +407,50 @@ TEST_F(MemoryFault, Embedding) {
   }
 }
 
+// Scores too, of texts and of pairs that the call makes by itself.
+TEST_F(MemoryFault, Classifying) {
+  const TempDir dir;
+  const std::string nli = dir.file("nli.headlane"), ranker = dir.file("ranker.headlane");
+  convert(HEADLANE_GOLDEN_DIR "/classify/bert_nli", nli);
+  convert(HEADLANE_GOLDEN_DIR "/classify/bert_cross_encoder", ranker);
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < 60; ++i) texts.push_back(std::string(i % 40, 'a') + " b");
+  const JoinedTexts joined(texts), two(std::vector<std::string>{"a", "b"});
+  const headlane_texts given = joined.get(), labels = two.get();
+  Encoder classifier(nli, "", 2), ranking(ranker, "", 2);
+  std::vector<float> got(180);
+  std::vector<int64_t> order(60);
+  const Call calls[] = {[&] {
+                          return headlane_session_classify(classifier.session(), &given, nullptr,
+                                                           got.data(), 0);
+                        },
+                        [&] {
+                          return headlane_session_zero_shot(classifier.session(), &given, &labels,
+                                                            nullptr, got.data(), 0);
+                        },
+                        [&] {
+                          return headlane_session_rank(ranking.session(), "a", 1, &given, nullptr,
+                                                       got.data(), order.data(), 60);
+                        }};
+  for (const Call& run : calls) {
+    std::fill(got.begin(), got.end(), 7.0f);
+    check(run());
+    const std::vector<float> expected = got;
+    const Call call = [&] {
+      std::fill(got.begin(), got.end(), 7.0f);
+      const headlane_status status = run();
+      if (status == HEADLANE_OK) {
+        EXPECT_TRUE(got == expected);
+      } else {
+        EXPECT_EQ(std::count(got.begin(), got.end(), 7.0f), std::ssize(got));
+      }
+      return status;
+    };
+    const auto intact = [&] { EXPECT_EQ(classifier.encode(kIds).hidden.empty(), false); };
+    EXPECT_GT(fail_allocations("classify", call, intact, 7), 10);
+  }
+}
+
 // The file that was there stays as it was until the new one is whole, and nothing stays beside it.
 TEST_F(MemoryFault, Converting) {
   const std::pair<std::string, const char*> models[] = {

@@ -22,7 +22,7 @@ class CommandTest : public testing::Test {
 
   // The .headlane file of a golden model.
   static std::string model(const std::string& name = "head_dim_16_mean_normalize") {
-    std::string path = models_->file(name + ".headlane");
+    std::string path = models_->file(std::filesystem::path(name).filename().string() + ".headlane");
     if (!std::filesystem::exists(path)) {
       const Finished done = run_headlane({"convert", golden_folder(name), "-o", path});
       EXPECT_EQ(done.status, 0) << done.err;

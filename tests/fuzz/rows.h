@@ -64,7 +64,7 @@ class Problems {
   float spread() const { return spread_; }
   Random& random() { return random_; }
   kernels::Activation activation() {
-    return static_cast<kernels::Activation>(input_.between(0, 4));
+    return static_cast<kernels::Activation>(input_.between(0, 5));
   }
 
   float number() {

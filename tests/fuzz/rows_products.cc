@@ -37,7 +37,8 @@ struct Sum {
 // number.
 void check_activated(const Place& place, Activation activation, double actual, double x,
                      double bound) {
-  const bool smooth = activation != Activation::kNone && activation != Activation::kRelu;
+  const bool smooth = activation == Activation::kGelu || activation == Activation::kGeluTanh ||
+                      activation == Activation::kSilu;
   if (smooth && x == -INFINITY) {
     if (std::isfinite(actual)) finding(place.kernel, "an activation made a number of -inf");
     return;

@@ -12,6 +12,8 @@ void declare_generate(Command* command);
 void declare_embed(Command* command);
 void declare_encode(Command* command);
 void declare_similarity(Command* command);
+void declare_rank(Command* command);
+void declare_classify(Command* command);
 void declare_attention(Command* command);
 void declare_bench(Command* command);
 

@@ -29,6 +29,8 @@ constexpr Entry kCommands[] = {
     {"embed", "Turn texts into vectors, one a line", tool::declare_embed},
     {"encode", "Turn token ids, or activations, into last hidden states", tool::declare_encode},
     {"similarity", "Show how alike texts are: cosines", tool::declare_similarity},
+    {"rank", "Rank texts by how well they answer a query", tool::declare_rank},
+    {"classify", "Show which labels a text has, the model's or your own", tool::declare_classify},
     {"attention", "Show which tokens of a text attend to which", tool::declare_attention},
     {"bench", "Time a model on this machine", tool::declare_bench},
 };

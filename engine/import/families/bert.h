@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/file/json.h"
+#include "engine/import/families/classifier.h"
 #include "engine/import/source/tensor_recipe.h"
 #include "engine/spec/config.h"
 
@@ -20,5 +21,8 @@ ModelConfig bert_config(const Json& config, const std::string& path);
 // `path` its path.
 std::vector<TensorRecipe> bert_tensors(const Checkpoint& checkpoint, const Json& source,
                                        const std::string& path, const ModelConfig& config);
+
+// Sequence classification: the pooler is the dense product.
+constexpr ClassifierForm kBertClassifier = {"bert.pooler.dense", Activation::kTanh, "classifier"};
 
 }  // namespace headlane

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/file/json.h"
+#include "engine/import/families/classifier.h"
 #include "engine/import/source/tensor_recipe.h"
 #include "engine/spec/config.h"
 
@@ -16,5 +17,9 @@ ModelConfig distilbert_config(const Json& config, const std::string& path);
 // As bert_tensors.
 std::vector<TensorRecipe> distilbert_tensors(const Checkpoint& checkpoint, const Json& source,
                                              const std::string& path, const ModelConfig& config);
+
+// Sequence classification.
+constexpr ClassifierForm kDistilbertClassifier = {"pre_classifier", Activation::kRelu,
+                                                  "classifier"};
 
 }  // namespace headlane

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/file/json.h"
+#include "engine/import/families/classifier.h"
 #include "engine/import/source/tensor_recipe.h"
 #include "engine/spec/config.h"
 
@@ -17,5 +18,9 @@ ModelConfig roberta_config(const Json& config, const std::string& path);
 // As bert_tensors.
 std::vector<TensorRecipe> roberta_tensors(const Checkpoint& checkpoint, const Json& source,
                                           const std::string& path, const ModelConfig& config);
+
+// Sequence classification.
+constexpr ClassifierForm kRobertaClassifier = {"classifier.dense", Activation::kTanh,
+                                               "classifier.out_proj"};
 
 }  // namespace headlane

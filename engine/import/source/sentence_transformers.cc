@@ -111,13 +111,21 @@ Prompts read_prompts(const json& config, const std::string& path) {
 
 // Reads what stands for the whole model.
 void read_model_config(const std::string& path, SentenceModules* modules) {
-  constexpr const char* kOwnType = "SentenceTransformer";
+  constexpr const char *kOwnType = "SentenceTransformer", *kCrossEncoder = "CrossEncoder";
   const std::optional<json> config = read_json_file_if_present(path);
   if (!config) return;
   const std::string type = json_string(*config, "model_type", path, kOwnType);
-  if (type != kOwnType) {
-    fail(Status::kUnsupported, "%s field \"model_type\" is \"%s\"; only \"%s\" is supported",
-         path.c_str(), printable(type).c_str(), kOwnType);
+  if (type == kCrossEncoder) {
+    modules->cross_encoder = {json_string(*config, "activation_fn", path, ""), path};
+    if (modules->head.pooling != Pooling::kNone || !modules->head.steps.empty()) {
+      fail(Status::kUnsupported,
+           "%s field \"model_type\" is \"%s\", of which a Transformer alone is supported, but "
+           "modules.json has more modules",
+           path.c_str(), kCrossEncoder);
+    }
+  } else if (type != kOwnType) {
+    fail(Status::kUnsupported, "%s field \"model_type\" is \"%s\", not one of: %s, %s",
+         path.c_str(), printable(type).c_str(), kOwnType, kCrossEncoder);
   }
   if (json_has(*config, "truncate_dim", path)) {
     fail(Status::kUnsupported,
@@ -129,12 +137,14 @@ void read_model_config(const std::string& path, SentenceModules* modules) {
 }
 
 // Settings of the Transformer module that change ids or hidden states.
-void check_sentence_config(const std::string& transformer_dir) {
+void check_sentence_config(const std::string& transformer_dir, bool is_cross_encoder) {
   const std::optional<SentenceConfig> config = read_sentence_config(transformer_dir);
   if (!config) return;
   const std::string& path = config->path;
-  const std::pair<const char*, const char*> words[] = {{"transformer_task", "feature-extraction"},
-                                                       {"module_output_name", "token_embeddings"}};
+  const char* const task = is_cross_encoder ? "sequence-classification" : "feature-extraction";
+  const std::pair<const char*, const char*> words[] = {
+      {"transformer_task", task},
+      {"module_output_name", is_cross_encoder ? "scores" : "token_embeddings"}};
   for (const auto& [key, only] : words) {
     const std::string value = json_string(config->fields, key, path, only);
     if (value == only) continue;
@@ -152,13 +162,11 @@ void check_sentence_config(const std::string& transformer_dir) {
   if (!json_has(config->fields, kModalities, path)) return;
   const std::string where = path + " field \"" + kModalities + "\":";
   const json& text = json_field(config->fields[kModalities], "text", where);
-  const std::string output = json_string(text, "method_output_name", where, "last_hidden_state");
-  if (json_string(text, "method", where, "forward") == "forward" && output == "last_hidden_state") {
-    return;
-  }
-  fail(Status::kUnsupported,
-       "%s text is %s; only the last hidden states of \"forward\" are supported", where.c_str(),
-       printable(text.dump()).c_str());
+  const char* const only = is_cross_encoder ? "logits" : "last_hidden_state";
+  const std::string output = json_string(text, "method_output_name", where, only);
+  if (json_string(text, "method", where, "forward") == "forward" && output == only) return;
+  fail(Status::kUnsupported, "%s text is %s; only \"%s\" of \"forward\" is supported",
+       where.c_str(), printable(text.dump()).c_str(), only);
 }
 
 }  // namespace
@@ -175,7 +183,7 @@ SentenceModules read_sentence_modules(const std::string& dir) {
   modules.listed = true;
   read_modules(*list, path, dir, &modules);
   read_model_config(dir + "/config_sentence_transformers.json", &modules);
-  check_sentence_config(modules.transformer_dir);
+  check_sentence_config(modules.transformer_dir, modules.cross_encoder.has_value());
   return modules;
 }
 

@@ -11,16 +11,24 @@
 
 namespace headlane {
 
+// Of a CrossEncoder, which makes scores and no vectors.
+struct CrossEncoderSettings {
+  std::string activation;  // the class that scores go through; "": not said
+  std::string path;        // of the file that says so
+};
+
 struct SentenceModules {
   std::string transformer_dir;  // where config.json, weights and tokenizer are
   SentenceHead head;
-  bool listed = false;  // there is a modules.json
-  Prompts prompts;      // of config_sentence_transformers.json
+  bool listed = false;                                // there is a modules.json
+  Prompts prompts;                                    // of config_sentence_transformers.json
+  std::optional<CrossEncoderSettings> cross_encoder;  // likewise
 };
 
 // Without a modules.json: the folder itself, no pooling, and as in sentence-transformers nothing
 // else is read. Throws Error: kUnsupported if the steps are any but a transformer, then perhaps
-// pooling and steps on the vector of a text; kBadFile, kIo.
+// pooling and steps on the vector of a text, or for a CrossEncoder a transformer alone; kBadFile,
+// kIo.
 SentenceModules read_sentence_modules(const std::string& dir);
 
 // Whether sentence_bert_config.json has texts lowered before the tokenizer's own normalizer.

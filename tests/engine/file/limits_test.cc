@@ -47,6 +47,8 @@ TEST(Limits, DocsShowThem) {
       {"steps of a head", kHeadSteps},
       {"prompts", kPrompts},
       {"bytes of a prompt or its name", kPromptBytes},
+      {"labels", kLabels},
+      {"bytes of a label", kLabelBytes},
       {"bytes of computed tables, or the file's size if that is more", kTableBytes},
       {"bytes of a vocabulary", kVocabBytes},
       {"bytes of an added token", kAddedTokenBytes},

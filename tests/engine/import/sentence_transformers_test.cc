@@ -270,7 +270,7 @@ TEST_F(Modules, WhatTheModelsConfigAsksForIsRefused) {
   refused({{"truncate_dim", 2}}, Status::kUnsupported,
           "\"truncate_dim\" is 2: vectors would be cut");
   refused({{"model_type", "SparseEncoder"}}, Status::kUnsupported,
-          "\"model_type\" is \"SparseEncoder\"; only \"SentenceTransformer\"");
+          "\"model_type\" is \"SparseEncoder\", not one of: SentenceTransformer, CrossEncoder");
 }
 
 TEST_F(Modules, SettingsOfTheTransformer) {

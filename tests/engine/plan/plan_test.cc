@@ -148,6 +148,29 @@ TEST_F(PlanTest, RowsOfSequencesAreAPassOfTheirOwn) {
   EXPECT_EQ(p.passes[5].rows, Rows::kTokens);
 }
 
+// A classifier's products are one pass over sequences, which writes the caller's rows.
+TEST_F(PlanTest, AClassifierIsTwoPasses) {
+  const std::string path = temp_.file("classifier.headlane");
+  convert_huggingface(HEADLANE_GOLDEN_DIR "/classify/bert_regression", path, {});
+  const Container container = Container::open(path);
+  const ModelConfig config = ModelConfig::from_json(container.config(), path);
+  PackedWeights packed;
+  graph_ = build_graph({config, container, *kernels::select("ref"), Precision::kF32, &packed},
+                       Part::kMain);
+  const Plan p = plan(128);
+  const Pass &pooled = p.passes[p.passes.size() - 2], &last = p.passes.back();
+  EXPECT_FALSE(p.passes[p.passes.size() - 3].for_pooled);
+  EXPECT_TRUE(pooled.for_pooled);
+  EXPECT_EQ(pooled.steps[0].output.where, Where::kArena);
+  EXPECT_TRUE(last.for_pooled);
+  EXPECT_TRUE(last.row_wise);
+  EXPECT_EQ(last.rows, Rows::kSeqs);
+  ASSERT_EQ(last.steps.size(), 3u);
+  EXPECT_EQ(last.steps[0].output.where, Where::kBlock);
+  EXPECT_EQ(last.steps[2].output.where, Where::kPooled);
+  EXPECT_EQ(last.steps[2].output.ld, 1);
+}
+
 TEST_F(PlanTest, TooManyInputsAreRefused) {
   graph_.ops.back()->inputs.assign(kMaxInputs + 1, graph_.hidden);
   EXPECT_THROW(plan(128), Error);

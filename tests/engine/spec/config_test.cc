@@ -152,7 +152,7 @@ TEST(Config, UnknownNamesListTheKnown) {
           "gelu_tanh, relu");
   refused("/head/pooling", "Mean", "none, mean, cls, max");
   refused("/head/steps/1/kind", "Dense", "dense, layer_norm, normalize");
-  refused("/head/kind", "classify", "not one of: hidden, pool, logits");
+  refused("/head/kind", "classifier", "not one of: hidden, pool, classify, logits");
   refused("/inputs", "pixels", "not one of: tokens, activations");
 }
 

@@ -1,11 +1,11 @@
 #include "tools/headlane/command/info.h"
 
-#include <charconv>
 #include <memory>
 #include <sstream>
 
 #include "tools/headlane/commands.h"
 #include "tools/headlane/options/common_options.h"
+#include "tools/headlane/output/json_number.h"
 #include "tools/headlane/output/report.h"
 #include "tools/headlane/output/standard_streams.h"
 #include "tools/headlane/text/languages.h"
@@ -43,6 +43,15 @@ void add_prompt_facts(const Model& model, int64_t n_prompts, Report* report) {
   }
 }
 
+void add_labels(const Model& model, int64_t n_labels, Report* report) {
+  report->add_line("\nlabels");
+  for (int64_t i = 0; i < n_labels; ++i) {
+    const headlane::LabelFacts label = model.label(i);
+    report->add_line("  " + Json(label.name).dump() +
+                     (label.is_entailment != 0 ? "  (entailment: classify --labels works)" : ""));
+  }
+}
+
 void add_kernels(const Model& model, Report* report) {
   report->add_line("\nkernels on this machine");
   std::istringstream lines{std::string(model.kernels())};
@@ -50,16 +59,6 @@ void add_kernels(const Model& model, Report* report) {
     const size_t colon = line.find(": ");
     report->add_line("  " + padded(line.substr(0, colon), 20) + " " + line.substr(colon + 2));
   }
-}
-
-// The double with the shortest decimal that reads back as the same float: 1e-12, where the float
-// itself, widened, is 9.999999960041972e-13.
-double as_written(float value) {
-  char digits[32];
-  const char* end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-  double widened = 0;
-  std::from_chars(digits, end, widened);
-  return widened;
 }
 
 // The names of a few languages, the number of many.
@@ -79,6 +78,8 @@ void add_text_facts(const headlane_model_facts& f, Report* report) {
   report->add("pooling", f.pooling);
   report->add("normalize", f.normalize != 0);
   if (f.d_vector > 0 && f.d_vector != f.d_model) report->add("d_vector", f.d_vector);
+  report->add("n_labels", f.n_labels);
+  report->add("outcome", f.outcome);
   report->add("tokenizer", f.has_tokenizer != 0);
 }
 
@@ -140,6 +141,7 @@ void info(const InfoOptions& options) {
   report.add("auto_precision", f.auto_precision);
   report.add("isa", f.isa);
   if (f.n_prompts > 0) add_prompt_facts(model, f.n_prompts, &report);
+  if (f.n_labels > 0) add_labels(model, f.n_labels, &report);
   add_kernels(model, &report);
   add_tensors(model, f.n_tensors, &report);
   report.print(false);
