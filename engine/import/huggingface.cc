@@ -153,6 +153,12 @@ void read_uses(const SentenceModules& modules, const json& source, const std::st
   HeadConfig& head = config->head;
   config->prompts = modules.prompts;
   if (head.kind == HeadKind::kClassify) return;
+  const std::string left_out = head_of_class(source, path);
+  if (!left_out.empty()) {
+    options.log.info(
+        "%s field \"architectures\" is of a model %s; the encoder is converted, and not that head",
+        path.c_str(), printable(left_out).c_str());
+  }
   const bool is_assumed = !modules.listed && !options.pooling;
   head.pooling = is_assumed ? Pooling::kMean : options.pooling.value_or(modules.head.pooling);
   head.kind = head.pooling == Pooling::kNone ? HeadKind::kHidden : HeadKind::kPool;

@@ -89,5 +89,27 @@ TEST_F(Families, RefuseByName) {
   EXPECT_GE(n_refused, 50);
 }
 
+// Of a model for a task that is taken for its encoder.
+TEST_F(Families, SayThatAHeadIsLeftOut) {
+  const TempDir temp;
+  std::string log;
+  headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
+  options.log = [](void* to, headlane_log_level, const char* message) {
+    *static_cast<std::string*>(to) += message;
+  };
+  options.log_user = &log;
+  const auto told = [&](const std::string& golden, const std::string& words) {
+    log.clear();
+    check(headlane_convert(golden_encoder(golden).c_str(), temp.file("m.headlane").c_str(),
+                           &options));
+    return log.find(words) != std::string::npos;
+  };
+  EXPECT_TRUE(told("encoders/roberta_masked_lm_old",
+                   "config.json field \"architectures\" is of a model ForMaskedLM; the encoder is "
+                   "converted, and not that head"))
+      << log;
+  EXPECT_FALSE(told("encoders/roberta_head_dim_7", "architectures")) << log;
+}
+
 }  // namespace
 }  // namespace headlane::test
