@@ -232,13 +232,20 @@ struct TopKF32Args {
   bool begin = false;
 };
 
-enum class Pooling { kMean, kCls, kMax };
+enum class Pooling {
+  kMean,
+  kCls,  // the first row
+  kMax,
+  kMeanSqrtLen,   // the sum, divided by the square root of how many rows there are
+  kWeightedMean,  // row i weighs place + i + 1
+};
 
 // One vector from the rows of one sequence, divided by its Euclidean length if `normalize`.
 struct PoolF32Args {
   Pooling pooling = Pooling::kMean;
   bool normalize = false;
   int64_t rows = 0, d = 0;   // rows >= 1
+  int64_t place = 0;         // of the first row in its sequence
   const float* x = nullptr;  // [rows, d]
   int64_t ldx = 0;
   float* y = nullptr;  // [d]; written exactly

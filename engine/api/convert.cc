@@ -12,15 +12,6 @@ using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what 
 
 namespace {
 
-headlane::Pooling read_pooling(const std::string& name) {
-  using headlane::Pooling;
-  for (const Pooling pooling : {Pooling::kNone, Pooling::kMean, Pooling::kCls, Pooling::kMax}) {
-    if (name == name_of(pooling)) return pooling;
-  }
-  fail(Status::kInvalidArgument, "pooling is \"%s\"; it must be one of: none, mean, cls, max",
-       headlane::printable(name).c_str());
-}
-
 headlane::ConvertOptions convert_options(const headlane_convert_options& options) {
   headlane::ConvertOptions result;
   const std::string precision = options.precision ? options.precision : "";
@@ -32,7 +23,7 @@ headlane::ConvertOptions convert_options(const headlane_convert_options& options
   result.precision =
       headlane::choose_precision(precision, headlane::kernels_for(""), headlane::Precision::kF32);
   result.log = read_log(options.log, options.log_user);
-  if (options.pooling) result.pooling = read_pooling(options.pooling);
+  if (options.pooling) result.pooling = headlane::pooling_by_name(options.pooling, true);
   if (options.higher_precision == nullptr) return result;
   result.higher_precision.emplace();
   for (int64_t i = 0; i < options.n_higher_precision; ++i) {

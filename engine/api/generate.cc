@@ -46,6 +46,10 @@ GeneratorLimits limits_of(const headlane_model* model, const headlane_generator_
 }
 
 headlane::TokenBatch batch_of(const headlane_batch& in) {
+  if (in.n_left_out != 0) {
+    fail(Status::kInvalidArgument,
+         "batch.n_left_out is %lld; it must be 0, since nothing is pooled", ll{in.n_left_out});
+  }
   return {in.n_seqs, in.offsets, in.ids, in.type_ids};
 }
 

@@ -155,7 +155,7 @@ void check_columns(const char* absent, const char* taken, int64_t columns, int64
 
 // A decoder's kv: both its keys and its values.
 void read_decoder_kv(const headlane_forward_batch& in, const headlane::ModelConfig& config,
-                         headlane::ActivationBatch* batch) {
+                     headlane::ActivationBatch* batch) {
   if (in.key.data == nullptr && key_field_of(in) == nullptr) {
     fail(Status::kInvalidArgument,
          "key.data is null; it is what the decoder's layers attend to beside x");
@@ -174,7 +174,7 @@ void read_decoder_kv(const headlane_forward_batch& in, const headlane::ModelConf
 
 // Keys and values that are not given are x, and the key.
 void read_kv(const headlane_forward_batch& in, const headlane::ModelConfig& config,
-                 headlane::ActivationBatch* batch) {
+             headlane::ActivationBatch* batch) {
   batch->kv_rows = batch->q_rows;
   batch->key = batch->value = batch->x;
   if (in.key.data == nullptr && key_field_of(in) == nullptr) {

@@ -82,6 +82,14 @@ Json tokenizer_facts(const headlane::Model& model) {
                        {"languages", std::move(languages)}});
 }
 
+Json vector_facts(const headlane::ModelConfig& config) {
+  if (config.vector_columns() == 0) return nullptr;
+  return Json::object({{"columns", config.vector_columns()},
+                       {"embedding_columns", config.meant_columns()},
+                       {"similarity", name_of(config.head.use.similarity)},
+                       {"leaves_out_prompt", config.head.use.leaves_out_prompt}});
+}
+
 const char* auto_precision_of(const headlane::Model& model) {
   return name_of(headlane::choose_precision("auto", model.kernels(), headlane::Precision::kF32));
 }
@@ -89,6 +97,7 @@ const char* auto_precision_of(const headlane::Model& model) {
 Json json_of(const headlane_model& handle) {
   const headlane::Model& model = *handle.model;
   return Json::object({{"config", model.config().to_json()},
+                       {"vectors", vector_facts(model.config())},
                        {"tokenizer", tokenizer_facts(model)},
                        {"n_parameters", model.n_parameters()},
                        {"file_bytes", model.container().file_bytes()},
@@ -151,6 +160,9 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
     facts.n_layers = config.encoder.n_layers;
     facts.d_model = config.d_model;
     facts.d_vector = config.vector_columns();
+    facts.d_embedding = config.meant_columns();
+    facts.similarity = name_of(config.head.use.similarity);
+    facts.leaves_out_prompt = config.head.use.leaves_out_prompt ? 1 : 0;
     facts.n_heads = stack.attention.n_heads;
     facts.head_dim = stack.attention.head_dim;
     facts.d_ff = config.encoder.d_ff;
@@ -256,13 +268,7 @@ headlane_status headlane_model_find_prompt(const headlane_model* model, const ch
     require(model, "model");
     require(name, "name");
     require(text, "text");
-    const headlane::Prompts& prompts = model->model->config().prompts;
-    const std::string* found = prompts.find(name);
-    if (found == nullptr) {
-      fail(Status::kInvalidArgument, "the model has no prompt \"%s\"; it has: %s",
-           headlane::printable(name).c_str(), prompts.names().c_str());
-    }
-    *text = found->c_str();
+    *text = model->model->config().prompts.require(name).c_str();
   });
 }
 

@@ -64,13 +64,12 @@ namespace {
 
 // Programs that do not say how wide the vectors are that they have room for take them to be as wide
 // as hidden states.
-void check_pooled(int64_t d_pooled, const headlane::ModelConfig& config) {
-  const int64_t d = config.vector_columns();
-  if (d == 0 || (d_pooled == 0 ? config.d_model : d_pooled) == d) return;
+void check_pooled(const headlane_outputs& outputs, int64_t d, int64_t d_model) {
+  if ((outputs.d_pooled == 0 ? d_model : outputs.d_pooled) == d) return;
   headlane::fail(headlane::Status::kInvalidArgument,
-                 "outputs.d_pooled is %lld; it must be %lld, the model's d_vector%s",
-                 static_cast<long long>(d_pooled), static_cast<long long>(d),
-                 d_pooled == 0 ? ", since that is not d_model" : "");
+                 "outputs.d_pooled is %lld; it must be %lld, the columns of a vector%s",
+                 static_cast<long long>(outputs.d_pooled), static_cast<long long>(d),
+                 outputs.d_pooled == 0 ? ", since a hidden state has others" : "");
 }
 
 }  // namespace
@@ -87,10 +86,14 @@ headlane_status headlane_session_encode(headlane_session* session, const headlan
     const headlane::LayerMaps maps =
         read_maps(out.attention, config.encoder.n_layers, config.encoder.attention.n_heads);
     using headlane::Wanted;
-    session->session.check_takes_ids(out.pooled ? Wanted::kVectors : Wanted::kNothing);
-    if (out.pooled) check_pooled(out.d_pooled, config);
-    if (out.scores) session->session.check_takes_ids(Wanted::kScores);
-    session->session.encode({in.n_seqs, in.offsets, in.ids, in.type_ids}, out.hidden,
-                            out.scores ? out.scores : out.pooled, out.attention ? &maps : nullptr);
+    headlane::Session& on = session->session;
+    const auto pooling =
+        out.pooling ? headlane::pooling_by_name(out.pooling, false) : headlane::Pooling::kNone;
+    on.check_takes_ids(Wanted::kNothing);
+    if (out.pooled) check_pooled(out, on.vector_columns(pooling), config.d_model);
+    if (out.scores) on.check_takes_ids(Wanted::kScores);
+    on.encode({in.n_seqs, in.offsets, in.ids, in.type_ids, in.n_left_out}, out.hidden,
+              out.scores ? out.scores : out.pooled, out.attention ? &maps : nullptr,
+              out.pooled ? pooling : headlane::Pooling::kNone);
   });
 }

@@ -5,21 +5,34 @@
 namespace headlane {
 namespace {
 
-kernels::Pooling kernel_of(Pooling pooling) {
+std::vector<PoolPart> parts_of(const HeadConfig& head) {
+  if (head.pooling == Pooling::kNone) return {{}};  // the run says which
+  std::vector<PoolPart> parts = {pool_part(head.pooling)};
+  for (const PoolingBeside& beside : head.beside) parts.push_back(pool_part(beside.pooling));
+  return parts;
+}
+
+}  // namespace
+
+PoolPart pool_part(Pooling pooling) {
   switch (pooling) {
     case Pooling::kMean:
-      return kernels::Pooling::kMean;
+      return {kernels::Pooling::kMean};
     case Pooling::kCls:
-      return kernels::Pooling::kCls;
+      return {kernels::Pooling::kCls};
     case Pooling::kMax:
-      return kernels::Pooling::kMax;
+      return {kernels::Pooling::kMax};
+    case Pooling::kMeanSqrtLen:
+      return {kernels::Pooling::kMeanSqrtLen};
+    case Pooling::kWeightedMean:
+      return {kernels::Pooling::kWeightedMean};
+    case Pooling::kLastToken:
+      return {kernels::Pooling::kCls, true};
     case Pooling::kNone:
       break;
   }
   fail(Status::kInternal, "pooling %d has no kernel", static_cast<int>(pooling));
 }
-
-}  // namespace
 
 kernels::Activation kernel_of(Activation activation) {
   switch (activation) {
@@ -128,9 +141,10 @@ ValueId GraphBuilder::step(const HeadStep& step, const std::string& name, ValueI
 void GraphBuilder::pool(ValueId hidden) {
   const HeadConfig& head = config_.head;
   const bool at_once = head.steps.empty();
-  auto op =
-      std::make_unique<Pool>(config_.d_model, kernel_of(head.pooling), head.normalize && at_once);
-  ValueId x = graph_.add(std::move(op), {hidden}, Rows::kSeqs, config_.d_model);
+  std::vector<PoolPart> parts = parts_of(head);
+  const int64_t n = std::ssize(parts) * config_.d_model;
+  auto op = std::make_unique<Pool>(config_.d_model, std::move(parts), head.normalize && at_once);
+  ValueId x = graph_.add(std::move(op), {hidden}, Rows::kSeqs, n);
   for (size_t i = 0; i < head.steps.size(); ++i) {
     x = step(head.steps[i], "head.steps." + std::to_string(i), x);
   }
@@ -156,6 +170,8 @@ void GraphBuilder::rank(ValueId hidden, const std::string& words) {
 void GraphBuilder::add_head(ValueId hidden, const std::string& words) {
   switch (config_.head.kind) {
     case HeadKind::kHidden:
+      // A call may ask for a pooling of its own.
+      if (config_.takes_tokens()) pool(hidden);
       return;
     case HeadKind::kPool:
     case HeadKind::kClassify:

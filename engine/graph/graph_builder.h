@@ -11,6 +11,7 @@
 namespace headlane {
 
 kernels::Activation kernel_of(Activation activation);
+PoolPart pool_part(Pooling pooling);  // any but kNone
 
 class GraphBuilder {
  public:

@@ -163,12 +163,15 @@ void read_uses(const SentenceModules& modules, const json& source, const std::st
   head.pooling = is_assumed ? Pooling::kMean : options.pooling.value_or(modules.head.pooling);
   head.kind = head.pooling == Pooling::kNone ? HeadKind::kHidden : HeadKind::kPool;
   if (head.kind == HeadKind::kPool) {
+    if (!options.pooling) head.beside = modules.head.beside;
+    check_sentence_columns(modules.head, config->vector_columns());
     head.steps = modules.head.steps;
-    check_sentence_columns(modules.head, config->d_model);
     // Where it is the last step, pooling or the one before it does it by the way.
     head.normalize = !head.steps.empty() && head.steps.back().kind == HeadStepKind::kNormalize;
     if (head.normalize) head.steps.pop_back();
+    head.use = {modules.similarity, modules.truncate_dim, modules.head.leaves_out_prompt};
   }
+  if (!modules.similarity_note.empty()) options.log.warn("%s", modules.similarity_note.c_str());
   if (!is_assumed) return;
   options.log.info(
       "%s: has no modules.json to say how the vector of a text is made; it is the mean of the "

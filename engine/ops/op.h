@@ -85,6 +85,12 @@ struct DecodeStep {
   int64_t first_target = 0;
 };
 
+// One way of making one row of a sequence's rows.
+struct PoolPart {
+  kernels::Pooling pooling = kernels::Pooling::kMean;
+  bool of_last = false;  // the pooling of the last row alone
+};
+
 // One call of the model, as ops see it.
 struct Run {
   const kernels::Table* kernels = nullptr;
@@ -103,6 +109,8 @@ struct Run {
   const int32_t* ids = nullptr;        // [n_tokens]
   const int32_t* positions = nullptr;  // [n_tokens], within the sequence; of activations too
   const int32_t* types = nullptr;      // [n_tokens], or null: all 0
+  int64_t n_left_out = 0;              // first tokens of each sequence that pooling leaves out
+  const PoolPart* pooling = nullptr;   // in place of the model's own; null: that
   // For a model that takes activations:
   RowSource sources[3];  // by Input
   RowMap tokens, kv;

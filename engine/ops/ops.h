@@ -289,18 +289,19 @@ class TopLogits : public TaskOp {
   const PackedWeight& weight_;
 };
 
-// One vector a sequence  -> [n_seqs, d], not padded
+// One vector a sequence: those of all poolings side by side, or that of the run's, divided by its
+// Euclidean length if `normalize`  -> [n_seqs, d for each], not padded
 class Pool : public TaskOp {
  public:
-  Pool(int64_t d, kernels::Pooling pooling, bool normalize)
-      : d_(d), pooling_(pooling), normalize_(normalize) {}
+  Pool(int64_t d, std::vector<PoolPart> parts, bool normalize)
+      : d_(d), parts_(std::move(parts)), normalize_(normalize) {}
   const char* name() const override { return "pool"; }
   int64_t n_tasks(const Run& run) const override { return run.n_seqs; }
   void run_task(const Run&, int64_t, std::span<const View>, View, float*) const override;
 
  private:
   int64_t d_;
-  kernels::Pooling pooling_;
+  std::vector<PoolPart> parts_;
   bool normalize_;
 };
 

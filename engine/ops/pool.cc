@@ -1,39 +1,65 @@
 #include <algorithm>
+#include <limits>
 
 #include "engine/ops/ops.h"
 
 namespace headlane {
+namespace {
+
+// One row, which may stay where it is: its own first row, divided by its length if `normalize`.
+void normalize_row(const kernels::Table& kernels, bool normalize, int64_t d, const float* x,
+                   float* y) {
+  kernels.pool_f32({.pooling = kernels::Pooling::kCls,
+                    .normalize = normalize,
+                    .rows = 1,
+                    .d = d,
+                    .x = x,
+                    .ldx = d,
+                    .y = y});
+}
+
+}  // namespace
 
 void Pool::run_task(const Run& run, int64_t seq, std::span<const View> inputs, View output,
                     float*) const {
   const int64_t begin = run.offsets[seq];
   const int64_t len = run.offsets[seq + 1] - begin;
+  const int64_t left_out = std::min(run.n_left_out, len), rows = len - left_out;
+  const float* first = inputs[0].data + begin * inputs[0].ld;
   float* y = output.data + seq * output.ld;
-  if (len == 0) {
-    std::fill_n(y, d_, 0.0f);
-    return;
+  const std::span<const PoolPart> parts = run.pooling ? std::span(run.pooling, 1) : parts_;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const PoolPart& part = parts[i];
+    float* own = y + static_cast<int64_t>(i) * d_;
+    const bool of_first = part.pooling == kernels::Pooling::kCls && !part.of_last;
+    if (rows == 0 && (len == 0 || !of_first)) {
+      // As sentence-transformers of a text whose every token is left out, whose first row is that
+      // of the text. What is made of no rows at all is zero.
+      const bool is_max = len > 0 && part.pooling == kernels::Pooling::kMax;
+      std::fill_n(own, d_, is_max ? -std::numeric_limits<float>::infinity() : 0.0f);
+      continue;
+    }
+    const int64_t place = part.of_last ? len - 1 : rows == 0 ? 0 : left_out;
+    run.kernels->pool_f32({.pooling = part.pooling,
+                           .normalize = normalize_ && parts.size() == 1,
+                           .rows = part.of_last || rows == 0 ? 1 : rows,
+                           .d = d_,
+                           .place = place,
+                           .x = first + place * inputs[0].ld,
+                           .ldx = inputs[0].ld,
+                           .y = own});
   }
-  run.kernels->pool_f32({.pooling = pooling_,
-                         .normalize = normalize_,
-                         .rows = len,
-                         .d = d_,
-                         .x = inputs[0].data + begin * inputs[0].ld,
-                         .ldx = inputs[0].ld,
-                         .y = y});
+  const bool done = parts.size() == 1 && rows > 0;
+  if (!normalize_ || done || len == 0) return;
+  normalize_row(*run.kernels, true, std::ssize(parts) * d_, y, y);
 }
 
 void Vectors::run_rows(const Run& run, int64_t, int64_t n_rows, Slice slice,
                        std::span<const View> inputs, View output) const {
   const Range rows = part_of(n_rows, slice);
   for (int64_t i = rows.begin; i < rows.end; ++i) {
-    // The first row of one.
-    run.kernels->pool_f32({.pooling = kernels::Pooling::kCls,
-                           .normalize = normalize_,
-                           .rows = 1,
-                           .d = d_,
-                           .x = inputs[0].data + i * inputs[0].ld,
-                           .ldx = inputs[0].ld,
-                           .y = output.data + i * output.ld});
+    normalize_row(*run.kernels, normalize_, d_, inputs[0].data + i * inputs[0].ld,
+                  output.data + i * output.ld);
   }
 }
 

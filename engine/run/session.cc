@@ -6,6 +6,7 @@
 #include "engine/base/checked_option.h"
 #include "engine/base/cpus.h"
 #include "engine/base/error.h"
+#include "engine/graph/graph_builder.h"
 
 namespace headlane {
 namespace {
@@ -129,30 +130,52 @@ void Session::check_takes_ids(Wanted wanted) const {
     fail(Status::kUnsupported,
          "the model takes activations, not token ids: use headlane_session_forward");
   }
-  const bool classifies = model_.config().head.kind == HeadKind::kClassify;
-  if (wanted == Wanted::kScores && !classifies) {
+  if (wanted == Wanted::kScores && model_.config().head.kind != HeadKind::kClassify) {
     fail(Status::kUnsupported,
          "scores of labels are wanted, but the model has none: it is no classifier%s",
-         graph_.pooled >= 0 ? ", it makes vectors" : "");
+         model_.config().vector_columns() > 0 ? ", it makes vectors" : "");
   }
-  if (wanted == Wanted::kVectors && classifies) {
+  if (wanted == Wanted::kVectors) vector_columns(Pooling::kNone);
+}
+
+int64_t Session::vector_columns(Pooling pooling) const {
+  const ModelConfig& config = model_.config();
+  const HeadConfig& head = config.head;
+  if (head.kind == HeadKind::kClassify) {
     fail(Status::kUnsupported,
          "pooled vectors are wanted, but the model is a classifier, which makes scores of labels; "
          "for vectors, convert its folder again with a pooling, such as the mean");
   }
-  if (wanted == Wanted::kVectors && graph_.pooled < 0) {
-    const bool could = !model_.config().has_decoder();
+  if (pooling == Pooling::kNone && head.pooling == Pooling::kNone) {
+    const bool could = graph_.pooled >= 0;
     fail(Status::kUnsupported, "pooled vectors are wanted, but the model has no pooling%s",
-         could ? "; convert its folder again with one, such as the mean" : "");
+         could ? "; say one, such as the mean, or convert its folder again with one" : "");
   }
+  if (pooling == Pooling::kNone) return config.vector_columns();
+  if (graph_.pooled < 0) {
+    fail(Status::kUnsupported, "a pooling is given, but the model cannot pool");
+  }
+  if (!head.beside.empty()) {
+    fail(Status::kUnsupported,
+         "a pooling is given, but the model has %zu poolings, whose vectors stand side by side; "
+         "convert its folder again with the one that is wanted",
+         head.beside.size() + 1);
+  }
+  return n_pooled_columns();
 }
 
-void Session::encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps) {
+void Session::encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps,
+                     Pooling pooling) {
   check_tokens(batch, model_.config(), limits_);
   Run run = run_of(batch, positions_);
   if (maps) check_maps(*maps, batch.n_seqs, run.longest, run.longest);
   run.kernels = &model_.kernels();
   run.maps = maps;
+  PoolPart part;
+  if (pooling != Pooling::kNone) {
+    part = pool_part(pooling);
+    run.pooling = &part;
+  }
   runner_.run(run, {hidden, 0, model_.config().d_model}, pooled);
 }
 

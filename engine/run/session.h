@@ -57,11 +57,16 @@ class Session {
   void check_takes_ids(Wanted wanted) const;
   // Columns of what the head makes of a sequence.
   int64_t n_pooled_columns() const { return graph_.values[graph_.pooled].cols; }
+  // Columns of the vectors that are pooled so: by the model's own pooling if `pooling` is kNone.
+  // Throws Error(kUnsupported) if the model cannot be pooled so.
+  int64_t vector_columns(Pooling pooling) const;
 
   // Both throw Error before anything is written, except Error(kCancelled), which may leave a part
   // of the outputs written. `maps` may be null. Outputs as in headlane_outputs: either may be null;
-  // `pooled` is what the head makes of each sequence, which check_takes_ids says that it does.
-  void encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps);
+  // `pooled` is what the head makes of each sequence, which check_takes_ids or vector_columns says
+  // that it does. `pooling`: in place of the model's own; kNone: that.
+  void encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps,
+              Pooling pooling = Pooling::kNone);
   void forward(const ActivationBatch& batch, const LayerMaps* maps);
 
  private:

@@ -126,10 +126,13 @@ void check_lengths(const TokenizedTexts& tokenized, const Limits& limits) {
 // Runs of texts of an order that fit into a batch, one after the other.
 class Batches {
  public:
-  Batches(Session* session, const TokenizedTexts& tokenized, const std::vector<int64_t>& order)
+  Batches(Session* session, const TokenizedTexts& tokenized, const std::vector<int64_t>& order,
+          Pooling pooling, int64_t n_left_out)
       : session_(session),
         tokenized_(tokenized),
         order_(order),
+        pooling_(pooling),
+        n_left_out_(n_left_out),
         n_columns_(session->n_pooled_columns()) {
     // As much as the largest batch needs, before anything is written.
     int64_t most_tokens = 0, most_texts = 0;
@@ -188,8 +191,8 @@ class Batches {
       offsets_.push_back(static_cast<int64_t>(ids_.size()));
     }
     session_->encode({static_cast<int64_t>(last - first), offsets_.data(), ids_.data(),
-                      tokenized_.is_of_pairs() ? types_.data() : nullptr},
-                     nullptr, pooled_.data(), nullptr);
+                      tokenized_.is_of_pairs() ? types_.data() : nullptr, n_left_out_},
+                     nullptr, pooled_.data(), nullptr, pooling_);
     const float* row = pooled_.data();
     for (size_t i = first; i < last; ++i, row += n_columns_) sink(order_[i], row);
   }
@@ -197,7 +200,8 @@ class Batches {
   Session* session_;
   const TokenizedTexts& tokenized_;
   const std::vector<int64_t>& order_;
-  int64_t n_columns_;
+  Pooling pooling_;
+  int64_t n_left_out_, n_columns_;
   std::vector<int32_t> ids_;      // of a batch
   std::vector<int32_t> types_;    // likewise, of pairs
   std::vector<int64_t> offsets_;  // likewise
@@ -254,13 +258,14 @@ double TextSeqs::n_bytes() const {
 }
 
 void run_texts(Session* session, const TextSeqs& texts, const TextOptions& options,
-               const SeqSink& sink, const TextListener& listener) {
+               const SeqSink& sink, const TextListener& listener, const SeqPooling& pooling) {
   const TextTokens tokens(session->model(), options, texts.second != nullptr);
   if (texts.size() == 0) return;
   const TokenizedTexts tokenized(session, texts, tokens);
   check_lengths(tokenized, session->limits());
   const std::vector<int64_t> order = order_of(tokenized);
-  Batches(session, tokenized, order).run(sink, listener);
+  const int64_t n_left_out = pooling.leaves_out_prompt ? tokens.n_of_prompt() : 0;
+  Batches(session, tokenized, order, pooling.pooling, n_left_out).run(sink, listener);
 }
 
 }  // namespace headlane

@@ -65,10 +65,16 @@ struct TextListener {
 // Is given what the model's head makes of a sequence: its columns, valid until it returns.
 using SeqSink = std::function<void(int64_t seq, const float* row)>;
 
+// How the tokens of a sequence are pooled.
+struct SeqPooling {
+  Pooling pooling = Pooling::kNone;  // in place of the model's own; kNone: that
+  bool leaves_out_prompt = false;    // without those of the prompt
+};
+
 // `texts` have been checked; of pairs that are not crossed there are as many second texts. Throws
 // Error before the sink is called, except if the call is cancelled or the model's file cannot be
 // read any more: then the sink was given some of the sequences, those of many tokens first.
 void run_texts(Session* session, const TextSeqs& texts, const TextOptions& options,
-               const SeqSink& sink, const TextListener& listener);
+               const SeqSink& sink, const TextListener& listener, const SeqPooling& pooling = {});
 
 }  // namespace headlane

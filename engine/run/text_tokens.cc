@@ -49,6 +49,14 @@ void TextTokens::append_pair(std::string_view first, std::string_view second,
   if (n_types_ <= 1) std::fill(types->begin() + static_cast<ptrdiff_t>(begin), types->end(), 0);
 }
 
+int64_t TextTokens::n_of_prompt() const {
+  if (options_.prompt.empty()) return 0;
+  std::vector<int32_t> ids;
+  append("", &ids);
+  const bool ends = !ids.empty() && tokenizer_.is_special(ids.back());
+  return std::ssize(ids) - (ends ? 1 : 0);
+}
+
 // The text behind the prompt, in `room` where there is one.
 std::string_view TextTokens::prompted(std::string_view text, std::string* room) const {
   if (options_.prompt.empty()) return text;

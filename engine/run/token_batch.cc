@@ -14,6 +14,10 @@ void check_tokens(const TokenBatch& batch, const ModelConfig& config, const Limi
     fail(Status::kTooLarge, "batch.n_seqs is %lld, the session's max_seqs %lld", ll{batch.n_seqs},
          ll{limits.max_seqs});
   }
+  if (batch.n_left_out < 0) {
+    fail(Status::kInvalidArgument, "batch.n_left_out is %lld; it must be 0 or more",
+         ll{batch.n_left_out});
+  }
   if (batch.offsets == nullptr) fail(Status::kInvalidArgument, "batch.offsets is null");
   if (batch.offsets[0] != 0) {
     fail(Status::kInvalidArgument, "batch.offsets[0] is %lld, not 0", ll{batch.offsets[0]});
@@ -65,6 +69,7 @@ Run run_of(const TokenBatch& batch, int32_t* positions) {
   run.ids = batch.ids;
   run.positions = positions;
   run.types = batch.type_ids;
+  run.n_left_out = batch.n_left_out;
   return run;
 }
 

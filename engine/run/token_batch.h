@@ -13,6 +13,7 @@ struct TokenBatch {
   const int64_t* offsets = nullptr;   // [n_seqs + 1]
   const int32_t* ids = nullptr;       // [offsets[n_seqs]]
   const int32_t* type_ids = nullptr;  // likewise, or null
+  int64_t n_left_out = 0;             // first tokens of each sequence that pooling leaves out
 };
 
 // Throws Error that names the first field out of range.

@@ -22,8 +22,15 @@ constexpr EnumName<HeadKind> kHeads[] = {{HeadKind::kHidden, "hidden"},
 constexpr EnumName<Pooling> kPoolings[] = {{Pooling::kNone, "none"},
                                            {Pooling::kMean, "mean"},
                                            {Pooling::kCls, "cls"},
-                                           {Pooling::kMax, "max"}};
+                                           {Pooling::kMax, "max"},
+                                           {Pooling::kMeanSqrtLen, "mean_sqrt_len_tokens"},
+                                           {Pooling::kWeightedMean, "weightedmean"},
+                                           {Pooling::kLastToken, "lasttoken"}};
 
+constexpr EnumName<Similarity> kSimilarities[] = {{Similarity::kCosine, "cosine"},
+                                                  {Similarity::kDot, "dot"},
+                                                  {Similarity::kEuclidean, "euclidean"},
+                                                  {Similarity::kManhattan, "manhattan"}};
 constexpr EnumName<HeadStepKind> kSteps[] = {{HeadStepKind::kDense, "dense"},
                                              {HeadStepKind::kLayerNorm, "layer_norm"},
                                              {HeadStepKind::kNormalize, "normalize"}};
@@ -141,6 +148,11 @@ void check_head(const ModelConfig& config, const std::string& where) {
     fail(Status::kBadFile, "%s field \"head\": activations are not pooled", where.c_str());
   }
   if (head.kind == HeadKind::kClassify) check_labels(config, where);
+  for (const PoolingBeside& beside : head.beside) {
+    if (beside.pooling != Pooling::kNone) continue;
+    fail(Status::kBadFile, "%s field \"head\": field \"beside\" has a pooling \"none\"",
+         where.c_str());
+  }
   if (head.is_of_sequences() == (head.pooling != Pooling::kNone)) return;
   fail(Status::kBadFile, "%s field \"head\": field \"pooling\" is \"%s\", but \"kind\" is \"%s\"",
        where.c_str(), name_of(head.pooling), find_name(kHeads, head.kind));
@@ -150,9 +162,22 @@ void check_head(const ModelConfig& config, const std::string& where) {
 
 const char* name_of(Pooling pooling) { return find_name(kPoolings, pooling); }
 
+Pooling pooling_by_name(const std::string& name, bool may_be_none) {
+  std::string known;
+  for (const auto& entry : kPoolings) {
+    if (entry.value == Pooling::kNone && !may_be_none) continue;
+    if (name == entry.name) return entry.value;
+    known += (known.empty() ? "" : ", ") + std::string(entry.name);
+  }
+  fail(Status::kInvalidArgument, "pooling is \"%s\"; it must be one of: %s",
+       printable(name).c_str(), known.c_str());
+}
+
+const char* name_of(Similarity similarity) { return find_name(kSimilarities, similarity); }
+
 int64_t HeadConfig::columns(int64_t d_model) const {
   if (pooling == Pooling::kNone) return 0;
-  int64_t n = d_model;
+  int64_t n = d_model * (1 + std::ssize(beside));
   for (const HeadStep& step : steps) {
     if (step.kind == HeadStepKind::kDense) n = step.columns;
   }
@@ -168,12 +193,26 @@ void visit_fields(HeadStep* step, FieldVisitor* fields) {
   if (step->kind == HeadStepKind::kLayerNorm) fields->number("eps", &step->eps, 0, 1);
 }
 
+void visit_fields(PoolingBeside* beside, FieldVisitor* fields) {
+  fields->choice("pooling", &beside->pooling, kPoolings);
+}
+
+void visit_fields(VectorUse* use, FieldVisitor* fields) {
+  fields->choice("similarity", &use->similarity, kSimilarities);
+  fields->integer("truncate_dim", &use->truncate_dim, 0, file_limits::kDModel);
+  fields->flag("leaves_out_prompt", &use->leaves_out_prompt);
+}
+
 void visit_fields(HeadConfig* head, FieldVisitor* fields) {
   fields->choice("kind", &head->kind, kHeads);
   if (!head->is_of_sequences()) return;
   fields->choice("pooling", &head->pooling, kPoolings);
+  fields->list("beside", &head->beside, file_limits::kHeadSteps);
   fields->list("steps", &head->steps, file_limits::kHeadSteps);
-  if (head->kind == HeadKind::kPool) fields->flag("normalize", &head->normalize);
+  if (head->kind == HeadKind::kPool) {
+    fields->optional("use", &head->use, !head->use.is_default());
+    fields->flag("normalize", &head->normalize);
+  }
   if (head->kind == HeadKind::kClassify) fields->object("classifier", &head->classifier);
 }
 

@@ -25,9 +25,20 @@ enum class HeadKind {
   kClassify,  // a score for each sequence and label
   kLogits,    // scores of the next token of each row
 };
-enum class Pooling { kNone, kMean, kCls, kMax };
+enum class Pooling {
+  kNone,
+  kMean,
+  kCls,  // the first row
+  kMax,
+  kMeanSqrtLen,   // the sum, divided by the square root of how many rows there are
+  kWeightedMean,  // row i of a sequence weighs i + 1
+  kLastToken,
+};
 
 const char* name_of(Pooling pooling);  // as in the .headlane header: "none", "mean", ...
+// The pooling of that name. Throws Error(kInvalidArgument) that lists them, "none" only if it
+// `may_be_none`.
+Pooling pooling_by_name(const std::string& name, bool may_be_none);
 
 // What a head does to the vector of a sequence after pooling. Step i has the tensors head.steps.i.
 enum class HeadStepKind {
@@ -42,6 +53,31 @@ struct HeadStep {
   float eps = 1e-5f;                          // of kLayerNorm
 };
 
+// One more pooling of the same rows.
+struct PoolingBeside {
+  Pooling pooling = Pooling::kNone;
+};
+
+// How two vectors are compared.
+enum class Similarity {
+  kCosine,
+  kDot,
+  kEuclidean,  // minus their distance
+  kManhattan,  // likewise, by the sum of the differences
+};
+const char* name_of(Similarity similarity);  // as in sentence-transformers: "cosine", "dot", ...
+
+// What the makers of a model mean its vectors for.
+struct VectorUse {
+  Similarity similarity = Similarity::kCosine;
+  int64_t truncate_dim = 0;        // only so many first columns are meant; 0: all
+  bool leaves_out_prompt = false;  // pooling leaves the tokens of a prompt out
+
+  bool is_default() const {
+    return similarity == Similarity::kCosine && truncate_dim == 0 && !leaves_out_prompt;
+  }
+};
+
 struct HeadConfig {
   HeadKind kind = HeadKind::kHidden;
   // These belong to kPool and kClassify: how a sequence's rows become one, and what is done to
@@ -49,7 +85,9 @@ struct HeadConfig {
   Pooling pooling = Pooling::kNone;
   bool normalize = false;  // of kPool: divide vectors by their Euclidean length, after all steps
   std::vector<HeadStep> steps = {};
-  ClassifierConfig classifier = {};  // of kClassify
+  ClassifierConfig classifier = {};        // of kClassify
+  std::vector<PoolingBeside> beside = {};  // whose vectors stand behind that of `pooling`
+  VectorUse use = {};                      // of kPool
 
   // Whether something is made of each sequence as a whole.
   bool is_of_sequences() const { return kind == HeadKind::kPool || kind == HeadKind::kClassify; }
@@ -87,6 +125,11 @@ struct ModelConfig {
   int64_t vector_columns() const {
     return head.kind == HeadKind::kPool ? head.columns(d_model) : 0;
   }
+  // Of what its makers mean of that.
+  int64_t meant_columns() const {
+    const int64_t all = vector_columns(), meant = head.use.truncate_dim;
+    return meant > 0 && meant < all ? meant : all;
+  }
   // Whether there is nothing but the tokens so far that new ones are made from.
   bool is_language_model() const { return generates() && !has_encoder(); }
   // Whether the decoder's layers attend to other rows than their own.
@@ -113,6 +156,8 @@ struct ModelConfig {
 
 class FieldVisitor;
 void visit_fields(HeadStep* step, FieldVisitor* fields);
+void visit_fields(PoolingBeside* beside, FieldVisitor* fields);
+void visit_fields(VectorUse* use, FieldVisitor* fields);
 void visit_fields(HeadConfig* head, FieldVisitor* fields);
 void visit_fields(ModelConfig* config, FieldVisitor* fields);
 

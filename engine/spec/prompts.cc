@@ -32,6 +32,12 @@ const std::string* Prompts::find(const std::string& name) const {
   return name == "query" || name == "document" ? &kEmpty : nullptr;
 }
 
+const std::string& Prompts::require(const std::string& name) const {
+  if (const std::string* found = find(name)) return *found;
+  fail(Status::kInvalidArgument, "the model has no prompt \"%s\"; it has: %s",
+       printable(name).c_str(), names().c_str());
+}
+
 const std::string& Prompts::default_text() const {
   const std::string* text = default_name.empty() ? nullptr : find(default_name);
   return text ? *text : kEmpty;

@@ -17,6 +17,8 @@ struct Prompts {
   // "document"; their prompts are empty unless the file says otherwise. Null: there is no such
   // name.
   const std::string* find(const std::string& name) const;
+  // The prompt of that name. Throws Error(kInvalidArgument) if there is none.
+  const std::string& require(const std::string& name) const;
   // "" if there is no default.
   const std::string& default_text() const;
   // "document, query": for messages.

@@ -30,6 +30,9 @@ class PipelineTokenizer : public Tokenizer {
   int64_t n_special() const override {
     return static_cast<int64_t>(ids_before_.size() + ids_after_.size());
   }
+  bool is_special(int32_t id) const override {
+    return is_special_[static_cast<size_t>(id)] || (!ids_after_.empty() && id == ids_after_.back());
+  }
   int64_t vocab_size() const override { return vocabulary_.size(); }
   std::string_view token(int32_t id) const override { return vocabulary_.token(id); }
   int32_t find(std::string_view token) const override;

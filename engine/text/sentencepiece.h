@@ -46,6 +46,10 @@ class SentencePieceTokenizer : public Tokenizer {
   void encode_target(std::string_view text, int64_t max_len,
                      std::vector<int32_t>* ids) const override;
   int64_t n_special() const override;
+  bool is_special(int32_t id) const override {
+    const auto at = static_cast<size_t>(id);
+    return at < is_special_.size() && is_special_[at];
+  }
   int64_t vocab_size() const override { return vocabulary_.size(); }
   std::string_view token(int32_t id) const override { return vocabulary_.token(id); }
   int32_t find(std::string_view token) const override { return vocabulary_.find(token); }

@@ -82,6 +82,7 @@ class Tokenizer {
   int64_t n_special_of_pair() const;
 
   virtual int64_t n_special() const = 0;                   // tokens that encode adds to any text
+  virtual bool is_special(int32_t id) const = 0;           // an id in [0, vocab_size), of no text
   virtual int64_t vocab_size() const = 0;                  // ids are in [0, vocab_size)
   virtual std::string_view token(int32_t id) const = 0;    // its spelling in the vocabulary
   virtual int32_t find(std::string_view token) const = 0;  // its id by its spelling, or -1

@@ -45,6 +45,9 @@ class WordPieceTokenizer : public Tokenizer {
   int64_t n_special() const override {
     return static_cast<int64_t>(spec_.ids_before.size() + spec_.ids_after.size());
   }
+  bool is_special(int32_t id) const override {
+    return is_special_[static_cast<size_t>(id)] || id == unk_id_;
+  }
   int64_t vocab_size() const override { return vocabulary_.size(); }
   std::string_view token(int32_t id) const override { return vocabulary_.token(id); }
   int32_t find(std::string_view token) const override { return vocabulary_.find(token); }

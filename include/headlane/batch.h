@@ -20,6 +20,10 @@ typedef struct headlane_batch {
                            * offsets[i] .. offsets[i + 1]; a sequence may be empty */
   const int32_t* ids;     /**< [offsets[n_seqs]], each in [0, vocab_size) */
   const int32_t* type_ids; /**< [offsets[n_seqs]], each in [0, n_types); null: all 0 */
+  /** So many tokens at the beginning of each sequence are not pooled: those of a prompt, for models
+   * that leave them out (headlane_model_facts). sentence-transformers counts the tokens of the
+   * prompt alone, without a special token at their end. 0: all are pooled. */
+  int64_t n_left_out;
 } headlane_batch;
 
 /** Where to write attention probabilities, which weight the values. Each row sums to 1 (to less
@@ -56,6 +60,9 @@ typedef struct headlane_outputs {
   /** Of a classifier, which has no `pooled`: [n_seqs, n_labels], the raw scores
    * (HEADLANE_OUTCOME_RAW) of each sequence; null: not wanted. */
   float* scores;
+  /** How pooled is made, in place of the model's own pooling: a name that headlane_model_facts has
+   * for one; null: that. */
+  const char* pooling;
 } headlane_outputs;
 
 #ifdef __cplusplus

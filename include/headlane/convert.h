@@ -25,9 +25,11 @@ typedef struct headlane_convert_options {
    * file runs in int8. Null: those that measurements chose for the kind of model. */
   const char* const* higher_precision;
   int64_t n_higher_precision; /**< how many */
-  /** How the vector of a text is made: "mean" of its hidden states, "cls" (the first), "max", or
-   * "none": there are no vectors. Null: as the folder's modules.json says; mean where there is no
-   * such file, as in sentence-transformers. It is only for models that turn texts into vectors. */
+  /** How the vector of a text is made: "mean" of its hidden states, "cls" (the first), "max",
+   * "mean_sqrt_len_tokens" (their sum, divided by the square root of how many they are),
+   * "weightedmean" (the i-th weighs i), "lasttoken", or "none": there are no vectors. Null: as the
+   * folder's modules.json says; mean where there is no such file, as in sentence-transformers. It
+   * is only for models that turn texts into vectors. */
   const char* pooling;
   headlane_log log; /**< told what was assumed where the folder does not say it; null: nobody */
   void* log_user;   /**< handed to log */

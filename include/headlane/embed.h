@@ -55,6 +55,17 @@ typedef struct headlane_embed_options {
    * is that of both as one sequence, as headlane_model_tokenize_pair makes it. Null: the texts are
    * no pairs. */
   const headlane_texts* second;
+  /** The name of the model's prompt that is put before each text; "query" and "document" are what
+   * encode_query and encode_document of sentence-transformers take. Null: the prompt that tokenize
+   * says, else the model's default; tokenize must say none if this is set. */
+  const char* prompt_name;
+  /** Only so many first columns of each vector are written, which is for models that were trained
+   * for it (Matryoshka); they are those of the whole vector, not divided by their own length. 0:
+   * the model's d_embedding; more than d_vector: all. */
+  int64_t truncate_dim;
+  /** How vectors are made, in place of the model's own pooling: a name that headlane_model_facts
+   * has for one; null: that. */
+  const char* pooling;
 } headlane_embed_options;
 
 /** Texts to vectors: tokenises them on the session's threads, and runs them in batches as large as
@@ -64,14 +75,16 @@ typedef struct headlane_embed_options {
  *
  * Unlike headlane_session_encode it allocates, and frees it all before it returns: the token ids of
  * all texts (4 bytes a token, 8 a token of pairs, for a while up to three times that as the lists
- * grow), 24 bytes a text, and the ids and vectors of one batch. Call it with some thousand texts at a time to bound that.
+ * grow), 24 bytes a text, and the ids and vectors of one batch. Call it with some thousand texts at
+ * a time to bound that.
  * @param session of a model with a tokenizer and with pooling
  * @param texts any number
  * @param options null: defaults
- * @param[out] vectors row i, the vector of text i, is the d_vector elements (headlane_model_facts)
- * from vectors + i * stride on; what lies between rows is not touched. Null if there are no texts.
- * @param stride elements from one row to the next, at least those of a vector; 0: d_model, which
- * must be as many
+ * @param[out] vectors row i, the vector of text i, is the d_embedding elements
+ * (headlane_model_facts), or as many as truncate_dim says, from vectors + i * stride on; what lies
+ * between rows is not touched. Null if there are no texts.
+ * @param stride elements from one row to the next, at least those that are written; 0: d_model,
+ * which must be as many
  * @return INVALID_ARGUMENT: offsets that fall or lie beyond data, which are found before any text
  * is read; stride; a max_len that has no room for the special tokens; TOO_LARGE: a text has more
  * tokens than a sequence of the session may have; UNSUPPORTED: the model has no tokenizer, or no

@@ -67,31 +67,33 @@ typedef struct headlane_model_facts {
    * other fields: with vocab_size 0 it takes activations, with has_decoder it generates. */
   const char* architecture;
   const char* activation; /**< "gelu", "gelu_tanh", "relu", "silu" */
-  const char* pooling;    /**< "none", "mean", "cls", "max" */
-  const char* isa;        /**< the instruction set chosen: "ref", "avx2", ... */
-  const char* gemm;       /**< which library multiplies matrices: "headlane", "onednn" */
-  int64_t n_layers;       /**< of the encoder, or of the layers on activations */
-  int64_t d_model;        /**< columns of a hidden state */
-  int64_t n_heads;        /**< of Q in each layer */
-  int64_t head_dim;       /**< columns of a head of Q and K */
-  int64_t d_ff;           /**< columns inside the feed-forward; 0: there is none */
-  int64_t vocab_size;     /**< of sources: ids are below it */
-  int64_t max_positions;  /**< no sequence may have more tokens */
-  int64_t max_seq_len;    /**< text is truncated to this many tokens unless asked otherwise */
-  int64_t n_types;        /**< segment types */
-  float norm_eps;         /**< what layer norms add to the variance */
-  int32_t normalize;      /**< 1: vectors of sequences have length 1 */
-  int32_t has_tokenizer;  /**< 1: headlane_model_tokenize works */
-  int64_t n_parameters;   /**< elements of all weights */
-  int64_t file_bytes;     /**< of the file */
-  int64_t packed_bytes;   /**< memory that the packed weights take */
-  int64_t n_tensors;      /**< in the file */
-  int64_t kdim;           /**< for "layers": columns that keys are projected from; else 0 */
-  int64_t vdim;           /**< likewise, of values */
-  int64_t n_kv_heads;     /**< of K and V in each layer */
-  const char* norm;       /**< "none", "post", "pre": where norms stand about residuals */
-  int32_t residual;       /**< 1: x is added to what attention, and the feed-forward, make of it */
-  int32_t final_norm;     /**< 1: one more norm at the end */
+  /** "none", "mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"; of several
+   * poolings, whose vectors stand side by side, the first */
+  const char* pooling;
+  const char* isa;       /**< the instruction set chosen: "ref", "avx2", ... */
+  const char* gemm;      /**< which library multiplies matrices: "headlane", "onednn" */
+  int64_t n_layers;      /**< of the encoder, or of the layers on activations */
+  int64_t d_model;       /**< columns of a hidden state */
+  int64_t n_heads;       /**< of Q in each layer */
+  int64_t head_dim;      /**< columns of a head of Q and K */
+  int64_t d_ff;          /**< columns inside the feed-forward; 0: there is none */
+  int64_t vocab_size;    /**< of sources: ids are below it */
+  int64_t max_positions; /**< no sequence may have more tokens */
+  int64_t max_seq_len;   /**< text is truncated to this many tokens unless asked otherwise */
+  int64_t n_types;       /**< segment types */
+  float norm_eps;        /**< what layer norms add to the variance */
+  int32_t normalize;     /**< 1: vectors of sequences have length 1 */
+  int32_t has_tokenizer; /**< 1: headlane_model_tokenize works */
+  int64_t n_parameters;  /**< elements of all weights */
+  int64_t file_bytes;    /**< of the file */
+  int64_t packed_bytes;  /**< memory that the packed weights take */
+  int64_t n_tensors;     /**< in the file */
+  int64_t kdim;          /**< for "layers": columns that keys are projected from; else 0 */
+  int64_t vdim;          /**< likewise, of values */
+  int64_t n_kv_heads;    /**< of K and V in each layer */
+  const char* norm;      /**< "none", "post", "pre": where norms stand about residuals */
+  int32_t residual;      /**< 1: x is added to what attention, and the feed-forward, make of it */
+  int32_t final_norm;    /**< 1: one more norm at the end */
   /** For "layers": 1: its arrays are [batch, seq, d_model] by custom, 0: [seq, batch, d_model]; the
    * strides of a call say how its own arrays lie. */
   int32_t batch_first;
@@ -124,6 +126,15 @@ typedef struct headlane_model_facts {
                         * is no classifier */
   /** 1: one of the labels is entailment, and headlane_session_zero_shot works. */
   int32_t has_entailment;
+  /** Columns of a vector that headlane_session_embed writes unless another number is asked for: the
+   * first ones, which the model's makers mean to be used alone; d_vector if they mean all. */
+  int64_t d_embedding;
+  /** How vectors are to be compared: "cosine", "dot", "euclidean" (minus the distance),
+   * "manhattan" (likewise, by the sum of the differences). */
+  const char* similarity;
+  /** 1: pooling leaves the tokens of a prompt out, as headlane_session_embed does by itself;
+   * headlane_session_encode must be told how many they are (headlane_batch.n_left_out). */
+  int32_t leaves_out_prompt;
 } headlane_model_facts;
 
 /** What the model is.
@@ -139,6 +150,8 @@ HEADLANE_API headlane_status headlane_model_get_facts(const headlane_model* mode
  * versions.
  *
  *     {"config": {...},             as the file has it (docs/files.md)
+ *      "vectors": {"columns": 384, "embedding_columns": 384, "similarity": "cosine",
+ *                  "leaves_out_prompt": false},  or null
  *      "tokenizer": {"type": "wordpiece", "vocab_size": 30522, "languages": ["en", ...]},  or null
  *      "n_parameters": 22713216, "file_bytes": ..., "packed_bytes": ...,
  *      "file_precision": "f32", "precision": "f32", "auto_precision": "int8",

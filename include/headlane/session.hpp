@@ -29,6 +29,7 @@ class Session {
   explicit Session(const Model& model, const headlane_session_options& options = SessionOptions())
       : d_model_(static_cast<size_t>(model.facts().d_model)),
         d_vector_(static_cast<size_t>(model.facts().d_vector)),
+        d_embedding_(static_cast<size_t>(model.facts().d_embedding)),
         n_labels_(static_cast<size_t>(model.facts().n_labels)) {
     headlane_session* made = nullptr;
     check(headlane_session_create(model.get(), &options, &made));
@@ -72,30 +73,41 @@ class Session {
    * @param texts any number, of which a copy is made; the other embed takes them where they are
    * @param options see headlane_tokenize_options; a prompt takes the place of the model's default,
    * "" that of none
-   * @return [texts, d_vector]
+   * @return [texts, d_embedding]
    * @throw Error as of headlane_session_embed */
   template <Texts Range = std::initializer_list<std::string_view>>
   std::vector<float> embed(const Range& texts,
                            const headlane_tokenize_options& options = TokenizeOptions()) {
-    const JoinedTexts joined(texts);
     EmbedOptions embed_options;
     embed_options.tokenize = &options;
-    std::vector<float> vectors(joined.size() * d_vector_);
-    if (joined.size() > 0) embed(joined.get(), vectors, 0, embed_options);
+    return embed(texts, embed_options);
+  }
+
+  /** Texts to vectors, with all that can be asked of them.
+   * @param texts any number, of which a copy is made
+   * @param options see headlane_embed_options
+   * @return [texts, columns]: d_embedding of the model, or as many as truncate_dim says
+   * @throw Error as of headlane_session_embed */
+  template <Texts Range = std::initializer_list<std::string_view>>
+  std::vector<float> embed(const Range& texts, const headlane_embed_options& options) {
+    const JoinedTexts joined(texts);
+    std::vector<float> vectors(joined.size() * columns_of(options));
+    if (joined.size() > 0) embed(joined.get(), vectors, 0, options);
     return vectors;
   }
 
   /** Texts end to end to vectors in rows of the caller's.
    * @param texts see headlane_texts
-   * @param vectors [texts, stride], whose last row may end with its d_vector elements
-   * @param stride elements from one row to the next; 0: d_vector
+   * @param vectors [texts, stride], whose last row may end with the elements of its vector
+   * @param stride elements from one row to the next; 0: those of a vector
    * @param options see headlane_embed_options
    * @throw Error as of headlane_session_embed; INVALID_ARGUMENT if vectors has too few elements */
   void embed(const headlane_texts& texts, std::span<float> vectors, int64_t stride = 0,
              const headlane_embed_options& options = EmbedOptions()) {
-    check_rows("vectors", vectors, texts.n_texts, d_vector_, stride);
+    const size_t columns = columns_of(options);
+    check_rows("vectors", vectors, texts.n_texts, columns, stride);
     check(headlane_session_embed(get(), &texts, &options, vectors.data(),
-                                 stride != 0 ? stride : static_cast<int64_t>(d_vector_)));
+                                 stride != 0 ? stride : static_cast<int64_t>(columns)));
   }
 
   /** Scores of a classifier's labels for each text.
@@ -225,6 +237,13 @@ class Session {
     void operator()(headlane_session* session) const { headlane_session_destroy(session); }
   };
 
+  // Of a vector that the options ask for. The library says what is wrong with them.
+  size_t columns_of(const headlane_embed_options& options) const {
+    const size_t all = d_vector_ > 0 ? d_vector_ : options.pooling ? d_model_ : 0;
+    if (options.truncate_dim <= 0) return d_embedding_ > 0 ? d_embedding_ : all;
+    return std::min(static_cast<size_t>(options.truncate_dim), all);
+  }
+
   static float* room(const char* name, std::span<float> given, size_t n_elements) {
     if (given.empty()) return nullptr;
     if (given.size() != n_elements) {
@@ -249,7 +268,7 @@ class Session {
                                                " rows of " + std::to_string(row));
   }
 
-  size_t d_model_, d_vector_, n_labels_;
+  size_t d_model_, d_vector_, d_embedding_, n_labels_;
   std::unique_ptr<headlane_session, Destroy> session_;
 };
 

@@ -174,17 +174,34 @@ void embed(const EmbedF32Args& args) {
   }
 }
 
+// One column of the rows.
+float pool_column(const PoolF32Args& args, const float* x) {
+  const bool weighted = args.pooling == Pooling::kWeightedMean;
+  const auto weight = [&](int64_t r) {
+    return weighted ? static_cast<float>(args.place + r + 1) : 1.0f;
+  };
+  if (args.pooling == Pooling::kCls) return x[0];
+  float result = x[0] * weight(0);
+  double all = weight(0);
+  for (int64_t r = 1; r < args.rows; ++r) {
+    const float row = x[r * args.ldx];
+    if (args.pooling != Pooling::kMax) {
+      result += row * weight(r);
+      all += weight(r);
+    } else if (!(row <= result)) {
+      result = std::isnan(result) ? result : row;
+    }
+  }
+  if (args.pooling == Pooling::kMax) return result;
+  if (args.pooling == Pooling::kMeanSqrtLen) return result / std::sqrt(static_cast<float>(all));
+  return result / static_cast<float>(all);
+}
+
 void pool(const PoolF32Args& args) {
   assert(args.rows >= 1);
   double squares = 0;
   for (int64_t i = 0; i < args.d; ++i) {
-    float result = args.x[i];
-    for (int64_t r = 1; r < args.rows && args.pooling != Pooling::kCls; ++r) {
-      const float x = args.x[r * args.ldx + i];
-      if (args.pooling == Pooling::kMean) result += x;
-      if (args.pooling == Pooling::kMax && !(x <= result)) result = std::isnan(result) ? result : x;
-    }
-    if (args.pooling == Pooling::kMean) result /= static_cast<float>(args.rows);
+    const float result = pool_column(args, args.x + i);
     args.y[i] = result;
     squares += static_cast<double>(result) * result;
   }

@@ -131,6 +131,8 @@ class StructVersionsOfTexts : public StructVersions {
     options_.user = this;
     second_ = texts_;
     options_.second = &second_;
+    options_.truncate_dim = 9;
+    options_.pooling = "max";
   }
   static std::string texts_model() {
     static const TempDir dir;
@@ -145,7 +147,8 @@ class StructVersionsOfTexts : public StructVersions {
   Outcome run(const headlane_texts* texts, const headlane_embed_options* options) {
     std::vector<float> vectors(3 * static_cast<size_t>(encoder_.facts().d_model));
     told_.clear();
-    Outcome outcome(headlane_session_embed(encoder_.session(), texts, options, vectors.data(), 0));
+    Outcome outcome(headlane_session_embed(encoder_.session(), texts, options, vectors.data(),
+                                           encoder_.facts().d_model));
     return outcome << vectors << told_;
   }
 
@@ -258,6 +261,7 @@ class StructVersionsOfRuns : public StructVersions {
     outputs_.pooled = test::pools(encoder_.facts()) ? pooled_.data() : nullptr;
     outputs_.attention = &maps_;
     outputs_.d_pooled = encoder_.facts().d_model;
+    if (test::pools(encoder_.facts())) outputs_.pooling = "lasttoken";
   }
   Outcome run(const headlane_batch* batch, const headlane_outputs* outputs) {
     std::fill(hidden_.begin(), hidden_.end(), 0.0f);
@@ -274,7 +278,8 @@ class StructVersionsOfRuns : public StructVersions {
                                  .n_seqs = 2,
                                  .offsets = offsets_.data(),
                                  .ids = ids_.data(),
-                                 .type_ids = types_.data()};
+                                 .type_ids = types_.data(),
+                                 .n_left_out = 1};
   std::vector<float> hidden_ = std::vector<float>(8 * 512), pooled_ = std::vector<float>(2 * 512),
                      probabilities_ = std::vector<float>(1 << 12);
   headlane_attention_maps maps_ = HEADLANE_INIT(headlane_attention_maps);

@@ -45,6 +45,26 @@ TEST_F(CommandPrompts, EmbedPutsThemBeforeTexts) {
   EXPECT_NE(embed("run", {"--prompt", ""}), none);
   EXPECT_EQ(embed("run", {"--prompt-name", "passage"}), embed("we run", {"--prompt", ""}));
   EXPECT_EQ(embed("run", {"--prompt-name", "document"}), embed("run", {"--prompt", ""}));
+  EXPECT_EQ(embed("run", {"--query"}), none);
+  EXPECT_EQ(embed("run", {"--document"}), embed("run", {"--prompt", ""}));
+}
+
+TEST_F(CommandPrompts, EmbedMakesVectorsAsItIsTold) {
+  const std::string path = prompted();
+  const auto vector = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {"embed", "-m", path, "we ran"};
+    all.insert(all.end(), more.begin(), more.end());
+    return json::parse(said(all)).get<std::vector<double>>();
+  };
+  const std::vector<double> whole = vector({});
+  ASSERT_EQ(whole.size(), 51u);
+  EXPECT_EQ(vector({"--truncate-dim", "3"}), std::vector<double>(whole.begin(), whole.begin() + 3));
+  EXPECT_EQ(vector({"--truncate-dim", "52"}), whole);
+  EXPECT_EQ(vector({"--pooling", "max"}), whole) << "the model's own";
+  EXPECT_NE(vector({"--pooling", "lasttoken"}), whole);
+  const Finished none = run_headlane({"embed", "-m", path, "--truncate-dim", "0", "run"});
+  EXPECT_EQ(none.status, 2) << none.err;
+  EXPECT_EQ(run_headlane({"embed", "-m", path, "--pooling", "first", "run"}).status, 2);
 }
 
 TEST_F(CommandPrompts, SimilarityAndAttentionToo) {
@@ -82,6 +102,12 @@ TEST_F(CommandPrompts, OthersAreNamed) {
   const Finished both =
       run_headlane({"embed", "-m", model(), "--prompt-name", "query", "--prompt", "x", "run"});
   EXPECT_EQ(both.status, 2) << both.err;
+  for (const std::vector<std::string>& other :
+       {std::vector<std::string>{"--document"}, {"--prompt", "x"}, {"--prompt-name", "query"}}) {
+    std::vector<std::string> all = {"embed", "-m", model(), "--query", "run"};
+    all.insert(all.end(), other.begin(), other.end());
+    EXPECT_EQ(run_headlane(all).status, 2) << other.front();
+  }
 }
 
 TEST_F(CommandPrompts, AFolderThatDoesNotSayHowToPool) {

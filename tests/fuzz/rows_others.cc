@@ -199,18 +199,26 @@ void compare_embed(Problems* problems) {
 
 void compare_pool(Problems* problems) {
   const int64_t rows = problems->size(30), d = problems->size(300);
-  const auto pooling = static_cast<kernels::Pooling>(problems->from(0, 2));
+  const auto pooling = static_cast<kernels::Pooling>(problems->from(0, 4));
+  const int64_t place = problems->size(1000);
   const bool normalize = problems->flag();
   GuardedFloats x(rows * d);
   problems->fill(&x, true);
   std::vector<Bounded> pooled;
-  const std::vector<double> ones(static_cast<size_t>(rows), 1.0);
+  // Of each row, and what their sum is divided by.
+  std::vector<double> weights(static_cast<size_t>(rows), 1.0);
+  if (pooling == kernels::Pooling::kWeightedMean) {
+    std::iota(weights.begin(), weights.end(), static_cast<double>(place + 1));
+  }
+  double divisor = std::accumulate(weights.begin(), weights.end(), 0.0);
+  if (pooling == kernels::Pooling::kMeanSqrtLen) divisor = std::sqrt(divisor);
   bool finite = true;
   for (int64_t c = 0; c < d; ++c) {
     Bounded value = double{x[c]};
-    if (pooling == kernels::Pooling::kMean) {
-      value = test::dot(rows, &x[c], d, ones.data(), 1, 0) / Bounded(static_cast<double>(rows));
-      value.error += kEps * std::fabs(value.value);  // by the inverse
+    if (pooling != kernels::Pooling::kCls && pooling != kernels::Pooling::kMax) {
+      value = test::dot(rows, &x[c], d, weights.data(), 1, 0) / Bounded(divisor);
+      // By the inverse, and by the divisor's own rounding and its root's.
+      value.error += 3 * kEps * std::fabs(value.value);
     }
     for (int64_t r = 0; r < rows; ++r) {
       const double other = x[r * d + c];
@@ -233,6 +241,7 @@ void compare_pool(Problems* problems) {
                      .normalize = normalize,
                      .rows = rows,
                      .d = d,
+                     .place = place,
                      .x = x.data(),
                      .ldx = d,
                      .y = y.data()});

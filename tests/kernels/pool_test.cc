@@ -17,37 +17,46 @@ class PoolKernel : public test::KernelTest {
     const int64_t ldx = d + 1;
     GuardedFloats x(rows * ldx - 1), y(d);
     fill_random(&x, &random);
+    const int64_t place = rows % 7;
     kernels().pool_f32({.pooling = pooling,
                         .normalize = normalize,
                         .rows = rows,
                         .d = d,
+                        .place = place,
                         .x = x.data(),
                         .ldx = ldx,
                         .y = y.data()});
+    const bool of_all = pooling != Pooling::kCls && pooling != Pooling::kMax;
+    const auto weight = [&](int64_t r) {
+      return pooling == Pooling::kWeightedMean ? static_cast<double>(place + r + 1) : 1.0;
+    };
+    double divisor = 0;
+    for (int64_t r = 0; r < rows; ++r) divisor += weight(r);
+    if (pooling == Pooling::kMeanSqrtLen) divisor = std::sqrt(divisor);
     std::vector<double> expected(d), magnitude(d);
     double squares = 0;
     for (int64_t i = 0; i < d; ++i) {
-      double result = x[i];
-      magnitude[i] = std::fabs(x[i]);
-      for (int64_t r = 1; r < rows && pooling != Pooling::kCls; ++r) {
-        const double v = x[r * ldx + i];
-        result = pooling == Pooling::kMean ? result + v : std::max(result, v);
-        magnitude[i] = pooling == Pooling::kMean ? magnitude[i] + std::fabs(v)
-                                                 : std::max(magnitude[i], std::fabs(v));
+      double result = of_all ? 0 : double{x[i]};
+      magnitude[i] = std::fabs(result);
+      for (int64_t r = 0; r < rows && pooling != Pooling::kCls; ++r) {
+        const double v = weight(r) * x[r * ldx + i];
+        result = of_all ? result + v : std::max(result, v);
+        magnitude[i] = of_all ? magnitude[i] + std::fabs(v) : std::max(magnitude[i], std::fabs(v));
       }
-      if (pooling == Pooling::kMean) {
-        result /= static_cast<double>(rows);
-        magnitude[i] /= static_cast<double>(rows);
+      if (of_all) {
+        result /= divisor;
+        magnitude[i] /= divisor;
       }
       expected[i] = result;
       squares += result * result;
     }
-    // (rows + 1) roundings of the sum; normalising divides by a length that is wrong by no more
+    // (rows + 3) roundings of the sum: each row's weight is one, as are the divisor and its root,
+    // and the division. Normalising divides by a length that is wrong by no more
     // than all of them together and (d + 2) roundings of its own.
     double total = 0;
     for (const double m : magnitude) total += m * m;
     const double length = normalize ? std::sqrt(squares) : 1;
-    const double n = static_cast<double>(rows + 1);
+    const double n = static_cast<double>(rows + 3);
     for (int64_t i = 0; i < d; ++i) {
       const double own = (n + 1) * kEps * magnitude[i] / length;
       const double of_length =
@@ -61,7 +70,8 @@ class PoolKernel : public test::KernelTest {
 };
 
 TEST_P(PoolKernel, MatchesFloat64) {
-  for (const Pooling pooling : {Pooling::kMean, Pooling::kCls, Pooling::kMax}) {
+  for (const Pooling pooling : {Pooling::kMean, Pooling::kCls, Pooling::kMax, Pooling::kMeanSqrtLen,
+                                Pooling::kWeightedMean}) {
     for (const int64_t d : {1, 7, 8, 9, 16, 17, 33, 64, 65, 384}) {
       for (const int64_t rows : {1, 2, 5, 100}) {
         check(pooling, false, rows, d);
@@ -69,6 +79,20 @@ TEST_P(PoolKernel, MatchesFloat64) {
       }
     }
   }
+}
+
+// Places that no float tells apart from their neighbours: their sum is rounded once.
+TEST_P(PoolKernel, WeightsOfDistantPlaces) {
+  GuardedFloats x(3), y(1);
+  for (int64_t r = 0; r < 3; ++r) x[r] = 1;
+  kernels().pool_f32({.pooling = Pooling::kWeightedMean,
+                      .rows = 3,
+                      .d = 1,
+                      .place = int64_t{1} << 20,
+                      .x = x.data(),
+                      .ldx = 1,
+                      .y = y.data()});
+  EXPECT_EQ(y[0], 1.0f);
 }
 
 TEST_P(PoolKernel, ZeroVectorStaysZeroWhenNormalised) {

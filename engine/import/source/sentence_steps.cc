@@ -22,57 +22,65 @@ struct PoolingName {
   const char* flag;  // FLAG: true in older ones
   Pooling pooling;
 };
+// In the order in which vectors stand behind each other if several flags are true.
 constexpr PoolingName kPoolingNames[] = {
-    {"mean", "pooling_mode_mean_tokens", Pooling::kMean},
     {"cls", "pooling_mode_cls_token", Pooling::kCls},
     {"max", "pooling_mode_max_tokens", Pooling::kMax},
+    {"mean", "pooling_mode_mean_tokens", Pooling::kMean},
+    {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", Pooling::kMeanSqrtLen},
+    {"weightedmean", "pooling_mode_weightedmean_tokens", Pooling::kWeightedMean},
+    {"lasttoken", "pooling_mode_lasttoken", Pooling::kLastToken},
 };
 
-Pooling read_pooling_mode(const json& config, const std::string& path) {
-  constexpr const char* kKey = "pooling_mode";
-  // Several modes are one vector behind the other; a list of one is that mode.
-  const json& field = json_field(config, kKey, path);
-  const bool listed = field.is_array() && field.size() == 1 && field[0].is_string();
-  if (field.is_array() && !listed) {
-    fail(Status::kUnsupported, "%s field \"%s\" is %s; only one of mean, cls, max is supported",
-         path.c_str(), kKey, printable(field.dump()).c_str());
-  }
-  const std::string mode = listed ? field[0].text() : json_string(config, kKey, path);
-  const auto pooling = pooling_of(mode);
-  if (pooling) return *pooling;
-  fail(Status::kUnsupported, "%s field \"%s\" is \"%s\", not one of: mean, cls, max", path.c_str(),
-       kKey, printable(mode).c_str());
-}
-
-// At most one of the fields "pooling_mode_..." may be true, one that is known here. If none is true
-// it is the mean.
-Pooling read_pooling_flags(const json& config, const std::string& path) {
-  std::string chosen;
-  for (const auto& [key, value] : config.items()) {
-    const bool is_flag = key.starts_with("pooling_mode_");
-    if (!is_flag || !json_bool(config, key.c_str(), path, false)) continue;
-    if (!chosen.empty()) {
-      fail(Status::kUnsupported, "%s fields \"%s\" and \"%s\" are both true", path.c_str(),
-           chosen.c_str(), printable(key).c_str());
-    }
-    chosen = key;
-  }
-  if (chosen.empty()) return Pooling::kMean;
+Pooling pooling_of(const json& mode, const std::string& path) {
+  std::string known;
   for (const PoolingName& name : kPoolingNames) {
-    if (chosen == name.flag) return name.pooling;
+    if (mode.is_string() && mode.text() == name.mode) return name.pooling;
+    known += (known.empty() ? "" : ", ") + std::string(name.mode);
   }
-  fail(Status::kUnsupported, "%s field \"%s\" is true; only mean, cls and max are supported",
-       path.c_str(), printable(chosen).c_str());
+  fail(Status::kUnsupported, "%s field \"pooling_mode\" has %s, which is not one of: %s",
+       path.c_str(), printable(mode.dump()).c_str(), known.c_str());
 }
 
-Pooling read_pooling(const std::string& path) {
-  const json config = read_json_file(path);
-  if (!json_bool(config, "include_prompt", path, true)) {
-    fail(Status::kUnsupported, "%s field \"include_prompt\" is false; only true is supported",
-         path.c_str());
+// One mode or several, in their order.
+std::vector<Pooling> read_pooling_mode(const json& field, const std::string& path) {
+  if (!field.is_array()) return {pooling_of(field, path)};
+  if (field.empty() || std::ssize(field) > file_limits::kHeadSteps) {
+    fail(Status::kBadFile, "%s field \"pooling_mode\" has %zu modes, not 1 to %lld", path.c_str(),
+         field.size(), ll{file_limits::kHeadSteps});
   }
-  return json_has(config, "pooling_mode", path) ? read_pooling_mode(config, path)
-                                                : read_pooling_flags(config, path);
+  std::vector<Pooling> poolings;
+  for (const json& mode : field) poolings.push_back(pooling_of(mode, path));
+  return poolings;
+}
+
+// Those of the fields "pooling_mode_..." that are true; if none is, the mean.
+std::vector<Pooling> read_pooling_flags(const json& config, const std::string& path) {
+  for (const auto& [key, value] : config.items()) {
+    const bool known = std::any_of(std::begin(kPoolingNames), std::end(kPoolingNames),
+                                   [&](const PoolingName& name) { return key == name.flag; });
+    if (known || !key.starts_with("pooling_mode_")) continue;
+    if (!json_bool(config, key.c_str(), path, false)) continue;
+    fail(Status::kUnsupported, "%s field \"%s\" is true, which is no pooling that is known",
+         path.c_str(), printable(key).c_str());
+  }
+  std::vector<Pooling> poolings;
+  for (const PoolingName& name : kPoolingNames) {
+    if (json_bool(config, name.flag, path, false)) poolings.push_back(name.pooling);
+  }
+  if (poolings.empty()) poolings.push_back(Pooling::kMean);
+  return poolings;
+}
+
+void add_pooling(const std::string& dir, SentenceHead* head) {
+  const std::string path = dir + "/config.json";
+  const json config = read_json_file(path);
+  const std::vector<Pooling> poolings = json_has(config, "pooling_mode", path)
+                                            ? read_pooling_mode(config["pooling_mode"], path)
+                                            : read_pooling_flags(config, path);
+  head->pooling = poolings.front();
+  for (size_t i = 1; i < poolings.size(); ++i) head->beside.push_back({poolings[i]});
+  head->leaves_out_prompt = !json_bool(config, "include_prompt", path, true);
 }
 
 // Newer releases can tell a module to take something else than the vector of a text.
@@ -180,16 +188,9 @@ std::vector<std::string> names_of(const SentenceHead& head, const SentenceWeight
 
 }  // namespace
 
-std::optional<Pooling> pooling_of(const std::string& mode) {
-  for (const PoolingName& name : kPoolingNames) {
-    if (mode == name.mode) return name.pooling;
-  }
-  return std::nullopt;
-}
-
 void add_sentence_module(const std::string& kind, const std::string& dir, SentenceHead* head) {
   if (kind == "Pooling") {
-    head->pooling = read_pooling(dir + "/config.json");
+    add_pooling(dir, head);
   } else if (kind == "Dense") {
     add_dense(dir, head);
   } else if (kind == "LayerNorm") {
@@ -201,13 +202,12 @@ void add_sentence_module(const std::string& kind, const std::string& dir, Senten
   }
 }
 
-void check_sentence_columns(const SentenceHead& head, int64_t d_model) {
-  HeadConfig before;
-  before.pooling = head.pooling;
+void check_sentence_columns(const SentenceHead& head, int64_t columns) {
+  size_t next = 0;
   for (const SentenceWeights& module : head.weights) {
-    before.steps.assign(head.steps.begin(),
-                        head.steps.begin() + static_cast<ptrdiff_t>(module.step));
-    const int64_t columns = before.columns(d_model);
+    for (; next < module.step; ++next) {
+      if (head.steps[next].kind == HeadStepKind::kDense) columns = head.steps[next].columns;
+    }
     if (module.columns == columns) continue;
     const bool dense = head.steps[module.step].kind == HeadStepKind::kDense;
     fail(Status::kBadFile,

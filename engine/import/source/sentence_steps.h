@@ -3,7 +3,6 @@
 // its own with a config.json and perhaps weights.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,19 +23,19 @@ struct SentenceWeights {
 // The modules behind the transformer make this of its hidden states.
 struct SentenceHead {
   Pooling pooling = Pooling::kNone;
+  std::vector<PoolingBeside> beside;
+  bool leaves_out_prompt = false;
   std::vector<HeadStep> steps;
   std::vector<SentenceWeights> weights;  // of the steps that have some
 };
-
-// The pooling of a mode by sentence-transformers' name: "mean", "cls", "max". Nothing for others.
-std::optional<Pooling> pooling_of(const std::string& mode);
 
 // Adds what the module `kind` ("Pooling", "Dense", "LayerNorm", "Normalize", "Dropout") in the
 // folder `dir` does. Throws Error that names the file and the field: kUnsupported, kBadFile, kIo.
 void add_sentence_module(const std::string& kind, const std::string& dir, SentenceHead* head);
 
-// Throws Error(kBadFile) where a module takes vectors of other columns than those before it make.
-void check_sentence_columns(const SentenceHead& head, int64_t d_model);
+// Throws Error(kBadFile) where a module takes vectors of other columns than those before it make,
+// which begin with so many.
+void check_sentence_columns(const SentenceHead& head, int64_t columns);
 
 // Adds the weights of the modules to the checkpoint. Throws Error as SafetensorsModel, or if a
 // module's file has other tensors than the module.

@@ -5,6 +5,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/json.h"
+#include "engine/file/limits.h"
 #include "engine/import/source/json_file.h"
 
 namespace headlane {
@@ -109,6 +110,21 @@ Prompts read_prompts(const json& config, const std::string& path) {
   return any ? prompts : Prompts();
 }
 
+// It is the cosine where sentence-transformers does not know the name, as there.
+void read_similarity(const json& config, const std::string& path, SentenceModules* modules) {
+  constexpr const char* kKey = "similarity_fn_name";
+  const std::string name = json_string(config, kKey, path, "cosine");
+  for (const Similarity one :
+       {Similarity::kCosine, Similarity::kDot, Similarity::kEuclidean, Similarity::kManhattan}) {
+    if (name != name_of(one)) continue;
+    modules->similarity = one;
+    return;
+  }
+  modules->similarity_note = path + " field \"" + kKey + "\" is \"" + printable(name) +
+                             "\", which sentence-transformers does not know either: it is the "
+                             "cosine, as there";
+}
+
 // Reads what stands for the whole model.
 void read_model_config(const std::string& path, SentenceModules* modules) {
   constexpr const char *kOwnType = "SentenceTransformer", *kCrossEncoder = "CrossEncoder";
@@ -128,11 +144,14 @@ void read_model_config(const std::string& path, SentenceModules* modules) {
          path.c_str(), printable(type).c_str(), kOwnType, kCrossEncoder);
   }
   if (json_has(*config, "truncate_dim", path)) {
-    fail(Status::kUnsupported,
-         "%s field \"truncate_dim\" is %s: vectors would be cut, which Headlane does not do; with "
-         "null there, the model is converted with whole vectors",
-         path.c_str(), printable((*config)["truncate_dim"].dump()).c_str());
+    modules->truncate_dim = json_int(*config, "truncate_dim", path);
+    if (modules->truncate_dim < 1 || modules->truncate_dim > file_limits::kDModel) {
+      fail(Status::kUnsupported, "%s field \"truncate_dim\" is %lld, not in 1 .. %lld",
+           path.c_str(), static_cast<long long>(modules->truncate_dim),
+           static_cast<long long>(file_limits::kDModel));
+    }
   }
+  read_similarity(*config, path, modules);
   modules->prompts = read_prompts(*config, path);
 }
 

@@ -20,9 +20,13 @@ struct CrossEncoderSettings {
 struct SentenceModules {
   std::string transformer_dir;  // where config.json, weights and tokenizer are
   SentenceHead head;
-  bool listed = false;                                // there is a modules.json
-  Prompts prompts;                                    // of config_sentence_transformers.json
-  std::optional<CrossEncoderSettings> cross_encoder;  // likewise
+  bool listed = false;  // there is a modules.json
+  // Of config_sentence_transformers.json.
+  Prompts prompts;
+  std::optional<CrossEncoderSettings> cross_encoder;
+  int64_t truncate_dim = 0;  // 0: vectors are whole
+  Similarity similarity = Similarity::kCosine;
+  std::string similarity_note;  // what a user should be told of it; "": nothing
 };
 
 // Without a modules.json: the folder itself, no pooling, and as in sentence-transformers nothing

@@ -71,9 +71,13 @@ TEST_F(Modules, PoolingAndNormalize) {
 }
 
 TEST_F(Modules, PoolingFlags) {
-  const std::pair<const char*, Pooling> flags[] = {{"pooling_mode_mean_tokens", Pooling::kMean},
-                                                   {"pooling_mode_cls_token", Pooling::kCls},
-                                                   {"pooling_mode_max_tokens", Pooling::kMax}};
+  const std::pair<const char*, Pooling> flags[] = {
+      {"pooling_mode_mean_tokens", Pooling::kMean},
+      {"pooling_mode_cls_token", Pooling::kCls},
+      {"pooling_mode_max_tokens", Pooling::kMax},
+      {"pooling_mode_mean_sqrt_len_tokens", Pooling::kMeanSqrtLen},
+      {"pooling_mode_weightedmean_tokens", Pooling::kWeightedMean},
+      {"pooling_mode_lasttoken", Pooling::kLastToken}};
   for (const auto& [flag, pooling] : flags) {
     json config = mean_;
     config["pooling_mode_mean_tokens"] = false;
@@ -91,13 +95,36 @@ TEST_F(Modules, PoolingModes) {
   EXPECT_EQ(read_with_pooling({{"pooling_mode", nullptr}}).head.pooling, Pooling::kMean);
   EXPECT_EQ(read_with_pooling({{"pooling_mode_mean_tokens", false}}).head.pooling, Pooling::kMean);
   EXPECT_EQ(read_with_pooling({{"word_embedding_dimension", 4}}).head.pooling, Pooling::kMean);
-  EXPECT_ERROR(read_with_pooling({{"pooling_mode", {"cls", "mean"}}}), Status::kUnsupported,
-               "\"pooling_mode\" is [\"cls\",\"mean\"]; only one of mean, cls, max");
-  EXPECT_ERROR(read_with_pooling({{"pooling_mode", json::array()}}), Status::kUnsupported,
-               "\"pooling_mode\" is []; only one of");
-  EXPECT_ERROR(read_with_pooling({{"pooling_mode", "lasttoken"}}), Status::kUnsupported,
-               "1_Pooling/config.json field \"pooling_mode\" is \"lasttoken\", not one of: mean");
-  EXPECT_ERROR(read_with_pooling({{"pooling_mode", 3}}), Status::kBadFile, "is 3, not a string");
+  EXPECT_EQ(read_with_pooling({{"pooling_mode", "lasttoken"}}).head.pooling, Pooling::kLastToken);
+  EXPECT_ERROR(read_with_pooling({{"pooling_mode", json::array()}}), Status::kBadFile,
+               "\"pooling_mode\" has 0 modes, not 1 to 64");
+  EXPECT_ERROR(read_with_pooling({{"pooling_mode", "first"}}), Status::kUnsupported,
+               "1_Pooling/config.json field \"pooling_mode\" has \"first\", which is not one of: "
+               "cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken");
+  EXPECT_ERROR(read_with_pooling({{"pooling_mode", 3}}), Status::kUnsupported, "has 3, which");
+  EXPECT_ERROR(read_with_pooling({{"pooling_mode", {"cls", 3}}}), Status::kUnsupported, "has 3, ");
+}
+
+TEST_F(Modules, SeveralPoolings) {
+  const auto of = [&](const json& config) {
+    const SentenceHead head = read_with_pooling(config).head;
+    std::vector<Pooling> poolings = {head.pooling};
+    for (const PoolingBeside& beside : head.beside) poolings.push_back(beside.pooling);
+    return poolings;
+  };
+  EXPECT_EQ(of({{"pooling_mode", {"mean", "cls", "mean"}}}),
+            (std::vector<Pooling>{Pooling::kMean, Pooling::kCls, Pooling::kMean}));
+  json flags = mean_;  // whose order does not count
+  flags["pooling_mode_lasttoken"] = true;
+  flags["pooling_mode_cls_token"] = true;
+  EXPECT_EQ(of(flags), (std::vector<Pooling>{Pooling::kCls, Pooling::kMean, Pooling::kLastToken}));
+}
+
+TEST_F(Modules, PromptsThatAreNotPooled) {
+  EXPECT_FALSE(read_with_pooling(mean_).head.leaves_out_prompt);
+  EXPECT_FALSE(read_with_pooling({{"pooling_mode", "mean"}}).head.leaves_out_prompt);
+  EXPECT_TRUE(read_with_pooling({{"pooling_mode", "mean"}, {"include_prompt", false}})
+                  .head.leaves_out_prompt);
 }
 
 TEST_F(Modules, OtherPoolingIsRefused) {
@@ -106,15 +133,10 @@ TEST_F(Modules, OtherPoolingIsRefused) {
     config.update(change);
     EXPECT_ERROR(read_with_pooling(config), status, "1_Pooling/config.json" + words);
   };
-  refused({{"pooling_mode_cls_token", true}}, Status::kUnsupported,
-          " fields \"pooling_mode_cls_token\" and \"pooling_mode_mean_tokens\" are both true");
   refused({{"pooling_mode_mean_tokens", 1}}, Status::kBadFile, " field \"pooling_mode_mean_tok");
-  refused({{"include_prompt", false}}, Status::kUnsupported, " field \"include_prompt\" is false");
-  for (const char* flag : {"pooling_mode_mean_sqrt_len_tokens", "pooling_mode_lasttoken",
-                           "pooling_mode_weightedmean_tokens", "pooling_mode_new"}) {
-    refused({{"pooling_mode_mean_tokens", false}, {flag, true}}, Status::kUnsupported,
-            std::string(" field \"") + flag + "\" is true; only mean, cls and max");
-  }
+  refused({{"include_prompt", 1}}, Status::kBadFile, " field \"include_prompt\"");
+  refused({{"pooling_mode_new", true}}, Status::kUnsupported,
+          " field \"pooling_mode_new\" is true, which is no pooling that is known");
   EXPECT_ERROR(read_with_pooling(json::array()), Status::kBadFile, "is not a JSON object");
   std::filesystem::remove_all(dir_.file("1_Pooling"));
   EXPECT_ERROR(read({transformer_, pooling_}), Status::kIo, "1_Pooling/config.json: cannot open");
@@ -267,10 +289,28 @@ TEST_F(Modules, WhatTheModelsConfigAsksForIsRefused) {
   refused({{"prompts", "query: "}}, Status::kBadFile, "\"prompts\": it is not a JSON object");
   refused({{"prompts", {{"query", "q: "}}}, {"default_prompt_name", "title"}}, Status::kBadFile,
           "\"default_prompt_name\" is \"title\", not one of: document, query");
-  refused({{"truncate_dim", 2}}, Status::kUnsupported,
-          "\"truncate_dim\" is 2: vectors would be cut");
+  refused({{"truncate_dim", 0}}, Status::kUnsupported, "\"truncate_dim\" is 0, not in 1 .. 65536");
+  refused({{"truncate_dim", -3}}, Status::kUnsupported, "\"truncate_dim\" is -3, not in 1");
+  refused({{"truncate_dim", "3"}}, Status::kBadFile, "\"truncate_dim\" is");
+  refused({{"similarity_fn_name", 3}}, Status::kBadFile, "\"similarity_fn_name\" is 3");
   refused({{"model_type", "SparseEncoder"}}, Status::kUnsupported,
           "\"model_type\" is \"SparseEncoder\", not one of: SentenceTransformer, CrossEncoder");
+}
+
+TEST_F(Modules, UsesOfVectors) {
+  const auto of = [&](const json& config) {
+    write_json("config_sentence_transformers.json", config);
+    return read(json::array({transformer_}));
+  };
+  EXPECT_EQ(of({{"truncate_dim", 2}}).truncate_dim, 2);
+  EXPECT_EQ(of({{"truncate_dim", nullptr}}).truncate_dim, 0);
+  EXPECT_EQ(of({{"similarity_fn_name", "dot"}}).similarity, Similarity::kDot);
+  EXPECT_EQ(of({{"similarity_fn_name", nullptr}}).similarity, Similarity::kCosine);
+  EXPECT_EQ(of({{"similarity_fn_name", "euclidean"}}).similarity_note, "");
+  const SentenceModules other = of({{"similarity_fn_name", "maxsim"}});
+  EXPECT_EQ(other.similarity, Similarity::kCosine);
+  EXPECT_NE(other.similarity_note.find("\"similarity_fn_name\" is \"maxsim\", which sentence-"),
+            std::string::npos);
 }
 
 TEST_F(Modules, SettingsOfTheTransformer) {

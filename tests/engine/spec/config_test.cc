@@ -35,6 +35,8 @@ ModelConfig small_config() {
   config.head.steps = {{HeadStepKind::kDense, 7, Activation::kTanh},
                        {HeadStepKind::kNormalize},
                        {.kind = HeadStepKind::kLayerNorm, .eps = 1e-6f}};
+  config.head.beside = {{Pooling::kLastToken}, {Pooling::kWeightedMean}};
+  config.head.use = {Similarity::kDot, 5, true};
   return config;
 }
 
@@ -85,6 +87,11 @@ TEST(Config, RoundTripThroughText) {
   EXPECT_EQ(read.head.steps[1].kind, HeadStepKind::kNormalize);
   EXPECT_EQ(read.head.steps[2].eps, 1e-6f);
   EXPECT_EQ(read.vector_columns(), 7);
+  EXPECT_EQ(read.meant_columns(), 5);
+  ASSERT_EQ(read.head.beside.size(), 2u);
+  EXPECT_EQ(read.head.beside[1].pooling, Pooling::kWeightedMean);
+  EXPECT_EQ(read.head.use.similarity, Similarity::kDot);
+  EXPECT_TRUE(read.head.use.leaves_out_prompt);
 }
 
 TEST(Config, EveryFloatEpsilonSurvives) {
@@ -133,7 +140,8 @@ TEST(Config, EveryFieldIsRequiredAndTyped) {
   ASSERT_EQ(good.size(), 6u);
   ASSERT_EQ(good["encoder"].size(), 18u);
   expect_required_and_typed(good, "/encoder", " field \"encoder\":");
-  expect_required_and_typed(good, "/head", " field \"head\":", {"steps"});
+  expect_required_and_typed(good, "/head", " field \"head\":", {"steps", "beside", "use"});
+  expect_required_and_typed(good, "/head/use", " field \"head\": field \"use\":");
   expect_required_and_typed(good, "", "", {"encoder", "architecture"});
   for (const json& wrong : {json::array(), json("x"), json(3)}) {
     EXPECT_ERROR(ModelConfig::from_json(engine_json(wrong), "m"), Status::kBadFile,
@@ -150,7 +158,10 @@ TEST(Config, UnknownNamesListTheKnown) {
   refused("/encoder/activation", "swish",
           "m: config field \"encoder\": field \"activation\" is \"swish\", not one of: gelu, "
           "gelu_tanh, relu");
-  refused("/head/pooling", "Mean", "none, mean, cls, max");
+  refused("/head/pooling", "Mean",
+          "none, mean, cls, max, mean_sqrt_len_tokens, weightedmean, lasttoken");
+  refused("/head/use/similarity", "cos", "cosine, dot, euclidean, manhattan");
+  refused("/head/beside/0/pooling", "none", "field \"beside\" has a pooling \"none\"");
   refused("/head/steps/1/kind", "Dense", "dense, layer_norm, normalize");
   refused("/head/kind", "classifier", "not one of: hidden, pool, classify, logits");
   refused("/inputs", "pixels", "not one of: tokens, activations");

@@ -96,6 +96,46 @@ CASES = [
     dict(name="other names of PyTorch's classes", folder="dense_tanh", files={
         "2_Dense/config.json": {"in_features": 51, "out_features": 20, "bias": True,
                                 "activation_function": "torch.nn.Identity", "use_residual": False}}),
+    dict(name="the sum by the root of the length", files={}, folder="pool_sqrt"),
+    dict(name="weighted mean, then normalize", files={}, folder="pool_weighted"),
+    dict(name="the last token", files={}, folder="pool_last"),
+    dict(name="two poolings, normalized together", files={}, folder="pool_two"),
+    dict(name="all poolings, then dense", files={}, folder="pool_all"),
+    dict(name="several flags of old files have an order of their own", folder="pool_two", files={
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": 51, "pooling_mode_mean_tokens": True,
+            "pooling_mode_lasttoken": True, "pooling_mode_cls_token": True,
+            "pooling_mode_weightedmean_tokens": False}}),
+    dict(name="one mode twice", folder="pool_two", files={
+        "1_Pooling/config.json": {"embedding_dimension": 51, "pooling_mode": ["max", "cls", "max"]}}),
+    dict(name="a prompt that is not pooled", folder="no_prompt", files={
+        CONFIG: {"prompts": PROMPTS, "default_prompt_name": "query"}}),
+    dict(name="a prompt of the user's that is not pooled", folder="no_prompt", files={},
+         prompt="we ran fast, "),
+    dict(name="nothing to leave out", folder="no_prompt", files={
+        CONFIG: {"prompts": PROMPTS, "default_prompt_name": "query"}}, prompt=""),
+    dict(name="a prompt that fills the window is not pooled", folder="no_prompt", files={
+        CONFIG: {"prompts": {"long": "the cat sat on the mat, " * 6}, "default_prompt_name": "long"}}),
+    dict(name="a prompt that is not pooled goes on in the text", folder="no_prompt", files={
+        CONFIG: {"prompts": {"part": "the run"}, "default_prompt_name": "part"}}),
+    dict(name="as a query", task="query", files={
+        CONFIG: {"prompts": PROMPTS, "default_prompt_name": "passage"}}),
+    dict(name="as a document", task="document", files={
+        CONFIG: {"prompts": {"query": "the ", "document": "we ran "}, "default_prompt_name": "query"}}),
+    dict(name="as a document, whose prompt is there without being said, before that of passages",
+         task="document", files={
+             CONFIG: {"prompts": {"query": "the ", "passage": "we ran ", "corpus": "dogs "},
+                      "default_prompt_name": "query"}}),
+    dict(name="cut by the folder, after normalize", files={CONFIG: {"truncate_dim": 12}}),
+    dict(name="cut by the folder and by the call", files={CONFIG: {"truncate_dim": 12}},
+         truncate_dim=30),
+    dict(name="cut behind its end", files={CONFIG: {"truncate_dim": 100}}, folder="dense_tanh"),
+    dict(name="cut by the call, after dense", files={}, folder="dense_normalize", truncate_dim=1),
+    dict(name="a similarity", files={CONFIG: {"similarity_fn_name": "dot"}}),
+    dict(name="another similarity", files={CONFIG: {"similarity_fn_name": "manhattan"}}),
+    dict(name="a distance", files={CONFIG: {"similarity_fn_name": "euclidean"}}),
+    dict(name="a similarity that is not known", files={CONFIG: {"similarity_fn_name": "dot_score"}}),
+    dict(name="no similarity", files={CONFIG: {"similarity_fn_name": None}}),
 ]
 
 
@@ -121,6 +161,12 @@ FOLDERS = {
                             Dense(16, 51, bias=False, activation_function=NN.SiLU())],
     "norms": lambda: [Pooling(D, "mean"), norm(D), Dense(D, 17), Normalize(), norm(17)],
     "layer_norm": lambda: [Pooling(D, "cls"), norm(D)],
+    "pool_sqrt": lambda: [Pooling(D, "mean_sqrt_len_tokens")],
+    "pool_weighted": lambda: [Pooling(D, "weightedmean"), Normalize()],
+    "pool_last": lambda: [Pooling(D, "lasttoken")],
+    "pool_two": lambda: [Pooling(D, ("max", "mean")), Normalize()],
+    "pool_all": lambda: [Pooling(D, Pooling.POOLING_MODES), Dense(6 * D, 24)],
+    "no_prompt": lambda: [Pooling(D, Pooling.POOLING_MODES, include_prompt=False)],
 }
 
 
@@ -145,8 +191,10 @@ def vectors(case, folder, dtype=torch.float64):
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True) if content is None else path.write_text(json.dumps(content))
     model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": dtype})
-    given = {key: case[key] for key in ("prompt", "prompt_name") if key in case}
-    return model.encode(TEXTS, **given)
+    given = {key: case[key] for key in ("prompt", "prompt_name", "truncate_dim") if key in case}
+    case["similarity"] = model.similarity_fn_name
+    encode = {"query": model.encode_query, "document": model.encode_document}
+    return encode.get(case.get("task"), model.encode)(TEXTS, **given)
 
 
 def main():

@@ -42,7 +42,9 @@ void declare_convert(Command* command) {
   command->file("-o,--output", &options->output, "The .headlane file to write")->required();
   command->choice("--precision", &options->precision, kPrecisions, "What weights are stored in")
       ->default_is(options->precision);
-  command->choice("--pooling", &options->pooling, {"mean", "cls", "max", "none"},
+  std::vector<std::string> poolings = kPoolings;
+  poolings.emplace_back("none");
+  command->choice("--pooling", &options->pooling, poolings,
                   "How the vector of a text is made of its hidden states; none given: as the "
                   "folder's modules.json says, mean where there is no such file");
   const Option* keep = command->texts("--keep", &options->keep,

@@ -47,7 +47,7 @@ void embed(const EmbedOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const Model model = open_model(options.run);
   const std::chrono::duration<double> opening = std::chrono::steady_clock::now() - start;
-  const int64_t d = model.facts().d_vector;
+  const int64_t d = columns_of(model, options.run);
   std::optional<NpyWriter> npy;
   if (!options.output.empty()) npy.emplace(options.output, d);
   const auto emit = [&](const float* rows, int64_t n_rows) {
@@ -65,6 +65,7 @@ void declare_embed(Command* command) {
   add_run_options(command, &options->run);
   add_max_length(command, &options->run);
   add_prompts(command, &options->run);
+  add_vectors(command, &options->run);
   add_texts(command, &options->texts);
   command->file("-o,--output", &options->output,
                 "A .npy file; -: the same to standard output; none: JSON lines");

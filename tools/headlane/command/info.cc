@@ -78,6 +78,9 @@ void add_text_facts(const headlane_model_facts& f, Report* report) {
   report->add("pooling", f.pooling);
   report->add("normalize", f.normalize != 0);
   if (f.d_vector > 0 && f.d_vector != f.d_model) report->add("d_vector", f.d_vector);
+  if (f.d_embedding != f.d_vector) report->add("d_embedding", f.d_embedding);
+  if (f.leaves_out_prompt != 0) report->add("leaves_out_prompt", true);
+  if (f.d_vector > 0) report->add("similarity", f.similarity);
   report->add("n_labels", f.n_labels);
   report->add("outcome", f.outcome);
   report->add("tokenizer", f.has_tokenizer != 0);

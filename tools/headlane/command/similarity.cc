@@ -95,7 +95,7 @@ void similarity(const SimilarityOptions& options) {
   if (list.size() < 2) throw std::runtime_error("similarity needs two texts or more");
 
   const Model model = open_model(options.run);
-  const auto d = static_cast<size_t>(model.facts().d_vector);
+  const auto d = static_cast<size_t>(columns_of(model, options.run));
   std::vector<float> rows;
   embed_texts(model, options.run, texts, false, [&](const float* emitted, int64_t n_rows) {
     rows.insert(rows.end(), emitted, emitted + static_cast<size_t>(n_rows) * d);
@@ -119,6 +119,7 @@ void declare_similarity(Command* command) {
   add_run_options(command, &options->run);
   add_max_length(command, &options->run);
   add_prompts(command, &options->run);
+  add_vectors(command, &options->run);
   add_texts(command, &options->texts);
   command->run = [options] { similarity(*options); };
 }

@@ -54,10 +54,26 @@ void add_prompts(Command* command, RunOptions* run) {
                  "Which of the model's prompts is put before each text; none: its default "
                  "(`headlane info` shows them)")
           ->not_empty();
-  command
-      ->text("--prompt", &run->prompt,
-             "A text that is put before each text; \"\": none, not even the model's default")
-      ->excludes(name);
+  const Option* text =
+      command
+          ->text("--prompt", &run->prompt,
+                 "A text that is put before each text; \"\": none, not even the model's default")
+          ->excludes(name);
+  Option* query = command->flag("--query", &run->as_query, "As --prompt-name query");
+  query->excludes(name)->excludes(text);
+  command->flag("--document", &run->as_document, "As --prompt-name document")
+      ->excludes(name)
+      ->excludes(text)
+      ->excludes(query);
+}
+
+void add_vectors(Command* command, RunOptions* run) {
+  command->choice("--pooling", &run->pooling, kPoolings,
+                  "How the vector of a text is made of its hidden states; none given: as the model "
+                  "has it");
+  command->integer("--truncate-dim", &run->truncate_dim, 1, kMostCount,
+                   "Take only so many first columns of each vector; none given: as the model's "
+                   "makers mean it");
 }
 
 void add_texts(Command* command, Texts* texts) {

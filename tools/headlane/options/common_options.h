@@ -13,12 +13,16 @@ constexpr int64_t kMostCount = int64_t{1} << 20;  // of what a user counts: laye
 
 void add_isa(Command* command, std::string* isa);
 inline const std::vector<std::string> kPrecisions = {"f32", "bf16", "int8"};
+inline const std::vector<std::string> kPoolings = {
+    "mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"};
 void add_precision(Command* command, std::string* precision);
 void add_machine(Command* command, RunOptions* run);
 void add_model_and_machine(Command* command, RunOptions* run);
 void add_run_options(Command* command, RunOptions* run);
 void add_max_length(Command* command, RunOptions* run);
 void add_prompts(Command* command, RunOptions* run);
+// How vectors are made and cut.
+void add_vectors(Command* command, RunOptions* run);
 void add_texts(Command* command, Texts* texts);
 void add_languages(Command* command, std::string* source, std::string* target);
 

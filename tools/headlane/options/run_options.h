@@ -25,6 +25,11 @@ struct RunOptions {
   // the model's default.
   std::optional<std::string> prompt;
   std::string prompt_name;
+  bool as_query = false, as_document = false;  // the prompts "query" and "document"
+  // How vectors are made: "" is the model's own pooling; 0: as many columns as the model's makers
+  // mean.
+  std::string pooling;
+  int64_t truncate_dim = 0;
 };
 
 Model open_model(const RunOptions& options);

@@ -34,8 +34,19 @@ int64_t length_limit(const headlane_model_facts& facts, const RunOptions& option
 
 std::string prompt_of(const Model& model, const RunOptions& options) {
   if (options.prompt) return *options.prompt;
+  if (options.as_query || options.as_document) {
+    return model.find_prompt(options.as_query ? "query" : "document");
+  }
   return options.prompt_name.empty() ? model.facts().default_prompt
                                      : model.find_prompt(options.prompt_name);
+}
+
+int64_t columns_of(const Model& model, const RunOptions& options) {
+  const headlane_model_facts facts = model.facts();
+  const int64_t all =
+      options.pooling.empty() || facts.d_vector > 0 ? facts.d_vector : facts.d_model;
+  if (options.truncate_dim > 0) return std::min(options.truncate_dim, all);
+  return facts.d_embedding > 0 ? facts.d_embedding : all;
 }
 
 std::vector<int32_t> tokenize_behind(const std::string& prompt, const Model& model,
@@ -65,7 +76,9 @@ class Window {
  public:
   Window(const Model& model, const RunOptions& options, bool shows_progress, int64_t all_bytes)
       : max_len_(length_limit(model.facts(), options)),
-        d_vector_(model.facts().d_vector),
+        columns_(columns_of(model, options)),
+        pooling_(options.pooling),
+        truncate_dim_(options.truncate_dim),
         session_(create_session(model, options, max_len_)),
         prompt_(prompt_of(model, options)),
         // A token is some four bytes of text.
@@ -95,12 +108,14 @@ class Window {
     tokenize.prompt = prompt_.c_str();
     headlane::EmbedOptions options;
     options.tokenize = &tokenize;
+    if (!pooling_.empty()) options.pooling = pooling_.c_str();
+    options.truncate_dim = truncate_dim_;
     options.on_progress = [](void* user, const headlane_embed_progress* told) {
       static_cast<Window*>(user)->show(*told);
       return int32_t{0};
     };
     options.user = this;
-    vectors_.resize(static_cast<size_t>(n_texts * d_vector_));
+    vectors_.resize(static_cast<size_t>(n_texts * columns_));
     session_.embed(texts, vectors_, 0, options);
     done_.n_texts += n_texts;
     done_.n_tokens += n_tokens_;
@@ -125,7 +140,9 @@ class Window {
                      bytes_done_ + static_cast<int64_t>(share * static_cast<double>(bytes)));
   }
 
-  int64_t max_len_, d_vector_;
+  int64_t max_len_, columns_;  // of a vector
+  std::string pooling_;
+  int64_t truncate_dim_;
   Session session_;
   std::string prompt_;
   size_t most_bytes_;

@@ -31,6 +31,9 @@ int64_t length_limit(const headlane_model_facts& facts, const RunOptions& option
 // What is put before each text: as the user says, else the model's default prompt. Throws.
 std::string prompt_of(const Model& model, const RunOptions& options);
 
+// Columns of the vectors that the user asks for; 0: the model makes none.
+int64_t columns_of(const Model& model, const RunOptions& options);
+
 // Token ids of the text behind the prompt, at most max_len of them.
 std::vector<int32_t> tokenize_behind(const std::string& prompt, const Model& model,
                                      const std::string& text, int64_t max_len);
@@ -41,7 +44,7 @@ struct Statistics {
   double seconds = 0;  // of reading, tokenising and running; the model was open before
 };
 
-// Receives vectors, [n_rows, d_vector], in the order of the texts.
+// Receives vectors, [n_rows, columns_of], in the order of the texts.
 using Emit = std::function<void(const float* rows, int64_t n_rows)>;
 
 // Embeds each text and gives the vectors to `emit`, a window of texts at a time, so that memory is
