@@ -171,7 +171,7 @@ void read_uses(const SentenceModules& modules, const json& source, const std::st
     if (head.normalize) head.steps.pop_back();
     head.use = {modules.similarity, modules.truncate_dim, modules.head.leaves_out_prompt};
   }
-  if (!modules.similarity_note.empty()) options.log.warn("%s", modules.similarity_note.c_str());
+  for (const std::string& note : modules.notes) options.log.warn("%s", note.c_str());
   if (!is_assumed) return;
   options.log.info(
       "%s: has no modules.json to say how the vector of a text is made; it is the mean of the "

@@ -4,6 +4,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/json.h"
+#include "engine/file/json_fields.h"
 #include "engine/file/limits.h"
 #include "engine/spec/enum_names.h"
 #include "engine/spec/fields.h"

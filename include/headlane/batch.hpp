@@ -57,7 +57,8 @@ class Batch {
             .n_seqs = static_cast<int64_t>(n_seqs()),
             .offsets = offsets_.data(),
             .ids = ids_.data(),
-            .type_ids = type_ids_.empty() ? nullptr : type_ids_.data()};
+            .type_ids = type_ids_.empty() ? nullptr : type_ids_.data(),
+            .n_left_out = 0};
   }
 
  private:

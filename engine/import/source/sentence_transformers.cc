@@ -73,19 +73,45 @@ void check_order(const std::string& kind, bool is_first, bool has_pooling, const
        where.c_str(), printable(json_string(module, "type", where)).c_str());
 }
 
+// The modules by their names: as in sentence-transformers, a later one takes the place of an
+// earlier one that is called as it is.
+std::vector<size_t> named_modules(const json& list, const std::string& path,
+                                  SentenceModules* modules) {
+  std::vector<size_t> places;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string where = path + ": module " + std::to_string(i);
+    const std::string name = json_string(list[i], "name", where, std::to_string(i));
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end()) {
+      names.push_back(name);
+      places.push_back(i);
+      continue;
+    }
+    size_t& place = places[static_cast<size_t>(found - names.begin())];
+    modules->notes.push_back(where + " is called \"" + printable(name) + "\" as module " +
+                             std::to_string(place) +
+                             " is, and takes its place, as in sentence-transformers");
+    place = i;
+  }
+  return places;
+}
+
 // All kinds are looked at before a module's own files are read.
 void read_modules(const json& list, const std::string& path, const std::string& dir,
                   SentenceModules* modules) {
-  std::vector<std::string> kinds;
   const auto where = [&](size_t i) { return path + ": module " + std::to_string(i); };
+  std::vector<std::string> kinds;
+  for (size_t i = 0; i < list.size(); ++i) kinds.push_back(module_kind(list[i], where(i)));
+  const std::vector<size_t> places = named_modules(list, path, modules);
   bool has_pooling = false;
-  for (size_t i = 0; i < list.size(); ++i) {
-    kinds.push_back(module_kind(list[i], where(i)));
-    check_order(kinds.back(), i == 0, has_pooling, list[i], where(i));
-    has_pooling = has_pooling || kinds.back() == "Pooling";
+  for (const size_t i : places) {
+    check_order(kinds[i], i == places.front(), has_pooling, list[i], where(i));
+    has_pooling = has_pooling || kinds[i] == "Pooling";
   }
-  modules->transformer_dir = module_dir(list[0], dir, where(0));
-  for (size_t i = 1; i < list.size(); ++i) {
+  modules->transformer_dir = module_dir(list[places.front()], dir, where(places.front()));
+  for (size_t at = 1; at < places.size(); ++at) {
+    const size_t i = places[at];
     add_sentence_module(kinds[i], module_dir(list[i], dir, where(i)), &modules->head);
   }
 }
@@ -120,9 +146,9 @@ void read_similarity(const json& config, const std::string& path, SentenceModule
     modules->similarity = one;
     return;
   }
-  modules->similarity_note = path + " field \"" + kKey + "\" is \"" + printable(name) +
-                             "\", which sentence-transformers does not know either: it is the "
-                             "cosine, as there";
+  modules->notes.push_back(path + " field \"" + kKey + "\" is \"" + printable(name) +
+                           "\", which sentence-transformers does not know either: it is the "
+                           "cosine, as there");
 }
 
 // Reads what stands for the whole model.

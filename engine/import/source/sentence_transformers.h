@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/import/source/sentence_steps.h"
 #include "engine/spec/config.h"
@@ -26,7 +27,7 @@ struct SentenceModules {
   std::optional<CrossEncoderSettings> cross_encoder;
   int64_t truncate_dim = 0;  // 0: vectors are whole
   Similarity similarity = Similarity::kCosine;
-  std::string similarity_note;  // what a user should be told of it; "": nothing
+  std::vector<std::string> notes;  // what a user should be told, a sentence each
 };
 
 // Without a modules.json: the folder itself, no pooling, and as in sentence-transformers nothing

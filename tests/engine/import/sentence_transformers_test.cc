@@ -14,8 +14,10 @@ namespace {
 using nlohmann::json;
 
 json module(const std::string& type, const std::string& path) {
-  return {
-      {"idx", 0}, {"name", "0"}, {"path", path}, {"type", "sentence_transformers.models." + type}};
+  return {{"idx", 0},
+          {"name", path + type},
+          {"path", path},
+          {"type", "sentence_transformers.models." + type}};
 }
 
 bool ends_normalized(const SentenceModules& modules) {
@@ -149,8 +151,8 @@ TEST_F(Modules, OtherStepsAreRefused) {
   };
   refused({transformer_, pooling_, module("CNN", "2_CNN")}, "2 field \"type\" is \"sentence_");
   refused({transformer_, normalize_, pooling_}, "1 field \"type\"");
-  refused({transformer_, pooling_, pooling_}, "2 field \"type\"");
-  refused({transformer_, transformer_}, "1 field \"type\"");
+  refused({transformer_, pooling_, module("Pooling", "2_Pooling")}, "2 field \"type\"");
+  refused({transformer_, module("Transformer", "1")}, "1 field \"type\"");
   refused(json::array({pooling_}), "0 field \"type\"");
   refused(json::array({module("CLIPModel", "")}), "0 field \"type\"");
   refused({transformer_, module("Dropout", ""), pooling_}, "1 field \"type\"");
@@ -198,6 +200,21 @@ TEST_F(Modules, StepsInTheirOrder) {
                                       4),
                Status::kBadFile,
                "3_LayerNorm/config.json field \"dimension\" is 4, but the vectors");
+}
+
+TEST_F(Modules, OfOneName) {
+  write_json("1_Pooling/config.json", mean_);
+  json dense = module("Dense", "nowhere"), last = normalize_;
+  dense["name"] = last["name"] = "2";
+  const SentenceModules modules = read({transformer_, pooling_, dense, last});
+  ASSERT_EQ(modules.head.steps.size(), 1u);
+  EXPECT_TRUE(ends_normalized(modules));
+  ASSERT_EQ(modules.notes.size(), 1u);
+  EXPECT_NE(
+      modules.notes[0].find("modules.json: module 3 is called \"2\" as module 2 is, and takes "
+                            "its place, as in sentence-transformers"),
+      std::string::npos)
+      << modules.notes[0];
 }
 
 TEST_F(Modules, ActivationsOfDense) {
@@ -306,10 +323,11 @@ TEST_F(Modules, UsesOfVectors) {
   EXPECT_EQ(of({{"truncate_dim", nullptr}}).truncate_dim, 0);
   EXPECT_EQ(of({{"similarity_fn_name", "dot"}}).similarity, Similarity::kDot);
   EXPECT_EQ(of({{"similarity_fn_name", nullptr}}).similarity, Similarity::kCosine);
-  EXPECT_EQ(of({{"similarity_fn_name", "euclidean"}}).similarity_note, "");
+  EXPECT_TRUE(of({{"similarity_fn_name", "euclidean"}}).notes.empty());
   const SentenceModules other = of({{"similarity_fn_name", "maxsim"}});
   EXPECT_EQ(other.similarity, Similarity::kCosine);
-  EXPECT_NE(other.similarity_note.find("\"similarity_fn_name\" is \"maxsim\", which sentence-"),
+  ASSERT_EQ(other.notes.size(), 1u);
+  EXPECT_NE(other.notes[0].find("\"similarity_fn_name\" is \"maxsim\", which sentence-"),
             std::string::npos);
 }
 

@@ -96,6 +96,10 @@ CASES = [
     dict(name="other names of PyTorch's classes", folder="dense_tanh", files={
         "2_Dense/config.json": {"in_features": 51, "out_features": 20, "bias": True,
                                 "activation_function": "torch.nn.Identity", "use_residual": False}}),
+    dict(name="of two modules of one name the last takes the place of the first", folder="dense_tanh",
+         files={"modules.json": POOLED + [
+             {"idx": 2, "name": "2", "path": "2_Dense", "type": PREFIX + "Dense"},
+             {"idx": 2, "name": "2", "path": "2_Normalize", "type": PREFIX + "Normalize"}]}),
     dict(name="the sum by the root of the length", files={}, folder="pool_sqrt"),
     dict(name="weighted mean, then normalize", files={}, folder="pool_weighted"),
     dict(name="the last token", files={}, folder="pool_last"),
