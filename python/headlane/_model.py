@@ -125,6 +125,7 @@ class Session(Handle):
         self.tokenize = _abi.headlane_tokenize_options()
         self.options = _abi.headlane_embed_options()
         self.options.tokenize = ctypes.addressof(self.tokenize)
+        self.options.truncate_dim = int(model.facts.d_vector)  # whole vectors
         # The pointers to texts, as what takes bytes and keeps them.
         self._data = c_char_p.from_buffer(self.texts, _abi.headlane_texts.data.offset)
         self._prompt = c_char_p.from_buffer(self.tokenize, _abi.headlane_tokenize_options.prompt.offset)

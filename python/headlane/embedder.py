@@ -56,7 +56,7 @@ class Embedder:
         similarity_fn_name: Literal["cosine", "dot", "euclidean", "manhattan"] | None = None,
         truncate_dim: int | None = None,
         precision: Literal["f32", "bf16", "int8", "auto"] | None = None,
-        pooling: Literal["mean", "cls", "max"] | None = None,
+        pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
         n_threads: int | None = None,
         isa: str | None = None,
         max_tokens: int = _MAX_TOKENS,
@@ -87,8 +87,9 @@ class Embedder:
                 )
             self.default_prompt_name = default_prompt_name
         self.max_seq_length = int(facts.max_seq_len)
-        self.truncate_dim = self._check_truncate_dim(truncate_dim)
-        self.similarity_fn_name = similarity_fn_name or settings.get("similarity_fn_name") or "cosine"
+        meant = int(facts.d_embedding)
+        self.truncate_dim = self._check_truncate_dim(truncate_dim) or (meant if meant < self._dim else None)
+        self.similarity_fn_name = similarity_fn_name or settings.get("similarity_fn_name") or text_at(facts.similarity)
         if self.similarity_fn_name not in _vectors.SIMILARITIES:
             raise ValueError(
                 f"similarity_fn_name is {self.similarity_fn_name!r}, and must be one of {_vectors.SIMILARITIES}"
@@ -353,6 +354,7 @@ class Embedder:
         tokenize.prompt = address_of(prompt)
         options = _abi.headlane_embed_options()
         options.tokenize = _address(tokenize)
+        options.truncate_dim = self._dim  # whole vectors: they are cut here
         n_bytes = sum(part.n_bytes for part in parts)
         if n_bytes < _SHORT_BYTES and not bar and cancel is None:
             lease = self._sessions.borrow()
