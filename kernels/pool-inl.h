@@ -6,7 +6,7 @@
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-// What the sum of the rows is divided by. Places add up to an integer, which is rounded once.
+// The sum of the rows is divided by this. Places add up to an integer, which is rounded once.
 inline float pool_divisor(const PoolF32Args& args) {
   if (args.pooling == Pooling::kMean) return static_cast<float>(args.rows);
   if (args.pooling == Pooling::kMeanSqrtLen) {

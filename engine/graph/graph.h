@@ -21,8 +21,8 @@ struct Graph {
   std::vector<Value> values;
   std::vector<std::unique_ptr<Op>> ops;  // in an order in which each op's inputs come before it
   ValueId hidden = -1;                   // last hidden states, [n_tokens, d_model]
-  // What the head makes of each sequence: [n_seqs, columns of a vector or labels]; -1: nothing can be
-  // made.
+  // The head makes this of each sequence: [n_seqs, columns of a vector or labels]; -1: nothing can
+  // be made.
   ValueId pooled = -1;
   // What stays where it is until the next run: keys and values of a decoder's layers.
   std::vector<ValueId> kept;

@@ -5,7 +5,7 @@
 
 namespace headlane {
 
-// What is made of the texts' hidden states.
+// It says what is made of the texts' hidden states.
 struct EmbedOptions {
   TextOptions text;
   Pooling pooling = Pooling::kNone;  // in place of the model's own; kNone: that

@@ -65,7 +65,7 @@ struct TextListener {
 // Is given what the model's head makes of a sequence: its columns, valid until it returns.
 using SeqSink = std::function<void(int64_t seq, const float* row)>;
 
-// How the tokens of a sequence are pooled.
+// It says how the tokens of a sequence are pooled.
 struct SeqPooling {
   Pooling pooling = Pooling::kNone;  // in place of the model's own; kNone: that
   bool leaves_out_prompt = false;    // without those of the prompt

@@ -36,9 +36,9 @@ class TextTokens {
   void append_pair(std::string_view first, std::string_view second, std::vector<int32_t>* ids,
                    std::vector<int32_t>* types) const;
 
-  // How many of a text's first tokens are the prompt's, as sentence-transformers counts them for
-  // models whose pooling leaves them out: those of the prompt alone, special tokens before it
-  // included, except for one at its end.
+  // It counts how many of a text's first tokens are the prompt's, as sentence-transformers counts
+  // them for models whose pooling leaves them out: those of the prompt alone, special tokens before
+  // it included, except for one at its end.
   int64_t n_of_prompt() const;
 
  private:

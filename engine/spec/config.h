@@ -58,7 +58,7 @@ struct PoolingBeside {
   Pooling pooling = Pooling::kNone;
 };
 
-// How two vectors are compared.
+// Two vectors are compared by one of these.
 enum class Similarity {
   kCosine,
   kDot,
@@ -67,7 +67,7 @@ enum class Similarity {
 };
 const char* name_of(Similarity similarity);  // as in sentence-transformers: "cosine", "dot", ...
 
-// What the makers of a model mean its vectors for.
+// The makers of a model mean its vectors for this.
 struct VectorUse {
   Similarity similarity = Similarity::kCosine;
   int64_t truncate_dim = 0;        // only so many first columns are meant; 0: all
@@ -125,7 +125,7 @@ struct ModelConfig {
   int64_t vector_columns() const {
     return head.kind == HeadKind::kPool ? head.columns(d_model) : 0;
   }
-  // Of what its makers mean of that.
+  // Its makers mean so many of those.
   int64_t meant_columns() const {
     const int64_t all = vector_columns(), meant = head.use.truncate_dim;
     return meant > 0 && meant < all ? meant : all;

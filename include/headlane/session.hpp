@@ -237,7 +237,7 @@ class Session {
     void operator()(headlane_session* session) const { headlane_session_destroy(session); }
   };
 
-  // Of a vector that the options ask for. The library says what is wrong with them.
+  // A vector that the options ask for has so many. The library says what is wrong with them.
   size_t columns_of(const headlane_embed_options& options) const {
     const size_t all = d_vector_ > 0 ? d_vector_ : options.pooling ? d_model_ : 0;
     if (options.truncate_dim <= 0) return d_embedding_ > 0 ? d_embedding_ : all;

@@ -19,7 +19,7 @@ json golden() {
   return json::parse(read_file(HEADLANE_GOLDEN_DIR "/sentence_transformers/vectors.json"));
 }
 
-// What a case asks for.
+// It is what a case asks for.
 struct Asked {
   explicit Asked(const json& one)
       : prompt(one.value("prompt", "")),

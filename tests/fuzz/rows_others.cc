@@ -205,7 +205,7 @@ void compare_pool(Problems* problems) {
   GuardedFloats x(rows * d);
   problems->fill(&x, true);
   std::vector<Bounded> pooled;
-  // Of each row, and what their sum is divided by.
+  // Each row has one, and their sum is divided by this.
   std::vector<double> weights(static_cast<size_t>(rows), 1.0);
   if (pooling == kernels::Pooling::kWeightedMean) {
     std::iota(weights.begin(), weights.end(), static_cast<double>(place + 1));

@@ -22,7 +22,7 @@ struct PoolingName {
   const char* flag;  // FLAG: true in older ones
   Pooling pooling;
 };
-// In the order in which vectors stand behind each other if several flags are true.
+// They are in the order in which vectors stand behind each other if several flags are true.
 constexpr PoolingName kPoolingNames[] = {
     {"cls", "pooling_mode_cls_token", Pooling::kCls},
     {"max", "pooling_mode_max_tokens", Pooling::kMax},
@@ -54,7 +54,7 @@ std::vector<Pooling> read_pooling_mode(const json& field, const std::string& pat
   return poolings;
 }
 
-// Those of the fields "pooling_mode_..." that are true; if none is, the mean.
+// Reads which of the fields "pooling_mode_..." are true; if none is, it is the mean.
 std::vector<Pooling> read_pooling_flags(const json& config, const std::string& path) {
   for (const auto& [key, value] : config.items()) {
     const bool known = std::any_of(std::begin(kPoolingNames), std::end(kPoolingNames),

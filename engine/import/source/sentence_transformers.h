@@ -22,7 +22,7 @@ struct SentenceModules {
   std::string transformer_dir;  // where config.json, weights and tokenizer are
   SentenceHead head;
   bool listed = false;  // there is a modules.json
-  // Of config_sentence_transformers.json.
+  // These are of config_sentence_transformers.json.
   Prompts prompts;
   std::optional<CrossEncoderSettings> cross_encoder;
   int64_t truncate_dim = 0;  // 0: vectors are whole

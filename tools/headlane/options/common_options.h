@@ -21,7 +21,7 @@ void add_model_and_machine(Command* command, RunOptions* run);
 void add_run_options(Command* command, RunOptions* run);
 void add_max_length(Command* command, RunOptions* run);
 void add_prompts(Command* command, RunOptions* run);
-// How vectors are made and cut.
+// They say how vectors are made and cut.
 void add_vectors(Command* command, RunOptions* run);
 void add_texts(Command* command, Texts* texts);
 void add_languages(Command* command, std::string* source, std::string* target);

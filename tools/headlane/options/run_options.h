@@ -26,8 +26,8 @@ struct RunOptions {
   std::optional<std::string> prompt;
   std::string prompt_name;
   bool as_query = false, as_document = false;  // the prompts "query" and "document"
-  // How vectors are made: "" is the model's own pooling; 0: as many columns as the model's makers
-  // mean.
+  // It says how vectors are made: "" is the model's own pooling; 0: as many columns as the model's
+  // makers mean.
   std::string pooling;
   int64_t truncate_dim = 0;
 };
