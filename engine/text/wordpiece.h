@@ -46,7 +46,7 @@ class WordPieceTokenizer : public Tokenizer {
     return static_cast<int64_t>(spec_.ids_before.size() + spec_.ids_after.size());
   }
   bool is_special(int32_t id) const override {
-    return is_special_[static_cast<size_t>(id)] || id == unk_id_;
+    return is_special_[static_cast<size_t>(id)] || vocabulary_.token(id) == spec_.unk_token;
   }
   int64_t vocab_size() const override { return vocabulary_.size(); }
   std::string_view token(int32_t id) const override { return vocabulary_.token(id); }
