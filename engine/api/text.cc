@@ -45,6 +45,8 @@ headlane::TextOptions headlane::c_api::read_text_options(const headlane_tokenize
                       read.target_language ? read.target_language : ""};
   result.as_target = read.as_target != 0;
   result.prompt = read.prompt ? read.prompt : "";
+  result.truncation = static_cast<headlane::Truncation>(
+      read_enum("truncation", read.truncation, HEADLANE_ONLY_SECOND));
   return result;
 }
 

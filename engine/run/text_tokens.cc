@@ -21,7 +21,7 @@ TextTokens::TextTokens(const Model& model, const TextOptions& options, bool pair
   }
   int64_t n_special = options_.as_target ? 1 : tokenizer_.n_special_with(options_.languages);
   if (pairs) {
-    n_special = tokenizer_.n_special_of_pair();
+    n_special = tokenizer_.n_special_of_pair(options_.languages);
     if (n_types_ > 1) tokenizer_.check_pair_types();
   }
   if (options_.max_len < n_special) {
@@ -44,8 +44,8 @@ void TextTokens::append_pair(std::string_view first, std::string_view second,
                              std::vector<int32_t>* ids, std::vector<int32_t>* types) const {
   std::string room;
   const size_t begin = types->size();
-  tokenizer_.encode_pair(prompted(first, &room), second, options_.max_len, options_.truncation, ids,
-                         types);
+  tokenizer_.encode_pair(prompted(first, &room), second,
+                         {options_.max_len, options_.truncation, options_.languages}, ids, types);
   if (n_types_ <= 1) std::fill(types->begin() + static_cast<ptrdiff_t>(begin), types->end(), 0);
 }
 

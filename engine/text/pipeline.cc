@@ -111,14 +111,6 @@ int32_t PipelineTokenizer::find(std::string_view token) const {
   return added == added_ids_.end() ? -1 : *added;
 }
 
-void PipelineTokenizer::encode(std::string_view text, int64_t max_len,
-                               std::vector<int32_t>* ids) const {
-  assert(max_len >= n_special());
-  ids->insert(ids->end(), ids_before_.begin(), ids_before_.end());
-  append_text(text, static_cast<size_t>(std::max<int64_t>(max_len - n_special(), 0)), ids);
-  ids->insert(ids->end(), ids_after_.begin(), ids_after_.end());
-}
-
 void PipelineTokenizer::append_text(std::string_view text, size_t most_ids,
                                     std::vector<int32_t>* ids) const {
   Encoding encoding{ids, ids->size() + most_ids, model_->make_scratch()};

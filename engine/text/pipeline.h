@@ -26,10 +26,6 @@ class PipelineTokenizer : public Tokenizer {
   // begins with `where`: kBadFile, or kUnsupported for a step that Headlane does not have.
   PipelineTokenizer(const Json& spec, const TokenizerTensors& tensors, const std::string& where);
 
-  void encode(std::string_view text, int64_t max_len, std::vector<int32_t>* ids) const override;
-  int64_t n_special() const override {
-    return static_cast<int64_t>(ids_before_.size() + ids_after_.size());
-  }
   bool is_special(int32_t id) const override {
     return is_special_[static_cast<size_t>(id)] || (!ids_after_.empty() && id == ids_after_.back());
   }

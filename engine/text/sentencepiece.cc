@@ -163,11 +163,6 @@ void SentencePieceTokenizer::index_languages(const std::string& where) {
   }
 }
 
-int64_t SentencePieceTokenizer::n_special() const {
-  return static_cast<int64_t>(spec_.ids_before.size() + spec_.ids_after.size()) +
-         (spec_.language_use == LanguageUse::kSource ? 1 : 0);
-}
-
 std::vector<std::string_view> SentencePieceTokenizer::languages() const {
   std::vector<std::string_view> names;
   for (const SentencePieceSpec::Language& language : spec_.languages) {
@@ -181,29 +176,15 @@ int32_t SentencePieceTokenizer::language_id(std::string_view name) const {
   return it == language_ids_.end() ? -1 : it->second;
 }
 
-void SentencePieceTokenizer::encode_in_language(std::string_view text, int64_t max_len,
-                                                int32_t language_id,
-                                                std::vector<int32_t>* ids) const {
-  const bool in_source = spec_.language_use == LanguageUse::kSource;
-  if (in_source && language_id < 0) language_id = source_language_id_;
-  const size_t first = ids->size();
-  if (in_source && !spec_.language_after) ids->push_back(language_id);
-  ids->insert(ids->end(), spec_.ids_before.begin(), spec_.ids_before.end());
-  if (!in_source && language_id >= 0) ids->push_back(language_id);
-  const size_t n_after =
-      spec_.ids_after.size() + (in_source && spec_.language_after ? size_t{1} : size_t{0});
-  const size_t n_special = ids->size() - first + n_after;
-  assert(max_len >= static_cast<int64_t>(n_special));
-  const size_t max_ids = ids->size() + static_cast<size_t>(max_len) -
-                         std::min(static_cast<size_t>(max_len), n_special);
+void SentencePieceTokenizer::append_text(std::string_view text, size_t most_ids,
+                                         std::vector<int32_t>* ids) const {
+  const size_t max_ids = ids->size() + most_ids;
   if (valid_utf8_prefix(text) == text.size()) {
     encode_text(text, max_ids, ids);
   } else {
     encode_text(replace_invalid_utf8(text), max_ids, ids);
   }
   ids->resize(std::min(ids->size(), max_ids));
-  ids->insert(ids->end(), spec_.ids_after.begin(), spec_.ids_after.end());
-  if (in_source && spec_.language_after) ids->push_back(language_id);
 }
 
 // Ids are added until there are max_ids, or a block of text more.

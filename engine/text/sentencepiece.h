@@ -40,12 +40,8 @@ class SentencePieceTokenizer : public Tokenizer {
   SentencePieceTokenizer(SentencePieceSpec spec, const TokenizerTensors& tensors,
                          const std::string& where);
 
-  void encode(std::string_view text, int64_t max_len, std::vector<int32_t>* ids) const override {
-    encode_in_language(text, max_len, -1, ids);
-  }
   void encode_target(std::string_view text, int64_t max_len,
                      std::vector<int32_t>* ids) const override;
-  int64_t n_special() const override;
   bool is_special(int32_t id) const override {
     const auto at = static_cast<size_t>(id);
     return at < is_special_.size() && is_special_[at];
@@ -64,8 +60,10 @@ class SentencePieceTokenizer : public Tokenizer {
   int32_t language_id(std::string_view name) const override;
 
  protected:
-  void encode_in_language(std::string_view text, int64_t max_len, int32_t language_id,
-                          std::vector<int32_t>* ids) const override;
+  void append_text(std::string_view text, size_t most_ids,
+                   std::vector<int32_t>* ids) const override;
+  int32_t default_language_id() const override { return source_language_id_; }
+  bool language_is_after() const override { return spec_.language_after; }
 
  private:
   void check_ids(const std::string& where) const;

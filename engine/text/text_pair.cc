@@ -53,6 +53,7 @@ PairTemplate read_pair_template(const Json& spec, int64_t vocab_size, const std:
     out.why_not = printable(json_string(spec, "pair", where));
     return out;
   }
+  out.first_keeps_odd = json_bool(spec, "first_keeps_odd", where, false);
   out.why_no_types = printable(json_string(spec, "no_types", where, ""));
   const std::string pair_where = where + " field \"pair\":";
   for (const Json& item : read_array(spec, "pair", where, file_limits::kPairItems)) {
@@ -69,29 +70,30 @@ PairTemplate read_pair_template(const Json& spec, int64_t vocab_size, const std:
   return out;
 }
 
-void cut_pair(size_t most, Truncation truncation, bool from_left, std::vector<int32_t>* first,
-              std::vector<int32_t>* second) {
+void cut_pair(const PairCut& how, std::vector<int32_t>* first, std::vector<int32_t>* second) {
   const size_t total = first->size() + second->size();
-  if (total <= most) return;
-  if (truncation == Truncation::kLongestFirst || most == 0) {
-    // The longer one keeps an odd id; of texts of one length it is the second.
-    const bool first_is_longer = first->size() > second->size();
-    std::vector<int32_t>* const longer = first_is_longer ? first : second;
-    std::vector<int32_t>* const shorter = first_is_longer ? second : first;
-    cut(most / 2, from_left, shorter);
-    cut(most - shorter->size(), from_left, longer);
+  if (total <= how.most) return;
+  if (how.truncation == Truncation::kLongestFirst || how.most == 0) {
+    // Who keeps an odd id; with first_keeps_odd it may be the shorter one, which leaves what it
+    // does not fill to the other.
+    const bool is_first = first->size() > second->size() || how.first_keeps_odd;
+    std::vector<int32_t>* const keeper = is_first ? first : second;
+    std::vector<int32_t>* const other = is_first ? second : first;
+    const size_t n_free = how.most - std::min(how.most, keeper->size());
+    cut(std::max(how.most / 2, n_free), how.from_left, other);
+    cut(how.most - other->size(), how.from_left, keeper);
     return;
   }
-  const bool is_first = truncation == Truncation::kOnlyFirst;
+  const bool is_first = how.truncation == Truncation::kOnlyFirst;
   std::vector<int32_t>* const cuttable = is_first ? first : second;
-  const size_t n_over = total - most;
+  const size_t n_over = total - how.most;
   if (cuttable->size() <= n_over) {
     fail(Status::kInvalidArgument,
          "the %s text of a pair has %zu tokens, too few to cut the %zu that are over max_len from "
          "it alone",
          is_first ? "first" : "second", cuttable->size(), n_over);
   }
-  cut(cuttable->size() - n_over, from_left, cuttable);
+  cut(cuttable->size() - n_over, how.from_left, cuttable);
 }
 
 }  // namespace headlane

@@ -83,6 +83,26 @@ SentencePieceSpec read_sentencepiece(const json& spec, const std::string& where)
   return out;
 }
 
+constexpr size_t kAllIds = std::numeric_limits<int32_t>::max();
+
+TextFrame read_frame(const json& spec, int64_t vocab_size, const std::string& where) {
+  TextFrame out;
+  out.before = read_ids(spec, "ids_before", where, file_limits::kTemplateIds);
+  out.after = read_ids(spec, "ids_after", where, file_limits::kTemplateIds);
+  if (json_has(spec, "pair", where)) {
+    out.pair = read_pair_template(spec, vocab_size, where);
+  } else if (json_string(spec, "type", where) == "wordpiece") {
+    out.pair = bert_pair(out.before, out.after);
+  }
+  const std::string side = json_string(spec, "truncation_side", where, "right");
+  if (side != "left" && side != "right") {
+    fail(Status::kBadFile, "%s field \"truncation_side\" is \"%s\", not \"left\" or \"right\"",
+         where.c_str(), printable(side).c_str());
+  }
+  out.cuts_left = side == "left";
+  return out;
+}
+
 using Made = std::unique_ptr<Tokenizer>;
 
 Made make_wordpiece(const json& spec, const TokenizerTensors& tensors, const std::string& where) {
@@ -116,9 +136,28 @@ TokenizerTensors TokenizerBytes::views() const {
   return views;
 }
 
+// Appends the ids of the text alone, of which at most `most_ids` are left.
+void Tokenizer::append_cut(std::string_view text, size_t most_ids,
+                           std::vector<int32_t>* ids) const {
+  if (!frame_.cuts_left) return append_text(text, most_ids, ids);
+  std::vector<int32_t> whole;
+  append_text(text, kAllIds, &whole);
+  const size_t n = std::min(whole.size(), most_ids);
+  ids->insert(ids->end(), whole.end() - static_cast<ptrdiff_t>(n), whole.end());
+}
+
 void Tokenizer::encode_with(std::string_view text, int64_t max_len, const TextLanguages& languages,
                             std::vector<int32_t>* ids) const {
-  encode_in_language(text, max_len, id_of_text(languages), ids);
+  const int32_t language = id_of_text(languages);
+  const int64_t n_special = n_special_with(languages);
+  assert(max_len >= n_special);
+  const bool in_source = language_use() == LanguageUse::kSource;
+  if (in_source && !language_is_after()) ids->push_back(language);
+  ids->insert(ids->end(), frame_.before.begin(), frame_.before.end());
+  if (!in_source && language >= 0) ids->push_back(language);
+  append_cut(text, static_cast<size_t>(std::max<int64_t>(max_len - n_special, 0)), ids);
+  ids->insert(ids->end(), frame_.after.begin(), frame_.after.end());
+  if (in_source && language_is_after()) ids->push_back(language);
 }
 
 void Tokenizer::encode_target(std::string_view /*text*/, int64_t /*max_len*/,
@@ -127,23 +166,26 @@ void Tokenizer::encode_target(std::string_view /*text*/, int64_t /*max_len*/,
 }
 
 int64_t Tokenizer::n_special_with(const TextLanguages& languages) const {
-  const int32_t id = id_of_text(languages);
-  return n_special() + (language_use() == LanguageUse::kTargetInText && id >= 0 ? 1 : 0);
+  return std::ssize(frame_.before) + std::ssize(frame_.after) +
+         (id_of_text(languages) >= 0 ? 1 : 0);
 }
 
-void Tokenizer::encode_pair(std::string_view first, std::string_view second, int64_t max_len,
-                            Truncation truncation, std::vector<int32_t>* ids,
+void Tokenizer::encode_pair(std::string_view first, std::string_view second,
+                            const PairOptions& options, std::vector<int32_t>* ids,
                             std::vector<int32_t>* types) const {
-  const int64_t n_special = n_special_of_pair();
-  assert(max_len >= n_special);
+  const int32_t language = id_of_text(options.languages);
+  const int64_t n_special = n_special_of_pair(options.languages);
+  assert(options.max_len >= n_special);
   // All ids of both: which text is cut, and where, depends on how long both are.
-  constexpr size_t kAll = std::numeric_limits<int32_t>::max();
   std::vector<int32_t> ids_of[2];
-  append_text(first, kAll, &ids_of[0]);
-  append_text(second, kAll, &ids_of[1]);
-  cut_pair(static_cast<size_t>(std::max<int64_t>(max_len - n_special, 0)), truncation, false,
+  append_text(first, kAllIds, &ids_of[0]);
+  append_text(second, kAllIds, &ids_of[1]);
+  cut_pair({static_cast<size_t>(std::max<int64_t>(options.max_len - n_special, 0)),
+            options.truncation, frame_.cuts_left, frame_.pair.first_keeps_odd},
            &ids_of[0], &ids_of[1]);
-  for (const PairTemplate::Item& item : pair_.items) {
+  if (language >= 0 && !language_is_after()) ids->push_back(language);
+  types->resize(ids->size(), 0);
+  for (const PairTemplate::Item& item : frame_.pair.items) {
     if (item.kind == PairTemplate::Kind::kToken) {
       ids->push_back(item.id);
     } else {
@@ -152,28 +194,26 @@ void Tokenizer::encode_pair(std::string_view first, std::string_view second, int
     }
     types->resize(ids->size(), item.type);
   }
+  if (language >= 0 && language_is_after()) ids->push_back(language);
+  types->resize(ids->size(), 0);
 }
 
 void Tokenizer::check_pair_types() const {
-  if (pair_.why_no_types.empty()) return;
+  if (frame_.pair.why_no_types.empty()) return;
   fail(Status::kUnsupported, "the model's tokenizer does not say the types of a pair's tokens: %s",
-       pair_.why_no_types.c_str());
+       frame_.pair.why_no_types.c_str());
 }
 
-int64_t Tokenizer::n_special_of_pair() const {
-  if (pair_.items.empty()) {
+int64_t Tokenizer::n_special_of_pair(const TextLanguages& languages) const {
+  const PairTemplate& pair = frame_.pair;
+  if (pair.items.empty()) {
     fail(Status::kUnsupported, "the model's tokenizer does not take pairs of texts%s%s",
-         pair_.why_not.empty() ? "" : ": ", pair_.why_not.c_str());
+         pair.why_not.empty() ? "" : ": ", pair.why_not.c_str());
   }
-  return pair_.n_special();
+  return pair.n_special() + (id_of_text(languages) >= 0 ? 1 : 0);
 }
 
-void Tokenizer::append_text(std::string_view /*text*/, size_t /*most_ids*/,
-                            std::vector<int32_t>* /*ids*/) const {
-  fail(Status::kUnsupported, "the model's tokenizer does not take pairs of texts");
-}
-
-// The token that the text gets for them; -1: none, or the default's.
+// The token that the text gets for them; -1: none.
 int32_t Tokenizer::id_of_text(const TextLanguages& languages) const {
   const auto id_of = [&](std::string_view name) {
     const int32_t id = name.empty() ? -1 : language_id(name);
@@ -192,7 +232,8 @@ int32_t Tokenizer::id_of_text(const TextLanguages& languages) const {
          use == LanguageUse::kNone ? "any" : "source");
   }
   const int32_t source = id_of(languages.source), target = id_of(languages.target);
-  return use == LanguageUse::kSource ? source : target;
+  if (use != LanguageUse::kSource) return target;
+  return source >= 0 ? source : default_language_id();
 }
 
 std::unique_ptr<Tokenizer> make_tokenizer(const json& spec, const TokenizerTensors& tensors,
@@ -203,12 +244,7 @@ std::unique_ptr<Tokenizer> make_tokenizer(const json& spec, const TokenizerTenso
   for (const Kind& kind : kKinds) {
     if (type == kind.type) {
       Made made = kind.make(spec, tensors, tokenizer);
-      if (json_has(spec, "pair", tokenizer)) {
-        made->pair_ = read_pair_template(spec, made->vocab_size(), tokenizer);
-      } else if (type == "wordpiece") {
-        made->pair_ = bert_pair(read_ids(spec, "ids_before", tokenizer, file_limits::kTemplateIds),
-                                read_ids(spec, "ids_after", tokenizer, file_limits::kTemplateIds));
-      }
+      made->frame_ = read_frame(spec, made->vocab_size(), tokenizer);
       return made;
     }
     known += (known.empty() ? "\"" : ", \"") + std::string(kind.type) + "\"";

@@ -27,6 +27,20 @@ struct TextLanguages {
   std::string_view source, target;
 };
 
+// How two texts become ids.
+struct PairOptions {
+  int64_t max_len = 0;  // special tokens counted
+  Truncation truncation = Truncation::kLongestFirst;
+  TextLanguages languages = {};
+};
+
+// The special tokens of a tokenizer's sequences, and how these are cut.
+struct TextFrame {
+  std::vector<int32_t> before, after;  // of one text
+  PairTemplate pair;
+  bool cuts_left = false;  // texts that are too long lose their beginnings, else their ends
+};
+
 // The u8 tensors of a .headlane file that belong to its tokenizer; empty: not there.
 template <typename Bytes>
 struct TokenizerTensorsOf {
@@ -64,28 +78,30 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   // Appends the ids of `text`, special tokens ([CLS], [SEP]) included, at most `max_len` in all:
-  // what is over is cut from the end of the text, never from the special tokens. `text` may be any
-  // bytes: invalid UTF-8 reads as U+FFFD. max_len must be at least n_special(). Safe to call from
-  // several threads.
-  virtual void encode(std::string_view text, int64_t max_len, std::vector<int32_t>* ids) const = 0;
+  // what is over is cut from the end of the text, or from its beginning if the tokenizer does so,
+  // never from the special tokens. `text` may be any bytes: invalid UTF-8 reads as U+FFFD. max_len
+  // must be at least n_special(). Safe to call from several threads.
+  void encode(std::string_view text, int64_t max_len, std::vector<int32_t>* ids) const {
+    encode_with(text, max_len, {}, ids);
+  }
 
   // Appends the ids of two texts as one sequence, such as [CLS] first [SEP] second [SEP], at most
-  // `max_len` in all, and to `types`, which has as many elements, the types of these ids. Texts
-  // that are too long are cut as `truncation` says. max_len must be at least n_special_of_pair().
-  // Throws Error(kUnsupported) where the tokenizer makes no pairs, and as cut_pair does.
-  void encode_pair(std::string_view first, std::string_view second, int64_t max_len,
-                   Truncation truncation, std::vector<int32_t>* ids,
-                   std::vector<int32_t>* types) const;
+  // max_len in all, and to `types`, which has as many elements, the types of these ids. Texts that
+  // are too long are cut as the options say. max_len must be at least n_special_of_pair() with the
+  // same languages. Throws Error as encode_with and cut_pair do, and Error(kUnsupported) where the
+  // tokenizer makes no pairs.
+  void encode_pair(std::string_view first, std::string_view second, const PairOptions& options,
+                   std::vector<int32_t>* ids, std::vector<int32_t>* types) const;
   // Throws Error(kUnsupported) if nobody knows the types, for a model that has some.
   void check_pair_types() const;
-  // The tokens that encode_pair adds to any two texts. Throws Error(kUnsupported) as it does.
-  int64_t n_special_of_pair() const;
+  // The tokens that encode_pair adds to any two texts. Throws as it does.
+  int64_t n_special_of_pair(const TextLanguages& languages = {}) const;
 
-  virtual int64_t n_special() const = 0;                   // tokens that encode adds to any text
-  virtual bool is_special(int32_t id) const = 0;           // an id in [0, vocab_size), of no text
-  virtual int64_t vocab_size() const = 0;                  // ids are in [0, vocab_size)
-  virtual std::string_view token(int32_t id) const = 0;    // its spelling in the vocabulary
-  virtual int32_t find(std::string_view token) const = 0;  // its id by its spelling, or -1
+  int64_t n_special() const { return n_special_with({}); }  // tokens that encode adds to any text
+  virtual bool is_special(int32_t id) const = 0;            // an id in [0, vocab_size), of no text
+  virtual int64_t vocab_size() const = 0;                   // ids are in [0, vocab_size)
+  virtual std::string_view token(int32_t id) const = 0;     // its spelling in the vocabulary
+  virtual int32_t find(std::string_view token) const = 0;   // its id by its spelling, or -1
 
   // The text of ids in [0, target_vocab_size()), special tokens left out.
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
@@ -116,15 +132,14 @@ class Tokenizer {
   int64_t n_special_with(const TextLanguages& languages) const;
 
  protected:
-  // Appends the ids of the text alone, at most `most_ids` of them. Throws Error(kUnsupported) where
-  // the tokenizer makes no pairs.
-  virtual void append_text(std::string_view text, size_t most_ids, std::vector<int32_t>* ids) const;
+  // Appends the ids of the text alone, at most `most_ids` of them.
+  virtual void append_text(std::string_view text, size_t most_ids,
+                           std::vector<int32_t>* ids) const = 0;
 
-  // As encode, with the token of that language (-1: not said), which exists.
-  virtual void encode_in_language(std::string_view text, int64_t max_len, int32_t /*language_id*/,
-                                  std::vector<int32_t>* ids) const {
-    encode(text, max_len, ids);
-  }
+  // The token of a LanguageUse::kSource text whose language is not said, and whether it stands
+  // behind the text.
+  virtual int32_t default_language_id() const { return -1; }
+  virtual bool language_is_after() const { return false; }
 
  private:
   friend std::unique_ptr<Tokenizer> make_tokenizer(const Json& spec,
@@ -132,8 +147,9 @@ class Tokenizer {
                                                    const std::string& where);
 
   int32_t id_of_text(const TextLanguages& languages) const;
+  void append_cut(std::string_view text, size_t most_ids, std::vector<int32_t>* ids) const;
 
-  PairTemplate pair_;
+  TextFrame frame_;
 };
 
 // Makes the tokenizer that a .headlane file describes: `spec` is the header's "tokenizer" object.
@@ -149,6 +165,9 @@ class Tokenizer {
 // why the types are not known: a model that has types takes no pairs then. Without it WordPiece has
 // the form that BERT has: ids_before, text 0, ids_after, text 1, ids_after, of type 1 from text 1
 // on. The other kinds make no pairs then.
+//
+// With "first_keeps_odd" as true pairs are cut so (PairCut). The field "truncation_side" may be
+// "left": texts that are too long lose their beginnings.
 //
 // All other fields of `spec` must be there. WordPiece has the tensor vocab alone, and these fields:
 //   "type": "wordpiece"

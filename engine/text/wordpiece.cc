@@ -121,14 +121,6 @@ std::vector<AddedToken> WordPieceTokenizer::added_tokens(bool normalized,
   return tokens;
 }
 
-void WordPieceTokenizer::encode(std::string_view text, int64_t max_len,
-                                std::vector<int32_t>* ids) const {
-  assert(max_len >= n_special());
-  ids->insert(ids->end(), spec_.ids_before.begin(), spec_.ids_before.end());
-  append_text(text, static_cast<size_t>(std::max<int64_t>(max_len - n_special(), 0)), ids);
-  ids->insert(ids->end(), spec_.ids_after.begin(), spec_.ids_after.end());
-}
-
 void WordPieceTokenizer::append_text(std::string_view text, size_t most_ids,
                                      std::vector<int32_t>* ids) const {
   Encoding encoding{ids, ids->size() + most_ids, {}, {}};

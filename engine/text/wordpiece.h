@@ -41,10 +41,6 @@ class WordPieceTokenizer : public Tokenizer {
   WordPieceTokenizer(WordPieceSpec spec, std::span<const std::byte> vocab,
                      const std::string& where);
 
-  void encode(std::string_view text, int64_t max_len, std::vector<int32_t>* ids) const override;
-  int64_t n_special() const override {
-    return static_cast<int64_t>(spec_.ids_before.size() + spec_.ids_after.size());
-  }
   bool is_special(int32_t id) const override {
     return is_special_[static_cast<size_t>(id)] || vocabulary_.token(id) == spec_.unk_token;
   }

@@ -14,6 +14,15 @@
 extern "C" {
 #endif
 
+/** Which of two texts loses tokens if they are too long together. The values are those of the
+ * `tokenizers` library. */
+typedef enum headlane_truncation {
+  /** The longer one, until it is as long as the other; then both. */
+  HEADLANE_LONGEST_FIRST = 0,
+  HEADLANE_ONLY_FIRST = 1,  /**< the first one alone; an error if it has too few */
+  HEADLANE_ONLY_SECOND = 2, /**< the second one alone; likewise */
+} headlane_truncation;
+
 /** The language of a text, its prompt, and what it is for. A field that is zero has its default. */
 typedef struct headlane_tokenize_options {
   size_t struct_size; /**< sizeof this struct */
@@ -33,6 +42,7 @@ typedef struct headlane_tokenize_options {
    * prompt of the model: default_prompt of headlane_model_facts, or one that
    * headlane_model_find_prompt gives. */
   const char* prompt;
+  headlane_truncation truncation; /**< of pairs of texts */
 } headlane_tokenize_options;
 
 /** Token ids of a text, special tokens included. They are those of this text alone, unless the
@@ -55,8 +65,9 @@ HEADLANE_API headlane_status headlane_model_tokenize(const headlane_model* model
                                                      int64_t* n_ids);
 
 /** Token ids of two texts as one sequence, as the folder's tokenizer makes it: [CLS] text [SEP]
- * second [SEP] for BERT, <s> text </s></s> second </s> for RoBERTa. If they are too long, tokens are cut from the end of the longer text until it is as long as the
- * other, then from both ("longest_first" of the `tokenizers` library).
+ * second [SEP] for BERT, <s> text </s></s> second </s> for RoBERTa. If they are too long, tokens
+ * are cut as headlane_tokenize_options.truncation says, from the ends of the texts, or from their
+ * beginnings where the folder said so.
  * @param model with a tokenizer that takes pairs
  * @param text [text_bytes], UTF-8 of any content; null if text_bytes is 0
  * @param text_bytes of the text
@@ -68,8 +79,9 @@ HEADLANE_API headlane_status headlane_model_tokenize(const headlane_model* model
  * all 0 where the tokenizer gives the model no types, or the model has one. Null: not wanted
  * @param capacity how many ids there is room for; 0 asks for the number alone
  * @param[out] n_ids how many ids the pair has, after truncation
- * @return as headlane_model_tokenize; UNSUPPORTED also where the tokenizer does not take pairs, or
- * where nobody knows the types that the model needs */
+ * @return as headlane_model_tokenize; INVALID_ARGUMENT also where the one text that may be cut is
+ * too short; UNSUPPORTED also where the tokenizer does not take pairs, or where nobody knows the
+ * types that the model needs */
 HEADLANE_API headlane_status headlane_model_tokenize_pair(const headlane_model* model,
                                                           const char* text, size_t text_bytes,
                                                           const char* second, size_t second_bytes,

@@ -182,12 +182,20 @@ std::vector<NamedToken> read_added_tokens(const json& file, const std::string& p
   return added;
 }
 
-void check_truncation(const TokenizerFiles& files, const json& file, const std::string& path) {
-  const bool side_said = json_has(files.config(), "truncation_side", files.config_path());
-  if (!side_said && json_has(file, "truncation", path) &&
-      json_string(file["truncation"], "direction", path, "Right") != "Right") {
-    unsupported(path, "truncation", "truncation from the left");
+void read_truncation_side(const TokenizerFiles& files, const json& file, const std::string& path,
+                          json* spec) {
+  constexpr const char* kSide = "truncation_side";
+  std::string side = "right";
+  if (json_has(files.config(), kSide, files.config_path())) {
+    side = json_string(files.config(), kSide, files.config_path());
+    if (side != "left" && side != "right") unsupported(files.config_path(), kSide, side);
+  } else if (!file.is_null() && json_has(file, "truncation", path)) {
+    const std::string direction =
+        json_string(file["truncation"], "direction", path + " truncation", "Right");
+    if (direction != "Left" && direction != "Right") unsupported(path, "truncation", direction);
+    if (direction == "Left") side = "left";
   }
+  if (side == "left") (*spec)[kSide] = side;  // without it files open in older versions
 }
 
 }  // namespace headlane

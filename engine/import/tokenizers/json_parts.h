@@ -38,7 +38,9 @@ void read_post_processor(const Json& file, const std::string& path, Json* spec);
 // The elements of "added_tokens", by their ids.
 std::vector<NamedToken> read_added_tokens(const Json& file, const std::string& path);
 
-// Refuses a tokenizer that cuts its texts at the beginning.
-void check_truncation(const TokenizerFiles& files, const Json& file, const std::string& path);
+// Sets "truncation_side" of the spec if texts that are too long lose their beginnings. `file` is a
+// tokenizer.json, or null.
+void read_truncation_side(const TokenizerFiles& files, const Json& file, const std::string& path,
+                          Json* spec);
 
 }  // namespace headlane

@@ -76,7 +76,6 @@ class Reader {
     if (!file.is_null()) {
       read_parts(file, path_, &spec);
       take_charsmap(&spec["normalizer"]);
-      check_truncation(files_, file, path_);
     }
     if (class_ != nullptr) {
       take_class(file);
@@ -84,6 +83,7 @@ class Reader {
     } else {
       check_file_class(spec);
     }
+    read_truncation_side(files_, file, path_, &spec);
     settle_types(files_, &spec);
     spec["n_pieces"] = n_pieces;
     spec["added_tokens"] = tokens_.added();

@@ -13,6 +13,7 @@
 #include "engine/file/input_file.h"
 #include "engine/file/limits.h"
 #include "engine/import/source/json_file.h"
+#include "engine/import/tokenizers/json_parts.h"
 #include "engine/import/tokenizers/tokenizer.h"
 #include "engine/import/tokenizers/tokens.h"
 #include "engine/text/sentencepiece_model.h"
@@ -33,6 +34,9 @@ constexpr std::string_view kWmt21Languages = "en ha is ja cs ru zh de";
 std::string read_bytes(const std::string& path) {
   return read_whole_file(path, file_limits::kSentencePieceBytes);
 }
+
+// This is one of two texts, in a "pair".
+json text(int which) { return {{"text", which}, {"type", 0}}; }
 
 // A folder has files that say something, and a tokenizer that becomes of it.
 class Folder {
@@ -135,7 +139,11 @@ class Folder {
                    {"language_use", "none"},          {"languages", json::array()},
                    {"source_language", nullptr},      {"language_after", false},
                    {"text_languages", false}};
+    fields["pair"] = json::array({text(0), text(1), {{"id", tokens_.id(eos)}, {"type", 0}}});
     fields.update(spec);
+    const std::string file_path = path("tokenizer.json");
+    read_truncation_side(files_, read_json_file_if_present(file_path).value_or(json()), file_path,
+                         &fields);
     ImportedTokenizer imported;
     imported.spec = std::move(fields);
     imported.vocab = tokens_.text();
@@ -170,7 +178,7 @@ ImportedTokenizer import_marian(const TokenizerFiles& files) {
   folder.tokens().append_all(read_json_file(vocab_path), vocab_path, true);
   folder.read_added();
   const bool separate = json_bool(folder.config(), "separate_vocabs", folder.config_path(), false);
-  json spec = {{"text_languages", true}, {"languages", json::array()}};
+  json spec = {{"text_languages", true}, {"languages", json::array()}, {"first_keeps_odd", true}};
   for (int64_t id = 0; !separate && id < folder.tokens().size(); ++id) {
     const std::string& token = folder.tokens().token(id);
     if (token.size() <= 4 || !token.starts_with(">>") || !token.ends_with("<<")) continue;
@@ -216,7 +224,8 @@ ImportedTokenizer import_m2m100(const TokenizerFiles& files) {
   const json spec = {
       {"language_use", "source"},
       {"languages", languages},
-      {"source_language", json_string(folder.config(), "src_lang", folder.config_path(), "en")}};
+      {"source_language", json_string(folder.config(), "src_lang", folder.config_path(), "en")},
+      {"first_keeps_odd", true}};
   return checked(folder.finish(spec, "sentencepiece.bpe.model"), files.dir());
 }
 
@@ -292,7 +301,10 @@ ImportedTokenizer import_t5(const TokenizerFiles& files) {
   for (int64_t i = 0; i < n_extra; ++i) {
     folder.add_special("<extra_id_" + std::to_string(i) + ">");
   }
-  return checked(folder.finish(json::object(), "spiece.model"), files.dir());
+  ImportedTokenizer imported = folder.finish(json::object(), "spiece.model");
+  const json eos = {{"id", imported.spec["ids_after"][0]}, {"type", 0}};
+  imported.spec["pair"] = json::array({text(0), eos, text(1), eos});
+  return checked(std::move(imported), files.dir());
 }
 
 }  // namespace

@@ -141,8 +141,6 @@ void TokenizerFiles::refuse_fields() const {
   if (json_bool(config_, "split_special_tokens", config_path_, false)) {
     unsupported(config_path_, "split_special_tokens", "true");
   }
-  const std::string side = json_string(config_, "truncation_side", config_path_, "right");
-  if (side != "right") unsupported(config_path_, "truncation_side", side);
   if (json_has(config_, "fast_tokenizer_files", config_path_)) {
     for (const std::string& file : json_strings(config_, "fast_tokenizer_files", config_path_)) {
       if (file != "tokenizer.json") unsupported(config_path_, "fast_tokenizer_files", file);

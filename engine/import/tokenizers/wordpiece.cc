@@ -43,7 +43,7 @@ void read_normalizer(const json& file, const std::string& path, json* spec) {
 }
 
 // The settings that tokenizer.json gives.
-json read_settings(const TokenizerFiles& files, const json& file, const std::string& path) {
+json read_settings(const json& file, const std::string& path) {
   const json& model = json_field(file, "model", path);
   const std::string where = path + " model";
   json spec = {{"unk_token", json_string(model, "unk_token", where)},
@@ -53,7 +53,6 @@ json read_settings(const TokenizerFiles& files, const json& file, const std::str
   if (pre_tokenizer != "BertPreTokenizer") unsupported(path, "pre_tokenizer", pre_tokenizer);
   read_normalizer(file, path, &spec);
   read_post_processor(file, path, &spec);
-  check_truncation(files, file, path);
   return spec;
 }
 
@@ -81,7 +80,7 @@ class Reader {
     }
     const int64_t n_pieces = tokens_.size();
     folder_.add_all(in_file);
-    json spec = file.is_null() ? json() : read_settings(files_, file, path_);
+    json spec = file.is_null() ? json() : read_settings(file, path_);
     if (class_ != nullptr) {
       json own = bert_settings();
       if (!file.is_null()) {
@@ -95,6 +94,7 @@ class Reader {
     settle_types(files_, &spec);
     // Files from which this field is left out open in versions that do not know it.
     if (is_bert_pair(spec)) spec.erase("pair");
+    read_truncation_side(files_, file, path_, &spec);
     spec["type"] = "wordpiece";
     spec["n_pieces"] = n_pieces;
     spec["added_tokens"] = tokens_.added();

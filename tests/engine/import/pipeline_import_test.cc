@@ -86,8 +86,8 @@ TEST(ImportPipeline, RefusesWhatTheEngineHasNot) {
   file["model"]["dropout"] = 0.0;
   EXPECT_NO_THROW(import_file(file));
   file = bpe_file();
-  file["truncation"] = {{"direction", "Left"}};
-  expect_refused(file, Status::kUnsupported, "truncation from the left");
+  file["truncation"] = {{"direction", "Up"}};
+  expect_refused(file, Status::kUnsupported, "field \"truncation\": Headlane does not support Up");
   file = bpe_file();
   file["normalizer"] = {{"type", "Other"}};
   expect_refused(file, Status::kUnsupported, "a step of type \"Other\"");

@@ -89,8 +89,8 @@ TEST(TokenizerFolders, MatchTransformersInPairs) {
     for (size_t i = 0; i < all["pairs"].size(); ++i) {
       std::vector<int32_t> ids, types;
       tokenizer->encode_pair(all["pairs"][i][0].get<std::string>(),
-                             all["pairs"][i][1].get<std::string>(), kNoLimit,
-                             Truncation::kLongestFirst, &ids, &types);
+                             all["pairs"][i][1].get<std::string>(), {.max_len = kNoLimit}, &ids,
+                             &types);
       EXPECT_EQ(ids, folder["pairs"][i][0].get<std::vector<int32_t>>()) << all["pairs"][i];
       EXPECT_EQ(types, folder["pairs"][i][1].get<std::vector<int32_t>>()) << all["pairs"][i];
     }
@@ -99,6 +99,33 @@ TEST(TokenizerFolders, MatchTransformersInPairs) {
   EXPECT_GE(n_equal, 100);
   EXPECT_GE(n_refused, 4);
   EXPECT_GE(n_untyped, 30);
+}
+
+// Which end of a text is cut, by whichever file says it.
+TEST(TokenizerFolders, MatchTransformersInWhatTheyCut) {
+  constexpr int64_t kCut = 6;
+  const json all = golden();
+  int n_left = 0;
+  for (const json& folder : all["folders"]) {
+    if (!folder.contains("cut") || folder.contains("differ")) continue;
+    SCOPED_TRACE(folder["name"]);
+    const ImportedTokenizer imported = import_files(folder["files"]);
+    n_left += imported.spec.contains("truncation_side");
+    const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
+    for (size_t i = 0; i < all["texts"].size(); ++i) {
+      EXPECT_EQ(encode(*tokenizer, all["texts"][i].get<std::string>(), kCut),
+                folder["cut"][i].get<std::vector<int32_t>>())
+          << all["texts"][i];
+    }
+    for (size_t i = 0; i < all["pairs"].size(); ++i) {
+      std::vector<int32_t> ids, types;
+      tokenizer->encode_pair(all["pairs"][i][0].get<std::string>(),
+                             all["pairs"][i][1].get<std::string>(), {.max_len = kCut}, &ids,
+                             &types);
+      EXPECT_EQ(ids, folder["cut_pairs"][i].get<std::vector<int32_t>>()) << all["pairs"][i];
+    }
+  }
+  EXPECT_GE(n_left, 7);
 }
 
 // A class is read, or refused by its name, whichever file says it.
@@ -228,7 +255,7 @@ TEST(TokenizerFolders, LeaveOutBartsTokenizers) {
 TEST(TokenizerFolders, RefuseFieldsThatChangeIds) {
   const std::pair<const char*, json> fields[] = {
       {"split_special_tokens", true},
-      {"truncation_side", "left"},
+      {"truncation_side", "middle"},
       {"init_inputs", {7}},
       {"fast_tokenizer_files", {"tokenizer.json", "tokenizer.4.0.0.json"}},
       {"auto_map", {{"AutoTokenizer", {"own.Tokenizer", nullptr}}}}};
@@ -238,12 +265,6 @@ TEST(TokenizerFolders, RefuseFieldsThatChangeIds) {
     files["tokenizer_config.json"][field] = value;
     EXPECT_ERROR(import_files(files), Status::kUnsupported, field);
   }
-  // The side that tokenizer.json says counts where tokenizer_config.json does not say.
-  json files = files_of("tokenizer.json alone");
-  files["tokenizer.json"]["truncation"] = {{"direction", "Left"}};
-  EXPECT_ERROR(import_files(files), Status::kUnsupported, "truncation");
-  files["tokenizer_config.json"] = {{"truncation_side", "right"}};
-  EXPECT_NO_THROW(import_files(files));
 }
 
 TEST(TokenizerFolders, RefuseTokensWithoutAnIdOfTheirOwn) {

@@ -127,7 +127,7 @@ TEST(ImportTokenizer, RefusesWhatTheEngineHasNot) {
   refused("/post_processor/single/1/Sequence/id", "B", "single");
   refused("/post_processor/single/0/SpecialToken/type_id", 1, "single");
   refused("/post_processor/single", json::array(), "single");
-  refused("/truncation", {{"direction", "Left"}}, "truncation");
+  refused("/truncation", {{"direction", "Up"}}, "truncation");
 }
 
 TEST(ImportTokenizer, RefusesBadFiles) {

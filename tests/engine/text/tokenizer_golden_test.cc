@@ -82,7 +82,7 @@ TEST(TokenizerGolden, MatchesTheLibraryInPairs) {
   for (const json& item : golden) {
     std::vector<int32_t> ids, types;
     tokenizer->encode_pair(line(item["first"]), line(item["second"]),
-                           item["max_len"].get<int64_t>(), Truncation::kLongestFirst, &ids, &types);
+                           {.max_len = item["max_len"].get<int64_t>()}, &ids, &types);
     EXPECT_EQ(ids, item["ids"].get<std::vector<int32_t>>()) << item;
     EXPECT_EQ(types, item["types"].get<std::vector<int32_t>>()) << item;
   }

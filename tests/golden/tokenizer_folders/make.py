@@ -8,7 +8,7 @@ Made with transformers 5.24.0 and sentence-transformers 6.2.0 by this Python, an
 all; else it has "differ", and Headlane must refuse it. Likewise it has "pairs" (ids, and types, zeros
 where the tokenizer gives none) or "pairs_differ", where Headlane must refuse pairs. If
 only the types differ it has "types_differ", where Headlane must refuse pairs for a model with types. It has
-neither if one version alone reads it.
+neither if one version alone reads it. "cut" and "cut_pairs" are the same, cut to 6 tokens.
 """
 
 import json
@@ -223,8 +223,16 @@ def pair_settings():
     yield "padding with another token", {"tokenizer.json": tokenizer_json(padding={
         "strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": 8, "pad_id": 10,
         "pad_type_id": 0, "pad_token": "cat"})}
-    yield "truncation", {"tokenizer.json": tokenizer_json(truncation={
-        "direction": "Right", "max_length": 4, "strategy": "OnlyFirst", "stride": 1})}
+    for direction in ("Right", "Left"):
+        cut = tokenizer_json(truncation={"direction": direction, "max_length": 4,
+                                         "strategy": "OnlyFirst", "stride": 1})
+        yield "truncation " + direction, {"tokenizer.json": cut}
+        for side in ("right", "left"):
+            yield "truncation %s, side %s" % (direction, side), {
+                "tokenizer.json": cut, config: {"truncation_side": side}}
+    yield "side left, vocab.txt", {"vocab.txt": vocab_txt(), config: {"truncation_side": "left"}}
+    yield "side of no name", {"tokenizer.json": tokenizer_json(),
+                              config: {"truncation_side": "middle"}}
 
 
 def lowered():
@@ -256,14 +264,17 @@ def ids_of(files):
         write(pathlib.Path(scratch), files)
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(scratch)
-            return [tokenizer(text)["input_ids"] for text in TEXTS], pairs_of(tokenizer)
+            cut = dict(truncation=True, max_length=6)
+            return ([tokenizer(text)["input_ids"] for text in TEXTS], pairs_of(tokenizer),
+                    [tokenizer(text, **cut)["input_ids"] for text in TEXTS],
+                    [ids for ids, _ in pairs_of(tokenizer, **cut)])
         except Exception:  # whatever it is, the folder is not read
             return None
 
 
-def pairs_of(tokenizer):
+def pairs_of(tokenizer, **cut):
     # In a list, since a second text "" that stands alone counts as none.
-    made = tokenizer([p[0] for p in PAIRS], [p[1] for p in PAIRS])
+    made = tokenizer([p[0] for p in PAIRS], [p[1] for p in PAIRS], **cut)
     ids = made["input_ids"]
     return list(zip(ids, made.get("token_type_ids", [[0] * len(i) for i in ids])))
 
@@ -302,6 +313,10 @@ def main(older):
             if "pairs_differ" in result and [p[0] for p in answers[0]] == [p[0] for p in answers[-1]]:
                 result = result | {"types_differ": True, "pairs": max(answers)}
                 del result["pairs_differ"]
+        if made[0][2:] != made[-1][2:]:
+            assert "differ" in result or "pairs_differ" in result or "types_differ" in result, name
+        elif "side" in name or "truncation" in name:
+            result |= {"cut": made[0][2], "cut_pairs": made[0][3]}
         if len(made) == 1 and name != "TokenizersBackend":  # which only version 5 has
             del result["pairs"]
         folders.append({"name": name, "files": files} | result)
