@@ -101,12 +101,23 @@ TEST_F(StructVersions, headlane_tokenize_options) {
   full.target_language = "zh";
   full.as_target = 1;
   full.prompt = "before it ";
+  const std::string text = "a sentence in some language";
   expect_all_versions_read("headlane_tokenize_options", full, [&](const auto* options) {
     std::vector<int32_t> ids(64);
     int64_t n = 0;
-    const std::string text = "a sentence in some language";
     Outcome outcome(headlane_model_tokenize(model.get(), text.data(), text.size(), options,
                                             ids.data(), 64, &n));
+    return outcome << ids << std::to_string(n);
+  });
+  full.as_target = 0;  // targets are no pairs
+  full.max_len = 60;
+  full.truncation = HEADLANE_ONLY_SECOND;
+  expect_all_versions_read("headlane_tokenize_options", full, [&](const auto* options) {
+    std::vector<int32_t> ids(64);
+    int64_t n = 0;
+    Outcome outcome(headlane_model_tokenize_pair(model.get(), text.data(), text.size(), text.data(),
+                                                 text.size(), options, ids.data(), nullptr, 64,
+                                                 &n));
     return outcome << ids << std::to_string(n);
   });
 }

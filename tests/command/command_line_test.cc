@@ -190,8 +190,8 @@ TEST_F(CommandLine, MistakesAreSaid) {
 
 // Each command's page names each of its options once, in lines that fit a terminal.
 TEST_F(CommandLine, PagesFitATerminal) {
-  for (const char* command :
-       {"convert", "info", "translate", "embed", "encode", "similarity", "attention", "bench"}) {
+  for (const char* command : {"convert", "info", "translate", "embed", "encode", "tokenize",
+                              "similarity", "attention", "bench"}) {
     EXPECT_TRUE(contains(run_headlane({"--help"}).out, std::string("  ") + command + " "));
     const Finished done = run_headlane({command, "--help"});
     EXPECT_EQ(done.status, 0) << done.err;

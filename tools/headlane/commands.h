@@ -11,6 +11,7 @@ void declare_translate(Command* command);
 void declare_generate(Command* command);
 void declare_embed(Command* command);
 void declare_encode(Command* command);
+void declare_tokenize(Command* command);
 void declare_similarity(Command* command);
 void declare_rank(Command* command);
 void declare_classify(Command* command);

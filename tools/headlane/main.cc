@@ -28,6 +28,7 @@ constexpr Entry kCommands[] = {
     {"generate", "Go on from prompts, with a language model", tool::declare_generate},
     {"embed", "Turn texts into vectors, one a line", tool::declare_embed},
     {"encode", "Turn token ids, or activations, into last hidden states", tool::declare_encode},
+    {"tokenize", "Turn texts, or pairs of texts, into token ids", tool::declare_tokenize},
     {"similarity", "Show how alike texts are: cosines", tool::declare_similarity},
     {"rank", "Rank texts by how well they answer a query", tool::declare_rank},
     {"classify", "Show which labels a text has, the model's or your own", tool::declare_classify},

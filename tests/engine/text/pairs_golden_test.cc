@@ -134,7 +134,7 @@ TEST_P(PairsGolden, MatchTheLibrary) {
 INSTANTIATE_TEST_SUITE_P(Golden, PairsGolden,
                          testing::Values("bert", "xlm_roberta", "t5", "gpt2", "roberta", "llama3",
                                          "qwen2", "llama2", "suffix_bpe", "prefix_bpe",
-                                         "word_level"),
+                                         "word_level", "word_piece", "gemma", "o200k"),
                          [](const auto& param) { return std::string(param.param); });
 
 }  // namespace

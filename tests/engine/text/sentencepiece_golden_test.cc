@@ -6,6 +6,7 @@
 
 #include "engine/import/tokenizers/tokenizer.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/golden_texts.h"
 #include "tests/support/tokenizer_testing.h"
 
 namespace headlane {
@@ -152,6 +153,48 @@ TEST(SentencePieceGolden, TakesTheLanguagesOfATextWhereTheModelHasThem) {
   const auto t5 = golden_tokenizer("t5");
   EXPECT_ERROR(t5->n_special_with({"en", ""}), Status::kUnsupported, "any languages");
   EXPECT_EQ(t5->n_special_with({}), 1);
+}
+
+// As make_pairs.py chooses and cuts them.
+void expect_pairs(const std::string& name) {
+  SCOPED_TRACE(name);
+  constexpr size_t kPairs = 5000;
+  std::vector<std::string> lines = read_lines(HEADLANE_GOLDEN_DIR "/corpus/sentences.txt");
+  lines.emplace_back();
+  const json golden = rows(name, "pairs.json");
+  const auto used = golden["lines"].get<std::vector<size_t>>();
+  ASSERT_GE(used.size(), 50u);  // of BPE with bytes; all of most others
+  ImportedTokenizer imported = import_tokenizer(folder(name));
+  const auto right = golden_tokenizer(imported);
+  imported.spec["truncation_side"] = "left";
+  const auto left = golden_tokenizer(imported);
+  std::vector<int32_t> five, types;
+  for (size_t i = 0; i < kPairs; ++i) {
+    const bool no_first = i % 100 == 0, no_second = i % 150 == 0;
+    const std::string first = no_first ? "" : lines[used[i * 7 % used.size()]];
+    const std::string second = no_second ? "" : lines[used[(i * 13 + i / 11) % used.size()]];
+    const auto max_len = i % 9 == 0 ? kNoLimit : static_cast<int64_t>(6 + i * i % 61);
+    const size_t begin = five.size();
+    (i / 2 % 2 == 0 ? right : left)
+        ->encode_pair(first, second, {.max_len = max_len}, &five, &types);
+    const auto row = golden["pairs"].find(std::to_string(i));
+    if (row != golden["pairs"].end()) {
+      EXPECT_EQ(std::vector<int32_t>(five.begin() + static_cast<ptrdiff_t>(begin), five.end()),
+                row->get<std::vector<int32_t>>())
+          << "pair " << i;
+    }
+    if (i % 5 < 4) continue;
+    EXPECT_EQ(hash_of_ids(five), nth_hash(golden["hashes"], i / 5)) << "up to pair " << i;
+    EXPECT_EQ(types, std::vector<int32_t>(five.size(), 0));
+    five.clear();
+    types.clear();
+  }
+}
+
+TEST(SentencePieceGolden, PairsOfTexts) {
+  for (const char* name : {"marian", "marian_separate", "m2m100", "nllb", "t5", "t5_bytes"}) {
+    expect_pairs(name);
+  }
 }
 
 }  // namespace
