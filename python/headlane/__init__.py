@@ -24,6 +24,7 @@ from headlane._library import (
     Unsupported,
     version,
 )
+from headlane.classifier import Classifier, CrossEncoder
 from headlane.embedder import Embedder
 from headlane.tokenizer import Tokenizer
 from headlane.translator import Answer, Translator
@@ -35,6 +36,8 @@ __all__ = [
     "BadFile",
     "Cancel",
     "Cancelled",
+    "Classifier",
+    "CrossEncoder",
     "Embedder",
     "Error",
     "FileUnreadable",

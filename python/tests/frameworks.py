@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import headlane
 
@@ -94,6 +96,25 @@ def test_langchain(path: str, documents: Any, query: Any) -> None:
     assert store.similarity_search(TEXTS[2], k=1)[0].page_content == TEXTS[2]
     with pytest.raises(TypeError, match="Embedder already"):
         HeadlaneEmbeddings(headlane.Embedder(path), n_threads=1)
+
+
+def test_langchain_reranker() -> None:
+    pytest.importorskip("langchain_core")
+    from langchain_core.documents import Document
+
+    from headlane.langchain import HeadlaneReranker
+
+    folder = ROOT / "tests/golden/classify/bert_cross_encoder"
+    texts = (folder / "second.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    query = (folder / "first.txt").read_text(encoding="utf-8").split("\n")[0]
+    order = json.loads((folder / "scores.json").read_text())["order"][:5]
+    given = [Document(text, metadata={"n": i}) for i, text in enumerate(texts)]
+    reranker = HeadlaneReranker(model=str(folder), top_n=5)
+    found = reranker.compress_documents(given, query)
+    assert [document.metadata["n"] for document in found] == order
+    assert found == asyncio.run(reranker.acompress_documents(given, query))
+    scores = [document.metadata["relevance_score"] for document in found]
+    assert scores == sorted(scores, reverse=True) and "relevance_score" not in given[0].metadata
 
 
 try:
