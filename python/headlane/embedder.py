@@ -62,7 +62,7 @@ class Embedder:
         max_tokens: int = _MAX_TOKENS,
     ) -> None:
         _check_device(device)
-        path, settings = _files.find(
+        path, _ = _files.find(
             model_name_or_path,
             cache=cache_folder,
             precision=precision,
@@ -89,7 +89,7 @@ class Embedder:
         self.max_seq_length = int(facts.max_seq_len)
         meant = int(facts.d_embedding)
         self.truncate_dim = self._check_truncate_dim(truncate_dim) or (meant if meant < self._dim else None)
-        self.similarity_fn_name = similarity_fn_name or settings.get("similarity_fn_name") or text_at(facts.similarity)
+        self.similarity_fn_name = similarity_fn_name or text_at(facts.similarity)
         if self.similarity_fn_name not in _vectors.SIMILARITIES:
             raise ValueError(
                 f"similarity_fn_name is {self.similarity_fn_name!r}, and must be one of {_vectors.SIMILARITIES}"

@@ -43,14 +43,17 @@ def test_vectors_are_those_of_sentence_transformers(case: dict[str, Any], bert: 
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True) if content is None else path.write_text(json.dumps(content))
     model = headlane.Embedder(folder)
-    given = {key: case[key] for key in ("prompt", "prompt_name") if key in case}
+    assert model.similarity_fn_name == case["similarity"]
+    given = {key: case[key] for key in ("prompt", "prompt_name", "truncate_dim") if key in case}
     expected = np.array(case["vectors"])
-    vectors = model.encode(TEXTS, **given)
-    assert vectors.shape == expected.shape == (4, model.get_embedding_dimension())
+    encode = {"query": model.encode_query, "document": model.encode_document}.get(case.get("task", ""), model.encode)
+    vectors = encode(TEXTS, **given)
+    assert vectors.shape == expected.shape
+    assert "truncate_dim" in given or expected.shape[1] == model.get_embedding_dimension()
     assert np.abs(vectors - expected).max() <= bound(case, bert)
-    np.testing.assert_array_equal(model.encode(TEXTS[0], **given), vectors[0])
+    np.testing.assert_array_equal(encode(TEXTS[0], **given), vectors[0])
     out = np.zeros((4, vectors.shape[1] + 3), np.float32)
-    model.encode(TEXTS, out=out[:, :-3], **given)
+    encode(TEXTS, out=out[:, :-3], **given)
     np.testing.assert_array_equal(out[:, :-3], vectors)
 
 
