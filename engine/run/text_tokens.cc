@@ -14,7 +14,9 @@ const Tokenizer& tokenizer_of(const Model& model) {
 }
 
 TextTokens::TextTokens(const Model& model, const TextOptions& options, bool pairs)
-    : tokenizer_(tokenizer_of(model)), n_types_(model.config().first_stack().n_types), options_(options) {
+    : tokenizer_(tokenizer_of(model)),
+      n_types_(model.config().first_stack().n_types),
+      options_(options) {
   if (options_.max_len == 0) options_.max_len = model.config().max_seq_len;
   if (pairs && options_.as_target) {
     fail(Status::kInvalidArgument, "as_target is set, but targets are no pairs of texts");

@@ -44,8 +44,8 @@ typedef struct headlane_generator_options {
                               * max_positions if that is less */
   int64_t max_beams;         /**< hypotheses, or samples, of a source; 0: the model's n_beams */
   int64_t max_new_tokens;    /**< tokens of an answer, its end included; 0: the model's */
-  int64_t max_prefix; /**< tokens that an answer may be begun with, beside the first; 0: none. Of a language model it must
-                       * be 0 */
+  int64_t max_prefix; /**< tokens that an answer may be begun with, beside the first; 0: none. Of a
+                       * language model it must be 0 */
   /** How many of the best next tokens of a target a search may look at: the number of beams (or
    * top_k) and the number of tokens that may not come, together; 0: 64 and what the model's
    * defaults need. A search or a step that needs more is TOO_LARGE, unless there is room for all

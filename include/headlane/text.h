@@ -64,9 +64,9 @@ HEADLANE_API headlane_status headlane_model_tokenize(const headlane_model* model
                                                      int32_t* ids, int64_t capacity,
                                                      int64_t* n_ids);
 
-/** Token ids of two texts as one sequence, as the folder's tokenizer makes it: [CLS] text [SEP]
- * second [SEP] for BERT, <s> text </s></s> second </s> for RoBERTa. If they are too long, tokens
- * are cut as headlane_tokenize_options.truncation says, from the ends of the texts, or from their
+/** Token ids of two texts as one sequence, as the folder's tokenizer makes it: for BERT, [CLS] text
+ * [SEP] second [SEP]; for RoBERTa, the begin, the text, two ends, the second text, and an end. If
+ * they are too long, tokens are cut as headlane_tokenize_options.truncation says, from the ends of the texts, or from their
  * beginnings where the folder said so.
  * @param model with a tokenizer that takes pairs
  * @param text [text_bytes], UTF-8 of any content; null if text_bytes is 0

@@ -121,7 +121,7 @@ TEST(ClassDefaults, WhatAFileSaysStays) {
   EXPECT_EQ(fields["vocab_size"], 7);
   EXPECT_TRUE(fields["layer_norm_eps"].is_null());
   EXPECT_EQ(fields["other"], "thing");
-  for (const Json& other : {Json({{"model_type", "gpt2"}}), Json({{"model_type", 3}}),
+  for (const Json& other : {Json({{"model_type", "gpt_neox"}}), Json({{"model_type", 3}}),
                             Json(Json::object()), Json(Json::array()), Json()}) {
     EXPECT_EQ(with_class_defaults(other), other);
   }
