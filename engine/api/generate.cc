@@ -233,7 +233,7 @@ headlane_status headlane_generator_get_answer(const headlane_generator* generato
     facts.ids = answer.ids.data();
     facts.n_ids = static_cast<int64_t>(answer.ids.size());
     facts.score = answer.score;
-    facts.ended = answer.ended ? 1 : 0;
+    facts.finish_reason = name_of(answer.finish);
     write_struct(facts, out, "headlane_answer");
   });
 }

@@ -283,7 +283,7 @@ Answer Generator::answer(int64_t source, int64_t rank) const {
   // A language model's prompt is the caller's already.
   const bool prompted = model().config().is_language_model();
   return {prompted ? all.subspan(sources_[source].prefix.size()) : all, hypothesis.score,
-          hypothesis.ended};
+          hypothesis.finish};
 }
 
 }  // namespace headlane

@@ -59,7 +59,7 @@ struct Answer {
   // The prefix, if there was one, and what came after it; of a language model what came alone.
   std::span<const int32_t> ids;
   float score = 0;
-  bool ended = false;  // by one of the ends
+  Finish finish = Finish::kStop;
 };
 
 class Generator {

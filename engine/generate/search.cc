@@ -38,6 +38,20 @@ void check_limit(const char* what, int64_t value, int64_t limit) {
 
 }  // namespace
 
+const char* name_of(Finish finish) {
+  switch (finish) {
+    case Finish::kStop:
+      return "stop";
+    case Finish::kLength:
+      return "length";
+    case Finish::kCallback:
+      return "callback";
+    case Finish::kNan:
+      return "nan";
+  }
+  return "";
+}
+
 Search::Search(const SearchLimits& limits)
     : limits_(limits), max_rows_(limits.max_sources * limits.max_beams) {
   assert(limits.vocab_size >= 1 && limits.max_sources >= 1 && limits.max_beams >= 1);
@@ -263,9 +277,16 @@ int64_t Search::n_hypotheses(int64_t source) const {
 Hypothesis Search::hypothesis(int64_t source, int64_t rank) const {
   assert(rank >= 0 && rank < n_hypotheses(source));
   const Ended& answer = ended(source)[rank];
+  const int64_t n_new = answer.step + (answer.token < 0 ? 0 : 1);
   return {.score = answer.score.value,
-          .length = sources_[source].prefix_len + answer.step + (answer.token < 0 ? 0 : 1),
-          .ended = answer.token >= 0 && rules_.is_end(answer.token)};
+          .length = sources_[source].prefix_len + n_new,
+          .finish = finish_of(answer, n_new == sources_[source].max_new)};
+}
+
+Finish Search::finish_of(const Ended& answer, bool is_full) const {
+  if (std::isnan(answer.score.value)) return Finish::kNan;
+  if (answer.token >= 0 && rules_.is_end(answer.token)) return Finish::kStop;
+  return is_full ? Finish::kLength : Finish::kCallback;
 }
 
 void Search::copy_tokens(int64_t source, int64_t rank, int32_t* tokens) const {

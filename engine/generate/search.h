@@ -59,13 +59,22 @@ struct StepRow {
   bool scored = true;   // false: its next token is known already, so nobody looks at its scores
 };
 
+// Why an answer has no more tokens.
+enum class Finish {
+  kStop,      // the last one is an end
+  kLength,    // there was no more room
+  kCallback,  // Search::stop
+  kNan,       // the row's scores were no numbers, or left nothing to choose
+};
+const char* name_of(Finish finish);  // "stop", "length", ...
+
 struct Hypothesis {
   // Sum of ln p / length^length_penalty; length without prefix, the end included. p is the model's
   // own, or the penalized one in beam search, as in transformers; 1 of forced tokens. NaN: the
   // source broke off, since its logits were not finite or left no token to go on with.
   float score = 0;
   int64_t length = 0;  // with prefix and end, without the start
-  bool ended = false;  // by one of the ends
+  Finish finish = Finish::kStop;
 };
 
 class Search {
@@ -166,6 +175,7 @@ class Search {
     return step_ + 1 == sources_[i_source].max_new || rules_.is_end(token);
   }
   Ended broken_off(int64_t r) const;
+  Finish finish_of(const Ended& answer, bool is_full) const;
 
   // Both take the rows [first, last) of one source.
   void advance_beams(int64_t first, int64_t last, const RowScores* scores);

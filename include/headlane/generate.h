@@ -180,8 +180,9 @@ typedef struct headlane_answer {
                        * generator is used again */
   int64_t n_ids;      /**< how many, the end included */
   float score;        /**< see length_penalty; NaN: logits were NaN, and the answer ends there */
-  int32_t ended;      /**< 1: the last id is one of end_ids; 0: there was no more room, or the
-                       * callback stopped it */
+  /** "stop": the last id is one of end_ids; "length": there was no more room; "callback": on_token
+   * stopped it; "nan": logits were NaN. It lives as long as the library. */
+  const char* finish_reason;
 } headlane_answer;
 
 /** One answer of the last headlane_generator_generate.

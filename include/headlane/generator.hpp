@@ -21,7 +21,7 @@ inline namespace v0 {
 struct Answer {
   std::span<const int32_t> ids; /**< valid until the generator is used again */
   float score = 0;              /**< as in headlane_answer */
-  bool ended = false;           /**< likewise */
+  const char* finish_reason;    /**< likewise */
 };
 
 /** A function that Generator::generate calls for each token: with the source, the token's id, and
@@ -97,7 +97,7 @@ class Generator {
    * @throw Error if there is none */
   Answer answer(int64_t source, int64_t rank = 0) const {
     const headlane_answer found = get_answer(source, rank);
-    return {{found.ids, static_cast<size_t>(found.n_ids)}, found.score, found.ended != 0};
+    return {{found.ids, static_cast<size_t>(found.n_ids)}, found.score, found.finish_reason};
   }
 
   /** Encodes sources for the steps that follow.

@@ -66,8 +66,8 @@ HEADLANE_API headlane_status headlane_model_tokenize(const headlane_model* model
 
 /** Token ids of two texts as one sequence, as the folder's tokenizer makes it: for BERT, [CLS] text
  * [SEP] second [SEP]; for RoBERTa, the begin, the text, two ends, the second text, and an end. If
- * they are too long, tokens are cut as headlane_tokenize_options.truncation says, from the ends of the texts, or from their
- * beginnings where the folder said so.
+ * they are too long, tokens are cut as headlane_tokenize_options.truncation says, from the ends of
+ * the texts, or from their beginnings where the folder said so.
  * @param model with a tokenizer that takes pairs
  * @param text [text_bytes], UTF-8 of any content; null if text_bytes is 0
  * @param text_bytes of the text

@@ -149,10 +149,13 @@ TEST_F(LanguageModel, StopsOnePromptAlone) {
   const std::vector<int32_t>& whole = expected_[1][0].ids;
   ASSERT_GT(whole.size(), 2u);
   EXPECT_EQ(answers[1][0].ids, std::vector<int32_t>(whole.begin(), whole.begin() + 2));
+  headlane_answer answer = HEADLANE_INIT(headlane_answer);
+  check(headlane_generator_get_answer(generator_.get(), 1, 0, &answer));
+  EXPECT_STREQ(answer.finish_reason, "callback");
   for (size_t i = 0; i < good_.size(); ++i) EXPECT_EQ(heard.ids[i], answers[i][0].ids);
 }
 
-TEST_F(LanguageModel, SaysWhetherAnAnswerEnded) {
+TEST_F(LanguageModel, SaysWhyAnAnswerEnded) {
   headlane_generate_options search = beams(1);
   const int32_t end = expected_[0][0].ids[1];
   search.end_ids = &end;
@@ -161,8 +164,9 @@ TEST_F(LanguageModel, SaysWhetherAnAnswerEnded) {
   for (size_t i = 0; i < good_.size(); ++i) {
     headlane_answer answer = HEADLANE_INIT(headlane_answer);
     check(headlane_generator_get_answer(generator_.get(), static_cast<int64_t>(i), 0, &answer));
-    EXPECT_EQ(answer.ended, answers[i][0].ids.back() == end ? 1 : 0);
-    EXPECT_TRUE(answer.ended == 1 || answer.n_ids == kMaxNew);
+    const bool ended = answers[i][0].ids.back() == end;
+    EXPECT_STREQ(answer.finish_reason, ended ? "stop" : "length");
+    EXPECT_TRUE(ended || answer.n_ids == kMaxNew);
   }
   EXPECT_EQ(answers[0][0].ids.back(), end);
 }

@@ -56,7 +56,8 @@ std::vector<Pooling> read_pooling_mode(const json& field, const std::string& pat
 
 // Reads which of the fields "pooling_mode_..." are true; if none is, it is the mean.
 std::vector<Pooling> read_pooling_flags(const json& config, const std::string& path) {
-  for (const auto& [key, value] : config.items()) {
+  for (const auto& member : config.items()) {
+    const std::string& key = member.first;
     const bool known = std::any_of(std::begin(kPoolingNames), std::end(kPoolingNames),
                                    [&](const PoolingName& name) { return key == name.flag; });
     if (known || !key.starts_with("pooling_mode_")) continue;

@@ -230,7 +230,7 @@ TEST_P(GoldenLanguageModel, AnswersEndWhereTheContextDoes) {
   generator.generate(request);
   EXPECT_EQ(generator.answer(0, 0).ids.size(), 1u);
   EXPECT_EQ(generator.answer(1, 0).ids.size(), 20u);
-  EXPECT_FALSE(generator.answer(1, 0).ended);
+  EXPECT_EQ(generator.answer(1, 0).finish, Finish::kLength);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenLanguageModel, testing::ValuesIn(kModels),

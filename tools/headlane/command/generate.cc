@@ -159,7 +159,7 @@ class Writer {
       has_stopped = whole.has_stopped();
     }
     if (options_.as_json) {
-      print_json(prompt, ids, text, answer.ended || has_stopped);
+      print_json(prompt, ids, text, has_stopped ? "stop" : answer.finish_reason);
     } else if (options_.ids) {
       print(numbers_of(ids) + "\n");
     } else if (streams()) {
@@ -171,11 +171,10 @@ class Writer {
   }
 
   void print_json(const Prompt& prompt, const std::vector<int32_t>& ids, const std::string& text,
-                  bool has_ended) const {
+                  const char* finish_reason) const {
     Json object = Json::object();
     if (!options_.ids) object.set("prompt", prompt.text, "text", text);
-    object.set("ids", std::vector<int64_t>(ids.begin(), ids.end()), "finish_reason",
-               has_ended ? "stop" : "length");
+    object.set("ids", std::vector<int64_t>(ids.begin(), ids.end()), "finish_reason", finish_reason);
     print(object.dump() + "\n");
   }
 
