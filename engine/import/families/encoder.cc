@@ -76,6 +76,7 @@ class EncoderTensors {
                   int64_t n_in) {
     const auto all = [&](const char* suffix) {
       std::vector<std::string> tensors;
+      tensors.reserve(sources.size());
       for (const std::string& source : sources) tensors.push_back(prefix_ + source + suffix);
       return tensors;
     };
@@ -170,14 +171,15 @@ void count_from_padding(int64_t padding_id, const std::string& path, StackConfig
     fail(Status::kBadFile, "%s field \"pad_token_id\" is %lld, no id of the vocabulary",
          path.c_str(), static_cast<long long>(padding_id));
   }
-  if (encoder->max_positions < padding_id + 2) {
+  const int64_t first_row = padding_id + 1;
+  if (encoder->max_positions <= first_row) {
     fail(Status::kBadFile,
          "%s field \"max_position_embeddings\" is %lld: the first position has row %lld of the "
          "table, the one after that of the padding",
          path.c_str(), static_cast<long long>(encoder->max_positions),
-         static_cast<long long>(padding_id + 1));
+         static_cast<long long>(first_row));
   }
-  encoder->max_positions -= padding_id + 1;
+  encoder->max_positions -= first_row;
   encoder->positions = Positions::kLearnedButPadding;
   encoder->padding_id = padding_id;
 }
