@@ -163,7 +163,8 @@ class WidenedProduct {
         Dot::widen_b(b + g * kNR + j, to + j, to + Dot::kApart * kNR + j);
       }
     }
-    // What A has beyond is multiplied by zeros, where halves of groups are not side by side.
+    // A may have more columns: those are multiplied by zeros, where halves of groups are not side
+    // by side.
     for (int64_t g = groups; Dot::kApart > 1 && g % kWidth != 0; ++g) {
       Group* to = step_of(b_, g);
       __builtin_memset(to, 0, kNR * sizeof(Group));

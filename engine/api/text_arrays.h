@@ -1,4 +1,4 @@
-// What calls on many texts share: arrays of texts, prompts, rows of the caller's, and progress.
+// Calls on many texts share this: arrays of texts, prompts, rows of the caller's, and progress.
 #pragma once
 
 #include "engine/api/c_api.h"

@@ -87,9 +87,9 @@ int Team::width(double seconds, size_t n_passes) {
   return shares_ ? n_threads_ : 1;
 }
 
-// Not with threads that sleep. If the last short run has just ended, there is a loop of them: the
-// threads are called for the next one. Nor for a while after a shared one took long: another
-// process may have the CPU of a thread that seems to spin.
+// A short run is not shared with threads that sleep. If the last one has just ended, there is a
+// loop of them: the threads are called for the next one. No short run is shared for a while after a
+// shared one took long: another process may have the CPU of a thread that seems to spin.
 bool Team::shares_short_run(double seconds) {
   constexpr auto kLately = std::chrono::microseconds(50);
   const Clock::time_point now = Clock::now();

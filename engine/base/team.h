@@ -93,9 +93,9 @@ class Team {
   int process_;  // the one that has the threads
   Job job_;
   bool stopping_ = false;
-  // Of short runs: when the last one ended, until when the one at hand is to be through if it is
-  // shared, and until when none is shared, since one was late: for twice as long as after the one
-  // before it, if that was late too.
+  // Three times that short runs are decided by: the last one ended at `last_end_`; the one at hand
+  // is late if it ends after `latest_end_`; none is shared before `alone_until_`, since one was
+  // late. Each late run in a row makes that pause twice as long.
   Clock::time_point last_end_, latest_end_, alone_until_;
   Clock::duration pause_{0};
   bool shares_ = false;                        // the short run at hand

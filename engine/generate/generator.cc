@@ -92,7 +92,7 @@ GeneratorLimits generator_limits(const Model& model, const GeneratorOptions& opt
   const int64_t candidates = std::min(search.max_beams + n_special + kMoreCandidates,
                                       std::min(search.vocab_size, int64_t{4096}));
   search.max_candidates = options.max_candidates ? options.max_candidates : candidates;
-  // Of a language model they are counted before its decoder's options are checked.
+  // A language model's step takes all prompts at once, so its size follows from theirs.
   const int64_t source_tokens = options.max_source_tokens != 0 || !config.is_language_model()
                                     ? options.max_source_tokens
                                     : std::max(kDefaultSourceTokens, search.max_prefix);

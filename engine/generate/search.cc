@@ -120,7 +120,7 @@ void Search::check_fits(std::span<const SearchSource> sources) const {
       fail(Status::kInvalidArgument, "source %lld has neither a start nor a prefix",
            static_cast<ll>(&source - sources.data()));
     }
-    // Of a source whose own tokens are gone on from, an answer ends where there is no more room.
+    // A language model's answer ends where there is no more room, so one free place is enough.
     const int64_t n_new = options_.start_id < 0 ? 1 : options_.max_new_tokens;
     check_limit("tokens of a prefix and max_new_tokens", prefix_len + n_new, limits_.max_len);
     for (const int32_t id : source.prefix) {

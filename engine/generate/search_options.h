@@ -34,7 +34,8 @@ struct SearchOptions {
   int64_t max_new_tokens = 0;  // after the prefix, the end included; >= 1
 
   // Roles of tokens. The spans need not outlive the call that they are given to.
-  // What the decoder is given first; -1: each source's prefix alone, which has a token or more.
+  // The decoder is given this token first; -1: it is given each source's prefix alone, which has a
+  // token or more.
   int32_t start_id = 0;
   std::span<const int32_t> end_ids = {};  // may be none: then every answer is max_new_tokens long
   int32_t forced_first_id = -1;           // the first token of sources without a prefix; -1: none

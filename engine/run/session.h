@@ -30,7 +30,7 @@ struct ActivationBatch {
   ScoreInputs scores;
 };
 
-// What a caller wants of each sequence as a whole.
+// A caller wants one of these of each sequence as a whole.
 enum class Wanted { kNothing, kVectors, kScores };
 
 // The defaults filled in and every field checked against the model; throws Error.

@@ -62,7 +62,7 @@ struct TextListener {
   void* user = nullptr;
 };
 
-// Is given what the model's head makes of a sequence: its columns, valid until it returns.
+// It is given what the model's head makes of a sequence: its columns, valid until it returns.
 using SeqSink = std::function<void(int64_t seq, const float* row)>;
 
 // It says how the tokens of a sequence are pooled.

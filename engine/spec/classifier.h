@@ -1,4 +1,4 @@
-// What a classifier's scores are: of which labels, and how people want to read them.
+// A classifier's scores: their labels, and how people want to read them.
 #pragma once
 
 #include <cstdint>

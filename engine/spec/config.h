@@ -40,7 +40,8 @@ const char* name_of(Pooling pooling);  // as in the .headlane header: "none", "m
 // `may_be_none`.
 Pooling pooling_by_name(const std::string& name, bool may_be_none);
 
-// What a head does to the vector of a sequence after pooling. Step i has the tensors head.steps.i.
+// A head does one of these to the vector of a sequence after pooling. Step i has the tensors
+// head.steps.i.
 enum class HeadStepKind {
   kDense,      // activation(vector * weight^T + bias): weight [columns, those before], bias or none
   kLayerNorm,  // of weight and bias, one for each column
@@ -121,7 +122,7 @@ struct ModelConfig {
   bool has_decoder() const { return decoder.n_layers != 0; }
   // Whether it makes new tokens, one after the other.
   bool generates() const { return takes_tokens() && has_decoder(); }
-  // Of the vector that the head makes of a sequence; 0: it makes none.
+  // The columns of the vector that the head makes of a sequence; 0: it makes none.
   int64_t vector_columns() const {
     return head.kind == HeadKind::kPool ? head.columns(d_model) : 0;
   }

@@ -144,7 +144,7 @@ class ByteFallback : public TokenDecoder {
   }
 };
 
-// Of the tokens of a sound, equal neighbours are one, and a sign stands for none.
+// Tokens of a sound: equal neighbours count as one, and a sign stands for none.
 class Ctc : public TokenDecoder {
  public:
   Ctc(const std::string& pad, const std::string& delimiter, bool cleanup, const std::string& where)

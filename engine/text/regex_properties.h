@@ -10,7 +10,7 @@ namespace headlane {
 // A general category or a script, such as "L", "Nd", "Han"; "" if it is not a known one.
 std::string property_items(std::string_view name);
 
-// Of \w, which has some characters of Latin-1 only where it stands alone.
+// The items of \w, which has some characters of Latin-1 only where it stands alone.
 std::string word_items(bool in_class);
 
 // White space, which is \s, and all else.

@@ -1,7 +1,7 @@
-// What a tokenizer.json's Split and Replace steps look for: a string, or a regular expression.
-// Those that most tokenizers have are found by a matcher of their own, which reads a text once or
-// twice, whatever it is; a backtracking engine takes memory or time that grows with the length of a
-// run. Other expressions go to such an engine, with limits on its work (regex.h).
+// A tokenizer.json's Split and Replace steps look for a string, or for a regular expression.
+// Expressions that most tokenizers have are found by a matcher of their own, which reads a text
+// once or twice, whatever it is; a backtracking engine takes memory or time that grows with the
+// length of a run. Other expressions go to such an engine, with limits on its work (regex.h).
 #pragma once
 
 #include <cstddef>

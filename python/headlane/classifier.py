@@ -224,7 +224,7 @@ class CrossEncoder(_Scorer):
         scores = self.predict(
             [(query, text) for text in texts], batch_size, show_progress_bar, activation_fn, cancel=cancel
         )
-        # Of the same score in their own order; a NaN at the end.
+        # Texts of the same score keep their order; a NaN stands at the end.
         order = np.argsort(-scores, kind="stable")[:top_k]
         rows: list[dict[str, Any]] = [{"corpus_id": int(i), "score": scores[i]} for i in order]
         if return_documents:

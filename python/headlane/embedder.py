@@ -95,7 +95,7 @@ class Embedder:
                 f"similarity_fn_name is {self.similarity_fn_name!r}, and must be one of {_vectors.SIMILARITIES}"
             )
 
-    # What the model is.
+    # These say what the model is.
 
     @property
     def device(self) -> str:

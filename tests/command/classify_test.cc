@@ -160,6 +160,41 @@ TEST_F(CommandClassify, RanksByCosines) {
   EXPECT_GE(ranked[1]["score"], ranked[2]["score"]);
 }
 
+// The makers' own measure ranks, not always the cosine.
+TEST_F(CommandClassify, RanksByTheModelsSimilarity) {
+  const TempDir dir;
+  const std::string folder = dir.file("folder"), file = dir.file("m.headlane");
+  std::filesystem::copy(golden_folder("head_dim_16_mean_normalize"), folder,
+                        std::filesystem::copy_options::recursive);
+  const std::vector<std::string> texts = {"we", "the cat", "a river in the rain"};
+  for (const std::string measure : {"dot", "euclidean", "manhattan"}) {
+    write_file(folder + "/config_sentence_transformers.json",
+               json{{"similarity_fn_name", measure}}.dump());
+    said({"convert", folder, "-o", file});
+    std::vector<std::vector<double>> vectors;
+    for (const json& line :
+         lines(said({"embed", "-m", file, "a cat", texts[0], texts[1], texts[2]}))) {
+      vectors.push_back(line.get<std::vector<double>>());
+    }
+    ASSERT_EQ(vectors.size(), 4u);
+    for (const json& ranked :
+         lines(said({"rank", "-m", file, "--json", "a cat", texts[0], texts[1], texts[2]}))) {
+      const std::vector<double>& other = vectors[ranked["document"].get<size_t>() + 1];
+      double product = 0, squares = 0, differences = 0;
+      for (size_t i = 0; i < other.size(); ++i) {
+        const double difference = vectors[0][i] - other[i];
+        product += vectors[0][i] * other[i];
+        squares += difference * difference;
+        differences += std::abs(difference);
+      }
+      const double expected = measure == "dot"         ? product
+                              : measure == "euclidean" ? -std::sqrt(squares)
+                                                       : -differences;
+      EXPECT_NEAR(ranked["score"].get<double>(), expected, 1e-5) << measure;
+    }
+  }
+}
+
 TEST_F(CommandClassify, OtherModelsAreRefused) {
   expect_failure(run_headlane({"classify", "-m", model(), "a"}), "is no classifier");
   expect_failure(run_headlane({"rank", "-m", classifier("bert_nli"), "a", "b"}),

@@ -86,7 +86,8 @@ json t5_defaults() {
           {"eos_token_id", 1}};
 }
 
-// Of a null, such as Llama's "num_key_value_heads", the importer knows what it stands for.
+// A class's null, such as Llama's "num_key_value_heads", is left out: the importer knows what it
+// stands for.
 json llama_defaults() {
   return {{"vocab_size", 32000},
           {"hidden_size", 4096},

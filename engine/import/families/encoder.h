@@ -1,4 +1,4 @@
-// What the encoders of Hugging Face have in common: the variants that none of them may be, and the
+// The encoders of Hugging Face have this in common: the variants that none of them may be, and the
 // names of their tensors in a .headlane file, where `width` is d_model unless there is a
 // projection:
 //

@@ -196,6 +196,13 @@ void read_roles(const Reader& own, const Reader& config, bool prompted,
   result->pad_id = role("pad_token_id");
   result->end_ids = own.ids("eos_token_id");
   if (result->end_ids.empty()) result->end_ids = config.ids("eos_token_id");
+  // generate() counts the prompt where it forces tokens: of a prompt of one token, the next.
+  for (const char* key : {"forced_bos_token_id", "forced_eos_token_id"}) {
+    if (!prompted || own.id(key) < 0) continue;
+    fail(Status::kUnsupported,
+         "%s field \"%s\" is %d; a language model's answer has no place that it is forced at",
+         own.path().c_str(), key, own.id(key));
+  }
   result->forced_first_id = own.id("forced_bos_token_id");
   result->forced_last_id = own.id("forced_eos_token_id");
 }

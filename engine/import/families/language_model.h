@@ -1,4 +1,4 @@
-// What the families of language models have in common.
+// The families of language models share these.
 #pragma once
 
 #include <functional>

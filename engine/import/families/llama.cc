@@ -52,17 +52,30 @@ LayerWindow window_of(const json& config, const std::string& path) {
   return {.left = json_positive(config, "sliding_window", path) - 1};
 }
 
-// Of each layer, whether it has the window: as "layer_types" says, or, in models that write none,
-// by the layer's number.
+// The window of each layer: "layer_types" says which layers have it or, in models that write no
+// such field, the layer's number does.
 std::vector<LayerWindow> read_windows(const json& config, const std::string& path,
                                       int64_t n_layers) {
   const std::string type = json_string(config, "model_type", path);
   const bool used = type == "mistral" || json_bool(config, "use_sliding_window", path, false);
-  if (!used || !json_has(config, "sliding_window", path)) return {};
-  const LayerWindow window = window_of(config, path);
-  if (type == "mistral") return {window};
-  std::vector<LayerWindow> windows(static_cast<size_t>(n_layers));
+  const bool has_window = used && json_has(config, "sliding_window", path);
+  if (type == "mistral") {
+    return has_window ? std::vector{window_of(config, path)} : std::vector<LayerWindow>();
+  }
   constexpr const char* kTypes = "layer_types";
+  if (!has_window) {
+    const bool is_named = json_has(config, kTypes, path) &&
+                          config[kTypes].dump().find("sliding_attention") != std::string::npos;
+    if (is_named) {
+      fail(Status::kBadFile,
+           "%s field \"%s\" has \"sliding_attention\", but no window is used: "
+           "\"use_sliding_window\" is false or \"sliding_window\" is missing",
+           path.c_str(), kTypes);
+    }
+    return {};
+  }
+  const LayerWindow window = window_of(config, path);
+  std::vector<LayerWindow> windows(static_cast<size_t>(n_layers));
   if (!json_has(config, kTypes, path)) {
     const int64_t first = json_int(config, "max_window_layers", path);
     for (int64_t i = std::max<int64_t>(first, 0); i < n_layers; ++i) {
@@ -92,7 +105,7 @@ std::string tensor_prefix(const Checkpoint& checkpoint) {
   return checkpoint.contains("model.embed_tokens.weight") ? "model." : "";
 }
 
-// Which products have biases: the config says so, whatever tensors there are.
+// The products that have biases. The config says so, whatever tensors there are.
 struct Biases {
   bool qkv = false, out = false, feed_forward = false;
 };

@@ -23,6 +23,13 @@ Scaling find_scaling(const json& config, const std::string& path) {
       fail(Status::kBadFile, "%s field \"%s\" is not an object", path.c_str(), key);
     }
     if (value.empty()) continue;
+    for (const auto& member : value.items()) {
+      if (!member.second.is_object()) continue;
+      fail(Status::kUnsupported,
+           "%s field \"%s\" has positions of their own for \"%s\"; only one kind for all layers is "
+           "supported",
+           path.c_str(), key, printable(member.first).c_str());
+    }
     return {value, path + " field \"" + key + "\":"};
   }
   return {json::object(), path};

@@ -12,7 +12,7 @@
 
 namespace headlane {
 
-// Of a CrossEncoder, which makes scores and no vectors.
+// The settings of a CrossEncoder, which makes scores and no vectors.
 struct CrossEncoderSettings {
   std::string activation;  // the class that scores go through; "": not said
   std::string path;        // of the file that says so

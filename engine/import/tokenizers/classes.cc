@@ -161,9 +161,10 @@ bool has_map(const json& normalizer) {
          (steps.size() == 1 || (steps.size() == 2 && steps[1] == blanks_step(" ")));
 }
 
-// What transformers 4 makes of a SentencePiece model: several blanks made one sign, and, in files
-// of its later versions, white space at the end dropped. Where all white space is a blank, the
-// words are the same, except that a blank at the end is one without the second step.
+// Whether the normalizer is what transformers 4 makes of a SentencePiece model: it makes several
+// blanks one sign and, in files of its later versions, drops white space at the end. Where all
+// white space is a blank, the words are the same, except that a blank at the end is one without the
+// second step.
 bool has_map_of_4(const json& normalizer) {
   const json strip = {{"type", "Strip"}, {"strip_left", false}, {"strip_right", true}};
   for (const json& steps : {json::array({map_step(), strip, blanks_step(kSign)}),

@@ -87,7 +87,7 @@ void read_cls_and_sep(const json& processor, bool roberta, const std::string& wh
   (*spec)["pair"] = roberta ? roberta_pair(cls, sep) : bert_pair(cls, sep);
 }
 
-// Of the steps of a Sequence, one may add tokens; ByteLevel's concerns offsets alone. Returns
+// One of the steps of a Sequence may add tokens; ByteLevel's concerns offsets alone. Returns
 // whether this one does.
 bool read_processor(const json& processor, const std::string& path, json* spec) {
   const std::string where = path + " post_processor";

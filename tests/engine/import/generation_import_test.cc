@@ -179,5 +179,22 @@ TEST_F(EncoderDecoderImport, RefusesM2M100ThatStartsWithPadding) {
          " field \"decoder_start_token_id\" is 1, the padding's id");
 }
 
+// A language model's prompt counts in some of these for generate(), so they cannot be obeyed.
+TEST(LanguageModelImport, RefusesWhatCountsThePrompt) {
+  const std::pair<const char*, int> fields[] = {
+      {"forced_bos_token_id", 4}, {"forced_eos_token_id", 2}, {"min_length", 9}};
+  for (const auto& [key, value] : fields) {
+    const TempDir dir;
+    const std::string folder = dir.file("folder");
+    std::filesystem::copy(HEADLANE_GOLDEN_DIR "/language_models/gpt2", folder,
+                          std::filesystem::copy_options::recursive);
+    json config = json::parse(std::ifstream(folder + "/generation_config.json"));
+    config[key] = value;
+    write_file(folder + "/generation_config.json", config.dump());
+    EXPECT_ERROR(convert_model(folder, dir.file("m.headlane"), {}), Status::kUnsupported,
+                 std::string("generation_config.json field \"") + key + "\"");
+  }
+}
+
 }  // namespace
 }  // namespace headlane

@@ -24,22 +24,24 @@ struct RankOptions {
 
 using Ranked = Session::Ranked;
 
-// The cosine of each document's vector with the query's. A vector of zeros has the cosine 0.
-std::vector<float> cosines(const std::vector<float>& query, const std::vector<float>& documents) {
-  const size_t d = query.size();
-  const auto product = [d](const float* a, const float* b) {
-    double sum = 0;
-    for (size_t i = 0; i < d; ++i) sum += static_cast<double>(a[i]) * b[i];
-    return sum;
-  };
-  std::vector<float> result;
-  const double squares = product(query.data(), query.data());
-  for (const float* row = documents.data(); row != documents.data() + documents.size(); row += d) {
-    const double length = std::sqrt(squares * product(row, row));
-    result.push_back(length > 0 ? static_cast<float>(product(query.data(), row) / length)
-                                : (std::isnan(length) ? std::nanf("") : 0.0f));
+// How alike two vectors are, by the name that the model's makers gave (headlane_model_facts). The
+// cosine with a vector of zeros is 0.
+float likeness(const std::string& similarity, const float* a, const float* b, size_t d) {
+  double product = 0, squares_a = 0, squares_b = 0, squares = 0, differences = 0;
+  for (size_t i = 0; i < d; ++i) {
+    const double x = a[i], y = b[i];
+    product += x * y;
+    squares_a += x * x;
+    squares_b += y * y;
+    squares += (x - y) * (x - y);
+    differences += std::abs(x - y);
   }
-  return result;
+  if (similarity == "dot") return static_cast<float>(product);
+  if (similarity == "euclidean") return static_cast<float>(-std::sqrt(squares));
+  if (similarity == "manhattan") return static_cast<float>(-differences);
+  const double length = std::sqrt(squares_a * squares_b);
+  if (std::isnan(length)) return std::nanf("");
+  return length > 0 ? static_cast<float>(product / length) : 0.0f;
 }
 
 // By vectors, each made behind the prompt that the model has for its side.
@@ -51,9 +53,14 @@ std::vector<Ranked> rank_by_vectors(const Model& model, Session* session,
   const std::vector<float> query =
       session->embed(std::vector<std::string>{options.query}, tokenize);
   tokenize.prompt = model.find_prompt("document");
-  const std::vector<float> scores = cosines(query, session->embed(texts, tokenize));
+  const std::vector<float> documents = session->embed(texts, tokenize);
+  const std::string similarity = model.facts().similarity;
+  const size_t d = query.size();
   std::vector<Ranked> ranked;
-  for (size_t i = 0; i < scores.size(); ++i) ranked.push_back({static_cast<int64_t>(i), scores[i]});
+  for (size_t i = 0; i < texts.size(); ++i) {
+    ranked.push_back(
+        {static_cast<int64_t>(i), likeness(similarity, query.data(), documents.data() + i * d, d)});
+  }
   std::stable_sort(ranked.begin(), ranked.end(),
                    [](const Ranked& a, const Ranked& b) { return is_before(a.score, b.score); });
   ranked.resize(std::min(ranked.size(), top_k));

@@ -21,8 +21,8 @@ class Continuation {
   const std::vector<int32_t>& ids() const { return ids_; }
   bool has_stopped() const { return has_stopped_; }
   const std::string& text() const { return text_; }
-  // What of text() can be shown: without a character that is not whole yet, and without what may
-  // become a stop.
+  // The part of text() that can be shown: without a character that is not whole yet, and without
+  // what may become a stop.
   std::string settled() const;
 
  private:
