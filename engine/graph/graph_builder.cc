@@ -164,7 +164,8 @@ void GraphBuilder::rank(ValueId hidden, const std::string& words) {
       weights_.weight(own ? name + ".weight" : words, (own ? name : words) + ".scale", n, k);
   const PackedWeight* head =
       weight(name, rows, bias(name, n, false), n, k, kernels::Activation::kNone, precision_);
-  graph_.add_last(std::make_unique<TopLogits>(head), {operand(hidden, head->precision)});
+  graph_.add_last(std::make_unique<TopLogits>(head, config_.head.cap.limit),
+                  {operand(hidden, head->precision)});
 }
 
 void GraphBuilder::add_head(ValueId hidden, const std::string& words) {

@@ -17,6 +17,10 @@ Sinusoids sinusoids_of(Positions positions) {
 
 ValueId Stack::run(ValueId x, const Attend& self, const Attend& cross) {
   for (int64_t i = 0; i < config_.n_layers; ++i) {
+    if (config_.norm == NormPlacement::kParallel) {
+      x = parallel_layer(i, x, self);
+      continue;
+    }
     x = sublayer(attention_name(i, false) + ".norm", x, [&](ValueId in) { return self(i, in); });
     if (config_.has_cross()) {
       x = sublayer(attention_name(i, true) + ".norm", x, [&](ValueId in) { return cross(i, in); });
@@ -92,10 +96,18 @@ ValueId Stack::norm(const std::string& name, std::vector<ValueId> inputs) {
   return graph_.add(std::move(op), std::move(inputs), rows, d);
 }
 
-ValueId Stack::add_residual(ValueId y, ValueId x) {
-  if (!config_.residual) return y;
+ValueId Stack::sum(ValueId y, ValueId x) {
   const int64_t d = graph_.config().d_model;
   return graph_.add(std::make_unique<Add>(d), {y, x}, graph_.rows_of(x), d);
+}
+
+ValueId Stack::add_residual(ValueId y, ValueId x) { return config_.residual ? sum(y, x) : y; }
+
+ValueId Stack::parallel_layer(int64_t i, ValueId x, const Attend& self) {
+  const std::string ffn = layer(i) + ".ffn";
+  const ValueId attended = self(i, norm(attention_name(i, false) + ".norm", {x}));
+  const ValueId fed = feed_forward(ffn, norm(ffn + ".norm", {x}));
+  return sum(sum(fed, attended), x);
 }
 
 // All layers of a stack may share one relative bias, as T5's do.
@@ -121,7 +133,19 @@ AttentionWeights Stack::attention_weights(const AttentionSpec& spec,
 
 ValueId Stack::project_qkv(const AttentionSpec& spec, const std::string& name, ValueId x,
                            Element element) {
-  return linear(name + ".qkv", x, spec.q_width() + spec.k_width() + spec.v_width(), element);
+  const int64_t n = spec.q_width() + spec.k_width() + spec.v_width();
+  const QkNorm of = config_.qk_norms.of;
+  if (of == QkNorm::kNone) return linear(name + ".qkv", x, n, element);
+  const bool rows = of == QkNorm::kRows;
+  const std::string q = name + ".q_norm.weight", k = name + ".k_norm.weight";
+  const Container& weights = graph_.weights();
+  auto op = std::make_unique<NormHeads>(
+      NormHeads::Part{rows ? 1 : spec.n_heads,
+                      weights.f32(q, {rows ? spec.q_width() : spec.head_dim})},
+      NormHeads::Part{rows ? 1 : spec.n_kv_heads,
+                      weights.f32(k, {rows ? spec.k_width() : spec.head_dim})},
+      spec, config_.norm_eps);
+  return graph_.add(std::move(op), {linear(name + ".qkv", x, n)}, graph_.rows_of(x), n);
 }
 
 ValueId Stack::attend(std::unique_ptr<Op> op, std::vector<ValueId> inputs,
@@ -183,10 +207,12 @@ Stack::Attend Stack::step() {
     const AttentionSpec spec = config_.attention_of(i);
     const std::string name = attention_name(i, false);
     const Element element = graph_.kept_element();
-    const ValueId qkv = project_qkv(spec, name, x, KeepKeys::input_element(spec, element));
+    const bool in_f32 = spec.rotary.dims != 0 || config_.qk_norms.of != QkNorm::kNone;
+    const Element input = in_f32 ? Element::kF32 : element;
+    const ValueId qkv = project_qkv(spec, name, x, input);
+    auto keep = std::make_unique<KeepKeys>(spec, rotary_table(spec.rotary), i, input, element);
     const ValueId q =
-        graph_.add(std::make_unique<KeepKeys>(spec, rotary_table(spec.rotary), i, element), {qkv},
-                   graph_.rows_of(x), spec.q_width(), element);
+        graph_.add(std::move(keep), {qkv}, graph_.rows_of(x), spec.q_width(), element);
     auto op = std::make_unique<DecodeAttention>(spec, attention_weights(spec, name),
                                                 DecodeAttention::Over::kSelf, i, element);
     return attend(std::move(op), {q}, spec, name, element);
@@ -194,12 +220,15 @@ Stack::Attend Stack::step() {
 }
 
 std::shared_ptr<const Buffer> Stack::rotary_table(const RotarySpec& spec) {
-  if (spec.dims == 0 || rotary_ != nullptr) return rotary_;
+  if (spec.dims == 0) return nullptr;
+  for (const auto& [known, table] : rotary_tables_) {
+    if (known == spec) return table;
+  }
   auto table =
       std::make_shared<Buffer>(static_cast<size_t>(spec.max_positions * spec.dims) * sizeof(float));
   fill_rotary_table(spec, static_cast<float*>(table->data()));
-  rotary_ = std::move(table);
-  return rotary_;
+  rotary_tables_.emplace_back(spec, table);
+  return table;
 }
 
 Stack::Attend Stack::step_cross() {

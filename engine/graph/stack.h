@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/graph/graph_builder.h"
@@ -60,7 +61,8 @@ class Stack {
   PositionTable positions() const;
   ValueId linear(const std::string& name, ValueId x, int64_t n, Element element = Element::kF32,
                  kernels::Activation activation = kernels::Activation::kNone);
-  // Projection name.qkv of x: Q, K and V side by side.
+  // Projection name.qkv of x: Q, K and V side by side, Q and K normed where the config says so. The
+  // output is `element`, but f32 with norms.
   ValueId project_qkv(const AttentionSpec& spec, const std::string& name, ValueId x,
                       Element element);
   // name.out of what the attention `op`, whose first input has its queries, makes of `inputs`.
@@ -69,17 +71,24 @@ class Stack {
   // Projection name.q of x; attention to kv.
   ValueId attend_to(int64_t i, ValueId x, KeysValues kv, int64_t op_layer, bool cross);
   AttentionWeights attention_weights(const AttentionSpec& spec, const std::string& name) const;
-  // The table that all layers' steps share; null where the spec has none.
+  // The table that the steps of all layers with that spec share; null where it turns nothing.
   std::shared_ptr<const Buffer> rotary_table(const RotarySpec& spec);
   // name.up, the activation, name.down; with a gate, name.up has its rows first.
   ValueId feed_forward(const std::string& name, ValueId x);
   // norm(x [+ residual]) by name.weight [d_model] and name.bias.
   ValueId norm(const std::string& name, std::vector<ValueId> inputs);
   ValueId add_residual(ValueId y, ValueId x);
+  ValueId sum(ValueId y, ValueId x);
+  // Both parts of layer i take x, each through a norm of its own.
+  ValueId parallel_layer(int64_t i, ValueId x, const Attend& self);
   // f(x) with the residual and the norm `name` where the config places them.
   template <typename F>
   ValueId sublayer(const std::string& name, ValueId x, F f) {
     if (config_.norm == NormPlacement::kPre) return add_residual(f(norm(name, {x})), x);
+    if (config_.norm == NormPlacement::kBoth) {
+      return add_residual(norm(name + "_after", {f(norm(name, {x}))}), x);
+    }
+    if (config_.norm == NormPlacement::kAfter) return add_residual(norm(name, {f(x)}), x);
     const ValueId y = f(x);
     if (config_.norm == NormPlacement::kNone) return add_residual(y, x);
     return config_.residual ? norm(name, {y, x}) : norm(name, {y});
@@ -88,7 +97,7 @@ class Stack {
   GraphBuilder& graph_;
   const StackConfig& config_;
   std::string name_;
-  std::shared_ptr<const Buffer> rotary_;
+  std::vector<std::pair<RotarySpec, std::shared_ptr<const Buffer>>> rotary_tables_;
 };
 
 }  // namespace headlane

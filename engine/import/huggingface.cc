@@ -16,6 +16,7 @@
 #include "engine/import/families/classifier.h"
 #include "engine/import/families/distilbert.h"
 #include "engine/import/families/electra.h"
+#include "engine/import/families/gemma.h"
 #include "engine/import/families/generation.h"
 #include "engine/import/families/gpt2.h"
 #include "engine/import/families/llama.h"
@@ -60,7 +61,11 @@ constexpr Family kFamilies[] = {
     {"gpt2", "GPT2", gpt2_config, gpt2_tensors},
     {"llama", "Llama", llama_config, llama_tensors},
     {"mistral", "Mistral", llama_config, llama_tensors},
-    {"qwen2", "Qwen2", llama_config, llama_tensors}};
+    {"qwen2", "Qwen2", llama_config, llama_tensors},
+    {"qwen3", "Qwen3", llama_config, llama_tensors},
+    {"gemma", "Gemma", gemma_config, gemma_tensors},
+    {"gemma2", "Gemma2", gemma2_config, gemma_tensors},
+    {"gemma3_text", "Gemma3", gemma3_config, gemma_tensors}};
 
 const Family& find_family(const json& config, const std::string& path) {
   const std::string type = json_string(config, "model_type", path);

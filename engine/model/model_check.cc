@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/base/error.h"
 #include "engine/file/json.h"
@@ -19,15 +21,18 @@ int64_t computed_table_floats(const ModelConfig& config) {
   int64_t floats = 0;
   for (const StackConfig* stack : {&config.encoder, &config.decoder}) {
     if (stack->n_layers == 0) continue;
-    AttentionSpec self = stack->attention;
-    if (stack == &config.decoder && config.takes_tokens()) {
-      // Keys are turned as they are kept, by one table for all layers.
-      floats += self.rotary.max_positions * self.rotary.dims;
-      self.rotary = {};
+    const bool keeps_keys = stack == &config.decoder && config.takes_tokens();
+    std::vector<RotarySpec> known;
+    for (int64_t i = 0; i < stack->n_layers; ++i) {
+      AttentionSpec self = stack->attention_of(i);
+      const RotarySpec rotary = keeps_keys ? std::exchange(self.rotary, {}) : RotarySpec();
+      floats += attention_table_floats(self);
+      if (stack->has_cross()) floats += attention_table_floats(stack->cross);
+      // Keys are turned as they are kept, by one table for all layers that turn alike.
+      if (std::find(known.begin(), known.end(), rotary) != known.end()) continue;
+      floats += rotary.max_positions * rotary.dims;
+      known.push_back(rotary);
     }
-    int64_t of_layer = attention_table_floats(self);
-    if (stack->has_cross()) of_layer += attention_table_floats(stack->cross);
-    floats += stack->n_layers * of_layer;
     if (stack->has_sinusoids()) floats += stack->max_positions * config.d_model;
   }
   return floats;

@@ -24,7 +24,7 @@ void KeepKeys::keep(const Run& run, int64_t token, const float* qkv, float* q) c
   const int64_t q_width = spec_.q_width(), k_width = spec_.k_width(), v_width = spec_.v_width();
   const KeyRows& rows = run.step->self[layer_];
   T* kept = reinterpret_cast<T*>(rows.data + run.step->own[token] * rows.ld);
-  if (rotary_ == nullptr) {
+  if (input_ == element_ && rotary_ == nullptr) {
     const T* from = reinterpret_cast<const T*>(qkv);
     std::copy_n(from, q_width, reinterpret_cast<T*>(q));
     std::copy_n(from + q_width, k_width + v_width, kept);
@@ -33,7 +33,9 @@ void KeepKeys::keep(const Run& run, int64_t token, const float* qkv, float* q) c
   const int64_t dims = spec_.rotary.dims;
   kernels::RotateArgs args = {
       .head_dim = spec_.head_dim,
-      .rotary = static_cast<const float*>(rotary_->data()) + run.positions[token] * dims,
+      .rotary = rotary_ == nullptr
+                    ? nullptr
+                    : static_cast<const float*>(rotary_->data()) + run.positions[token] * dims,
       .rotary_dims = dims,
       .interleaved = spec_.rotary.interleaved,
       .element = element_,

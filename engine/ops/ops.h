@@ -142,6 +142,30 @@ class Norm : public RowOp {
   bool rms_;
 };
 
+// output = input, Q K V side by side; Q and K are cut into parts, such as heads, and each is normed
+// by the root of its mean square  -> [.., those of the input]
+class NormHeads : public RowOp {
+ public:
+  struct Part {
+    int64_t n = 1;       // parts
+    const float* gamma;  // [columns of a part]
+  };
+  NormHeads(Part q, Part k, const AttentionSpec& spec, float eps)
+      : q_(q),
+        k_(k),
+        q_width_(spec.q_width()),
+        k_width_(spec.k_width()),
+        v_width_(spec.v_width()),
+        eps_(eps) {}
+  const char* name() const override { return "norm_heads"; }
+  void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
+
+ private:
+  Part q_, k_;
+  int64_t q_width_, k_width_, v_width_;
+  float eps_;
+};
+
 // output = activation(left half of the input) * right half  -> [.., d]
 class Gate : public RowOp {
  public:
@@ -201,16 +225,13 @@ class Attention : public TaskOp {
 // side  -> [n_tokens, n_heads * head_dim]
 class KeepKeys : public RowOp {
  public:
-  // `rotary`: the table of spec.rotary, or null where it has none. `element`: of the cache and the
-  // output.
+  // `rotary`: the table of spec.rotary, or null where it has none. `input`: the input's elements,
+  // f32 where there is a table, since what turns is rounded afterwards. `element`: of the cache and
+  // the output; the input's, or the input is f32.
   KeepKeys(const AttentionSpec& spec, std::shared_ptr<const Buffer> rotary, int64_t layer,
-           Element element)
-      : spec_(spec), rotary_(std::move(rotary)), layer_(layer), element_(element) {}
+           Element input, Element element)
+      : spec_(spec), rotary_(std::move(rotary)), layer_(layer), input_(input), element_(element) {}
   const char* name() const override { return "keep_keys"; }
-  // What the input consists of: what turns is rounded afterwards.
-  static Element input_element(const AttentionSpec& spec, Element element) {
-    return spec.rotary.dims > 0 ? Element::kF32 : element;
-  }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
@@ -220,7 +241,7 @@ class KeepKeys : public RowOp {
   AttentionSpec spec_;
   std::shared_ptr<const Buffer> rotary_;  // [max_positions, dims]
   int64_t layer_;
-  Element element_;
+  Element input_, element_;
 };
 
 // Attention of a step's tokens to their targets so far (kSelf) or to their sources (kCross); the
@@ -260,11 +281,13 @@ class DecodeAttention : public TaskOp {
   Element element_;
 };
 
-// Ranks the next token: logits = input * weight^T + bias, whose columns are taken range by range
-// while they are in cache. What is kept of them goes where the run's step says.
+// Ranks the next token: logits = input * weight^T + bias, or cap * tanh(logits / cap), whose
+// columns are taken range by range while they are in cache. What is kept of them goes where the
+// run's step says.
 class TopLogits : public TaskOp {
  public:
-  explicit TopLogits(const PackedWeight* weight) : weight_(*weight) {}
+  // cap 0: logits are not capped.
+  explicit TopLogits(const PackedWeight* weight, float cap = 0) : weight_(*weight), cap_(cap) {}
   const char* name() const override { return "top_logits"; }
   double flops(const Run& run, int64_t) const override {
     if (n_tasks(run) == 0) return 0;
@@ -286,7 +309,10 @@ class TopLogits : public TaskOp {
   void run_task(const Run&, int64_t, std::span<const View>, View, float*) const override;
 
  private:
+  void cap(const kernels::Table& kernels, int64_t rows, int64_t n, View c) const;
+
   const PackedWeight& weight_;
+  float cap_;
 };
 
 // One vector a sequence: those of all poolings side by side, or that of the run's, divided by its

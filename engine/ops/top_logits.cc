@@ -51,6 +51,15 @@ int64_t TopLogits::scratch_floats(const kernels::Table& kernels, const Limits& l
   return std::min(kTileRows, limits.max_seqs) * kernels::padded_stride(columns);
 }
 
+void TopLogits::cap(const kernels::Table& kernels, int64_t rows, int64_t n, View c) const {
+  for (int64_t r = 0; r < rows; ++r) {
+    float* row = c.data + r * c.ld;
+    for (int64_t i = 0; i < n; ++i) row[i] /= cap_;
+    kernels.activate_f32(kernels::Activation::kTanh, n, row, row);
+    for (int64_t i = 0; i < n; ++i) row[i] *= cap_;
+  }
+}
+
 void TopLogits::run_task(const Run& run, int64_t task, std::span<const View> inputs, View,
                          float* scratch) const {
   const kernels::Table& kernels = *run.kernels;
@@ -70,6 +79,7 @@ void TopLogits::run_task(const Run& run, int64_t task, std::span<const View> inp
       rows = rows_together(to, row);
       const View a = {inputs[0].data + to.rows[row] * inputs[0].ld, inputs[0].ld};
       multiply(kernels, tile, {0, n_tile}, rows, a, Element::kF32, c);
+      if (cap_ != 0) cap(kernels, rows, tile.n, c);
       for (int64_t r = 0; to.all && r < rows; ++r) {
         std::memcpy(to.all + (row + r) * weight_.n + panel * nr, c.data + r * c.ld,
                     static_cast<size_t>(tile.n) * sizeof(float));

@@ -93,6 +93,15 @@ void check_padding(const StackConfig& stack, bool whole_sequences, const char* f
        where.c_str(), field, ll{stack.padding_id});
 }
 
+// Only the steps of a decoder have an op for norms of queries and keys.
+void check_qk_norms(const StackConfig& stack, bool has_steps, const char* field,
+                    const std::string& where) {
+  if (stack.qk_norms.of == QkNorm::kNone || has_steps) return;
+  fail(Status::kBadFile,
+       "%s field \"%s\": field \"qk_norms\" is there, which only a decoder of token ids has",
+       where.c_str(), field);
+}
+
 // A decoder's steps have no kernel for other scores than these.
 void check_step_score(const AttentionSpec& spec, const char* field, const std::string& where) {
   if (spec.score == Score::kScaledDot || spec.score == Score::kDot) return;
@@ -204,8 +213,13 @@ void visit_fields(VectorUse* use, FieldVisitor* fields) {
   fields->flag("leaves_out_prompt", &use->leaves_out_prompt);
 }
 
+void visit_fields(ScoreCap* cap, FieldVisitor* fields) {
+  fields->number("limit", &cap->limit, 0, 65536);
+}
+
 void visit_fields(HeadConfig* head, FieldVisitor* fields) {
   fields->choice("kind", &head->kind, kHeads);
+  if (head->kind == HeadKind::kLogits) fields->optional("cap", &head->cap, head->cap.limit != 0);
   if (!head->is_of_sequences()) return;
   fields->choice("pooling", &head->pooling, kPoolings);
   fields->list("beside", &head->beside, file_limits::kHeadSteps);
@@ -245,6 +259,8 @@ void ModelConfig::validate(const std::string& file) const {
   takes_tokens() ? check_tokens(*this, where) : check_activations(*this, where);
   check_padding(encoder, takes_tokens(), "encoder", where);
   check_padding(decoder, false, "decoder", where);
+  check_qk_norms(encoder, false, "encoder", where);
+  check_qk_norms(decoder, generates(), "decoder", where);
   check_head(*this, where);
   if (generates()) check_steps(*this, where);
 }

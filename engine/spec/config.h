@@ -79,6 +79,11 @@ struct VectorUse {
   }
 };
 
+// Scores of tokens become limit * tanh(score / limit).
+struct ScoreCap {
+  float limit = 0;  // 0: they do not
+};
+
 struct HeadConfig {
   HeadKind kind = HeadKind::kHidden;
   // These belong to kPool and kClassify: how a sequence's rows become one, and what is done to
@@ -89,6 +94,7 @@ struct HeadConfig {
   ClassifierConfig classifier = {};        // of kClassify
   std::vector<PoolingBeside> beside = {};  // whose vectors stand behind that of `pooling`
   VectorUse use = {};                      // of kPool
+  ScoreCap cap = {};                       // of kLogits
 
   // Whether something is made of each sequence as a whole.
   bool is_of_sequences() const { return kind == HeadKind::kPool || kind == HeadKind::kClassify; }
@@ -159,6 +165,7 @@ class FieldVisitor;
 void visit_fields(HeadStep* step, FieldVisitor* fields);
 void visit_fields(PoolingBeside* beside, FieldVisitor* fields);
 void visit_fields(VectorUse* use, FieldVisitor* fields);
+void visit_fields(ScoreCap* cap, FieldVisitor* fields);
 void visit_fields(HeadConfig* head, FieldVisitor* fields);
 void visit_fields(ModelConfig* config, FieldVisitor* fields);
 

@@ -28,6 +28,8 @@ struct RotarySpec {
   double attention_factor = 0;           // kYarn: scales the table; 0: yarn_magnitude(factor)
   double low_freq_factor = 1, high_freq_factor = 4;  // kLlama3: likewise
   bool truncate = true;  // kYarn: the blend begins and ends at whole pairs
+
+  bool operator==(const RotarySpec&) const = default;
 };
 
 // YaRN's scale of cosines and sines, 0.1 mscale ln(factor) + 1, and 1 up to factor 1. A model with

@@ -13,7 +13,11 @@ using ll = long long;
 constexpr int64_t kUnlimited = kernels::AttentionF32Args::kUnlimited;
 
 constexpr EnumName<NormPlacement> kNormPlacements[] = {
-    {NormPlacement::kNone, "none"}, {NormPlacement::kPost, "post"}, {NormPlacement::kPre, "pre"}};
+    {NormPlacement::kNone, "none"},   {NormPlacement::kPost, "post"},
+    {NormPlacement::kPre, "pre"},     {NormPlacement::kBoth, "both"},
+    {NormPlacement::kAfter, "after"}, {NormPlacement::kParallel, "parallel"}};
+// "none" is said by leaving the object out.
+constexpr EnumName<QkNorm> kQkNorms[] = {{QkNorm::kHeads, "heads"}, {QkNorm::kRows, "rows"}};
 constexpr EnumName<NormKind> kNormKinds[] = {{NormKind::kLayer, "layer"}, {NormKind::kRms, "rms"}};
 constexpr EnumName<Positions> kPositions[] = {
     {Positions::kNone, "none"},
@@ -47,6 +51,10 @@ void visit_fields(LayerWindow* window, FieldVisitor* fields) {
   fields->limit("right", &window->right, kUnlimited);
 }
 
+void visit_fields(QkNorms* norms, FieldVisitor* fields) {
+  fields->choice("of", &norms->of, kQkNorms);
+}
+
 void visit_fields(EmbeddingProjection* projection, FieldVisitor* fields) {
   fields->integer("width", &projection->width, 1, file_limits::kDModel);
 }
@@ -68,6 +76,8 @@ void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens) {
   }
   fields->object("attention", &stack->attention);
   fields->list("windows", &stack->windows, file_limits::kLayers);
+  fields->list("rotaries", &stack->rotaries, file_limits::kLayers);
+  fields->optional("qk_norms", &stack->qk_norms, stack->qk_norms.of != QkNorm::kNone);
   fields->optional("cross", &stack->cross, stack->has_cross());
   fields->integer("d_ff", &stack->d_ff, 0, file_limits::kDFf);
   fields->choice("activation", &stack->activation, kActivations);
@@ -82,15 +92,29 @@ void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens) {
 
 AttentionSpec StackConfig::attention_of(int64_t layer) const {
   AttentionSpec spec = attention;
-  if (windows.empty()) return spec;
-  const LayerWindow& window = windows[static_cast<size_t>(layer) % windows.size()];
-  spec.window_left = window.left;
-  spec.window_right = window.right;
+  const auto at = static_cast<size_t>(layer);
+  if (!windows.empty()) {
+    const LayerWindow& window = windows[at % windows.size()];
+    spec.window_left = window.left;
+    spec.window_right = window.right;
+  }
+  if (!rotaries.empty()) spec.rotary = rotaries[at % rotaries.size()];
   return spec;
 }
 
 void StackConfig::check(int64_t d_model, const std::string& where) const {
+  if (norm == NormPlacement::kParallel && (has_cross() || d_ff == 0 || !residual)) {
+    fail(Status::kBadFile,
+         "%s field \"norm\" is \"parallel\", which is for layers of attention to themselves and a "
+         "feed-forward, with residuals",
+         where.c_str());
+  }
   check_attention(attention, "attention", max_positions, where);
+  for (size_t i = 0; i < rotaries.size(); ++i) {
+    AttentionSpec spec = attention;
+    spec.rotary = rotaries[i];
+    check_attention(spec, "rotaries", max_positions, where);
+  }
   if (has_cross()) check_attention(cross, "cross", max_positions, where);
   // The sinusoids are computed: their table must not be larger than what a file could reasonably
   // be.

@@ -21,10 +21,16 @@ enum class Activation {
 };
 enum class NormPlacement {
   kNone,
-  kPost,  // norm(x + f(x)), as in Vaswani et al. 2017
-  kPre,   // x + f(norm(x))
+  kPost,      // norm(x + f(x)), as in Vaswani et al. 2017
+  kPre,       // x + f(norm(x))
+  kBoth,      // x + norm_after(f(norm(x))), as in Gemma 2
+  kAfter,     // x + norm(f(x)), as in OLMo 2
+  kParallel,  // x + f(norm(x)) + g(norm'(x)) of attention f and feed-forward g, as in Falcon
 };
 enum class NormKind { kLayer, kRms };
+// Queries and keys are normed by the root of their mean square before they turn: each head for
+// itself by weights [head_dim] that all heads share, or all heads of a row as one.
+enum class QkNorm { kNone, kHeads, kRows };
 enum class Positions {  // added to the input
   kNone,
   kLearned,
@@ -46,6 +52,11 @@ const char* name_of(NormPlacement placement);
 struct LayerWindow {
   int64_t left = kernels::AttentionF32Args::kUnlimited;
   int64_t right = kernels::AttentionF32Args::kUnlimited;
+};
+
+// Norms of queries and keys.
+struct QkNorms {
+  QkNorm of = QkNorm::kNone;
 };
 
 // A product that makes rows of the stack from the narrower rows of the tables, as in ELECTRA.
@@ -70,6 +81,9 @@ struct StackConfig {
   AttentionSpec attention;
   // Layer i has windows[i % n] in place of the windows of `attention`; none: all layers have those.
   std::vector<LayerWindow> windows;
+  // Likewise in place of its rotary positions. One of no dims: the layer has none.
+  std::vector<RotarySpec> rotaries;
+  QkNorms qk_norms;     // decoders of tokens have them, in attention to themselves
   AttentionSpec cross;  // n_heads 0: there is none
   int64_t d_ff = 0;     // 0: there is no feed-forward
   Activation activation = Activation::kGelu;
@@ -103,6 +117,7 @@ struct StackConfig {
 
 class FieldVisitor;
 void visit_fields(LayerWindow* window, FieldVisitor* fields);
+void visit_fields(QkNorms* norms, FieldVisitor* fields);
 void visit_fields(EmbeddingProjection* projection, FieldVisitor* fields);
 // `tokens`: rows come in as token ids.
 void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens);

@@ -153,9 +153,10 @@ class ToyStepGraph {
     if (model_.has_slopes) weights.alibi_slopes = layer.slopes.data();
     ValueId qkv =
         linear(name + ".qkv", layer.qkv, x, spec.q_width() + spec.k_width() + spec.v_width());
-    if (KeepKeys::input_element(spec, element_) != Element::kF32) qkv = operand(qkv);
-    const ValueId q = add_value(std::make_unique<KeepKeys>(spec, rotary_, i, element_), {qkv},
-                                spec.q_width(), element_);
+    const Element input = spec.rotary.dims > 0 ? Element::kF32 : element_;
+    if (input != Element::kF32) qkv = operand(qkv);
+    const ValueId q = add_value(std::make_unique<KeepKeys>(spec, rotary_, i, input, element_),
+                                {qkv}, spec.q_width(), element_);
     auto op =
         std::make_unique<DecodeAttention>(spec, weights, DecodeAttention::Over::kSelf, i, element_);
     const ValueId o = add_value(std::move(op), {q}, spec.o_width(), element_);

@@ -131,6 +131,51 @@ json qwen2_defaults() {
           {"max_window_layers", 28}};
 }
 
+json qwen3_defaults() {
+  json defaults = qwen2_defaults();
+  defaults["head_dim"] = 128;
+  return defaults;
+}
+
+json gemma_defaults() {
+  return {{"vocab_size", 256000},
+          {"hidden_size", 3072},
+          {"intermediate_size", 24576},
+          {"num_hidden_layers", 28},
+          {"num_attention_heads", 16},
+          {"num_key_value_heads", 16},
+          {"head_dim", 256},
+          {"hidden_act", "gelu_pytorch_tanh"},
+          {"max_position_embeddings", 8192},
+          {"rms_norm_eps", 1e-6},
+          {"pad_token_id", 0},
+          {"eos_token_id", 1},
+          {"bos_token_id", 2}};
+}
+
+json gemma2_defaults() {
+  json defaults = gemma_defaults();
+  defaults.erase("hidden_act");
+  defaults.update({{"hidden_size", 2304},
+                   {"intermediate_size", 9216},
+                   {"num_hidden_layers", 26},
+                   {"num_attention_heads", 8},
+                   {"num_key_value_heads", 4},
+                   {"hidden_activation", "gelu_pytorch_tanh"},
+                   {"query_pre_attn_scalar", 256},
+                   {"sliding_window", 4096},
+                   {"final_logit_softcapping", 30.0},
+                   {"attn_logit_softcapping", 50.0}});
+  return defaults;
+}
+
+json gemma3_defaults() {
+  json defaults = gemma2_defaults();
+  for (const char* key : {"final_logit_softcapping", "attn_logit_softcapping"}) defaults.erase(key);
+  defaults.update({{"vocab_size", 262208}, {"max_position_embeddings", 131072}});
+  return defaults;
+}
+
 json defaults_of(const std::string& model_type) {
   json defaults = json::object();
   if (model_type == "bert") return bert_defaults();
@@ -142,6 +187,10 @@ json defaults_of(const std::string& model_type) {
   if (model_type == "llama") return llama_defaults();
   if (model_type == "mistral") return mistral_defaults();
   if (model_type == "qwen2") return qwen2_defaults();
+  if (model_type == "qwen3") return qwen3_defaults();
+  if (model_type == "gemma") return gemma_defaults();
+  if (model_type == "gemma2") return gemma2_defaults();
+  if (model_type == "gemma3_text") return gemma3_defaults();
   if (model_type == "t5") return t5_defaults();
   if (model_type == "mt5") {
     defaults = t5_defaults();

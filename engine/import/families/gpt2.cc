@@ -23,11 +23,7 @@ void refuse_variants(const json& config, const std::string& path) {
     fail(Status::kUnsupported, "%s field \"%s\" is %s; only %s is supported", path.c_str(), key,
          usual ? "false" : "true", usual ? "true" : "false");
   }
-  for (const char* key : {"quantization_config", "pruned_heads"}) {
-    if (!json_has(config, key, path) || config[key].empty()) continue;
-    fail(Status::kUnsupported, "%s field \"%s\" is not empty; that is not supported", path.c_str(),
-         key);
-  }
+  refuse_changed_weights(config, path);
 }
 
 class Gpt2Tensors {

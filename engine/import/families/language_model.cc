@@ -19,6 +19,26 @@ void refuse_other_heads(const Json& config, const std::string& path, const std::
   }
 }
 
+void refuse_changed_weights(const Json& config, const std::string& path) {
+  for (const char* key : {"quantization_config", "pruned_heads"}) {
+    if (!json_has(config, key, path) || config[key].empty()) continue;
+    fail(Status::kUnsupported, "%s field \"%s\" is not empty; that is not supported", path.c_str(),
+         key);
+  }
+}
+
+void refuse_partial_rotary(const Json& config, const std::string& path) {
+  constexpr const char* kPartial = "partial_rotary_factor";
+  if (!json_has(config, kPartial, path) || json_number(config, kPartial, path) == 1) return;
+  fail(Status::kUnsupported, "%s field \"%s\" is not 1; heads of this family turn as a whole",
+       path.c_str(), kPartial);
+}
+
+void refuse_flag(const Json& config, const char* key, const std::string& path) {
+  if (!json_bool(config, key, path, false)) return;
+  fail(Status::kUnsupported, "%s field \"%s\" is true; only false is supported", path.c_str(), key);
+}
+
 void refuse_left_over(const Checkpoint& checkpoint, const std::vector<TensorRecipe>& recipes,
                       const std::function<bool(const std::string& name)>& known) {
   std::set<std::string> taken;

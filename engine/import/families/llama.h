@@ -1,5 +1,5 @@
 // Language models of Llama's build: RMS norms before attention and feed-forward, rotary positions,
-// grouped heads, a gated feed-forward. Llama, Mistral and Qwen 2 are such.
+// grouped heads, a gated feed-forward. Llama, Mistral, Qwen 2 and Qwen 3 are such.
 #pragma once
 
 #include <string>

@@ -58,11 +58,9 @@ void read_yarn(const Scaling& scaling, RotarySpec* spec) {
   spec->attention_factor = number("attention_factor", ratio);
 }
 
-}  // namespace
-
-RotarySpec read_rotary(const json& config, const std::string& path, int64_t head_dim,
-                       int64_t max_positions) {
-  const Scaling scaling = find_scaling(config, path);
+// `config`, at `path`, has what the scaling's own object lacks.
+RotarySpec read_scaled(const Scaling& scaling, const json& config, const std::string& path,
+                       int64_t head_dim, int64_t max_positions) {
   const auto number = [&](const char* key, double otherwise) {
     if (json_has(scaling.fields, key, scaling.where)) {
       return json_number(scaling.fields, key, scaling.where);
@@ -105,6 +103,18 @@ RotarySpec read_rotary(const json& config, const std::string& path, int64_t head
     read_yarn(scaling, &spec);
   }
   return spec;
+}
+
+}  // namespace
+
+RotarySpec read_rotary(const json& config, const std::string& path, int64_t head_dim,
+                       int64_t max_positions) {
+  return read_scaled(find_scaling(config, path), config, path, head_dim, max_positions);
+}
+
+RotarySpec read_rotary_of_layers(const json& fields, const std::string& where, int64_t head_dim,
+                                 int64_t max_positions) {
+  return read_scaled({fields, where}, json::object(), where, head_dim, max_positions);
 }
 
 }  // namespace headlane

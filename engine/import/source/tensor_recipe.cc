@@ -49,6 +49,12 @@ void Recipes::add_stacked_rows(const std::vector<std::pair<std::string, int64_t>
   recipes_.push_back({name, std::move(shape), std::move(slices), false, {}});
 }
 
+void Recipes::add_plus(const std::string& source, const std::string& name,
+                       std::vector<int64_t> shape, float plus) {
+  add(source, name, std::move(shape));
+  recipes_.back().plus = plus;
+}
+
 void Recipes::add_rows(const std::string& source, std::vector<int64_t> source_shape, int64_t first,
                        int64_t n, const std::string& name) {
   checkpoint_.require(source, source_shape);
@@ -90,6 +96,9 @@ std::span<const float> RecipeReader::next() {
     read_columns(first / row_size_, block_);
   } else {
     read(first, block_);
+  }
+  if (recipe_.plus != 0) {
+    for (float& x : block_) x += recipe_.plus;
   }
   return block_;
 }

@@ -30,6 +30,9 @@ struct TensorRecipe {
   bool transposed = false;
   // In place of slices: the elements of a small tensor, which were computed.
   std::vector<float> values;
+  // Is added to each element of the slices, such as 1 where a model's files have its norms' weights
+  // less 1.
+  float plus = 0;
 };
 
 // Makes recipes one by one. All functions throw Error if the checkpoint lacks what they take, or
@@ -46,6 +49,9 @@ class Recipes {
   // The same of sources that have so many rows each, and otherwise that shape.
   void add_stacked_rows(const std::vector<std::pair<std::string, int64_t>>& sources,
                         const std::string& name, std::vector<int64_t> shape_of_row);
+  // Likewise, with `plus` added to each element.
+  void add_plus(const std::string& source, const std::string& name, std::vector<int64_t> shape,
+                float plus);
   // n rows of the tensor `source` [source_shape], from row `first` on.
   void add_rows(const std::string& source, std::vector<int64_t> source_shape, int64_t first,
                 int64_t n, const std::string& name);

@@ -82,6 +82,7 @@ TEST(Recipes, StackSplitAndTranspose) {
   recipes.add_transposed("a", "transposed", 3, 2);
   recipes.add_values("computed", {1, 2}, {0.5f, -0.0f});
   recipes.add("s", "scalar", {});
+  recipes.add_plus("v", "plus 1", {4}, 1);
   recipes.add("none", "none", {0, 5});
   recipes.add("empty rows", "empty rows", {5, 0});
   const std::pair<std::vector<int64_t>, std::vector<float>> expected[] = {
@@ -92,6 +93,7 @@ TEST(Recipes, StackSplitAndTranspose) {
       {{3, 2}, {0, 3, 1, 4, 2, 5}},
       {{1, 2}, {0.5f, -0.0f}},
       {{}, {30}},
+      {{4}, {21, 22, 23, 24}},
       {{0, 5}, {}},
       {{5, 0}, {}}};
   const std::vector<TensorRecipe> made = recipes.take();

@@ -1,4 +1,4 @@
-// Small Llama, Mistral and Qwen 2 against transformers: logits within the rounding of float32, and
+// Small language models against transformers: logits within the rounding of float32, and
 // greedy and beam search id for id; and the same bits, whatever a prompt is computed beside.
 #include <gtest/gtest.h>
 
@@ -24,7 +24,11 @@ constexpr const char* kModels[] = {"llama_3_1",         "llama_2", "llama_linear
                                    "llama_yarn",        "mistral", "mistral_no_window",
                                    "mistral_window_2",  "qwen2",   "qwen2_window",
                                    "qwen2_layer_types", "gpt2",    "gpt2_own_head",
-                                   "gpt2_bf16"};
+                                   "gpt2_bf16",         "qwen3",   "qwen3_window",
+                                   "qwen3_layer_types", "gemma",   "gemma_one_kv",
+                                   "gemma_linear",      "gemma2",  "gemma2_no_caps",
+                                   "gemma2_old",        "gemma3",  "gemma3_old",
+                                   "gemma3_layer_types"};
 
 // Another order of summation than that of transformers' own float32 may be off by a small multiple
 // of what that is off by (tests/golden/README.md).
@@ -156,7 +160,7 @@ TEST_P(GoldenLanguageModel, Logits) {
 }
 
 TEST_P(GoldenLanguageModel, Greedy) {
-  ASSERT_EQ(prompts_.size(), 200u);
+  ASSERT_GE(prompts_.size(), 16u);
   const std::unique_ptr<Model> model = open();
   std::vector<float> scores, scores_alone;
   EXPECT_EQ(generate(*model, prompts_, 1, 2, &scores), greedy_);

@@ -3,12 +3,12 @@
     python make.py [--out DIR] [NAME ...]
 
 Each folder is what headlane convert takes (config.json, generation_config.json, weights), and
-    prompts.txt         200 prompts of token ids, one a line: most are short, some longer than the
-                        window, the last ones up to MOST tokens
+    prompts.txt         200 or 16 prompts of token ids, one a line: most are short, some longer than
+                        the window, the last ones up to MOST tokens
     greedy.txt          what was generated for each, a line, without the prompt, with the end if
                         there is one
     beam.txt            the same by beams, the best answer of each
-    beam_scores.npy     [200]: sums of log-probabilities over length ** length_penalty
+    beam_scores.npy     [prompts]: sums of log-probabilities over length ** length_penalty
     logits.npy          [rows, vocab]: of the first N_DETAILED prompts, the logits that each id of
                         their lines of greedy.txt was chosen by
     texts.json          of models with a tokenizer, in place of all above except the manifest: texts
@@ -33,11 +33,12 @@ import numpy as np
 import torch
 import transformers
 
-N_PROMPTS, N_DETAILED, LEAST_GAP, MAX_NEW, N_BEAMS, MOST = 200, 5, 3e-4, 12, 3, 600
+N_DETAILED, LEAST_GAP, MAX_NEW, N_BEAMS, MOST = 5, 3e-4, 12, 3, 600
 GAIN = 1.2  # of a product: scores of attention are of the size that trained models have
 COMMON = {"hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 2,
           "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 640,
           "rms_norm_eps": 1e-5}
+GEMMA = {"head_dim": 10, "num_key_value_heads": 2}
 IDS = {"vocab_size": 97, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 MODELS = {
     "llama_3_1": dict(type="Llama", why="three bands of rotary wavelengths; biases everywhere; a "
@@ -84,6 +85,72 @@ MODELS = {
         config=dict(vocab_size=1500, tie_word_embeddings=True)),
     "qwen2_texts": dict(type="Qwen2", why="texts, by a tokenizer of bytes", tokenizer="qwen2",
         saved=torch.bfloat16, config=dict(vocab_size=1000, tie_word_embeddings=True)),
+    "qwen3": dict(type="Qwen3", prompts=16, why="norms of queries and keys; biases; wider heads",
+        config=dict(head_dim=10, attention_bias=True, hidden_act="gelu")),
+    "qwen3_window": dict(type="Qwen3", prompts=16, why="windows from layer 1 on; YaRN; tied words; "
+        "saved in bf16", saved=torch.bfloat16,
+        config=dict(head_dim=12, num_hidden_layers=3, num_key_value_heads=1, tie_word_embeddings=True,
+            use_sliding_window=True, sliding_window=7, max_window_layers=1,
+            rope_parameters=dict(rope_type="yarn", rope_theta=1000000.0, factor=4.0,
+                original_max_position_embeddings=160))),
+    "qwen3_layer_types": dict(type="Qwen3", prompts=16, why="windows by the names of layers; the "
+        "older spelling of rotary positions; as many heads of keys as of queries",
+        config=dict(head_dim=6, num_key_value_heads=4, num_hidden_layers=3, use_sliding_window=True,
+            sliding_window=5,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
+        old=dict(rope_theta=5000.0, rope_scaling=dict(type="linear", factor=2.0))),
+    "gemma": dict(type="Gemma", prompts=16, why="words are multiplied; norms' weights less 1; wide "
+        "heads; biases", config=GEMMA | dict(attention_bias=True)),
+    "gemma_one_kv": dict(type="Gemma", prompts=16, why="one head of keys; a head of its own; odd "
+        "sizes; the older name of GELU by tanh; saved in bf16", saved=torch.bfloat16,
+        config=dict(hidden_size=30, num_attention_heads=3, num_key_value_heads=1, head_dim=14,
+            tie_word_embeddings=False), old=dict(rope_theta=10000.0, hidden_act="gelu")),
+    "gemma_linear": dict(type="Gemma", prompts=16, why="stretched positions; three layers; SiLU",
+        config=GEMMA | dict(num_hidden_layers=3, hidden_act="silu",
+            rope_parameters=dict(rope_type="linear", rope_theta=20000.0, factor=3.0))),
+    "gemma2": dict(type="Gemma2", prompts=16, why="caps of scores and of logits; the first and the "
+        "third layer have a window; another scale of scores", config=GEMMA | dict(
+            num_hidden_layers=3, sliding_window=9, query_pre_attn_scalar=7,
+            attn_logit_softcapping=1.5, final_logit_softcapping=2.0)),
+    "gemma2_no_caps": dict(type="Gemma2", prompts=16, why="no caps; biases; windows by the names of "
+        "layers; a head of its own; odd sizes; saved in bf16", saved=torch.bfloat16,
+        config=dict(hidden_size=30, num_attention_heads=3, num_key_value_heads=1, head_dim=14,
+            sliding_window=2, attention_bias=True, tie_word_embeddings=False,
+            attn_logit_softcapping=None, final_logit_softcapping=None,
+            layer_types=["full_attention", "sliding_attention"])),
+    "gemma2_old": dict(type="Gemma2", prompts=16, why="the older spelling, without names of layers; "
+        "stretched positions; SiLU", config=GEMMA | dict(num_hidden_layers=4, sliding_window=5,
+            hidden_activation="silu", final_logit_softcapping=3.0,
+            rope_parameters=dict(rope_type="linear", rope_theta=7000.0, factor=2.0)),
+        old=dict(rope_theta=7000.0, rope_scaling=dict(rope_type="linear", factor=2.0)),
+        drop=["layer_types"]),
+    "gemma3": dict(type="Gemma3", config_class="Gemma3Text", prompts=16, why="every third layer is "
+        "without a window and has stretched positions of another base; norms of queries and keys; "
+        "another scale of scores", config=GEMMA | dict(num_hidden_layers=4, sliding_window=9,
+            sliding_window_pattern=3, query_pre_attn_scalar=7,
+            rope_parameters=dict(
+                full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=8.0),
+                sliding_attention=dict(rope_type="default", rope_theta=10000.0)))),
+    "gemma3_old": dict(type="Gemma3", config_class="Gemma3Text", prompts=16, why="the older spelling "
+        "of both kinds of positions; every sixth layer is without a window; a head of its own; odd "
+        "sizes; saved in bf16", saved=torch.bfloat16,
+        config=dict(hidden_size=30, num_attention_heads=3, num_key_value_heads=1, head_dim=14,
+            num_hidden_layers=7, sliding_window=5, tie_word_embeddings=False,
+            rope_parameters=dict(
+                full_attention=dict(rope_type="linear", rope_theta=500000.0, factor=2.0),
+                sliding_attention=dict(rope_type="default", rope_theta=7000.0))),
+        old=dict(rope_theta=500000.0, rope_local_base_freq=7000.0,
+            rope_scaling=dict(rope_type="linear", factor=2.0)), drop=["layer_types"]),
+    "gemma3_layer_types": dict(type="Gemma3", config_class="Gemma3Text", prompts=16, why="windows by "
+        "the names of layers; biases; ReLU; three bands of wavelengths for one kind of layers",
+        config=GEMMA | dict(num_hidden_layers=3, sliding_window=2, attention_bias=True,
+            hidden_activation="relu",
+            layer_types=["full_attention", "sliding_attention", "full_attention"],
+            rope_parameters=dict(
+                full_attention=dict(rope_type="llama3", rope_theta=500000.0, factor=8.0,
+                    low_freq_factor=1.0, high_freq_factor=4.0,
+                    original_max_position_embeddings=64),
+                sliding_attention=dict(rope_type="default", rope_theta=300.0)))),
 }
 TEXTS = ["The quick brown fox", "a", "  two spaces, and a tab\t", "Ein schöner Tag, nicht wahr?",
          "日本語のテキスト", "--max-new-tokens 5", "def f(x):\n    return x", "🙂🙂", "1234567890 + 1",
@@ -99,12 +166,14 @@ def fan_in(name):
 
 
 def randomize(model):
+    less_1 = type(model).__name__.startswith("Gemma")  # as their norms' weights are
     with torch.no_grad():
         for name, p in model.named_parameters():
             if p.dim() >= 2:
                 p.copy_(torch.randn_like(p) * (GAIN / p.shape[fan_in(name)] ** 0.5))
             else:
-                p.copy_(torch.randn_like(p) * 0.3 + (1.0 if is_norm(name) else 0.0))
+                own = 0.0 if less_1 else 1.0
+                p.copy_(torch.randn_like(p) * 0.3 + (own if is_norm(name) else 0.0))
     model.tie_weights()
 
 
@@ -116,15 +185,16 @@ def save(model, recipe, folder):
         return
     path = folder / "config.json"
     config = json.loads(path.read_text())
-    config.pop("rope_parameters")
+    for key in ["rope_parameters"] + recipe.get("drop", []):
+        config.pop(key)
     config.update(recipe["old"])
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def prompt(i, rng, vocab_size):
-    if i >= N_PROMPTS - 6:
+def prompt(i, n, rng, vocab_size):
+    if i >= n - max(2, n * 3 // 100):
         length = int(rng.integers(200, MOST + 1))
-    elif i >= N_PROMPTS - 50:
+    elif i >= n - n // 4:
         length = int(rng.integers(20, 70))
     else:
         length = int(rng.integers(1, 20))
@@ -149,8 +219,9 @@ def run(recipe, folder, seed):
     rng = np.random.default_rng(seed)
     prompts, greedy, beam, scores, logits = [], [], [], [], []
     off_logits = off_scores = 0.0
-    while len(prompts) < N_PROMPTS:
-        ids = prompt(len(prompts), rng, exact.config.vocab_size)
+    n_prompts = recipe.get("prompts", 200)
+    while len(prompts) < n_prompts:
+        ids = prompt(len(prompts), n_prompts, rng, exact.config.vocab_size)
         new, rows = generate(exact, ids, 1)
         best = rows.topk(2).values
         if (best[:, 0] - best[:, 1]).min() < LEAST_GAP:
@@ -218,7 +289,7 @@ def main():
         if arguments.names and name not in arguments.names:
             continue
         torch.manual_seed(seed)
-        config = getattr(transformers, recipe["type"] + "Config")(
+        config = getattr(transformers, recipe.get("config_class", recipe["type"]) + "Config")(
             **IDS | ({} if "head" in recipe else COMMON) | recipe["config"])
         model = getattr(transformers, recipe["type"] + recipe.get("head", "ForCausalLM"))(config)
         randomize(model)

@@ -1,0 +1,23 @@
+// Gemma 1, 2 and 3 (text): words are multiplied by the root of d_model, and the files have the
+// norms' weights less 1. Gemma 2 and 3 have norms before and behind each part of a layer, and
+// windows on some layers; Gemma 3 has norms of queries and keys, and rotary positions of their own
+// for the layers with windows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/file/json.h"
+#include "engine/import/source/tensor_recipe.h"
+#include "engine/spec/config.h"
+
+namespace headlane {
+
+// As llama_config and llama_tensors.
+ModelConfig gemma_config(const Json& config, const std::string& path);
+ModelConfig gemma2_config(const Json& config, const std::string& path);
+ModelConfig gemma3_config(const Json& config, const std::string& path);
+std::vector<TensorRecipe> gemma_tensors(const Checkpoint& checkpoint, const Json& config,
+                                        const std::string& path, const ModelConfig& model);
+
+}  // namespace headlane
