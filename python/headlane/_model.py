@@ -7,6 +7,8 @@ import json
 import os
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes import byref, c_char_p, c_int64, c_void_p
 from typing import Any
 
@@ -63,8 +65,36 @@ class Model:
     ) -> None:
         self.path = os.fspath(path)
         self._options = (precision, isa, threads_asked_for(n_threads))
-        self._opened = os.getpid()
+        self._unlock()
+        self._closed = False
         self._open()
+        _models.add(self)
+
+    def _unlock(self) -> None:
+        self._lock = threading.Lock()
+        self._n_holding = 0  # calls that use the handle itself, outside of sessions
+
+    @contextmanager
+    def hold(self) -> Iterator[int]:
+        """The model's address, which is good inside of this; a ValueError if the model has been closed."""
+        with self._lock:
+            if self._closed:
+                raise ValueError("the model has been closed")
+            self._n_holding += 1
+        try:
+            yield self.handle.address
+        finally:
+            with self._lock:
+                self._n_holding -= 1
+                if self._closed and self._n_holding == 0:
+                    self.handle.close()
+
+    def close(self) -> None:
+        """Frees the model: now, or when nobody holds it."""
+        with self._lock:
+            self._closed = True
+            if self._n_holding == 0:
+                self.handle.close()
 
     def _open(self) -> None:
         precision, isa, n_threads = self._options
@@ -80,6 +110,7 @@ class Model:
         self.handle = Handle(out.value or 0, lib.headlane_model_destroy)
         self.facts = _abi.headlane_model_facts()
         check(lib.headlane_model_get_facts(self.handle.address, byref(self.facts)))
+        self.precision = text_at(self.facts.precision)  # which lies in the model
 
     def reopen(self) -> None:
         """For a forked child whose parent was inside a call then: neither that call's locks nor its rows can be
@@ -91,22 +122,24 @@ class Model:
         """The model's prompts by name, and the name of the default one."""
         found: dict[str, str] = {}
         default: str | None = None
-        for i in range(self.facts.n_prompts):
-            prompt = _abi.headlane_prompt_facts()
-            check(lib.headlane_model_get_prompt(self.handle.address, i, byref(prompt)))
-            name = text_at(prompt.name)
-            found[name] = text_at(prompt.text)
-            if prompt.is_default:
-                default = name
+        with self.hold() as address:
+            for i in range(self.facts.n_prompts):
+                prompt = _abi.headlane_prompt_facts()
+                check(lib.headlane_model_get_prompt(address, i, byref(prompt)))
+                name = text_at(prompt.name)
+                found[name] = text_at(prompt.text)
+                if prompt.is_default:
+                    default = name
         return found, default
 
     def info(self) -> dict[str, Any]:
         """Everything that the library says of the model: what `headlane info --json` shows."""
         n_bytes = c_int64()
-        check(lib.headlane_model_get_json(self.handle.address, None, 0, byref(n_bytes)))
-        capacity = n_bytes.value + 4096
-        text = ctypes.create_string_buffer(capacity)
-        check(lib.headlane_model_get_json(self.handle.address, text, capacity, byref(n_bytes)))
+        with self.hold() as address:
+            check(lib.headlane_model_get_json(address, None, 0, byref(n_bytes)))
+            capacity = n_bytes.value + 4096
+            text = ctypes.create_string_buffer(capacity)
+            check(lib.headlane_model_get_json(address, text, capacity, byref(n_bytes)))
         made: dict[str, Any] = json.loads(text.raw[: n_bytes.value])
         return made
 
@@ -172,6 +205,7 @@ class Lease:
         lib.headlane_session_set_cancelled(self.session.address, 0)
 
 
+_models: weakref.WeakSet[Model] = weakref.WeakSet()
 _pools: weakref.WeakSet[Sessions] = weakref.WeakSet()
 
 
@@ -271,7 +305,7 @@ class Sessions:
             self._narrow.pop().close()
             self._n_narrow -= 1
         if self._n_wide == 0 and self._n_narrow == 0:
-            self.model.handle.close()
+            self.model.close()
 
     def after_fork(self) -> None:
         """In a child: the parent's threads are not here, and a call of theirs will never end here."""
@@ -285,6 +319,8 @@ class Sessions:
 
 
 def _after_fork() -> None:
+    for model in list(_models):
+        model._unlock()
     for pool in list(_pools):
         pool.after_fork()
 

@@ -21,6 +21,15 @@ class Texts(NamedTuple):
     keep: object
 
 
+def parts_of(inputs: Any) -> list[Texts]:
+    """What a caller gave for texts: a str, an Arrow array (a part for each of its chunks), or a list of str."""
+    if isinstance(inputs, str):
+        return [from_strings([inputs])]
+    if is_arrow(inputs):
+        return from_arrow(inputs)
+    return [from_strings(as_strings(inputs))]
+
+
 def from_strings(strings: list[str]) -> Texts:
     """Of strings that are known to be strings."""
     try:

@@ -44,6 +44,23 @@ def quantized(vectors: Floats, precision: str) -> NDArray[Any]:
     return made
 
 
+def checked_dim(dim: int | None) -> int | None:
+    """truncate_dim, if it is one."""
+    if dim is not None and (isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1):
+        raise ValueError(f"truncate_dim must be a positive integer or None, and is {dim!r}")
+    return None if dim is None else int(dim)
+
+
+def finished(rows: Floats, shorter: int | None, normalize: bool, precision: str) -> NDArray[Any]:
+    """Whole vectors of the model as encode's options want them."""
+    vectors = rows if shorter is None else rows[:, :shorter]
+    if normalize:
+        vectors = normalized(vectors)
+    if precision != "float32":
+        return quantized(vectors, precision)
+    return np.ascontiguousarray(vectors)
+
+
 def _rows(name: str, vectors: ArrayLike) -> Floats:
     rows = np.asarray(vectors)
     if rows.dtype.kind not in "fiu":

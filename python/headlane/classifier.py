@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from ctypes import byref, cast, c_void_p
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal
+from collections.abc import Sequence
+from ctypes import byref, c_void_p, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headlane import _abi, _files, _out, _texts
+from headlane import _abi, _out, _texts
+from headlane._base import Encoding, check_device, shows_progress, struct_address
 from headlane._cancel import Cancel, in_thread
-from headlane._library import Unsupported, check, interruptible, lib
-from headlane._model import Lease, Model, Sessions, address_of, encoded, text_at
+from headlane._library import check, lib
+from headlane._model import Lease, address_of, encoded, text_at
 from headlane._progress import Bar
-from headlane.embedder import Embedder, _address, _check_device
-from headlane.tokenizer import Tokenizer
 
 Floats = NDArray[np.float32]
 
@@ -39,39 +36,21 @@ def _outcome(given: object) -> int:
     return _OUTCOMES[name]
 
 
-class _Scorer:
-    """An open classifier and its sessions. The parameters are those of Embedder."""
+class _Scorer(Encoding):
+    """An open classifier. max_length: texts are cut to so many tokens; None: the model's. The other options are those
+    of Embedder: device, cache_folder, revision, local_files_only, token, precision, n_threads, isa, max_tokens."""
+
+    _kind = "a classifier of texts"
 
     def __init__(
-        self,
-        model_name_or_path: str | os.PathLike[str],
-        *,
-        device: object = None,
-        max_length: int | None = None,
-        cache_folder: str | os.PathLike[str] | None = None,
-        revision: str | None = None,
-        local_files_only: bool = False,
-        token: bool | str | None = None,
-        precision: Literal["f32", "bf16", "int8", "auto"] | None = None,
-        n_threads: int | None = None,
-        isa: str | None = None,
-        max_tokens: int = 2048,
+        self, model_name_or_path: str | os.PathLike[str], *, max_length: int | None = None, **options: Any
     ) -> None:
-        _check_device(device)
-        path, _ = _files.find(
-            model_name_or_path,
-            cache=cache_folder,
-            precision=precision,
-            revision=revision,
-            local_files_only=local_files_only,
-            token=token,
-        )
-        self._model = Model(path, precision=precision, isa=isa, n_threads=n_threads)
-        facts = self._model.facts
-        if not facts.has_tokenizer or facts.n_labels == 0:
-            raise Unsupported(f"{path} is not a classifier of texts; headlane info shows what it is")
-        self._sessions = Sessions(self._model, max_tokens=max_tokens, n_threads=n_threads)
-        self.max_length = int(facts.max_seq_len) if max_length is None else max_length
+        super().__init__(model_name_or_path, **options)
+        self.max_length = int(self._model.facts.max_seq_len) if max_length is None else max_length
+
+    @staticmethod
+    def _fits(facts: Any) -> bool:
+        return bool(facts.has_tokenizer and facts.n_labels)
 
     @property
     def num_labels(self) -> int:
@@ -82,42 +61,12 @@ class _Scorer:
     def labels(self) -> list[str]:
         """What the scores are of, in their order."""
         names = []
-        for i in range(self.num_labels):
-            facts = _abi.headlane_label_facts()
-            check(lib.headlane_model_get_label(self._model.handle.address, i, byref(facts)))
-            names.append(text_at(facts.name))
+        with self._model.hold() as address:
+            for i in range(self.num_labels):
+                facts = _abi.headlane_label_facts()
+                check(lib.headlane_model_get_label(address, i, byref(facts)))
+                names.append(text_at(facts.name))
         return names
-
-    @property
-    def device(self) -> str:
-        """Where it runs: always "cpu"."""
-        return "cpu"
-
-    @property
-    def path(self) -> Path:
-        """The .headlane file that is open."""
-        return Path(self._model.path)
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The model's tokenizer."""
-        return Tokenizer._of(self._model)
-
-    def info(self) -> dict[str, Any]:
-        """Everything that the library says of the model, as `headlane info --json` does."""
-        return self._model.info()
-
-    def close(self) -> None:
-        """Frees the model: now, or when the calls that run have ended."""
-        self._sessions.close()
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _scores(
         self, first: list[str], second: list[str] | None, outcome: int, bar: bool | None, cancel: Cancel | None
@@ -131,10 +80,10 @@ class _Scorer:
         options.outcome = outcome
         tokenize = _abi.headlane_tokenize_options()
         tokenize.max_len = self.max_length
-        options.tokenize = _address(tokenize)
+        options.tokenize = struct_address(tokenize)
         if second is not None:
             others = _texts.from_strings(second)
-            options.second = _address(others.struct)
+            options.second = struct_address(others.struct)
 
         def call(lease: Lease, shown: Bar) -> None:
             callback = shown.callback(0)
@@ -145,25 +94,8 @@ class _Scorer:
                 )
             )
 
-        self._call(call, len(first), bar, cancel)
+        self._call(call, cancel, len(first) if shows_progress(bar) else None)
         return scores
-
-    def _call(self, call: Callable[[Lease, Bar], None], n: int, bar: bool | None, cancel: Cancel | None) -> None:
-        """On a session that is borrowed, so that Ctrl-C and cancel end it."""
-        cancel = cancel or Cancel()
-        shows = Embedder._shows_progress(bar)
-
-        def work() -> None:
-            lease = self._sessions.borrow()
-            try:
-                cancel._enter(lease)
-                with Bar(n if shows else None) as shown:
-                    call(lease, shown)
-            finally:
-                cancel._leave(lease)
-                lease.give()
-
-        interruptible(work, cancel.cancel)
 
 
 class CrossEncoder(_Scorer):
@@ -187,7 +119,7 @@ class CrossEncoder(_Scorer):
         activation_fn: None is what the model's files say; "raw" (or torch's Identity()), "sigmoid", "softmax".
         apply_softmax: over the labels of each pair, after that, if there are more than one.
         """
-        _check_device(device)
+        check_device(device)
         if batch_size <= 0:
             raise ValueError(f"batch_size must be a positive integer, and is {batch_size}")
         outcome = _outcome(activation_fn)
@@ -302,7 +234,7 @@ class Classifier(_Scorer):
         tokenize = _abi.headlane_tokenize_options()
         tokenize.max_len = self.max_length
         options = _abi.headlane_zero_shot_options()
-        options.tokenize, options.hypothesis = _address(tokenize), address_of(template)
+        options.tokenize, options.hypothesis = struct_address(tokenize), address_of(template)
         options.multi_label = int(multi_label)
         scores = np.empty((len(strings), len(names)), np.float32)
 
@@ -316,7 +248,8 @@ class Classifier(_Scorer):
             )
 
         if strings:
-            self._call(call, len(strings) * len(names), show_progress_bar, cancel)
+            n = len(strings) * len(names)
+            self._call(call, cancel, n if shows_progress(show_progress_bar) else None)
         return scores[0] if single else scores
 
     async def apredict(self, inputs: Any, *args: Any, **options: Any) -> Floats:

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from ctypes import byref, c_void_p, cast
-from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from headlane import _abi, _files, _out, _texts, _vectors
+from headlane import _abi, _out, _sequences, _texts, _vectors
+from headlane._base import MAX_TOKENS, Encoding, Precision, check_device, shows_progress, struct_address
 from headlane._cancel import Cancel, in_thread
-from headlane._library import Unsupported, check, interruptible, lib, logger
-from headlane._model import Lease, Model, Sessions, address_of, encoded, text_at
+from headlane._library import check, lib, logger
+from headlane._model import Lease, address_of, encoded, text_at
 from headlane._progress import Bar
-from headlane.tokenizer import Tokenizer
 
 # A call of fewer bytes of text takes some tens of milliseconds, and Ctrl-C may wait for it: it is called where it
 # stands. Handing a call to another thread and back takes some 50 microseconds, which a single sentence would feel.
 _SHORT_BYTES = 2048
-# As the command has: some MB of working memory for a model of MiniLM's size.
-_MAX_TOKENS = 2048
 
 Floats = NDArray[np.float32]
 
 
-class Embedder:
+class Embedder(Encoding):
     """A model that turns texts into vectors.
 
     model_name_or_path: a .headlane file, a folder of Hugging Face's, or the name of a repository of its hub. Folders
@@ -41,6 +36,8 @@ class Embedder:
     Any number of threads may call at once. Vectors have the same bits whatever is beside a text and however many
     threads there are.
     """
+
+    _kind = "a model that turns texts into vectors"
 
     def __init__(
         self,
@@ -55,28 +52,27 @@ class Embedder:
         token: bool | str | None = None,
         similarity_fn_name: Literal["cosine", "dot", "euclidean", "manhattan"] | None = None,
         truncate_dim: int | None = None,
-        precision: Literal["f32", "bf16", "int8", "auto"] | None = None,
+        precision: Precision | None = None,
         pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
         n_threads: int | None = None,
         isa: str | None = None,
-        max_tokens: int = _MAX_TOKENS,
+        max_tokens: int = MAX_TOKENS,
     ) -> None:
-        _check_device(device)
-        path, _ = _files.find(
+        super().__init__(
             model_name_or_path,
-            cache=cache_folder,
-            precision=precision,
-            pooling=pooling,
+            device=device,
+            cache_folder=cache_folder,
             revision=revision,
             local_files_only=local_files_only,
             token=token,
+            precision=precision,
+            pooling=pooling,
+            n_threads=n_threads,
+            isa=isa,
+            max_tokens=max_tokens,
         )
-        self._model = Model(path, precision=precision, isa=isa, n_threads=n_threads)
         facts = self._model.facts
-        if not facts.has_tokenizer or facts.has_decoder or facts.d_vector == 0:
-            raise Unsupported(f"{path} is not a model that turns texts into vectors; headlane info shows what it is")
-        self._sessions = Sessions(self._model, max_tokens=max_tokens, n_threads=n_threads)
-        self._dim, self._d_model = int(facts.d_vector), int(facts.d_model)
+        self._dim = int(facts.d_vector)
         self._normalizes = bool(facts.normalize)
         of_model, self.default_prompt_name = self._model.prompts()
         self.prompts: dict[str, str] = {"query": "", "document": "", **of_model, **(prompts or {})}
@@ -88,38 +84,16 @@ class Embedder:
             self.default_prompt_name = default_prompt_name
         self.max_seq_length = int(facts.max_seq_len)
         meant = int(facts.d_embedding)
-        self.truncate_dim = self._check_truncate_dim(truncate_dim) or (meant if meant < self._dim else None)
+        self.truncate_dim = _vectors.checked_dim(truncate_dim) or (meant if meant < self._dim else None)
         self.similarity_fn_name = similarity_fn_name or text_at(facts.similarity)
         if self.similarity_fn_name not in _vectors.SIMILARITIES:
             raise ValueError(
                 f"similarity_fn_name is {self.similarity_fn_name!r}, and must be one of {_vectors.SIMILARITIES}"
             )
 
-    # These say what the model is.
-
-    @property
-    def device(self) -> str:
-        """Where it runs: always "cpu"."""
-        return "cpu"
-
-    @property
-    def path(self) -> Path:
-        """The .headlane file that is open."""
-        return Path(self._model.path)
-
-    @property
-    def precision(self) -> str:
-        """What products are computed in: "f32", "bf16" or "int8"."""
-        return text_at(self._model.facts.precision)
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The model's tokenizer."""
-        return Tokenizer._of(self._model)
-
-    def info(self) -> dict[str, Any]:
-        """Everything that the library says of the model, as `headlane info --json` does."""
-        return self._model.info()
+    @staticmethod
+    def _fits(facts: Any) -> bool:
+        return bool(facts.has_tokenizer and not facts.has_decoder and facts.d_vector)
 
     def get_embedding_dimension(self) -> int:
         """How many numbers a vector has."""
@@ -169,7 +143,7 @@ class Embedder:
         out: where to write, [n, dim] (of a str also [dim]) of float32, whose rows may lie apart; it is returned.
         cancel: its cancel(), called from another thread, ends the call, which raises headlane.Cancelled.
         """
-        _check_device(device)
+        check_device(device)
         if pool is not None or chunk_size is not None:
             raise ValueError("pool and chunk_size are for several processes; one process uses all CPUs here")
         if batch_size <= 0:
@@ -177,24 +151,16 @@ class Embedder:
         if precision not in _vectors.PRECISIONS:
             raise ValueError(f"precision is {precision!r}, and must be one of {_vectors.PRECISIONS}")
         text = encoded("prompt", self._prompt(prompt, prompt_name))
-        shorter = self.truncate_dim if truncate_dim is None else self._check_truncate_dim(truncate_dim)
+        shorter = self.truncate_dim if truncate_dim is None else _vectors.checked_dim(truncate_dim)
         plain = (
             (shorter is None or shorter >= self._dim)
             and precision == "float32"
             and not (normalize_embeddings and not self._normalizes)
         )
-        if (
-            plain
-            and isinstance(inputs, str)
-            and len(inputs) < _SHORT_BYTES // 4
-            and output_value == "sentence_embedding"
-            and convert_to_numpy
-            and not convert_to_tensor
-            and out is None
-            and cancel is None
-            and not show_progress_bar
-        ):
-            return self._one(inputs, text)
+        is_one = isinstance(inputs, str) and len(inputs) < _SHORT_BYTES // 4
+        if is_one and plain and output_value == "sentence_embedding" and convert_to_numpy and not convert_to_tensor:
+            if out is None and cancel is None and not show_progress_bar:
+                return self._one(inputs, text)
         if output_value == "token_embeddings":
             if out is not None:
                 raise ValueError("out is for sentence embeddings; token embeddings have as many rows as tokens")
@@ -204,12 +170,7 @@ class Embedder:
                 f"output_value is {output_value!r}, and must be 'sentence_embedding' or 'token_embeddings'"
             )
         single = isinstance(inputs, str)
-        if single:
-            parts = [_texts.from_strings([inputs])]
-        elif _texts.is_arrow(inputs):
-            parts = _texts.from_arrow(inputs)
-        else:
-            parts = [_texts.from_strings(_texts.as_strings(inputs))]
+        parts = _texts.parts_of(inputs)
         n_texts = sum(part.n_texts for part in parts)
         given = _out.as_rows(out, n_texts, single) if out is not None else None
         if given is not None and plain:
@@ -217,12 +178,12 @@ class Embedder:
         else:
             rows = np.empty((n_texts, self._dim), np.float32)
         if n_texts:
-            self._embed(parts, rows, text, self._shows_progress(show_progress_bar), cancel)
+            self._embed(parts, rows, text, shows_progress(show_progress_bar), cancel)
         elif out is None:
             return _out.converted(np.array([]), convert_to_numpy, convert_to_tensor, False)
         made: NDArray[Any] = rows
         if not plain and n_texts:
-            made = self._after(rows, shorter, normalize_embeddings, precision)
+            made = _vectors.finished(rows, shorter, normalize_embeddings, precision)
         if out is not None:
             if given is not None and not plain and n_texts:
                 _out.write(given, made)
@@ -264,28 +225,8 @@ class Embedder:
         to 1. layers, heads: which ones, a number or a slice without steps; the array has all four dimensions."""
         if not isinstance(text, str):
             raise TypeError(f"text must be a str, and is {type(text).__name__}")
-        facts = self._model.facts
-        first_layer, n_layers = _range("layers", layers, int(facts.n_layers))
-        first_head, n_heads = _range("heads", heads, int(facts.n_heads))
         ids = self.tokenizer._ids(text, encoded("prompt", prompt), self.max_seq_length)
-        n = len(ids)
-        weights = np.zeros((n_layers, n_heads, n, n), np.float32)
-        maps = _abi.headlane_attention_maps()
-        maps.data = weights.ctypes.data
-        maps.layer_stride, maps.head_stride, maps.query_stride = n_heads * n * n, n * n, n
-        maps.first_layer, maps.n_layers, maps.first_head, maps.n_heads = first_layer, n_layers, first_head, n_heads
-        cancel = Cancel()
-
-        def call() -> None:
-            lease = self._sessions.borrow()
-            try:
-                cancel._enter(lease)
-                _encode(lease, ids, None, maps)
-            finally:
-                cancel._leave(lease)
-                lease.give()
-
-        interruptible(call, cancel.cancel)
+        weights = _sequences.attention_maps(self, ids, layers, heads)
         return [self.tokenizer.id_to_token(int(number)) for number in ids], weights
 
     def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Floats:
@@ -295,21 +236,6 @@ class Embedder:
     def similarity_pairwise(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Floats:
         """[n]: how alike each of the first vectors is to the second vector at its place."""
         return _vectors.similarity_pairwise(self.similarity_fn_name, embeddings1, embeddings2)
-
-    # Its life.
-
-    def close(self) -> None:
-        """Frees the model: now, or when the calls that run have ended. It is freed without this too, once nobody
-        has the object any more."""
-        self._sessions.close()
-
-    def __enter__(self) -> Embedder:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _prompt(self, prompt: str | None, name: str | None) -> str:
         if prompt is not None:
@@ -321,15 +247,6 @@ class Embedder:
         if name not in self.prompts:
             raise ValueError(f"there is no prompt {name!r}; the model's prompts are {sorted(self.prompts)}")
         return self.prompts[name]
-
-    def _check_truncate_dim(self, dim: int | None) -> int | None:
-        if dim is not None and (isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1):
-            raise ValueError(f"truncate_dim must be a positive integer or None, and is {dim!r}")
-        return None if dim is None else int(dim)
-
-    @staticmethod
-    def _shows_progress(asked: bool | None) -> bool:
-        return logger.getEffectiveLevel() in (logging.INFO, logging.DEBUG) if asked is None else asked
 
     def _one(self, text: str, prompt: bytes | None) -> Floats:
         """The vector of a short text, by the shortest way."""
@@ -353,7 +270,7 @@ class Embedder:
         tokenize.max_len = self.max_seq_length
         tokenize.prompt = address_of(prompt)
         options = _abi.headlane_embed_options()
-        options.tokenize = _address(tokenize)
+        options.tokenize = struct_address(tokenize)
         options.truncate_dim = self._dim  # whole vectors: they are cut here
         n_bytes = sum(part.n_bytes for part in parts)
         if n_bytes < _SHORT_BYTES and not bar and cancel is None:
@@ -363,19 +280,9 @@ class Embedder:
             finally:
                 lease.give()
             return
-        cancel = cancel or Cancel()
-
-        def call() -> None:
-            lease = self._sessions.borrow()
-            try:
-                cancel._enter(lease)
-                with Bar(len(rows) if bar else None) as shown:
-                    self._run(lease, parts, rows, options, shown)
-            finally:
-                cancel._leave(lease)
-                lease.give()
-
-        interruptible(call, cancel.cancel)
+        self._call(
+            lambda lease, shown: self._run(lease, parts, rows, options, shown), cancel, len(rows) if bar else None
+        )
 
     def _run(self, lease: Lease, parts: list[_texts.Texts], rows: Floats, options: Any, bar: Bar) -> None:
         done = 0
@@ -387,65 +294,10 @@ class Embedder:
             check(lib.headlane_session_embed(lease.address, byref(part.struct), byref(options), first, stride))
             done += part.n_texts
 
-    def _after(self, rows: Floats, shorter: int | None, normalize: bool, precision: str) -> NDArray[Any]:
-        vectors = rows if shorter is None else rows[:, :shorter]
-        if normalize:
-            vectors = _vectors.normalized(vectors)
-        if precision != "float32":
-            return _vectors.quantized(vectors, precision)
-        return np.ascontiguousarray(vectors)
-
     def _token_embeddings(self, inputs: Any, prompt: bytes | None) -> Any:
         single = isinstance(inputs, str)
         strings = [inputs] if single else _texts.as_strings(inputs)
         tokenizer = self.tokenizer
         ids = [tokenizer._ids(text, prompt, self.max_seq_length) for text in strings]
-        results = [np.empty((len(row), self._d_model), np.float32) for row in ids]
-
-        cancel = Cancel()
-
-        def call() -> None:
-            lease = self._sessions.borrow()
-            try:
-                cancel._enter(lease)
-                for row, result in zip(ids, results, strict=True):
-                    _encode(lease, row, result)
-            finally:
-                cancel._leave(lease)
-                lease.give()
-
-        interruptible(call, cancel.cancel)
+        results = _sequences.hidden_states(self, ids)
         return results[0] if single else results
-
-
-def _range(name: str, chosen: slice | int, n: int) -> tuple[int, int]:
-    """The first of what was chosen of n, and how many there are."""
-    if isinstance(chosen, slice):
-        first, last, step = chosen.indices(n)
-        if step == 1 and first < last:
-            return first, last - first
-    elif isinstance(chosen, int) and not isinstance(chosen, bool) and -n <= chosen < n:
-        return chosen % n, 1
-    raise ValueError(f"{name} is {chosen!r}, and must name some of {n}")
-
-
-def _encode(lease: Lease, ids: NDArray[np.int32], hidden: Floats | None, maps: Any = None) -> None:
-    """The hidden states of one sequence, or its maps."""
-    offsets = np.array([0, len(ids)], np.int64)
-    batch = _abi.headlane_batch()
-    batch.n_seqs = 1
-    batch.offsets = offsets.ctypes.data
-    batch.ids = ids.ctypes.data
-    outputs = _abi.headlane_outputs()
-    outputs.hidden = None if hidden is None else hidden.ctypes.data
-    outputs.attention = None if maps is None else _address(maps)
-    check(lib.headlane_session_encode(lease.address, byref(batch), byref(outputs)))
-
-
-def _address(struct: Any) -> int:
-    return cast(byref(struct), c_void_p).value or 0
-
-
-def _check_device(device: object) -> None:
-    if device is not None and str(device) not in ("cpu", "cpu:0"):
-        raise ValueError(f"device is {device!r}; Headlane runs on the CPU: leave device out, or say 'cpu'")

@@ -85,50 +85,45 @@ class Tokenizer:
         data = text.encode()
         ids = np.empty(min(max(max_length, 16), 4096), np.int32)
         n_ids = c_int64()
-        while True:
-            status = lib.headlane_model_tokenize(
-                self._model.handle.address,
-                data,
-                len(data),
-                byref(options),
-                ids.ctypes.data,
-                len(ids),
-                byref(n_ids),
-            )
-            if status == _abi.HEADLANE_TOO_LARGE and n_ids.value > len(ids):
+        with self._model.hold() as address:
+            while True:
+                status = lib.headlane_model_tokenize(
+                    address, data, len(data), byref(options), ids.ctypes.data, len(ids), byref(n_ids)
+                )
+                if status != _abi.HEADLANE_TOO_LARGE or n_ids.value <= len(ids):
+                    break
                 ids = np.empty(n_ids.value, np.int32)
-                continue
             check(status)
-            return ids[: n_ids.value]
+        return ids[: n_ids.value]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, special tokens left out. Of models that translate, ids of targets."""
         numbers = np.ascontiguousarray(_as_ids(ids))
         n_bytes = c_int64()
-        handle = self._model.handle.address
-        check(lib.headlane_model_detokenize(handle, numbers.ctypes.data, len(numbers), None, 0, byref(n_bytes)))
-        if n_bytes.value == 0:
-            return ""
-        text = ctypes.create_string_buffer(n_bytes.value)
-        check(
-            lib.headlane_model_detokenize(
-                handle, numbers.ctypes.data, len(numbers), text, n_bytes.value, byref(n_bytes)
-            )
-        )
+        given = numbers.ctypes.data, len(numbers)
+        with self._model.hold() as address:
+            check(lib.headlane_model_detokenize(address, *given, None, 0, byref(n_bytes)))
+            if n_bytes.value == 0:
+                return ""
+            text = ctypes.create_string_buffer(n_bytes.value)
+            check(lib.headlane_model_detokenize(address, *given, text, n_bytes.value, byref(n_bytes)))
         return text.raw[: n_bytes.value].decode("utf-8", "replace")
 
     def id_to_token(self, token_id: int, *, of_target: bool = False) -> str:
         """How a token is spelled; of_target: in the vocabulary of targets, where that is another one."""
         text, n_bytes = c_void_p(), c_size_t()
         get = lib.headlane_model_get_target_token if of_target else lib.headlane_model_get_token
-        check(get(self._model.handle.address, _as_id(token_id), byref(text), byref(n_bytes)))
-        return ctypes.string_at(text.value or 0, n_bytes.value).decode("utf-8", "replace") if n_bytes.value else ""
+        with self._model.hold() as address:
+            check(get(address, _as_id(token_id), byref(text), byref(n_bytes)))
+            found = ctypes.string_at(text.value or 0, n_bytes.value) if n_bytes.value else b""
+        return found.decode("utf-8", "replace")
 
     def token_to_id(self, token: str) -> int:
         """The id of the token that is spelled so; a ValueError if there is none."""
         data = token.encode()
         found = c_int32()
-        check(lib.headlane_model_find_token(self._model.handle.address, data, len(data), byref(found)))
+        with self._model.hold() as address:
+            check(lib.headlane_model_find_token(address, data, len(data), byref(found)))
         return found.value
 
     def tokens(self, text: str, **options: Any) -> list[str]:
@@ -139,10 +134,11 @@ class Tokenizer:
     def languages(self) -> list[str]:
         """The languages that the tokenizer has tokens for, of models that translate."""
         names = []
-        for i in range(self._model.facts.n_languages):
-            facts = _abi.headlane_language_facts()
-            check(lib.headlane_model_get_language(self._model.handle.address, i, byref(facts)))
-            names.append(ctypes.string_at(facts.name, facts.name_bytes).decode())
+        with self._model.hold() as address:
+            for i in range(self._model.facts.n_languages):
+                facts = _abi.headlane_language_facts()
+                check(lib.headlane_model_get_language(address, i, byref(facts)))
+                names.append(ctypes.string_at(facts.name, facts.name_bytes).decode())
         return names
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-import threading
-from ctypes import byref, c_int32, c_void_p
+from ctypes import byref, c_int32
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headlane import _abi, _files, _texts
-from headlane._library import Handle, Unsupported, check, interruptible, lib, logger
-from headlane._model import Model, text_at, threads_asked_for
+from headlane import _abi, _texts
+from headlane._base import OpenModel
+from headlane._generators import Generators, Running
+from headlane._library import Handle, check, interruptible, lib, logger
 from headlane.tokenizer import Tokenizer
 
 _STOPPING = {
@@ -42,58 +42,32 @@ class Answer:
     ids: list[int]  # its end included
 
 
-class Translator:
+class Translator(OpenModel):
     """A model with an encoder and a decoder: a .headlane file, a folder of Hugging Face's, or a repository of its hub.
-    Any number of threads may call at once; an answer depends neither on the other texts of the call nor on threads."""
+    Any number of threads may call at once; an answer depends neither on the other texts of the call nor on threads.
+
+    The options are those of Embedder: device, cache_folder, revision, local_files_only, token, precision, isa."""
+
+    _kind = "a model with an encoder, a decoder and a tokenizer"
 
     def __init__(
-        self,
-        model_name_or_path: str | os.PathLike[str],
-        *,
-        cache_folder: str | os.PathLike[str] | None = None,
-        revision: str | None = None,
-        local_files_only: bool = False,
-        token: bool | str | None = None,
-        precision: Literal["f32", "bf16", "int8", "auto"] | None = None,
-        n_threads: int | None = None,
-        isa: str | None = None,
+        self, model_name_or_path: str | os.PathLike[str], *, n_threads: int | None = None, **options: Any
     ) -> None:
-        path, _ = _files.find(
-            model_name_or_path,
-            cache=cache_folder,
-            precision=precision,
-            revision=revision,
-            local_files_only=local_files_only,
-            token=token,
-        )
-        self._model = Model(path, precision=precision, isa=isa, n_threads=n_threads)
-        facts = self._model.facts
-        if not facts.has_decoder or not facts.has_tokenizer or facts.n_layers == 0:
-            raise Unsupported(
-                f"{path} is not a model with an encoder, a decoder and a tokenizer; headlane info shows what it is"
-            )
-        self._n_threads = threads_asked_for(n_threads)
+        super().__init__(model_name_or_path, n_threads=n_threads, **options)
         self._tokenizer = Tokenizer._of(self._model)
-        self._idle: dict[tuple[int, ...], list[Handle]] = {}
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
+        self._generators = Generators(self._model, n_threads)
 
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The model's tokenizer."""
-        return self._tokenizer
+    @staticmethod
+    def _fits(facts: Any) -> bool:
+        return bool(facts.has_decoder and facts.has_tokenizer and facts.n_layers)
 
     @property
     def languages(self) -> list[str]:
         """What source_language and target_language may be; [] where a model has one pair."""
         return self._tokenizer.languages
 
-    def info(self) -> dict[str, Any]:
-        """Everything that the library says of the model, as `headlane info --json` does."""
-        return self._model.info()
-
-    def __repr__(self) -> str:
-        return f"headlane.Translator({self._model.path!r}, precision={text_at(self._model.facts.precision)!r})"
+    def close(self) -> None:
+        self._generators.close()
 
     def translate(self, inputs: Any, **options: Any) -> Any:
         """The best answer to a str, a str; to a list of str, a list. The options are those of answers."""
@@ -151,32 +125,30 @@ class Translator:
         search.repetition_penalty = repetition_penalty or 0.0
         search.min_new_tokens = min_new_tokens
         search.max_new_tokens = max_new_tokens or 0
-        first = self._first_id(source_language, target_language)
+        with self._model.hold():
+            return self._answers(texts, search, batch_size, (source_language, target_language))
+
+    def _answers(
+        self, texts: list[str], search: Any, batch_size: int, languages: tuple[str | None, str | None]
+    ) -> list[list[Answer]]:
+        first = self._first_id(*languages)
         if first is not None:
             search.first_id = ctypes.addressof(first)
-
-        languages = source_language, target_language
         results: list[list[Answer]] = [[] for _ in texts]
-        running: list[Handle] = []
-        cancelled = threading.Event()
-
-        def cancel() -> None:
-            cancelled.set()
-            for handle in list(running):
-                lib.headlane_generator_set_cancelled(handle.address, 1)
+        running = Running()
 
         def call() -> None:
             for begin in range(0, len(texts), _BATCHES * batch_size):
                 window = texts[begin : begin + _BATCHES * batch_size]
                 ids = [self._source_ids(text, languages) for text in window]
                 order = sorted((i for i in range(len(ids)) if len(ids[i])), key=lambda i: -len(ids[i]))
-                while order and not cancelled.is_set():
+                while order and not running.cancelled:
                     batch = _take_batch(order, ids, batch_size)
                     answers = self._run([ids[i] for i in batch], [begin + i for i in batch], search, running)
                     for i, found in zip(batch, answers, strict=True):
                         results[begin + i] = found
 
-        interruptible(call, cancel)
+        interruptible(call, running.cancel)
         return results
 
     def _source_ids(self, text: str, languages: tuple[str | None, str | None]) -> NDArray[np.int32]:
@@ -211,7 +183,7 @@ class Translator:
         return None
 
     def _run(
-        self, sources: list[NDArray[np.int32]], places: list[int], search: Any, running: list[Handle]
+        self, sources: list[NDArray[np.int32]], places: list[int], search: Any, running: Running
     ) -> list[list[Answer]]:
         offsets = np.zeros(len(sources) + 1, np.int64)
         np.cumsum([len(ids) for ids in sources], out=offsets[1:])
@@ -222,16 +194,16 @@ class Translator:
         batch.offsets = offsets.ctypes.data
         batch.ids = ids.ctypes.data
         search.keys = keys.ctypes.data
-        key, generator = self._borrow(len(sources), int(offsets[-1]), search)
-        running.append(generator)
+        key, generator = self._generators.borrow(len(sources), int(offsets[-1]), search)
+        running.enter(generator)
         try:
             check(lib.headlane_generator_generate(generator.address, byref(batch), byref(search)))
             answers = [self._answers_of(generator, i) for i in range(len(sources))]
         except BaseException:
-            running.clear()  # a generator that was cancelled or that failed is not kept
+            running.leave()
+            self._generators.give_back(None, generator)  # one that failed is not kept
             raise
-        running.clear()
-        self._give_back(key, generator)
+        self._generators.give_back(key if running.leave() else None, generator)
         return answers
 
     def _answers_of(self, generator: Handle, source: int) -> list[Answer]:
@@ -244,42 +216,6 @@ class Translator:
             found.append(Answer(self._tokenizer.decode(ids), float(answer.score), ids))
             if len(found) >= answer.n_answers:
                 return found
-
-    def _borrow(self, n_sources: int, n_tokens: int, search: Any) -> tuple[tuple[int, ...], Handle]:
-        """A generator that is large enough. Sizes are rounded up, so that most calls find one that is there; a call
-        beside another has one thread."""
-        beams = 1 if search.sample else search.n_beams or self._model.facts.n_beams
-        sizes = (
-            _rounded_up(n_sources),
-            _rounded_up(n_tokens),
-            max(beams, search.n_best if search.sample else 1),
-            search.max_new_tokens,
-        )
-        with self._lock:
-            if self._pid != os.getpid():
-                self._idle, self._pid = {}, os.getpid()
-            idle = self._idle.get(sizes)
-            if idle:
-                return sizes, idle.pop()
-        options = _abi.headlane_generator_options()
-        options.max_sources, options.max_source_tokens, options.max_beams, options.max_new_tokens = sizes
-        options.max_source_len = min(int(self._model.facts.max_positions), sizes[1])
-        options.all_logits = 1
-        options.n_threads = self._n_threads
-        out = c_void_p()
-        check(lib.headlane_generator_create(self._model.handle.address, byref(options), byref(out)))
-        return sizes, Handle(out.value or 0, lib.headlane_generator_destroy, keep=self._model)
-
-    def _give_back(self, sizes: tuple[int, ...], generator: Handle) -> None:
-        """Generators hold keys and values of all their targets, so only those of the sizes used last are kept."""
-        with self._lock:
-            if sizes not in self._idle:
-                self._idle = {sizes: []}
-            self._idle[sizes].append(generator)
-
-
-def _rounded_up(number: int) -> int:
-    return 1 << (number - 1).bit_length()
 
 
 def _take_batch(order: list[int], ids: list[NDArray[np.int32]], batch_size: int) -> list[int]:

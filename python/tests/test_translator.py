@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -71,6 +75,51 @@ def test_tokenizer(translator: headlane.Translator) -> None:
         assert translator.tokenizer.encode(text) == [int(number) for number in ids.split()]
     ids = [int(number) for number in lines("greedy_ids.txt")[0].split()]
     assert translator.tokenizer.decode(ids) == translator.tokenizer.decode(np.array(ids)) == lines("greedy.txt")[0]
+
+
+def test_close() -> None:
+    with headlane.Translator(ROOT / "examples/translate/zh-en.headlane", n_threads=1) as model:
+        assert model.translate("今天天气很好") == "It's a beautiful day today"
+        assert model.device == "cpu" and model.path.name == "zh-en.headlane" and model.precision in repr(model)
+    assert model._model.handle.address == 0
+    for call in (model.translate, model.tokenizer.encode):
+        with pytest.raises(ValueError, match="closed"):
+            call("今天")
+    assert model.precision in repr(model)
+    model.close()
+
+
+def test_close_while_another_thread_translates() -> None:
+    model = headlane.Translator(ROOT / "examples/translate/zh-en.headlane", n_threads=1)
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(model.translate, lines("sources.txt"), batch_size=4) for _ in range(2)]
+        time.sleep(0.1)
+        model.close()
+        for call in running:
+            with pytest.raises(ValueError, match="closed"):
+                call.result()
+    assert model._model.handle.address == 0
+
+
+def test_ctrl_c() -> None:
+    """It ends a call, and the model can be used again."""
+    program = """
+import os, signal, sys, threading, time
+import headlane
+model = headlane.Translator(sys.argv[1], n_threads=1)
+sources = open(sys.argv[2], encoding="utf-8").read().splitlines()
+expected = model.translate(sources[:3])
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+begin = time.monotonic()
+try:
+    model.translate(sources * 1000, num_beams=8)
+    print("not interrupted")
+except KeyboardInterrupt:
+    print(model.translate(sources[:3]) == expected)
+"""
+    command = [sys.executable, "-c", program, ROOT / "examples/translate/zh-en.headlane", GOLDEN / "sources.txt"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.stdout == "True\n", done.stdout + done.stderr
 
 
 def test_a_language_model_is_refused() -> None:

@@ -1,21 +1,29 @@
-# SentencePiece, utf8proc and PCRE2 from their sources, as static libraries that become a part of libheadlane.so, for what runs
-# where no packages are: the wheel (tools/wheel). HEADLANE_BUNDLED is the folder that tools/fetch-sources made.
+# The libraries that Headlane uses, from their sources, for what is built or runs where no packages are: the wheel
+# (tools/wheel) and its sdist. SentencePiece, utf8proc and PCRE2 become a part of libheadlane.so. HEADLANE_BUNDLED is the folder that tools/fetch-sources made.
 file(GLOB sentencepiece_folder ${HEADLANE_BUNDLED}/sentencepiece-*)
 file(GLOB utf8proc_folder ${HEADLANE_BUNDLED}/utf8proc-*)
 file(GLOB pcre2_folder ${HEADLANE_BUNDLED}/pcre2-*)
-if(NOT EXISTS ${sentencepiece_folder}/src/sentencepiece_processor.h OR NOT EXISTS ${utf8proc_folder}/utf8proc.c
-   OR NOT EXISTS ${pcre2_folder}/src/pcre2_match.c)
-  message(FATAL_ERROR "HEADLANE_BUNDLED=${HEADLANE_BUNDLED} has not got the sources of SentencePiece, utf8proc and PCRE2: "
-                      "tools/fetch-sources ${HEADLANE_BUNDLED} fetches them.")
-endif()
+set(bundled_headers ${HEADLANE_BUNDLED}/include)
+foreach(file ${sentencepiece_folder}/src/sentencepiece_processor.h ${utf8proc_folder}/utf8proc.c
+             ${pcre2_folder}/src/pcre2_match.c ${bundled_headers}/xsimd/xsimd.hpp)
+  if(NOT EXISTS ${file})
+    message(FATAL_ERROR "HEADLANE_BUNDLED=${HEADLANE_BUNDLED} has not got all sources: there is no ${file}. "
+                        "tools/fetch-sources ${HEADLANE_BUNDLED} fetches them.")
+  endif()
+endforeach()
+
+# All that there is of these are headers.
+set(XSIMD_INCLUDE_DIR ${bundled_headers})
+set(XXHASH_INCLUDE_DIR ${bundled_headers})
+foreach(target nlohmann_json::nlohmann_json CLI11::CLI11)
+  add_library(${target} INTERFACE IMPORTED)
+  target_include_directories(${target} SYSTEM INTERFACE ${bundled_headers})
+endforeach()
 
 add_library(headlane_utf8proc STATIC ${utf8proc_folder}/utf8proc.c)
-# As its pkg-config file says, and where that puts it: then every file that includes none of these libraries is compiled
-# by the same command as without HEADLANE_BUNDLED.
-target_compile_options(
-  headlane_utf8proc
-  PRIVATE -w -ffunction-sections -fdata-sections
-  INTERFACE -DUTF8PROC_EXPORTS)
+target_include_directories(headlane_utf8proc SYSTEM PUBLIC ${utf8proc_folder})
+target_compile_definitions(headlane_utf8proc PUBLIC UTF8PROC_STATIC)
+target_compile_options(headlane_utf8proc PRIVATE -w -ffunction-sections -fdata-sections)
 add_library(PkgConfig::UTF8PROC ALIAS headlane_utf8proc)
 
 # With characters of 8 bits, Unicode and no machine code. Its generic files say what it asks a machine otherwise.
@@ -29,9 +37,9 @@ set(pcre2_sources auto_possess compile config context convert dfa_match error ex
 list(TRANSFORM pcre2_sources PREPEND ${pcre2_folder}/src/pcre2_)
 list(TRANSFORM pcre2_sources APPEND .c)
 add_library(headlane_pcre2 STATIC ${pcre2_sources} ${pcre2_headers}/pcre2_chartables.c)
-target_include_directories(headlane_pcre2 PRIVATE ${pcre2_headers} ${pcre2_folder}/src)
-target_compile_definitions(headlane_pcre2 PRIVATE HAVE_CONFIG_H PCRE2_CODE_UNIT_WIDTH=8 SUPPORT_PCRE2_8 SUPPORT_UNICODE
-                                                  PCRE2_STATIC)
+target_include_directories(headlane_pcre2 SYSTEM PUBLIC ${pcre2_headers} PRIVATE ${pcre2_folder}/src)
+target_compile_definitions(headlane_pcre2 PUBLIC PCRE2_STATIC PRIVATE HAVE_CONFIG_H PCRE2_CODE_UNIT_WIDTH=8 SUPPORT_PCRE2_8
+                                                                      SUPPORT_UNICODE)
 target_compile_options(headlane_pcre2 PRIVATE -w -ffunction-sections -fdata-sections)
 add_library(PkgConfig::PCRE2 ALIAS headlane_pcre2)
 
@@ -58,19 +66,12 @@ target_include_directories(
 target_compile_definitions(headlane_sentencepiece PRIVATE HAVE_PTHREAD=1 SPM_NO_THREADLOCAL=1
                                                           GOOGLE_PROTOBUF_NO_THREADLOCAL=1)
 target_compile_options(headlane_sentencepiece PRIVATE -w -ffunction-sections -fdata-sections ${no_unique_symbols})
+# A model's file is read once: what reads it need not be fast, and is half of what there is to compile.
+set_source_files_properties(${protobuf_sources} ${sentencepiece_folder}/src/builtin_pb/sentencepiece.pb.cc
+                            ${sentencepiece_folder}/src/builtin_pb/sentencepiece_model.pb.cc
+                            PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release>:-O1>)
 set_target_properties(headlane_sentencepiece PROPERTIES CXX_STANDARD 17)
 set(UTF8PROC_LINK_LIBRARIES headlane_utf8proc)
 set(PCRE2_LINK_LIBRARIES headlane_pcre2)
 set(SENTENCEPIECE_LIBRARY headlane_sentencepiece)
-unset(SENTENCEPIECE_INCLUDE_DIR)
-
-# Their headers are seen by the files that include them, and every other file is compiled as without HEADLANE_BUNDLED.
-function(headlane_include_bundled)
-  foreach(source ${ARGN})
-    file(STRINGS ${source} included REGEX "#include <(utf8proc|sentencepiece_processor|pcre2)[.]h>")
-    if(included)
-      set_property(SOURCE ${source} APPEND PROPERTY INCLUDE_DIRECTORIES ${utf8proc_folder} ${sentencepiece_folder}/src
-                                                        ${pcre2_headers})
-    endif()
-  endforeach()
-endfunction()
+set(SENTENCEPIECE_INCLUDE_DIR ${sentencepiece_folder}/src)
