@@ -7,7 +7,7 @@
 
 namespace headlane {
 
-// `path`: a Hugging Face folder, or a PyTorch module's state dict
+// `path`: a Hugging Face folder, a GGUF file of llama.cpp, or a PyTorch module's state dict
 // (engine/import/pytorch/pytorch.h). Throws Error naming the file and field at fault.
 void convert_model(const std::string& path, const std::string& out_path,
                    const ConvertOptions& options);

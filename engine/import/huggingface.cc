@@ -35,15 +35,6 @@ namespace {
 
 using json = Json;
 
-struct Family {
-  const char* model_type;
-  const char* class_name;  // what the names of its classes begin with
-  ModelConfig (*config)(const json& config, const std::string& path);
-  // `source` is config.json, at `path`, from which `config` was made.
-  std::vector<TensorRecipe> (*tensors)(const Checkpoint& checkpoint, const json& source,
-                                       const std::string& path, const ModelConfig& config);
-  const ClassifierForm* classifier = nullptr;  // null: sequence classification is not supported
-};
 constexpr Family kFamilies[] = {
     {"bert", "Bert", bert_config, bert_tensors, &kBertClassifier},
     {"distilbert", "DistilBert", distilbert_config, distilbert_tensors, &kDistilbertClassifier},
@@ -66,17 +57,6 @@ constexpr Family kFamilies[] = {
     {"gemma", "Gemma", gemma_config, gemma_tensors},
     {"gemma2", "Gemma2", gemma2_config, gemma_tensors},
     {"gemma3_text", "Gemma3", gemma3_config, gemma_tensors}};
-
-const Family& find_family(const json& config, const std::string& path) {
-  const std::string type = json_string(config, "model_type", path);
-  std::string known;
-  for (const Family& family : kFamilies) {
-    if (type == family.model_type) return family;
-    known += (known.empty() ? "" : ", ") + std::string(family.model_type);
-  }
-  fail(Status::kUnsupported, "%s field \"model_type\" is \"%s\", not one of: %s", path.c_str(),
-       printable(type).c_str(), known.c_str());
-}
 
 // Ids beyond the embedding table would have no row. Fewer are fine: tables are often padded.
 void check_vocab(const ImportedTokenizer& tokenizer, const ModelConfig& config,
@@ -187,6 +167,29 @@ void read_uses(const SentenceModules& modules, const json& source, const std::st
 
 }  // namespace
 
+const Family& find_family(const json& config, const std::string& path) {
+  const std::string type = json_string(config, "model_type", path);
+  std::string known;
+  for (const Family& family : kFamilies) {
+    if (type == family.model_type) return family;
+    known += (known.empty() ? "" : ", ") + std::string(family.model_type);
+  }
+  fail(Status::kUnsupported, "%s field \"model_type\" is \"%s\", not one of: %s", path.c_str(),
+       printable(type).c_str(), known.c_str());
+}
+
+void write_converted(const std::string& out_path, ModelConfig config,
+                     const std::string& config_path, const Checkpoint& checkpoint,
+                     std::span<const TensorRecipe> recipes, const ImportedTokenizer& tokenizer,
+                     const ConvertOptions& options) {
+  config.validate(config_path);
+  check_vocab(tokenizer, config, config_path);
+  if (!tokenizer.left_out.empty()) options.log.warn("%s", tokenizer.left_out.c_str());
+  config.higher_precision = higher_precision_of(config, options);
+  const StoredTensors stored(checkpoint, recipes, config, options.precision);
+  write_model(out_path, config, stored, tokenizer.spec, texts_of(tokenizer));
+}
+
 void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
                          const ConvertOptions& options) try {
   const SentenceModules modules = read_sentence_modules(hf_dir);
@@ -210,10 +213,8 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
                            ? max_positions
                            : read_max_seq_len(dir, max_positions, modules.listed);
   config.validate(config_path);
-
   const ImportedTokenizer tokenizer = import_tokenizer(dir, modules.listed);
   check_vocab(tokenizer, config, config_path);
-  if (!tokenizer.left_out.empty()) options.log.warn("%s", tokenizer.left_out.c_str());
 
   SafetensorsModel checkpoint(dir);
   std::vector<TensorRecipe> recipes =
@@ -229,9 +230,8 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
       recipes.push_back(std::move(recipe));
     }
   }
-  config.higher_precision = higher_precision_of(config, options);
-  const StoredTensors stored(checkpoint, recipes, config, options.precision);
-  write_model(out_path, config, stored, tokenizer.spec, texts_of(tokenizer));
+  write_converted(out_path, std::move(config), config_path, checkpoint, recipes, tokenizer,
+                  options);
 } catch (const std::bad_alloc&) {
   fail(Status::kOutOfMemory, "%s: no memory to convert it", hf_dir.c_str());
 }

@@ -1,11 +1,41 @@
 // Hugging Face model folders into .headlane files.
 #pragma once
 
+#include <span>
 #include <string>
+#include <vector>
 
+#include "engine/file/json.h"
 #include "engine/import/convert.h"
+#include "engine/import/source/checkpoint.h"
+#include "engine/import/source/tensor_recipe.h"
+#include "engine/import/tokenizers/tokenizer.h"
+#include "engine/spec/config.h"
 
 namespace headlane {
+
+struct ClassifierForm;
+
+// A family of models, by what config.json calls it.
+struct Family {
+  const char* model_type;
+  const char* class_name;  // what the names of its classes begin with
+  ModelConfig (*config)(const Json& config, const std::string& path);
+  // `source` is config.json, at `path`, from which `config` was made.
+  std::vector<TensorRecipe> (*tensors)(const Checkpoint& checkpoint, const Json& source,
+                                       const std::string& path, const ModelConfig& config);
+  const ClassifierForm* classifier = nullptr;  // null: sequence classification is not supported
+};
+
+// The family that "model_type" names. Throws Error(kUnsupported), which lists all.
+const Family& find_family(const Json& config, const std::string& path);
+
+// Writes the file of a model of which all is known: the end of every conversion. Throws Error, also
+// if the tokenizer has more tokens than the model, whose config is at `config_path`.
+void write_converted(const std::string& out_path, ModelConfig config,
+                     const std::string& config_path, const Checkpoint& checkpoint,
+                     std::span<const TensorRecipe> recipes, const ImportedTokenizer& tokenizer,
+                     const ConvertOptions& options);
 
 // Reads config.json, model.safetensors (or its shards and their index), the tokenizer's files,
 // modules.json, 1_Pooling/config.json, sentence_bert_config.json (or a brother of it),

@@ -296,6 +296,13 @@ def safetensors():
     yield "layer", (GOLDEN / "layers" / "attention_zero" / "model.safetensors").read_bytes()
 
 
+def gguf():
+    """The golden files that are not larger than what a fuzzer may write."""
+    for path in sorted((GOLDEN / "gguf").glob("*.gguf")):
+        if path.stat().st_size <= 65536:
+            yield path.stem, path.read_bytes()
+
+
 def regexes():
     """Each expression of the golden steps, with a text."""
     steps = (GOLDEN / "tokenizer_json" / "steps.json").read_text()
@@ -344,6 +351,9 @@ def main():
             model.write(folder / name)
     elif target == "safetensors":
         for name, data in safetensors():
+            (folder / name).write_bytes(data)
+    elif target == "gguf":
+        for name, data in gguf():
             (folder / name).write_bytes(data)
     elif target == "regex":
         for name, data in regexes():

@@ -28,8 +28,7 @@ struct Format {
 };
 constexpr Format kFormats[] = {
     {"HEADLANE", "", "a .headlane file already"},
-    {"GGUF", "", "a GGUF file, of llama.cpp"},
-    {"", ".gguf", "a GGUF file, of llama.cpp"},
+    {"", ".gguf", "a GGUF file, of llama.cpp, which can be given itself"},
     {"", ".onnx", "an ONNX file"},
     {"\x89HDF", "", "an HDF5 file, of Keras"},
     {"", ".h5", "an HDF5 file, of Keras"},

@@ -32,6 +32,8 @@ TEST(Limits, DocsShowThem) {
       {"values of JSON", kJsonValues},
       {"bytes of a JSON file or a vocab.txt", kJsonFileBytes},
       {"bytes of a safetensors header", kSafetensorsHeaderBytes},
+      {"bytes of what is in front of the data in a GGUF file", kGgufHeaderBytes},
+      {"fields of a GGUF file", kGgufFields},
       {"`vocab_size`", kVocabSize},
       {"`n_types`", kTypes},
       {"positions", kPositions},

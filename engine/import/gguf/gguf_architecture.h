@@ -1,0 +1,17 @@
+// The architectures of GGUF files, in the terms of Hugging Face: a config.json, and the names that
+// the tensors have there. What a family is stays in its own importer.
+#pragma once
+
+#include <string>
+
+#include "engine/file/json.h"
+#include "engine/import/gguf/gguf_checkpoint.h"
+
+namespace headlane {
+
+// The config.json of the folder that the file was made from, as far as the file tells it, token ids
+// with roles included. Gives the checkpoint's tensors their names in that folder. Throws Error:
+// kUnsupported naming an architecture, or a field of it, that Headlane does not read; kBadFile.
+Json read_gguf_config(GgufCheckpoint* checkpoint);
+
+}  // namespace headlane

@@ -1,0 +1,293 @@
+#include "engine/import/gguf/gguf_tokenizer.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "engine/base/error.h"
+#include "engine/file/json_fields.h"
+
+namespace headlane {
+namespace {
+
+using json = Json;
+using ll = long long;
+
+enum TokenType {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6
+};
+
+// The regular expressions by which byte-level tokenizers split texts, as their tokenizer.json has
+// them.
+#define HEADLANE_CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
+#define HEADLANE_REST "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+constexpr const char* kLlama3Split = HEADLANE_CONTRACTIONS "\\p{N}{1,3}" HEADLANE_REST;
+constexpr const char* kQwen2Split = HEADLANE_CONTRACTIONS "\\p{N}" HEADLANE_REST;
+#undef HEADLANE_CONTRACTIONS
+#undef HEADLANE_REST
+
+// What "tokenizer.ggml.pre" names: a tokenizer that llama.cpp's converter knew by the ids that it
+// gives to a text.
+struct KnownSplit {
+  const char* name;
+  const char* regex;  // null: ByteLevel's own, GPT-2's
+  bool composes;      // it begins with NFC
+  bool whole_words;   // a word that is a token is that token, whatever the merges make of it
+  bool begins;        // it puts the first token in front where the file does not say
+};
+constexpr KnownSplit kSplits[] = {{"gpt-2", nullptr, false, false, false},
+                                  {"llama-bpe", kLlama3Split, false, true, true},
+                                  {"qwen2", kQwen2Split, true, false, false}};
+
+class Vocabulary {
+ public:
+  Vocabulary(const json& fields, const std::string& path) : fields_(fields), path_(path) {
+    tokens_ = &json_field(fields, "tokenizer.ggml.tokens", path);
+    if (!tokens_->is_array()) {
+      fail(Status::kBadFile, "%s field \"tokenizer.ggml.tokens\" is no array", path.c_str());
+    }
+    for (int64_t i = 0; i < std::ssize(*tokens_); ++i) {
+      if (ids_.emplace(token(i), i).second) continue;
+      fail(Status::kBadFile, "%s field \"tokenizer.ggml.tokens\" has \"%s\" twice", path.c_str(),
+           printable(token(i)).c_str());
+    }
+    types_ = array_of_tokens("tokenizer.ggml.token_type");
+  }
+
+  int64_t size() const { return std::ssize(*tokens_); }
+  const std::string& token(int64_t id) const { return (*tokens_)[id].text(); }
+  int64_t type(int64_t id) const {
+    return types_ == nullptr ? int64_t{kNormal} : (*types_)[id].get<int64_t>();
+  }
+  // -1: there is no such token.
+  int64_t find(const std::string& text) const {
+    const auto found = ids_.find(text);
+    return found == ids_.end() ? -1 : found->second;
+  }
+  // Null: the file does not have the field, which is an array of as many values as tokens.
+  const json* array_of_tokens(const char* key) const {
+    if (!json_has(fields_, key, path_)) return nullptr;
+    const json& values = fields_[key];
+    if (!values.is_array() || std::ssize(values) != size()) {
+      fail(Status::kBadFile, "%s field \"%s\" is not an array of %lld values, one of each token",
+           path_.c_str(), key, ll{size()});
+    }
+    for (const json& value : values) {
+      if (value.is_number()) continue;
+      fail(Status::kBadFile, "%s field \"%s\" has a value that is no number", path_.c_str(), key);
+    }
+    return &values;
+  }
+  // The token with a role, "bos" or "unknown"; nothing if the file has none.
+  const std::string* special(const char* role) const {
+    const std::string key = std::string("tokenizer.ggml.") + role + "_token_id";
+    const int64_t id = json_int(fields_, key.c_str(), path_, -1);
+    if (id < 0) return nullptr;
+    if (id >= size()) {
+      fail(Status::kBadFile, "%s field \"%s\" is %lld, and there are %lld tokens", path_.c_str(),
+           key.c_str(), ll{id}, ll{size()});
+    }
+    return &token(id);
+  }
+  bool flag(const char* key, bool otherwise) const {
+    return json_bool(fields_, (std::string("tokenizer.ggml.") + key).c_str(), path_, otherwise);
+  }
+
+  json ids() const {
+    json vocab = json::object();
+    for (int64_t i = 0; i < size(); ++i) vocab[token(i)] = i;
+    return vocab;
+  }
+  // Tokens that texts are searched for before they are split.
+  json added() const {
+    json tokens = json::array();
+    for (int64_t i = 0; i < size(); ++i) {
+      if (type(i) != kControl && type(i) != kUserDefined && type(i) != kUnknown) continue;
+      tokens.push_back({{"id", i},
+                        {"content", token(i)},
+                        {"single_word", false},
+                        {"lstrip", false},
+                        {"rstrip", false},
+                        {"normalized", false},
+                        {"special", type(i) != kUserDefined}});
+    }
+    return tokens;
+  }
+
+ private:
+  const json& fields_;
+  const std::string& path_;
+  const json* tokens_;
+  const json* types_;
+  std::unordered_map<std::string, int64_t> ids_;
+};
+
+// Puts the first and the last token around texts, as far as the file asks for them.
+json template_of(const Vocabulary& vocabulary, bool begins) {
+  json around[2] = {json::array(), json::array()}, tokens = json::object();
+  const std::pair<const char*, bool> roles[] = {{"bos", vocabulary.flag("add_bos_token", begins)},
+                                                {"eos", vocabulary.flag("add_eos_token", false)}};
+  for (int i = 0; i < 2; ++i) {
+    const std::string* token = vocabulary.special(roles[i].first);
+    if (!roles[i].second || token == nullptr) continue;
+    around[i].push_back({{"SpecialToken", {{"id", *token}, {"type_id", 0}}}});
+    tokens[*token] = {{"id", *token},
+                      {"ids", json::array({vocabulary.find(*token)})},
+                      {"tokens", json::array({*token})}};
+  }
+  if (tokens.empty()) return {};
+  const auto sequence = [&](const char* name, int type) {
+    json items = around[0];
+    items.push_back({{"Sequence", {{"id", name}, {"type_id", type}}}});
+    for (const json& item : around[1]) items.push_back(item);
+    return items;
+  };
+  json pair = sequence("A", 0);
+  for (const json& item : sequence("B", 1)) pair.push_back(item);
+  return {{"type", "TemplateProcessing"},
+          {"single", sequence("A", 0)},
+          {"pair", std::move(pair)},
+          {"special_tokens", std::move(tokens)}};
+}
+
+const KnownSplit& find_split(const json& fields, const std::string& path) {
+  constexpr const char* kKey = "tokenizer.ggml.pre";
+  const std::string name = json_string(fields, kKey, path, "");
+  std::string known;
+  for (const KnownSplit& split : kSplits) {
+    if (name == split.name) return split;
+    known += (known.empty() ? "" : ", ") + std::string(split.name);
+  }
+  fail(Status::kUnsupported, "%s field \"%s\" is \"%s\", not one of: %s", path.c_str(), kKey,
+       printable(name).c_str(), known.c_str());
+}
+
+// Pairs of tokens are merged in the order of the file's list.
+json byte_level(const json& fields, const std::string& path) {
+  const KnownSplit& split = find_split(fields, path);
+  const Vocabulary vocabulary(fields, path);
+  const json bytes = {{"type", "ByteLevel"},
+                      {"add_prefix_space", vocabulary.flag("add_space_prefix", false)},
+                      {"trim_offsets", true},
+                      {"use_regex", split.regex == nullptr}};
+  json words = bytes;
+  if (split.regex != nullptr) {
+    const json parts = {{"type", "Split"},
+                        {"pattern", {{"Regex", split.regex}}},
+                        {"behavior", "Isolated"},
+                        {"invert", false}};
+    words = {{"type", "Sequence"}, {"pretokenizers", json::array({parts, bytes})}};
+  }
+  return {{"added_tokens", vocabulary.added()},
+          {"normalizer", split.composes ? json({{"type", "NFC"}}) : json()},
+          {"pre_tokenizer", std::move(words)},
+          {"post_processor", template_of(vocabulary, split.begins)},
+          {"decoder", bytes},
+          {"model",
+           {{"type", "BPE"},
+            {"ignore_merges", split.whole_words},
+            {"vocab", vocabulary.ids()},
+            {"merges", json_field(fields, "tokenizer.ggml.merges", path)}}}};
+}
+
+struct Merge {
+  double score;
+  int64_t left, right;
+  size_t left_chars, right_chars;
+};
+
+// A SentencePiece model merges the neighbours whose token has the highest score: all pairs of
+// tokens that make a token, the best first.
+std::vector<Merge> merges_of(const Vocabulary& vocabulary, const json& scores) {
+  std::vector<Merge> merges;
+  for (int64_t id = 0; id < vocabulary.size(); ++id) {
+    const int64_t type = vocabulary.type(id);
+    if (type == kControl || type == kUnknown || type == kByte) continue;
+    const std::string& token = vocabulary.token(id);
+    std::vector<size_t> borders;
+    for (size_t i = 0; i <= token.size(); ++i) {
+      const bool inside = i < token.size() && (static_cast<uint8_t>(token[i]) & 0xC0) == 0x80;
+      if (!inside) borders.push_back(i);
+    }
+    const auto first = static_cast<ptrdiff_t>(merges.size());
+    for (size_t i = 1; i + 1 < borders.size(); ++i) {
+      const int64_t left = vocabulary.find(token.substr(0, borders[i]));
+      const int64_t right = vocabulary.find(token.substr(borders[i]));
+      if (left < 0 || right < 0) continue;
+      merges.push_back({scores[id].get<double>(), left, right, i, borders.size() - 1 - i});
+    }
+    std::sort(merges.begin() + first, merges.end(), [](const Merge& a, const Merge& b) {
+      return std::pair(a.left, a.right) < std::pair(b.left, b.right);
+    });
+  }
+  std::stable_sort(merges.begin(), merges.end(), [](const Merge& a, const Merge& b) {
+    return std::tuple(b.score, b.left_chars, b.right_chars) <
+           std::tuple(a.score, a.left_chars, a.right_chars);
+  });
+  return merges;
+}
+
+// A BPE of SentencePiece's, whose blanks are U+2581 and whose unknown characters are bytes.
+json sentencepiece(const json& fields, const std::string& path) {
+  constexpr const char *kBlank = "\xE2\x96\x81", *kScores = "tokenizer.ggml.scores";
+  const Vocabulary vocabulary(fields, path);
+  const json* scores = vocabulary.array_of_tokens(kScores);
+  const std::string* unknown = vocabulary.special("unknown");
+  if (scores == nullptr || unknown == nullptr) {
+    fail(Status::kBadFile, "%s: a tokenizer \"llama\" needs \"%s\" and an unknown token",
+         path.c_str(), kScores);
+  }
+  json merges = json::array();
+  for (const Merge& merge : merges_of(vocabulary, *scores)) {
+    const std::string &left = vocabulary.token(merge.left), &right = vocabulary.token(merge.right);
+    // As one string where it can be: it takes a fifth of the memory.
+    const bool blank = (left + right).find(' ') != std::string::npos;
+    merges.push_back(blank ? json::array({left, right}) : json(left + " " + right));
+  }
+  const bool prefixed = vocabulary.flag("add_space_prefix", true);
+  json normalizers = json::array(), decoders = json::array();
+  if (prefixed) normalizers.push_back({{"type", "Prepend"}, {"prepend", kBlank}});
+  normalizers.push_back({{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kBlank}});
+  decoders.push_back({{"type", "Replace"}, {"pattern", {{"String", kBlank}}}, {"content", " "}});
+  decoders.push_back({{"type", "ByteFallback"}});
+  decoders.push_back({{"type", "Fuse"}});
+  if (prefixed) {
+    decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  }
+  return {{"added_tokens", vocabulary.added()},
+          {"normalizer", {{"type", "Sequence"}, {"normalizers", std::move(normalizers)}}},
+          {"pre_tokenizer", nullptr},
+          {"post_processor", template_of(vocabulary, true)},
+          {"decoder", {{"type", "Sequence"}, {"decoders", std::move(decoders)}}},
+          {"model",
+           {{"type", "BPE"},
+            {"unk_token", *unknown},
+            {"fuse_unk", true},
+            {"byte_fallback", true},
+            {"ignore_merges", false},
+            {"vocab", vocabulary.ids()},
+            {"merges", std::move(merges)}}}};
+}
+
+}  // namespace
+
+json read_gguf_tokenizer(const json& fields, const std::string& path) {
+  constexpr const char* kModel = "tokenizer.ggml.model";
+  const std::string model = json_string(fields, kModel, path, "none");
+  if (model == "none" || model == "no_vocab") return {};
+  if (model == "llama") return sentencepiece(fields, path);
+  if (model == "gpt2") return byte_level(fields, path);
+  fail(Status::kUnsupported, "%s field \"%s\" is \"%s\", not one of: llama, gpt2", path.c_str(),
+       kModel, printable(model).c_str());
+}
+
+}  // namespace headlane

@@ -1,0 +1,127 @@
+// Models in GGUF: what becomes of one is what becomes of the folder that it was made from.
+#include "engine/import/gguf.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "engine/file/container.h"
+#include "engine/import/convert.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/gguf_writer.h"
+#include "tests/support/temp_dir.h"
+
+namespace headlane {
+namespace {
+
+const std::string kGolden = HEADLANE_GOLDEN_DIR;
+
+class Gguf : public testing::Test {
+ protected:
+  Container convert(const std::string& path, const std::string& out) {
+    convert_model(path, dir_.file(out), {});
+    return Container::open(dir_.file(out));
+  }
+  Container convert(const std::string& path) { return convert(path, "out"); }
+
+  // A Llama of no tensors, with one more field.
+  GgufBytes with_field(std::string_view key, uint32_t value) {
+    return GgufBytes()
+        .begin(1, 7)
+        .text_field("general.architecture", "llama")
+        .u32_field("llama.embedding_length", 8)
+        .u32_field("llama.attention.head_count", 2)
+        .u32_field("llama.block_count", 1)
+        .u32_field("llama.context_length", 16)
+        .u32_field("llama.feed_forward_length", 8)
+        .u32_field(key, value)
+        .tensor("token_embd.weight", {8, 4}, 0, 0)
+        .align()
+        .raw(std::string(128, '\0'));
+  }
+
+  TempDir dir_;
+  const std::string path_ = dir_.file("a.gguf");
+};
+
+// llama.cpp's converter made these files (tests/golden/gguf/make.py). It puts rows of Llama's
+// queries and keys into another order, and adds 1 to Gemma's norms.
+TEST_F(Gguf, TheTensorsOfItsFolder) {
+  for (const char* name : {"llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2",
+                           "qwen3", "gemma", "gemma2"}) {
+    const Container gguf = convert(kGolden + "/gguf/" + name + ".gguf", "a");
+    const Container folder = convert(kGolden + "/language_models/" + name, "b");
+    ASSERT_EQ(gguf.tensors().size(), folder.tensors().size()) << name;
+    for (const TensorInfo& tensor : folder.tensors()) {
+      const TensorInfo* own = gguf.find(tensor.name);
+      ASSERT_NE(own, nullptr) << name << " " << tensor.name;
+      EXPECT_EQ(own->shape, tensor.shape) << name << " " << tensor.name;
+      EXPECT_TRUE(std::ranges::equal(gguf.data(*own), folder.data(tensor)))
+          << name << " " << tensor.name;
+    }
+  }
+}
+
+// Their activations are the ones that GGUF takes for granted.
+TEST_F(Gguf, TheConfigOfItsFolder) {
+  for (const char* name : {"llama_2", "llama_yarn", "qwen2", "gemma"}) {
+    const Container gguf = convert(kGolden + "/gguf/" + name + ".gguf", "a");
+    const Container folder = convert(kGolden + "/language_models/" + name, "b");
+    EXPECT_EQ(gguf.config()["decoder"].dump(), folder.config()["decoder"].dump()) << name;
+    EXPECT_EQ(gguf.config()["architecture"].dump(), folder.config()["architecture"].dump()) << name;
+  }
+}
+
+TEST_F(Gguf, AFieldThatNobodyReads) {
+  write_file(path_, with_field("llama.attention.clamp_kqv", 1).bytes());
+  EXPECT_ERROR(convert(path_), Status::kBadFile, "layer_norm_rms_epsilon");
+  const std::string bytes = read_file(kGolden + "/gguf/llama_2.gguf");
+  std::string other = bytes;
+  const std::string key = "llama.attention.head_count_kv";
+  other.replace(other.find(key), key.size(), "llama.attention.head_count_qq");
+  write_file(path_, other);
+  EXPECT_ERROR(convert(path_), Status::kUnsupported,
+               "field \"llama.attention.head_count_qq\" is not one that Headlane reads");
+}
+
+TEST_F(Gguf, OtherArchitectures) {
+  write_file(path_, GgufBytes().begin(0, 1).text_field("general.architecture", "mamba").bytes());
+  EXPECT_ERROR(convert(path_), Status::kUnsupported, "\"mamba\", not one of: llama");
+  write_file(path_, GgufBytes().begin(0, 0).bytes());
+  EXPECT_ERROR(convert(path_), Status::kBadFile, "general.architecture");
+}
+
+TEST_F(Gguf, FilesOfASplit) {
+  const auto part = [](uint16_t number, uint16_t count, std::string_view tensor) {
+    return GgufBytes()
+        .begin(1, 3)
+        .text_field("general.architecture", "mamba")
+        .text("split.no")
+        .number<uint32_t>(2)
+        .number(number)
+        .text("split.count")
+        .number<uint32_t>(2)
+        .number(count)
+        .tensor(tensor, {4}, 0, 0)
+        .align()
+        .raw(std::string(16, '\0'))
+        .bytes();
+  };
+  const std::string first = dir_.file("m-00001-of-00002.gguf"),
+                    second = dir_.file("m-00002-of-00002.gguf");
+  write_file(first, part(0, 2, "a"));
+  EXPECT_ERROR(convert(first), Status::kIo, "m-00002-of-00002.gguf");
+  write_file(second, part(1, 3, "b"));
+  EXPECT_ERROR(convert(first), Status::kBadFile, "does not say that it is file 2 of 2");
+  write_file(second, part(1, 2, "a"));
+  EXPECT_ERROR(convert(first), Status::kBadFile, "tensor \"a\" is also in");
+  write_file(second, part(1, 2, "b"));
+  EXPECT_ERROR(convert(first), Status::kUnsupported, "mamba");  // both were read
+  EXPECT_ERROR(convert(second), Status::kBadFile, "give the first one");
+}
+
+}  // namespace
+}  // namespace headlane

@@ -1,0 +1,108 @@
+"""Writes small GGUF files by llama.cpp's own converter, and one with every type of tensor.
+
+    python make.py LLAMA_CPP [--out DIR] [NAME ...]
+
+LLAMA_CPP is a checkout of llama.cpp, or vendor/llama.cpp of llama-cpp-python's source package.
+
+    NAME.gguf          ../language_models/NAME in f32: what `headlane convert` makes of it must be
+                       what it makes of that folder. Only those called NAME_texts have a tokenizer
+    types.gguf         a tensor of each type, random blocks of it
+    types.safetensors  the same tensors as the package gguf widens them to f32
+"""
+
+import argparse
+import pathlib
+import sys
+
+import numpy as np
+
+# By the name that llama.cpp would give to the way in which it splits texts, which it tells by the
+# ids of a large vocabulary.
+TEXTS = {}
+MODELS = ["llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2", "qwen3",
+          "gemma", "gemma2"]
+TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K",
+         "IQ4_NL", "IQ4_XS", "MXFP4"]
+ROWS, COLUMNS = 3, 512
+# Where the halves are that scale a block, from its first byte on.
+SCALES = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q4_K": [0, 2],
+          "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0]}
+
+
+def convert(llama_cpp, name, folder, out):
+    sys.path.insert(0, str(llama_cpp))
+    import conversion
+    import gguf
+    model_class = conversion.get_model_class(conversion.get_model_architecture(
+        conversion.ModelBase.load_hparams(folder, False), conversion.ModelType.TEXT))
+
+    class Model(model_class):
+        model_arch = model_class.model_arch
+
+        def set_vocab(self):
+            if name in TEXTS:
+                super().set_vocab()
+            else:
+                self._set_vocab_none()
+
+        def get_vocab_base_pre(self, tokenizer):
+            return TEXTS[name]
+
+    import torch
+    with torch.inference_mode():
+        Model(folder, gguf.LlamaFileType.ALL_F32, out).write()
+
+
+def random_blocks(kind, gguf, random):
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+    n = ROWS * COLUMNS // block
+    if kind.name in ("F32", "F16", "BF16"):
+        values = random.normal(size=(ROWS, COLUMNS)).astype(np.float32)
+        return gguf.quants.quantize(values, kind).reshape(ROWS, -1).view(np.uint8)
+    blocks = random.integers(0, 256, (n, size), dtype=np.uint8)
+    for at in SCALES.get(kind.name, []):
+        halves = random.normal(scale=0.01, size=n).astype(np.float16)
+        blocks[:, at:at + 2] = halves.view(np.uint8).reshape(n, 2)
+    if kind.name == "MXFP4":
+        blocks[:, 0] = random.integers(100, 140, n)
+        blocks[:3, 0] = [0, 1, 2]
+    return blocks.reshape(ROWS, -1)
+
+
+def write_types(out):
+    import gguf
+    import safetensors.numpy
+    random = np.random.default_rng(20)
+    writer = gguf.GGUFWriter(out / "types.gguf", "llama")
+    widened = {}
+    for name in TYPES:
+        kind = gguf.GGMLQuantizationType[name]
+        blocks = random_blocks(kind, gguf, random)
+        writer.add_tensor(name, blocks, raw_shape=blocks.shape, raw_dtype=kind)
+        widened[name] = gguf.quants.dequantize(blocks, kind).astype(np.float32).reshape(ROWS, COLUMNS)
+        assert np.isfinite(widened[name]).all(), name
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    safetensors.numpy.save_file(widened, out / "types.safetensors")
+
+
+def main():
+    here = pathlib.Path(__file__).parent
+    parser = argparse.ArgumentParser()
+    parser.add_argument("llama_cpp", type=pathlib.Path)
+    parser.add_argument("--out", type=pathlib.Path, default=here)
+    parser.add_argument("names", nargs="*", default=[*MODELS, *TEXTS, "types"])
+    args = parser.parse_args()
+    sys.path.insert(0, str(args.llama_cpp / "gguf-py"))
+    for name in args.names:
+        if name == "types":
+            write_types(args.out)
+        else:
+            convert(args.llama_cpp, name, here.parent / "language_models" / name,
+                    args.out / f"{name}.gguf")
+
+
+if __name__ == "__main__":
+    main()
