@@ -16,23 +16,6 @@ const Graph& encoder_graph(const Model& model, const DecoderLimits& limits) {
   return model.graph(limits.encoder.precision, Part::kSources);
 }
 
-StepModel step_model(const Model& model, const DecoderLimits& limits) {
-  const ModelConfig& config = model.config();
-  const AttentionSpec& spec = config.decoder.attention;
-  const Precision precision = limits.step.run.precision;
-  // The elements in which the graph keeps keys and values.
-  const Element element = precision == Precision::kF32 ? Element::kF32 : Element::kBf16;
-  const Precision of_logits = product_precision(config, precision, kLogits, config.d_model);
-  const int64_t vocab_size = config.decoder.vocab_size;
-  return {.graph = &model.graph(precision, Part::kStep),
-          .kernels = &model.kernels(),
-          .n_layers = config.decoder.n_layers,
-          .row_floats = kernels::padded_floats(element, spec.k_width() + spec.v_width()),
-          .d_model = config.d_model,
-          .vocab_size = vocab_size,
-          .n_ranges = TopLogits::n_ranges(model.kernels(), of_logits, vocab_size)};
-}
-
 // Parts of a decoder's block, each at a multiple of 64 bytes.
 struct Parts {
   size_t encoder, stepper, positions, source_offsets, total;
@@ -46,7 +29,8 @@ Parts divide(const Model& model, const DecoderLimits& limits) {
       encodes ? PlanRunner::bytes(encoder_graph(model, limits), model.kernels(), limits.encoder)
               : 0;
   parts.encoder = block.take(static_cast<int64_t>(encoder_bytes), 1);
-  parts.stepper = block.take(Stepper::bytes(step_model(model, limits), limits.step), 1);
+  parts.stepper =
+      block.take(Stepper::bytes(step_model(model, limits.step.run.precision), limits.step), 1);
   parts.positions = block.take(encodes ? limits.encoder.max_tokens : 0, sizeof(int32_t));
   parts.source_offsets = block.take(encodes ? limits.encoder.max_seqs + 1 : 0, sizeof(int64_t));
   parts.total = block.bytes();
@@ -54,6 +38,22 @@ Parts divide(const Model& model, const DecoderLimits& limits) {
 }
 
 }  // namespace
+
+StepModel step_model(const Model& model, Precision precision) {
+  const ModelConfig& config = model.config();
+  const AttentionSpec& spec = config.decoder.attention;
+  // The elements in which the graph keeps keys and values.
+  const Element element = precision == Precision::kF32 ? Element::kF32 : Element::kBf16;
+  const Precision of_logits = product_precision(config, precision, kLogits, config.d_model);
+  const int64_t vocab_size = config.decoder.vocab_size;
+  return {.graph = &model.graph(precision, Part::kStep),
+          .kernels = &model.kernels(),
+          .n_layers = config.decoder.n_layers,
+          .row_floats = kernels::padded_floats(element, spec.k_width() + spec.v_width()),
+          .d_model = config.d_model,
+          .vocab_size = vocab_size,
+          .n_ranges = TopLogits::n_ranges(model.kernels(), of_logits, vocab_size)};
+}
 
 void check_generates(const Model& model) {
   if (!model.config().generates()) {
@@ -114,7 +114,7 @@ Decoder::Decoder(const Model& model, const DecoderLimits& limits, void* memory,
     : model_(model),
       limits_(limits),
       team_(static_cast<int>(limits.encoder.n_threads), pool),
-      stepper_(step_model(model, limits), limits.step,
+      stepper_(step_model(model, limits.step.run.precision), limits.step,
                static_cast<char*>(memory) + divide(model, limits).stepper, &team_) {
   const Parts parts = divide(model, limits);
   char* base = static_cast<char*>(memory);

@@ -36,6 +36,8 @@ struct DecoderLimits {
 
 // Throws Error(kUnsupported) unless the model has a decoder, and kernels for it.
 void check_generates(const Model& model);
+// The steps of the model's decoder.
+StepModel step_model(const Model& model, Precision precision);
 // The defaults filled in and every field checked against the model; throws Error.
 DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options);
 

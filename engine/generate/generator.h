@@ -37,12 +37,6 @@ GeneratorLimits generator_limits(const Model& model, const GeneratorOptions& opt
 // The model's own way to search; max_new_tokens no more than the limits have room for.
 SearchOptions default_search(const ModelConfig& config, const GeneratorLimits& limits);
 
-// A callback says one of these after a token.
-enum class Next {
-  kGoOn,
-  kStopSource,  // its answers are what it has so far
-  kStopAll,
-};
 using OnToken = Next (*)(void* user, int64_t source, int32_t id, int64_t n_tokens);
 
 struct Request {

@@ -4,16 +4,6 @@
 #include "engine/generate/search.h"
 
 namespace headlane {
-namespace {
-
-float logit_of(const RowScores& scores, int32_t id) {
-  if (scores.all != nullptr) return scores.all[id];
-  const Candidate* candidate = scores.best.data();
-  while (candidate->id != id) ++candidate;  // it was drawn from them
-  return candidate->logit;
-}
-
-}  // namespace
 
 void Search::advance_samples(int64_t first, int64_t last, const RowScores* scores) {
   for (int64_t r = first; r < last; ++r) {
@@ -32,15 +22,7 @@ void Search::advance_samples(int64_t first, int64_t last, const RowScores* score
 void Search::choose_tokens(int64_t r, const RowScores& scores) {
   const int64_t i_source = row(step_, r)->source;
   const Source& source = sources_[i_source];
-  Distribution distribution;
-  if (has_softmax(scores.top)) {
-    if (options_.sample) {
-      distribution = make_distribution(rules_, options_, scores, step_, candidates_);
-    } else {
-      const int64_t n = best_allowed(rules_, scores, false, step_, 1, candidates_);
-      distribution.tokens = {candidates_, static_cast<size_t>(n)};
-    }
-  }
+  const Distribution distribution = next_tokens(rules_, options_, scores, step_, candidates_);
   if (distribution.tokens.empty()) {
     set_ended(i_source, samples_[r], broken_off(r));
     return;

@@ -50,6 +50,19 @@ Distribution cut_heap(std::span<Candidate> heap, const Weights& weight, double t
   return {.tokens = heap.last(n), .total = sum};
 }
 
+// Those of `tokens` that have min_p of the largest weight, which is 1, in their order.
+Distribution cut_unlikely(std::span<Candidate> tokens, float min_p) {
+  Distribution kept;
+  size_t n = 0;
+  for (const Candidate& token : tokens) {
+    if (token.logit < min_p) continue;
+    kept.total += token.logit;
+    tokens[n++] = token;
+  }
+  kept.tokens = tokens.first(n);
+  return kept;
+}
+
 }  // namespace
 
 void philox(uint32_t (&counter)[4], uint64_t key) {
@@ -82,14 +95,32 @@ Distribution make_distribution(const TokenRules& rules, const SearchOptions& opt
   if (tokens.empty()) return {};
   const auto larger = [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; };
   const Weights weight(std::ranges::max_element(tokens, larger)->logit, options.temperature);
+  Distribution drawn = {.tokens = tokens, .total = 0};
   if (options.top_p < 1) {
     double total = 0;
     for (const Candidate& token : tokens) total += weight(token.logit);
-    return (has_top_k ? cut_sorted : cut_heap)(tokens, weight, total, options.top_p);
+    drawn = (has_top_k ? cut_sorted : cut_heap)(tokens, weight, total, options.top_p);
+  } else {
+    for (Candidate& token : tokens) drawn.total += token.logit = weight(token.logit);
   }
-  double total = 0;
-  for (Candidate& token : tokens) total += token.logit = weight(token.logit);
-  return {.tokens = tokens, .total = total};
+  if (options.min_p <= 0) return drawn;
+  const auto first = static_cast<size_t>(drawn.tokens.data() - scratch);
+  return cut_unlikely(tokens.subspan(first, drawn.tokens.size()), options.min_p);
+}
+
+Distribution next_tokens(const TokenRules& rules, const SearchOptions& options,
+                         const RowScores& scores, int64_t n_new, Candidate* scratch) {
+  if (!has_softmax(scores.top)) return {};
+  if (options.sample) return make_distribution(rules, options, scores, n_new, scratch);
+  const int64_t n = best_allowed(rules, scores, false, n_new, 1, scratch);
+  return {.tokens = {scratch, static_cast<size_t>(n)}, .total = 0};
+}
+
+float logit_of(const RowScores& scores, int32_t id) {
+  if (scores.all != nullptr) return scores.all[id];
+  const Candidate* candidate = scores.best.data();
+  while (candidate->id != id) ++candidate;  // it was drawn from them
+  return candidate->logit;
 }
 
 int32_t draw(const Distribution& distribution, double uniform) {

@@ -1,5 +1,5 @@
-// Drawing a token: temperature, top-k and top-p, in this order, and random numbers that depend on
-// nothing but what they are for.
+// Drawing a token: temperature, top-k, top-p and min-p, in this order, and random numbers that
+// depend on nothing but what they are for.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,15 @@ struct Distribution {
 // row has no token that may be drawn.
 Distribution make_distribution(const TokenRules& rules, const SearchOptions& options,
                                const RowScores& scores, int64_t n_new, Candidate* scratch);
+
+// The tokens that the one after `n_new` is drawn from: the best one alone unless options.sample.
+// Empty if the row's logits are no numbers, or leave nothing to choose. `scratch`: as above, or for
+// one candidate.
+Distribution next_tokens(const TokenRules& rules, const SearchOptions& options,
+                         const RowScores& scores, int64_t n_new, Candidate* scratch);
+
+// The logit of a token that was drawn by these scores.
+float logit_of(const RowScores& scores, int32_t id);
 
 // By the inverse of the cumulative distribution; `uniform` in [0, 1). It must not be empty.
 int32_t draw(const Distribution& distribution, double uniform);

@@ -19,18 +19,6 @@ SearchOptions without_spans(SearchOptions options) {
   return options;
 }
 
-// How many candidates of a row show all that a step may need of it, INT64_MAX where none do.
-int64_t count_candidates(const SearchOptions& options, const TokenRules& rules) {
-  constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
-  const int64_t vocab_size = rules.vocab_size();
-  if (rules.has_penalty()) return kAll;
-  // n_beams of them are free, so that an end that is none of them is not among the best n_beams.
-  if (options.n_beams > 1) return options.n_beams + vocab_size - rules.n_free();
-  if (!options.sample) return std::min(1 + rules.n_barred(), vocab_size);
-  if (options.top_k == 0 || options.top_k >= vocab_size) return kAll;
-  return std::min(options.top_k + rules.n_barred(), vocab_size);
-}
-
 void check_limit(const char* what, int64_t value, int64_t limit) {
   if (value <= limit) return;
   fail(Status::kTooLarge, "%s: %lld, but the search was made for %lld", what, ll{value}, ll{limit});
@@ -48,6 +36,8 @@ const char* name_of(Finish finish) {
       return "callback";
     case Finish::kNan:
       return "nan";
+    case Finish::kCacheFull:
+      return "cache_full";
   }
   return "";
 }
@@ -94,7 +84,7 @@ void Search::begin(const SearchOptions& options, std::span<const SearchSource> s
   rules_ =
       TokenRules(options, limits_.vocab_size, {flags_, static_cast<size_t>(limits_.vocab_size)});
   check_fits(sources);
-  candidates_needed_ = count_candidates(options_, rules_);
+  candidates_needed_ = headlane::candidates_needed(options_, rules_);
   wants_all_logits_ = candidates_needed_ > limits_.max_candidates;
   if (wants_all_logits_) candidates_needed_ = 0;
   if (wants_all_logits_ && !limits_.all_logits) {

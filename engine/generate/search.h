@@ -61,12 +61,20 @@ struct StepRow {
 
 // Why an answer has no more tokens.
 enum class Finish {
-  kStop,      // the last one is an end
-  kLength,    // there was no more room
-  kCallback,  // Search::stop
-  kNan,       // the row's scores were no numbers, or left nothing to choose
+  kStop,       // the last one is an end
+  kLength,     // there was no more room
+  kCallback,   // Search::stop
+  kNan,        // the row's scores were no numbers, or left nothing to choose
+  kCacheFull,  // no row of the cache was left for the last one (engine/generate/sequences.h)
 };
 const char* name_of(Finish finish);  // "stop", "length", ...
+
+// A callback says one of these after a token.
+enum class Next {
+  kGoOn,
+  kStopSource,  // its answers are what it has so far
+  kStopAll,
+};
 
 struct Hypothesis {
   // Sum of ln p / length^length_penalty; length without prefix, the end included. p is the model's

@@ -73,6 +73,9 @@ void check_search_options(const SearchOptions& options, int64_t vocab_size) {
     fail(Status::kInvalidArgument, "top_p is %g; it must be above 0 and no more than 1",
          double{options.top_p});
   }
+  if (!(options.min_p >= 0 && options.min_p <= 1)) {
+    fail(Status::kInvalidArgument, "min_p is %g; it must be from 0 to 1", double{options.min_p});
+  }
   check_positive("repetition_penalty", static_cast<float>(options.repetition_penalty));
   check_lengths(options);
 }

@@ -17,11 +17,13 @@ struct SearchOptions {
   EarlyStopping early_stopping = EarlyStopping::kHeuristic;
 
   // Sampling: logits are divided by `temperature`; of them the top_k largest are kept, and of those
-  // the fewest that have a probability of top_p or more together.
+  // the fewest that have a probability of top_p or more together; of those the ones that have min_p
+  // times the probability of the likeliest, or more.
   bool sample = false;
   float temperature = 1;
   int64_t top_k = 0;  // 0, or the vocabulary's size or more: all
   float top_p = 1;
+  float min_p = 0;
   uint64_t seed = 0;
 
   // Scores of tokens that a row has already, its start and prefix among them, are divided by it

@@ -1,7 +1,6 @@
 #include "engine/generate/stepper.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "engine/base/block_layout.h"
 #include "engine/base/error.h"
@@ -15,27 +14,30 @@ KvCacheLimits cache_limits(const StepModel& model, const StepLimits& limits) {
   return {model.n_layers, model.row_floats, limits.run.max_seqs, limits.max_len, limits.max_new};
 }
 
+RankLimits rank_limits(const StepModel& model, const StepLimits& limits) {
+  return {limits.run.max_seqs, model.n_ranges, limits.max_candidates};
+}
+
 // Parts of a stepper's block, each at a multiple of 64 bytes.
 struct Parts {
-  size_t run, cache, offsets, ranked, positions, own, top, best, row_top, row_best, all, total;
+  size_t run, cache, ranks, offsets, ranked, positions, own, histories, all, logits, total;
 };
 
 Parts divide(const StepModel& model, const StepLimits& limits) {
   const int64_t rows = limits.run.max_seqs, tokens = limits.run.max_tokens;
-  const int64_t k = limits.max_candidates;
+  const int64_t with_logits = limits.all_logits ? rows : 0;
   BlockLayout block;
   Parts parts;
   parts.run = block.take(PlanRunner::bytes(*model.graph, *model.kernels, limits.run), 1);
   parts.cache = block.take(KvCache::bytes(cache_limits(model, limits)), 1);
+  parts.ranks = block.take(TokenRanks::bytes(rank_limits(model, limits)), 1);
   parts.offsets = block.take(rows + 1, sizeof(int64_t));
   parts.ranked = block.take(rows, sizeof(int64_t));
   parts.positions = block.take(tokens, sizeof(int32_t));
   parts.own = block.take(tokens, sizeof(int32_t));
-  parts.top = block.take(rows * model.n_ranges, sizeof(kernels::TopK));
-  parts.best = block.take(rows * model.n_ranges * k, sizeof(kernels::Candidate));
-  parts.row_top = block.take(rows, sizeof(kernels::TopK));
-  parts.row_best = block.take(rows * k, sizeof(kernels::Candidate));
-  parts.all = block.take(limits.all_logits ? rows * model.vocab_size : 0, sizeof(float));
+  parts.histories = block.take(rows, sizeof(int32_t*));
+  parts.all = block.take(with_logits, sizeof(float*));
+  parts.logits = block.take(with_logits * model.vocab_size, sizeof(float));
   parts.total = block.bytes();
   return parts;
 }
@@ -50,8 +52,8 @@ Stepper::Stepper(const StepModel& model, const StepLimits& limits, void* memory,
     : model_(model),
       limits_(limits),
       runner_(*model.graph, *model.kernels, limits.run, team),
-      cache_(cache_limits(model, limits),
-             static_cast<char*>(memory) + divide(model, limits).cache) {
+      cache_(cache_limits(model, limits), static_cast<char*>(memory) + divide(model, limits).cache),
+      ranks_(rank_limits(model, limits), static_cast<char*>(memory) + divide(model, limits).ranks) {
   const Parts parts = divide(model, limits);
   char* base = static_cast<char*>(memory);
   runner_.use(base + parts.run);
@@ -59,11 +61,13 @@ Stepper::Stepper(const StepModel& model, const StepLimits& limits, void* memory,
   ranked_ = reinterpret_cast<int64_t*>(base + parts.ranked);
   positions_ = reinterpret_cast<int32_t*>(base + parts.positions);
   own_ = reinterpret_cast<int32_t*>(base + parts.own);
-  top_ = reinterpret_cast<kernels::TopK*>(base + parts.top);
-  best_ = reinterpret_cast<kernels::Candidate*>(base + parts.best);
-  row_top_ = reinterpret_cast<kernels::TopK*>(base + parts.row_top);
-  row_best_ = reinterpret_cast<kernels::Candidate*>(base + parts.row_best);
-  if (limits.all_logits) all_ = reinterpret_cast<float*>(base + parts.all);
+  histories_ = reinterpret_cast<const int32_t**>(base + parts.histories);
+  if (!limits.all_logits) return;
+  all_ = reinterpret_cast<float**>(base + parts.all);
+  float* logits = reinterpret_cast<float*>(base + parts.logits);
+  for (int64_t row = 0; row < limits.run.max_seqs; ++row) {
+    all_[row] = logits + row * model.vocab_size;
+  }
 }
 
 void Stepper::begin(const StepSources& sources) {
@@ -158,7 +162,7 @@ void Stepper::step(const StepBatch& batch) {
     const int64_t parent = batch.parents ? batch.parents[row] : begins ? -1 : row;
     cache_.add(parent, batch.begin(row + 1) - batch.begin(row), batch.source(row));
   }
-  k_ = batch.k;
+  ranks_.begin(batch.k);
   has_all_ = batch.all_logits;
   try {
     const int64_t n_tokens = batch.n_tokens(), most = limits_.run.max_tokens;
@@ -167,11 +171,11 @@ void Stepper::step(const StepBatch& batch) {
     }
   } catch (...) {  // as it was before, but without results
     cache_.undo_step();
-    k_ = 0;
+    ranks_.begin(0);
     has_all_ = false;
     throw;
   }
-  for (int64_t row = 0; k_ > 0 && row < batch.n_rows; ++row) choose(row);
+  for (int64_t row = 0; batch.k > 0 && row < batch.n_rows; ++row) ranks_.choose(row);
 }
 
 // The tokens first .. first + n of the batch, which may be a part of a target's.
@@ -183,10 +187,8 @@ void Stepper::run(const StepBatch& batch, int64_t first, int64_t n) {
   list_tokens(batch, first, &run, &step);
   // Of all targets but the last, the run has the last token.
   const int64_t row = step.first_target;
-  step.logits.k = k_;
-  step.logits.top = top_ + row * model_.n_ranges;
-  step.logits.best = best_ + row * model_.n_ranges * k_;
-  step.logits.all = has_all_ ? all_ + row * model_.vocab_size : nullptr;
+  ranks_.aim(row, &step.logits);
+  step.logits.all = has_all_ ? all_ + row : nullptr;
   step.logits.masked = batch.masked ? batch.masked + row : nullptr;
   step.self = cache_.layers();
   step.cross = sources_.cross;
@@ -205,9 +207,9 @@ void Stepper::list_tokens(const StepBatch& batch, int64_t first, Run* run, Decod
   int64_t row = 0;
   while (batch.begin(row + 1) <= first) ++row;
   step->first_target = row;
-  step->history = cache_.rows(row);
-  step->ld_history = limits_.max_len;
+  step->histories = histories_;
   for (int64_t i = first; i < end; ++row) {
+    histories_[run->n_seqs] = cache_.rows(row);
     offsets_[run->n_seqs++] = i - first;
     const int64_t row_end = batch.begin(row + 1), begin = i;
     for (; i < row_end && i < end; ++i) {
@@ -230,41 +232,9 @@ void Stepper::list_tokens(const StepBatch& batch, int64_t first, Run* run, Decod
   run->positions = positions_;
 }
 
-// Takes from a row's ranges the k best of all and what the softmax of all needs.
-void Stepper::choose(int64_t row) {
-  const kernels::TopK* top = top_ + row * model_.n_ranges;
-  const kernels::Candidate* best = best_ + row * model_.n_ranges * k_;
-  kernels::Candidate* chosen = row_best_ + row * k_;
-  int64_t n = 0;
-  for (int64_t i = 0; i < model_.n_ranges * k_; ++i) {
-    // Ranges come in order of ids, and each has its best first: of equals the earlier one stays,
-    // and behind one that is not good enough there is none.
-    if (best[i].id < 0 || (n == k_ && !(best[i].logit > chosen[k_ - 1].logit))) {
-      i += k_ - 1 - i % k_;
-      continue;
-    }
-    int64_t at = n < k_ ? n++ : k_ - 1;
-    for (; at > 0 && best[i].logit > chosen[at - 1].logit; --at) chosen[at] = chosen[at - 1];
-    chosen[at] = best[i];
-  }
-  std::fill(chosen + n, chosen + k_, kernels::Candidate{-HUGE_VALF, -1});
-  float largest = top[0].largest;
-  for (int64_t i = 1; i < model_.n_ranges; ++i) largest = std::max(largest, top[i].largest);
-  float sum = 0;
-  for (int64_t i = 0; i < model_.n_ranges; ++i) {
-    const bool empty = top[i].largest == -HUGE_VALF;  // the sum is 0 or NaN
-    sum += top[i].sum * (empty ? 1.0f : std::exp(top[i].largest - largest));
-  }
-  row_top_[row] = {largest, sum};
-}
-
 RowScores Stepper::next(int64_t row) const {
-  RowScores next;
-  if (k_ > 0) {
-    next.best = {row_best_ + row * k_, static_cast<size_t>(k_)};
-    next.top = row_top_[row];
-  }
-  if (has_all_) next.all = all_ + row * model_.vocab_size;
+  RowScores next = ranks_.scores(row);
+  if (has_all_) next.all = all_[row];
   return next;
 }
 

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "engine/generate/kv_cache.h"
-#include "engine/generate/row_scores.h"
+#include "engine/generate/token_ranks.h"
 #include "engine/run/plan_runner.h"
 
 namespace headlane {
@@ -83,25 +83,21 @@ class Stepper {
   int32_t parent_of(const StepBatch& batch, int64_t row) const;
   void run(const StepBatch& batch, int64_t first, int64_t n);
   void list_tokens(const StepBatch& batch, int64_t first, Run* run, DecodeStep* step);
-  void choose(int64_t row);
 
   StepModel model_;
   StepLimits limits_;
   PlanRunner runner_;
   KvCache cache_;
+  TokenRanks ranks_;
   StepSources sources_;
-  int64_t k_ = 0;  // of the last step
-  bool has_all_ = false;
+  bool has_all_ = false;  // of the last step
   // These belong to the run at hand.
-  int64_t* offsets_ = nullptr;              // [max_seqs + 1]
-  int64_t* ranked_ = nullptr;               // [max_seqs]
-  int32_t* positions_ = nullptr;            // [max_tokens]
-  int32_t* own_ = nullptr;                  // [max_tokens]
-  kernels::TopK* top_ = nullptr;            // [max_seqs, n_ranges]
-  kernels::Candidate* best_ = nullptr;      // [max_seqs, n_ranges, max_candidates]
-  kernels::TopK* row_top_ = nullptr;        // [max_seqs]
-  kernels::Candidate* row_best_ = nullptr;  // [max_seqs, max_candidates]
-  float* all_ = nullptr;                    // [max_seqs, vocab_size], where all_logits
+  int64_t* offsets_ = nullptr;           // [max_seqs + 1]
+  int64_t* ranked_ = nullptr;            // [max_seqs]
+  int32_t* positions_ = nullptr;         // [max_tokens]
+  int32_t* own_ = nullptr;               // [max_tokens]
+  const int32_t** histories_ = nullptr;  // [max_seqs]
+  float** all_ = nullptr;                // [max_seqs], vocab_size logits each; or null
 };
 
 }  // namespace headlane

@@ -93,6 +93,17 @@ void TokenRules::set_seen(int32_t id, bool seen) {
   flags_[id] = static_cast<uint8_t>(seen ? flags_[id] | kSeen : flags_[id] & ~kSeen);
 }
 
+int64_t candidates_needed(const SearchOptions& options, const TokenRules& rules) {
+  constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
+  const int64_t vocab_size = rules.vocab_size();
+  if (rules.has_penalty()) return kAll;
+  // n_beams of them are free, so that an end that is none of them is not among the best n_beams.
+  if (options.n_beams > 1) return options.n_beams + vocab_size - rules.n_free();
+  if (!options.sample) return std::min(1 + rules.n_barred(), vocab_size);
+  if (options.top_k == 0 || options.top_k >= vocab_size) return kAll;
+  return std::min(options.top_k + rules.n_barred(), vocab_size);
+}
+
 bool has_softmax(const kernels::TopK& top) {
   return std::isfinite(top.largest) && std::isfinite(top.sum);
 }

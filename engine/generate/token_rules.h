@@ -49,6 +49,10 @@ class TokenRules {
   float repetition_penalty_ = 1;
 };
 
+// How many of a row's best candidates show all that a step of the search may need of it; INT64_MAX
+// where only all logits do.
+int64_t candidates_needed(const SearchOptions& options, const TokenRules& rules);
+
 // Whether a comes before b: the larger first, of equals the one with the lower id.
 inline bool is_better(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);

@@ -59,7 +59,11 @@ struct LogitsTarget {
   int64_t k = 0;                       // best of each range; 0: not wanted
   kernels::TopK* top = nullptr;        // [n_rows, n_ranges]
   kernels::Candidate* best = nullptr;  // [n_rows, n_ranges, k]
-  float* all = nullptr;                // [n_rows, vocab_size]; null: not wanted
+  // [n_rows]: where each row's logits go, vocab_size of them; null: not wanted.
+  float* const* all = nullptr;
+  // [n_rows]: the logit of this id goes to named_logits; -1: of none. Null: of no row.
+  const int32_t* named = nullptr;
+  float* named_logits = nullptr;  // [n_rows]
   // [n_rows]: ids whose logits count as -inf in `top` and `best`; null: none.
   const std::span<const int32_t>* masked = nullptr;
   int64_t n_rows = 0;             // that are ranked
@@ -71,10 +75,9 @@ struct LogitsTarget {
 struct DecodeStep {
   const KeyRows* self = nullptr;   // [n_layers], of all steps so far; the step's own are written
   const KeyRows* cross = nullptr;  // [n_layers], of the sources; null: there are none
-  // Target t is the rows history[t * ld_history ..] of `self`, as many as the position of its last
+  // [n_seqs]: target t is the rows histories[t][..] of `self`, as many as the position of its last
   // token says; the last of them are its new tokens' own.
-  const int32_t* history = nullptr;
-  int64_t ld_history = 0;
+  const int32_t* const* histories = nullptr;
   const int32_t* own = nullptr;             // [n_tokens], each token's row of `self`
   const int32_t* sources = nullptr;         // [n_seqs]
   const int64_t* source_offsets = nullptr;  // [n_sources + 1] of rows of `cross`

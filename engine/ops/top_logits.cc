@@ -37,6 +37,18 @@ void mask(std::span<const std::span<const int32_t>> ids_of_rows, int64_t first, 
   }
 }
 
+// The columns first .. first + n of the rows row .. row + rows.
+void keep_logits(const LogitsTarget& to, int64_t row, int64_t rows, int64_t first, int64_t n,
+                 View c) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* logits = c.data + r * c.ld;
+    float* all = to.all ? to.all[row + r] : nullptr;
+    if (all) std::memcpy(all + first, logits, static_cast<size_t>(n) * sizeof(float));
+    const int64_t named = to.named ? to.named[row + r] : -1;
+    if (named >= first && named < first + n) to.named_logits[row + r] = logits[named - first];
+  }
+}
+
 }  // namespace
 
 int64_t TopLogits::n_ranges(const kernels::Table& kernels, Precision precision, int64_t n) {
@@ -80,10 +92,7 @@ void TopLogits::run_task(const Run& run, int64_t task, std::span<const View> inp
       const View a = {inputs[0].data + to.rows[row] * inputs[0].ld, inputs[0].ld};
       multiply(kernels, tile, {0, n_tile}, rows, a, Element::kF32, c);
       if (cap_ != 0) cap(kernels, rows, tile.n, c);
-      for (int64_t r = 0; to.all && r < rows; ++r) {
-        std::memcpy(to.all + (row + r) * weight_.n + panel * nr, c.data + r * c.ld,
-                    static_cast<size_t>(tile.n) * sizeof(float));
-      }
+      keep_logits(to, row, rows, panel * nr, tile.n, c);
       if (to.masked) mask({to.masked + row, static_cast<size_t>(rows)}, panel * nr, tile.n, c);
       if (to.k > 0) {
         kernels.top_k_f32({.rows = rows,

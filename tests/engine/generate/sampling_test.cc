@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <random>
 #include <set>
 #include <vector>
 
@@ -94,6 +95,43 @@ TEST(Sampling, DistributionsAreTransformers) {
       }
       if (counts.size() > 1) {
         EXPECT_LT(chi_square, chi_square_bound(std::ssize(counts) - 1));
+      }
+    }
+  }
+}
+
+// After temperature, top_k and top_p: the tokens that have min_p of the likeliest one's weight.
+TEST(Sampling, MinPKeepsWhatIsLikelyEnough) {
+  constexpr int64_t kVocab = 50;
+  std::mt19937 random(9);
+  std::normal_distribution<float> normal(0, 3);
+  std::vector<uint8_t> flags(kVocab);
+  for (const int64_t top_k : {0, 20}) {
+    for (const float top_p : {1.0f, 0.9f}) {
+      SearchOptions options = {
+          .sample = true, .temperature = 1.5f, .top_k = top_k, .top_p = top_p, .max_new_tokens = 1};
+      const TokenRules rules(options, kVocab, flags);
+      std::vector<float> logits(kVocab);
+      for (float& logit : logits) logit = normal(random);
+      RowScores scores;
+      scores.top = {*std::ranges::max_element(logits), 1};
+      scores.all = logits.data();
+      std::vector<Candidate> scratch(kVocab), cut(kVocab);
+      const Distribution all = make_distribution(rules, options, scores, 0, scratch.data());
+      for (const float min_p : {0.01f, 0.2f, 1.0f}) {
+        options.min_p = min_p;
+        const Distribution likely = make_distribution(rules, options, scores, 0, cut.data());
+        std::map<int32_t, float> expected, kept;
+        double total = 0;
+        for (const Candidate& token : all.tokens) {
+          if (token.logit < min_p) continue;
+          expected[token.id] = token.logit;
+          total += token.logit;
+        }
+        for (const Candidate& token : likely.tokens) kept[token.id] = token.logit;
+        EXPECT_EQ(kept, expected);
+        EXPECT_EQ(likely.total, total);
+        if (min_p == 1.0f) EXPECT_EQ(kept.size(), 1u);
       }
     }
   }

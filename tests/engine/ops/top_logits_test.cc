@@ -88,13 +88,28 @@ struct Ranked {
         n_ranges(TopLogits::n_ranges(kernels, product->packed->precision, product->n)),
         top(product->rows * n_ranges),
         best(product->rows * n_ranges * k),
-        all(wants_all ? product->rows * product->n : 0) {
+        all(wants_all ? product->rows * product->n : 0),
+        named_logits(product->rows) {
     const TopLogits op(product->packed);
     DecodeStep step;
     std::vector<int64_t> rows(product->rows);
     std::iota(rows.begin(), rows.end(), 0);
-    step.logits = {k,      top.data(),    best.data(), wants_all ? all.data() : nullptr,
-                   masked, product->rows, rows.data()};
+    // Of some rows neither all logits nor a named one is wanted.
+    std::vector<float*> all_of(product->rows);
+    for (int64_t r = 0; r < product->rows; ++r) {
+      all_of[r] = wants_all && r % 4 != 3 ? &all[r * product->n] : nullptr;
+      named.push_back(r % 3 == 2 ? -1 : static_cast<int32_t>((r * 97 + k * 31) % product->n));
+    }
+    LogitsTarget& to = step.logits;
+    to.k = k;
+    to.top = top.data();
+    to.best = best.data();
+    to.all = wants_all ? all_of.data() : nullptr;
+    to.named = named.data();
+    to.named_logits = named_logits.data();
+    to.masked = masked;
+    to.n_rows = product->rows;
+    to.rows = rows.data();
     Run run;
     run.kernels = &kernels;
     run.n_tokens = product->rows;
@@ -143,6 +158,8 @@ struct Ranked {
   test::Guarded<TopK> top;
   test::Guarded<Candidate> best;
   test::Guarded<float> all;
+  std::vector<int32_t> named;
+  test::Guarded<float> named_logits;
 };
 
 class TopLogitsOp : public test::KernelTest {
@@ -158,8 +175,16 @@ void TopLogitsOp::check(Product* product, Ranked* ranked,
   for (int64_t row = 0; row < product->rows; ++row) {
     std::vector<float> logits(product->logits.begin() + row * n,
                               product->logits.begin() + (row + 1) * n);
-    if (ranked->all.size() > 0) {
+    if (ranked->all.size() > 0 && row % 4 == 3) {
+      ASSERT_TRUE(std::isnan(ranked->all[row * n])) << row;
+    } else if (ranked->all.size() > 0) {
       ASSERT_EQ(0, std::memcmp(&ranked->all[row * n], logits.data(), logits.size() * 4)) << row;
+    }
+    const int32_t named = ranked->named[static_cast<size_t>(row)];
+    if (named < 0 || (ranked->k == 0 && ranked->all.size() == 0)) {
+      ASSERT_TRUE(std::isnan(ranked->named_logits[row])) << row;
+    } else {
+      ASSERT_EQ(ranked->named_logits[row], logits[static_cast<size_t>(named)]) << row;
     }
     if (ranked->k == 0) continue;
     for (const int32_t id : masked) logits[static_cast<size_t>(id)] = -HUGE_VALF;
