@@ -51,6 +51,7 @@
 #include <headlane/layer.h>
 #include <headlane/model.h>
 #include <headlane/profile.h>
+#include <headlane/sequences.h>
 #include <headlane/session.h>
 #include <headlane/status.h>
 #include <headlane/text.h>

@@ -26,6 +26,7 @@
 #include <headlane/error.hpp>
 #include <headlane/generator.hpp>
 #include <headlane/model.hpp>
+#include <headlane/sequences.hpp>
 #include <headlane/session.hpp>
 #include <headlane/texts.hpp>
 

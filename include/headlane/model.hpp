@@ -264,6 +264,7 @@ class Model {
  private:
   friend class Session;
   friend class Generator;
+  friend class Sequences;
 
   std::shared_ptr<headlane_model> model_;
 };

@@ -5,6 +5,7 @@
 #include "tests/api/encoder.h"
 #include "tests/api/generator.h"
 #include "tests/api/layer.h"
+#include "tests/api/sequences.h"
 #include "tests/support/allocators.h"
 #include "tests/support/temp_dir.h"
 
@@ -111,6 +112,31 @@ TEST(Allocations, GeneratingAllocatesNothing) {
       options.all_logits = 1;
       const GeneratorHandle generator = create_generator(model.get(), options);
       expect_generates_without_allocations(generator.get(), facts_of(model.get()).vocab_size);
+    }
+  }
+}
+
+// What a sequence needs is taken when it is added; its text, which there is none of here, grows.
+TEST(Allocations, StepsOfSequencesAllocateNothing) {
+  for (const std::string precision : {"f32", "int8"}) {
+    const ModelHandle model = open_model(language_model_file("llama_2", precision));
+    headlane_sequences_options sizes = sequences_options(3, 500);
+    sizes.max_step_tokens = 40;
+    sizes.n_threads = 2;
+    Growing growing(model.get(), sizes);
+    std::mt19937 random(1);
+    headlane_sequence_options options = sequence_options(9);
+    options.prompt_logprobs = options.hidden = 1;
+    options.n_top = 5;
+    options.on_token = [](void*, const headlane_sequence_token*) { return HEADLANE_GO_ON; };
+    for (int i = 0; i < 6; ++i) {
+      options.sample = i % 2;
+      options.repetition_penalty = i % 3 == 0 ? 1.2 : 0;
+      options.keep = i == 0 ? 1 : 0;
+      growing.add(random_prompt(&random, static_cast<size_t>(1 + 15 * i), 97), options);
+    }
+    for (int64_t n = 1; n > 0;) {
+      expect_no_allocation("step", [&] { return headlane_sequences_step(growing.get(), &n); });
     }
   }
 }

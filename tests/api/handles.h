@@ -17,6 +17,7 @@ struct Destroy {
 using ModelHandle = std::unique_ptr<headlane_model, Destroy<headlane_model_destroy>>;
 using SessionHandle = std::unique_ptr<headlane_session, Destroy<headlane_session_destroy>>;
 using GeneratorHandle = std::unique_ptr<headlane_generator, Destroy<headlane_generator_destroy>>;
+using SequencesHandle = std::unique_ptr<headlane_sequences, Destroy<headlane_sequences_destroy>>;
 using AttentionHandle = std::unique_ptr<headlane_attention, Destroy<headlane_attention_destroy>>;
 
 inline ModelFacts facts_of(const headlane_model* model) {

@@ -1,0 +1,161 @@
+// Many sequences that a language model goes on with at once. They join and leave between any two
+// steps; a step takes one token of each that runs, and prompts in chunks, so that long ones do not
+// hold up the others. Sequences that begin alike share the rows of the cache.
+//
+// Any thread may add, fork, rewind, remove and read sequences, also while another one takes a step:
+// a lock guards them, which a step holds only before and after its run through the layers. What a
+// sequence gets depends on its request alone, not on the others, on threads or on chunks.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/base/buffer.h"
+#include "engine/generate/sequence.h"
+#include "engine/generate/sequence_cache.h"
+#include "engine/generate/sequence_stepper.h"
+#include "engine/model/model.h"
+
+namespace headlane {
+
+struct SequencesOptions {
+  int64_t max_sequences = 0;  // 0: as sequences.h of the C API says
+  int64_t max_tokens = 0;
+  int64_t max_len = 0;
+  int64_t max_step_tokens = 0;
+  int64_t max_candidates = 0;
+  bool all_logits = false, hidden = false;
+  int64_t n_threads = 0;
+  std::string precision;  // as of choose_precision; "": the model's
+};
+
+struct SequencesLimits {
+  SequenceStepLimits step;
+  SequenceCacheLimits cache;
+  int64_t n_rows() const { return cache.pool.n_rows; }
+  int64_t max_len() const { return cache.max_len; }
+};
+
+// The defaults filled in and every field checked against the model; throws Error.
+SequencesLimits sequences_limits(const Model& model, const SequencesOptions& options);
+
+// A listener is told this: of a token that came, or that its sequence ended without another.
+struct SequenceEvent {
+  std::shared_ptr<Sequence> sequence;
+  int32_t id = -1;  // -1: none
+  int64_t n_new = 0;
+  float logprob = 0;  // NaN where it was not asked for
+  std::vector<int32_t> top_ids;
+  std::vector<float> top_values;
+  std::string text;  // that is shown since the last time
+  std::optional<Finish> finish;
+};
+using TellEvent = Next (*)(const SequenceEvent& event);
+
+class Sequences {
+ public:
+  static size_t bytes(const Model& model, const SequencesLimits& limits);
+
+  // `memory`: bytes() of it, 64-byte aligned, or null: they take their own.
+  Sequences(const Model& model, const SequencesLimits& limits, void* memory,
+            const CallerPool& pool);
+  Sequences(const Sequences&) = delete;
+  Sequences& operator=(const Sequences&) = delete;
+
+  const Model& model() const { return model_; }
+  const SequencesLimits& limits() const { return limits_; }
+  void set_cancelled(bool cancelled) { team_.set_cancelled(cancelled); }
+
+  // All throw Error, and then nothing was changed. A sequence goes by the number that it got.
+  int64_t add(SequenceRequest request);
+  // A sequence of the first n_tokens tokens of another, and the request's ids behind them.
+  int64_t fork(int64_t number, int64_t n_tokens, SequenceRequest request);
+  // The sequence has its first n_tokens tokens alone, and goes on from there.
+  void rewind(int64_t number, int64_t n_tokens);
+  void remove(int64_t number);
+
+  // Calls body(sequence), under the lock.
+  template <typename Body>
+  void read(int64_t number, Body body) const {
+    const std::lock_guard lock(mutex_);
+    body(*find(number));
+  }
+
+  // Returns how many sequences have not ended. Throws Error; of kCancelled, or a file that cannot
+  // be read, a later step does what this one did not. Listeners are told without the lock, so they
+  // may call all of these functions except for step.
+  int64_t step(TellEvent tell);
+
+ private:
+  // A part of a step.
+  struct Item {
+    std::shared_ptr<Sequence> sequence;
+    int64_t n_tokens = 0;      // that are computed
+    int64_t first_ranked = 0;  // as of SequenceStepper
+    int64_t n_ranked = 0;
+    int64_t last_token = 0;  // its place among the step's
+  };
+  // What the sequences in the cache have of another's tokens.
+  struct Alike {
+    int32_t place = -1;    // which has the most of them
+    int64_t n_ready = 0;   // that it has computed
+    int64_t n_coming = 0;  // that some sequence has computed, or will
+  };
+  enum class Joining { kJoined, kLater, kNoRoom };
+
+  Sequences(const Model& model, const SequencesLimits& limits, Buffer own, void* memory,
+            const CallerPool& pool);
+  const std::shared_ptr<Sequence>& find(int64_t number) const;
+  std::shared_ptr<Sequence> make(SequenceRequest request) const;
+  int64_t enter(std::shared_ptr<Sequence> sequence);
+  Alike find_alike(const Sequence& sequence) const;
+  Joining join(Sequence* sequence);
+  void admit();
+  void leave(Sequence* sequence);
+  void drop(Sequence* sequence, Finish how, const std::string& why);
+  bool is_running() const;
+
+  void plan();
+  void list_running();
+  void make_room(Sequence* sequence);
+  void list_tokens(const std::shared_ptr<Sequence>& sequence, int64_t n_tokens);
+  int64_t ranked_of(const Sequence& sequence, int64_t n_tokens) const;
+  void run();
+  void take(const Item& item);
+  void take_prompt(const Item& item);
+  void take_token(const Item& item);
+  void end_step();
+  void note(const std::shared_ptr<Sequence>& sequence, int32_t id);
+  void tell(TellEvent tell);
+  void stop(Sequence* sequence);
+  int64_t n_unfinished() const;
+
+  const Model& model_;
+  SequencesLimits limits_;
+  Buffer own_memory_;
+  Team team_;
+  SequenceCache cache_;
+  SequenceStepper stepper_;
+  uint8_t* flags_ = nullptr;      // [max_sequences, vocab_size], of rules
+  Candidate* scratch_ = nullptr;  // of one choice
+  int32_t* named_ = nullptr;      // [tokens of a step that are ranked]
+
+  std::atomic<bool> stepping_{false};
+  mutable std::mutex mutex_;  // guards everything below
+  int64_t last_number_ = 0;
+  std::map<int64_t, std::shared_ptr<Sequence>> sequences_;
+  std::vector<std::shared_ptr<Sequence>> waiting_;  // in the order in which they came
+  std::vector<std::shared_ptr<Sequence>> places_;   // [max_sequences], who has each; null: nobody
+  // Of the step at hand, which alone uses these:
+  std::vector<std::shared_ptr<Sequence>> running_;
+  std::vector<Item> items_;
+  std::vector<SequenceEvent> events_;
+  size_t n_events_ = 0;
+};
+
+}  // namespace headlane

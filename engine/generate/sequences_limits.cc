@@ -1,0 +1,78 @@
+// How large many sequences may be together, and what memory they take.
+#include <algorithm>
+#include <climits>
+
+#include "engine/base/checked_option.h"
+#include "engine/base/cpus.h"
+#include "engine/generate/decoder.h"
+#include "engine/generate/sequences.h"
+
+namespace headlane {
+namespace {
+
+using ll = long long;
+
+// Tokens of prompts whose log-probabilities one step computes, of all sequences together. Each
+// takes room for the best candidates of all ranges of the vocabulary, 100 KB and more; fewer tokens
+// would read the vocabulary's weights too often for a product that is bound by arithmetic.
+constexpr int64_t kScoredTokens = 64;
+
+void check_model(const Model& model) {
+  check_generates(model);
+  if (model.config().is_language_model()) return;
+  fail(Status::kUnsupported,
+       "%s: the model has an encoder; headlane_generator_create makes what runs it",
+       model.container().path().c_str());
+}
+
+int64_t default_candidates(const ModelConfig& config) {
+  constexpr int64_t kMoreCandidates = 64;
+  const GenerationDefaults& generation = config.generation;
+  const auto n_special =
+      static_cast<int64_t>(generation.end_ids.size() + generation.suppressed_ids.size());
+  return std::min({1 + n_special + kMoreCandidates, config.decoder.vocab_size, int64_t{4096}});
+}
+
+}  // namespace
+
+SequencesLimits sequences_limits(const Model& model, const SequencesOptions& options) {
+  constexpr int64_t kDefaultSequences = 32, kMostSequences = int64_t{1} << 20,
+                    kDefaultTokens = 8192, kDefaultStepTokens = 512, kMostThreads = 1024,
+                    kMostCandidates = 4096, kMostRows = INT32_MAX / 2;
+  const auto checked = [](const char* name, int64_t value, int64_t fallback, int64_t most) {
+    return checked_option("sequences", name, value, fallback, most);
+  };
+  check_model(model);
+  const ModelConfig& config = model.config();
+  const int64_t max_positions = config.decoder.max_positions;
+  SequencesLimits limits;
+  SequenceStepLimits& step = limits.step;
+  step.max_sequences =
+      checked("max_sequences", options.max_sequences, kDefaultSequences, kMostSequences);
+  const int64_t n_rows = checked("max_tokens", options.max_tokens, kDefaultTokens, kMostRows);
+  const int64_t max_len =
+      checked("max_len", options.max_len, std::min(max_positions, n_rows + 1), max_positions);
+  step.max_candidates =
+      checked("max_candidates", options.max_candidates, default_candidates(config),
+              std::min(kMostCandidates, config.decoder.vocab_size));
+  step.all_logits = options.all_logits;
+  step.hidden = options.hidden;
+  Limits& run = step.run;
+  run.precision = choose_precision(options.precision, model.kernels(), model.precision());
+  run.n_threads = checked("n_threads", options.n_threads, available_cpus(), kMostThreads);
+  run.max_tokens = checked("max_step_tokens", options.max_step_tokens,
+                           std::max(kDefaultStepTokens, step.max_sequences), kMostRows);
+  if (run.max_tokens < step.max_sequences) {
+    fail(Status::kInvalidArgument,
+         "sequences option max_step_tokens is %lld; it must be max_sequences, %lld, or more: each "
+         "sequence gets a token in each step",
+         ll{run.max_tokens}, ll{step.max_sequences});
+  }
+  run.max_seqs = std::min(step.max_sequences + kScoredTokens, run.max_tokens);
+  run.max_len = std::min(run.max_tokens, max_len);
+  const StepModel of_steps = step_model(model, run.precision);
+  limits.cache = {{of_steps.n_layers, of_steps.row_floats, n_rows}, step.max_sequences, max_len};
+  return limits;
+}
+
+}  // namespace headlane

@@ -1,0 +1,280 @@
+// One step of many sequences: who joins, which tokens are computed, and what comes of them.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "engine/base/error.h"
+#include "engine/generate/sequences.h"
+
+namespace headlane {
+namespace {
+
+using ll = long long;
+
+// Ends when the step does, however that is.
+class Stepping {
+ public:
+  explicit Stepping(std::atomic<bool>* flag) : flag_(*flag) {
+    if (!flag_.exchange(true)) return;
+    fail(Status::kInvalidArgument,
+         "a step is being taken: one thread at a time may take steps, and a callback may not");
+  }
+  ~Stepping() { flag_ = false; }
+  Stepping(const Stepping&) = delete;
+  Stepping& operator=(const Stepping&) = delete;
+
+ private:
+  std::atomic<bool>& flag_;
+};
+
+}  // namespace
+
+int64_t Sequences::step(TellEvent tell_event) {
+  const Stepping stepping(&stepping_);
+  {
+    const std::lock_guard lock(mutex_);
+    plan();
+  }
+  tell(tell_event);
+  if (!items_.empty()) run();
+  tell(tell_event);
+  const std::lock_guard lock(mutex_);
+  return n_unfinished();
+}
+
+// Those that wait join in order. Where there is no room for one, those behind it wait too; one that
+// waits for another's prompt holds up nobody.
+void Sequences::admit() {
+  bool has_room = true;
+  for (size_t i = 0; has_room && i < waiting_.size();) {
+    Sequence* sequence = waiting_[i].get();
+    const Joining joining = join(sequence);
+    if (joining == Joining::kNoRoom && !is_running()) {
+      drop(sequence, Finish::kCacheFull,
+           "sequence " + std::to_string(sequence->number) + " of " +
+               std::to_string(sequence->length()) +
+               " tokens has no room in the cache: " + std::to_string(cache_.n_free_places()) +
+               " places (max_sequences) and " + std::to_string(cache_.n_free_rows()) +
+               " tokens (max_tokens) are free, and the rest is of sequences that are kept; remove "
+               "some of them");
+    }
+    has_room = joining != Joining::kNoRoom || sequence->finish.has_value();
+    if (joining == Joining::kJoined || sequence->finish) {
+      waiting_.erase(waiting_.begin() + static_cast<ptrdiff_t>(i));
+    } else {
+      ++i;
+    }
+  }
+}
+
+// The sequence ends by an error of its own.
+void Sequences::drop(Sequence* sequence, Finish how, const std::string& why) {
+  sequence->end(how, Status::kTooLarge, why);
+  sequence->is_rewound = false;
+  note(sequences_.at(sequence->number), -1);
+  if (!sequence->request.keeps) leave(sequence);
+}
+
+// The sequence gets rows for all of its tokens. Where none are left, the youngest that runs ends,
+// which may be this one.
+void Sequences::make_room(Sequence* sequence) {
+  for (size_t i = running_.size(); !sequence->finish; --i) {
+    if (cache_.grow(sequence->place, sequence->length())) return;
+    Sequence* youngest = running_[i - 1].get();
+    if (youngest->finish) continue;
+    drop(youngest, Finish::kCacheFull,
+         "sequence " + std::to_string(youngest->number) + " ended at " +
+             std::to_string(youngest->length()) +
+             " tokens, since the cache is full: max_tokens is " + std::to_string(limits_.n_rows()));
+  }
+}
+
+// Those that run, the shortest work first.
+void Sequences::list_running() {
+  running_.clear();
+  for (const std::shared_ptr<Sequence>& sequence : places_) {
+    if (sequence != nullptr && !sequence->finish) running_.push_back(sequence);
+  }
+  std::ranges::sort(running_, {}, [](const auto& sequence) { return sequence->number; });
+  for (const std::shared_ptr<Sequence>& sequence : running_) {
+    sequence->is_rewound = false;
+    if (!sequence->finish) make_room(sequence.get());
+  }
+  std::erase_if(running_, [](const auto& sequence) { return sequence->finish.has_value(); });
+  std::ranges::sort(running_, {}, [](const auto& sequence) {
+    return std::pair(sequence->n_pending(), sequence->number);
+  });
+}
+
+// Each sequence gets an equal share of the step's tokens; what one has no need of goes to those
+// behind it. So a token that follows another is always computed, and short prompts pass long ones.
+void Sequences::plan() {
+  items_.clear();
+  admit();
+  list_running();
+  int64_t k = 1;
+  for (const auto& sequence : running_) k = std::max(k, sequence->k);
+  stepper_.begin(k);
+  int64_t n_left = std::ssize(running_);
+  int64_t tokens_left = limits_.step.run.max_tokens;
+  int64_t ranks_left = limits_.step.run.max_seqs - n_left;  // beside one of each
+  for (const std::shared_ptr<Sequence>& sequence : running_) {
+    int64_t n = std::min(sequence->n_pending(), tokens_left / n_left);
+    if (sequence->request.prompt_logprobs) {
+      n = std::min(n, 1 + ranks_left / n_left);
+      ranks_left -= n - 1;
+    }
+    tokens_left -= n;
+    --n_left;
+    list_tokens(sequence, n);
+  }
+}
+
+// Of how many of its tokens that are computed now it matters what comes next.
+int64_t Sequences::ranked_of(const Sequence& sequence, int64_t n_tokens) const {
+  if (sequence.request.prompt_logprobs) return n_tokens;
+  return n_tokens == sequence.n_pending() && sequence.wants_token() ? 1 : 0;
+}
+
+void Sequences::list_tokens(const std::shared_ptr<Sequence>& sequence, int64_t n_tokens) {
+  const int64_t begin = sequence->n_computed, end = begin + n_tokens;
+  const bool is_last = end == sequence->length();
+  Item item = {sequence, n_tokens, 0, ranked_of(*sequence, n_tokens), 0};
+  for (int64_t i = 0; i < item.n_ranked; ++i) {
+    const int64_t next = end - item.n_ranked + i + 1;
+    named_[i] = next < sequence->length() ? sequence->ids[static_cast<size_t>(next)]
+                                          : sequence->rules.forced(sequence->n_new(), true);
+  }
+  const std::span<const int32_t> ids = sequence->ids;
+  item.first_ranked = stepper_.add({
+      .rows = cache_.rows(sequence->place),
+      .position = begin,
+      .ids = ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(n_tokens)),
+      .n_ranked = item.n_ranked,
+      .named = named_,
+      .all_logits = is_last && item.n_ranked > 0 && sequence->all_logits,
+  });
+  item.last_token = stepper_.n_tokens() - 1;
+  sequence->in_step = true;
+  items_.push_back(std::move(item));
+}
+
+void Sequences::run() {
+  const bool hidden =
+      std::ranges::any_of(items_, [](const Item& item) { return item.sequence->request.hidden; });
+  try {
+    stepper_.run(cache_.layers(), hidden);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    end_step();
+    throw;
+  }
+  const std::lock_guard lock(mutex_);
+  for (const Item& item : items_) take(item);
+  end_step();
+}
+
+void Sequences::end_step() {
+  for (const Item& item : items_) {
+    Sequence& sequence = *item.sequence;
+    sequence.in_step = false;
+    if (sequence.is_removed || (sequence.finish && !sequence.request.keeps)) leave(&sequence);
+  }
+  items_.clear();
+}
+
+// What the step has made of a sequence.
+void Sequences::take(const Item& item) {
+  Sequence& sequence = *item.sequence;
+  if (sequence.is_removed || sequence.is_rewound || sequence.finish) return;
+  sequence.n_computed += item.n_tokens;
+  if (sequence.request.prompt_logprobs) take_prompt(item);
+  if (sequence.n_pending() > 0) return;
+  if (sequence.request.hidden) {
+    std::copy_n(stepper_.hidden(item.last_token), sequence.hidden.size(), sequence.hidden.begin());
+  }
+  if (sequence.wants_token()) return take_token(item);
+  sequence.end(Finish::kLength);
+  note(item.sequence, -1);
+}
+
+// The log-probabilities of tokens that were known before.
+void Sequences::take_prompt(const Item& item) {
+  Sequence* sequence = item.sequence.get();
+  for (int64_t i = 0; i < item.n_ranked; ++i) {
+    const int64_t next = sequence->n_computed - item.n_ranked + i + 1;
+    if (next < std::ssize(sequence->logprobs.values) || next >= sequence->length()) continue;
+    const int64_t ranked = item.first_ranked + i;
+    add_logprob(sequence, stepper_.named_logit(ranked), stepper_.scores(ranked));
+  }
+}
+
+void Sequences::take_token(const Item& item) {
+  Sequence* sequence = item.sequence.get();
+  const int64_t ranked = item.first_ranked + item.n_ranked - 1;
+  const RowScores scores = stepper_.scores(ranked);
+  const Candidate next = choose_token(*sequence, scores, stepper_.all_logits(ranked),
+                                      stepper_.named_logit(ranked), scratch_);
+  if (next.id < 0) {
+    sequence->end(Finish::kNan);
+  } else {
+    if (sequence->request.logprobs) add_logprob(sequence, next.logit, scores);
+    add_token(sequence, next.id);
+  }
+  note(item.sequence, next.id);
+}
+
+// Keeps what a listener is to be told.
+void Sequences::note(const std::shared_ptr<Sequence>& sequence, int32_t id) {
+  if (sequence->request.listener == nullptr) return;
+  if (n_events_ == events_.size()) events_.emplace_back();
+  SequenceEvent& event = events_[n_events_++];
+  event.sequence = sequence;
+  event.id = id;
+  event.n_new = sequence->n_new();
+  event.finish = sequence->finish;
+  event.logprob = std::numeric_limits<float>::quiet_NaN();
+  event.top_ids.clear();
+  event.top_values.clear();
+  if (id >= 0 && sequence->request.logprobs) {
+    const TokenLogprobs& from = sequence->logprobs;
+    event.logprob = from.values.back();
+    event.top_ids.assign(from.top_ids.end() - sequence->request.n_top, from.top_ids.end());
+    event.top_values.assign(from.top_values.end() - sequence->request.n_top, from.top_values.end());
+  }
+  event.text.clear();
+  if (!sequence->has_text) return;
+  event.text = sequence->text.shown().substr(sequence->n_told);
+  sequence->n_told += event.text.size();
+}
+
+void Sequences::tell(TellEvent tell_event) {
+  for (size_t i = 0; i < n_events_; ++i) {
+    SequenceEvent& event = events_[i];
+    const std::shared_ptr<Sequence> sequence = std::move(event.sequence);
+    {
+      // Another thread, or a callback before this one, may have changed it.
+      const std::lock_guard lock(mutex_);
+      if (sequence->is_removed || sequence->is_rewound) continue;
+    }
+    event.sequence = sequence;
+    const Next next = tell_event(event);
+    event.sequence.reset();
+    if (next == Next::kGoOn) continue;
+    const std::lock_guard lock(mutex_);
+    if (next == Next::kStopSource) stop(sequence.get());
+    if (next != Next::kStopAll) continue;
+    for (const auto& entry : sequences_) stop(entry.second.get());
+  }
+  n_events_ = 0;
+}
+
+void Sequences::stop(Sequence* sequence) {
+  if (sequence->finish || sequence->is_removed) return;
+  sequence->end(Finish::kCallback);
+  std::erase_if(waiting_, [&](const auto& waiting) { return waiting.get() == sequence; });
+  if (!sequence->request.keeps) leave(sequence);
+}
+
+}  // namespace headlane
