@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Literal, TypeVar
 from headlane import _files
 from headlane._cancel import Cancel
 from headlane._library import Unsupported, interruptible, logger
-from headlane._model import Lease, Model, Sessions
+from headlane._model import Model
 from headlane._progress import Bar
+from headlane._sessions import Lease, Sessions
 from headlane.tokenizer import Tokenizer
 
 Precision = Literal["f32", "bf16", "int8", "auto"]

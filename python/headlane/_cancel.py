@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from headlane._model import Lease
+from headlane._sessions import Lease
 
 
 class Cancel:

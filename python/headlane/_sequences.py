@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from headlane import _abi
 from headlane._base import Encoding, struct_address
 from headlane._library import check, lib
-from headlane._model import Lease
+from headlane._sessions import Lease
 
 Floats = NDArray[np.float32]
 

@@ -14,8 +14,9 @@ from headlane import _abi, _out, _texts
 from headlane._base import Encoding, check_device, shows_progress, struct_address
 from headlane._cancel import Cancel, in_thread
 from headlane._library import check, lib
-from headlane._model import Lease, address_of, encoded, text_at
+from headlane._model import address_of, encoded, text_at
 from headlane._progress import Bar
+from headlane._sessions import Lease
 
 Floats = NDArray[np.float32]
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-from ctypes import byref, c_void_p, cast
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from headlane import _abi, _out, _sequences, _texts, _vectors
-from headlane._base import MAX_TOKENS, Encoding, Precision, check_device, shows_progress, struct_address
+from headlane import _embed, _out, _sequences, _texts, _vectors
+from headlane._base import MAX_TOKENS, Encoding, Precision, check_device, shows_progress
 from headlane._cancel import Cancel, in_thread
-from headlane._library import check, lib, logger
-from headlane._model import Lease, address_of, encoded, text_at
-from headlane._progress import Bar
-
-# A call of fewer bytes of text takes some tens of milliseconds, and Ctrl-C may wait for it: it is called where it
-# stands. Handing a call to another thread and back takes some 50 microseconds, which a single sentence would feel.
-_SHORT_BYTES = 2048
+from headlane._library import logger
+from headlane._model import encoded, text_at
 
 Floats = NDArray[np.float32]
 
@@ -143,6 +137,27 @@ class Embedder(Encoding):
         out: where to write, [n, dim] (of a str also [dim]) of float32, whose rows may lie apart; it is returned.
         cancel: its cancel(), called from another thread, ends the call, which raises headlane.Cancelled.
         """
+        if (  # the usual call of one text, which takes so little that the rest would be felt
+            type(inputs) is str
+            and prompt_name is None
+            and prompt is None
+            and show_progress_bar is None
+            and device is None
+            and truncate_dim is None
+            and pool is None
+            and chunk_size is None
+            and out is None
+            and cancel is None
+            and output_value == "sentence_embedding"
+            and precision == "float32"
+            and convert_to_numpy
+            and not convert_to_tensor
+            and not normalize_embeddings
+            and batch_size > 0
+            and self.truncate_dim is None
+            and len(inputs) < _embed.SHORT_BYTES // 4
+        ):
+            return self._one(inputs)
         check_device(device)
         if pool is not None or chunk_size is not None:
             raise ValueError("pool and chunk_size are for several processes; one process uses all CPUs here")
@@ -157,10 +172,6 @@ class Embedder(Encoding):
             and precision == "float32"
             and not (normalize_embeddings and not self._normalizes)
         )
-        is_one = isinstance(inputs, str) and len(inputs) < _SHORT_BYTES // 4
-        if is_one and plain and output_value == "sentence_embedding" and convert_to_numpy and not convert_to_tensor:
-            if out is None and cancel is None and not show_progress_bar:
-                return self._one(inputs, text)
         if output_value == "token_embeddings":
             if out is not None:
                 raise ValueError("out is for sentence embeddings; token embeddings have as many rows as tokens")
@@ -178,7 +189,8 @@ class Embedder(Encoding):
         else:
             rows = np.empty((n_texts, self._dim), np.float32)
         if n_texts:
-            self._embed(parts, rows, text, shows_progress(show_progress_bar), cancel)
+            bar = shows_progress(show_progress_bar)
+            _embed.embed(self, parts, rows, text, self.max_seq_length, bar, cancel)
         elif out is None:
             return _out.converted(np.array([]), convert_to_numpy, convert_to_tensor, False)
         made: NDArray[Any] = rows
@@ -248,51 +260,21 @@ class Embedder(Encoding):
             raise ValueError(f"there is no prompt {name!r}; the model's prompts are {sorted(self.prompts)}")
         return self.prompts[name]
 
-    def _one(self, text: str, prompt: bytes | None) -> Floats:
-        """The vector of a short text, by the shortest way."""
+    def _one(self, text: str) -> Floats:
+        """The vector of a short text, by the shortest way, with the default prompt."""
         try:
             data = text.encode()
         except UnicodeEncodeError:
             _texts.from_strings([text])  # which says what is wrong
             raise
-        vector = np.empty(self._dim, np.float32)
-        lease = self._sessions.borrow()
+        prompt = self.prompts.get(self.default_prompt_name or "")
+        of_prompt = encoded("prompt", prompt) if prompt else b""
+        sessions = self._sessions
+        session = sessions.take()
         try:
-            lease.session.embed_one(data, prompt, self.max_seq_length, vector)
+            return session.embed_one(data, of_prompt, self.max_seq_length)
         finally:
-            lease.give()
-        return vector
-
-    def _embed(
-        self, parts: list[_texts.Texts], rows: Floats, prompt: bytes | None, bar: bool, cancel: Cancel | None
-    ) -> None:
-        tokenize = _abi.headlane_tokenize_options()
-        tokenize.max_len = self.max_seq_length
-        tokenize.prompt = address_of(prompt)
-        options = _abi.headlane_embed_options()
-        options.tokenize = struct_address(tokenize)
-        options.truncate_dim = self._dim  # whole vectors: they are cut here
-        n_bytes = sum(part.n_bytes for part in parts)
-        if n_bytes < _SHORT_BYTES and not bar and cancel is None:
-            lease = self._sessions.borrow()
-            try:
-                self._run(lease, parts, rows, options, Bar(None))
-            finally:
-                lease.give()
-            return
-        self._call(
-            lambda lease, shown: self._run(lease, parts, rows, options, shown), cancel, len(rows) if bar else None
-        )
-
-    def _run(self, lease: Lease, parts: list[_texts.Texts], rows: Floats, options: Any, bar: Bar) -> None:
-        done = 0
-        for part in parts:
-            callback = bar.callback(done)
-            options.on_progress = cast(callback, c_void_p).value if callback else None
-            first = rows.ctypes.data + done * rows.strides[0]
-            stride = max(rows.strides[0] // 4, self._dim)  # of one row it is anything
-            check(lib.headlane_session_embed(lease.address, byref(part.struct), byref(options), first, stride))
-            done += part.n_texts
+            sessions.take_back(session)
 
     def _token_embeddings(self, inputs: Any, prompt: bytes | None) -> Any:
         single = isinstance(inputs, str)

@@ -359,3 +359,33 @@ def test_minilm(sentences: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "headlane", "embed", "-m", model.path, "-i", texts, "-o", tmp_path / "v.npy"]
     subprocess.run(command, check=True, capture_output=True)
     np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), vectors)
+
+
+def test_one_text_takes_the_short_way_with_the_same_bits(embedder: headlane.Embedder, sentences: list[str]) -> None:
+    texts = sentences[:50]
+    many = embedder.encode(texts)
+    for text, row in zip(texts, many, strict=True):
+        vector = embedder.encode(text)
+        assert vector.flags.writeable and vector.flags.aligned and vector.dtype == np.float32
+        np.testing.assert_array_equal(vector, row)
+    first, kept = embedder.encode(texts[0]), many[0].copy()
+    embedder.encode(texts[1])  # each vector has memory of its own
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_one_text_follows_prompt_and_length_as_they_change(bert: Path) -> None:
+    model = headlane.Embedder(bert, prompts={"query": "the dog: "})
+    text = "we ran on and on in the rain"
+    for name, length in ((None, 16), ("query", 16), ("query", 5), (None, 5), (None, 16)):
+        model.default_prompt_name, model.max_seq_length = name, length
+        np.testing.assert_array_equal(model.encode(text), model.encode([text])[0])
+    assert not np.array_equal(model.encode_query(text), model.encode(text))
+
+
+def test_a_session_that_is_lost_is_made_again(embedder: headlane.Embedder) -> None:
+    """As if Ctrl-C came between the pool and the call."""
+    expected = embedder.encode("dogs run")
+    for _ in range(3):
+        embedder._sessions.take()  # and nobody has it
+        np.testing.assert_array_equal(embedder.encode("dogs run"), expected)
+    assert embedder._sessions._n_wide == 1
