@@ -239,7 +239,7 @@ def parse_arguments():
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("groups", nargs="*", metavar="GROUP")
     parser.add_argument("--engines", nargs="+", choices=list(peers.ENGINES), metavar="ENGINE",
-                        default=list(peers.ENGINES), help=", ".join(peers.ENGINES))
+                        help=", ".join(peers.ENGINES))
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--isa", default="", choices=["", *ISA_CAPS],
                         help="cap Headlane's instruction set, and the peers' where they allow it")
@@ -261,10 +261,25 @@ def parse_arguments():
     return arguments
 
 
+def engines_of(groups):
+    """What the groups ask for, which must be the same of all of them."""
+    asked = {tuple(cases.engines(group) or peers.STANDARD) for group in groups}
+    if len(asked) > 1:
+        raise cases.CaseError(f"{' '.join(groups)} are of different engines: give one, or --engines")
+    chosen = list(*asked)
+    for name in chosen:
+        if name not in peers.ENGINES:
+            raise cases.CaseError(f"there is no engine {name}")
+    return chosen
+
+
 def main():
     arguments = parse_arguments()
-    groups = arguments.groups or sorted(file.stem for file in cases.FOLDER.glob("*.txt"))
+    groups = arguments.groups or sorted(file.stem for file in cases.FOLDER.glob("*.txt")
+                                        if not cases.engines(file.stem))
     try:
+        if not arguments.engines:
+            arguments.engines = engines_of(groups)
         if arguments.results:
             everything = report.merge([json.loads(path.read_text(encoding="utf-8"))
                                        for path in arguments.results])

@@ -22,6 +22,7 @@
     mha BATCH SEQ D_MODEL N_HEADS
     attention BATCH SEQ N_HEADS HEAD_DIM [causal]
     gemm ROWS D_IN D_OUT                    one product with weights and bias
+    engines NAME...                         those that run this file where --engines names none
 
 FILE is found from the file of cases, from the root of the repository, or is an absolute path.
 """
@@ -142,7 +143,7 @@ def parse(text, group, folder=ROOT):
         try:
             if words[:1] == ["model"]:
                 model = parse_model(words[1:], folder)
-            elif words:
+            elif words and words[0] != "engines":
                 found.append(parse_line(words, group, model, folder))
         except CaseError as error:
             raise CaseError(f"{group}:{number}: {error}") from None
@@ -151,14 +152,27 @@ def parse(text, group, folder=ROOT):
     return found
 
 
-def read(name):
-    """Of bench/cases/NAME.txt, or of a file elsewhere."""
+def file_of(name):
+    """bench/cases/NAME.txt, or a file elsewhere."""
     path = FOLDER / f"{name}.txt"
     if not path.is_file():
         path = pathlib.Path(name)
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.txt")))
         raise CaseError(f"{name} is neither a file nor one of {known}")
+    return path
+
+
+def engines(name):
+    """The engines that a file names for itself; none of most files."""
+    lines = file_of(name).read_text(encoding="utf-8").splitlines()
+    words = [line.split("#", 1)[0].split() for line in lines]
+    return [engine for row in words if row[:1] == ["engines"] for engine in row[1:]]
+
+
+def read(name):
+    """The cases of a file."""
+    path = file_of(name)
     return parse(path.read_text(encoding="utf-8"), path.stem, path.resolve().parent)
 
 

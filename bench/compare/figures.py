@@ -3,7 +3,12 @@
 import pathlib
 import statistics
 
-OWN = "headlane"
+OWN = ("headlane", "headlane-python")  # of which a run has one
+
+
+def own_of(names):
+    """Which of a run's engines is Headlane's own."""
+    return next((name for name in OWN if name in names), OWN[0])
 
 
 def spread(values):
@@ -73,7 +78,7 @@ def product_limit(limits, precision):
 def best_peer(values, more_is_better, uncapped=()):
     """The peer with the best median of {engine: figures}; None without peers."""
     peers = {name: statistics.median(v) for name, v in values.items()
-             if v and name != OWN and name not in uncapped}
+             if v and name not in (*OWN, *uncapped)}
     if not peers:
         return None
     return (max if more_is_better else min)(peers, key=peers.get)
@@ -91,11 +96,11 @@ def summarise(case, values, failures, extras, limit_flops=None, work=None, uncap
     """
     least = bound["seconds"] if bound else work / limit_flops if work and limit_flops else None
     best = best_peer(values, case.more_is_better, uncapped)
-    engines = {}
-    for name, figures in sorted(values.items(), key=lambda item: item[0] != OWN):
+    engines, mine = {}, own_of(values)
+    for name, figures in sorted(values.items(), key=lambda item: item[0] != mine):
         row = {**spread(figures), "rounds": figures, **extras.get(name, {})}
-        if OWN in values and name != OWN:
-            row["headlane_is"] = spread(ratios(values[OWN], figures, case.more_is_better))
+        if mine in values and name != mine:
+            row["headlane_is"] = spread(ratios(values[mine], figures, case.more_is_better))
         if least and case.unit != "MB":
             rate = row["median"] if case.more_is_better else 1e3 / row["median"]
             row["of_limit"] = least * rate
@@ -103,7 +108,7 @@ def summarise(case, values, failures, extras, limit_flops=None, work=None, uncap
             row["uncapped"] = True
         engines[name] = row
     engines |= {name: {"missing": reason} for name, reason in failures.items()}
-    own = engines.get(OWN, {})
+    own = engines.get(mine, {})
     if best and "median" in own:
         own["ratio_to_best_peer"] = engines[best]["headlane_is"]
     return {"group": case.group, "case": case.name, "unit": case.unit,

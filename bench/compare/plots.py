@@ -69,7 +69,7 @@ def draw_bars(axis, group, results):
             y = line - 0.4 + (names.index(name) + 0.5) * height
             axis.barh(y, value, height, color=COLOURS[name])
             axis.plot([least, most], [y, y], color=INK, linewidth=0.8)
-            if name == figures.OWN:
+            if name in figures.OWN:
                 axis.text(max(value, most), y, f" {value:.2f}x", va="center", fontsize=7, color=INK)
     axis.axvline(1, color=INK, linewidth=0.8)
     axis.set_yticks(range(len(results)), [result["case"] for result in results], fontsize=8)

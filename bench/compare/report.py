@@ -98,7 +98,8 @@ def merge(several):
 def rows(everything):
     """Of the table: Headlane, share of the limit, best peer and its figure, ratio, accuracy."""
     for result in everything["results"]:
-        own, best = result["engines"].get(figures.OWN, {}), result["best_peer"]
+        own = result["engines"].get(figures.own_of(result["engines"]), {})
+        best = result["best_peer"]
         if "median" not in own:
             yield result, None
             continue
@@ -138,8 +139,24 @@ def table(everything):
     return "\n".join(["", describe(everything), *settings, "", *text])
 
 
+def each_engine(everything):
+    """A row for each engine and a column for each case, as cells, the head first; in brackets how
+    many times better Headlane is. Of groups that say themselves which engines they compare."""
+    results = everything["results"]
+    found = [["", *(f"{result['case']}, {result['unit']}" for result in results), "settings"]]
+    for name, about in everything["engines"].items():
+        cells = []
+        for result in results:
+            row = result["engines"].get(name, {})
+            times = f" ({row['headlane_is']['median']:.2f})" if "headlane_is" in row else ""
+            cells.append(number(row["median"]) + times if "median" in row else "none")
+        found.append([name, *cells, about["settings"]])
+    return found
+
+
 def markdown(everything):
-    head, *rest = lines(everything)
+    own = figures.own_of(everything["engines"])
+    head, *rest = lines(everything) if own == figures.OWN[0] else each_engine(everything)
     cells = [head, ["---"] * len(head), *rest]
     return "\n".join([describe(everything), "", *(f"| {' | '.join(line)} |" for line in cells)])
 

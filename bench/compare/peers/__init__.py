@@ -19,7 +19,15 @@ ENGINES = {  # name: Python distributions whose versions are reported
     "openvino": ("openvino",),
     "ctranslate2": ("ctranslate2",),
     "llama-cpp": ("llama-cpp-python",),
+    "headlane-python": ("headlane",),
+    "sentence-transformers-onnx": ("sentence-transformers", "optimum-onnx", "onnxruntime"),
+    "sentence-transformers-openvino": ("sentence-transformers", "optimum-intel", "openvino"),
+    "fastembed": ("fastembed", "onnxruntime"),
 }
+# Those that a group of cases must name.
+OF_GROUPS = ("headlane-python", "sentence-transformers-onnx", "sentence-transformers-openvino",
+             "fastembed")
+STANDARD = tuple(name for name in ENGINES if name not in OF_GROUPS)
 REFERENCE = "torch-eager"  # from whose outputs in float32 the distances are
 PRECISIONS = ("f32", "bf16", "int8")
 

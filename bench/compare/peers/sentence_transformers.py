@@ -2,7 +2,7 @@
 
 import time
 
-from peers import Peer
+from peers import NotOffered, Peer
 from peers.texts import BATCH_SIZES
 from peers.torch_eager import at_precision
 
@@ -44,6 +44,32 @@ class SentenceTransformers(Peer):
 
     def embedder(self):
         return Embedder(self)
+
+
+class WithBackend(SentenceTransformers):
+    """Another runtime beneath, on a model that is exported before."""
+
+    backend = ""  # as SentenceTransformer names it
+    cold_start = False
+
+    def settings(self):
+        return f"SentenceTransformer(backend=\"{self.backend}\").encode, f32"
+
+    def check_precision(self):
+        if self.precision != "f32":
+            raise NotOffered("is compared in f32 alone")
+
+    def opened(self, folder):
+        import torch
+        torch.set_num_threads(self.setup.threads)
+        from sentence_transformers import SentenceTransformer
+        return SentenceTransformer(folder, device="cpu", backend=self.backend)
+
+    def export(self):
+        self.opened(self.setup.folder).save_pretrained(str(self.setup.export("model")))
+
+    def load(self):
+        self.model = self.opened(str(self.setup.export("model")))
 
 
 PEER = SentenceTransformers
