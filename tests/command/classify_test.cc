@@ -68,6 +68,30 @@ TEST_F(CommandClassify, ManyTexts) {
             2u);
 }
 
+// More texts than one call takes have the scores that each has alone, in their order.
+TEST_F(CommandClassify, WindowsOfTexts) {
+  const std::string path = dir_.file("many.txt"), nli = classifier("bert_nli");
+  std::string text;
+  for (int i = 0; i < 400; ++i) {
+    text += i % 3 == 0 ? "we sat on mat " + std::to_string(i) + "\n"
+                       : std::string(static_cast<size_t>(i % 40), 'a') + " the river was fast\n";
+  }
+  write_file(path, text);
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{}, {"--pair", "the cat"}, {"--labels", "weather,travel"}}) {
+    std::vector<std::string> all = {"classify",       "-m", nli,  "--json",
+                                    "--batch-tokens", "64", "-i", path};
+    all.insert(all.end(), more.begin(), more.end());
+    const std::vector<json> of_file = lines(said(all));
+    ASSERT_EQ(of_file.size(), 400u);
+    for (const size_t i : {0, 1, 39, 150, 299, 399}) {
+      std::vector<std::string> one = {"classify", "-m", nli, "--json", of_file[i]["text"]};
+      one.insert(one.end(), more.begin(), more.end());
+      EXPECT_EQ(lines(said(one)).at(0), of_file[i]) << i;
+    }
+  }
+}
+
 // Labels, texts and hypotheses are taken as they are.
 TEST_F(CommandClassify, LabelsOfTheUsers) {
   const json answer = golden("bert_nli")["zero_shot"][1];  // of one label

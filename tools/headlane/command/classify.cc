@@ -3,6 +3,7 @@
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <span>
 
 #include "tools/headlane/commands.h"
 #include "tools/headlane/options/common_options.h"
@@ -41,7 +42,7 @@ std::vector<std::string> split_labels(const std::string& list) {
   return labels;
 }
 
-// A classifier as a command asks it, text by text.
+// A classifier as a command asks it, many texts at a time.
 class Classifier {
  public:
   explicit Classifier(const ClassifyOptions& options)
@@ -51,9 +52,8 @@ class Classifier {
                                " is no classifier: it has no labels. Classifiers are folders whose "
                                "config.json names a model ForSequenceClassification");
     }
-    const int64_t max_len = length_limit(facts_, options.run);
-    session_.emplace(create_session(model_, options.run, max_len));
-    tokenize_.max_len = max_len;
+    tokenize_.max_len = length_limit(facts_, options.run);
+    session_.emplace(create_session(model_, options.run, tokenize_.max_len));
     if (options.run.prompt || !options.run.prompt_name.empty()) {
       prompt_ = prompt_of(model_, options.run);
       tokenize_.prompt = prompt_.c_str();
@@ -67,23 +67,25 @@ class Classifier {
 
   const std::vector<std::string>& labels() const { return labels_; }
 
-  // [labels]
-  std::vector<float> scores(const std::string& text) {
-    const std::vector<std::string> one = {text};
+  int64_t max_len() const { return tokenize_.max_len; }
+
+  // [texts, labels]
+  std::vector<float> scores(const std::vector<std::string>& texts) {
     if (options_.labels) {
       headlane::ZeroShotOptions options;
       options.tokenize = &tokenize_;
       options.hypothesis = options_.hypothesis ? options_.hypothesis->c_str() : nullptr;
       options.multi_label = options_.multi_label ? 1 : 0;
-      return session_->zero_shot(one, labels_, options);
+      return session_->zero_shot(texts, labels_, options);
     }
     headlane::ClassifyOptions options;
     options.tokenize = &tokenize_;
     if (options_.raw) options.outcome = HEADLANE_OUTCOME_RAW;
-    const headlane::JoinedTexts second(std::vector<std::string>{options_.pair.value_or("")});
+    const headlane::JoinedTexts second(
+        std::vector<std::string>(options_.pair ? texts.size() : 0, options_.pair.value_or("")));
     const headlane::TextArray array = second.get();
     if (options_.pair) options.second = &array;
-    return session_->classify(one, options);
+    return session_->classify(texts, options);
   }
 
  private:
@@ -97,7 +99,7 @@ class Classifier {
 };
 
 // The numbers of the labels, that with the highest score first.
-std::vector<size_t> order_of(const std::vector<float>& scores) {
+std::vector<size_t> order_of(std::span<const float> scores) {
   std::vector<size_t> order(scores.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
@@ -105,22 +107,32 @@ std::vector<size_t> order_of(const std::vector<float>& scores) {
   return order;
 }
 
+// A text with its scores, as the command prints it.
+std::string shown(const std::string& text, const std::vector<std::string>& labels,
+                  std::span<const float> scores, const ClassifyOptions& options) {
+  const bool is_list = options.texts.of_command_line.size() != 1;
+  Json list = Json::array();
+  std::string lines = is_list ? valid_utf8(text) + "\n" : "";
+  for (const size_t i : order_of(scores)) {
+    list.add(Json::object("label", labels[i], "score", as_written(scores[i])));
+    lines += (is_list ? "  " : "") + shown_score(scores[i]) + "  " + valid_utf8(labels[i]) + "\n";
+  }
+  if (!options.as_json) return lines;
+  return Json::object("text", text, "scores", std::move(list)).dump() + "\n";
+}
+
 void classify(const ClassifyOptions& options) {
   Classifier classifier(options);
   const std::vector<std::string>& labels = classifier.labels();
-  const bool is_list = options.texts.of_command_line.size() != 1;
-  for_each_text(options.texts, [&](const std::string& text, int64_t) {
-    const std::vector<float> scores = classifier.scores(text);
-    Json list = Json::array();
-    std::string lines = is_list ? valid_utf8(text) + "\n" : "";
-    for (const size_t i : order_of(scores)) {
-      list.add(Json::object("label", labels[i], "score", as_written(scores[i])));
-      lines += (is_list ? "  " : "") + shown_score(scores[i]) + "  " + valid_utf8(labels[i]) + "\n";
+  const auto print_window = [&](const std::vector<std::string>& texts) {
+    const std::vector<float> scores = classifier.scores(texts);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const auto row = std::span(scores).subspan(i * labels.size(), labels.size());
+      print(shown(texts[i], labels, row, options));
     }
-    print(options.as_json ? Json::object("text", text, "scores", std::move(list)).dump() + "\n"
-                          : lines);
     std::fflush(stdout);
-  });
+  };
+  for_each_window(options.texts, options.run, classifier.max_len(), print_window);
 }
 
 }  // namespace

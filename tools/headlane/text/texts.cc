@@ -70,8 +70,44 @@ void for_each_text(const Texts& texts,
 
 namespace {
 
-// The texts that are embedded in one call, which sorts them by length: enough that batches are
-// full.
+constexpr size_t kMostTexts = 16384;  // of a window: it bounds the results where texts are short
+
+// The bytes of a window's texts, so many that batches are full: a token is some four of them.
+size_t window_bytes(const RunOptions& options, int64_t max_len) {
+  constexpr int64_t kBatches = 16, kBytesPerToken = 4;
+  return static_cast<size_t>(kBatches * kBytesPerToken * std::max(options.batch_tokens, max_len));
+}
+
+// Whoever types texts wants to see each answer before the next text.
+bool are_typed(const Texts& texts) {
+  return from_standard_input(texts) && isatty(STDIN_FILENO) != 0;
+}
+
+}  // namespace
+
+void for_each_window(const Texts& texts, const RunOptions& options, int64_t max_len,
+                     const std::function<void(const std::vector<std::string>&)>& body) {
+  const size_t most_bytes = window_bytes(options, max_len);
+  const bool typed = are_typed(texts);
+  std::vector<std::string> window;
+  size_t n_bytes = 0;
+  const auto flush = [&] {
+    if (!window.empty()) body(window);
+    window.clear();
+    n_bytes = 0;
+  };
+  for_each_text(texts, [&](const std::string& text, int64_t) {
+    if (n_bytes >= most_bytes || window.size() >= kMostTexts) flush();
+    window.push_back(text);
+    n_bytes += text.size();
+    if (typed) flush();
+  });
+  flush();
+}
+
+namespace {
+
+// The texts that are embedded in one call, which sorts them by length.
 class Window {
  public:
   Window(const Model& model, const RunOptions& options, bool shows_progress, int64_t all_bytes)
@@ -81,9 +117,7 @@ class Window {
         truncate_dim_(options.truncate_dim),
         session_(create_session(model, options, max_len_)),
         prompt_(prompt_of(model, options)),
-        // A token is some four bytes of text.
-        most_bytes_(static_cast<size_t>(kBatches * kBytesPerToken *
-                                        std::max(options.batch_tokens, max_len_))),
+        most_bytes_(window_bytes(options, max_len_)),
         progress_(shows_progress, all_bytes) {}
 
   bool is_full() const { return data_.size() >= most_bytes_ || offsets_.size() > kMostTexts; }
@@ -128,9 +162,6 @@ class Window {
   const Statistics& done() const { return done_; }
 
  private:
-  static constexpr int64_t kBatches = 16, kBytesPerToken = 4;
-  static constexpr size_t kMostTexts = 16384;  // bounds the vectors where texts are short
-
   void show(const headlane_embed_progress& told) {
     n_tokens_ = told.n_tokens;
     const int64_t bytes = bytes_read_ - bytes_done_;
@@ -159,8 +190,7 @@ class Window {
 Statistics embed_texts(const Model& model, const RunOptions& options, const Texts& texts,
                        bool prints, const Emit& emit) {
   const bool shown = isatty(STDERR_FILENO) != 0 && !(prints && isatty(STDOUT_FILENO) != 0);
-  // Whoever types texts wants to see each vector before the next text.
-  const bool typed = from_standard_input(texts) && isatty(STDIN_FILENO) != 0;
+  const bool typed = are_typed(texts);
   Window window(model, options, shown, input_bytes(texts));
   const auto start = std::chrono::steady_clock::now();
   for_each_text(texts, [&](const std::string& text, int64_t bytes) {

@@ -25,6 +25,12 @@ int64_t input_bytes(const Texts& texts);
 void for_each_text(const Texts& texts,
                    const std::function<void(const std::string&, int64_t)>& body);
 
+// Calls body(texts) for windows of the texts, in their order: so many that the batches of one call
+// are full, and no more than memory has room for; if the texts are typed on a terminal, one at a
+// time.
+void for_each_window(const Texts& texts, const RunOptions& options, int64_t max_len,
+                     const std::function<void(const std::vector<std::string>&)>& body);
+
 // Tokens that a text is cut to: the user's --max-length or the model's own. Throws.
 int64_t length_limit(const headlane_model_facts& facts, const RunOptions& options);
 
