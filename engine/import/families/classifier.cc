@@ -43,11 +43,16 @@ std::vector<std::string> read_id2label(const json& field, const std::string& pat
   return labels;
 }
 
-// As transformers: a config without names has two labels unless it says otherwise.
+// As transformers: a config without names has two labels unless it says otherwise, and names of
+// another number than it says are forgotten.
 std::vector<std::string> read_labels(const json& config, const std::string& path) {
-  if (json_has(config, "id2label", path)) return read_id2label(config["id2label"], path);
-  const int64_t n = check_n_labels(json_int(config, "num_labels", path, 2), "num_labels", path);
   std::vector<std::string> labels;
+  if (json_has(config, "id2label", path)) labels = read_id2label(config["id2label"], path);
+  const int64_t n_named = labels.empty() ? 2 : std::ssize(labels);
+  const int64_t n =
+      check_n_labels(json_int(config, "num_labels", path, n_named), "num_labels", path);
+  if (std::ssize(labels) == n) return labels;
+  labels.clear();
   for (int64_t i = 0; i < n; ++i) labels.push_back(default_label(i));
   return labels;
 }
@@ -66,7 +71,9 @@ bool means_entailment(const std::string& label) {
 // names to ids where the file has one.
 int32_t find_entailment(const json& config, const std::vector<std::string>& labels,
                         const std::string& path) {
-  const bool has_map = json_has(config, "id2label", path) && json_has(config, "label2id", path);
+  const bool has_map = json_has(config, "id2label", path) && json_has(config, "label2id", path) &&
+                       json_int(config, "num_labels", path, std::ssize(labels)) ==
+                           std::ssize(config["id2label"].items());
   if (has_map && config["label2id"].is_object()) {
     const std::string where = path + " field \"label2id\":";
     for (const auto& [label, value] : config["label2id"].items()) {
@@ -101,16 +108,21 @@ Outcome read_outcome(const json& config, const std::string& path, int64_t n_labe
   if (settings != nullptr && !settings->activation.empty()) {
     return read_activation_name(settings->activation, "activation_fn", settings->path);
   }
-  if (json_has(config, kNew, path)) {
+  const bool has_new = json_has(config, kNew, path);
+  bool says = false;  // in the new place, be it null
+  if (has_new) {
     const std::string where = path + " field \"" + kNew + "\":";
     constexpr const char* kField = "activation_fn";
     if (json_has(config[kNew], kField, where)) {
       return read_activation_name(json_string(config[kNew], kField, where), kField, where);
     }
-  } else if (json_has(config, kOld, path)) {
+    says = config[kNew].contains(kField);
+  }
+  if (!says && json_has(config, kOld, path)) {
     return read_activation_name(json_string(config, kOld, path), kOld, path);
   }
-  if (settings != nullptr) return n_labels == 1 ? Outcome::kSigmoid : Outcome::kRaw;
+  // That place is in folders that a CrossEncoder has saved, and in no others.
+  if (settings != nullptr || has_new) return n_labels == 1 ? Outcome::kSigmoid : Outcome::kRaw;
   const std::string type = json_has(config, kType, path) ? json_string(config, kType, path) : "";
   if (type == "regression") return Outcome::kRaw;
   if (type == "multi_label_classification" || n_labels == 1) return Outcome::kSigmoid;

@@ -97,6 +97,39 @@ TEST_F(ClassifierImport, EntailmentIsFoundByLabel2id) {
   refuse(set("label2id", {{"entail", "2"}}), Status::kBadFile, "field \"entail\"");
 }
 
+// As transformers: the number of labels counts before names of another number.
+TEST_F(ClassifierImport, NumberOfLabelsBesideNames) {
+  const ClassifierConfig two_names = classifier("bert_nli", [](json* c) {
+    (*c)["id2label"] = {{"0", "entailment"}, {"1", "b"}};
+    (*c)["label2id"] = {{"entailment", 0}, {"b", 1}};
+    (*c)["num_labels"] = 3;
+  });
+  EXPECT_EQ(two_names.labels, (std::vector<std::string>{"LABEL_0", "LABEL_1", "LABEL_2"}));
+  EXPECT_EQ(two_names.entailment, -1);
+  EXPECT_EQ(classifier("bert_nli", set("num_labels", 3)).labels[2], "entailment");
+  refuse(set("num_labels", 2), Status::kBadFile, "classifier.weight");
+}
+
+// A folder with the field "sentence_transformers" was saved by a CrossEncoder, whatever that says.
+TEST_F(ClassifierImport, OutcomeOfACrossEncodersFolderWithoutActivation) {
+  const json version = {{"version", "4.1.0"}}, no_activation = {{"activation_fn", nullptr}};
+  const char* const old = "sbert_ce_default_activation_function";
+  const json identity = "torch.nn.modules.linear.Identity";
+  EXPECT_EQ(classifier("bert_nli", set("sentence_transformers", version)).outcome, Outcome::kRaw);
+  EXPECT_EQ(classifier("bert_nli", set("sentence_transformers", no_activation)).outcome,
+            Outcome::kRaw);
+  EXPECT_EQ(classifier("bert_regression", set("sentence_transformers", version)).outcome,
+            Outcome::kSigmoid);
+  const auto both = [&](const json& value) {
+    return classifier("bert_cross_encoder_4", [&](json* c) {
+      (*c)["sentence_transformers"] = value;
+      (*c)[old] = identity;
+    });
+  };
+  EXPECT_EQ(both(version).outcome, Outcome::kRaw);
+  EXPECT_EQ(both(no_activation).outcome, Outcome::kSigmoid);
+}
+
 TEST_F(ClassifierImport, HostileLabelsAreRefused) {
   refuse(set("id2label", json::array()), Status::kBadFile, "\"id2label\": it is not a JSON object");
   refuse(set("id2label", json::object()), Status::kBadFile, "\"id2label\" is of 0 labels");
