@@ -75,6 +75,15 @@ const Conversion& conversion_of(Format format) {
 
 }  // namespace
 
+WeightRows rows_from(const WeightRows& weight, int64_t first, int64_t k) {
+  WeightRows rest = weight;
+  const int64_t bytes = first * kernels::row_bytes(weight.format, k);
+  if (weight.data) rest.data = static_cast<const std::byte*>(weight.data) + bytes;
+  if (weight.scale) rest.scale = weight.scale + first;
+  rest.offset += bytes;
+  return rest;
+}
+
 WeightRows RowBuffer::read(const WeightRows& weight, int64_t first, int64_t n, int64_t k) {
   const int64_t size = row_bytes(weight.format, k);
   WeightRows rows;

@@ -25,6 +25,9 @@ struct WeightRows {
   RowTable* table = nullptr;  // who reads the rows of data; null: they are there
 };
 
+// The rows of a weight of k columns from `first` on; not of one with a table.
+WeightRows rows_from(const WeightRows& weight, int64_t first, int64_t k);
+
 // Where rows are put that are read from a file or converted. It grows to what it is used for.
 class RowBuffer {
  public:

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/file/container.h"
@@ -20,10 +21,13 @@ struct Value {
 struct Graph {
   std::vector<Value> values;
   std::vector<std::unique_ptr<Op>> ops;  // in an order in which each op's inputs come before it
-  ValueId hidden = -1;                   // last hidden states, [n_tokens, d_model]
+  ValueId hidden = -1;                   // last hidden states, [n_tokens or n read, d_model]
   // The head makes this of each sequence: [n_seqs, columns of a vector or labels]; -1: nothing can
   // be made.
   ValueId pooled = -1;
+  // The row of each sequence that the head reads, where it reads one: its last hidden states stand
+  // for Rows::kRead. None: they stand for all tokens.
+  std::optional<PoolPart> read;
   // What stays where it is until the next run: keys and values of a decoder's layers.
   std::vector<ValueId> kept;
 

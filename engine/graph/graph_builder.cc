@@ -108,9 +108,45 @@ ValueId GraphBuilder::linear(const std::string& name, ValueId x, int64_t n, bool
   const int64_t k = cols_of(x);
   const WeightRows rows = weights_.weight(name + ".weight", name + ".scale", n, k);
   const PackedWeight* own = weight(name, rows, bias(name, n, must), n, k, activation, precision_);
-  if (own->precision == Precision::kF32) element = Element::kF32;
-  const ValueId in = operand(x, own->precision);
-  return graph_.add(std::make_unique<Linear>(own, element), {in}, rows_of(x), n, element);
+  return product(own, x, element);
+}
+
+ValueId GraphBuilder::product(const PackedWeight* weight, ValueId x, Element element) {
+  if (weight->precision == Precision::kF32) element = Element::kF32;
+  const ValueId in = operand(x, weight->precision);
+  return graph_.add(std::make_unique<Linear>(weight, element), {in}, rows_of(x), weight->n,
+                    element);
+}
+
+ValueId GraphBuilder::some_of_linear(const std::string& name, ValueId x, int64_t n_all,
+                                     int64_t first, int64_t n, bool must, Element element) {
+  const int64_t k = cols_of(x);
+  const WeightRows rows = weights_.weight(name + ".weight", name + ".scale", n_all, k);
+  const float* all = bias(name, n_all, must);
+  PackedWeight source;
+  source.name = name + " from " + std::to_string(first);
+  source.n = n;
+  source.k = k;
+  source.rows = rows_from(rows, first, k);
+  source.bias = all ? all + first : nullptr;
+  source.precision = product_precision(config_, precision_, name, k);
+  return product(packed_.add(std::move(source)), x, element);
+}
+
+ValueId GraphBuilder::take(ValueId x) {
+  const auto [known, is_new] = taken_.try_emplace(x, -1);
+  if (is_new) {
+    const int64_t d = cols_of(x);
+    known->second = graph_.add(std::make_unique<Take>(d), {x}, Rows::kRead, d);
+  }
+  return known->second;
+}
+
+bool GraphBuilder::reads_one_row() const {
+  const HeadConfig& head = config_.head;
+  if (!config_.takes_tokens() || !head.beside.empty()) return false;
+  const bool makes_one = head.kind == HeadKind::kPool || head.kind == HeadKind::kClassify;
+  return makes_one && (head.pooling == Pooling::kCls || head.pooling == Pooling::kLastToken);
 }
 
 ValueId GraphBuilder::dense(const std::string& name, ValueId x, int64_t n, Activation activation) {
@@ -143,7 +179,9 @@ void GraphBuilder::pool(ValueId hidden) {
   const bool at_once = head.steps.empty();
   std::vector<PoolPart> parts = parts_of(head);
   const int64_t n = std::ssize(parts) * config_.d_model;
-  auto op = std::make_unique<Pool>(config_.d_model, std::move(parts), head.normalize && at_once);
+  if (rows_of(hidden) == Rows::kRead) graph_.read = parts.front();
+  auto op = std::make_unique<Pool>(config_.d_model, std::move(parts), head.normalize && at_once,
+                                   rows_of(hidden));
   ValueId x = graph_.add(std::move(op), {hidden}, Rows::kSeqs, n);
   for (size_t i = 0; i < head.steps.size(); ++i) {
     x = step(head.steps[i], "head.steps." + std::to_string(i), x);

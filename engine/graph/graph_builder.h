@@ -44,6 +44,11 @@ class GraphBuilder {
   // is `element`, which products in f32 make f32.
   ValueId linear(const std::string& name, ValueId x, int64_t n, bool must,
                  kernels::Activation activation, Element element);
+  // The columns first .. first + n of such a product, which has n_all of them.
+  ValueId some_of_linear(const std::string& name, ValueId x, int64_t n_all, int64_t first,
+                         int64_t n, bool must, Element element);
+  // The rows of x, one for each token, whose last hidden states are read.
+  ValueId take(ValueId x);
   // Likewise in f32, whatever the model's precision, for products of a head: they have one row for
   // each sequence, not one for each token, so that a narrower one saves next to nothing, and what
   // it loses nothing averages out behind them.
@@ -55,6 +60,8 @@ class GraphBuilder {
   // x stays until the next run.
   void keep(ValueId x) { graph_.kept.push_back(x); }
 
+  // Whether the head reads one row of each sequence, so that the last layer has no need of others.
+  bool reads_one_row() const;
   // What the config's head makes of the last hidden states. `words`: the table that logits take
   // unless there is a tensor lm_head.weight.
   void add_head(ValueId hidden, const std::string& words);
@@ -64,6 +71,7 @@ class GraphBuilder {
  private:
   // x as products of that precision take it.
   ValueId operand(ValueId x, Precision precision);
+  ValueId product(const PackedWeight* weight, ValueId x, Element element);
   // Packed under that name: rows [n, k]; bias [n], or null.
   const PackedWeight* weight(const std::string& name, WeightRows rows, const float* bias, int64_t n,
                              int64_t k, kernels::Activation activation, Precision precision);
@@ -78,6 +86,7 @@ class GraphBuilder {
   Precision precision_;
   PackedWeights& packed_;
   std::map<std::pair<ValueId, Element>, ValueId> converted_;
+  std::map<ValueId, ValueId> taken_;
   Graph graph_;
 };
 

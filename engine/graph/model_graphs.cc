@@ -15,8 +15,12 @@ ValueId encode(Stack* encoder, Input input, Rows rows, Calls calls) {
 Graph build_main(const GraphSource& source) {
   GraphBuilder graph(source);
   Stack encoder(&graph, source.config.encoder, "encoder");
-  const ValueId hidden = encode(&encoder, Input::kX, Rows::kTokens, Calls::kSeen);
-  if (!source.config.has_decoder()) graph.add_head(hidden, encoder.words());
+  const bool has_head = !source.config.has_decoder();
+  const bool one_row = has_head && graph.reads_one_row() && encoder.can_read_rows();
+  const ValueId hidden = encoder.run(
+      encoder.begin(Input::kX, Rows::kTokens),
+      one_row ? encoder.to_itself_for_read_rows(Calls::kSeen) : encoder.to_itself(Calls::kSeen));
+  if (has_head) graph.add_head(hidden, encoder.words());
   return std::move(graph).finish(hidden);
 }
 

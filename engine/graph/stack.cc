@@ -101,7 +101,9 @@ ValueId Stack::sum(ValueId y, ValueId x) {
   return graph_.add(std::make_unique<Add>(d), {y, x}, graph_.rows_of(x), d);
 }
 
-ValueId Stack::add_residual(ValueId y, ValueId x) { return config_.residual ? sum(y, x) : y; }
+ValueId Stack::add_residual(ValueId y, ValueId x) {
+  return config_.residual ? sum(y, of_same_rows(x, y)) : y;
+}
 
 ValueId Stack::parallel_layer(int64_t i, ValueId x, const Attend& self) {
   const std::string ffn = layer(i) + ".ffn";
@@ -192,6 +194,32 @@ Stack::Attend Stack::to_itself(Calls calls) {
     auto op = std::make_unique<Attention>(spec, attention_weights(spec, name), Columns{0, 0}, k, v,
                                           op_layer, sides, element);
     return attend(std::move(op), {qkv}, spec, name, element);
+  };
+}
+
+// The keys and values come first: they are of the same rows as the layer before, and so of its
+// pass.
+ValueId Stack::attend_for_read_rows(int64_t i, ValueId x, int64_t op_layer) {
+  const AttentionSpec spec = config_.attention_of(i);
+  const std::string name = attention_name(i, false);
+  const Element element = graph_.attention_element(spec);
+  const int64_t q = spec.q_width(), kv = spec.k_width() + spec.v_width();
+  const auto columns = [&](ValueId of, int64_t first, int64_t n) {
+    return graph_.some_of_linear(name + ".qkv", of, q + kv, first, n, config_.biases, element);
+  };
+  const ValueId keys_values = columns(x, q, kv);
+  const ValueId queries = columns(graph_.take(x), 0, q);
+  const Attention::Sides sides = {Rows::kRead, graph_.rows_of(x)};
+  auto op =
+      std::make_unique<Attention>(spec, attention_weights(spec, name), Columns{0, 0}, Columns{1, 0},
+                                  Columns{1, spec.k_width()}, op_layer, sides, element);
+  return attend(std::move(op), {queries, keys_values}, spec, name, element);
+}
+
+Stack::Attend Stack::to_itself_for_read_rows(Calls calls) {
+  return [this, calls, all = to_itself(calls)](int64_t i, ValueId x) {
+    if (i + 1 < config_.n_layers) return all(i, x);
+    return attend_for_read_rows(i, x, calls == Calls::kSeen ? i : Attention::kUnseen);
   };
 }
 

@@ -36,6 +36,12 @@ class Stack {
 
   // Kinds of attention. Of x's rows to each other:
   Attend to_itself(Calls calls);
+  // Likewise, except that the last layer's queries are the rows that are read, which needs layers
+  // of one part after the other and queries without norms of their own.
+  bool can_read_rows() const {
+    return config_.qk_norms.of == QkNorm::kNone && config_.norm != NormPlacement::kParallel;
+  }
+  Attend to_itself_for_read_rows(Calls calls);
   // To other rows; kv has the keys and values for each layer. `cross`: it is the config's cross.
   Attend to_kv(std::vector<KeysValues> kv, Calls calls, bool cross);
   // Of one step: after the keys and values of the steps before, and to those that were kept.
@@ -68,6 +74,8 @@ class Stack {
   // name.out of what the attention `op`, whose first input has its queries, makes of `inputs`.
   ValueId attend(std::unique_ptr<Op> op, std::vector<ValueId> inputs, const AttentionSpec& spec,
                  const std::string& name, Element element);
+  // Attention of layer i of the rows of x that are read to all of x.
+  ValueId attend_for_read_rows(int64_t i, ValueId x, int64_t op_layer);
   // Projection name.q of x; attention to kv.
   ValueId attend_to(int64_t i, ValueId x, KeysValues kv, int64_t op_layer, bool cross);
   AttentionWeights attention_weights(const AttentionSpec& spec, const std::string& name) const;
@@ -79,6 +87,10 @@ class Stack {
   ValueId norm(const std::string& name, std::vector<ValueId> inputs);
   ValueId add_residual(ValueId y, ValueId x);
   ValueId sum(ValueId y, ValueId x);
+  // x, or those of its rows that are read where y has no others.
+  ValueId of_same_rows(ValueId x, ValueId y) {
+    return graph_.rows_of(x) == graph_.rows_of(y) ? x : graph_.take(x);
+  }
   // Both parts of layer i take x, each through a norm of its own.
   ValueId parallel_layer(int64_t i, ValueId x, const Attend& self);
   // f(x) with the residual and the norm `name` where the config places them.
@@ -90,6 +102,7 @@ class Stack {
     }
     if (config_.norm == NormPlacement::kAfter) return add_residual(norm(name, {f(x)}), x);
     const ValueId y = f(x);
+    x = of_same_rows(x, y);
     if (config_.norm == NormPlacement::kNone) return add_residual(y, x);
     return config_.residual ? norm(name, {y, x}) : norm(name, {y});
   }

@@ -19,7 +19,8 @@ Attention::Attention(const AttentionSpec& spec, const AttentionWeights& weights,
 AttentionSplit Attention::split(const Run& run) const {
   const auto split =
       element_ == Element::kBf16 ? split_attention<kernels::Bf16> : split_attention<float>;
-  const int64_t longest = sides_.q == Rows::kKv ? run.longest_kv : run.longest;
+  const bool one_of_each = sides_.q == Rows::kRead && run.read.tokens != nullptr;
+  const int64_t longest = one_of_each ? 1 : sides_.q == Rows::kKv ? run.longest_kv : run.longest;
   return split(spec_, *run.kernels, run.n_seqs, longest, run.n_threads);
 }
 
@@ -51,6 +52,7 @@ void Attention::run_on(const Run& run, int64_t task, std::span<const View> input
   batch.n_seqs = run.n_seqs;
   batch.q_rows.offsets = run.offsets_of(sides_.q);
   batch.kv_rows.offsets = run.offsets_of(sides_.kv);
+  if (sides_.q == Rows::kRead) batch.q_tokens = run.read.tokens;
   batch.q = heads_of(q_, spec_.head_dim);
   batch.k = heads_of(k_, spec_.head_dim);
   batch.v = heads_of(v_, spec_.v_dim);

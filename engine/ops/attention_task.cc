@@ -64,7 +64,8 @@ kernels::AttentionArgs<T> arguments(const AttentionSpec& spec, const AttentionTa
   const ScoreInputs& scores = batch.scores;
   const int64_t i = scores.q_rows.score_begin(seq) + first;
   const int64_t j = scores.kv_rows.score_begin(seq);
-  const int64_t shift = spec.causal == Causal::kLowerRight ? kv.len - q.len : 0;
+  int64_t shift = spec.causal == Causal::kLowerRight ? kv.len - q.len : 0;
+  if (batch.q_tokens) shift = batch.q_tokens[q.begin] - kv.begin;
   const float* relative = tables.relative_bias;
   return {
       .q_len = last - first,

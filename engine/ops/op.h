@@ -28,6 +28,17 @@ enum class Rows {
   kTokens,
   kKv,  // tokens that keys and values come from, where those are others
   kSeqs,
+  kRead,  // tokens whose last hidden states are read: all, or one of each sequence (ReadRows)
+};
+constexpr int kRowKinds = 4;
+
+// The tokens whose last hidden states are read by whoever has called the model, or by its head.
+// Behind the last attention nothing is computed of the others.
+struct ReadRows {
+  int64_t n = 0;
+  int64_t n_pairs = 0;               // of one of them as a query and a key of its sequence
+  const int32_t* tokens = nullptr;   // [n], ascending; null: all tokens of the run
+  const int64_t* offsets = nullptr;  // [n_seqs + 1] of them
 };
 
 // Rows of a caller's tensor: row [seq, token] begins at data + seq * seq_stride + token *
@@ -112,8 +123,9 @@ struct Run {
   const int32_t* ids = nullptr;        // [n_tokens]
   const int32_t* positions = nullptr;  // [n_tokens], within the sequence; of activations too
   const int32_t* types = nullptr;      // [n_tokens], or null: all 0
-  int64_t n_left_out = 0;              // first tokens of each sequence that pooling leaves out
-  const PoolPart* pooling = nullptr;   // in place of the model's own; null: that
+  ReadRows read;
+  int64_t n_left_out = 0;             // first tokens of each sequence that pooling leaves out
+  const PoolPart* pooling = nullptr;  // in place of the model's own; null: that
   // For a model that takes activations:
   RowSource sources[3];  // by Input
   RowMap tokens, kv;
@@ -123,10 +135,15 @@ struct Run {
   const DecodeStep* step = nullptr;       // of a decoder
 
   int64_t count(Rows rows) const {
+    if (rows == Rows::kRead) return read.n;
     return rows == Rows::kTokens ? n_tokens : rows == Rows::kKv ? n_kv : n_seqs;
   }
-  const int64_t* offsets_of(Rows rows) const { return rows == Rows::kKv ? kv_offsets : offsets; }
+  const int64_t* offsets_of(Rows rows) const {
+    if (rows == Rows::kRead) return read.offsets;
+    return rows == Rows::kKv ? kv_offsets : offsets;
+  }
   int64_t pairs(Rows q_rows, Rows kv_rows) const {
+    if (q_rows == Rows::kRead) return read.n_pairs;
     if (kv_rows == Rows::kTokens) return n_pairs;
     return q_rows == Rows::kKv ? n_kv_pairs : n_cross_pairs;
   }
@@ -143,6 +160,7 @@ struct Limits {
   Precision precision = Precision::kF32;
 
   int64_t most(Rows rows) const {
+    if (rows == Rows::kRead) return max_tokens;
     return rows == Rows::kTokens ? max_tokens : rows == Rows::kKv ? max_kv : max_seqs;
   }
 };

@@ -315,12 +315,28 @@ class TopLogits : public TaskOp {
   float cap_;
 };
 
+// output[i] = input[token], of the tokens whose last hidden states are read  -> [n read, d]
+class Take : public RowOp {
+ public:
+  explicit Take(int64_t d) : d_(d) {}
+  const char* name() const override { return "take"; }
+  void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
+
+ private:
+  int64_t d_;
+};
+
+// The place of the row that is the pooled one, where the pooling takes one of a sequence's rows as
+// it is; -1: there is none, and the vector is zero.
+int64_t place_of_row(const PoolPart& part, int64_t len, int64_t n_left_out);
+
 // One vector a sequence: those of all poolings side by side, or that of the run's, divided by its
 // Euclidean length if `normalize`  -> [n_seqs, d for each], not padded
 class Pool : public TaskOp {
  public:
-  Pool(int64_t d, std::vector<PoolPart> parts, bool normalize)
-      : d_(d), parts_(std::move(parts)), normalize_(normalize) {}
+  // `rows`: of the input, kTokens or kRead.
+  Pool(int64_t d, std::vector<PoolPart> parts, bool normalize, Rows rows)
+      : d_(d), parts_(std::move(parts)), normalize_(normalize), rows_(rows) {}
   const char* name() const override { return "pool"; }
   int64_t n_tasks(const Run& run) const override { return run.n_seqs; }
   void run_task(const Run&, int64_t, std::span<const View>, View, float*) const override;
@@ -329,6 +345,7 @@ class Pool : public TaskOp {
   int64_t d_;
   std::vector<PoolPart> parts_;
   bool normalize_;
+  Rows rows_;
 };
 
 // output = input, divided by its Euclidean length if `normalize`  -> [n_seqs, d], not padded

@@ -20,8 +20,26 @@ void normalize_row(const kernels::Table& kernels, bool normalize, int64_t d, con
 
 }  // namespace
 
+int64_t place_of_row(const PoolPart& part, int64_t len, int64_t n_left_out) {
+  const int64_t left_out = std::min(n_left_out, len);
+  if (left_out < len) return part.of_last ? len - 1 : left_out;
+  // It is as in sentence-transformers for a text whose every token is left out: its first row is
+  // that of the text.
+  return len == 0 || part.of_last ? -1 : 0;
+}
+
 void Pool::run_task(const Run& run, int64_t seq, std::span<const View> inputs, View output,
                     float*) const {
+  if (rows_ == Rows::kRead && run.read.tokens != nullptr) {
+    const int64_t row = run.read.offsets[seq];
+    float* y = output.data + seq * output.ld;
+    if (row == run.read.offsets[seq + 1]) {
+      std::fill_n(y, d_, 0.0f);
+    } else {
+      normalize_row(*run.kernels, normalize_, d_, inputs[0].data + row * inputs[0].ld, y);
+    }
+    return;
+  }
   const int64_t begin = run.offsets[seq];
   const int64_t len = run.offsets[seq + 1] - begin;
   const int64_t left_out = std::min(run.n_left_out, len), rows = len - left_out;
@@ -33,13 +51,12 @@ void Pool::run_task(const Run& run, int64_t seq, std::span<const View> inputs, V
     float* own = y + static_cast<int64_t>(i) * d_;
     const bool of_first = part.pooling == kernels::Pooling::kCls && !part.of_last;
     if (rows == 0 && (len == 0 || !of_first)) {
-      // It is as in sentence-transformers for a text whose every token is left out: its first row
-      // is that of the text. What is made of no rows at all is zero.
+      // What is made of no rows at all is zero.
       const bool is_max = len > 0 && part.pooling == kernels::Pooling::kMax;
       std::fill_n(own, d_, is_max ? -std::numeric_limits<float>::infinity() : 0.0f);
       continue;
     }
-    const int64_t place = part.of_last ? len - 1 : rows == 0 ? 0 : left_out;
+    const int64_t place = part.of_last || rows == 0 ? place_of_row(part, len, left_out) : left_out;
     run.kernels->pool_f32({.pooling = part.pooling,
                            .normalize = normalize_ && parts.size() == 1,
                            .rows = part.of_last || rows == 0 ? 1 : rows,
@@ -49,7 +66,9 @@ void Pool::run_task(const Run& run, int64_t seq, std::span<const View> inputs, V
                            .ldx = inputs[0].ld,
                            .y = own});
   }
-  const bool done = parts.size() == 1 && rows > 0;
+  const bool is_row = place_of_row(parts[0], len, left_out) >= 0 &&
+                      (parts[0].of_last || parts[0].pooling == kernels::Pooling::kCls);
+  const bool done = parts.size() == 1 && (rows > 0 || is_row);
   if (!normalize_ || done || len == 0) return;
   normalize_row(*run.kernels, true, std::ssize(parts) * d_, y, y);
 }

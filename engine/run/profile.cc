@@ -69,7 +69,7 @@ void Profile::finish(size_t pass, const Run& run) {
   ++profile.n_runs;
   profile.seconds += now() - span(pass, 0).begin;
   if (pass < plan_.passes.size()) profile.flops += flops_of(plan_.passes[pass], run);
-  for (const Rows rows : {Rows::kTokens, Rows::kKv, Rows::kSeqs}) {
+  for (const Rows rows : {Rows::kTokens, Rows::kKv, Rows::kSeqs, Rows::kRead}) {
     profile.activation_bytes +=
         row_bytes_[pass].of[static_cast<int>(rows)] * static_cast<double>(run.count(rows));
   }

@@ -58,7 +58,7 @@ class Profile {
 
   // Bytes that a pass reads or writes in the arena, for each row of a kind.
   struct RowBytes {
-    double of[3] = {0, 0, 0};  // by Rows
+    double of[kRowKinds] = {};  // by Rows
   };
 
   bool on_ = false;

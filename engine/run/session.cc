@@ -19,7 +19,8 @@ const Graph& graph_of(const Model& model, const Limits& limits) {
 
 // Parts of a session's block behind those of the runner, each a multiple of 64 bytes.
 struct Parts {
-  size_t positions, token_seq, token_row, kv_seq, kv_row, kv_positions, offsets, kv_offsets, total;
+  size_t positions, read_tokens, read_offsets, token_seq, token_row, kv_seq, kv_row, kv_positions,
+      offsets, kv_offsets, total;
 };
 
 // Whether rows of kv have positions: those of an encoder's input have.
@@ -43,6 +44,9 @@ Parts divide(const Model& model, const Limits& limits) {
   block.take(static_cast<int64_t>(PlanRunner::bytes(graph, model.kernels(), limits)), 1);
   Parts parts;
   parts.positions = block.take(limits.max_tokens, sizeof(int32_t));
+  const int64_t n_read = graph.read ? limits.max_seqs : 0;
+  parts.read_tokens = block.take(n_read, sizeof(int32_t));
+  parts.read_offsets = block.take(graph.read ? n_read + 1 : 0, sizeof(int64_t));
   parts.token_seq = block.take(maps ? limits.max_tokens : 0, sizeof(int32_t));
   parts.token_row = block.take(maps ? limits.max_tokens : 0, sizeof(int32_t));
   parts.offsets = block.take(maps ? limits.max_seqs + 1 : 0, sizeof(int64_t));
@@ -118,6 +122,8 @@ Session::Session(const Model& model, const Limits& limits, void* memory, const C
   const auto ints = [&](size_t offset) { return reinterpret_cast<int32_t*>(base + offset); };
   runner_.use(memory);
   positions_ = ints(parts.positions);
+  read_tokens_ = ints(parts.read_tokens);
+  read_offsets_ = reinterpret_cast<int64_t*>(base + parts.read_offsets);
   tokens_ = {ints(parts.token_seq), ints(parts.token_row),
              reinterpret_cast<int64_t*>(base + parts.offsets), positions_};
   kv_ = {ints(parts.kv_seq), ints(parts.kv_row),
@@ -164,6 +170,20 @@ int64_t Session::vector_columns(Pooling pooling) const {
   return n_pooled_columns();
 }
 
+ReadRows Session::one_of_each(const Run& run) {
+  ReadRows read{.tokens = read_tokens_, .offsets = read_offsets_};
+  for (int64_t seq = 0; seq < run.n_seqs; ++seq) {
+    const int64_t begin = run.offsets[seq], len = run.offsets[seq + 1] - begin;
+    const int64_t place = place_of_row(*graph_.read, len, run.n_left_out);
+    read_offsets_[seq] = read.n;
+    if (place < 0) continue;
+    read_tokens_[read.n++] = static_cast<int32_t>(begin + place);
+    read.n_pairs += len;
+  }
+  read_offsets_[run.n_seqs] = read.n;
+  return read;
+}
+
 void Session::encode(const TokenBatch& batch, float* hidden, float* pooled, const LayerMaps* maps,
                      Pooling pooling) {
   check_tokens(batch, model_.config(), limits_);
@@ -171,6 +191,9 @@ void Session::encode(const TokenBatch& batch, float* hidden, float* pooled, cons
   if (maps) check_maps(*maps, batch.n_seqs, run.longest, run.longest);
   run.kernels = &model_.kernels();
   run.maps = maps;
+  run.read = {.n = run.n_tokens, .n_pairs = run.n_pairs, .offsets = run.offsets};
+  const bool own_pooling = pooling == Pooling::kNone || pooling == model_.config().head.pooling;
+  if (graph_.read && pooled && !hidden && !maps && own_pooling) run.read = one_of_each(run);
   PoolPart part;
   if (pooling != Pooling::kNone) {
     part = pool_part(pooling);

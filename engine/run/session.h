@@ -79,7 +79,13 @@ class Session {
   Team team_;
   PlanRunner runner_;
   Buffer own_memory_;
+  // One row of each sequence is read: all that the graph's head needs, and nobody asks for more.
+  ReadRows one_of_each(const Run& run);
+
   int32_t* positions_ = nullptr;  // [max_tokens]
+  // Of graphs whose head reads one row of each sequence.
+  int32_t* read_tokens_ = nullptr;   // [max_seqs]
+  int64_t* read_offsets_ = nullptr;  // [max_seqs + 1]
   // For models that take activations: which of the caller's rows each of the session's rows is.
   struct RowPlaces {
     int32_t *seq = nullptr, *token = nullptr;  // [max_tokens] or [max_kv]
