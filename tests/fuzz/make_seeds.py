@@ -337,6 +337,14 @@ def batches():
         yield f"batch_{i:02}", bytes([i]) + numbers.astype("u1").tobytes()
 
 
+def texts():
+    """Of each kind of call some: numbers, then words to cut texts from."""
+    words = "the cat sat on mat [SEP] we, they ran fast? </s> about {} house".split()
+    for i in range(40):
+        numbers = random.choice([0, 1, 2, 3, 5, 7], 12).astype("u1").tobytes()
+        yield f"texts_{i:02}", bytes([i % 5, i // 5]) + numbers + " ".join(random.choice(words, 60)).encode()
+
+
 def shapes():
     """Each kernel twice."""
     for i in range(26):
@@ -361,8 +369,8 @@ def main():
     elif target in ("config", "tokenizer"):
         for name, data in folder_files(target):
             (folder / name).write_bytes(data)
-    elif target in ("ragged_batch", "rows"):
-        for name, data in batches() if target == "ragged_batch" else shapes():
+    elif target in ("ragged_batch", "rows", "texts"):
+        for name, data in {"ragged_batch": batches, "rows": shapes, "texts": texts}[target]():
             (folder / name).write_bytes(data)
 
 
