@@ -5,12 +5,15 @@
                                             Hugging Face folder, or
                                             random-bert N_LAYERS D_MODEL N_HEADS D_FF
                                             random-mpnet, with the same sizes
+                            random-reranker, likewise: an XLM-RoBERTa with a head of one label
                                             random-marian N_LAYERS D_MODEL N_HEADS D_FF VOCAB:
                                             as many layers of the encoder as of the decoder
     32x128                                  token ids in, hidden states out: 32 sequences of 128
     corpus FILE                             texts in, vectors out, one text a line, 500 of them;
                                             sentences/s
     latency FILE                            likewise, one text alone, 40 of them
+    rerank N QUERY DOCUMENT                 texts in, scores out: N documents of so many words for a
+                                            query; a word is a token of random-reranker
     cold-start                              a process that embeds one sentence
     memory FILE                             a process that embeds a file
     generate BATCH BEAMS                    sources of 20 to 40 token ids in, the 40 of each answer
@@ -37,6 +40,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = pathlib.Path(__file__).resolve().parent / "cases"
 NUMBERS = {  # of kinds that take numbers, in the order of their line
     "padded": ("batch", "seq"),
+    "rerank": ("batch", "query", "document"),
     "generate": ("batch", "beams"),
     "encode": ("batch",),
     "encoder-layer": ("batch", "seq", "d_model", "n_heads", "d_ff"),
@@ -46,11 +50,12 @@ NUMBERS = {  # of kinds that take numbers, in the order of their line
 }
 WITH_TEXTS = ("corpus", "latency", "memory")
 PROCESSES = ("cold-start", "memory")  # measured from outside, on a process of its own a round
-OF_MODELS = ("padded", *WITH_TEXTS, "cold-start", *translation.KINDS)
+OF_MODELS = ("padded", "rerank", *WITH_TEXTS, "cold-start", *translation.KINDS)
 MINILM = "minilm"
 RANDOM = {  # models made of random weights: what their lines hold
     "random-bert": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
     "random-mpnet": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
+    "random-reranker": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
     "random-marian": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF", "VOCAB"),
 }
 UNITS = {"corpus": "sentences/s", "memory": "MB"}  # ms otherwise
@@ -195,9 +200,11 @@ def flops(case, config=None, lengths=()):
     size = case.sizes
     if case.kind in translation.KINDS:
         return translation.flops(case, config, lengths) if lengths else None
-    n_tokens = size.get("batch", 1) * size.get("seq", 1)
-    pairs = n_tokens * size.get("seq", 1)
-    if case.kind == "padded" or case.kind in WITH_TEXTS and lengths:
+    # A pair of texts is <s> query </s> </s> document </s>.
+    seq = size["query"] + size["document"] + 4 if case.kind == "rerank" else size.get("seq", 1)
+    n_tokens = size.get("batch", 1) * seq
+    pairs = n_tokens * seq
+    if case.kind in ("padded", "rerank") or case.kind in WITH_TEXTS and lengths:
         if lengths:
             n_tokens = sum(lengths) / len(lengths)
             pairs = sum(n * n for n in lengths) / len(lengths)

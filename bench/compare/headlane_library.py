@@ -68,6 +68,8 @@ ModelFacts = structure(
              "max_positions", "max_seq_len"))
 Batch = structure("Batch", ("struct_size", c_size_t), ("n_seqs", c_int64),
                   *several(c_void_p, "offsets", "ids", "types"))
+Texts = structure("Texts", ("struct_size", c_size_t), ("n_texts", c_int64), ("data", c_void_p),
+                  ("data_bytes", c_int64), *several(c_void_p, "offsets_32", "offsets_64"))
 Outputs = structure("Outputs", ("struct_size", c_size_t),
                     *several(c_void_p, "hidden", "pooled", "attention"))
 

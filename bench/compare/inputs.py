@@ -26,6 +26,15 @@ def ids(case, vocab_size):
     return generator(case).integers(1, vocab_size, shape, dtype=np.int64)
 
 
+def query_and_documents(case, n_words=200):
+    """Texts of words that random-reranker has."""
+    random, size = generator(case), case.sizes
+
+    def text(n):
+        return " ".join(f"word{i}" for i in random.integers(0, n_words, n))
+    return text(size["query"]), [text(size["document"]) for _ in range(size["batch"])]
+
+
 def sources(case, vocab_size):
     """A list of ids, int32: those of a batch are the same in every kind of case. Without the first
     two and the last of the vocabulary, which are ends, pads and unknowns."""

@@ -43,6 +43,20 @@ tokenizer = transformers.MPNetTokenizer(
     vocab={word: i for i, word in enumerate(words)}, model_max_length=512)
 tokenizer.save_pretrained(sys.argv[1])
 """
+# Each word of its texts is a token, and so are numbered ones up to the size of the vocabulary.
+RANDOM_RERANKER = """
+import sys, torch, transformers
+n_layers, d_model, n_heads, d_ff = map(int, sys.argv[2:])
+torch.manual_seed(1)
+pieces = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
+pieces += [(f"\u2581word{i}", -10.0) for i in range(250001 - len(pieces))]
+config = transformers.XLMRobertaConfig(
+    vocab_size=250002, hidden_size=d_model, num_hidden_layers=n_layers,
+    num_attention_heads=n_heads, intermediate_size=d_ff, max_position_embeddings=514,
+    type_vocab_size=1, layer_norm_eps=1e-5, num_labels=1)
+transformers.XLMRobertaForSequenceClassification(config).save_pretrained(sys.argv[1])
+transformers.XLMRobertaTokenizer(vocab=pieces, model_max_length=512).save_pretrained(sys.argv[1])
+"""
 # An answer of random weights would be one word again and again if the words that come out were the
 # words that went in; so they have weights of their own. The last word is padding and what answers
 # begin with, and never in them, as in Marian's own models.
@@ -61,7 +75,8 @@ model = transformers.MarianMTModel(config)
 model.generation_config.bad_words_ids = [[pad]]
 model.save_pretrained(sys.argv[1])
 """
-MAKERS = {"random-bert": RANDOM_BERT, "random-mpnet": RANDOM_MPNET, "random-marian": RANDOM_MARIAN}
+MAKERS = {"random-bert": RANDOM_BERT, "random-mpnet": RANDOM_MPNET,
+          "random-reranker": RANDOM_RERANKER, "random-marian": RANDOM_MARIAN}
 
 
 class ModelError(RuntimeError):

@@ -63,6 +63,9 @@ class Worker:
         if case.kind == "padded":
             self.load()
             return self.peer.fixed(inputs.ids(case, self.peer.config()["vocab_size"]))
+        if case.kind == "rerank":
+            self.load()
+            return self.peer.rerank(*inputs.query_and_documents(case))
         if case.kind == "attention":
             if self.peer.precision == "int8":
                 raise peers.NotOffered("int8 is of products with weights, which attention has not")

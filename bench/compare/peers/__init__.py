@@ -121,6 +121,11 @@ class Peer:
         from peers.texts import PaddedEmbedder
         return PaddedEmbedder(self)
 
+    def rerank(self, query, documents):
+        """A call for the score of each document, of a classifier of one label."""
+        from peers.texts import PaddedRanker
+        return PaddedRanker(self).call(query, documents)
+
     def embed_command(self, kind, source):
         """A process that prints vectors. kind: "--text" or "--file"."""
         worker = pathlib.Path(__file__).resolve().parent.parent / "worker.py"

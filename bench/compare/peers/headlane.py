@@ -109,6 +109,21 @@ class Headlane(Peer):
         hidden = np.empty((len(translation.ids), self.facts.d_model), dtype=np.float32)
         return lambda: translation.encode(hidden)
 
+    def rerank(self, query, documents):
+        session = self.session(self.model, max(BATCH_TOKENS, self.facts.max_seq_len))
+        query, rows = query.encode(), [document.encode() for document in documents]
+        data, offsets = b"".join(rows), offsets_of([len(row) for row in rows])
+        texts = hl.make(hl.Texts, n_texts=len(rows), data=ctypes.cast(data, ctypes.c_void_p),
+                        data_bytes=len(data), offsets_64=pointer(offsets))
+        scores = np.empty(len(rows), dtype=np.float32)
+
+        def call(arrays=(data, offsets)):  # which the texts point to
+            self.library.session_rank(session, query, ctypes.c_size_t(len(query)),
+                                      ctypes.byref(texts), None, ctypes.c_void_p(pointer(scores)),
+                                      None, ctypes.c_int64(0))
+            return scores
+        return call
+
     def embedder(self):
         return Embedder(self)
 

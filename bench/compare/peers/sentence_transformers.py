@@ -2,6 +2,8 @@
 
 import time
 
+import numpy as np
+
 from peers import NotOffered, Peer
 from peers.texts import BATCH_SIZES
 from peers.torch_eager import at_precision
@@ -41,6 +43,15 @@ class SentenceTransformers(Peer):
         from sentence_transformers import SentenceTransformer
         model = SentenceTransformer(self.setup.folder, device="cpu").float()
         self.model = at_precision(model, self.precision)
+
+    def rerank(self, query, documents):
+        """A CrossEncoder in place of what load() has opened."""
+        from sentence_transformers import CrossEncoder
+        self.model = None
+        model = CrossEncoder(self.setup.folder, device="cpu")
+        model.model = at_precision(model.model, self.precision)
+        pairs = [(query, document) for document in documents]
+        return lambda: np.asarray(model.predict(pairs, show_progress_bar=False), np.float32)
 
     def embedder(self):
         return Embedder(self)
