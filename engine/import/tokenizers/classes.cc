@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/json_fields.h"
+#include "engine/import/tokenizers/decoder_classes.h"
 #include "engine/import/tokenizers/tokens.h"
 #include "engine/text/charsmap.h"
 #include "engine/text/unicode.h"
@@ -30,6 +31,8 @@ constexpr ClassTokens::Named kRobertaTokens[] = {
     {"pad_token", "<pad>"}, {"cls_token", "<s>"},  {"mask_token", "<mask>"}};
 constexpr ClassTokens::Named kGpt2Tokens[] = {
     {"unk_token", "<|endoftext|>"}, {"bos_token", "<|endoftext|>"}, {"eos_token", "<|endoftext|>"}};
+constexpr const char* kVocabJson = "vocab.json";
+constexpr const char* kFairseqModel = "sentencepiece.bpe.model";
 constexpr const char* kCamembertMore[] = {"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"};
 
 json named_id(const FolderTokens& tokens, const char* key) {
@@ -119,10 +122,39 @@ constexpr TokenizerClass kClasses[] = {
     {"DistilBertTokenizer", {kBertTokens, {}, false}, "WordPiece", nullptr},
     {"ElectraTokenizer", {kBertTokens, {}, false}, "WordPiece", nullptr},
     {"MPNetTokenizer", {kMpnetTokens, {}, true}, "WordPiece", nullptr, true},
-    {"RobertaTokenizer", {kRobertaTokens, {}, false}, "BPE", roberta_parts},
-    {"GPT2Tokenizer", {kGpt2Tokens, {}, false}, "BPE", gpt2_parts},
-    {"XLMRobertaTokenizer", {kRobertaTokens, {}, false}, "Unigram", xlm_roberta_parts},
-    {"CamembertTokenizer", {kRobertaTokens, kCamembertMore, true}, "Unigram", camembert_parts},
+    {"RobertaTokenizer", {kRobertaTokens, {}, false}, "BPE", roberta_parts, false, kVocabJson},
+    {"BartTokenizer", {kRobertaTokens, {}, false}, "BPE", roberta_parts, false, kVocabJson},
+    {"GPT2Tokenizer", {kGpt2Tokens, {}, false}, "BPE", gpt2_parts, false, kVocabJson},
+    {"XLMRobertaTokenizer",
+     {kRobertaTokens, {}, false},
+     "Unigram",
+     xlm_roberta_parts,
+     false,
+     kFairseqModel},
+    {"CamembertTokenizer",
+     {kRobertaTokens, kCamembertMore, true},
+     "Unigram",
+     camembert_parts,
+     false,
+     kFairseqModel},
+    {"LlamaTokenizer",
+     {kLlamaTokens, {}, false},
+     "BPE",
+     llama_parts,
+     false,
+     "tokenizer.model",
+     true,
+     true},
+    {"Qwen2Tokenizer", {kQwen2Tokens, {}, false}, "BPE", qwen2_parts, false, kVocabJson, true},
+    {"GemmaTokenizer",
+     {kGemmaTokens, {}, false},
+     "BPE",
+     gemma_parts,
+     false,
+     nullptr,
+     true,
+     true,
+     "mask_token"},
 };
 
 bool is_metaspace(json step) {
@@ -217,6 +249,20 @@ bool same_bytes(const ClassAndFile& parts, const char* key) {
   return file == parts.own[key];
 }
 
+// All steps one by one; of bytes' decoders nothing but the type counts.
+bool same_steps(const ClassAndFile& parts, const char* key) {
+  json file = plain_part(parts.file[key]), own = plain_part(parts.own[key]);
+  if (key == std::string_view("model") && parts.has_all_bytes) {
+    file["unk_token"] = nullptr;
+    own["unk_token"] = nullptr;
+  }
+  if (key == std::string_view("decoder") && file.contains("type") &&
+      file["type"] == json("ByteLevel")) {
+    return own["type"] == json("ByteLevel");
+  }
+  return file == own;
+}
+
 }  // namespace
 
 const TokenizerClass* find_tokenizer_class(std::string_view name) {
@@ -235,9 +281,14 @@ std::string tokenizer_class_names() {
 }
 
 void check_same_parts(const ClassAndFile& parts, const std::string& path) {
-  const bool unigram = parts.tokenizer_class.model == "Unigram";
-  for (const char* key : {"model", "ids_before", "ids_after", "pre_tokenizer", "normalizer"}) {
-    if (unigram ? same_unigram(parts, key, path) : same_bytes(parts, key)) continue;
+  const TokenizerClass& own = parts.tokenizer_class;
+  const auto is_same = [&](const char* key) {
+    if (own.model == "Unigram") return same_unigram(parts, key, path);
+    return own.takes_ends ? same_steps(parts, key) : same_bytes(parts, key);
+  };
+  for (const char* key :
+       {"model", "ids_before", "ids_after", "pre_tokenizer", "normalizer", "decoder"}) {
+    if ((key == std::string_view("decoder") && !own.takes_ends) || is_same(key)) continue;
     const std::string name(parts.tokenizer_class.name);
     fail(Status::kUnsupported,
          "%s: its \"%s\" is not that of %s, the class that the folder's tokenizer has: "

@@ -20,6 +20,14 @@ struct TokenizerClass {
   // {"type": "Precompiled"} stands for; null for WordPiece, whose parts are BERT's.
   Json (*parts)(const TokenizerFiles& files, const FolderTokens& tokens);
   bool roberta_pairs = false;  // of WordPiece: two texts stand with two tokens between them
+  // Except of WordPiece: the file that the vocabulary comes from where there is no tokenizer.json;
+  // null: there must be one.
+  const char* vocabulary = nullptr;
+  // transformers 5 takes the post-processor of a tokenizer.json, as 4 does.
+  bool takes_ends = false;
+  // transformers 4 sets it by "add_bos_token" and "add_eos_token" whatever the file has.
+  bool has_ends_of_4 = false;
+  const char* only_in_5 = nullptr;  // a special token by default that transformers 4 does not have
 };
 
 // Null if it is no such class.
@@ -34,7 +42,7 @@ struct ClassAndFile {
   const Json& own;   // spec's fields "model", "normalizer", "pre_tokenizer", ids around a text
   const Json& file;  // likewise
   std::string_view charsmap;
-  bool has_all_bytes;  // the vocabulary has each of the 256 characters that stand for bytes
+  bool has_all_bytes;  // the vocabulary has a token of the model's kind for each of 256 bytes
 };
 
 // Throws Error(kUnsupported) if the two would give other ids.

@@ -26,6 +26,7 @@ void FolderTokens::add_all(const std::vector<NamedToken>& in_file,
     if (token.special) special_ids_.insert(tokens_.id(token.content));
   }
   add_listed();
+  listed_ids_ = special_ids_;
   add_specials();
   add_more_specials(more);
   for (const NamedToken& token : files_.other_names()) {
@@ -160,6 +161,21 @@ void FolderTokens::check_listed(const std::vector<NamedToken>& in_file) const {
          "takes it and transformers 5 does not; list it in both files or in neither",
          path_.c_str(), printable(token.content).c_str(), files_.config_path().c_str());
   }
+}
+
+void FolderTokens::check_default(const ClassTokens::Named& token, const char* version) const {
+  const auto& [key, content] = token;
+  const std::string name(key);
+  if (files_.says_special(name.c_str())) return;
+  const bool in_words = tokens_.has(content);
+  if (in_words && listed_ids_.contains(tokens_.id(content))) return;
+  if (!in_words && files_.model_vocab_size() >= 0 && tokens_.size() >= files_.model_vocab_size()) {
+    return;  // transformers fails at it
+  }
+  fail(Status::kUnsupported,
+       "%s has no field \"%s\": by default it is \"%s\" in transformers %s alone; write it there, "
+       "or null if there is no such token",
+       files_.config_path().c_str(), name.c_str(), content, version);
 }
 
 const char* FolderTokens::default_of(std::string_view key) const {

@@ -49,6 +49,10 @@ class FolderTokens {
   // not: what is not in both is refused.
   void check_listed(const std::vector<NamedToken>& in_file) const;
 
+  // Refuses a special token that only this version of transformers has by default, unless a file
+  // has it as one.
+  void check_default(const ClassTokens::Named& token, const char* version) const;
+
   // Ids that decoding leaves out: those of added tokens that some file calls special.
   Json special_ids() const;
 
@@ -72,6 +76,7 @@ class FolderTokens {
   Tokens tokens_;
   std::set<std::string> named_alone_;  // the added tokens that only fields of special tokens name
   std::set<int64_t> special_ids_;
+  std::set<int64_t> listed_ids_;  // of these, the ones that a file lists with its added tokens
 };
 
 }  // namespace headlane

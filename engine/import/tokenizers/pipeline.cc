@@ -1,7 +1,7 @@
 // Tokenizers that a tokenizer.json describes in full, or a class of transformers that has all of it
 // except the vocabulary: the parts are taken as they are, except that vocabulary, merges, scores
 // and the character map become tensors.
-#include <array>
+#include <cstdio>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -16,6 +16,7 @@
 #include "engine/import/tokenizers/json_parts.h"
 #include "engine/import/tokenizers/tokenizer.h"
 #include "engine/import/tokenizers/tokens.h"
+#include "engine/import/tokenizers/version_checks.h"
 #include "engine/import/tokenizers/vocabulary_files.h"
 #include "engine/text/byte_characters.h"
 
@@ -47,11 +48,13 @@ std::pair<std::string, std::string> read_pair(const json& merge, const std::stri
 
 class Reader {
  public:
-  Reader(const TokenizerFiles& files, const TokenizerClass* tokenizer_class)
+  Reader(const TokenizerFiles& files, const TokenizerClass* tokenizer_class,
+         const FileClass* file_class)
       : files_(files),
         class_(tokenizer_class),
+        file_class_(file_class),
         path_(files.path(vocabulary_file(files, tokenizer_class))),
-        folder_(files, path_, class_ != nullptr ? class_->tokens : ClassTokens()),
+        folder_(files, path_, defaults_of(tokenizer_class, file_class)),
         tokens_(folder_.tokens()) {}
 
   ImportedTokenizer read() {
@@ -80,8 +83,13 @@ class Reader {
     if (class_ != nullptr) {
       take_class(file);
       if (!file.is_null()) folder_.check_listed(in_file);
+      if (class_->only_in_5 != nullptr) {
+        for (const ClassTokens::Named& token : class_->tokens.named) {
+          if (token.first == class_->only_in_5) folder_.check_default(token, "5");
+        }
+      }
     } else {
-      check_file_class(spec);
+      check_file_settings({files_, folder_, path_}, file_class_, &spec);
     }
     read_truncation_side(files_, file, path_, &spec);
     settle_types(files_, &spec);
@@ -93,18 +101,25 @@ class Reader {
   }
 
  private:
+  static ClassTokens defaults_of(const TokenizerClass* of, const FileClass* file_class) {
+    if (of != nullptr) return of->tokens;
+    return file_class != nullptr ? ClassTokens{file_class->tokens, {}, false} : ClassTokens();
+  }
+
   static const char* vocabulary_file(const TokenizerFiles& files, const TokenizerClass* of) {
     if (of == nullptr || files.has_file("tokenizer.json")) return "tokenizer.json";
-    return of->model == "BPE" ? "vocab.json" : "sentencepiece.bpe.model";
+    return of->vocabulary;
   }
 
   void read_vocabulary() {
-    if (class_->model == "BPE") {
+    if (class_->model == "BPE" && class_->vocabulary == std::string_view("vocab.json")) {
       read_model(read_bpe_files(files_));
       return;
     }
     SentencePieceVocabulary pieces =
-        read_fairseq_pieces(files_, folder_, class_->name == "CamembertTokenizer");
+        class_->model == "BPE"
+            ? read_bpe_pieces(files_)
+            : read_fairseq_pieces(files_, folder_, class_->name == "CamembertTokenizer");
     read_model(pieces.model);
     imported_.charsmap = std::move(pieces.charsmap);
     pieces_ = std::move(pieces.added);
@@ -115,37 +130,6 @@ class Reader {
       (*spec)[key] = json_has(parts, key, path) ? parts[key] : json();
     }
     read_post_processor(parts, path, spec);
-  }
-
-  // Settings of tokenizer_config.json that the two versions of transformers obey in different ways
-  // where the class takes tokenizer.json as it is.
-  void check_file_class(const json& spec) const {
-    const json& config = files_.config();
-    const std::string& where = files_.config_path();
-    const json& words = spec["pre_tokenizer"];
-    const char* const kBlank = "add_prefix_space";
-    if (words.contains("type") && words["type"] == json("ByteLevel") &&
-        json_bool(words, kBlank, path_) != json_bool(config, kBlank, where, false)) {
-      fail(Status::kUnsupported,
-           "%s field \"%s\" is not that of tokenizer.json's ByteLevel: transformers 4 obeys the "
-           "first and transformers 5 the second; make them equal",
-           where.c_str(), kBlank);
-    }
-    if (!json_has(config, "add_bos_token", where) && !json_has(config, "add_eos_token", where)) {
-      return;
-    }
-    for (const auto& [key, token, ids] : {std::array{"add_bos_token", "bos_token", "ids_before"},
-                                          std::array{"add_eos_token", "eos_token", "ids_after"}}) {
-      json expected = json::array();
-      if (json_bool(config, key, where, false)) {
-        expected.push_back(tokens_.id(folder_.special(token)));
-      }
-      if (spec[ids] == expected) continue;
-      fail(Status::kUnsupported,
-           "%s field \"%s\" does not fit the \"post_processor\" of tokenizer.json: transformers 4 "
-           "obeys the second and transformers 5 the first; make them equal",
-           where.c_str(), key);
-    }
   }
 
   void read_model(const json& model) {
@@ -237,7 +221,14 @@ class Reader {
   // The class's own parts, which must not contradict tokenizer.json's.
   void take_class(const json& file) {
     json& spec = imported_.spec;
-    const json parts = class_->parts(files_, folder_);
+    json parts = class_->parts(files_, folder_);
+    if (file.is_null()) {
+      if (class_->has_ends_of_4) check_pieces_alone({files_, folder_, path_}, has_all_bytes());
+    } else if (class_->takes_ends) {
+      if (class_->has_ends_of_4) check_ends({files_, folder_, path_}, &spec);
+      parts["post_processor"] =
+          json_has(file, "post_processor", path_) ? file["post_processor"] : json();
+    }
     json own = {{"type", "pipeline"}, {"model", parts["model"]}};
     read_parts(parts, files_.config_path(), &own);
     settle_types(files_, &own);
@@ -252,6 +243,10 @@ class Reader {
   }
 
   bool has_all_bytes() const {
+    if (imported_.spec["model"].contains("byte_fallback") &&
+        imported_.spec["model"]["byte_fallback"] == json(true)) {
+      return has_all_byte_tokens();
+    }
     for (int byte = 0; byte < 256; ++byte) {
       std::string character;
       const char raw = static_cast<char>(byte);
@@ -261,8 +256,18 @@ class Reader {
     return true;
   }
 
+  bool has_all_byte_tokens() const {
+    for (int byte = 0; byte < 256; ++byte) {
+      char token[8];
+      std::snprintf(token, sizeof token, "<0x%02X>", static_cast<unsigned>(byte));
+      if (!tokens_.has(token)) return false;
+    }
+    return true;
+  }
+
   const TokenizerFiles& files_;
   const TokenizerClass* class_;
+  const FileClass* file_class_;
   std::string path_;
   FolderTokens folder_;
   Tokens& tokens_;
@@ -273,8 +278,9 @@ class Reader {
 }  // namespace
 
 ImportedTokenizer import_pipeline(const TokenizerFiles& files,
-                                  const TokenizerClass* tokenizer_class) {
-  return Reader(files, tokenizer_class).read();
+                                  const TokenizerClass* tokenizer_class,
+                                  const FileClass* file_class) {
+  return Reader(files, tokenizer_class, file_class).read();
 }
 
 }  // namespace headlane

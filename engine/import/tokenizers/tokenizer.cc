@@ -52,6 +52,7 @@ void refuse_xlm_roberta(const TokenizerFiles& files) {
 void refuse_unknown_class(const TokenizerFiles& files) {
   const std::string& name = files.tokenizer_class();
   if (name.empty() || find_tokenizer_class(name) != nullptr || is_one_of(name, kFileClasses) ||
+      (find_file_class(name) != nullptr && obeys_tokenizer_json(files)) ||
       is_one_of(name, kSentencePieceClasses)) {
     return;
   }
@@ -65,10 +66,10 @@ bool has_wordpiece_json(const TokenizerFiles& files) {
          tokenizer_json_model(read_json_file(path), path) == "WordPiece";
 }
 
-// BART and mBART are read for token ids if their tokenizer is not one that Headlane has: theirs is
-// not, and it is the one that they have if they name none.
+// mBART is read for token ids if its tokenizer is not one that Headlane has: its own is not, and it
+// is the one that a folder has that names none.
 bool is_left_out(const TokenizerFiles& files) {
-  if (files.model_type() != "bart" && files.model_type() != "mbart") return false;
+  if (files.model_type() != "mbart") return false;
   const std::string& name = files.tokenizer_class();
   if (is_one_of(name, kFileClasses)) return !has_wordpiece_json(files);
   return find_tokenizer_class(name) == nullptr && !is_one_of(name, kSentencePieceClasses);
@@ -109,11 +110,17 @@ ImportedTokenizer import_class(const TokenizerFiles& files, const TokenizerClass
   if (has("tokenizer.json") && has_wordpiece_json(files)) {
     files.refuse_class(", but tokenizer.json is of a WordPiece");
   }
-  const bool whole = own.model == "BPE" ? has("vocab.json") && has("merges.txt") : has(kPieces);
+  if (own.vocabulary == nullptr) {
+    if (has("tokenizer.json")) return import_pipeline(files, &own);
+    files.refuse_class(", which transformers reads from tokenizer.json alone, which is not here");
+  }
+  const std::string vocabulary = own.vocabulary;
+  const bool has_merges = vocabulary == "vocab.json";
+  const bool whole = has(own.vocabulary) && (!has_merges || has("merges.txt"));
   if (has("tokenizer.json") || whole) return import_pipeline(files, &own);
-  files.refuse_class(own.model == "BPE"
+  files.refuse_class(has_merges
                          ? ", but neither tokenizer.json nor vocab.json and merges.txt are here"
-                         : ", but neither tokenizer.json nor sentencepiece.bpe.model is here");
+                         : ", but neither tokenizer.json nor " + vocabulary + " is here");
 }
 
 // The folder names no class, and its family tells none.
@@ -129,10 +136,25 @@ ImportedTokenizer import_text_files(const TokenizerFiles& files) {
        files.dir().c_str(), printable(family).c_str());
 }
 
+// The family's class takes the place of the one that is named, except in transformers 4.
+void refuse_other_ends(const TokenizerFiles& files) {
+  const FileClass* const file_class = find_file_class(files.tokenizer_class());
+  if (file_class == nullptr || !file_class->has_ends) return;
+  files.refuse_class(
+      ", which transformers 4 obeys and transformers 5 does not in a model of this \"model_type\"; "
+      "if tokenizer.json is right, write \"Qwen2Tokenizer\"");
+}
+
 ImportedTokenizer import_of_class(const TokenizerFiles& files) {
   const std::string& name = files.tokenizer_class();
-  if (is_one_of(name, kFileClasses)) return import_file(files);
-  const TokenizerClass* const own = find_tokenizer_class(name);
+  if (obeys_tokenizer_json(files)) return import_pipeline(files, nullptr, find_file_class(name));
+  const TokenizerClass* own = find_tokenizer_class(name);
+  const TokenizerClass* const of_family = find_tokenizer_class(class_of_family(files));
+  if (of_family != nullptr && of_family != own) {
+    refuse_other_ends(files);
+    own = of_family;
+  }
+  if (own == nullptr && is_one_of(name, kFileClasses)) return import_file(files);
   if (own != nullptr) return import_class(files, *own);
   std::optional<ImportedTokenizer> sentencepiece = import_sentencepiece(files);
   if (sentencepiece) return std::move(*sentencepiece);

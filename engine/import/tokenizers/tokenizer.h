@@ -6,6 +6,7 @@
 
 #include "engine/file/json.h"
 #include "engine/import/tokenizers/classes.h"
+#include "engine/import/tokenizers/decoder_classes.h"
 #include "engine/import/tokenizers/tokenizer_files.h"
 #include "engine/text/tokenizer.h"
 
@@ -20,7 +21,7 @@ struct ImportedTokenizer : TokenizerBytes {
 
 // Reads the tokenizer of the class that the folder names. Without one it is that of the family or,
 // if there is no config.json, what the files tell: SentencePiece's, else tokenizer.json, else
-// vocab.txt. BART's and mBART's own are left out. Throws Error naming the file and field at fault,
+// vocab.txt. mBART's own is left out. Throws Error naming the file and field at fault,
 // and what of a tokenizer is not supported.
 //
 // `listed`: modules.json lists the folder, so that its sentence_bert_config.json counts.
@@ -40,9 +41,11 @@ ImportedTokenizer import_wordpiece(const TokenizerFiles& files,
                                    const TokenizerClass* tokenizer_class);
 
 // From tokenizer.json, whatever its model, or, of a class, from its
-// vocabulary if there is no tokenizer.json. null: tokenizer.json is taken as it is.
+// vocabulary if there is no tokenizer.json. null: tokenizer.json is taken as it is; then
+// `file_class` is what transformers 4 lays over it, or null.
 ImportedTokenizer import_pipeline(const TokenizerFiles& files,
-                                  const TokenizerClass* tokenizer_class);
+                                  const TokenizerClass* tokenizer_class,
+                                  const FileClass* file_class = nullptr);
 
 // The type of a tokenizer.json's model, such as "WordPiece", also where it has no "type".
 std::string tokenizer_json_model(const Json& file, const std::string& path);

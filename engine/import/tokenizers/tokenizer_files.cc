@@ -26,7 +26,12 @@ constexpr std::pair<std::string_view, const char*> kFamilies[] = {
     {"bert", "BertTokenizer"},       {"distilbert", "BertTokenizer"},
     {"electra", "BertTokenizer"},    {"mpnet", "MPNetTokenizer"},
     {"roberta", "RobertaTokenizer"}, {"xlm-roberta", "XLMRobertaTokenizer"},
-    {"gpt2", "GPT2Tokenizer"},       {"camembert", "CamembertTokenizer"}};
+    {"gpt2", "GPT2Tokenizer"},       {"camembert", "CamembertTokenizer"},
+    {"llama", "LlamaTokenizer"},     {"mistral", "LlamaTokenizer"},
+    {"phi3", "LlamaTokenizer"},      {"qwen2", "Qwen2Tokenizer"},
+    {"qwen3", "Qwen2Tokenizer"},     {"gemma", "GemmaTokenizer"},
+    {"gemma2", "GemmaTokenizer"},    {"gemma3_text", "GemmaTokenizer"},
+    {"bloom", "BloomTokenizer"},     {"bart", "BartTokenizer"}};
 
 json read_object(const std::string& path) {
   json file = read_json_file_if_present(path).value_or(json::object());
@@ -169,6 +174,10 @@ std::optional<NamedToken> TokenizerFiles::special(const char* key, const char* o
   const std::string where = (in_map ? map_path_ : config_path_) + " field \"" + key + "\"";
   if (value.is_null()) return {};
   return read_named_token(value, where, in_map);
+}
+
+bool TokenizerFiles::says_special(const char* key) const {
+  return config_.contains(key) || (!lists_added_ && map_.contains(key));
 }
 
 // A list of tokens, or an object of tokens by names of their own.

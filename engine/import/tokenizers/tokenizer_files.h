@@ -45,6 +45,7 @@ class TokenizerFiles {
   // The tokenizer's class without its ending "Fast": that of config.json's "model_type" if no file
   // names one, or "" if Headlane knows none.
   const std::string& tokenizer_class() const { return class_; }
+  bool names_class() const { return !is_of_family_; }  // a file names the class
   // Throws Error(kUnsupported): the class is not read, and the rest of the sentence.
   [[noreturn]] void refuse_class(const std::string& rest) const;
 
@@ -55,6 +56,8 @@ class TokenizerFiles {
   // A special token such as "eos_token"; nothing if a file says null. Where no file names it, it is
   // `otherwise`; null: nothing.
   std::optional<NamedToken> special(const char* key, const char* otherwise) const;
+  // Whether a file says something of such a token, if only that there is none.
+  bool says_special(const char* key) const;
   // The special tokens without such a name, in their order.
   std::vector<NamedToken> more_specials() const;
   // Tokens under other names ("image_token"), which transformers 5 adds and transformers 4 does

@@ -1,7 +1,10 @@
 #include "engine/import/tokenizers/vocabulary_files.h"
 
 #include <algorithm>
+#include <limits>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 
 #include "engine/base/error.h"
 #include "engine/file/input_file.h"
@@ -9,6 +12,7 @@
 #include "engine/import/source/json_file.h"
 #include "engine/import/tokenizers/tokens.h"
 #include "engine/text/sentencepiece_model.h"
+#include "engine/text/unicode.h"
 
 namespace headlane {
 namespace {
@@ -42,6 +46,27 @@ json read_merges(const std::string& path) {
   return merges;
 }
 
+// The two parts of each cut of a piece that are pieces themselves, the shortest first part first.
+std::vector<std::pair<std::string, std::string>> cuts_of(
+    const std::string& piece, const std::unordered_map<std::string, uint64_t>& ids) {
+  std::vector<std::pair<std::string, std::string>> cuts;
+  for (size_t pos = 0; pos < piece.size();) {
+    next_char(piece, &pos);
+    if (pos == piece.size()) break;
+    std::string left = piece.substr(0, pos), right = piece.substr(pos);
+    if (ids.contains(left) && ids.contains(right)) {
+      cuts.emplace_back(std::move(left), std::move(right));
+    }
+  }
+  return cuts;
+}
+
+NamedToken added_piece(const Piece& piece, const std::string& path) {
+  NamedToken token = read_named_token(piece.text, path, true);
+  token.special = piece.type == PieceType::kControl;
+  return token;
+}
+
 }  // namespace
 
 json read_bpe_files(const TokenizerFiles& files) {
@@ -71,13 +96,49 @@ SentencePieceVocabulary read_fairseq_pieces(const TokenizerFiles& files, const F
     const Piece& piece = model.pieces[i];
     if (i >= (camembert ? 1U : 3U)) add(piece.text, static_cast<double>(piece.score));
     if (piece.type != PieceType::kControl && piece.type != PieceType::kUserDefined) continue;
-    NamedToken token = read_named_token(piece.text, path, true);
-    token.special = piece.type == PieceType::kControl;
-    out.added.push_back(std::move(token));
+    out.added.push_back(added_piece(piece, path));
   }
   add(tokens.special("mask_token"), 0);
   out.model = {{"type", "Unigram"}, {"unk_id", 3}, {"vocab", std::move(vocab)}};
   out.charsmap = std::move(model.charsmap);
+  return out;
+}
+
+SentencePieceVocabulary read_bpe_pieces(const TokenizerFiles& files) {
+  const std::string path = files.path("tokenizer.model");
+  const SentencePieceModel model =
+      read_sentencepiece_model(read_whole_file(path, file_limits::kSentencePieceBytes), path);
+  if (!model.bpe) unsupported(path, "model_type", "a unigram model, where the class has BPE");
+  std::unordered_map<std::string, uint64_t> ids;
+  SentencePieceVocabulary out;
+  json vocab = json::object(), merges = json::array();
+  for (const Piece& piece : model.pieces) {
+    const uint64_t id = ids.size();
+    if (!ids.emplace(piece.text, id).second) {
+      unsupported(path, "pieces", "\"" + piece.text + "\" twice");
+    }
+    vocab.emplace(piece.text, id);
+    if (piece.type == PieceType::kControl || piece.type == PieceType::kUserDefined) {
+      out.added.push_back(added_piece(piece, path));
+    }
+  }
+  float last = std::numeric_limits<float>::infinity();
+  for (const Piece& piece : model.pieces) {
+    const auto cuts = cuts_of(piece.text, ids);
+    for (const auto& [left, right] : cuts) merges.push_back(json::array({left, right}));
+    if (cuts.empty()) continue;
+    if (piece.score > last) {
+      unsupported(path, "pieces",
+                  "scores that grow, as at \"" + piece.text +
+                      "\": transformers 4 merges by scores and transformers 5 by ids");
+    }
+    last = piece.score;
+  }
+  out.model = {{"type", "BPE"},
+               {"vocab", std::move(vocab)},
+               {"merges", std::move(merges)},
+               {"fuse_unk", true},
+               {"byte_fallback", true}};
   return out;
 }
 

@@ -26,4 +26,8 @@ struct SentencePieceVocabulary {
 SentencePieceVocabulary read_fairseq_pieces(const TokenizerFiles& files, const FolderTokens& tokens,
                                             bool camembert);
 
+// BPE's, from SentencePiece's tokenizer.model, with merges in the order of the pieces, as
+// transformers makes them. Refuses a model for which its versions order them differently.
+SentencePieceVocabulary read_bpe_pieces(const TokenizerFiles& files);
+
 }  // namespace headlane

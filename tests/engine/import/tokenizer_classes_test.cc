@@ -1,8 +1,9 @@
-// Folders of the classes of transformers: golden/tokenizer_classes/make.py has written down what
-// its versions 4 and 5 make of 6,462 texts.
+// Folders of the classes of transformers: golden/tokenizer_classes/make.py, and make_decoders.py
+// for language models, have written down what its versions 4 and 5 make of 6,462 texts.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "engine/import/tokenizers/tokenizer.h"
 #include "tests/support/expect_error.h"
@@ -18,7 +19,13 @@ using nlohmann::json;
 const std::string kFolder = HEADLANE_GOLDEN_DIR "/tokenizer_classes/";
 
 const json& golden() {
-  static const json folders = json::parse(read_file(kFolder + "folders.json"));
+  static const json folders = [] {
+    json all = json::parse(read_file(kFolder + "folders.json"));
+    for (const json& folder : json::parse(read_file(kFolder + "decoders.json"))) {
+      all.push_back(folder);
+    }
+    return all;
+  }();
   return folders;
 }
 
@@ -30,8 +37,25 @@ json files_of(const std::string& name) {
   return {};
 }
 
+// The vocabulary of a tokenizer.json as a file of its own, or its merges.
+std::string taken(const json& model, const std::string& part) {
+  if (part == "vocab") return model["vocab"].dump();
+  std::string lines = "#version: 0.2\n";
+  for (const json& merge : model["merges"]) {
+    lines += merge.is_string() ? merge.get<std::string>()
+                               : merge[0].get<std::string>() + " " + merge[1].get<std::string>();
+    lines += "\n";
+  }
+  return lines;
+}
+
 std::string content_of(const json& file) {
-  return file.is_string() ? read_file(kFolder + file.get<std::string>()) : file.dump();
+  if (file.is_string()) return read_file(kFolder + file.get<std::string>());
+  if (!file.contains("of")) return file.dump();
+  json other = json::parse(read_file(kFolder + file["of"].get<std::string>()));
+  if (file.contains("take")) return taken(other["model"], file["take"]);
+  other.update(file["set"]);
+  return other.dump();
 }
 
 ImportedTokenizer import_files(const json& files) {
@@ -65,6 +89,9 @@ TEST_P(TokenizerClasses, MatchTransformers) {
       EXPECT_EQ(std::vector<int32_t>(ids.begin() + static_cast<ptrdiff_t>(begin), ids.end()),
                 folder["ids"][key].get<std::vector<int32_t>>())
           << texts[i];
+    }
+    if (folder.contains("texts") && folder["texts"].contains(key)) {
+      EXPECT_EQ(tokenizer->decode(std::span(ids).subspan(begin)), folder["texts"][key]);
     }
     if (i % 20 != 19 && i + 1 < texts.size()) continue;
     EXPECT_EQ(hash_of_ids(ids), nth_hash(hashes, i / 20)) << "texts up to " << i;
@@ -145,6 +172,44 @@ TEST(TokenizerClassFiles, RefuseSettingsThatTheVersionsObeyInDifferentWays) {
   config["add_bos_token"] = false;
   config["bos_token"] = "<s>";
   refused("roberta, tokenizer.json of 4 alone", config, "\"add_bos_token\" does not fit");
+}
+
+// Language models' classes, without the files that they need or with others.
+TEST(TokenizerClassFiles, RefuseOtherFilesOfLanguageModels) {
+  json files = files_of("gemma");
+  files.erase("tokenizer.json");
+  files["tokenizer.model"] = "llama/tokenizer.model";
+  EXPECT_ERROR(import_files(files), Status::kUnsupported,
+               "which transformers reads from tokenizer.json alone, which is not here");
+  files = files_of("llama, pieces");
+  files["tokenizer.model"] = "xlm_roberta/sentencepiece.bpe.model";
+  EXPECT_ERROR(import_files(files), Status::kUnsupported,
+               "Headlane does not support a unigram model, where the class has BPE");
+  files["tokenizer.model"] = "camembert/sentencepiece.bpe.model";
+  EXPECT_ERROR(import_files(files), Status::kUnsupported, "a unigram model");
+  files.erase("tokenizer.model");
+  files["vocab.json"] = json::object();
+  EXPECT_ERROR(import_files(files), Status::kUnsupported,
+               "is \"LlamaTokenizer\", but neither tokenizer.json nor tokenizer.model is here");
+  files = files_of("qwen2");
+  files["tokenizer_config.json"]["tokenizer_class"] = "LlamaTokenizerFast";
+  EXPECT_ERROR(import_files(files), Status::kUnsupported, "write \"Qwen2Tokenizer\"");
+  files["tokenizer_config.json"] = {{"tokenizer_class", "Qwen2Tokenizer"}, {"add_eos_token", true}};
+  EXPECT_ERROR(import_files(files), Status::kUnsupported, "\"add_eos_token\"");
+}
+
+TEST(TokenizerClassFiles, RefuseSettingsOfPiecesAlone) {
+  json files = files_of("llama, pieces");
+  json& config = files["tokenizer_config.json"];
+  config["additional_special_tokens"] = {"<one>"};
+  EXPECT_ERROR(import_files(files), Status::kUnsupported,
+               "\"<one>\", which tokenizer.model does not have");
+  config.erase("additional_special_tokens");
+  config["sp_model_kwargs"] = {{"enable_sampling", true}};
+  EXPECT_ERROR(import_files(files), Status::kUnsupported, "\"sp_model_kwargs\"");
+  config.erase("sp_model_kwargs");
+  config.erase("legacy");
+  EXPECT_ERROR(import_files(files), Status::kUnsupported, "\"legacy\" is not false");
 }
 
 }  // namespace
