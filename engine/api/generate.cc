@@ -77,6 +77,7 @@ SearchOptions search_of(const headlane_generate_options& in, const ModelConfig& 
   if (in.temperature != 0) search.temperature = in.temperature;
   search.top_k = in.top_k;
   if (in.top_p != 0) search.top_p = in.top_p;
+  search.min_p = static_cast<float>(in.min_p);
   search.seed = in.seed;
   if (in.repetition_penalty != 0) search.repetition_penalty = in.repetition_penalty;
   if (in.max_new_tokens != 0) {

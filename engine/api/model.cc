@@ -9,6 +9,7 @@
 #include "engine/api/c_api.h"
 #include "engine/api/options.h"
 #include "engine/file/json_fields.h"
+#include "engine/generate/decoder.h"
 #include "engine/spec/isa.h"
 #include "kernels/slots.h"
 
@@ -102,6 +103,7 @@ Json json_of(const headlane_model& handle) {
                        {"n_parameters", model.n_parameters()},
                        {"file_bytes", model.container().file_bytes()},
                        {"packed_bytes", model.packed_bytes()},
+                       {"cache_token_bytes", headlane::cache_token_bytes(model)},
                        {"file_precision", name_of(model.file_precision())},
                        {"precision", name_of(model.precision())},
                        {"auto_precision", auto_precision_of(model)},
@@ -123,7 +125,8 @@ headlane::ModelOptions headlane::c_api::model_options(const headlane_model_optio
           text(options.precision, ""),
           threads.count,
           threads.pool,
-          read_log(options.log, options.log_user)};
+          read_log(options.log, options.log_user),
+          options.sizes_only != 0};
 }
 
 headlane_model* headlane::c_api::new_model(std::unique_ptr<headlane::Model> made) {
@@ -197,8 +200,16 @@ headlane_status headlane_model_get_facts(const headlane_model* model, headlane_m
       facts.max_target_len = decoder.max_positions;
       facts.max_new_tokens = config.generation.max_new_tokens;
       facts.n_beams = config.generation.n_beams;
+      facts.cache_token_bytes = headlane::cache_token_bytes(m);
       facts.start_id = config.generation.start_id;
       facts.forced_first_id = config.generation.forced_first_id;
+      const headlane::SamplingDefaults& sampling = config.generation.sampling;
+      if (sampling.samples) {
+        facts.temperature = double{sampling.temperature};
+        facts.top_k = sampling.top_k;
+        facts.top_p = double{sampling.top_p};
+        facts.min_p = double{sampling.min_p};
+      }
     }
     facts.n_prompts = std::ssize(config.prompts.texts);
     facts.default_prompt = config.prompts.default_text().c_str();

@@ -55,6 +55,12 @@ StepModel step_model(const Model& model, Precision precision) {
           .n_ranges = TopLogits::n_ranges(model.kernels(), of_logits, vocab_size)};
 }
 
+int64_t cache_token_bytes(const Model& model) {
+  if (!model.config().generates()) return 0;
+  const StepModel step = step_model(model, model.precision());
+  return step.n_layers * step.row_floats * static_cast<int64_t>(sizeof(float));
+}
+
 void check_generates(const Model& model) {
   if (!model.config().generates()) {
     fail(Status::kUnsupported, "%s: the model has no decoder", model.container().path().c_str());
@@ -116,6 +122,7 @@ Decoder::Decoder(const Model& model, const DecoderLimits& limits, void* memory,
       team_(static_cast<int>(limits.encoder.n_threads), pool),
       stepper_(step_model(model, limits.step.run.precision), limits.step,
                static_cast<char*>(memory) + divide(model, limits).stepper, &team_) {
+  model.require_weights();
   const Parts parts = divide(model, limits);
   char* base = static_cast<char*>(memory);
   if (model.config().has_encoder()) {

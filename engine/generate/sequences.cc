@@ -84,6 +84,7 @@ Sequences::Sequences(const Model& model, const SequencesLimits& limits, Buffer o
           step_model(model, limits.step.run.precision), limits.step,
           static_cast<char*>(memory ? memory : own_memory_.data()) + divide(model, limits).stepper,
           &team_) {
+  model.require_weights();
   const Parts parts = divide(model, limits);
   char* base = static_cast<char*>(memory ? memory : own_memory_.data());
   flags_ = reinterpret_cast<uint8_t*>(base + parts.flags);

@@ -62,7 +62,15 @@ Model::Model(Container container, const ModelOptions& options)
     : container_(std::move(container)),
       n_threads_(options.n_threads ? options.n_threads : available_cpus()),
       pool_(options.pool),
-      log_(options.log) {}
+      log_(options.log),
+      sizes_only_(options.sizes_only) {}
+
+void Model::require_weights() const {
+  if (!sizes_only_) return;
+  fail(Status::kUnsupported,
+       "%s: the model was opened for its sizes only, without its weights, and cannot run",
+       container_.path().c_str());
+}
 
 void Model::log_kernels(const std::string& isa) const {
   log_.info("%s: %zu tensors, %lld bytes, weights in %s", container_.path().c_str(),
@@ -96,6 +104,11 @@ const Program& Model::program(Precision precision) const {
   for (const Part part : kAllParts) {
     if (has_part(config_, part))
       program->graphs[static_cast<int>(part)] = build_graph(source, part);
+  }
+  if (sizes_only_) {
+    program->packed.measure(kernels_);
+    made = std::move(program);
+    return *made;
   }
   Team team(static_cast<int>(n_threads_), pool_);
   program->packed.pack(kernels_, &team);

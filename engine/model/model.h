@@ -24,6 +24,7 @@ struct ModelOptions {
   int64_t n_threads = 0;          // that pack weights; 0: available_cpus()
   CallerPool pool;                // likewise; none: threads that are made for it, and end with it
   Log log;
+  bool sizes_only = false;  // weights are not read, so nothing can run
 };
 
 // A model runs as this in one precision: its graphs, and the weights packed for them.
@@ -57,6 +58,8 @@ class Model {
   int64_t n_parameters() const;
   int64_t packed_bytes() const;  // of all programs made
   const Log& log() const { return log_; }
+  // Throws Error(kUnsupported) if there are no weights to run with.
+  void require_weights() const;
 
  private:
   Model(Container container, const ModelOptions& options);
@@ -69,6 +72,7 @@ class Model {
   int64_t n_threads_;
   CallerPool pool_;
   Log log_;
+  bool sizes_only_;
   mutable std::mutex making_;
   mutable std::unique_ptr<Program> programs_[kPrecisions];
   std::unique_ptr<Tokenizer> tokenizer_;

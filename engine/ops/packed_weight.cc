@@ -71,6 +71,11 @@ const PackedWeight* PackedWeights::add(PackedWeight weight) {
   return &weights_.emplace_back(std::move(weight));
 }
 
+void PackedWeights::measure(const kernels::Table& kernels) {
+  bytes_ = 0;
+  for (const PackedWeight& w : weights_) bytes_ += packed_bytes(kernels, w);
+}
+
 void PackedWeights::pack(const kernels::Table& kernels, Team* team) {
   std::vector<int64_t> offsets;
   int64_t bytes = 0;
@@ -78,6 +83,7 @@ void PackedWeights::pack(const kernels::Table& kernels, Team* team) {
     offsets.push_back(bytes);
     bytes += packed_bytes(kernels, w);
   }
+  bytes_ = bytes;
   memory_ = Buffer(static_cast<size_t>(bytes));
   char* base = static_cast<char*>(memory_.data());
   const auto pack_share = [&](int thread, int count) {

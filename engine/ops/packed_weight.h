@@ -50,10 +50,13 @@ class PackedWeights {
   // Packs all of them on the team's threads; called once, after the last add. Throws Error if a
   // file cannot be read.
   void pack(const kernels::Table& kernels, Team* team);
-  size_t bytes() const { return memory_.bytes(); }
+  // Looks only at how much memory pack() would take.
+  void measure(const kernels::Table& kernels);
+  size_t bytes() const { return static_cast<size_t>(bytes_); }
 
  private:
   std::deque<PackedWeight> weights_;  // a deque, since ops point to its elements
+  int64_t bytes_ = 0;
   Buffer memory_;
 };
 

@@ -113,6 +113,7 @@ Session::Session(const Model& model, const Limits& limits, void* memory, const C
       graph_(graph_of(model, limits)),
       team_(static_cast<int>(limits.n_threads), pool),
       runner_(graph_, model.kernels(), limits, &team_) {
+  model.require_weights();
   const Parts parts = divide(model, limits);
   if (memory == nullptr) {
     own_memory_ = Buffer(parts.total);

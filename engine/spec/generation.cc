@@ -28,6 +28,18 @@ void check_ids(const std::vector<int32_t>& ids, const char* field, int64_t vocab
   }
 }
 
+void check_sampling(const SamplingDefaults& sampling, const std::string& where) {
+  const auto check = [&](const char* field, float value, bool right, const char* range) {
+    if (right) return;
+    fail(Status::kBadFile, "%s field \"sampling\": \"%s\" is %g; it must be %s", where.c_str(),
+         field, double{value}, range);
+  };
+  const float t = sampling.temperature, top = sampling.top_p, min = sampling.min_p;
+  check("temperature", t, t > 0 && std::isfinite(t), "positive and finite");
+  check("top_p", top, top > 0 && top <= 1, "above 0 and no more than 1");
+  check("min_p", min, min >= 0 && min <= 1, "from 0 to 1");
+}
+
 }  // namespace
 
 void check_generation(const GenerationDefaults& generation, int64_t vocab_size,
@@ -73,6 +85,7 @@ void check_generation(const GenerationDefaults& generation, int64_t vocab_size,
     fail(Status::kBadFile, "%s field \"length_penalty\" is %g; it must be a finite number",
          where.c_str(), generation.length_penalty);
   }
+  check_sampling(generation.sampling, where);
   // Logits are floats, and so is what they are divided by.
   const auto penalty = static_cast<float>(generation.repetition_penalty);
   if (!(penalty > 0) || !std::isfinite(penalty)) {
@@ -80,6 +93,14 @@ void check_generation(const GenerationDefaults& generation, int64_t vocab_size,
          "%s field \"repetition_penalty\" is %g; it must be positive and finite, as a float",
          where.c_str(), generation.repetition_penalty);
   }
+}
+
+void visit_fields(SamplingDefaults* sampling, FieldVisitor* fields) {
+  sampling->samples = true;  // visited where it is there
+  fields->number("temperature", &sampling->temperature);
+  fields->integer("top_k", &sampling->top_k, 0, INT64_MAX);
+  fields->number("top_p", &sampling->top_p);
+  fields->number("min_p", &sampling->min_p);
 }
 
 void visit_fields(GenerationDefaults* generation, FieldVisitor* fields) {
@@ -96,6 +117,7 @@ void visit_fields(GenerationDefaults* generation, FieldVisitor* fields) {
   fields->choice("early_stopping", &generation->early_stopping, kEarlyStoppings);
   fields->number("repetition_penalty", &generation->repetition_penalty);
   fields->flag("renormalize", &generation->renormalize);
+  fields->optional("sampling", &generation->sampling, generation->sampling.samples);
 }
 
 }  // namespace headlane

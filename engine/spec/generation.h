@@ -14,6 +14,14 @@ enum class EarlyStopping {
   kNever,      // when no running one can become better
 };
 
+// How the model's makers mean tokens to be drawn, as the options of a search with these names.
+struct SamplingDefaults {
+  bool samples = false;  // false: not at all, and the rest says nothing
+  float temperature = 1;
+  int64_t top_k = 0;
+  float top_p = 1, min_p = 0;
+};
+
 // The roles of tokens, and what a generation does unless it is asked otherwise.
 struct GenerationDefaults {
   int32_t start_id = 0;  // what the decoder is given first; -1: the caller's tokens alone
@@ -30,6 +38,8 @@ struct GenerationDefaults {
   // Beam search takes the logarithm of probabilities that sum to 1 once more after ids were
   // suppressed, forced or penalised (as OPUS-MT asks for). Greedy choices are the same either way.
   bool renormalize = false;
+  // For who asks for it: a call that asks for nothing takes the likeliest tokens.
+  SamplingDefaults sampling;
 };
 
 // Throws Error(kBadFile) that names the first field out of range, of a decoder of that vocabulary
@@ -38,6 +48,7 @@ void check_generation(const GenerationDefaults& generation, int64_t vocab_size,
                       int64_t max_positions, const std::string& where);
 
 class FieldVisitor;
+void visit_fields(SamplingDefaults* sampling, FieldVisitor* fields);
 void visit_fields(GenerationDefaults* generation, FieldVisitor* fields);
 
 }  // namespace headlane

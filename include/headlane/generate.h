@@ -136,7 +136,8 @@ typedef struct headlane_generate_options {
   double length_penalty;
   headlane_early_stopping early_stopping; /**< 0: the model's */
   int32_t sample; /**< 1: tokens are drawn: logits over temperature; of these the top_k largest; of
-                   * these the fewest that have a probability of top_p together; n_beams is 1 */
+                   * these the fewest that have a probability of top_p together; of these the ones
+                   * that have min_p of the largest probability; n_beams is 1 */
   float temperature;         /**< 0: 1 */
   int64_t top_k;             /**< 0: all */
   float top_p;               /**< 0: 1 */
@@ -159,6 +160,7 @@ typedef struct headlane_generate_options {
                          * place of the source in the batch */
   headlane_on_token on_token; /**< null: none */
   void* user;                 /**< handed to on_token */
+  double min_p;               /**< from 0, which is all, to 1 */
 } headlane_generate_options;
 
 /** Answers each source of a batch. The answers to a source have the same bits in any batch and for

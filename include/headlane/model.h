@@ -44,6 +44,9 @@ typedef struct headlane_model_options {
   /** Told what is chosen, of the model and of what is made from it; null: nobody. */
   headlane_log log;
   void* log_user; /**< handed to log */
+  /** 1: no weight is read. The model tells its facts, tokenizes, and says what sessions, generators
+   * and sequences would take (headlane_session_bytes and the like), which cannot be made. */
+  int64_t sizes_only;
 } headlane_model_options;
 
 /** Opens a .headlane file, checks all of it, and packs the weights for this machine's kernels.
@@ -135,6 +138,16 @@ typedef struct headlane_model_facts {
   /** 1: pooling leaves the tokens of a prompt out, as headlane_session_embed does by itself;
    * headlane_session_encode must be told how many they are (headlane_batch.n_left_out). */
   int32_t leaves_out_prompt;
+  /** How the makers of a language model mean tokens to be drawn, by the names of
+   * headlane_generate_options. 0: they do not, and the other three say nothing. A call of
+   * headlane_generator_generate that asks for nothing takes the likeliest tokens all the same. */
+  double temperature;
+  int64_t top_k; /**< likewise */
+  double top_p;  /**< likewise */
+  double min_p;  /**< likewise */
+  /** What keys and values of one token take, in all layers of the decoder, in this precision; 0:
+   * the model does not generate. */
+  int64_t cache_token_bytes;
 } headlane_model_facts;
 
 /** What the model is.

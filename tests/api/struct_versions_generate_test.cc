@@ -98,6 +98,7 @@ TEST_F(StructVersionsOfGeneration, headlane_generate_options) {
   full.keys = keys;
   full.on_token = tell;
   full.user = &user;
+  full.min_p = 0.5;
   expect_all_versions_read("headlane_generate_options", full, [&](const auto* options) {
     told.clear();
     Outcome outcome = answers(headlane_generator_generate(generator_.get(), &batch_, options));

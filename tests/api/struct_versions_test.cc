@@ -67,6 +67,7 @@ TEST_F(StructVersions, headlane_model_options) {
     log += (user ? "to somebody: " : "") + std::string(message) + "\n";
   };
   full.log_user = &n_calls;
+  full.sizes_only = 1;
   expect_all_versions_read("headlane_model_options", full, [](const auto* options) {
     log.clear();
     headlane_model* opened = nullptr;

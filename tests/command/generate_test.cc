@@ -99,6 +99,61 @@ TEST_F(Generate, TakesLinesOfIds) {
   EXPECT_FALSE(answer["ids"].empty());
 }
 
+TEST_F(Generate, TakesAFileOfIds) {
+  const std::string model = converted("mistral");
+  const std::string file = dir_.file("ids.txt");
+  write_file(file, "4 5 6\n7 8\n");
+  EXPECT_EQ(output(model, {"--ids", file}), output(model, {"--ids", "-i", file}));
+  EXPECT_EQ(generate(model, {"--ids", dir_.file("none.txt")}).status, 1);
+}
+
+// As transformers' generate() takes it.
+TEST_F(Generate, DrawsWhereTheFolderSaysSo) {
+  const TempDir folder;
+  for (const char* file :
+       {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}) {
+    write_file(folder.file(file), read_file(kModels + "llama_texts/" + file));
+  }
+  json own = json::parse(read_file(kModels + "llama_texts/generation_config.json"));
+  own.update({{"do_sample", true}, {"temperature", 1.5}, {"top_k", 40}, {"top_p", 0.9}});
+  write_file(folder.file("generation_config.json"), own.dump());
+  const std::string model = dir_.file("drawn.headlane"), plain = converted("llama_texts");
+  ASSERT_EQ(run_headlane({"convert", folder.path(), "-o", model}).status, 0);
+  const std::vector<std::string> prompts = {"a", "b", "c"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), prompts.begin(), prompts.end());
+    return more;
+  };
+  const std::string greedy = output(plain, prompts);
+  EXPECT_EQ(output(model, prompts),
+            output(plain, with({"--temperature", "1.5", "--top-k", "40", "--top-p", "0.9"})));
+  EXPECT_NE(output(model, prompts), greedy);
+  EXPECT_EQ(output(model, with({"--temperature", "0"})), greedy);
+  EXPECT_EQ(output(model, with({"--beams", "1"})), greedy);
+  EXPECT_EQ(output(model, with({"--top-k", "1"})), greedy);
+  own["typical_p"] = 0.5;
+  write_file(folder.file("generation_config.json"), own.dump());
+  const Finished refused = run_headlane({"convert", folder.path(), "-o", dir_.file("other")});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("\"typical_p\" is 0.5"), std::string::npos) << refused.err;
+}
+
+TEST_F(Generate, TellsLogProbabilities) {
+  const std::string model = converted("llama_texts");
+  const json answer = json::parse(output(model, {"--json", "--logprobs", "3", "a"}));
+  ASSERT_EQ(answer["logprobs"].size(), answer["ids"].size());
+  for (size_t i = 0; i < answer["ids"].size(); ++i) {
+    const json& token = answer["logprobs"][i];
+    EXPECT_EQ(token["id"], answer["ids"][i]);
+    ASSERT_EQ(token["top"].size(), 3u);
+    EXPECT_EQ(token["top"][0]["id"], token["id"]);  // the likeliest was taken
+    EXPECT_EQ(token["top"][0]["logprob"], token["logprob"]);
+    EXPECT_EQ(token["top"][0]["token"], token["token"]);
+    EXPECT_GE(token["top"][0]["logprob"], token["top"][1]["logprob"]);
+  }
+  EXPECT_EQ(generate(model, {"--logprobs", "3", "a"}).status, 2);
+}
+
 TEST_F(Generate, DrawsBySeed) {
   const std::string model = converted("llama_texts");
   const auto drawn = [&](const char* seed, const char* batch) {
@@ -109,6 +164,9 @@ TEST_F(Generate, DrawsBySeed) {
   const std::string greedy = output(model, {"a", "b", "c"});
   EXPECT_EQ(output(model, {"--temperature", "0", "a", "b", "c"}), greedy);
   EXPECT_NE(drawn("1", "1"), greedy);
+  // Nothing is as likely as the likeliest token.
+  EXPECT_EQ(output(model, {"--temperature", "1.5", "--min-p", "1", "a", "b", "c"}), greedy);
+  EXPECT_NE(output(model, {"--temperature", "1.5", "--min-p", "1e-30", "a", "b", "c"}), greedy);
 }
 
 TEST_F(Generate, SaysWhatIsWrong) {

@@ -111,6 +111,7 @@ void set_numbers(Input* input, headlane_generate_options* o) {
   if (o->sample) o->n_beams = input->one_of<int64_t>({0, 1, 1, 2});
   o->temperature = input->one_of({0.0f, 1.0f, 1e-30f, 1e30f, -1.0f, NAN});
   o->top_k = input->one_in(20) ? input->number<int64_t>() : input->between(0, 20);
+  o->min_p = input->one_of({0.0, 0.1, 1.0, 1e-300, 2.0, static_cast<double>(NAN)});
   o->top_p = input->one_of({0.0f, 0.5f, 1.0f, 1e-30f, 2.0f, NAN});
   o->seed = input->number<uint64_t>();
   o->repetition_penalty = input->one_of({0.0, 0.0, 1.0, 1.3, 1e-30, 1e30, -1.0});

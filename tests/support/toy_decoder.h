@@ -72,6 +72,7 @@ inline ToyCase toy_case(const nlohmann::json& json) {
   options.temperature = json.value("temperature", 1.0f);
   options.top_k = json.value("top_k", int64_t{0});
   options.top_p = json.value("top_p", 1.0f);
+  options.min_p = json.value("min_p", 0.0f);
   options.repetition_penalty = json.at("repetition_penalty");
   options.renormalize = json.at("renormalize");
   options.min_new_tokens = json.at("min_new_tokens");

@@ -9,6 +9,7 @@ void declare_convert(Command* command);
 void declare_info(Command* command);
 void declare_translate(Command* command);
 void declare_generate(Command* command);
+void declare_perplexity(Command* command);
 void declare_embed(Command* command);
 void declare_encode(Command* command);
 void declare_tokenize(Command* command);

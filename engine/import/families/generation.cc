@@ -52,18 +52,12 @@ void refuse_what_is_lacking(const json& config, const std::string& path) {
 
 // A translation that is drawn is another one, so a model that asks for it is refused. Language
 // models mostly do, and people ask for both.
-void read_sampling(const json& config, const std::string& path, bool prompted, const Log& log) {
+void refuse_samples(const json& config, const std::string& path) {
   if (!json_bool(config, "do_sample", path, false)) return;
-  if (!prompted) {
-    fail(Status::kUnsupported,
-         "%s field \"do_sample\" is true, which Headlane does not do; with false there, "
-         "the model is converted without",
-         path.c_str());
-  }
-  log.info(
-      "%s field \"do_sample\" is true; the likeliest token is taken each time, unless a call asks "
-      "for samples",
-      path.c_str());
+  fail(Status::kUnsupported,
+       "%s field \"do_sample\" is true, which Headlane does not do; with false there, "
+       "the model is converted without",
+       path.c_str());
 }
 
 class Reader {
@@ -117,6 +111,30 @@ class Reader {
     return has(key) ? json_number(config_, key, path_) : otherwise;
   }
   bool boolean(const char* key) const { return json_bool(config_, key, path_, false); }
+
+  // As generate() draws, with 50 for a top_k that is not there; a temperature of 0 or a top_k of 1
+  // takes the likeliest token.
+  SamplingDefaults sampling() const {
+    SamplingDefaults result;
+    result.temperature = static_cast<float>(number("temperature", 1));
+    if (!boolean("do_sample") || result.temperature == 0) return {};
+    for (const auto& [key, neutral] : {std::pair<const char*, double>{"typical_p", 1},
+                                       {"epsilon_cutoff", 0},
+                                       {"eta_cutoff", 0},
+                                       {"top_h", 1}}) {
+      if (number(key, neutral) == neutral) continue;
+      fail(
+          Status::kUnsupported,
+          "%s field \"%s\" is %g, which Headlane does not do when it samples; with null there, the "
+          "model is converted without",
+          path_.c_str(), key, number(key, neutral));
+    }
+    result.samples = true;
+    result.top_k = integer("top_k", 50);
+    result.top_p = static_cast<float>(number("top_p", 1));
+    result.min_p = static_cast<float>(number("min_p", 0));
+    return result;
+  }
 
   EarlyStopping early_stopping() const {
     constexpr const char* kKey = "early_stopping";
@@ -227,7 +245,7 @@ GenerationDefaults read_generation_defaults(const std::string& dir, const json& 
   const json source = own ? *own : with_class_defaults(config);
   const Reader reader(source, own ? own_path : config_path, model);
   refuse_what_is_lacking(source, reader.path());
-  read_sampling(source, reader.path(), model.is_language_model(), log);
+  if (!model.is_language_model()) refuse_samples(source, reader.path());
 
   GenerationDefaults result;
   read_roles(reader, Reader(config, config_path, model), model.is_language_model(), &result);
@@ -244,6 +262,7 @@ GenerationDefaults read_generation_defaults(const std::string& dir, const json& 
   result.early_stopping = reader.early_stopping();
   result.repetition_penalty = reader.number("repetition_penalty", 1);
   result.renormalize = reader.boolean("renormalize_logits");
+  if (model.is_language_model()) result.sampling = reader.sampling();
   const int64_t n_answers = reader.integer("num_return_sequences", 1);
   if (n_answers != 1) {
     log.info(

@@ -17,9 +17,9 @@ namespace headlane {
 // Honoured: decoder_start_token_id (else bos_token_id), eos_token_id, pad_token_id,
 // forced_bos_token_id, forced_eos_token_id, bad_words_ids of one token each, suppress_tokens,
 // max_new_tokens, max_length, min_new_tokens, min_length, num_beams, length_penalty,
-// early_stopping, repetition_penalty, renormalize_logits. Not used: what only samples
-// (temperature, top_k, top_p, typical_p, ...), caches, forms of output, speculation, and fields
-// unknown; num_return_sequences, of which `log` is told.
+// early_stopping, repetition_penalty, renormalize_logits; of language models do_sample,
+// temperature, top_k, top_p, min_p too. Not used: what else only samples (typical_p, ...), caches,
+// forms of output, speculation, and fields unknown; num_return_sequences, of which `log` is told.
 GenerationDefaults read_generation_defaults(const std::string& dir, const Json& config,
                                             const std::string& config_path,
                                             const ModelConfig& model, const Log& log);

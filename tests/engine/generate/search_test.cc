@@ -307,6 +307,9 @@ TEST(Search, BadOptionsAreRefused) {
   refuses("top_p is 0", [](ToyCase& t) { t.options.top_p = 0; });
   refuses("top_p is 1.5", [](ToyCase& t) { t.options.top_p = 1.5; });
   refuses("top_p is nan", [](ToyCase& t) { t.options.top_p = kNan; });
+  refuses("min_p is -0.5", [](ToyCase& t) { t.options.min_p = -0.5F; });
+  refuses("min_p is 1.5", [](ToyCase& t) { t.options.min_p = 1.5F; });
+  refuses("min_p is nan", [](ToyCase& t) { t.options.min_p = kNan; });
   refuses("repetition_penalty is -1", [](ToyCase& t) { t.options.repetition_penalty = -1; });
   refuses("repetition_penalty is 0", [](ToyCase& t) { t.options.repetition_penalty = 1e-60; });
   refuses("max_new_tokens is 0", [](ToyCase& t) { t.options.max_new_tokens = 0; });

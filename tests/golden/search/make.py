@@ -113,7 +113,8 @@ def generation_config(case):
         stopping = dict(heuristic=False, first=True, never="never")[case["early_stopping"]]
         options |= dict(length_penalty=case["length_penalty"], early_stopping=stopping)
     if case["sample"]:
-        options |= dict(temperature=case["temperature"], top_k=case["top_k"], top_p=case["top_p"])
+        options |= dict(temperature=case["temperature"], top_k=case["top_k"], top_p=case["top_p"],
+                        min_p=case["min_p"])
     return GenerationConfig(**options)
 
 
@@ -246,6 +247,9 @@ def make_answers(rng, make_case, n_cases, rare_cases):
     return cases, n_left_out
 
 
+MIN_P = [0.0, 0.02, 0.3, 1.0]
+
+
 def random_distribution(rng):
     pick = lambda *values: values[rng.integers(len(values))]
     case = random_case(rng)
@@ -259,19 +263,22 @@ def random_distribution(rng):
 
 def has_margin(case, output):
     """Whether no sum of probabilities is so near top_p that rounding may decide"""
-    config = GenerationConfig(**generation_config(case).to_dict() | dict(top_p=1.0))
+    config = GenerationConfig(**generation_config(case).to_dict() | dict(top_p=1.0, min_p=0.0))
     source = case["sources"][0]
     before = Toy(case).generate(
         input_ids=torch.tensor([[source["seed"]]]), generation_config=config,
         decoder_input_ids=torch.tensor([[case["start_id"], *source["prefix"]]])).scores[0][0]
-    sums = before.double().softmax(-1).sort(descending=True)[0].cumsum(-1)
-    return case["top_p"] == 1 or bool(((sums - case["top_p"]).abs() > 1e-5).all())
+    p = before.double().softmax(-1)
+    sums = p.sort(descending=True)[0].cumsum(-1)
+    near_min = ((p / p.max() - case["min_p"]).abs() < 1e-5) & (p < p.max())
+    near_top = case["top_p"] < 1 and bool(((sums - case["top_p"]).abs() < 1e-5).any())
+    return not near_top and not (case["min_p"] > 0 and bool(near_min.any()))
 
 
 def make_distributions(rng):
     cases = []
     while len(cases) < N_DISTRIBUTIONS:
-        case = random_distribution(rng)
+        case = random_distribution(rng) | dict(min_p=MIN_P[len(cases) % len(MIN_P)])
         output = generate(case, case["sources"])
         p = output.scores[0][0].double().softmax(-1)
         kept = p.nonzero()[:, 0].tolist()

@@ -11,6 +11,7 @@
 #include "tools/headlane/output/standard_streams.h"
 #include "tools/headlane/text/continuation.h"
 #include "tools/headlane/text/token_ids.h"
+#include "tools/headlane/text/token_logprobs.h"
 
 namespace tool {
 namespace {
@@ -22,15 +23,20 @@ struct GenerateOptions {
   int64_t batch = 8;           // prompts that are gone on from together
   int64_t beams = 0;
   std::optional<float> temperature;
-  int64_t top_k = 0;
-  float top_p = 0;
+  std::optional<int64_t> top_k;
+  std::optional<float> top_p, min_p;
   uint64_t seed = 0;
   double repetition_penalty = 0;
   std::vector<std::string> stops;
-  bool ids = false;  // lines are token ids, in and out
+  bool ids = false;      // lines are token ids, in and out
+  int64_t logprobs = 0;  // likeliest tokens that are told at each place; 0: nothing is told
   bool as_json = false, echo = false, statistics = false;
 
-  bool samples() const { return temperature ? *temperature > 0 : top_k != 0 || top_p != 0; }
+  // Where no option says how tokens are chosen, it is as the model's makers mean it.
+  bool samples(const headlane_model_facts& facts) const {
+    if (beams > 0) return false;
+    return temperature ? *temperature > 0 : top_k || top_p || min_p || facts.temperature > 0;
+  }
 };
 
 struct Prompt {
@@ -44,16 +50,21 @@ std::string numbers_of(const std::vector<int32_t>& ids) {
   return text;
 }
 
-headlane::GenerateOptions search_of(const GenerateOptions& options) {
+headlane::GenerateOptions search_of(const GenerateOptions& options,
+                                    const headlane_model_facts& facts) {
   headlane::GenerateOptions search;
   search.n_beams = options.beams;
-  search.sample = options.samples() ? 1 : 0;
-  search.temperature = options.samples() ? options.temperature.value_or(1) : 0;
-  search.top_k = options.samples() ? options.top_k : 0;
-  search.top_p = options.samples() ? options.top_p : 0;
   search.seed = options.seed;
   search.repetition_penalty = options.repetition_penalty;
   search.max_new_tokens = options.max_new_tokens;
+  if (!options.samples(facts)) return search;
+  const bool has_own = facts.temperature > 0;
+  search.sample = 1;
+  search.temperature =
+      options.temperature.value_or(has_own ? static_cast<float>(facts.temperature) : 1);
+  search.top_k = options.top_k.value_or(facts.top_k);
+  search.top_p = options.top_p.value_or(static_cast<float>(facts.top_p));
+  search.min_p = options.min_p ? double{*options.min_p} : facts.min_p;
   return search;
 }
 
@@ -99,7 +110,7 @@ class Writer {
       limits.max_source_tokens += length;
       limits.max_source_len = std::max(limits.max_source_len, length);
     }
-    limits.max_beams = options_.samples() ? 1 : std::max<int64_t>(options_.beams, 1);
+    limits.max_beams = options_.samples(facts_) ? 1 : std::max<int64_t>(options_.beams, 1);
     limits.max_new_tokens = options_.max_new_tokens;
     limits.all_logits = 1;  // room that only searches which need it ever touch
     limits.n_threads = options_.run.n_threads;
@@ -117,7 +128,7 @@ class Writer {
       if (!options_.ids) grown.emplace_back(model_, prompt.ids, options_.stops);
       keys.push_back(static_cast<uint64_t>(counts_.prompts + std::ssize(keys)));
     }
-    headlane::GenerateOptions search = search_of(options_);
+    headlane::GenerateOptions search = search_of(options_, facts_);
     search.keys = keys.data();
     if (streams() && options_.echo) print(prompts_[0].text);
     shown_.clear();
@@ -175,6 +186,10 @@ class Writer {
     Json object = Json::object();
     if (!options_.ids) object.set("prompt", prompt.text, "text", text);
     object.set("ids", std::vector<int64_t>(ids.begin(), ids.end()), "finish_reason", finish_reason);
+    if (options_.logprobs > 0) {
+      object.set("logprobs", token_logprobs(model_, prompt.ids, ids, options_.logprobs,
+                                            options_.run.n_threads));
+    }
     print(object.dump() + "\n");
   }
 
@@ -187,13 +202,10 @@ class Writer {
 };
 
 void check_model(const GenerateOptions& options, const headlane_model_facts& facts) {
-  const std::string& path = options.run.model_path;
-  if (facts.has_decoder == 0 || facts.n_layers != 0) {
-    throw std::runtime_error(path + ": is not a language model" +
-                             (facts.has_decoder ? "; headlane translate runs it" : ""));
-  }
+  check_language_model(facts, options.run.model_path);
   if (!options.ids && facts.has_tokenizer == 0) {
-    throw std::runtime_error(path + ": has no tokenizer; --ids takes lines of token ids");
+    throw std::runtime_error(options.run.model_path +
+                             ": has no tokenizer; --ids takes lines of token ids");
   }
 }
 
@@ -208,13 +220,27 @@ void check_prompt(const Prompt& prompt, const headlane_model_facts& facts,
                            std::to_string(facts.max_positions) + ", its answer's included");
 }
 
+// The prompts that the words of the command line are, or the file that the only one names: with
+// --ids, a word that is no number.
+Texts prompts_of(const GenerateOptions& options) {
+  Texts texts = options.texts;
+  std::vector<std::string>& words = texts.of_command_line;
+  if (!options.ids || words.size() != 1 || words[0].empty()) return texts;
+  const std::string& word = words[0];
+  const size_t digits = word.find_first_not_of("+-0123456789");
+  if (digits == std::string::npos || word.find_first_of(" \t\r") != std::string::npos) return texts;
+  texts.file = word;
+  words.clear();
+  return texts;
+}
+
 void generate(const GenerateOptions& options) {
   const Model model = open_model(options.run);
   const headlane::ModelFacts facts = model.facts();
   check_model(options, facts);
   Writer writer(model, options);
   int64_t n = 0;
-  for_each_text(options.texts, [&](const std::string& text, int64_t) {
+  for_each_text(prompts_of(options), [&](const std::string& text, int64_t) {
     const std::string where = "prompt " + std::to_string(++n);
     Prompt prompt{text, {}};
     if (options.ids) {
@@ -250,6 +276,10 @@ void add_search(Command* command, GenerateOptions* options) {
       ->real("--top-p", &options->top_p, {kRoundsToZero, 1, true},
              "Draw from the fewest tokens that have this probability together")
       ->excludes(beams);
+  command
+      ->real("--min-p", &options->min_p, {0, 1},
+             "Draw from the tokens that have this part of the likeliest one's probability")
+      ->excludes(beams);
   command->seed("--seed", &options->seed, "The seed of the random numbers");
   command->real("--repetition-penalty", &options->repetition_penalty,
                 {kRoundsToZero, std::numeric_limits<float>::max(), true},
@@ -273,8 +303,14 @@ void declare_generate(Command* command) {
       ->integer("--batch", &options->batch, 1, int64_t{1} << 16,
                 "How many prompts are gone on from together")
       ->default_is(std::to_string(options->batch));
-  command->flag("--ids", &options->ids, "Read and print token ids instead of texts");
-  command->flag("--json", &options->as_json, "Print JSON, one object for each prompt");
+  command->flag("--ids", &options->ids,
+                "Read and print token ids instead of texts; the only word may be a file of them");
+  const Option* json =
+      command->flag("--json", &options->as_json, "Print JSON, one object for each prompt");
+  command
+      ->integer("--logprobs", &options->logprobs, 1, 1000,
+                "In JSON, how likely each token was, and the K likeliest at its place")
+      ->needs(json);
   command->flag("--echo", &options->echo, "Print the prompt before its answer");
   command->flag("--stats", &options->statistics, "Say how long it took (standard error)");
   command->run = [options] { generate(*options); };

@@ -108,16 +108,54 @@ void add_decoder_facts(const headlane_model_facts& f, Report* report) {
   report->add("n_beams", f.n_beams);
 }
 
+// What one sequence of a language model takes, beside the weights.
+struct ContextMemory {
+  int64_t context = 0, bytes = 0;
+};
+
+bool is_language_model(const headlane_model_facts& f) {
+  return f.has_decoder != 0 && f.n_layers == 0;
+}
+
+ContextMemory memory_of(const Model& model, const InfoOptions& options) {
+  const int64_t most = model.facts().max_positions;
+  if (options.context > most) {
+    throw std::runtime_error("--context is " + std::to_string(options.context) +
+                             ", and the model has room for " + std::to_string(most) + " tokens");
+  }
+  ContextMemory memory;
+  memory.context = options.context > 0 ? options.context : most;
+  headlane::SequencesOptions limits;
+  limits.max_sequences = 1;
+  limits.max_len = memory.context;
+  limits.max_tokens = memory.context;
+  memory.bytes = static_cast<int64_t>(headlane::Sequences::bytes(model, limits));
+  return memory;
+}
+
+void add_memory_facts(const headlane_model_facts& f, const ContextMemory& memory, Report* report) {
+  report->add("cache_token_bytes", f.cache_token_bytes);
+  report->add("context", memory.context);
+  report->add("context_bytes", memory.bytes);
+  report->add("memory_bytes", f.packed_bytes + memory.bytes);
+}
+
 // What the library says, and which file it is of.
-void print_json(const Model& model, const std::string& path) {
+void print_json(const Model& model, const InfoOptions& options) {
   Json facts = Json::parse(model.json());
-  facts.set("file", path);
+  facts.set("file", options.run.model_path);
+  if (is_language_model(model.facts())) {
+    const ContextMemory memory = memory_of(model, options);
+    facts.set("context", memory.context, "context_bytes", memory.bytes, "memory_bytes",
+              model.facts().packed_bytes + memory.bytes);
+  }
   print(facts.dump(2) + "\n");
 }
 
 void info(const InfoOptions& options) {
-  const Model model = open_model(options.run);
-  if (options.as_json) return print_json(model, options.run.model_path);
+  const Model model = open_sizes(options.run);
+  if (options.context > 0) check_language_model(model.facts(), options.run.model_path);
+  if (options.as_json) return print_json(model, options);
   const headlane::ModelFacts f = model.facts();
   Report report;
   report.add("file", options.run.model_path);
@@ -139,6 +177,7 @@ void info(const InfoOptions& options) {
   report.add("n_parameters", f.n_parameters);
   report.add("file_bytes", f.file_bytes);
   report.add("packed_bytes", f.packed_bytes);
+  if (is_language_model(f)) add_memory_facts(f, memory_of(model, options), &report);
   report.add("file_precision", f.file_precision);
   report.add("precision", f.precision);
   report.add("auto_precision", f.auto_precision);
@@ -159,6 +198,8 @@ void declare_info(Command* command) {
   command->flag("--check", &options->check,
                 "Read all of the file instead: its checksum, and weights that are NaN or infinite; "
                 "exit status 1 if something is wrong");
+  command->integer("--context", &options->context, 1, kMostCount,
+                   "Of a language model: the memory for a sequence of this many tokens");
   add_isa(command, &options->run.isa);
   add_precision(command, &options->run.precision);
   command->run = [options] { options->check ? check_file(*options) : info(*options); };

@@ -4,13 +4,22 @@
 
 namespace tool {
 
-Model open_model(const RunOptions& options) {
+namespace {
+
+Model open(const RunOptions& options, bool sizes_only) {
   headlane::ModelOptions model_options;
+  model_options.sizes_only = sizes_only ? 1 : 0;
   if (!options.isa.empty()) model_options.isa = options.isa.c_str();
   if (!options.precision.empty()) model_options.precision = options.precision.c_str();
   model_options.gemm = options.gemm.c_str();
   return Model(options.model_path, model_options);
 }
+
+}  // namespace
+
+Model open_model(const RunOptions& options) { return open(options, false); }
+
+Model open_sizes(const RunOptions& options) { return open(options, true); }
 
 Session create_session(const Model& model, const RunOptions& options, int64_t max_len) {
   headlane::SessionOptions session_options;
@@ -19,6 +28,12 @@ Session create_session(const Model& model, const RunOptions& options, int64_t ma
   session_options.max_len = max_len;
   session_options.n_threads = options.n_threads;
   return Session(model, session_options);
+}
+
+void check_language_model(const headlane_model_facts& facts, const std::string& path) {
+  if (facts.has_decoder != 0 && facts.n_layers == 0) return;
+  throw std::runtime_error(path + ": is not a language model" +
+                           (facts.has_decoder != 0 ? "; headlane translate runs it" : ""));
 }
 
 }  // namespace tool

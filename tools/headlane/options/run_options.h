@@ -33,6 +33,11 @@ struct RunOptions {
 };
 
 Model open_model(const RunOptions& options);
+// For its facts and sizes alone: nothing can run.
+Model open_sizes(const RunOptions& options);
+
+// Throws unless the model, which is the file `path`, is a language model.
+void check_language_model(const headlane_model_facts& facts, const std::string& path);
 
 // A session for batches of `options.batch_tokens` tokens, or max_len if that is more, and as many
 // sequences, each of up to max_len.
