@@ -122,7 +122,7 @@ headlane::Next tell(const headlane::SequenceEvent& event) {
   }
 }
 
-headlane_sequence_facts facts_of(const Sequence& sequence) {
+headlane_sequence_facts facts_of(const Sequences& sequences, const Sequence& sequence) {
   headlane_sequence_facts facts{};
   facts.state = static_cast<headlane_sequence_state>(sequence.state());
   facts.status = static_cast<headlane_status>(sequence.status);
@@ -134,6 +134,7 @@ headlane_sequence_facts facts_of(const Sequence& sequence) {
   facts.n_shared = sequence.n_shared;
   facts.text_bytes = static_cast<int64_t>(sequence.text.shown().size());
   facts.n_logprobs = std::ssize(sequence.logprobs.values);
+  facts.least_tokens = sequences.least_tokens(sequence);
   return facts;
 }
 
@@ -260,7 +261,8 @@ headlane_status headlane_sequences_get(const headlane_sequences* sequences, int6
   return guarded([&] {
     require(sequences, "sequences");
     headlane_sequence_facts facts{};
-    sequences->sequences.read(sequence, [&](const Sequence& of) { facts = facts_of(of); });
+    const Sequences& all = sequences->sequences;
+    all.read(sequence, [&](const Sequence& of) { facts = facts_of(all, of); });
     write_struct(facts, out, "headlane_sequence_facts");
   });
 }

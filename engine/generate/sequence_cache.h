@@ -1,18 +1,27 @@
-// Which rows of the cache the sequences have: a list of rows for each place of a sequence, so
-// sequences that begin alike share rows without a copy.
+// What the sequences have in the cache of keys and values: places, and for each a list of the rows
+// of its tokens. Sequences that begin alike share rows without a copy.
+//
+// Layers with a window have rows of their own, of which a sequence keeps no more than the window
+// and `slack` before it: what a rewind, or a sequence that begins alike, may come back to.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
-#include "engine/generate/row_pool.h"
+#include "engine/generate/row_lists.h"
 
 namespace headlane {
 
 struct SequenceCacheLimits {
-  RowPoolLimits pool;
   int64_t max_sequences = 0;
-  int64_t max_len = 0;  // tokens of a sequence
+  int64_t max_len = 0;           // tokens of a sequence
+  int64_t n_rows = 0;            // of layers that see all tokens
+  int64_t row_floats = 0;        // of a key and its value of one layer, K first
+  std::vector<bool> has_window;  // of each layer
+  // Of layers with a window: rows, how many tokens before its own a token sees, and what is kept
+  // beyond.
+  int64_t n_window_rows = 0, window = 0, slack = 0;
 };
 
 class SequenceCache {
@@ -21,30 +30,40 @@ class SequenceCache {
   // `memory`: bytes() of it, 64-byte aligned, which outlives the cache.
   SequenceCache(const SequenceCacheLimits& limits, void* memory);
 
-  const KeyRows* layers() const { return pool_.layers(); }
-  int64_t n_free_rows() const { return pool_.n_free(); }
+  const KeyRows* layers() const { return layers_.data(); }  // [n layers]
+  int64_t n_free_rows() const { return all_.pool().n_free(); }
   int64_t n_free_places() const { return n_free_; }
 
-  int32_t take_place();  // n_free_places() >= 1; its list is empty
+  int32_t take_place();  // n_free_places() >= 1; it has no tokens
   void free_place(int32_t place);
 
-  const int32_t* rows(int32_t place) const { return rows_ + place * limits_.max_len; }
-  int64_t length(int32_t place) const { return lengths_[place]; }
-  // The list, which is empty, becomes the first n rows of another.
+  const int32_t* rows(int32_t place) const { return all_.rows(place); }
+  const int32_t* window_rows(int32_t place) const {  // null: no layer has a window
+    return has_windows_ ? windows_.rows(place) : nullptr;
+  }
+  // The most tokens, up to n, that another place can go on from.
+  int64_t most_shared(int32_t place, int64_t n) const;
+  // The fewest tokens that a place can go on from, beside none.
+  int64_t least_kept(int32_t place) const;
+
+  // The place, which has no tokens, gets the first n of another, n <= most_shared.
   void share(int32_t place, int32_t from, int64_t n);
-  // The list gets rows of its own up to a length of n. False, and nothing was done: there are not
-  // enough free ones.
-  bool grow(int32_t place, int64_t n);
-  // The list keeps its first n rows, or all where it has fewer.
+  // The place gets room for tokens up to the n-th. False, and nothing was done: there is none.
+  bool grow(int32_t place, int64_t n) { return all_.grow(place, n); }
+  // Tokens up to the n-th, which have room, are computed now.
+  void begin_tokens(int32_t place, int64_t n);
+  // The first n tokens of a place have been computed, and no others.
+  void end_tokens(int32_t place, int64_t n);
+  // The place keeps its first n tokens, or all where it has fewer; none, or least_kept or more.
   void cut(int32_t place, int64_t n);
 
  private:
   SequenceCacheLimits limits_;
-  RowPool pool_;
+  RowLists all_, windows_;
+  bool has_windows_ = false;
+  std::vector<KeyRows> layers_;
   int64_t n_free_ = 0;
-  int32_t* free_ = nullptr;     // [max_sequences], of which n_free_ are filled
-  int32_t* lengths_ = nullptr;  // [max_sequences]
-  int32_t* rows_ = nullptr;     // [max_sequences, max_len]
+  int32_t* free_ = nullptr;  // [max_sequences], of which n_free_ are filled
 };
 
 }  // namespace headlane

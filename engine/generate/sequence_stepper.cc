@@ -14,8 +14,8 @@ RankLimits rank_limits(const StepModel& model, const SequenceStepLimits& limits)
 
 // Parts of a stepper's block, each at a multiple of 64 bytes.
 struct Parts {
-  size_t run, ranks, offsets, histories, ids, positions, own, ranked, named, named_logits, all,
-      logits, hidden, total;
+  size_t run, ranks, offsets, histories, ids, positions, own, window_histories, window_own, ranked,
+      named, named_logits, all, logits, hidden, total;
 };
 
 Parts divide(const StepModel& model, const SequenceStepLimits& limits) {
@@ -32,6 +32,8 @@ Parts divide(const StepModel& model, const SequenceStepLimits& limits) {
   parts.ids = block.take(tokens, sizeof(int32_t));
   parts.positions = block.take(tokens, sizeof(int32_t));
   parts.own = block.take(tokens, sizeof(int32_t));
+  parts.window_histories = block.take(sequences, sizeof(int32_t*));
+  parts.window_own = block.take(tokens, sizeof(int32_t));
   parts.ranked = block.take(ranked, sizeof(int64_t));
   parts.named = block.take(ranked, sizeof(int32_t));
   parts.named_logits = block.take(ranked, sizeof(float));
@@ -62,6 +64,8 @@ SequenceStepper::SequenceStepper(const StepModel& model, const SequenceStepLimit
   ids_ = reinterpret_cast<int32_t*>(base + parts.ids);
   positions_ = reinterpret_cast<int32_t*>(base + parts.positions);
   own_ = reinterpret_cast<int32_t*>(base + parts.own);
+  window_histories_ = reinterpret_cast<const int32_t**>(base + parts.window_histories);
+  window_own_ = reinterpret_cast<int32_t*>(base + parts.window_own);
   ranked_ = reinterpret_cast<int64_t*>(base + parts.ranked);
   named_ = reinterpret_cast<int32_t*>(base + parts.named);
   named_logits_ = reinterpret_cast<float*>(base + parts.named_logits);
@@ -84,12 +88,14 @@ int64_t SequenceStepper::add(const SequenceTokens& tokens) {
   assert(n_sequences_ < limits_.max_sequences && tokens.n_ranked <= n);
   assert(n_ranked_ + tokens.n_ranked <= limits_.run.max_seqs);
   offsets_[n_sequences_] = n_tokens_;
-  histories_[n_sequences_++] = tokens.rows;
+  histories_[n_sequences_] = tokens.rows;
+  window_histories_[n_sequences_++] = tokens.window_rows;
   for (int64_t i = 0; i < n; ++i) {
     const int64_t position = tokens.position + i;
     ids_[n_tokens_ + i] = tokens.ids[static_cast<size_t>(i)];
     positions_[n_tokens_ + i] = static_cast<int32_t>(position);
     own_[n_tokens_ + i] = tokens.rows[position];
+    if (tokens.window_rows) window_own_[n_tokens_ + i] = tokens.window_rows[position];
     n_pairs_ += position + 1;
   }
   for (int64_t i = 0; i < tokens.n_ranked; ++i) {
@@ -112,8 +118,8 @@ void SequenceStepper::run(const KeyRows* layers, bool hidden) {
   offsets_[n_sequences_] = n_tokens_;
   DecodeStep step;
   step.self = layers;
-  step.histories = histories_;
-  step.own = own_;
+  step.rows = {histories_, own_};
+  step.windowed = {window_histories_, window_own_};
   ranks_.aim(0, &step.logits);
   step.logits.all = all_;
   step.logits.named = named_;

@@ -23,8 +23,9 @@ struct SequenceStepLimits {
 
 // New tokens of a sequence.
 struct SequenceTokens {
-  const int32_t* rows = nullptr;  // of the cache, the new tokens' own included
-  int64_t position = 0;           // of the first one
+  const int32_t* rows = nullptr;         // of the cache, the new tokens' own included
+  const int32_t* window_rows = nullptr;  // likewise, of layers with a window; null: there are none
+  int64_t position = 0;                  // of the first one
   std::span<const int32_t> ids;
   int64_t n_ranked = 0;  // of the last ones, it is ranked what comes after them
   // [n_ranked]: whose logit is wanted, -1 for none. Null: of none.
@@ -63,18 +64,20 @@ class SequenceStepper {
   PlanRunner runner_;
   TokenRanks ranks_;
   int64_t n_tokens_ = 0, n_sequences_ = 0, n_ranked_ = 0, n_pairs_ = 0, longest_ = 0;
-  int64_t n_all_ = 0;                    // sequences that want all logits
-  int64_t* offsets_ = nullptr;           // [max_sequences + 1]
-  const int32_t** histories_ = nullptr;  // [max_sequences]
-  int32_t* ids_ = nullptr;               // [max_tokens]
-  int32_t* positions_ = nullptr;         // [max_tokens]
-  int32_t* own_ = nullptr;               // [max_tokens]
-  int64_t* ranked_ = nullptr;            // [max_ranked]
-  int32_t* named_ = nullptr;             // [max_ranked]
-  float* named_logits_ = nullptr;        // [max_ranked]
-  float** all_ = nullptr;                // [max_ranked], into logits_; null without all_logits
-  float* logits_ = nullptr;              // [max_sequences, vocab_size], where all_logits
-  float* hidden_ = nullptr;              // [max_tokens, d_model], where hidden
+  int64_t n_all_ = 0;                           // sequences that want all logits
+  int64_t* offsets_ = nullptr;                  // [max_sequences + 1]
+  const int32_t** histories_ = nullptr;         // [max_sequences]
+  int32_t* ids_ = nullptr;                      // [max_tokens]
+  int32_t* positions_ = nullptr;                // [max_tokens]
+  int32_t* own_ = nullptr;                      // [max_tokens]
+  const int32_t** window_histories_ = nullptr;  // [max_sequences]
+  int32_t* window_own_ = nullptr;               // [max_tokens]
+  int64_t* ranked_ = nullptr;                   // [max_ranked]
+  int32_t* named_ = nullptr;                    // [max_ranked]
+  float* named_logits_ = nullptr;               // [max_ranked]
+  float** all_ = nullptr;    // [max_ranked], into logits_; null without all_logits
+  float* logits_ = nullptr;  // [max_sequences, vocab_size], where all_logits
+  float* hidden_ = nullptr;  // [max_tokens, d_model], where hidden
 };
 
 }  // namespace headlane

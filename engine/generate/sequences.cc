@@ -182,9 +182,21 @@ void Sequences::rewind(int64_t number, int64_t n_tokens) {
          "sequence %lld has ended, and its keys and values are gone; keep makes them stay",
          ll{number});
   }
+  const int64_t least = least_tokens(sequence);
+  if (n_tokens < least) {
+    fail(Status::kInvalidArgument,
+         "n_tokens is %lld, but sequence %lld can go back to %lld at most: layers with a window "
+         "have given up what is before",
+         ll{n_tokens}, ll{number}, ll{least});
+  }
   sequence.cut(n_tokens);
   sequence.is_rewound = true;
   if (sequence.place >= 0) cache_.cut(sequence.place, sequence.n_computed);
+}
+
+int64_t Sequences::least_tokens(const Sequence& sequence) const {
+  if (sequence.finish && sequence.place < 0) return 0;
+  return sequence.place < 0 ? 1 : cache_.least_kept(sequence.place) + 1;
 }
 
 void Sequences::remove(int64_t number) {
@@ -201,16 +213,15 @@ Sequences::Alike Sequences::find_alike(const Sequence& sequence) const {
   if (sequence.request.prompt_logprobs) return alike;  // all of its tokens are computed
   for (const std::shared_ptr<Sequence>& other : places_) {
     if (other == nullptr || other->is_removed) continue;
-    const int64_t n = n_alike(sequence, *other), ready = std::min(n, other->n_computed);
+    // The last one is computed anyway: nobody has kept what comes after it.
+    const int64_t n = std::min(n_alike(sequence, *other), sequence.length() - 1);
+    const int64_t ready = cache_.most_shared(other->place, std::min(n, other->n_computed));
     if (ready > alike.n_ready) {
       alike.n_ready = ready;
       alike.place = other->place;
     }
-    if (!other->finish) alike.n_coming = std::max(alike.n_coming, n);
+    if (!other->finish && n > other->n_computed) alike.n_coming = std::max(alike.n_coming, n);
   }
-  // The last one is computed anyway: nobody has kept what comes after it.
-  alike.n_ready = std::min(alike.n_ready, sequence.length() - 1);
-  alike.n_coming = std::min(alike.n_coming, sequence.length() - 1);
   return alike;
 }
 

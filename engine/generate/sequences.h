@@ -37,7 +37,7 @@ struct SequencesOptions {
 struct SequencesLimits {
   SequenceStepLimits step;
   SequenceCacheLimits cache;
-  int64_t n_rows() const { return cache.pool.n_rows; }
+  int64_t n_rows() const { return cache.n_rows; }
   int64_t max_len() const { return cache.max_len; }
 };
 
@@ -78,6 +78,8 @@ class Sequences {
   // The sequence has its first n_tokens tokens alone, and goes on from there.
   void rewind(int64_t number, int64_t n_tokens);
   void remove(int64_t number);
+  // The fewest tokens that a sequence can be rewound to; 0: it cannot. Under the lock.
+  int64_t least_tokens(const Sequence& sequence) const;
 
   // Calls body(sequence), under the lock.
   template <typename Body>

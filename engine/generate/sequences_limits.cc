@@ -33,6 +33,26 @@ int64_t default_candidates(const ModelConfig& config) {
   return std::min({1 + n_special + kMoreCandidates, config.decoder.vocab_size, int64_t{4096}});
 }
 
+// The cache, whose layers with a window keep no more than that and the tokens of one step, where
+// that is less than all: a step may go so far beyond what a sequence shares with one that waits.
+SequenceCacheLimits cache_limits(const ModelConfig& config, const StepModel& steps,
+                                 const SequenceStepLimits& step, int64_t n_rows, int64_t max_len) {
+  SequenceCacheLimits cache;
+  cache.max_sequences = step.max_sequences;
+  cache.max_len = max_len;
+  cache.n_rows = n_rows;
+  cache.row_floats = steps.row_floats;
+  cache.slack = step.run.max_tokens;
+  for (int64_t i = 0; i < steps.n_layers; ++i) {
+    const int64_t window = config.decoder.attention_of(i).window_left;
+    cache.has_window.push_back(window < max_len);
+    if (window < max_len) cache.window = std::max(cache.window, window);
+  }
+  cache.n_window_rows = step.max_sequences * (cache.window + cache.slack) + step.run.max_tokens;
+  if (cache.n_window_rows >= n_rows) cache.has_window.assign(cache.has_window.size(), false);
+  return cache;
+}
+
 }  // namespace
 
 SequencesLimits sequences_limits(const Model& model, const SequencesOptions& options) {
@@ -71,7 +91,7 @@ SequencesLimits sequences_limits(const Model& model, const SequencesOptions& opt
   run.max_seqs = std::min(step.max_sequences + kScoredTokens, run.max_tokens);
   run.max_len = std::min(run.max_tokens, max_len);
   const StepModel of_steps = step_model(model, run.precision);
-  limits.cache = {{of_steps.n_layers, of_steps.row_floats, n_rows}, step.max_sequences, max_len};
+  limits.cache = cache_limits(config, of_steps, step, n_rows, max_len);
   return limits;
 }
 

@@ -147,8 +147,10 @@ void Sequences::list_tokens(const std::shared_ptr<Sequence>& sequence, int64_t n
                                           : sequence->rules.forced(sequence->n_new(), true);
   }
   const std::span<const int32_t> ids = sequence->ids;
+  cache_.begin_tokens(sequence->place, end);
   item.first_ranked = stepper_.add({
       .rows = cache_.rows(sequence->place),
+      .window_rows = cache_.window_rows(sequence->place),
       .position = begin,
       .ids = ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(n_tokens)),
       .n_ranked = item.n_ranked,
@@ -179,6 +181,7 @@ void Sequences::end_step() {
   for (const Item& item : items_) {
     Sequence& sequence = *item.sequence;
     sequence.in_step = false;
+    cache_.end_tokens(sequence.place, sequence.n_computed);
     if (sequence.is_removed || (sequence.finish && !sequence.request.keeps)) leave(&sequence);
   }
   items_.clear();

@@ -207,7 +207,7 @@ void Stepper::list_tokens(const StepBatch& batch, int64_t first, Run* run, Decod
   int64_t row = 0;
   while (batch.begin(row + 1) <= first) ++row;
   step->first_target = row;
-  step->histories = histories_;
+  step->rows = {histories_, own_};
   for (int64_t i = first; i < end; ++row) {
     histories_[run->n_seqs] = cache_.rows(row);
     offsets_[run->n_seqs++] = i - first;
@@ -226,7 +226,6 @@ void Stepper::list_tokens(const StepBatch& batch, int64_t first, Run* run, Decod
   }
   offsets_[run->n_seqs] = run->n_tokens;
   step->logits.rows = ranked_;
-  step->own = own_;
   run->offsets = offsets_;
   run->ids = batch.ids + first;
   run->positions = positions_;

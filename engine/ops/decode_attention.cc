@@ -126,7 +126,7 @@ void DecodeAttention::run_on(const Run& run, int64_t target, Range kv_heads, Ran
       .q_offset = position,
       .causal = self,
       .window_left = spec_.window_left,
-      .rows = self ? step.histories[target] : nullptr,
+      .rows = self ? step.rows_of(layer_).histories[target] : nullptr,
       .k = k + kv_heads.begin * spec_.head_dim,
       .ldk = ld_rows,
       .v = k + spec_.k_width() + kv_heads.begin * spec_.v_dim,

@@ -23,7 +23,7 @@ template <typename T>
 void KeepKeys::keep(const Run& run, int64_t token, const float* qkv, float* q) const {
   const int64_t q_width = spec_.q_width(), k_width = spec_.k_width(), v_width = spec_.v_width();
   const KeyRows& rows = run.step->self[layer_];
-  T* kept = reinterpret_cast<T*>(rows.data + run.step->own[token] * rows.ld);
+  T* kept = reinterpret_cast<T*>(rows.data + run.step->rows_of(layer_).own[token] * rows.ld);
   if (input_ == element_ && rotary_ == nullptr) {
     const T* from = reinterpret_cast<const T*>(qkv);
     std::copy_n(from, q_width, reinterpret_cast<T*>(q));

@@ -62,6 +62,15 @@ enum class Input { kX, kKey, kValue };
 struct KeyRows {
   float* data = nullptr;
   int64_t ld = 0;
+  bool has_window = false;  // the layer's rows are those of DecodeStep::windowed
+};
+
+// Which rows of a cache a step's tokens have.
+struct TokenRows {
+  // [n_seqs]: target t is the rows histories[t][..], as many as the position of its last token
+  // says; the last of them are its new tokens' own. Rows that no token sees need not be there.
+  const int32_t* const* histories = nullptr;
+  const int32_t* own = nullptr;  // [n_tokens], each token's row
 };
 
 // Where a decoder's step leaves what it makes of its last hidden states. Each range of columns of
@@ -86,10 +95,8 @@ struct LogitsTarget {
 struct DecodeStep {
   const KeyRows* self = nullptr;   // [n_layers], of all steps so far; the step's own are written
   const KeyRows* cross = nullptr;  // [n_layers], of the sources; null: there are none
-  // [n_seqs]: target t is the rows histories[t][..] of `self`, as many as the position of its last
-  // token says; the last of them are its new tokens' own.
-  const int32_t* const* histories = nullptr;
-  const int32_t* own = nullptr;             // [n_tokens], each token's row of `self`
+  // Of the layers of `self` that keep all rows, and of those that keep a window.
+  TokenRows rows, windowed;
   const int32_t* sources = nullptr;         // [n_seqs]
   const int64_t* source_offsets = nullptr;  // [n_sources + 1] of rows of `cross`
   LogitsTarget logits;
@@ -97,6 +104,8 @@ struct DecodeStep {
   // run being number first_target. Null: not wanted.
   const LayerMaps *self_maps = nullptr, *cross_maps = nullptr;
   int64_t first_target = 0;
+
+  const TokenRows& rows_of(int64_t layer) const { return self[layer].has_window ? windowed : rows; }
 };
 
 // One way of making one row of a sequence's rows.

@@ -41,7 +41,8 @@ typedef struct headlane_sequences_options {
   size_t struct_size;    /**< sizeof this struct */
   int64_t max_sequences; /**< in the cache at once, the rest waits; 0: 32 */
   int64_t max_tokens;    /**< that the cache has room for, of all sequences together; shared ones
-                          * count once; 0: 8192 */
+                          * count once; 0: 8192. Layers with a window have room for max_sequences *
+                          * (window + max_step_tokens) + max_step_tokens, if that is less */
   int64_t max_len; /**< tokens of a sequence, its prompt included; 0: the model's max_positions,
                     * or max_tokens + 1 if that is less */
   /** Tokens that one step computes, of all sequences together, max_sequences or more. Fewer mean
@@ -204,12 +205,13 @@ HEADLANE_API headlane_status headlane_sequences_fork(headlane_sequences* sequenc
                                                      int64_t* sequence);
 
 /** Makes a sequence shorter; it goes on from there, also if it had ended. What was told of later
- * tokens is not taken back. It can go back to any of its tokens.
+ * tokens is not taken back. It can go back to any of its tokens, except where layers with a window
+ * have given up what lies before (least_tokens of headlane_sequence_facts).
  * @param sequences that have it
  * @param sequence that runs or waits, or is kept
  * @param n_tokens of its prompt and of what came after it, 1 or more
- * @return INVALID_ARGUMENT: there is no such sequence, it has fewer tokens, or it has left the
- * cache */
+ * @return INVALID_ARGUMENT: there is no such sequence, it has fewer tokens, n_tokens is below
+ * least_tokens, or it has left the cache */
 HEADLANE_API headlane_status headlane_sequences_rewind(headlane_sequences* sequences,
                                                        int64_t sequence, int64_t n_tokens);
 
@@ -250,12 +252,13 @@ typedef struct headlane_sequence_facts {
    * "cache_full": max_tokens has none; "callback"; "nan": logits were no numbers, or left nothing
    * to choose. Null: it has not ended. It lives as long as the library. */
   const char* finish_reason;
-  int64_t n_prompt;   /**< tokens of the prompt */
-  int64_t n_new;      /**< tokens that came after it, the end included */
-  int64_t n_computed; /**< of its tokens, those that went through the layers */
-  int64_t n_shared;   /**< of these, those that were in the cache already when it joined */
-  int64_t text_bytes; /**< of the text that can be shown */
-  int64_t n_logprobs; /**< places that have log-probabilities */
+  int64_t n_prompt;     /**< tokens of the prompt */
+  int64_t n_new;        /**< tokens that came after it, the end included */
+  int64_t n_computed;   /**< of its tokens, those that went through the layers */
+  int64_t n_shared;     /**< of these, those that were in the cache already when it joined */
+  int64_t text_bytes;   /**< of the text that can be shown */
+  int64_t n_logprobs;   /**< places that have log-probabilities */
+  int64_t least_tokens; /**< the fewest tokens that it can be rewound to now; 0: it cannot */
 } headlane_sequence_facts;
 
 /** How far a sequence is.

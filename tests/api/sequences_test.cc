@@ -164,8 +164,6 @@ TEST_F(SequencesTest, LogprobsOfPrompts) {
 
 TEST_F(SequencesTest, LogprobsAreOfAllLogits) {
   const Ids ids = prompt(9);
-  headlane_generator_options sizes = generator_options(1, 1);
-  sizes.all_logits = 1;
   headlane_sequence_options options = endless(1);
   options.logprobs = options.hidden = 1;
   options.n_top = 64;
@@ -239,6 +237,91 @@ TEST_F(SequencesTest, WaitsForRoom) {
   growing.finish();
   EXPECT_STREQ(growing.facts(fifth).finish_reason, "length");
 }
+
+// Layers with a window keep that, and a step's tokens beyond: less memory, the same bits. A rewind
+// goes as far as is left.
+struct WindowCase {
+  const char* model;
+  int64_t n_full_layers;
+};
+std::ostream& operator<<(std::ostream& out, const WindowCase& of) { return out << of.model; }
+
+class SequencesWithWindows : public testing::TestWithParam<WindowCase> {
+ protected:
+  static headlane_sequences_options sizes(int64_t max_tokens = 600) {
+    headlane_sequences_options sizes = sequences_options(2, max_tokens);
+    sizes.max_len = 300;
+    sizes.max_step_tokens = 8;
+    return sizes;
+  }
+  static headlane_sequence_options kept(int64_t max_new_tokens) {
+    static const int32_t none = 0;
+    headlane_sequence_options options = sequence_options(max_new_tokens);
+    options.logprobs = options.keep = 1;
+    options.end_ids = &none;
+    return options;
+  }
+
+  std::mt19937 random_{3};
+  const ModelHandle model_ = open_model(language_model_file(GetParam().model));
+  const bool has_window_ = std::string(GetParam().model) != "llama_2";
+  const Ids ids_ = random_prompt(&random_, 150, kVocabSize);
+  const headlane_sequence_options options_ = kept(60);
+  const Grown whole_ = grown_alone(model_.get(), ids_, options_);
+};
+
+// What more tokens take: rows of the layers that see all of them, and 8 bytes of lists each.
+TEST_P(SequencesWithWindows, Memory) {
+  size_t bytes = 0, more_bytes = 0;
+  headlane_sequences_options few = sizes(), more = sizes(1600);
+  check(headlane_sequences_bytes(model_.get(), &few, &bytes));
+  check(headlane_sequences_bytes(model_.get(), &more, &more_bytes));
+  const headlane_model_facts facts = facts_of(model_.get());
+  const int64_t row_floats = (2 * facts.n_kv_heads * facts.head_dim + 15) / 16 * 16;
+  const int64_t expected = 1000 * (GetParam().n_full_layers * row_floats * 4 + 8);
+  EXPECT_NEAR(static_cast<double>(more_bytes - bytes), static_cast<double>(expected), 256);
+}
+
+TEST_P(SequencesWithWindows, RewindAsFarAsIsLeft) {
+  Growing growing(model_.get(), sizes());
+  const int64_t number = growing.add(ids_, options_);
+  growing.finish();
+  EXPECT_EQ(growing.grown(number, options_), whole_);
+  const int64_t least = growing.facts(number).least_tokens;
+  EXPECT_EQ(least, has_window_ ? 209 - 8 + 1 : 1);
+  if (has_window_) {
+    expect_status(headlane_sequences_rewind(growing.get(), number, least - 1),
+                  HEADLANE_INVALID_ARGUMENT, "can go back to " + std::to_string(least));
+  }
+  check(headlane_sequences_rewind(growing.get(), number, has_window_ ? least : 170));
+  growing.finish();
+  EXPECT_EQ(growing.grown(number, options_), whole_);
+}
+
+// One that has gone too far is not shared; a prompt alone is.
+TEST_P(SequencesWithWindows, ShareWhatIsLeft) {
+  Growing growing(model_.get(), sizes());
+  const int64_t first = growing.add(ids_, options_);
+  growing.finish();
+  const int64_t second = growing.add(ids_, options_);
+  growing.finish();
+  EXPECT_EQ(growing.facts(second).n_shared, has_window_ ? 0 : 149);
+  EXPECT_EQ(growing.grown(second, options_), whole_);
+  check(headlane_sequences_remove(growing.get(), first));
+  check(headlane_sequences_remove(growing.get(), second));
+  growing.add(ids_, kept(HEADLANE_NO_NEW_TOKENS));
+  growing.finish();
+  const int64_t third = growing.add(ids_, options_);
+  growing.finish();
+  EXPECT_EQ(growing.facts(third).n_shared, 149);
+  EXPECT_EQ(growing.grown(third, options_), whole_);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, SequencesWithWindows,
+                         testing::Values(WindowCase{"mistral", 0}, WindowCase{"qwen2_window", 1},
+                                         WindowCase{"mistral_window_2", 0},
+                                         WindowCase{"llama_2", 2}),
+                         testing::PrintToStringParamName());
 
 TEST_F(SequencesTest, WorksInTheCallersBlockToItsLastByte) {
   headlane_sequences_options options = sequences_options();
