@@ -10,9 +10,20 @@
 #include "engine/import/families/generation.h"
 #include "engine/import/gguf/gguf_architecture.h"
 #include "engine/import/gguf/gguf_checkpoint.h"
+#include "engine/import/gguf/gguf_tokenizer.h"
 #include "engine/import/huggingface.h"
+#include "engine/import/tokenizers/tokenizer.h"
 
 namespace headlane {
+
+namespace {
+
+ImportedTokenizer import_tokenizer_of(const GgufCheckpoint& checkpoint) {
+  const Json file = read_gguf_tokenizer(checkpoint.fields(), checkpoint.path());
+  return file.is_null() ? ImportedTokenizer() : import_tokenizer_json(file, checkpoint.path());
+}
+
+}  // namespace
 
 bool is_gguf_file(const std::string& path) {
   std::error_code error;
@@ -34,11 +45,7 @@ void convert_gguf(const std::string& path, const std::string& out_path,
   config.max_seq_len = config.decoder.max_positions;
   // There is no generation_config.json: the roles of ids are in the config.
   config.generation = read_generation_defaults(path, source, path, config, options.log);
-  ImportedTokenizer tokenizer;
-  tokenizer.left_out =
-      path +
-      ": Headlane does not read the tokenizer of GGUF files yet; the converted model takes "
-      "and gives token ids, not texts";
+  const ImportedTokenizer tokenizer = import_tokenizer_of(checkpoint);
   const std::vector<TensorRecipe> recipes = family.tensors(checkpoint, source, path, config);
   write_converted(out_path, std::move(config), path, checkpoint, recipes, tokenizer, options);
 } catch (const std::bad_alloc&) {

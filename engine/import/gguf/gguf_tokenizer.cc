@@ -98,13 +98,22 @@ class Vocabulary {
     }
     return &token(id);
   }
+  // The token for what no other one stands for: the one that the file names, or the one of that
+  // type.
+  const std::string* unknown() const {
+    const std::string* named = special("unknown");
+    for (int64_t i = 0; named == nullptr && i < size(); ++i) {
+      if (type(i) == kUnknown) named = &token(i);
+    }
+    return named;
+  }
   bool flag(const char* key, bool otherwise) const {
     return json_bool(fields_, (std::string("tokenizer.ggml.") + key).c_str(), path_, otherwise);
   }
 
   json ids() const {
     json vocab = json::object();
-    for (int64_t i = 0; i < size(); ++i) vocab[token(i)] = i;
+    for (int64_t i = 0; i < size(); ++i) vocab[token(i)] = static_cast<uint64_t>(i);
     return vocab;
   }
   // Tokens that texts are searched for before they are split.
@@ -241,7 +250,7 @@ json sentencepiece(const json& fields, const std::string& path) {
   constexpr const char *kBlank = "\xE2\x96\x81", *kScores = "tokenizer.ggml.scores";
   const Vocabulary vocabulary(fields, path);
   const json* scores = vocabulary.array_of_tokens(kScores);
-  const std::string* unknown = vocabulary.special("unknown");
+  const std::string* unknown = vocabulary.unknown();
   if (scores == nullptr || unknown == nullptr) {
     fail(Status::kBadFile, "%s: a tokenizer \"llama\" needs \"%s\" and an unknown token",
          path.c_str(), kScores);

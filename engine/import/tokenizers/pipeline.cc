@@ -48,19 +48,23 @@ std::pair<std::string, std::string> read_pair(const json& merge, const std::stri
 
 class Reader {
  public:
+  // `given` is what stands for a tokenizer.json where there is none; else null.
   Reader(const TokenizerFiles& files, const TokenizerClass* tokenizer_class,
-         const FileClass* file_class)
+         const FileClass* file_class, const json* given = nullptr)
       : files_(files),
         class_(tokenizer_class),
         file_class_(file_class),
-        path_(files.path(vocabulary_file(files, tokenizer_class))),
+        given_(given),
+        path_(given != nullptr ? files.dir() + ": tokenizer"
+                               : files.path(vocabulary_file(files, tokenizer_class))),
         folder_(files, path_, defaults_of(tokenizer_class, file_class)),
         tokens_(folder_.tokens()) {}
 
   ImportedTokenizer read() {
-    json file;
-    if (files_.has_file("tokenizer.json")) {
-      file = read_json_file(path_);
+    json own;
+    if (given_ == nullptr && files_.has_file("tokenizer.json")) own = read_json_file(path_);
+    const json& file = given_ != nullptr ? *given_ : own;
+    if (!file.is_null()) {
       read_model(json_field(file, "model", path_));
     } else {
       read_vocabulary();
@@ -88,7 +92,7 @@ class Reader {
           if (token.first == class_->only_in_5) folder_.check_default(token, "5");
         }
       }
-    } else {
+    } else if (given_ == nullptr) {
       check_file_settings({files_, folder_, path_}, file_class_, &spec);
     }
     read_truncation_side(files_, file, path_, &spec);
@@ -268,6 +272,7 @@ class Reader {
   const TokenizerFiles& files_;
   const TokenizerClass* class_;
   const FileClass* file_class_;
+  const json* given_;
   std::string path_;
   FolderTokens folder_;
   Tokens& tokens_;
@@ -281,6 +286,11 @@ ImportedTokenizer import_pipeline(const TokenizerFiles& files,
                                   const TokenizerClass* tokenizer_class,
                                   const FileClass* file_class) {
   return Reader(files, tokenizer_class, file_class).read();
+}
+
+ImportedTokenizer import_tokenizer_json(const json& file, const std::string& path) {
+  const TokenizerFiles files(path);  // there are none
+  return Reader(files, nullptr, nullptr, &file).read();
 }
 
 }  // namespace headlane

@@ -47,6 +47,9 @@ ImportedTokenizer import_pipeline(const TokenizerFiles& files,
                                   const TokenizerClass* tokenizer_class,
                                   const FileClass* file_class = nullptr);
 
+// From what would be a tokenizer.json, of a model that is the file `path` alone.
+ImportedTokenizer import_tokenizer_json(const Json& file, const std::string& path);
+
 // The type of a tokenizer.json's model, such as "WordPiece", also where it has no "type".
 std::string tokenizer_json_model(const Json& file, const std::string& path);
 

@@ -5,14 +5,19 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "engine/file/container.h"
 #include "engine/import/convert.h"
+#include "engine/import/gguf/gguf_tokenizer.h"
+#include "engine/import/source/gguf_file.h"
+#include "engine/import/tokenizers/tokenizer.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/tokenizer_testing.h"
 
 namespace headlane {
 namespace {
@@ -73,6 +78,64 @@ TEST_F(Gguf, TheConfigOfItsFolder) {
     EXPECT_EQ(gguf.config()["decoder"].dump(), folder.config()["decoder"].dump()) << name;
     EXPECT_EQ(gguf.config()["architecture"].dump(), folder.config()["architecture"].dump()) << name;
   }
+}
+
+std::unique_ptr<Tokenizer> tokenizer_of(const ImportedTokenizer& imported) {
+  return make_tokenizer(imported.spec, imported.views(), "test");
+}
+
+// The ids of a folder's tokenizer, and the texts that these make.
+void expect_ids(const std::string& gguf, const std::string& folder) {
+  const GgufFile file(gguf);
+  const auto own = tokenizer_of(
+      import_tokenizer_json(read_gguf_tokenizer(file.fields(), file.path()), file.path()));
+  const auto other = tokenizer_of(import_tokenizer(folder));
+  const std::vector<std::string> lines = read_lines(kGolden + "/corpus/sentences.txt");
+  ASSERT_GE(lines.size(), 2000U);
+  for (const std::string& line : lines) {
+    std::vector<int32_t> ids, expected;
+    own->encode(line, kNoLimit, &ids);
+    other->encode(line, kNoLimit, &expected);
+    ASSERT_EQ(ids, expected) << line;
+    ASSERT_EQ(own->decode(ids), other->decode(ids)) << line;
+  }
+}
+
+// By bytes, with the regular expression that "tokenizer.ggml.pre" stands for.
+TEST_F(Gguf, TheTokenizerOfItsFolder) {
+  expect_ids(kGolden + "/gguf/qwen2_texts.gguf", kGolden + "/language_models/qwen2_texts");
+}
+
+// Of a SentencePiece model, whose scores say which pieces are merged first.
+TEST_F(Gguf, TheTokenizerOfASentencePieceModel) {
+  write_file(dir_.file("tokenizer.model"),
+             read_file(kGolden + "/tokenizer_classes/llama/tokenizer.model"));
+  write_file(dir_.file("config.json"), R"({"model_type": "llama"})");
+  write_file(dir_.file("tokenizer_config.json"),
+             R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": true, "legacy": false})");
+  expect_ids(kGolden + "/gguf/pieces.gguf", dir_.path());
+}
+
+TEST_F(Gguf, OtherTokenizers) {
+  const Json none = read_gguf_tokenizer(Json::object(), "a.gguf");
+  EXPECT_TRUE(none.is_null());
+  Json fields = {{"tokenizer.ggml.model", "rwkv"}};
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported, "\"rwkv\", not one of");
+  fields = {{"tokenizer.ggml.model", "gpt2"}, {"tokenizer.ggml.pre", "tekken"}};
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported,
+               "\"tokenizer.ggml.pre\" is \"tekken\", not one of: gpt-2, llama-bpe, qwen2");
+  fields = {{"tokenizer.ggml.model", "llama"}, {"tokenizer.ggml.tokens", Json::array({"a", "a"})}};
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kBadFile, "has \"a\" twice");
+  fields["tokenizer.ggml.tokens"] = Json::array({"a", 3});
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kBadFile, "");
+  fields["tokenizer.ggml.tokens"] = Json::array({"a", "b"});
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kBadFile, "unknown token");
+  fields["tokenizer.ggml.scores"] = Json::array({1.0});
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kBadFile, "not an array of 2 values");
+  fields["tokenizer.ggml.bos_token_id"] = 2;
+  fields["tokenizer.ggml.unknown_token_id"] = 0;
+  fields["tokenizer.ggml.scores"] = Json::array({1.0, 2.0});
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kBadFile, "there are 2 tokens");
 }
 
 TEST_F(Gguf, AFieldThatNobodyReads) {

@@ -6,19 +6,23 @@ LLAMA_CPP is a checkout of llama.cpp, or vendor/llama.cpp of llama-cpp-python's 
 
     NAME.gguf          ../language_models/NAME in f32: what `headlane convert` makes of it must be
                        what it makes of that folder. Only those called NAME_texts have a tokenizer
+    pieces.gguf        a Llama of one layer with ../tokenizer_classes/llama/tokenizer.model
     types.gguf         a tensor of each type, random blocks of it
     types.safetensors  the same tensors as the package gguf widens them to f32
 """
 
 import argparse
+import json
 import pathlib
+import shutil
 import sys
+import tempfile
 
 import numpy as np
 
 # By the name that llama.cpp would give to the way in which it splits texts, which it tells by the
 # ids of a large vocabulary.
-TEXTS = {}
+TEXTS = {"qwen2_texts": "qwen2"}
 MODELS = ["llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2", "qwen3",
           "gemma", "gemma2"]
 TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K",
@@ -40,7 +44,7 @@ def convert(llama_cpp, name, folder, out):
         model_arch = model_class.model_arch
 
         def set_vocab(self):
-            if name in TEXTS:
+            if name == "pieces" or name in TEXTS:
                 super().set_vocab()
             else:
                 self._set_vocab_none()
@@ -49,8 +53,27 @@ def convert(llama_cpp, name, folder, out):
             return TEXTS[name]
 
     import torch
+    import transformers
+    transformers.AutoTokenizer = transformers.PreTrainedTokenizerFast  # which adds no token
     with torch.inference_mode():
         Model(folder, gguf.LlamaFileType.ALL_F32, out).write()
+
+
+def write_pieces(llama_cpp, here, out):
+    import sentencepiece
+    import transformers
+    file = here.parent / "tokenizer_classes" / "llama" / "tokenizer.model"
+    vocab_size = sentencepiece.SentencePieceProcessor(model_file=str(file)).vocab_size()
+    config = transformers.LlamaConfig(vocab_size=vocab_size, hidden_size=8, intermediate_size=8,
+                                      num_hidden_layers=1, num_attention_heads=2,
+                                      max_position_embeddings=2048)
+    with tempfile.TemporaryDirectory() as folder:
+        transformers.set_seed(20)
+        transformers.LlamaForCausalLM(config).save_pretrained(folder)
+        shutil.copy(file, folder)
+        settings = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": False}
+        (pathlib.Path(folder) / "tokenizer_config.json").write_text(json.dumps(settings))
+        convert(llama_cpp, "pieces", pathlib.Path(folder), out)
 
 
 def random_blocks(kind, gguf, random):
@@ -93,12 +116,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("llama_cpp", type=pathlib.Path)
     parser.add_argument("--out", type=pathlib.Path, default=here)
-    parser.add_argument("names", nargs="*", default=[*MODELS, *TEXTS, "types"])
+    parser.add_argument("names", nargs="*", default=[*MODELS, *TEXTS, "pieces", "types"])
     args = parser.parse_args()
     sys.path.insert(0, str(args.llama_cpp / "gguf-py"))
     for name in args.names:
         if name == "types":
             write_types(args.out)
+        elif name == "pieces":
+            write_pieces(args.llama_cpp, here, args.out / "pieces.gguf")
         else:
             convert(args.llama_cpp, name, here.parent / "language_models" / name,
                     args.out / f"{name}.gguf")
