@@ -12,6 +12,15 @@ static_assert(kNR <= static_cast<int64_t>(sizeof(kZeroRow) / sizeof(float)));
 constexpr int64_t kLine = 64 / sizeof(float);  // of a cache
 constexpr int kMostLines = 3;                  // that are fetched with a step of k
 
+// Whereto the next block of K is fetched, as __builtin_prefetch has it: 3 is L1, 2 is L2. In L1 it
+// would drive out the block at hand where that fills half of it (AVX2: 16 KB), and where few strips
+// of floats fetch two lines or more with each step (docs/experiments.md).
+template <typename Group>
+constexpr int fetched_to(int lines) {
+  constexpr bool kFloats = static_cast<Group>(0.5f) > 0;
+  return kNV < 3 || (kFloats && lines > 1) ? 2 : 3;
+}
+
 // Sums of floats, and of integers.
 struct F32Sums {
   using Acc = F32;
@@ -53,7 +62,9 @@ inline void micro_kernel_ahead(int64_t k, const typename Dot::Group* a, int64_t 
   }
   for (int64_t kk = 0; kk < k; ++kk, b += ldb) {
     HEADLANE_UNROLL
-    for (int i = 0; i < LINES; ++i) __builtin_prefetch(ahead + kk * step + i * kLine);
+    for (int i = 0; i < LINES; ++i) {
+      __builtin_prefetch(ahead + kk * step + i * kLine, 0, fetched_to<typename Dot::Group>(LINES));
+    }
     decltype(Dot::b(b)) row[NV];
     HEADLANE_UNROLL
     for (int v = 0; v < NV; ++v) row[v] = Dot::b(b + v * kWidth);
