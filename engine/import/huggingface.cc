@@ -16,11 +16,13 @@
 #include "engine/import/families/classifier.h"
 #include "engine/import/families/distilbert.h"
 #include "engine/import/families/electra.h"
+#include "engine/import/families/falcon.h"
 #include "engine/import/families/gemma.h"
 #include "engine/import/families/generation.h"
 #include "engine/import/families/gpt2.h"
 #include "engine/import/families/llama.h"
 #include "engine/import/families/mpnet.h"
+#include "engine/import/families/phi3.h"
 #include "engine/import/families/roberta.h"
 #include "engine/import/families/t5.h"
 #include "engine/import/source/json_file.h"
@@ -56,7 +58,14 @@ constexpr Family kFamilies[] = {
     {"qwen3", "Qwen3", llama_config, llama_tensors},
     {"gemma", "Gemma", gemma_config, gemma_tensors},
     {"gemma2", "Gemma2", gemma2_config, gemma_tensors},
-    {"gemma3_text", "Gemma3", gemma3_config, gemma_tensors}};
+    {"gemma3_text", "Gemma3", gemma3_config, gemma_tensors},
+    {"phi3", "Phi3", phi3_config, phi3_tensors},
+    {"smollm3", "SmolLM3", smollm3_config, llama_tensors},
+    {"olmo2", "Olmo2", olmo2_config, llama_tensors},
+    {"glm", "Glm", glm_config, glm_tensors},
+    {"glm4", "Glm4", glm_config, glm_tensors},
+    {"falcon", "Falcon", falcon_config, falcon_tensors},
+    {"bloom", "Bloom", bloom_config, bloom_tensors}};
 
 // Ids beyond the embedding table would have no row. Fewer are fine: tables are often padded.
 void check_vocab(const ImportedTokenizer& tokenizer, const ModelConfig& config,
@@ -198,7 +207,7 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   const json own_config = read_json_file(config_path);
   const json source_config = with_class_defaults(own_config);
   const Family& family = find_family(source_config, config_path);
-  check_class(own_config, config_path, family.class_name);
+  check_class(own_config, config_path, family.class_name, family.own_module);
 
   ModelConfig config = family.config(source_config, config_path);
   const bool may_classify = !modules.listed || modules.cross_encoder;

@@ -25,6 +25,7 @@ struct Family {
   std::vector<TensorRecipe> (*tensors)(const Checkpoint& checkpoint, const Json& source,
                                        const std::string& path, const ModelConfig& config);
   const ClassifierForm* classifier = nullptr;  // null: sequence classification is not supported
+  const char* own_module = nullptr;            // as of check_class
 };
 
 // The family that "model_type" names. Throws Error(kUnsupported), which lists all.

@@ -176,6 +176,67 @@ json gemma3_defaults() {
   return defaults;
 }
 
+// What Llama's class has, with other numbers.
+json llama_like_defaults(const std::string& model_type) {
+  json defaults = llama_defaults();
+  if (model_type == "phi3") {
+    defaults.update({{"vocab_size", 32064},
+                     {"hidden_size", 3072},
+                     {"intermediate_size", 8192},
+                     {"max_position_embeddings", 4096},
+                     {"rms_norm_eps", 1e-5},
+                     {"pad_token_id", 32000},
+                     {"eos_token_id", 32000}});
+  } else if (model_type == "smollm3") {
+    defaults.update({{"vocab_size", 128256},
+                     {"hidden_size", 2048},
+                     {"num_hidden_layers", 36},
+                     {"num_attention_heads", 16},
+                     {"num_key_value_heads", 4},
+                     {"max_position_embeddings", 32768},
+                     {"rope_theta", 2000000.0},
+                     {"no_rope_layer_interval", 4},
+                     {"pad_token_id", 128004},
+                     {"bos_token_id", 128000},
+                     {"eos_token_id", 128001}});
+  } else if (model_type == "olmo2") {
+    defaults.erase("bos_token_id");
+    defaults.update({{"vocab_size", 50304},
+                     {"rms_norm_eps", 1e-5},
+                     {"pad_token_id", 1},
+                     {"eos_token_id", 50279}});
+  } else {  // GLM
+    defaults.erase("bos_token_id");
+    defaults.update({{"vocab_size", 151552},
+                     {"intermediate_size", 13696},
+                     {"num_hidden_layers", 40},
+                     {"num_key_value_heads", 2},
+                     {"head_dim", 128},
+                     {"max_position_embeddings", 131072},
+                     {"rms_norm_eps", 0.00000015625},
+                     {"partial_rotary_factor", 0.5},
+                     {"pad_token_id", 151329},
+                     {"eos_token_id", Json::array()}});
+    for (const int id : {151329, 151336, 151338}) defaults["eos_token_id"].push_back(id);
+  }
+  return defaults;
+}
+
+json falcon_defaults() {
+  return {
+      {"vocab_size", 65024},       {"hidden_size", 4544},        {"num_hidden_layers", 32},
+      {"num_attention_heads", 71}, {"layer_norm_epsilon", 1e-5}, {"max_position_embeddings", 2048},
+      {"activation", "gelu"},      {"bos_token_id", 11},         {"eos_token_id", 11}};
+}
+
+// Its numbers of layers and heads go by two names each, so none is filled in.
+json bloom_defaults() {
+  return {{"vocab_size", 250880},
+          {"layer_norm_epsilon", 1e-5},
+          {"bos_token_id", 1},
+          {"eos_token_id", 2}};
+}
+
 json defaults_of(const std::string& model_type) {
   json defaults = json::object();
   if (model_type == "bert") return bert_defaults();
@@ -191,6 +252,11 @@ json defaults_of(const std::string& model_type) {
   if (model_type == "gemma") return gemma_defaults();
   if (model_type == "gemma2") return gemma2_defaults();
   if (model_type == "gemma3_text") return gemma3_defaults();
+  for (const char* like : {"phi3", "smollm3", "olmo2", "glm", "glm4"}) {
+    if (model_type == like) return llama_like_defaults(model_type);
+  }
+  if (model_type == "falcon") return falcon_defaults();
+  if (model_type == "bloom") return bloom_defaults();
   if (model_type == "t5") return t5_defaults();
   if (model_type == "mt5") {
     defaults = t5_defaults();

@@ -41,7 +41,9 @@ class GatedDecoderTensors {
   std::vector<TensorRecipe> take(bool tied) {
     recipes_.add(prefix_ + "embed_tokens.weight", "decoder.embeddings.word",
                  {stack_.vocab_size, d_});
-    if (!tied) recipes_.add("lm_head.weight", "lm_head.weight", {stack_.vocab_size, d_});
+    if (!tied) {
+      recipes_.add("lm_head.weight", "lm_head.weight", {stack_.vocab_size, d_}, names_.unit_head);
+    }
     add_norm(prefix_ + "norm", "decoder.norm", d_);
     for (int64_t i = 0; i < stack_.n_layers; ++i) add_layer(i);
     return recipes_.take();
@@ -88,6 +90,11 @@ class GatedDecoderTensors {
                heads ? spec.head_dim : spec.q_width());
       add_norm(source + "self_attn.k_norm", attention + ".k_norm",
                heads ? spec.head_dim : spec.k_width());
+    }
+    if (names_.alibi) {
+      std::vector<float> slopes(static_cast<size_t>(spec.n_heads));
+      fill_alibi_slopes(spec.n_heads, slopes.data());
+      recipes_.add_values(attention + ".alibi_slopes", {spec.n_heads}, slopes);
     }
     add_linear(source, {names_.out}, {d_}, attention + ".out", spec.o_width(), names_.out_bias);
     add_norms(source, names_.ffn_norm, names_.ffn_norm_after, ffn);

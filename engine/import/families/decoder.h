@@ -38,7 +38,9 @@ struct GatedLayerNames {
   std::string ffn_norm = "post_attention_layernorm", ffn_norm_after;
   // The products that have biases. The config says so, whatever tensors there are.
   bool qkv_bias = false, out_bias = false, ffn_bias = false;
-  float norm_plus = 0;  // is added to the weights of all norms
+  float norm_plus = 0;     // is added to the weights of all norms
+  bool alibi = false;      // attention has the slopes that Press et al. give so many heads
+  bool unit_head = false;  // rows of the head are divided by their length
 };
 // `tied`: logits come from the table of words.
 std::vector<TensorRecipe> gated_decoder_tensors(const Checkpoint& checkpoint,

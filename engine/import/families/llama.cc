@@ -44,7 +44,67 @@ std::vector<LayerWindow> read_windows(const Json& config, const std::string& pat
   return windows_of(behind, window);
 }
 
+// Layers with rotary positions, by SmolLM 3's list or, where there is none, all except each so
+// many'th.
+std::vector<bool> read_turning(const Json& config, const std::string& path, int64_t n_layers) {
+  std::vector<bool> turning(static_cast<size_t>(n_layers));
+  constexpr const char* kList = "no_rope_layers";
+  if (!json_has(config, kList, path)) {
+    const int64_t interval = json_positive(config, "no_rope_layer_interval", path);
+    for (int64_t i = 0; i < n_layers; ++i) {
+      turning[static_cast<size_t>(i)] = (i + 1) % interval != 0;
+    }
+    return turning;
+  }
+  const Json& list = config[kList];
+  if (!list.is_array() || std::ssize(list) != n_layers) {
+    fail(Status::kBadFile, "%s field \"%s\" is not a list of %lld numbers", path.c_str(), kList,
+         static_cast<long long>(n_layers));
+  }
+  for (size_t i = 0; i < turning.size(); ++i) {
+    turning[i] = list[i] == 1;
+    if (turning[i] || list[i] == 0) continue;
+    fail(Status::kBadFile, "%s field \"%s\" has %s, not one of: 0, 1", path.c_str(), kList,
+         printable(list[i].dump()).c_str());
+  }
+  return turning;
+}
+
 }  // namespace
+
+ModelConfig smollm3_config(const Json& config, const std::string& path) {
+  ModelConfig result = gated_decoder_config(config, path);
+  refuse_partial_rotary(config, path);
+  StackConfig& decoder = result.decoder;
+  decoder.attention.rotary =
+      read_rotary(config, path, decoder.attention.head_dim, decoder.max_positions);
+  std::vector<bool> windowed = read_turning(config, path, decoder.n_layers);
+  for (const bool turns : windowed) {
+    decoder.rotaries.push_back(turns ? decoder.attention.rotary : RotarySpec());
+  }
+  // Where windows are used and layers are not named, those that do not turn have one.
+  windowed.flip();
+  const std::optional<std::vector<bool>> types = read_layer_types(config, path, decoder.n_layers);
+  const bool has_window = json_bool(config, "use_sliding_window", path, false) &&
+                          json_has(config, "sliding_window", path);
+  if (has_window) {
+    decoder.windows = windows_of(types.value_or(windowed), window_of(config, path));
+  } else if (types) {
+    refuse_unused_windows(*types, path);
+  }
+  return result;
+}
+
+ModelConfig olmo2_config(const Json& config, const std::string& path) {
+  ModelConfig result = gated_decoder_config(config, path);
+  refuse_partial_rotary(config, path);
+  StackConfig& decoder = result.decoder;
+  decoder.attention.rotary =
+      read_rotary(config, path, decoder.attention.head_dim, decoder.max_positions);
+  decoder.norm = NormPlacement::kAfter;
+  decoder.qk_norms.of = QkNorm::kRows;
+  return result;
+}
 
 ModelConfig llama_config(const Json& config, const std::string& path) {
   ModelConfig result = gated_decoder_config(config, path);
@@ -62,11 +122,16 @@ std::vector<TensorRecipe> llama_tensors(const Checkpoint& checkpoint, const Json
   GatedLayerNames names;
   const std::string type = json_string(config, "model_type", path);
   names.qkv_bias = type == "qwen2";
-  if (type == "llama" || type == "qwen3") {
+  if (type != "qwen2" && type != "mistral") {
     names.qkv_bias = names.out_bias = json_bool(config, "attention_bias", path, false);
   }
-  if (type == "llama") names.ffn_bias = json_bool(config, "mlp_bias", path, false);
-  const bool tied = json_bool(config, "tie_word_embeddings", path, false);
+  if (type == "olmo2") {
+    names.attention_norm = "post_attention_layernorm";
+    names.ffn_norm = "post_feedforward_layernorm";
+  }
+  if (type == "llama" || type == "smollm3")
+    names.ffn_bias = json_bool(config, "mlp_bias", path, false);
+  const bool tied = json_bool(config, "tie_word_embeddings", path, type == "smollm3");
   return gated_decoder_tensors(checkpoint, model, names, tied);
 }
 

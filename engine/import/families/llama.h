@@ -1,5 +1,6 @@
 // Language models of Llama's build: RMS norms before attention and feed-forward, rotary positions,
-// grouped heads, a gated feed-forward. Llama, Mistral, Qwen 2 and Qwen 3 are such.
+// grouped heads, a gated feed-forward. Llama, Mistral, Qwen 2 and Qwen 3 are such. SmolLM 3 has
+// layers without rotary positions, and OLMo 2 has its norms behind attention and feed-forward.
 #pragma once
 
 #include <string>
@@ -14,6 +15,8 @@ namespace headlane {
 // `config` is config.json, at `path`, with its class's defaults filled in. Throws Error that names
 // the field that is wrong, or that asks for something Headlane does not compute.
 ModelConfig llama_config(const Json& config, const std::string& path);
+ModelConfig smollm3_config(const Json& config, const std::string& path);
+ModelConfig olmo2_config(const Json& config, const std::string& path);
 std::vector<TensorRecipe> llama_tensors(const Checkpoint& checkpoint, const Json& config,
                                         const std::string& path, const ModelConfig& model);
 

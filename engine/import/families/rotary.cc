@@ -58,6 +58,11 @@ void read_yarn(const Scaling& scaling, RotarySpec* spec) {
   spec->attention_factor = number("attention_factor", ratio);
 }
 
+std::string type_of(const Scaling& scaling) {
+  const std::string old_name = json_string(scaling.fields, "type", scaling.where, "default");
+  return json_string(scaling.fields, "rope_type", scaling.where, old_name);
+}
+
 // `config`, at `path`, has what the scaling's own object lacks.
 RotarySpec read_scaled(const Scaling& scaling, const json& config, const std::string& path,
                        int64_t head_dim, int64_t max_positions) {
@@ -78,8 +83,7 @@ RotarySpec read_scaled(const Scaling& scaling, const json& config, const std::st
          "them",
          path.c_str(), static_cast<long long>(spec.dims), static_cast<long long>(head_dim));
   }
-  const std::string old_name = json_string(scaling.fields, "type", scaling.where, "default");
-  const std::string type = json_string(scaling.fields, "rope_type", scaling.where, old_name);
+  const std::string type = type_of(scaling);
   if (type == "default") return spec;
   if (type != "linear" && type != "llama3" && type != "yarn") {
     fail(Status::kUnsupported,
@@ -110,6 +114,17 @@ RotarySpec read_scaled(const Scaling& scaling, const json& config, const std::st
 RotarySpec read_rotary(const json& config, const std::string& path, int64_t head_dim,
                        int64_t max_positions) {
   return read_scaled(find_scaling(config, path), config, path, head_dim, max_positions);
+}
+
+RotarySpec read_plain_rotary(const json& config, const std::string& path, int64_t head_dim,
+                             int64_t max_positions) {
+  const Scaling scaling = find_scaling(config, path);
+  if (const std::string type = type_of(scaling); type != "default") {
+    fail(Status::kUnsupported,
+         "%s field \"rope_type\" is \"%s\"; in this family only \"default\" is supported",
+         scaling.where.c_str(), printable(type).c_str());
+  }
+  return read_scaled(scaling, config, path, head_dim, max_positions);
 }
 
 RotarySpec read_rotary_of_layers(const json& fields, const std::string& where, int64_t head_dim,

@@ -1,6 +1,7 @@
 #include "engine/import/source/tensor_recipe.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <numeric>
 #include <utility>
@@ -14,12 +15,22 @@ int64_t product(std::span<const int64_t> sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
 }
 
+void to_unit_length(std::span<float> row) {
+  double squares = 0;
+  for (const float x : row) squares += double{x} * double{x};
+  if (squares == 0) return;
+  const double length = std::sqrt(squares);
+  for (float& x : row) x = static_cast<float>(double{x} / length);
+}
+
 }  // namespace
 
-void Recipes::add(const std::string& source, const std::string& name, std::vector<int64_t> shape) {
+void Recipes::add(const std::string& source, const std::string& name, std::vector<int64_t> shape,
+                  bool unit_rows) {
   checkpoint_.require(source, shape);
   const int64_t n = product(shape);
   recipes_.push_back({name, std::move(shape), {{source, 0, n}}, false, {}});
+  recipes_.back().unit_rows = unit_rows;
 }
 
 void Recipes::add_stacked(const std::vector<std::string>& sources, const std::string& name,
@@ -64,6 +75,19 @@ void Recipes::add_rows(const std::string& source, std::vector<int64_t> source_sh
   recipes_.push_back({name, std::move(source_shape), {rows}, false, {}});
 }
 
+void Recipes::add_row_parts(const std::string& source, std::vector<int64_t> source_shape,
+                            const std::vector<RowPart>& parts, const std::string& name) {
+  checkpoint_.require(source, source_shape);
+  const int64_t row_size = product(std::span(source_shape).subspan(1));
+  source_shape[0] = 0;
+  std::vector<TensorSlice> slices;
+  for (const RowPart& part : parts) {
+    slices.push_back({source, part.first * row_size, part.n * row_size});
+    source_shape[0] += part.n;
+  }
+  recipes_.push_back({name, std::move(source_shape), std::move(slices), false, {}});
+}
+
 void Recipes::add_transposed(const std::string& source, const std::string& name, int64_t rows,
                              int64_t cols) {
   checkpoint_.require(source, {cols, rows});
@@ -99,6 +123,10 @@ std::span<const float> RecipeReader::next() {
   }
   if (recipe_.plus != 0) {
     for (float& x : block_) x += recipe_.plus;
+  }
+  for (int64_t row = 0; recipe_.unit_rows && row < rows; ++row) {
+    to_unit_length(std::span(block_).subspan(static_cast<size_t>(row * row_size_),
+                                             static_cast<size_t>(row_size_)));
   }
   return block_;
 }

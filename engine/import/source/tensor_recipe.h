@@ -33,6 +33,7 @@ struct TensorRecipe {
   // Is added to each element of the slices, such as 1 where a model's files have its norms' weights
   // less 1.
   float plus = 0;
+  bool unit_rows = false;  // each row is divided by its Euclidean length, unless that is 0
 };
 
 // Makes recipes one by one. All functions throw Error if the checkpoint lacks what they take, or
@@ -41,8 +42,9 @@ class Recipes {
  public:
   explicit Recipes(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}  // must outlive it
 
-  // The tensor `source` [shape] as it is.
-  void add(const std::string& source, const std::string& name, std::vector<int64_t> shape);
+  // The tensor `source` [shape] as it is, or with `unit_rows`.
+  void add(const std::string& source, const std::string& name, std::vector<int64_t> shape,
+           bool unit_rows = false);
   // The rows of all sources, [shape] each, beneath each other.
   void add_stacked(const std::vector<std::string>& sources, const std::string& name,
                    std::vector<int64_t> shape);
@@ -55,6 +57,12 @@ class Recipes {
   // n rows of the tensor `source` [source_shape], from row `first` on.
   void add_rows(const std::string& source, std::vector<int64_t> source_shape, int64_t first,
                 int64_t n, const std::string& name);
+  // Parts of the rows of `source` [source_shape] beneath each other, each from a row on, so many.
+  struct RowPart {
+    int64_t first = 0, n = 0;
+  };
+  void add_row_parts(const std::string& source, std::vector<int64_t> source_shape,
+                     const std::vector<RowPart>& parts, const std::string& name);
   // The transpose of the tensor `source`, which is [cols, rows].
   void add_transposed(const std::string& source, const std::string& name, int64_t rows,
                       int64_t cols);

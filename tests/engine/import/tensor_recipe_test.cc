@@ -71,6 +71,7 @@ TEST(Recipes, StackSplitAndTranspose) {
   const MemoryCheckpoint checkpoint({{"a", counted({2, 3})},
                                      {"b", counted({2, 3}, 10)},
                                      {"v", counted({4}, 20)},
+                                     {"l", {{3, 2}, {0, 1, 3, 4, 0, 0}}},
                                      {"s", counted({}, 30)},
                                      {"none", counted({0, 5})},
                                      {"empty rows", counted({5, 0})}});
@@ -83,6 +84,8 @@ TEST(Recipes, StackSplitAndTranspose) {
   recipes.add_values("computed", {1, 2}, {0.5f, -0.0f});
   recipes.add("s", "scalar", {});
   recipes.add_plus("v", "plus 1", {4}, 1);
+  recipes.add("l", "unit rows", {3, 2}, true);
+  recipes.add_row_parts("b", {2, 3}, {{1, 1}, {0, 2}}, "parts of rows");
   recipes.add("none", "none", {0, 5});
   recipes.add("empty rows", "empty rows", {5, 0});
   const std::pair<std::vector<int64_t>, std::vector<float>> expected[] = {
@@ -94,6 +97,8 @@ TEST(Recipes, StackSplitAndTranspose) {
       {{1, 2}, {0.5f, -0.0f}},
       {{}, {30}},
       {{4}, {21, 22, 23, 24}},
+      {{3, 2}, {0.0f, 1.0f, 0.6f, 0.8f, 0.0f, 0.0f}},
+      {{3, 3}, {13, 14, 15, 10, 11, 12, 13, 14, 15}},
       {{0, 5}, {}},
       {{5, 0}, {}}};
   const std::vector<TensorRecipe> made = recipes.take();

@@ -151,10 +151,102 @@ MODELS = {
                     low_freq_factor=1.0, high_freq_factor=4.0,
                     original_max_position_embeddings=64),
                 sliding_attention=dict(rope_type="default", rope_theta=300.0)))),
+    "phi3": dict(type="Phi3", prompts=16, why="q, k and v in one tensor, gate and up in one; half of "
+        "each head turns; a window; two ends", config=dict(sliding_window=9, eos_token_id=[2, 5],
+            rope_parameters=dict(rope_type="default", rope_theta=20000.0, partial_rotary_factor=0.67))),
+    "phi3_odd": dict(type="Phi3", prompts=16, why="odd sizes; as many heads of keys as of queries; "
+        "tied words; ReLU; saved in bf16", saved=torch.bfloat16,
+        config=dict(hidden_size=30, num_attention_heads=3, num_key_value_heads=None,
+            tie_word_embeddings=True, hidden_act="relu")),
+    "phi3_old": dict(type="Phi3", prompts=16, why="the older spelling of rotary positions and of the "
+        "part that turns; one head of keys; three layers", config=dict(num_hidden_layers=3,
+            num_key_value_heads=1, rope_parameters=dict(rope_type="default", rope_theta=5000.0,
+                partial_rotary_factor=0.34)), old=dict(rope_theta=5000.0, partial_rotary_factor=0.34)),
+    "smollm3": dict(type="SmolLM3", prompts=16, why="the second of three layers does not turn; biases",
+        config=dict(num_hidden_layers=3, no_rope_layer_interval=2, attention_bias=True, mlp_bias=True,
+            rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0,
+                original_max_position_embeddings=160))),
+    "smollm3_window": dict(type="SmolLM3", prompts=16, why="a list of layers that turn; windows on "
+        "the others; a head of its own; odd sizes; saved in bf16", saved=torch.bfloat16,
+        config=dict(hidden_size=30, num_attention_heads=3, num_key_value_heads=1, num_hidden_layers=4,
+            no_rope_layers=[0, 1, 1, 0], use_sliding_window=True, sliding_window=7,
+            tie_word_embeddings=False)),
+    "smollm3_layer_types": dict(type="SmolLM3", prompts=16, why="windows by the names of layers; the "
+        "older spelling, without a base; no layer turns but the first", config=dict(
+            num_hidden_layers=3, no_rope_layers=[1, 0, 0], use_sliding_window=True, sliding_window=5,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"]), old={}),
+    "olmo2": dict(type="Olmo2", prompts=16, why="norms behind each part of a layer, and over all "
+        "heads of queries and of keys; biases", config=dict(attention_bias=True, hidden_act="gelu")),
+    "olmo2_odd": dict(type="Olmo2", prompts=16, why="odd sizes; one head of keys; tied words; three "
+        "layers; saved in bf16", saved=torch.bfloat16, config=dict(hidden_size=30,
+            num_attention_heads=3, num_key_value_heads=1, num_hidden_layers=3,
+            tie_word_embeddings=True)),
+    "olmo2_llama3": dict(type="Olmo2", prompts=16, why="three bands of rotary wavelengths; as many "
+        "heads of keys as of queries", config=dict(num_key_value_heads=4,
+            rope_parameters=dict(rope_type="llama3", rope_theta=500000.0, factor=8.0,
+                low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64))),
+    "glm": dict(type="Glm", prompts=16, why="half of each head turns, in pairs that lie side by side; "
+        "biases of q, k and v; wider heads; two ends",
+        config=dict(head_dim=12, eos_token_id=[2, 5])),
+    "glm_odd": dict(type="Glm", prompts=16, why="odd sizes; another part of each head turns; no "
+        "biases; tied words; saved in bf16", saved=torch.bfloat16,
+        config=dict(hidden_size=30, num_attention_heads=3, num_key_value_heads=1, head_dim=14,
+            attention_bias=False, tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="default", rope_theta=300.0, partial_rotary_factor=0.75))),
+    "glm_old": dict(type="Glm", prompts=16, why="the older spelling; stretched positions; three "
+        "layers; GELU", config=dict(head_dim=8, num_hidden_layers=3, hidden_act="gelu",
+            rope_parameters=dict(rope_type="linear", rope_theta=5000.0, factor=2.0,
+                partial_rotary_factor=0.5)),
+        old=dict(rope_theta=5000.0, partial_rotary_factor=0.5,
+            rope_scaling=dict(type="linear", factor=2.0))),
+    "glm4": dict(type="Glm4", prompts=16, why="norms before and behind; half of each head turns, in "
+        "pairs that lie side by side; biases of q, k and v", config=dict(head_dim=12)),
+    "glm4_odd": dict(type="Glm4", prompts=16, why="odd sizes; no biases; tied words; saved in bf16",
+        saved=torch.bfloat16, config=dict(hidden_size=30, num_attention_heads=3,
+            num_key_value_heads=3, head_dim=14, attention_bias=False, tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="default", rope_theta=300.0, partial_rotary_factor=0.75))),
+    "glm4_old": dict(type="Glm4", prompts=16, why="the older spelling; heads that turn as a whole; "
+        "three layers; ReLU", config=dict(head_dim=8, num_hidden_layers=3, hidden_act="relu",
+            rope_parameters=dict(rope_type="default", rope_theta=5000.0, partial_rotary_factor=1.0)),
+        old=dict(rope_theta=5000.0, partial_rotary_factor=1.0)),
+    "falcon": dict(type="Falcon", plain=True, prompts=16, why="one head of keys; attention and "
+        "feed-forward take the same input, of one norm", config=dict(hidden_size=24,
+            num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=640)),
+    "falcon_new": dict(type="Falcon", plain=True, prompts=16, why="two heads of keys; two norms side "
+        "by side; biases; a width of the feed-forward; a head of its own; saved in bf16",
+        saved=torch.bfloat16, config=dict(hidden_size=36, num_hidden_layers=3,
+            num_attention_heads=6, num_kv_heads=2, new_decoder_architecture=True, bias=True,
+            ffn_hidden_size=37, activation="relu", tie_word_embeddings=False,
+            max_position_embeddings=640)),
+    "falcon_one_norm": dict(type="Falcon", plain=True, prompts=16, why="grouped heads and one norm; "
+        "stretched positions in the older spelling", config=dict(hidden_size=24,
+            num_hidden_layers=2, num_attention_heads=4, num_kv_heads=2,
+            new_decoder_architecture=True, num_ln_in_parallel_attn=1, max_position_embeddings=640,
+            rope_parameters=dict(rope_type="linear", rope_theta=5000.0, factor=2.0)),
+        old=dict(rope_theta=5000.0, rope_scaling=dict(type="linear", factor=2.0))),
+    "falcon_sequential": dict(type="Falcon", plain=True, prompts=16, why="as many heads of keys as of "
+        "queries; attention before feed-forward; biases", config=dict(hidden_size=30,
+            num_hidden_layers=2, num_attention_heads=3, multi_query=False, parallel_attn=False,
+            bias=True, max_position_embeddings=640)),
+    "bloom": dict(type="Bloom", plain=True, prompts=16, why="ALiBi; a norm of the words; GELU by tanh",
+        config=dict(hidden_size=24, n_layer=2, n_head=4, seq_length=640)),
+    "bloom_odd": dict(type="Bloom", plain=True, prompts=16, why="a number of heads that is no power of "
+        "two; odd sizes; three layers; a head of its own; saved in bf16", saved=torch.bfloat16,
+        config=dict(hidden_size=30, n_layer=3, n_head=6, seq_length=640, tie_word_embeddings=False)),
+    "bloom_old": dict(type="Bloom", plain=True, prompts=16, why="the older names of fields; saved in "
+        "f16", saved=torch.float16, config=dict(hidden_size=20, n_layer=2, n_head=5, seq_length=640),
+        old=dict(n_embed=20, num_attention_heads=5, num_hidden_layers=2),
+        drop=["hidden_size", "n_head", "n_layer"]),
 }
 TEXTS = ["The quick brown fox", "a", "  two spaces, and a tab\t", "Ein schöner Tag, nicht wahr?",
          "日本語のテキスト", "--max-new-tokens 5", "def f(x):\n    return x", "🙂🙂", "1234567890 + 1",
          "مرحبا بالعالم"]
+
+
+def class_of(recipe, ending):
+    if ending == "Config":
+        return getattr(transformers, recipe.get("config_class", recipe["type"]) + ending)
+    return getattr(transformers, recipe["type"] + ending)
 
 
 def is_norm(name):
@@ -181,13 +273,11 @@ def save(model, recipe, folder):
     if folder.exists():
         shutil.rmtree(folder)
     model.to(recipe.get("saved", torch.float32)).save_pretrained(folder)
-    if "old" not in recipe:
-        return
     path = folder / "config.json"
     config = json.loads(path.read_text())
-    for key in ["rope_parameters"] + recipe.get("drop", []):
-        config.pop(key)
-    config.update(recipe["old"])
+    for key in (["rope_parameters"] if "old" in recipe else []) + recipe.get("drop", []):
+        config.pop(key, None)
+    config.update(recipe.get("old", {}) | recipe.get("own", {}))
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
@@ -212,9 +302,9 @@ def generate(model, ids, n_beams):
 
 
 def run(recipe, folder, seed):
-    exact = getattr(transformers, recipe["type"] + recipe.get("head", "ForCausalLM")).from_pretrained(
+    exact = class_of(recipe, recipe.get("head", "ForCausalLM")).from_pretrained(
         folder, dtype=torch.float64, attn_implementation="eager").eval()
-    single = getattr(transformers, recipe["type"] + recipe.get("head", "ForCausalLM")).from_pretrained(
+    single = class_of(recipe, recipe.get("head", "ForCausalLM")).from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager").eval()
     rng = np.random.default_rng(seed)
     prompts, greedy, beam, scores, logits = [], [], [], [], []
@@ -259,7 +349,7 @@ def run_texts(recipe, folder):
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(tokenizers / name, folder / name)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = getattr(transformers, recipe["type"] + recipe.get("head", "ForCausalLM")).from_pretrained(
+    model = class_of(recipe, recipe.get("head", "ForCausalLM")).from_pretrained(
         folder, dtype=torch.float64, attn_implementation="eager").eval()
 
     def text_of(ids):
@@ -289,9 +379,9 @@ def main():
         if arguments.names and name not in arguments.names:
             continue
         torch.manual_seed(seed)
-        config = getattr(transformers, recipe.get("config_class", recipe["type"]) + "Config")(
-            **IDS | ({} if "head" in recipe else COMMON) | recipe["config"])
-        model = getattr(transformers, recipe["type"] + recipe.get("head", "ForCausalLM"))(config)
+        config = class_of(recipe, "Config")(
+            **IDS | ({} if "head" in recipe or "plain" in recipe else COMMON) | recipe["config"])
+        model = class_of(recipe, recipe.get("head", "ForCausalLM"))(config)
         randomize(model)
         folder = arguments.out / name
         save(model, recipe, folder)

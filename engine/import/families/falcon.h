@@ -1,0 +1,23 @@
+// Falcon and BLOOM: layer norms, a feed-forward without a gate, and q, k and v of each group of
+// heads beside each other in one tensor. Falcon has rotary positions, and mostly lets attention and
+// feed-forward take the same input; BLOOM has ALiBi and a norm of the words.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/file/json.h"
+#include "engine/import/source/tensor_recipe.h"
+#include "engine/spec/config.h"
+
+namespace headlane {
+
+// As llama_config and llama_tensors.
+ModelConfig falcon_config(const Json& config, const std::string& path);
+std::vector<TensorRecipe> falcon_tensors(const Checkpoint& checkpoint, const Json& config,
+                                         const std::string& path, const ModelConfig& model);
+ModelConfig bloom_config(const Json& config, const std::string& path);
+std::vector<TensorRecipe> bloom_tensors(const Checkpoint& checkpoint, const Json& config,
+                                        const std::string& path, const ModelConfig& model);
+
+}  // namespace headlane
