@@ -70,9 +70,10 @@ TEST_F(Files, ConvertSaysThatATokenizerIsLeftOut) {
   const Finished done = run_headlane({"convert", folder, "-o", out});
   ASSERT_EQ(done.status, 0) << done.err;
   EXPECT_EQ(done.out, "");
-  EXPECT_EQ(done.err, "headlane: note: " + folder +
-                          ": Headlane does not have its tokenizer (BartTokenizer); the converted "
-                          "model takes and gives token ids, not texts\n");
+  EXPECT_EQ(done.err, "headlane: note: " + folder + ": its tokenizer is not read: " + folder +
+                          "/tokenizer_config.json field \"tokenizer_class\" is \"BartTokenizer\", "
+                          "but neither tokenizer.json nor vocab.json and merges.txt are here; the "
+                          "converted model takes and gives token ids, not texts\n");
   expect_failure(run_headlane({"translate", "-m", out, "a text"}),
                  "--ids takes lines of token ids");
   EXPECT_EQ(

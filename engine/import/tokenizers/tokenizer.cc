@@ -75,12 +75,11 @@ bool is_left_out(const TokenizerFiles& files) {
   return find_tokenizer_class(name) == nullptr && !is_one_of(name, kSentencePieceClasses);
 }
 
-ImportedTokenizer leave_out(const TokenizerFiles& files) {
+// `why`: a clause.
+ImportedTokenizer leave_out(const TokenizerFiles& files, const std::string& why) {
   ImportedTokenizer none;
-  const std::string& name = files.tokenizer_class();
-  none.left_out = files.dir() + ": Headlane does not have its tokenizer" +
-                  (name.empty() ? "" : " (" + printable(name) + ")") +
-                  "; the converted model takes and gives token ids, not texts";
+  none.left_out =
+      files.dir() + ": " + why + "; the converted model takes and gives token ids, not texts";
   return none;
 }
 
@@ -204,9 +203,20 @@ void refuse_other_models(const TokenizerFiles& files, const json& file) {
 ImportedTokenizer import_tokenizer(const std::string& hf_dir, bool listed) {
   const TokenizerFiles files(hf_dir);
   if (!files.has_any_file()) return {};
-  if (is_left_out(files)) return leave_out(files);
-  refuse_unknown_class(files);
-  ImportedTokenizer tokenizer = import_of_class(files);
+  if (is_left_out(files)) {
+    const std::string& name = files.tokenizer_class();
+    return leave_out(files, "Headlane does not have its tokenizer" +
+                                (name.empty() ? "" : " (" + printable(name) + ")"));
+  }
+  ImportedTokenizer tokenizer;
+  try {
+    refuse_unknown_class(files);
+    tokenizer = import_of_class(files);
+  } catch (const Error& error) {
+    // A BART is of use for token ids alone, and was before Headlane read its tokenizer.
+    if (files.model_type() != "bart" || error.status() != Status::kUnsupported) throw;
+    return leave_out(files, std::string("its tokenizer is not read: ") + error.what());
+  }
   if (listed && !tokenizer.spec.is_null() && lowers_texts(hf_dir)) {
     lower_texts(hf_dir, &tokenizer.spec);
   }
