@@ -9,6 +9,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/container.h"
+#include "engine/import/families/baichuan.h"
 #include "engine/import/families/bart.h"
 #include "engine/import/families/bert.h"
 #include "engine/import/families/class_check.h"
@@ -65,7 +66,8 @@ constexpr Family kFamilies[] = {
     {"glm", "Glm", glm_config, glm_tensors},
     {"glm4", "Glm4", glm_config, glm_tensors},
     {"falcon", "Falcon", falcon_config, falcon_tensors},
-    {"bloom", "Bloom", bloom_config, bloom_tensors}};
+    {"bloom", "Bloom", bloom_config, bloom_tensors},
+    {"baichuan", "Baichuan", baichuan_config, baichuan_tensors, nullptr, "baichuan"}};
 
 // Ids beyond the embedding table would have no row. Fewer are fine: tables are often padded.
 void check_vocab(const ImportedTokenizer& tokenizer, const ModelConfig& config,

@@ -222,6 +222,15 @@ json llama_like_defaults(const std::string& model_type) {
   return defaults;
 }
 
+// Its makers' class has other numbers for each size, so sizes are not filled in.
+json baichuan_defaults() {
+  return {{"hidden_act", "silu"},
+          {"rms_norm_eps", 1e-6},
+          {"pad_token_id", 0},
+          {"bos_token_id", 1},
+          {"eos_token_id", 2}};
+}
+
 json falcon_defaults() {
   return {
       {"vocab_size", 65024},       {"hidden_size", 4544},        {"num_hidden_layers", 32},
@@ -255,6 +264,7 @@ json defaults_of(const std::string& model_type) {
   for (const char* like : {"phi3", "smollm3", "olmo2", "glm", "glm4"}) {
     if (model_type == like) return llama_like_defaults(model_type);
   }
+  if (model_type == "baichuan") return baichuan_defaults();
   if (model_type == "falcon") return falcon_defaults();
   if (model_type == "bloom") return bloom_defaults();
   if (model_type == "t5") return t5_defaults();

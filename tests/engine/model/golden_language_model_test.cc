@@ -66,7 +66,11 @@ constexpr const char* kModels[] = {"llama_3_1",
                                    "falcon_sequential",
                                    "bloom",
                                    "bloom_odd",
-                                   "bloom_old"};
+                                   "bloom_old",
+                                   "baichuan_7b",
+                                   "baichuan_13b",
+                                   "baichuan2_7b",
+                                   "baichuan2_13b"};
 
 // Another order of summation than that of transformers' own float32 may be off by a small multiple
 // of what that is off by (tests/golden/README.md).

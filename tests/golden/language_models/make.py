@@ -29,6 +29,7 @@ import json
 import pathlib
 import shutil
 
+import baichuan
 import numpy as np
 import torch
 import transformers
@@ -38,6 +39,7 @@ GAIN = 1.2  # of a product: scores of attention are of the size that trained mod
 COMMON = {"hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 2,
           "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 640,
           "rms_norm_eps": 1e-5}
+MODULES = {"Baichuan": baichuan}  # where transformers has no such model
 GEMMA = {"head_dim": 10, "num_key_value_heads": 2}
 IDS = {"vocab_size": 97, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 MODELS = {
@@ -237,6 +239,29 @@ MODELS = {
         "f16", saved=torch.float16, config=dict(hidden_size=20, n_layer=2, n_head=5, seq_length=640),
         old=dict(n_embed=20, num_attention_heads=5, num_hidden_layers=2),
         drop=["hidden_size", "n_head", "n_layer"]),
+    "baichuan_7b": dict(type="Baichuan", plain=True, prompts=16, why="rotary positions; q, k and v in "
+        "one tensor", drop=["has_alibi"], own=dict(architectures=["BaiChuanForCausalLM"],
+            auto_map=dict(AutoConfig="configuration_baichuan.BaiChuanConfig",
+                AutoModelForCausalLM="modeling_baichuan.BaiChuanForCausalLM")),
+        config=dict(hidden_size=24, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4,
+            max_position_embeddings=640, hidden_act="silu", rms_norm_eps=1e-6,
+            tie_word_embeddings=False)),
+    "baichuan_13b": dict(type="Baichuan", plain=True, prompts=16, why="ALiBi of 40 heads",
+        drop=["has_alibi"], config=dict(hidden_size=80, intermediate_size=37, num_hidden_layers=2,
+            num_attention_heads=40, model_max_length=640, hidden_act="silu", rms_norm_eps=1e-6,
+            tie_word_embeddings=False)),
+    "baichuan2_7b": dict(type="Baichuan", plain=True, prompts=16, why="a head whose rows have length "
+        "1; odd sizes; saved in bf16", saved=torch.bfloat16, drop=["has_alibi"],
+        config=dict(normed_head=True, hidden_size=30, intermediate_size=41, num_hidden_layers=3,
+            num_attention_heads=3, max_position_embeddings=640, model_max_length=640,
+            hidden_act="silu", rms_norm_eps=1e-6, tie_word_embeddings=False)),
+    "baichuan2_13b": dict(type="Baichuan", plain=True, prompts=16, why="ALiBi, and a head whose rows "
+        "have length 1; odd sizes", drop=["has_alibi"],
+        own=dict(auto_map=dict(AutoConfig="configuration_baichuan.BaichuanConfig",
+            AutoModelForCausalLM="modeling_baichuan.BaichuanForCausalLM")),
+        config=dict(normed_head=True, hidden_size=30, intermediate_size=41, num_hidden_layers=2,
+            num_attention_heads=6, model_max_length=640, hidden_act="silu", rms_norm_eps=1e-6,
+            tie_word_embeddings=False)),
 }
 TEXTS = ["The quick brown fox", "a", "  two spaces, and a tab\t", "Ein schöner Tag, nicht wahr?",
          "日本語のテキスト", "--max-new-tokens 5", "def f(x):\n    return x", "🙂🙂", "1234567890 + 1",
@@ -245,8 +270,9 @@ TEXTS = ["The quick brown fox", "a", "  two spaces, and a tab\t", "Ein schöner 
 
 def class_of(recipe, ending):
     if ending == "Config":
-        return getattr(transformers, recipe.get("config_class", recipe["type"]) + ending)
-    return getattr(transformers, recipe["type"] + ending)
+        return getattr(MODULES.get(recipe["type"], transformers),
+                       recipe.get("config_class", recipe["type"]) + ending)
+    return getattr(MODULES.get(recipe["type"], transformers), recipe["type"] + ending)
 
 
 def is_norm(name):
