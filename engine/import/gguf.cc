@@ -7,6 +7,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/input_file.h"
+#include "engine/import/families/class_defaults.h"
 #include "engine/import/families/generation.h"
 #include "engine/import/gguf/gguf_architecture.h"
 #include "engine/import/gguf/gguf_checkpoint.h"
@@ -39,7 +40,7 @@ void convert_gguf(const std::string& path, const std::string& out_path,
     fail(Status::kUnsupported, "%s: a language model has no pooling", path.c_str());
   }
   GgufCheckpoint checkpoint(path);
-  const Json source = read_gguf_config(&checkpoint);
+  const Json source = with_class_defaults(read_gguf_config(&checkpoint));
   const Family& family = find_family(source, path);
   ModelConfig config = family.config(source, path);
   config.max_seq_len = config.decoder.max_positions;

@@ -77,6 +77,7 @@ struct Renamed {
 };
 constexpr Renamed kTopNames[] = {
     {"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}};
+// Of all or of some architectures; those that others have under these names come behind them.
 constexpr Renamed kLayerNames[] = {
     {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
     {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
@@ -84,6 +85,15 @@ constexpr Renamed kLayerNames[] = {
     {"attn_k_norm", "self_attn.k_norm"}, {"ffn_gate", "mlp.gate_proj"},
     {"ffn_up", "mlp.up_proj"},           {"ffn_down", "mlp.down_proj"}};
 constexpr Renamed kTwoNorms[] = {{"ffn_norm", "post_attention_layernorm"}};
+constexpr Renamed kLaterNorms[] = {{"post_attention_norm", "post_attention_layernorm"},
+                                   {"post_ffw_norm", "post_feedforward_layernorm"}};
+constexpr Renamed kFused[] = {{"attn_qkv", "self_attn.qkv_proj"},
+                              {"ffn_up", "mlp.gate_up_proj"},
+                              {"ffn_norm", "post_attention_layernorm"}};
+constexpr Renamed kGlmNames[] = {{"ffn_up", "mlp.gate_up_proj"},
+                                 {"post_attention_norm", "post_self_attn_layernorm"},
+                                 {"ffn_norm", "post_attention_layernorm"},
+                                 {"post_ffw_norm", "post_mlp_layernorm"}};
 constexpr Renamed kFourNorms[] = {{"post_attention_norm", "post_attention_layernorm"},
                                   {"ffn_norm", "pre_feedforward_layernorm"},
                                   {"post_ffw_norm", "post_feedforward_layernorm"}};
@@ -94,7 +104,13 @@ class Names {
   explicit Names(int64_t n_layers) : n_layers_(n_layers) {}
 
   void add_top(const Renamed& name) { add(name.gguf, name.huggingface); }
+  // A name in the file that was added before gets another meaning.
   void add_layers(const Renamed& name) {
+    const std::string ending = std::string(".") + name.gguf;
+    std::erase_if(names_, [&](const auto& one) {
+      const std::string& source = one.second.source;
+      return source.substr(0, source.rfind('.')).ends_with(ending);
+    });
     for (int64_t i = 0; i < n_layers_; ++i) {
       const std::string layer = std::to_string(i) + ".";
       add("blk." + layer + name.gguf, "model.layers." + layer + name.huggingface);
@@ -143,10 +159,9 @@ void read_sizes(const Source& source) {
   if (fields.integer("attention.value_length", head_dim) != head_dim) {
     fields.refuse("attention.value_length", "is not the length of keys, which is not supported");
   }
-  if (fields.integer("rope.dimension_count", head_dim) != head_dim) {
-    fields.refuse("rope.dimension_count",
-                  "is not the width of a head, which is not supported for this architecture");
-  }
+  config["partial_rotary_factor"] =
+      static_cast<double>(fields.integer("rope.dimension_count", head_dim)) /
+      static_cast<double>(head_dim);
   config["hidden_size"] = d_model;
   config["num_attention_heads"] = n_heads;
   config["num_key_value_heads"] = fields.integer("attention.head_count_kv", n_heads);
@@ -233,10 +248,11 @@ void set_biases(const Source& source) {
   (*source.config)["attention_bias"] = has;
 }
 
-// Llama and Mistral, whose converter puts rows of Q and K into the order of pairs that turn.
+// Llama, Mistral and SmolLM 3, whose converter puts rows of Q and K into the order of pairs that
+// turn. In SmolLM 3 every fourth layer has no positions, as in transformers where no list says so.
 void read_llama(const Source& source) {
   json& config = *source.config;
-  config["model_type"] = "llama";
+  config["model_type"] = source.fields->name();
   config["hidden_act"] = "silu";
   refuse_experts(source.fields);
   read_rope_scaling(source);
@@ -258,6 +274,35 @@ void read_qwen(const Source& source) {
   set_biases(source);  // of Qwen 3; Qwen 2 has those that it has
   read_rope_scaling(source);
   source.checkpoint->set_names(names_of(config, kTwoNorms).take());
+}
+
+void read_olmo2(const Source& source) {
+  json& config = *source.config;
+  config["model_type"] = "olmo2";
+  config["hidden_act"] = "silu";
+  set_biases(source);
+  read_rope_scaling(source);
+  source.checkpoint->set_names(names_of(config, kLaterNorms).take());
+}
+
+// Q, K and V are one tensor, and so are gate and up. A window of 0 is none.
+void read_phi3(const Source& source) {
+  json& config = *source.config;
+  config["model_type"] = "phi3";
+  config["hidden_act"] = "silu";
+  config["original_max_position_embeddings"] =
+      source.fields->integer("rope.scaling.original_context_length", 4096);
+  const int64_t window = source.fields->integer("attention.sliding_window", 0);
+  config["sliding_window"] = window > 0 ? json(window) : json();
+  source.checkpoint->set_names(names_of(config, kFused).take());
+}
+
+void read_glm4(const Source& source) {
+  json& config = *source.config;
+  config["model_type"] = "glm4";
+  config["hidden_act"] = "silu";
+  set_biases(source);
+  source.checkpoint->set_names(names_of(config, kGlmNames).take());
 }
 
 // llama.cpp tells the largest models of Gemma 2 and 3 by their number of layers: their scores are
@@ -315,7 +360,9 @@ struct Architecture {
 };
 constexpr Architecture kArchitectures[] = {{"llama", read_llama},   {"qwen2", read_qwen},
                                            {"qwen3", read_qwen},    {"gemma", read_gemma},
-                                           {"gemma2", read_gemma2}, {"gemma3", read_gemma3}};
+                                           {"gemma2", read_gemma2}, {"gemma3", read_gemma3},
+                                           {"smollm3", read_llama}, {"olmo2", read_olmo2},
+                                           {"phi3", read_phi3},     {"glm4", read_glm4}};
 
 const Architecture& find_architecture(const ArchitectureFields& fields) {
   std::string known;
@@ -337,9 +384,11 @@ void read_roles(const json& fields, const std::string& path, json* config) {
   for (const char* role : {"eos", "eot", "eom"}) {
     if (id(role) >= 0) ends.push_back(id(role));
   }
-  if (!ends.empty()) (*config)["eos_token_id"] = std::move(ends);
-  if (id("bos") >= 0) (*config)["bos_token_id"] = id("bos");
-  if (id("padding") >= 0) (*config)["pad_token_id"] = id("padding");
+  // A null is no token; what is not there would be that of the family's published models.
+  const auto or_null = [](int64_t value) { return value < 0 ? json() : json(value); };
+  (*config)["eos_token_id"] = ends.empty() ? json() : std::move(ends);
+  (*config)["bos_token_id"] = or_null(id("bos"));
+  (*config)["pad_token_id"] = or_null(id("padding"));
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ class Gguf : public testing::Test {
 // queries and keys into another order, and adds 1 to Gemma's norms.
 TEST_F(Gguf, TheTensorsOfItsFolder) {
   for (const char* name : {"llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2",
-                           "qwen3", "gemma", "gemma2"}) {
+                           "qwen3", "gemma", "gemma2", "smollm3", "olmo2", "phi3", "glm4"}) {
     const Container gguf = convert(kGolden + "/gguf/" + name + ".gguf", "a");
     const Container folder = convert(kGolden + "/language_models/" + name, "b");
     ASSERT_EQ(gguf.tensors().size(), folder.tensors().size()) << name;
@@ -72,7 +72,7 @@ TEST_F(Gguf, TheTensorsOfItsFolder) {
 
 // Their activations are the ones that GGUF takes for granted.
 TEST_F(Gguf, TheConfigOfItsFolder) {
-  for (const char* name : {"llama_2", "llama_yarn", "qwen2", "gemma"}) {
+  for (const char* name : {"llama_2", "llama_yarn", "qwen2", "gemma", "phi3", "glm4"}) {
     const Container gguf = convert(kGolden + "/gguf/" + name + ".gguf", "a");
     const Container folder = convert(kGolden + "/language_models/" + name, "b");
     EXPECT_EQ(gguf.config()["decoder"].dump(), folder.config()["decoder"].dump()) << name;

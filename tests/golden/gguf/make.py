@@ -24,7 +24,7 @@ import numpy as np
 # ids of a large vocabulary.
 TEXTS = {"qwen2_texts": "qwen2"}
 MODELS = ["llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2", "qwen3",
-          "gemma", "gemma2"]
+          "gemma", "gemma2", "smollm3", "olmo2", "phi3", "glm4"]
 TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K",
          "IQ4_NL", "IQ4_XS", "MXFP4"]
 ROWS, COLUMNS = 3, 512
