@@ -74,14 +74,14 @@ const GgufEntry* GgufCheckpoint::entry(const std::string& source) const {
   return found == places_.end() ? nullptr : &found->second->entries().at(source);
 }
 
-void GgufCheckpoint::set_names(std::map<std::string, GgufTensor> names,
+void GgufCheckpoint::set_names(const std::map<std::string, GgufTensor>& names,
                                std::span<const std::string> left_out) {
   std::map<std::string, GgufTensor> all;
   for (const auto& [name, file] : places_) all[name] = {name, {}};
-  for (auto& [name, tensor] : names) {
+  for (const auto& [name, tensor] : names) {
     if (!places_.contains(tensor.source)) continue;
     all.erase(tensor.source);
-    all[name] = std::move(tensor);
+    all[name] = tensor;
   }
   for (const std::string& source : left_out) all.erase(source);
   names_ = std::move(all);

@@ -40,7 +40,7 @@ class GgufCheckpoint : public Checkpoint {
 
   // `names` are the tensors by the names that importers ask for. All others keep their own, except
   // that those `left_out` are not there any more.
-  void set_names(std::map<std::string, GgufTensor> names,
+  void set_names(const std::map<std::string, GgufTensor>& names,
                  std::span<const std::string> left_out = {});
 
   std::vector<std::string> names() const override;
