@@ -131,7 +131,9 @@ TEST(Sampling, MinPKeepsWhatIsLikelyEnough) {
         for (const Candidate& token : likely.tokens) kept[token.id] = token.logit;
         EXPECT_EQ(kept, expected);
         EXPECT_EQ(likely.total, total);
-        if (min_p == 1.0f) EXPECT_EQ(kept.size(), 1u);
+        if (min_p == 1.0f) {
+          EXPECT_EQ(kept.size(), 1u);
+        }
       }
     }
   }
