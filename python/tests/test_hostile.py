@@ -89,8 +89,14 @@ def test_a_file_that_vanishes(bert: Path, tmp_path: Path) -> None:
         headlane.Embedder(path)
 
 
+def heed_ctrl_c() -> None:
+    """Before a program begins: a shell's background jobs, such as those of CI, begin without SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def run(program: str, *arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", program, *map(str, arguments)]
+    options = {"preexec_fn": heed_ctrl_c, **options}
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)  # type: ignore[call-overload,no-any-return]
 
 
