@@ -10,6 +10,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/json_fields.h"
+#include "engine/file/limits.h"
 
 namespace headlane {
 namespace {
@@ -31,6 +32,11 @@ class ArchitectureFields {
 
   bool has(const char* key) { return json_has(fields_, full(key).c_str(), path_); }
   int64_t integer(const char* key) { return json_int(fields_, full(key).c_str(), path_); }
+  // Names and quotients are made of such sizes before the config is checked as a whole.
+  int64_t size(const char* key, int64_t most) { return checked(key, integer(key), most); }
+  int64_t size(const char* key, int64_t most, int64_t otherwise) {
+    return checked(key, integer(key, otherwise), most);
+  }
   int64_t integer(const char* key, int64_t otherwise) {
     return json_int(fields_, full(key).c_str(), path_, otherwise);
   }
@@ -54,6 +60,11 @@ class ArchitectureFields {
   }
 
  private:
+  int64_t checked(const char* key, int64_t value, int64_t most) {
+    if (value >= 1 && value <= most) return value;
+    fail(Status::kBadFile, "%s field \"%s\" is %lld; it must be from 1 to %lld", path_.c_str(),
+         full(key).c_str(), ll{value}, ll{most});
+  }
   std::string full(const char* key) {
     std::string name = name_ + "." + key;
     asked_.insert(name);
@@ -65,7 +76,7 @@ class ArchitectureFields {
   std::set<std::string, std::less<>> asked_;
 };
 
-// What reading an architecture has at hand.
+// Reading an architecture needs these.
 struct Source {
   GgufCheckpoint* checkpoint;
   ArchitectureFields* fields;
@@ -77,7 +88,8 @@ struct Renamed {
 };
 constexpr Renamed kTopNames[] = {
     {"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}};
-// Of all or of some architectures; those that others have under these names come behind them.
+// Most architectures have all of these. A list of an architecture's own is added after it, and may
+// give a name another meaning.
 constexpr Renamed kLayerNames[] = {
     {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
     {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
@@ -152,21 +164,21 @@ Names names_of(const json& config, std::span<const Renamed> norms) {
 void read_sizes(const Source& source) {
   ArchitectureFields& fields = *source.fields;
   json& config = *source.config;
-  const int64_t d_model = fields.integer("embedding_length");
-  const int64_t n_heads = fields.integer("attention.head_count");
-  if (n_heads < 1) fields.refuse("attention.head_count", "is less than 1");
-  const int64_t head_dim = fields.integer("attention.key_length", d_model / n_heads);
+  const int64_t d_model = fields.size("embedding_length", file_limits::kDModel);
+  const int64_t n_heads = fields.size("attention.head_count", file_limits::kHeads);
+  const int64_t head_dim =
+      fields.size("attention.key_length", file_limits::kHeadDim, d_model / n_heads);
   if (fields.integer("attention.value_length", head_dim) != head_dim) {
     fields.refuse("attention.value_length", "is not the length of keys, which is not supported");
   }
   config["partial_rotary_factor"] =
-      static_cast<double>(fields.integer("rope.dimension_count", head_dim)) /
+      static_cast<double>(fields.size("rope.dimension_count", head_dim, head_dim)) /
       static_cast<double>(head_dim);
   config["hidden_size"] = d_model;
   config["num_attention_heads"] = n_heads;
   config["num_key_value_heads"] = fields.integer("attention.head_count_kv", n_heads);
   config["head_dim"] = head_dim;
-  config["num_hidden_layers"] = fields.integer("block_count");
+  config["num_hidden_layers"] = fields.size("block_count", file_limits::kLayers);
   config["intermediate_size"] = fields.integer("feed_forward_length");
   config["max_position_embeddings"] = fields.integer("context_length");
   config["rms_norm_eps"] = fields.number("attention.layer_norm_rms_epsilon");
@@ -180,10 +192,10 @@ void read_sizes(const Source& source) {
   config["tie_word_embeddings"] = source.checkpoint->entry("output.weight") == nullptr;
 }
 
-// Linear scaling, and YaRN as far as its fields are at their defaults.
+// Linear scaling, which a factor alone means, and YaRN as far as its fields are at their defaults.
 void read_rope_scaling(const Source& source) {
   ArchitectureFields& fields = *source.fields;
-  const std::string type = fields.text("rope.scaling.type", "none");
+  const std::string type = fields.text("rope.scaling.type", "linear");
   const double factor = fields.number("rope.scaling.factor", 1);
   const int64_t original = fields.integer("rope.scaling.original_context_length", 0);
   fields.has("rope.scaling.finetuned");  // it says what the model was trained with
@@ -200,8 +212,8 @@ void read_rope_scaling(const Source& source) {
 
 constexpr const char* kFrequencies = "rope_freqs.weight";
 
-// By what Llama 3.1 divides the frequency of pair i, of whose three bands the files keep no trace
-// except these divisors.
+// Llama 3.1 divides the frequency of pair i by this. It has three bands of frequencies, of which
+// the files keep the divisors alone.
 double llama3_divisor(double base, double dims, size_t i, double factor, double original) {
   const double wavelength =
       2 * std::numbers::pi * std::pow(base, 2 * static_cast<double>(i) / dims);
@@ -237,8 +249,8 @@ void read_llama3_scaling(const Source& source) {
 }
 
 void refuse_experts(ArchitectureFields* fields) {
-  if (fields->integer("expert_count", 0) == 0 && fields->integer("expert_used_count", 0) == 0)
-    return;
+  const int64_t n_experts = fields->integer("expert_count", 0);
+  if (n_experts == 0 && fields->integer("expert_used_count", 0) == 0) return;
   fields->refuse("expert_count", "is not 0; a mixture of experts is not supported");
 }
 

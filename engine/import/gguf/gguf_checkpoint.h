@@ -14,7 +14,7 @@
 
 namespace headlane {
 
-// What llama.cpp's converter did to a tensor, which reading undoes.
+// llama.cpp's converter changed a tensor in these ways, which reading undoes.
 struct GgufForm {
   // Heads of a weight whose rows were put into another order: of each head, row i of its first half
   // became row 2 i, and row i of its second half row 2 i + 1. 0: the rows are as they were.

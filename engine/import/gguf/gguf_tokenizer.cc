@@ -35,8 +35,8 @@ constexpr const char* kQwen2Split = HEADLANE_CONTRACTIONS "\\p{N}" HEADLANE_REST
 #undef HEADLANE_CONTRACTIONS
 #undef HEADLANE_REST
 
-// What "tokenizer.ggml.pre" names: a tokenizer that llama.cpp's converter knew by the ids that it
-// gives to a text.
+// "tokenizer.ggml.pre" names one of these: llama.cpp's converter knows a tokenizer by the ids that
+// it gives to a text.
 struct KnownSplit {
   const char* name;
   const char* regex;  // null: ByteLevel's own, GPT-2's
@@ -293,6 +293,13 @@ json read_gguf_tokenizer(const json& fields, const std::string& path) {
   constexpr const char* kModel = "tokenizer.ggml.model";
   const std::string model = json_string(fields, kModel, path, "none");
   if (model == "none" || model == "no_vocab") return {};
+  for (const char* key :
+       {"add_sep_token", "remove_extra_whitespaces", "treat_whitespace_as_suffix"}) {
+    const std::string field = std::string("tokenizer.ggml.") + key;
+    if (!json_bool(fields, field.c_str(), path, false)) continue;
+    fail(Status::kUnsupported, "%s field \"%s\" is true; only false is supported", path.c_str(),
+         field.c_str());
+  }
   if (model == "llama") return sentencepiece(fields, path);
   if (model == "gpt2") return byte_level(fields, path);
   fail(Status::kUnsupported, "%s field \"%s\" is \"%s\", not one of: llama, gpt2", path.c_str(),

@@ -42,7 +42,7 @@ class GgufFile {
   // "FILE: tensor "NAME"", which messages begin with.
   std::string where(const std::string& name) const;
 
-  // Of an entry of this file; as Checkpoint.
+  // These are as Checkpoint's, and `name` is an entry of this file.
   void check_type(const std::string& name) const;
   void read(const std::string& name, int64_t first, std::span<float> to) const;
 

@@ -121,6 +121,8 @@ TEST_F(Gguf, OtherTokenizers) {
   EXPECT_TRUE(none.is_null());
   Json fields = {{"tokenizer.ggml.model", "rwkv"}};
   EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported, "\"rwkv\", not one of");
+  fields["tokenizer.ggml.remove_extra_whitespaces"] = true;
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported, "is true");
   fields = {{"tokenizer.ggml.model", "gpt2"}, {"tokenizer.ggml.pre", "tekken"}};
   EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported,
                "\"tokenizer.ggml.pre\" is \"tekken\", not one of: gpt-2, llama-bpe, qwen2");
@@ -148,6 +150,31 @@ TEST_F(Gguf, AFieldThatNobodyReads) {
   write_file(path_, other);
   EXPECT_ERROR(convert(path_), Status::kUnsupported,
                "field \"llama.attention.head_count_qq\" is not one that Headlane reads");
+}
+
+// Each would be a loop without an end, or no number.
+TEST_F(Gguf, SizesOutOfRange) {
+  const std::string bytes = read_file(kGolden + "/gguf/llama_2.gguf");
+  for (const char* key : {"llama.block_count", "llama.embedding_length",
+                          "llama.attention.head_count", "llama.rope.dimension_count"}) {
+    const size_t at = bytes.find(key) + std::string_view(key).size() + sizeof(uint32_t);
+    for (const uint32_t value : {0U, ~0U}) {
+      std::string changed = bytes;
+      changed.replace(at, sizeof value, reinterpret_cast<const char*>(&value), sizeof value);
+      write_file(path_, changed);
+      EXPECT_ERROR(convert(path_), Status::kBadFile, std::string("field \"") + key + "\" is ");
+    }
+  }
+}
+
+// As in llama.cpp, a factor without a type is of linear scaling.
+TEST_F(Gguf, AFactorWithoutAType) {
+  std::string bytes = read_file(kGolden + "/gguf/llama_linear.gguf");
+  const std::string type = "llama.rope.scaling.type";
+  bytes.replace(bytes.find(type), type.size(), "general.rope.scaling.ty");
+  write_file(path_, bytes);
+  const Container model = convert(path_);
+  EXPECT_EQ(model.config()["decoder"]["attention"]["rotary"]["scaling"].text(), "linear");
 }
 
 TEST_F(Gguf, OtherArchitectures) {
