@@ -150,6 +150,15 @@ void check_places(const Sequence& sequence, int64_t first, int64_t n) {
        ll{n}, ll{sequence.number}, ll{n_places});
 }
 
+SequenceRequest request_of_ids(const int32_t* ids, int64_t n_ids,
+                               const headlane_sequence_options* options,
+                               const headlane_sequences& sequences) {
+  check_array("ids", ids, n_ids);
+  SequenceRequest request = request_of(options, sequences.sequences);
+  request.ids.assign(ids, ids + n_ids);
+  return request;
+}
+
 }  // namespace
 
 headlane_status headlane_sequences_bytes(const headlane_model* model,
@@ -195,10 +204,7 @@ headlane_status headlane_sequences_add(headlane_sequences* sequences, const int3
   return guarded([&] {
     require(sequences, "sequences");
     require(sequence, "sequence");
-    check_array("ids", ids, n_ids);
-    SequenceRequest request = request_of(options, sequences->sequences);
-    request.ids.assign(ids, ids + n_ids);
-    *sequence = sequences->sequences.add(std::move(request));
+    *sequence = sequences->sequences.add(request_of_ids(ids, n_ids, options, *sequences));
   });
 }
 
@@ -226,10 +232,8 @@ headlane_status headlane_sequences_fork(headlane_sequences* sequences, int64_t f
   return guarded([&] {
     require(sequences, "sequences");
     require(sequence, "sequence");
-    check_array("ids", ids, n_ids);
-    SequenceRequest request = request_of(options, sequences->sequences);
-    request.ids.assign(ids, ids + n_ids);
-    *sequence = sequences->sequences.fork(from, n_tokens, std::move(request));
+    *sequence =
+        sequences->sequences.fork(from, n_tokens, request_of_ids(ids, n_ids, options, *sequences));
   });
 }
 

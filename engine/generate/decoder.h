@@ -38,7 +38,8 @@ struct DecoderLimits {
 void check_generates(const Model& model);
 // The steps of the model's decoder.
 StepModel step_model(const Model& model, Precision precision);
-// What keys and values of one token take, in the model's own precision; 0: it does not generate.
+// The bytes that keys and values of one token take, in the model's own precision. A model that does
+// not generate has 0.
 int64_t cache_token_bytes(const Model& model);
 // The defaults filled in and every field checked against the model; throws Error.
 DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options);

@@ -50,7 +50,7 @@ Distribution cut_heap(std::span<Candidate> heap, const Weights& weight, double t
   return {.tokens = heap.last(n), .total = sum};
 }
 
-// Those of `tokens` that have min_p of the largest weight, which is 1, in their order.
+// Keeps the tokens that have min_p of the largest weight, which is 1, in their order.
 Distribution cut_unlikely(std::span<Candidate> tokens, float min_p) {
   Distribution kept;
   size_t n = 0;

@@ -1,5 +1,5 @@
 // Drawing a token: temperature, top-k, top-p and min-p, in this order, and random numbers that
-// depend on nothing but what they are for.
+// depend on nothing except what they are for.
 #pragma once
 
 #include <cstdint>

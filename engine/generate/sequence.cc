@@ -9,7 +9,7 @@
 namespace headlane {
 namespace {
 
-// Of a sequence alone: its random numbers depend on its seed and its place.
+// All sequences have the same key: random numbers depend on the seed and on the place of the token.
 constexpr uint64_t kKey = 0;
 
 void mark_seen(Sequence* sequence, bool seen) {

@@ -47,7 +47,7 @@ struct TokenLogprobs {
 
 enum class SequenceState { kWaiting, kPrompt, kRunning, kEnded };
 
-// All but `request` is written under the lock of the Sequences that have it.
+// Everything except `request` is written under the lock of the Sequences that have it.
 struct Sequence {
   SequenceRequest request;  // its ids are moved away
   int64_t number = 0;
@@ -93,7 +93,7 @@ struct Sequence {
 Candidate choose_token(Sequence& sequence, const RowScores& scores, float* all, float forced_logit,
                        Candidate* scratch);
 
-// What is known of the token at the next place that has no log-probability yet.
+// Adds the log-probability of the token at the next place that has none yet, from its logit.
 void add_logprob(Sequence* sequence, float logit, const RowScores& scores);
 
 // The sequence has this token more, and ends if it is the last one.

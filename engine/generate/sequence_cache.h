@@ -1,5 +1,5 @@
-// What the sequences have in the cache of keys and values: places, and for each a list of the rows
-// of its tokens. Sequences that begin alike share rows without a copy.
+// The cache gives each sequence a place, which has a list of the rows of its tokens' keys and
+// values. Sequences that begin alike share rows without a copy.
 //
 // Layers with a window have rows of their own, of which a sequence keeps no more than the window
 // and `slack` before it: what a rewind, or a sequence that begins alike, may come back to.
@@ -19,8 +19,8 @@ struct SequenceCacheLimits {
   int64_t n_rows = 0;            // of layers that see all tokens
   int64_t row_floats = 0;        // of a key and its value of one layer, K first
   std::vector<bool> has_window;  // of each layer
-  // Of layers with a window: rows, how many tokens before its own a token sees, and what is kept
-  // beyond.
+  // Layers with a window have so many rows; a token sees `window` tokens before its own, and
+  // `slack` more are kept.
   int64_t n_window_rows = 0, window = 0, slack = 0;
 };
 

@@ -50,7 +50,8 @@ class SequenceStepper {
   // throws. `layers` is the cache. `hidden`: whether the last hidden states are wanted.
   void run(const KeyRows* layers, bool hidden);
 
-  // Of the last run, by the number of a ranked token. `all` may be written to.
+  // The scores of a token that the last run ranked, by its number among them. `all` may be written
+  // to.
   RowScores scores(int64_t ranked) const;
   float* all_logits(int64_t ranked) const { return all_ ? all_[ranked] : nullptr; }
   float named_logit(int64_t ranked) const { return named_logits_[ranked]; }

@@ -44,7 +44,7 @@ struct SequencesLimits {
 // The defaults filled in and every field checked against the model; throws Error.
 SequencesLimits sequences_limits(const Model& model, const SequencesOptions& options);
 
-// A listener is told this: of a token that came, or that its sequence ended without another.
+// A listener is told this when a token came, or when its sequence ended without another one.
 struct SequenceEvent {
   std::shared_ptr<Sequence> sequence;
   int32_t id = -1;  // -1: none
@@ -102,7 +102,7 @@ class Sequences {
     int64_t n_ranked = 0;
     int64_t last_token = 0;  // its place among the step's
   };
-  // What the sequences in the cache have of another's tokens.
+  // The sequences in the cache have this much of the beginning of another one.
   struct Alike {
     int32_t place = -1;    // which has the most of them
     int64_t n_ready = 0;   // that it has computed
@@ -153,7 +153,7 @@ class Sequences {
   std::map<int64_t, std::shared_ptr<Sequence>> sequences_;
   std::vector<std::shared_ptr<Sequence>> waiting_;  // in the order in which they came
   std::vector<std::shared_ptr<Sequence>> places_;   // [max_sequences], who has each; null: nobody
-  // Of the step at hand, which alone uses these:
+  // The step at hand alone uses these.
   std::vector<std::shared_ptr<Sequence>> running_;
   std::vector<Item> items_;
   std::vector<SequenceEvent> events_;

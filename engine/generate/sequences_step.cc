@@ -43,8 +43,8 @@ int64_t Sequences::step(TellEvent tell_event) {
   return n_unfinished();
 }
 
-// Those that wait join in order. Where there is no room for one, those behind it wait too; one that
-// waits for another's prompt holds up nobody.
+// Sequences that wait join in their order. Where there is no room for one, all behind it wait too,
+// except that one which waits for the prompt of another holds up nobody.
 void Sequences::admit() {
   bool has_room = true;
   for (size_t i = 0; has_room && i < waiting_.size();) {
@@ -90,7 +90,7 @@ void Sequences::make_room(Sequence* sequence) {
   }
 }
 
-// Those that run, the shortest work first.
+// Lists the sequences that run, the ones with the least work first.
 void Sequences::list_running() {
   running_.clear();
   for (const std::shared_ptr<Sequence>& sequence : places_) {
@@ -131,7 +131,8 @@ void Sequences::plan() {
   }
 }
 
-// Of how many of its tokens that are computed now it matters what comes next.
+// The last so many of the n_tokens that are computed now are ranked, since a sequence needs to know
+// what comes after them.
 int64_t Sequences::ranked_of(const Sequence& sequence, int64_t n_tokens) const {
   if (sequence.request.prompt_logprobs) return n_tokens;
   return n_tokens == sequence.n_pending() && sequence.wants_token() ? 1 : 0;
@@ -187,7 +188,7 @@ void Sequences::end_step() {
   items_.clear();
 }
 
-// What the step has made of a sequence.
+// Gives a sequence what the step has computed for it.
 void Sequences::take(const Item& item) {
   Sequence& sequence = *item.sequence;
   if (sequence.is_removed || sequence.is_rewound || sequence.finish) return;

@@ -1,5 +1,5 @@
-// What a decoder's step leaves of the logits of some rows: each range of the vocabulary is ranked
-// by itself (TopLogits), and the ranges' results become the row's here.
+// Ranks of the logits of some rows of a decoder's step: TopLogits ranks each range of the
+// vocabulary by itself, and here the results of the ranges become that of the row.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,7 @@ class TokenRanks {
   void aim(int64_t first, LogitsTarget* target) const;
   // After the run of a row: takes from its ranges the k best of all and what the softmax needs.
   void choose(int64_t row);
-  // Of a row that was chosen from. Of logits that are no numbers, the last of the best have the id
+  // The row was chosen from before. Where logits are no numbers, the last of the best have the id
   // -1. RowScores::all is not set.
   RowScores scores(int64_t row) const;
 

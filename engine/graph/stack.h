@@ -36,8 +36,8 @@ class Stack {
 
   // Kinds of attention. Of x's rows to each other:
   Attend to_itself(Calls calls);
-  // Likewise, except that the last layer's queries are the rows that are read, which needs layers
-  // of one part after the other and queries without norms of their own.
+  // Whether the last layer can compute only the rows that are read. Its parts must come one after
+  // the other, and its queries must have no norms of their own.
   bool can_read_rows() const {
     return config_.qk_norms.of == QkNorm::kNone && config_.norm != NormPlacement::kParallel;
   }
@@ -68,7 +68,7 @@ class Stack {
   ValueId linear(const std::string& name, ValueId x, int64_t n, Element element = Element::kF32,
                  kernels::Activation activation = kernels::Activation::kNone);
   // Projection name.qkv of x: Q, K and V side by side, Q and K normed where the config says so. The
-  // output is `element`, but f32 with norms.
+  // output is `element`, except that it is f32 with norms.
   ValueId project_qkv(const AttentionSpec& spec, const std::string& name, ValueId x,
                       Element element);
   // name.out of what the attention `op`, whose first input has its queries, makes of `inputs`.

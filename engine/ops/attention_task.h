@@ -76,8 +76,8 @@ template <typename T>
 struct AttentionBatch {
   int64_t n_seqs = 0;
   SeqRows q_rows, kv_rows;  // of the four tensors
-  // Where not all tokens of a sequence are queries, but one: the row of K that each row of Q is.
-  // Null: row i of a sequence is its query i.
+  // Where only one token of a sequence is a query: the row of K that each row of Q is. Null: row i
+  // of a sequence is its query i.
   const int32_t* q_tokens = nullptr;
   Heads<const T> q, k, v;
   Heads<T> o;

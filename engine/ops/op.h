@@ -65,7 +65,7 @@ struct KeyRows {
   bool has_window = false;  // the layer's rows are those of DecodeStep::windowed
 };
 
-// Which rows of a cache a step's tokens have.
+// The rows of a cache that the tokens of a step have.
 struct TokenRows {
   // [n_seqs]: target t is the rows histories[t][..], as many as the position of its last token
   // says; the last of them are its new tokens' own. Rows that no token sees need not be there.
@@ -95,7 +95,7 @@ struct LogitsTarget {
 struct DecodeStep {
   const KeyRows* self = nullptr;   // [n_layers], of all steps so far; the step's own are written
   const KeyRows* cross = nullptr;  // [n_layers], of the sources; null: there are none
-  // Of the layers of `self` that keep all rows, and of those that keep a window.
+  // The layers of `self` that keep all rows have the first, those that keep a window the second.
   TokenRows rows, windowed;
   const int32_t* sources = nullptr;         // [n_seqs]
   const int64_t* source_offsets = nullptr;  // [n_sources + 1] of rows of `cross`

@@ -51,7 +51,7 @@ void Pool::run_task(const Run& run, int64_t seq, std::span<const View> inputs, V
     float* own = y + static_cast<int64_t>(i) * d_;
     const bool of_first = part.pooling == kernels::Pooling::kCls && !part.of_last;
     if (rows == 0 && (len == 0 || !of_first)) {
-      // What is made of no rows at all is zero.
+      // A vector that is made of no rows at all is zero.
       const bool is_max = len > 0 && part.pooling == kernels::Pooling::kMax;
       std::fill_n(own, d_, is_max ? -std::numeric_limits<float>::infinity() : 0.0f);
       continue;

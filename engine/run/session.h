@@ -83,7 +83,7 @@ class Session {
   ReadRows one_of_each(const Run& run);
 
   int32_t* positions_ = nullptr;  // [max_tokens]
-  // Of graphs whose head reads one row of each sequence.
+  // Graphs whose head reads one row of each sequence have these.
   int32_t* read_tokens_ = nullptr;   // [max_seqs]
   int64_t* read_offsets_ = nullptr;  // [max_seqs + 1]
   // For models that take activations: which of the caller's rows each of the session's rows is.

@@ -81,7 +81,7 @@ struct StackConfig {
   AttentionSpec attention;
   // Layer i has windows[i % n] in place of the windows of `attention`; none: all layers have those.
   std::vector<LayerWindow> windows;
-  // Likewise in place of its rotary positions. One of no dims: the layer has none.
+  // The rotary positions of each layer, in place of the attention's; without dims a layer has none.
   std::vector<RotarySpec> rotaries;
   QkNorms qk_norms;     // decoders of tokens have them, in attention to themselves
   AttentionSpec cross;  // n_heads 0: there is none

@@ -233,7 +233,7 @@ HEADLANE_API headlane_status headlane_sequences_remove(headlane_sequences* seque
 HEADLANE_API headlane_status headlane_sequences_step(headlane_sequences* sequences,
                                                      int64_t* n_unfinished);
 
-/** What a sequence does. */
+/** A sequence is in one of these states. */
 typedef enum headlane_sequence_state {
   HEADLANE_SEQUENCE_WAITING = 0, /**< for room in the cache, or for what it shares */
   HEADLANE_SEQUENCE_PROMPT = 1,  /**< its prompt is being computed */

@@ -116,7 +116,7 @@ TEST(Allocations, GeneratingAllocatesNothing) {
   }
 }
 
-// What a sequence needs is taken when it is added; its text, which there is none of here, grows.
+// A sequence takes its memory when it is added. Its text alone grows, and here there is none.
 TEST(Allocations, StepsOfSequencesAllocateNothing) {
   for (const std::string precision : {"f32", "int8"}) {
     const ModelHandle model = open_model(language_model_file("llama_2", precision));

@@ -89,21 +89,26 @@ inline Answers generate(headlane_generator* generator, const Sequences& sources,
   return answers_of(generator, sources.size());
 }
 
-// One of tests/golden/encoder_decoder, converted once for all tests of the process.
-inline const std::string& golden_file(const std::string& name,
-                                      const std::string& precision = "f32") {
+// A folder of tests/golden, such as "encoder_decoder/bart", converted once for all tests of the
+// process.
+inline const std::string& converted_golden(const std::string& name, const std::string& precision) {
   static const TempDir dir;
   static std::map<std::string, std::string> paths;
   std::string& path = paths[name + "_" + precision];
   if (path.empty()) {
-    const std::string to = dir.file(name + "_" + precision + ".headlane");
+    const std::string to = dir.file(std::to_string(paths.size()) + ".headlane");
     headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
     options.precision = precision.c_str();
-    const std::string folder = std::string(HEADLANE_GOLDEN_DIR "/encoder_decoder/") + name;
+    const std::string folder = std::string(HEADLANE_GOLDEN_DIR "/") + name;
     check(headlane_convert(folder.c_str(), to.c_str(), &options));
     path = to;
   }
   return path;
+}
+
+inline const std::string& golden_file(const std::string& name,
+                                      const std::string& precision = "f32") {
+  return converted_golden("encoder_decoder/" + name, precision);
 }
 
 // Sources of ids that the vocabulary has, of all lengths from 1 to max_len.

@@ -32,21 +32,9 @@ inline void PrintTo(const Grown& grown, std::ostream* out) {
   for (const float logprob : grown.logprobs) *out << " " << logprob;
 }
 
-// A model converted from tests/golden/language_models, once for all tests of the process.
-inline std::string language_model_file(const std::string& name,
-                                       const std::string& precision = "f32") {
-  static const TempDir dir;
-  static std::map<std::string, std::string> paths;
-  std::string& path = paths[name + "_" + precision];
-  if (path.empty()) {
-    const std::string to = dir.file(name + "_" + precision + ".headlane");
-    headlane_convert_options options = HEADLANE_INIT(headlane_convert_options);
-    options.precision = precision.c_str();
-    const std::string folder = std::string(HEADLANE_GOLDEN_DIR "/language_models/") + name;
-    check(headlane_convert(folder.c_str(), to.c_str(), &options));
-    path = to;
-  }
-  return path;
+inline const std::string& language_model_file(const std::string& name,
+                                              const std::string& precision = "f32") {
+  return converted_golden("language_models/" + name, precision);
 }
 
 inline headlane_sequences_options sequences_options(int64_t max_sequences = 4,

@@ -1,4 +1,4 @@
-// What sequences refuse, by which status and sentence, and that the others go on.
+// Sequences refuse bad requests by a status and a sentence, and the others go on.
 #include "tests/api/sequences.h"
 
 namespace headlane::test {

@@ -10,7 +10,7 @@ constexpr int64_t kVocabSize = 97;
 class SequencesTest : public testing::Test {
  protected:
   Ids prompt(size_t n) { return random_prompt(&random_, n, kVocabSize); }
-  // Of tokens that do not end by themselves.
+  // Options of a sequence that does not end by itself.
   static headlane_sequence_options endless(int64_t max_new_tokens) {
     static const int32_t none = 0;
     headlane_sequence_options options = sequence_options(max_new_tokens);
@@ -270,7 +270,7 @@ class SequencesWithWindows : public testing::TestWithParam<WindowCase> {
   const Grown whole_ = grown_alone(model_.get(), ids_, options_);
 };
 
-// What more tokens take: rows of the layers that see all of them, and 8 bytes of lists each.
+// Each more token takes its rows of the layers that see all tokens, and 8 bytes of lists.
 TEST_P(SequencesWithWindows, Memory) {
   size_t bytes = 0, more_bytes = 0;
   headlane_sequences_options few = sizes(), more = sizes(1600);

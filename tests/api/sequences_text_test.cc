@@ -9,7 +9,7 @@ namespace {
 
 using nlohmann::json;
 
-// What a callback was told of a sequence.
+// A callback was told this of a sequence.
 struct Heard {
   Growing* growing = nullptr;
   std::string text, finish;

@@ -165,7 +165,7 @@ TEST_P(SequencesTraffic, EachSequenceIsAsAlone) {
     for (int64_t i = 0; growing.step() > 0; ++i) {
       if (i % 20 == 19 && entries_.size() > 1) remove(&growing);
     }
-    // What had no room, since others were kept, has no answer.
+    // A sequence that had no room, since others were kept, has no answer.
     std::erase_if(entries_, [&](const Entry& entry) {
       return growing.facts(entry.number).status != HEADLANE_OK;
     });

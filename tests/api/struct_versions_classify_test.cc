@@ -27,7 +27,7 @@ class StructVersionsOfScores : public testing::Test {
     }();
     return converted;
   }
-  // Of a version that has no user, it is told to nobody.
+  // In a version of the struct without `user`, nobody is told.
   static int32_t on_progress(void* user, const headlane_embed_progress* progress) {
     if (user)
       static_cast<std::string*>(user)->append(std::to_string(progress->n_texts)).append(";");

@@ -12,7 +12,7 @@ namespace {
 constexpr const char* kRotaryLength = "max_position_embeddings";
 constexpr const char* kLength = "model_max_length";
 
-// Nothing in a file says it but this: only the 7B models, of 32 heads, have a table of positions.
+// Only the length of the table of positions tells: the 7B models, of 32 heads, alone have one.
 bool has_alibi(const Json& config, const std::string& path) {
   const bool rotary = json_has(config, kRotaryLength, path);
   constexpr int64_t kHeadsOf13B = 40;

@@ -176,7 +176,7 @@ json gemma3_defaults() {
   return defaults;
 }
 
-// What Llama's class has, with other numbers.
+// These classes have the fields of Llama's, with other numbers.
 json llama_like_defaults(const std::string& model_type) {
   json defaults = llama_defaults();
   if (model_type == "phi3") {

@@ -40,7 +40,7 @@ ModelConfig read_common(const Json& config, const std::string& path, const char*
   return result;
 }
 
-// What Falcon's norms are, by the fields that say how its layers are built.
+// These fields say how Falcon's layers are built, and so which norms they have.
 struct FalconLayer {
   bool grouped = false;   // "new_decoder_architecture"
   bool parallel = false;  // attention and feed-forward take the same input

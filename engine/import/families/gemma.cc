@@ -50,8 +50,8 @@ ModelConfig read_later(const Json& config, const std::string& path) {
   return result;
 }
 
-// Which layers have a window: those that "layer_types" names so or, in models that write no such
-// field, all except each `pattern`th.
+// Tells which layers have a window: "layer_types" names them. In models without that field, all
+// layers have one except each `pattern`th.
 std::vector<bool> read_windowed(const Json& config, const std::string& path, int64_t n_layers,
                                 int64_t pattern) {
   if (std::optional<std::vector<bool>> types = read_layer_types(config, path, n_layers)) {

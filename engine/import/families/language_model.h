@@ -16,10 +16,10 @@ void refuse_other_heads(const Json& config, const std::string& path, const std::
 
 // Throws Error(kUnsupported) that names a field which changes what any of these models computes.
 void refuse_changed_weights(const Json& config, const std::string& path);
-// Likewise if only a part of each head would turn by its position, in a family where all of it
-// does.
+// Throws likewise if only a part of each head would turn by its position, in a family where all of
+// it does.
 void refuse_partial_rotary(const Json& config, const std::string& path);
-// Likewise if `key` is true; a missing field is false.
+// Throws likewise if `key` is true; a missing field is false.
 void refuse_flag(const Json& config, const char* key, const std::string& path);
 
 // Throws Error(kUnsupported) that names the first tensor of the checkpoint that no recipe takes and

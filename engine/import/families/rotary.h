@@ -15,12 +15,12 @@ namespace headlane {
 RotarySpec read_rotary(const Json& config, const std::string& path, int64_t head_dim,
                        int64_t max_positions);
 
-// Likewise, in a family where no kind of scaling but "default" is supported.
+// Reads it in a family where only the kind of scaling "default" is supported.
 RotarySpec read_plain_rotary(const Json& config, const std::string& path, int64_t head_dim,
                              int64_t max_positions);
 
-// Likewise from the object, at `where`, that some layers have for themselves; with nothing beside
-// it.
+// Reads it from the object, at `where`, that some layers have for themselves, and from nothing
+// else.
 RotarySpec read_rotary_of_layers(const Json& fields, const std::string& where, int64_t head_dim,
                                  int64_t max_positions);
 

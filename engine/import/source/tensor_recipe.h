@@ -51,7 +51,7 @@ class Recipes {
   // The same of sources that have so many rows each, and otherwise that shape.
   void add_stacked_rows(const std::vector<std::pair<std::string, int64_t>>& sources,
                         const std::string& name, std::vector<int64_t> shape_of_row);
-  // Likewise, with `plus` added to each element.
+  // The same with `plus` added to each element.
   void add_plus(const std::string& source, const std::string& name, std::vector<int64_t> shape,
                 float plus);
   // n rows of the tensor `source` [source_shape], from row `first` on.

@@ -249,7 +249,7 @@ bool same_bytes(const ClassAndFile& parts, const char* key) {
   return file == parts.own[key];
 }
 
-// All steps one by one; of bytes' decoders nothing but the type counts.
+// Compares all steps one by one; of decoders of bytes only the type counts.
 bool same_steps(const ClassAndFile& parts, const char* key) {
   json file = plain_part(parts.file[key]), own = plain_part(parts.own[key]);
   if (key == std::string_view("model") && parts.has_all_bytes) {

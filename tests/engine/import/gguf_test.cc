@@ -106,7 +106,7 @@ TEST_F(Gguf, TheTokenizerOfItsFolder) {
   expect_ids(kGolden + "/gguf/qwen2_texts.gguf", kGolden + "/language_models/qwen2_texts");
 }
 
-// Of a SentencePiece model, whose scores say which pieces are merged first.
+// The scores of a SentencePiece model say which pieces are merged first.
 TEST_F(Gguf, TheTokenizerOfASentencePieceModel) {
   write_file(dir_.file("tokenizer.model"),
              read_file(kGolden + "/tokenizer_classes/llama/tokenizer.model"));

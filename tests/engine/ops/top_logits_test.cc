@@ -94,7 +94,7 @@ struct Ranked {
     DecodeStep step;
     std::vector<int64_t> rows(product->rows);
     std::iota(rows.begin(), rows.end(), 0);
-    // Of some rows neither all logits nor a named one is wanted.
+    // For some rows neither all logits nor a named one is wanted.
     std::vector<float*> all_of(product->rows);
     for (int64_t r = 0; r < product->rows; ++r) {
       all_of[r] = wants_all && r % 4 != 3 ? &all[r * product->n] : nullptr;

@@ -108,7 +108,7 @@ void add_decoder_facts(const headlane_model_facts& f, Report* report) {
   report->add("n_beams", f.n_beams);
 }
 
-// What one sequence of a language model takes, beside the weights.
+// The memory that one sequence of a language model takes, beside the weights.
 struct ContextMemory {
   int64_t context = 0, bytes = 0;
 };
