@@ -4,9 +4,9 @@ model of its own. It takes no folder of Hugging Face's by itself."""
 import pathlib
 import shutil
 import sys
-import time
 
 from peers import NotOffered, Peer
+from peers.batches import Tuned
 
 BATCH_SIZES = (16, 32, 64, 256)
 NAME = "bench/minilm"
@@ -20,24 +20,15 @@ def library():
     return fastembed
 
 
-class Embedder:
+class Embedder(Tuned):
+    BATCH_SIZES = BATCH_SIZES
+
     def __init__(self, peer):
         self.peer, self.model, self.batch_size = peer, peer.model, BATCH_SIZES[1]
 
     def lengths(self, texts):
         tokenizer = self.model.model.tokenizer
         return [sum(row.attention_mask) for row in tokenizer.encode_batch(texts)]
-
-    def tune(self, texts):
-        some, seconds = texts[::5] or texts, {}
-        for size in BATCH_SIZES:
-            self.batch_size = size
-            self.embed(some[:size])
-            start = time.perf_counter()
-            self.embed(some)
-            seconds[size] = time.perf_counter() - start
-        self.batch_size = min(seconds, key=seconds.get)
-        self.peer.notes["batch_size"] = self.batch_size
 
     def embed(self, texts):
         """Sorted by length, which fastembed does not, since its batches are padded."""

@@ -1,32 +1,22 @@
 """sentence-transformers on PyTorch: what most Python programs call. It sorts by length itself."""
 
-import time
-
 import numpy as np
 
 from peers import NotOffered, Peer
+from peers.batches import Tuned
 from peers.texts import BATCH_SIZES
 from peers.torch_eager import at_precision
 
 
-class Embedder:
+class Embedder(Tuned):
+    BATCH_SIZES = BATCH_SIZES
+
     def __init__(self, peer):
         self.peer, self.model, self.batch_size = peer, peer.model, BATCH_SIZES[0]
 
     def lengths(self, texts):
         ids = self.model.tokenizer(texts, truncation=True, max_length=self.model.max_seq_length)
         return [len(row) for row in ids["input_ids"]]
-
-    def tune(self, texts):
-        some, seconds = texts[::5] or texts, {}
-        for size in BATCH_SIZES:
-            self.batch_size = size
-            self.embed(some[:size])
-            start = time.perf_counter()
-            self.embed(some)
-            seconds[size] = time.perf_counter() - start
-        self.batch_size = min(seconds, key=seconds.get)
-        self.peer.notes["batch_size"] = self.batch_size
 
     def embed(self, texts):
         return self.model.encode(texts, batch_size=self.batch_size, show_progress_bar=False)

@@ -8,6 +8,8 @@ import time
 
 import numpy as np
 
+from peers.batches import Tuned
+
 BATCH_SIZES = (16, 32, 64)
 POOLINGS = ("mean", "cls", "max")
 
@@ -56,7 +58,9 @@ def pool(hidden, mask, how):
     return np.matmul(weights[:, None], hidden)[:, 0]
 
 
-class PaddedEmbedder:
+class PaddedEmbedder(Tuned):
+    BATCH_SIZES = BATCH_SIZES
+
     def __init__(self, peer):
         folder = pathlib.Path(peer.setup.folder)
         self.peer = peer
@@ -66,18 +70,6 @@ class PaddedEmbedder:
 
     def lengths(self, texts):
         return [len(encoding.ids) for encoding in self.tokenizer.encode_batch(texts)]
-
-    def tune(self, texts):
-        """The batch size that is fastest on every fifth text."""
-        some, seconds = texts[::5] or texts, {}
-        for size in BATCH_SIZES:
-            self.batch_size = size
-            self.embed(some[:size])
-            start = time.perf_counter()
-            self.embed(some)
-            seconds[size] = time.perf_counter() - start
-        self.batch_size = min(seconds, key=seconds.get)
-        self.peer.notes["batch_size"] = self.batch_size
 
     def embed(self, texts):
         """[texts, d_model]"""
