@@ -171,9 +171,10 @@ void read_sizes(const Source& source) {
   if (fields.integer("attention.value_length", head_dim) != head_dim) {
     fields.refuse("attention.value_length", "is not the length of keys, which is not supported");
   }
-  config["partial_rotary_factor"] =
-      static_cast<double>(fields.size("rope.dimension_count", head_dim, head_dim)) /
-      static_cast<double>(head_dim);
+  const int64_t turning = fields.size("rope.dimension_count", head_dim, head_dim);
+  // Whoever reads it multiplies by head_dim and rounds down, which must give the number again.
+  const double part = static_cast<double>(turning) / static_cast<double>(head_dim);
+  config["partial_rotary_factor"] = turning == head_dim ? 1.0 : std::nextafter(part, 1.0);
   config["hidden_size"] = d_model;
   config["num_attention_heads"] = n_heads;
   config["num_key_value_heads"] = fields.integer("attention.head_count_kv", n_heads);
