@@ -19,7 +19,7 @@ struct KeysValues {
 
 class Stack {
  public:
-  // Adds the attention of layer i on x, from its first projections to its last one.
+  // What attention of layer i makes of x, from projection to projection.
   using Attend = std::function<ValueId(int64_t i, ValueId x)>;
   // Whether masks, biases and maps of a call are of this attention.
   enum class Calls { kSeen, kUnseen };
@@ -44,8 +44,7 @@ class Stack {
   Attend to_itself_for_read_rows(Calls calls);
   // To other rows; kv has the keys and values for each layer. `cross`: it is the config's cross.
   Attend to_kv(std::vector<KeysValues> kv, Calls calls, bool cross);
-  // The attentions of one step: to the keys and values of the steps before it, and to those that
-  // were kept.
+  // Of one step: after the keys and values of the steps before, and to those that were kept.
   Attend step();
   Attend step_cross();
 

@@ -1,5 +1,5 @@
 // Brings together what the files of a Hugging Face folder say, and writes one .headlane file.
-// Each family of models has a file for what is particular to it.
+// What is particular to a family of models is in that family's file.
 #include "engine/import/huggingface.h"
 
 #include <algorithm>

@@ -22,7 +22,7 @@ constexpr int64_t kUnlimited = kernels::AttentionF32Args::kUnlimited;
 
 }  // namespace
 
-// AttentionSpec::check says what the numbers may be; the C API's options go through it too.
+// What the numbers may be, AttentionSpec::check says, which the C API's options go through too.
 
 void visit_fields(RotarySpec* rotary, FieldVisitor* fields) {
   fields->integer("dims", &rotary->dims);

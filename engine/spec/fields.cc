@@ -48,7 +48,7 @@ double shortest_decimal(float value) {
   return result;
 }
 
-// A value that cannot be an id becomes an id that no vocabulary has, and is refused for that.
+// What cannot be an id becomes one that no vocabulary has, and is refused for that.
 int32_t read_id(const Json& value) {
   if (!value.is_number_integer()) return INT32_MAX;
   const bool too_large = value.is_number_unsigned() && value.get<uint64_t>() > INT32_MAX;

@@ -23,8 +23,7 @@ class Charsmap : public Normalizer {
   void normalize(const NormalText& in, NormalText* out) const override;
 
  private:
-  // Returns the text that the shortest rule puts in place of the beginning of `part`; nothing if no
-  // rule fits.
+  // What the shortest rule that `part` begins with makes; nothing if there is none.
   std::optional<std::string_view> replacement(std::string_view part) const;
 
   std::vector<uint32_t> units_;

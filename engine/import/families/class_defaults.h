@@ -1,4 +1,4 @@
-// Where config.json does not say a field, the class of transformers that reads it does.
+// What config.json does not say, the class of transformers says that it is read by.
 #pragma once
 
 #include "engine/file/json.h"

@@ -40,8 +40,7 @@ std::string attention_json(const AttentionMaps& maps);
 std::string attention_page(const AttentionMaps& maps);  // HTML
 std::string attention_png(const AttentionMaps& maps);   // of the only part
 
-// The function that attention_png() calls in libheadlane_picture.so: draw_attention_png, in
-// picture/.
+// What attention_png() calls in libheadlane_picture.so: draw_attention_png, in picture/.
 using DrawAttentionPng = void(const AttentionMaps& maps, std::string* png);
 
 }  // namespace tool

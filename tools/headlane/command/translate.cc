@@ -49,7 +49,7 @@ std::string numbers_of(const std::vector<int32_t>& ids, const char* between) {
   return text;
 }
 
-// Prints answers in the form that the user chose.
+// What answers are printed as.
 class Printer {
  public:
   Printer(const Model& model, const TranslateOptions& options)
@@ -216,7 +216,7 @@ void translate(const TranslateOptions& options) {
   if (options.statistics) print_statistics(counts, seconds_to_open, seconds_since(begin));
 }
 
-// --stream and --sample exclude these options.
+// What --stream and --sample exclude.
 struct BeamOptions {
   const Option *beams, *n_best;
 };

@@ -14,7 +14,7 @@ namespace tool {
 void for_each_line(const std::string& path,
                    const std::function<void(const std::string&, int64_t)>& body);
 
-// The name that messages use for it.
+// What messages call it.
 std::string shown_name(const std::string& path);
 
 }  // namespace tool
