@@ -168,6 +168,7 @@ def interruptible(call: Callable[[], Result], cancel: Callable[[], None] | None 
     results: list[Result] = []
     errors: list[BaseException] = []
     begun = threading.Lock()  # taken by the first of the two that needs to know
+    ended: list[bool] = []  # a signal may come when this thread has just got the lock that says so
     done = threading.Lock()
     done.acquire()
 
@@ -179,6 +180,7 @@ def interruptible(call: Callable[[], Result], cancel: Callable[[], None] | None 
         except BaseException as error:
             errors.append(error)
         finally:
+            ended.append(True)
             done.release()
 
     try:
@@ -188,7 +190,8 @@ def interruptible(call: Callable[[], Result], cancel: Callable[[], None] | None 
         if not begun.acquire(False):
             if cancel is not None:
                 cancel()
-            _wait(done)
+            if not ended:
+                _wait(done)
         raise
     if errors:
         raise errors[0]
