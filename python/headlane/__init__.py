@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from headlane._attention import attention
 from headlane._cancel import Cancel
+from headlane._continuations import Continuation
 from headlane._files import convert
 from headlane._layer import MultiheadAttention
 from headlane._library import (
@@ -24,8 +25,12 @@ from headlane._library import (
     Unsupported,
     version,
 )
+from headlane._perplexity import Perplexity
+from headlane._streams import Stream
 from headlane.classifier import Classifier, CrossEncoder
 from headlane.embedder import Embedder
+from headlane.language_model import LanguageModel
+from headlane.sequences import Sequence, Sequences, Token
 from headlane.tokenizer import Tokenizer
 from headlane.translator import Answer, Translator
 
@@ -37,16 +42,23 @@ __all__ = [
     "Cancel",
     "Cancelled",
     "Classifier",
+    "Continuation",
     "CrossEncoder",
     "Embedder",
     "Error",
     "FileUnreadable",
     "InternalError",
     "InvalidArgument",
+    "LanguageModel",
     "MultiheadAttention",
     "OutOfMemory",
-    "TooLarge",
+    "Perplexity",
+    "Sequence",
+    "Sequences",
+    "Stream",
+    "Token",
     "Tokenizer",
+    "TooLarge",
     "Translator",
     "Unsupported",
     "__version__",

@@ -42,10 +42,11 @@ def shows_progress(asked: bool | None) -> bool:
 
 
 class OpenModel:
-    """An open model. model_name_or_path: a .headlane file, a folder of Hugging Face's, or the name of a repository of
-    its hub; folders and repositories are converted once, into cache_folder."""
+    """An open model. model_name_or_path: a .headlane or GGUF file, a folder of Hugging Face's, or the name of a repository
+    of its hub; all but .headlane files are converted once, into cache_folder."""
 
     _kind: ClassVar[str]  # as the sentence says it that refuses another one
+    _namespace: ClassVar[str] = ""  # of the hub, for names without one
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class OpenModel:
             revision=revision,
             local_files_only=local_files_only,
             token=token,
+            namespace=self._namespace,
         )
         self._model = Model(path, precision=precision, isa=isa, n_threads=n_threads)
         if not self._fits(self._model.facts):

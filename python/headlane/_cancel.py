@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from headlane._sessions import Lease
+
+class Cancellable(Protocol):
+    """What a call is inside of."""
+
+    def cancel(self) -> None: ...
+
+    def uncancel(self) -> None: ...
 
 
 class Cancel:
@@ -15,26 +21,26 @@ class Cancel:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._lease: Lease | None = None
+        self._inside: Cancellable | None = None
         self._cancelled = False
 
     def cancel(self) -> None:
         with self._lock:
             self._cancelled = True
-            if self._lease is not None:
-                self._lease.cancel()
+            if self._inside is not None:
+                self._inside.cancel()
 
-    def _enter(self, lease: Lease) -> None:
+    def _enter(self, inside: Cancellable) -> None:
         with self._lock:
-            self._lease = lease
+            self._inside = inside
             if self._cancelled:
-                lease.cancel()
+                inside.cancel()
 
-    def _leave(self, lease: Lease) -> None:
+    def _leave(self, inside: Cancellable) -> None:
         with self._lock:
-            self._lease = None
+            self._inside = None
             if self._cancelled:
-                lease.uncancel()
+                inside.uncancel()
 
 
 async def in_thread(call: Callable[..., Any], *args: Any, **options: Any) -> Any:

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import byref
@@ -83,14 +84,35 @@ def of_folder(
 ) -> Path:
     """The converted file of a folder, named by the folder, and by the sizes and times of what it holds."""
     folder = folder.resolve()
+    read = {path for pattern in PATTERNS for depth in ("", "*/") for path in folder.glob(depth + pattern)}
+    return _of_source(folder, sorted(read), cache, precision, pooling)
+
+
+def of_gguf(path: Path, cache: str | os.PathLike[str] | None, precision: str | None, pooling: str | None) -> Path:
+    """The converted file of a GGUF file, or of several that are one model, the first of which is named."""
+    path = path.resolve()
+    parts = re.fullmatch(r"(.*-)\d{5}(-of-\d{5}\.gguf)", path.name)
+    read = sorted(path.parent.glob(f"{_escaped(parts[1])}?????{_escaped(parts[2])}")) if parts else [path]
+    return _of_source(path, read, cache, precision, pooling)
+
+
+def _of_source(
+    source: Path, read: list[Path], cache: str | os.PathLike[str] | None, precision: str | None, pooling: str | None
+) -> Path:
+    """read: the files that a conversion of the source reads."""
     state = [version(), precision, pooling]
-    for path in sorted({path for pattern in PATTERNS for depth in ("", "*/") for path in folder.glob(depth + pattern)}):
+    for path in read:
         of_file = path.stat()
-        state.append(f"{path.relative_to(folder)} {of_file.st_size} {of_file.st_mtime_ns} {of_file.st_ino}")
-    name = f"{folder.name}@{_digest(str(folder))}"
-    stem = f"{name}-{precision or 'f32'}{'-' + pooling if pooling else ''}"
+        name = os.path.relpath(path, source)
+        state.append(f"{name} {of_file.st_size} {of_file.st_mtime_ns} {of_file.st_ino}")
+    stem = f"{source.name}@{_digest(str(source))}-{precision or 'f32'}{'-' + pooling if pooling else ''}"
     target = cache_folder(cache) / f"{stem}-{_digest(json.dumps(state))}.headlane"
-    return convert_once(target, lambda: os.fspath(folder), precision, pooling, stale=f"{_escaped(stem)}-*.headlane")
+    return convert_once(target, lambda: os.fspath(source), precision, pooling, stale=f"{_escaped(stem)}-*.headlane")
+
+
+def is_gguf(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) == b"GGUF"
 
 
 def _digest(text: str) -> str:
@@ -110,25 +132,29 @@ def find(
     revision: str | None = None,
     local_files_only: bool = False,
     token: bool | str | None = None,
+    namespace: str = "sentence-transformers",
 ) -> tuple[Path, dict[str, Any]]:
-    """The .headlane file of a model, and what the folder's config_sentence_transformers.json says ({} of a file)."""
+    """The .headlane file of a model, and what the folder's config_sentence_transformers.json says ({} of a file).
+    namespace: of the hub, for a name without one; "": such names are whole."""
     if not isinstance(model, (str, os.PathLike)):
         raise TypeError(f"a model is named by a str or a path, and this is {type(model).__name__}")
     path = Path(model)
     stored = precision if precision in FILE_PRECISIONS else None
     if path.is_dir():
         return of_folder(path, cache, stored, pooling), _settings(path)
-    if path.exists() or path.suffix == ".headlane":
+    if path.is_file() and is_gguf(path):
+        return of_gguf(path, cache, stored, pooling), {}
+    if path.exists() or path.suffix in (".headlane", ".gguf"):
         if pooling is not None:
             raise ValueError(f"{path} is a file, whose pooling is in it; pooling is for folders and repositories")
         return path, {}
     name = os.fspath(model)
     if not isinstance(name, str) or name.count("/") > 1 or name.startswith((".", "/", "~")):
-        raise FileNotFoundError(f"there is no model at {name}: neither a .headlane file nor a folder")
+        raise FileNotFoundError(f"there is no model at {name}: neither a .headlane or GGUF file nor a folder")
     from headlane import hub
 
     return hub.find(
-        name,
+        name if "/" in name or not namespace else f"{namespace}/{name}",
         cache=cache,
         precision=stored,
         pooling=pooling,

@@ -108,8 +108,11 @@ lib: Any = _load()
 def check(status: int) -> None:
     """Raises what a call returned, unless it worked. To be called by the thread that called."""
     if status != _abi.HEADLANE_OK:
-        sentence = lib.headlane_error().decode("utf-8", "replace")
-        raise _KINDS.get(status, Error)(sentence)
+        raise error_of(status, lib.headlane_error().decode("utf-8", "replace"))
+
+
+def error_of(status: int, sentence: str) -> Error:
+    return _KINDS.get(status, Error)(sentence)
 
 
 def version() -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ctypes import byref, c_char_p, c_int64, c_void_p
 from typing import Any
 
 from headlane import _abi
+from headlane._holdable import Holdable
 from headlane._library import Handle, check, interruptible, lib, log_address
 
 
@@ -49,7 +47,7 @@ def text_at(address: int | None) -> str:
     return "" if not address else ctypes.string_at(address).decode("utf-8", "replace")
 
 
-class Model:
+class Model(Holdable):
     """A .headlane file that is open. Any number of threads may use it at once."""
 
     def __init__(
@@ -62,36 +60,10 @@ class Model:
     ) -> None:
         self.path = os.fspath(path)
         self._options = (precision, isa, threads_asked_for(n_threads))
-        self._unlock()
-        self._closed = False
+        self._in_doubt = False
+        super().__init__("the model has been closed")
         self._open()
         _models.add(self)
-
-    def _unlock(self) -> None:
-        self._lock = threading.Lock()
-        self._n_holding = 0  # calls that use the handle itself, outside of sessions
-
-    @contextmanager
-    def hold(self) -> Iterator[int]:
-        """The model's address, which is good inside of this; a ValueError if the model has been closed."""
-        with self._lock:
-            if self._closed:
-                raise ValueError("the model has been closed")
-            self._n_holding += 1
-        try:
-            yield self.handle.address
-        finally:
-            with self._lock:
-                self._n_holding -= 1
-                if self._closed and self._n_holding == 0:
-                    self.handle.close()
-
-    def close(self) -> None:
-        """Frees the model: now, or when nobody holds it."""
-        with self._lock:
-            self._closed = True
-            if self._n_holding == 0:
-                self.handle.close()
 
     def _open(self) -> None:
         precision, isa, n_threads = self._options
@@ -112,8 +84,17 @@ class Model:
     def reopen(self) -> None:
         """For a forked child whose parent was inside a call then: neither that call's locks nor its rows can be
         trusted. The old handle is left alone."""
+        self._in_doubt = False
         self.handle.address = 0
         self._open()
+
+    def _renew(self) -> None:
+        if self._in_doubt:
+            self.reopen()
+
+    def after_fork(self) -> None:
+        self._in_doubt = self._in_doubt or self._n_holding > 0
+        self._unlock()
 
     def prompts(self) -> tuple[dict[str, str], str | None]:
         """The model's prompts by name, and the name of the default one."""
@@ -146,7 +127,7 @@ _models: weakref.WeakSet[Model] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for model in list(_models):
-        model._unlock()
+        model.after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from headlane import _embed, _out, _sequences, _texts, _vectors
+from headlane import _embed, _encode, _out, _texts, _vectors
 from headlane._base import MAX_TOKENS, Encoding, Precision, check_device, shows_progress
 from headlane._cancel import Cancel, in_thread
 from headlane._library import logger
@@ -32,6 +32,7 @@ class Embedder(Encoding):
     """
 
     _kind = "a model that turns texts into vectors"
+    _namespace = "sentence-transformers"
 
     def __init__(
         self,
@@ -238,7 +239,7 @@ class Embedder(Encoding):
         if not isinstance(text, str):
             raise TypeError(f"text must be a str, and is {type(text).__name__}")
         ids = self.tokenizer._ids(text, encoded("prompt", prompt), self.max_seq_length)
-        weights = _sequences.attention_maps(self, ids, layers, heads)
+        weights = _encode.attention_maps(self, ids, layers, heads)
         return [self.tokenizer.id_to_token(int(number)) for number in ids], weights
 
     def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Floats:
@@ -281,5 +282,5 @@ class Embedder(Encoding):
         strings = [inputs] if single else _texts.as_strings(inputs)
         tokenizer = self.tokenizer
         ids = [tokenizer._ids(text, prompt, self.max_seq_length) for text in strings]
-        results = _sequences.hidden_states(self, ids)
+        results = _encode.hidden_states(self, ids)
         return results[0] if single else results

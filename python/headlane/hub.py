@@ -12,12 +12,8 @@ from headlane import _files
 from headlane._library import version
 
 
-def _repository(name: str) -> str:
-    return name if "/" in name else f"sentence-transformers/{name}"
-
-
 def find(
-    name: str,
+    repository: str,
     *,
     cache: str | os.PathLike[str] | None = None,
     precision: str | None = None,
@@ -33,10 +29,9 @@ def find(
         huggingface_hub = importlib.import_module("huggingface_hub")
     except ImportError as error:
         raise ImportError(
-            f"there is neither a file nor a folder {name}, and to fetch it from the Hugging Face hub the package "
+            f"there is neither a file nor a folder {repository}, and to fetch it from the Hugging Face hub the package "
             "huggingface_hub is needed: pip install 'headlane[hub]'"
         ) from error
-    repository = _repository(name)
 
     def fetch(local: bool) -> Path:
         return Path(
@@ -44,7 +39,7 @@ def find(
                 repository,
                 revision=revision,
                 allow_patterns=[pattern for p in _files.PATTERNS for pattern in (p, f"*/{p}")],
-                ignore_patterns=["onnx/*", "openvino/*"],
+                ignore_patterns=["onnx/*", "openvino/*", "original/*", "consolidated*.safetensors"],
                 local_files_only=local,
                 token=token,
             )
