@@ -91,6 +91,7 @@ SequenceRequest request_of(const headlane_sequence_options* options, const Seque
          ll{in.n_top});
   }
   request.hidden = in.hidden != 0;
+  request.room = in.room;
   request.keeps = in.keep != 0;
   request.listener = reinterpret_cast<void (*)()>(in.on_token);
   request.user = in.user;

@@ -14,7 +14,7 @@ using ll = long long;
 
 // A generator's block has these parts, each at a multiple of 64 bytes.
 struct Parts {
-  size_t decoder, search, sources, scores, ids, offsets, row_sources, parents, masked, told,
+  size_t decoder, search, sources, scores, ids, offsets, rooms, row_sources, parents, masked, told,
       answers, total;
 };
 
@@ -55,6 +55,7 @@ Parts divide(const Model& model, const GeneratorLimits& limits) {
   parts.scores = block.take(rows, sizeof(RowScores));
   parts.ids = block.take(limits.decoder.step.max_new, sizeof(int32_t));
   parts.offsets = block.take(rows + 1, sizeof(int64_t));
+  parts.rooms = block.take(rows, sizeof(int64_t));
   parts.row_sources = block.take(rows, sizeof(int32_t));
   parts.parents = block.take(rows, sizeof(int32_t));
   parts.masked = block.take(rows, sizeof(std::span<const int32_t>));
@@ -154,6 +155,7 @@ Generator::Generator(const Model& model, const GeneratorLimits& limits, Buffer o
   masked_ = new (base + parts.masked) std::span<const int32_t>[rows];
   ids_ = ints(parts.ids);
   offsets_ = reinterpret_cast<int64_t*>(base + parts.offsets);
+  rooms_ = reinterpret_cast<int64_t*>(base + parts.rooms);
   row_sources_ = ints(parts.row_sources);
   parents_ = ints(parts.parents);
   told_ = ints(parts.told);
@@ -212,6 +214,7 @@ void Generator::step() {
     std::ranges::copy(ids, ids_ + offsets_[r]);
     offsets_[r + 1] = offsets_[r] + std::ssize(ids);
     row_sources_[r] = rows[r].source;
+    rooms_[r] = search_.room(rows[r].source);
     parents_[r] = rows[r].parent;
     scored = scored || rows[r].scored;
     masked_[r] = search_.masked_ids();
@@ -222,6 +225,7 @@ void Generator::step() {
   batch.offsets = offsets_;
   batch.ids = ids_;
   batch.sources = row_sources_;
+  batch.rooms = rooms_;
   batch.parents = parents_;
   batch.all_logits = scored && search_.wants_all_logits();
   batch.k = !scored ? 0 : batch.all_logits ? 1 : search_.candidates_needed();

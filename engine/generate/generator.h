@@ -99,6 +99,7 @@ class Generator {
   RowScores* scores_ = nullptr;      // [max_rows]
   int32_t* ids_ = nullptr;      // of a step: a token of each row, or the prompts of all sources
   int64_t* offsets_ = nullptr;  // [max_rows + 1] of ids_
+  int64_t* rooms_ = nullptr;    // [max_rows], as of StepBatch
   int32_t *row_sources_ = nullptr, *parents_ = nullptr;  // [max_rows]
   std::span<const int32_t>* masked_ = nullptr;           // [max_rows]
   int32_t* told_ = nullptr;     // [max_sources], tokens told of each; -1: it has ended

@@ -106,6 +106,11 @@ class Search {
             static_cast<size_t>(sources_[source].prompt_len)};
   }
 
+  // The tokens that a row of a source has at the end, at most.
+  int64_t room(int64_t source) const {
+    return sources_[source].prompt_len + sources_[source].max_new;
+  }
+
   // Either the best candidates of each row are wanted, or its logits.
   bool wants_all_logits() const { return wants_all_logits_; }
   // For a beam search n_beams and the ends: those that go on are then among them. 0 if all logits

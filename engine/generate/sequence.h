@@ -31,6 +31,7 @@ struct SequenceRequest {
   bool logprobs = false;         // of tokens that come
   bool prompt_logprobs = false;  // of the prompt's tokens too
   int64_t n_top = 0;    // the best tokens at each place that are told with log-probabilities
+  int64_t room = 0;     // tokens that it counts as having room for; 0: its prompt and what may come
   bool keeps = false;   // it stays in the cache once it has ended
   bool hidden = false;  // the last hidden state of its last token is wanted
   void (*listener)() = nullptr;  // of whoever asked, who knows its type; null: none
@@ -56,6 +57,7 @@ struct Sequence {
   int64_t n_computed = 0;  // of ids, whose keys and values are in the cache
   int64_t n_shared = 0;    // of these, the ones that were there already when it joined
   int64_t max_new = 0;     // tokens that may come after the prompt
+  int64_t room = 0;        // tokens that it was added to have at most
   int64_t k = 1;           // candidates that a choice needs
   bool all_logits = false;
 

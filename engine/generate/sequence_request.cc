@@ -29,6 +29,11 @@ void check_prompt(const SequenceRequest& request, int64_t vocab_size,
          "included (max_len, which is at most the model's max_positions)",
          ll{n}, ll{limits.max_len()});
   }
+  if (request.room < 0 || request.room > limits.max_len()) {
+    fail(request.room < 0 ? Status::kInvalidArgument : Status::kTooLarge,
+         "room is %lld; it must be from 0 to %lld, max_len", ll{request.room},
+         ll{limits.max_len()});
+  }
   if (n > limits.n_rows()) {
     fail(Status::kTooLarge,
          "the prompt has %lld tokens, but the cache has room for %lld (max_tokens)", ll{n},

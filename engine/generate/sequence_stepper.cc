@@ -14,8 +14,8 @@ RankLimits rank_limits(const StepModel& model, const SequenceStepLimits& limits)
 
 // Parts of a stepper's block, each at a multiple of 64 bytes.
 struct Parts {
-  size_t run, ranks, offsets, histories, ids, positions, own, window_histories, window_own, ranked,
-      named, named_logits, all, logits, hidden, total;
+  size_t run, ranks, offsets, histories, ids, positions, own, rooms, window_histories, window_own,
+      ranked, named, named_logits, all, logits, hidden, total;
 };
 
 Parts divide(const StepModel& model, const SequenceStepLimits& limits) {
@@ -32,6 +32,7 @@ Parts divide(const StepModel& model, const SequenceStepLimits& limits) {
   parts.ids = block.take(tokens, sizeof(int32_t));
   parts.positions = block.take(tokens, sizeof(int32_t));
   parts.own = block.take(tokens, sizeof(int32_t));
+  parts.rooms = block.take(tokens, sizeof(int32_t));
   parts.window_histories = block.take(sequences, sizeof(int32_t*));
   parts.window_own = block.take(tokens, sizeof(int32_t));
   parts.ranked = block.take(ranked, sizeof(int64_t));
@@ -64,6 +65,7 @@ SequenceStepper::SequenceStepper(const StepModel& model, const SequenceStepLimit
   ids_ = reinterpret_cast<int32_t*>(base + parts.ids);
   positions_ = reinterpret_cast<int32_t*>(base + parts.positions);
   own_ = reinterpret_cast<int32_t*>(base + parts.own);
+  rooms_ = reinterpret_cast<int32_t*>(base + parts.rooms);
   window_histories_ = reinterpret_cast<const int32_t**>(base + parts.window_histories);
   window_own_ = reinterpret_cast<int32_t*>(base + parts.window_own);
   ranked_ = reinterpret_cast<int64_t*>(base + parts.ranked);
@@ -95,6 +97,7 @@ int64_t SequenceStepper::add(const SequenceTokens& tokens) {
     ids_[n_tokens_ + i] = tokens.ids[static_cast<size_t>(i)];
     positions_[n_tokens_ + i] = static_cast<int32_t>(position);
     own_[n_tokens_ + i] = tokens.rows[position];
+    rooms_[n_tokens_ + i] = static_cast<int32_t>(tokens.room);
     if (tokens.window_rows) window_own_[n_tokens_ + i] = tokens.window_rows[position];
     n_pairs_ += position + 1;
   }
@@ -135,6 +138,7 @@ void SequenceStepper::run(const KeyRows* layers, bool hidden) {
   run.offsets = offsets_;
   run.ids = ids_;
   run.positions = positions_;
+  run.rooms = rooms_;
   run.step = &step;
   runner_.run(run, {hidden ? hidden_ : nullptr, 0, model_.d_model}, nullptr);
   for (int64_t i = 0; i < n_ranked_; ++i) ranks_.choose(i);

@@ -26,6 +26,7 @@ struct SequenceTokens {
   const int32_t* rows = nullptr;         // of the cache, the new tokens' own included
   const int32_t* window_rows = nullptr;  // likewise, of layers with a window; null: there are none
   int64_t position = 0;                  // of the first one
+  int64_t room = 0;                      // the tokens that the sequence is to have at most
   std::span<const int32_t> ids;
   int64_t n_ranked = 0;  // of the last ones, it is ranked what comes after them
   // [n_ranked]: whose logit is wanted, -1 for none. Null: of none.
@@ -71,6 +72,7 @@ class SequenceStepper {
   int32_t* ids_ = nullptr;                      // [max_tokens]
   int32_t* positions_ = nullptr;                // [max_tokens]
   int32_t* own_ = nullptr;                      // [max_tokens]
+  int32_t* rooms_ = nullptr;                    // [max_tokens]
   const int32_t** window_histories_ = nullptr;  // [max_sequences]
   int32_t* window_own_ = nullptr;               // [max_tokens]
   int64_t* ranked_ = nullptr;                   // [max_ranked]

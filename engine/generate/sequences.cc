@@ -122,6 +122,7 @@ std::shared_ptr<Sequence> Sequences::make(SequenceRequest request) const {
   sequence->max_new = request.generates ? std::min(request.search.max_new_tokens,
                                                    limits_.max_len() - sequence->n_prompt)
                                         : 0;
+  sequence->room = std::max(request.room, sequence->n_prompt + sequence->max_new);
   const int64_t needed = candidates_needed(request.search, rules);
   const int64_t most = limits_.step.max_candidates;
   sequence->all_logits = request.generates && (needed > most || !request.bias.empty());
@@ -213,6 +214,7 @@ Sequences::Alike Sequences::find_alike(const Sequence& sequence) const {
   if (sequence.request.prompt_logprobs) return alike;  // all of its tokens are computed
   for (const std::shared_ptr<Sequence>& other : places_) {
     if (other == nullptr || other->is_removed) continue;
+    if (!model_.config().decoder.turns_alike(sequence.room, other->room)) continue;
     // The last one is computed anyway: nobody has kept what comes after it.
     const int64_t n = std::min(n_alike(sequence, *other), sequence.length() - 1);
     const int64_t ready = cache_.most_shared(other->place, std::min(n, other->n_computed));

@@ -153,6 +153,7 @@ void Sequences::list_tokens(const std::shared_ptr<Sequence>& sequence, int64_t n
       .rows = cache_.rows(sequence->place),
       .window_rows = cache_.window_rows(sequence->place),
       .position = begin,
+      .room = sequence->room,
       .ids = ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(n_tokens)),
       .n_ranked = item.n_ranked,
       .named = named_,

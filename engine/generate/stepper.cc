@@ -20,7 +20,7 @@ RankLimits rank_limits(const StepModel& model, const StepLimits& limits) {
 
 // Parts of a stepper's block, each at a multiple of 64 bytes.
 struct Parts {
-  size_t run, cache, ranks, offsets, ranked, positions, own, histories, all, logits, total;
+  size_t run, cache, ranks, offsets, ranked, positions, own, rooms, histories, all, logits, total;
 };
 
 Parts divide(const StepModel& model, const StepLimits& limits) {
@@ -35,6 +35,7 @@ Parts divide(const StepModel& model, const StepLimits& limits) {
   parts.ranked = block.take(rows, sizeof(int64_t));
   parts.positions = block.take(tokens, sizeof(int32_t));
   parts.own = block.take(tokens, sizeof(int32_t));
+  parts.rooms = block.take(tokens, sizeof(int32_t));
   parts.histories = block.take(rows, sizeof(int32_t*));
   parts.all = block.take(with_logits, sizeof(float*));
   parts.logits = block.take(with_logits * model.vocab_size, sizeof(float));
@@ -61,6 +62,7 @@ Stepper::Stepper(const StepModel& model, const StepLimits& limits, void* memory,
   ranked_ = reinterpret_cast<int64_t*>(base + parts.ranked);
   positions_ = reinterpret_cast<int32_t*>(base + parts.positions);
   own_ = reinterpret_cast<int32_t*>(base + parts.own);
+  rooms_ = reinterpret_cast<int32_t*>(base + parts.rooms);
   histories_ = reinterpret_cast<const int32_t**>(base + parts.histories);
   if (!limits.all_logits) return;
   all_ = reinterpret_cast<float**>(base + parts.all);
@@ -216,6 +218,7 @@ void Stepper::list_tokens(const StepBatch& batch, int64_t first, Run* run, Decod
       const int64_t position = cache_.length(row) - (row_end - i);
       positions_[i - first] = static_cast<int32_t>(position);
       own_[i - first] = cache_.rows(row)[position];
+      rooms_[i - first] = static_cast<int32_t>(batch.rooms ? batch.rooms[row] : limits_.max_len);
       run->n_pairs += position + 1;
     }
     run->longest = std::max(run->longest, i - begin);
@@ -229,6 +232,7 @@ void Stepper::list_tokens(const StepBatch& batch, int64_t first, Run* run, Decod
   run->offsets = offsets_;
   run->ids = batch.ids + first;
   run->positions = positions_;
+  run->rooms = rooms_;
 }
 
 RowScores Stepper::next(int64_t row) const {

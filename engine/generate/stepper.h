@@ -39,6 +39,9 @@ struct StepBatch {
   // [n_rows]: the row of the last step that this one goes on from; -1: it begins. Null: row by row;
   // all begin where there was no step.
   const int32_t* parents = nullptr;
+  // [n_rows]: tokens that a target is to have at most, which rotary positions may be chosen by, and
+  // which do not change as it grows. Null: the stepper's max_len of each.
+  const int64_t* rooms = nullptr;
   int64_t k = 0;            // how many of the best next tokens to name, up to max_candidates
   bool all_logits = false;  // whether all logits are wanted
   const std::span<const int32_t>* masked = nullptr;  // [n_rows], as of LogitsTarget
@@ -96,6 +99,7 @@ class Stepper {
   int64_t* ranked_ = nullptr;            // [max_seqs]
   int32_t* positions_ = nullptr;         // [max_tokens]
   int32_t* own_ = nullptr;               // [max_tokens]
+  int32_t* rooms_ = nullptr;             // [max_tokens]
   const int32_t** histories_ = nullptr;  // [max_seqs]
   float** all_ = nullptr;                // [max_seqs], vocab_size logits each; or null
 };

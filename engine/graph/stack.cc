@@ -239,8 +239,10 @@ Stack::Attend Stack::step() {
     const Element input = in_f32 ? Element::kF32 : element;
     const ValueId qkv = project_qkv(spec, name, x, input);
     auto keep = std::make_unique<KeepKeys>(spec, rotary_table(spec.rotary), i, input, element);
+    std::vector<ValueId> inputs = {qkv};
+    if (spec.rotary.by_room()) inputs.push_back(turns(spec.rotary));
     const ValueId q =
-        graph_.add(std::move(keep), {qkv}, graph_.rows_of(x), spec.q_width(), element);
+        graph_.add(std::move(keep), std::move(inputs), graph_.rows_of(x), spec.q_width(), element);
     auto op = std::make_unique<DecodeAttention>(spec, attention_weights(spec, name),
                                                 DecodeAttention::Over::kSelf, i, element);
     return attend(std::move(op), {q}, spec, name, element);
@@ -248,7 +250,7 @@ Stack::Attend Stack::step() {
 }
 
 std::shared_ptr<const Buffer> Stack::rotary_table(const RotarySpec& spec) {
-  if (spec.dims == 0) return nullptr;
+  if (spec.table_floats() == 0) return nullptr;
   for (const auto& [known, table] : rotary_tables_) {
     if (known == spec) return table;
   }
@@ -257,6 +259,16 @@ std::shared_ptr<const Buffer> Stack::rotary_table(const RotarySpec& spec) {
   fill_rotary_table(spec, static_cast<float*>(table->data()));
   rotary_tables_.emplace_back(spec, table);
   return table;
+}
+
+ValueId Stack::turns(const RotarySpec& spec) {
+  for (const auto& [known, value] : turns_) {
+    if (known == spec) return value;
+  }
+  const ValueId value =
+      graph_.add(std::make_unique<TurnTokens>(spec), {}, Rows::kTokens, spec.dims);
+  turns_.emplace_back(spec, value);
+  return value;
 }
 
 Stack::Attend Stack::step_cross() {

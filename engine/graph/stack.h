@@ -81,6 +81,8 @@ class Stack {
   AttentionWeights attention_weights(const AttentionSpec& spec, const std::string& name) const;
   // The table that the steps of all layers with that spec share; null where it turns nothing.
   std::shared_ptr<const Buffer> rotary_table(const RotarySpec& spec);
+  // What TurnTokens makes of it: one value for all layers that turn alike.
+  ValueId turns(const RotarySpec& spec);
   // name.up, the activation, name.down; with a gate, name.up has its rows first.
   ValueId feed_forward(const std::string& name, ValueId x);
   // norm(x [+ residual]) by name.weight [d_model] and name.bias.
@@ -111,6 +113,7 @@ class Stack {
   const StackConfig& config_;
   std::string name_;
   std::vector<std::pair<RotarySpec, std::shared_ptr<const Buffer>>> rotary_tables_;
+  std::vector<std::pair<RotarySpec, ValueId>> turns_;
 };
 
 }  // namespace headlane

@@ -30,7 +30,7 @@ int64_t computed_table_floats(const ModelConfig& config) {
       if (stack->has_cross()) floats += attention_table_floats(stack->cross);
       // Keys are turned as they are kept, by one table for all layers that turn alike.
       if (std::find(known.begin(), known.end(), rotary) != known.end()) continue;
-      floats += rotary.max_positions * rotary.dims;
+      floats += rotary.table_floats();
       known.push_back(rotary);
     }
     if (stack->has_sinusoids()) floats += stack->max_positions * config.d_model;

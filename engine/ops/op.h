@@ -132,6 +132,8 @@ struct Run {
   const int32_t* ids = nullptr;        // [n_tokens]
   const int32_t* positions = nullptr;  // [n_tokens], within the sequence; of activations too
   const int32_t* types = nullptr;      // [n_tokens], or null: all 0
+  // [n_tokens], of a decoder's step: the tokens that a target is to have at most.
+  const int32_t* rooms = nullptr;
   ReadRows read;
   int64_t n_left_out = 0;             // first tokens of each sequence that pooling leaves out
   const PoolPart* pooling = nullptr;  // in place of the model's own; null: that

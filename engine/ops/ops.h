@@ -220,13 +220,26 @@ class Attention : public TaskOp {
   Element element_;
 };
 
+// How each token turns, where that depends on the room of its sequence: a row of a table of rotary
+// positions  -> [n_tokens, dims]
+class TurnTokens : public RowOp {
+ public:
+  explicit TurnTokens(RotarySpec spec) : spec_(std::move(spec)) {}
+  const char* name() const override { return "turn_tokens"; }
+  void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
+
+ private:
+  RotarySpec spec_;
+};
+
 // Leaves each token's key and value in the cache of a decoder's layer, turned by its position where
 // the spec has rotary positions, as its query is, which is handed on. The input is Q K V side by
-// side  -> [n_tokens, n_heads * head_dim]
+// side, with what TurnTokens makes behind it where the spec is by_room
+//   -> [n_tokens, n_heads * head_dim]
 class KeepKeys : public RowOp {
  public:
   // `rotary`: the table of spec.rotary, or null where it has none. `input`: the input's elements,
-  // f32 where there is a table, since what turns is rounded afterwards. `element`: of the cache and
+  // f32 where something turns, since that is rounded afterwards. `element`: of the cache and
   // the output; the input's, or the input is f32.
   KeepKeys(const AttentionSpec& spec, std::shared_ptr<const Buffer> rotary, int64_t layer,
            Element input, Element element)
@@ -236,7 +249,9 @@ class KeepKeys : public RowOp {
 
  private:
   template <typename T>
-  void keep(const Run& run, int64_t token, const float* qkv, float* q) const;
+  void keep(const Run& run, int64_t token, const float* qkv, const float* turn, float* q) const;
+  const float* turn_of(const Run& run, int64_t token, int64_t row,
+                       std::span<const View> inputs) const;
 
   AttentionSpec spec_;
   std::shared_ptr<const Buffer> rotary_;  // [max_positions, dims]

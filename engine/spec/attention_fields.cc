@@ -1,3 +1,4 @@
+#include "engine/file/limits.h"
 #include "engine/spec/attention_spec.h"
 #include "engine/spec/enum_names.h"
 #include "engine/spec/fields.h"
@@ -16,7 +17,9 @@ constexpr EnumName<RotaryScaling> kScalings[] = {{RotaryScaling::kNone, "none"},
                                                  {RotaryScaling::kLinear, "linear"},
                                                  {RotaryScaling::kNtk, "ntk"},
                                                  {RotaryScaling::kYarn, "yarn"},
-                                                 {RotaryScaling::kLlama3, "llama3"}};
+                                                 {RotaryScaling::kLlama3, "llama3"},
+                                                 {RotaryScaling::kLongRope, "longrope"},
+                                                 {RotaryScaling::kDynamicNtk, "dynamic_ntk"}};
 
 constexpr int64_t kUnlimited = kernels::AttentionF32Args::kUnlimited;
 
@@ -38,6 +41,10 @@ void visit_fields(RotarySpec* rotary, FieldVisitor* fields) {
   fields->number("low_freq_factor", &rotary->low_freq_factor);
   fields->number("high_freq_factor", &rotary->high_freq_factor);
   fields->flag("truncate", &rotary->truncate);
+  if (rotary->scaling == RotaryScaling::kLongRope) {
+    fields->numbers("short_factors", &rotary->short_factors, file_limits::kHeadDim / 2);
+    fields->numbers("long_factors", &rotary->long_factors, file_limits::kHeadDim / 2);
+  }
 }
 
 void visit_fields(RelativeBiasSpec* relative, FieldVisitor* fields) {

@@ -38,6 +38,14 @@ void check_rotary_numbers(const RotarySpec& rotary) {
   check_positive("rotary.high_freq_factor", rotary.high_freq_factor);
 }
 
+void check_factors(const char* name, const std::vector<double>& factors, int64_t n) {
+  if (std::ssize(factors) != n) {
+    fail(Status::kInvalidArgument, "%s has %zu numbers; it must have %lld, one for each pair", name,
+         factors.size(), ll{n});
+  }
+  for (const double factor : factors) check_positive(name, factor);
+}
+
 void check_rotary(const RotarySpec& rotary, int64_t head_dim) {
   if (rotary.dims % 2 != 0 || rotary.dims < 0 || rotary.dims > head_dim) {
     fail(Status::kInvalidArgument,
@@ -46,8 +54,8 @@ void check_rotary(const RotarySpec& rotary, int64_t head_dim) {
   }
   check_range("rotary.max_positions", rotary.max_positions, 1, kPositions);
   check_rotary_numbers(rotary);
-  const bool of_a_length =
-      rotary.scaling == RotaryScaling::kYarn || rotary.scaling == RotaryScaling::kLlama3;
+  const bool of_a_length = rotary.scaling == RotaryScaling::kYarn ||
+                           rotary.scaling == RotaryScaling::kLlama3 || rotary.by_room();
   if (of_a_length) {
     check_range("rotary.original_max_positions", rotary.original_max_positions, 1, kPositions);
   }
@@ -57,9 +65,19 @@ void check_rotary(const RotarySpec& rotary, int64_t head_dim) {
          "rotary.low_freq_factor is %g; it must be less than rotary.high_freq_factor, %g",
          rotary.low_freq_factor, rotary.high_freq_factor);
   }
-  if (rotary.scaling == RotaryScaling::kNtk && rotary.dims < 4) {
+  const bool is_ntk =
+      rotary.scaling == RotaryScaling::kNtk || rotary.scaling == RotaryScaling::kDynamicNtk;
+  if (is_ntk && rotary.dims < 4) {
     fail(Status::kInvalidArgument, "rotary.dims is %lld; NTK scaling needs 4 or more",
          ll{rotary.dims});
+  }
+  if (rotary.scaling == RotaryScaling::kDynamicNtk && rotary.factor < 1) {
+    fail(Status::kInvalidArgument, "rotary.factor is %g; dynamic NTK scaling needs 1 or more",
+         rotary.factor);
+  }
+  if (rotary.scaling == RotaryScaling::kLongRope) {
+    check_factors("rotary.short_factors", rotary.short_factors, rotary.dims / 2);
+    check_factors("rotary.long_factors", rotary.long_factors, rotary.dims / 2);
   }
 }
 
@@ -144,7 +162,7 @@ void check_weights(const AttentionSpec& spec, const AttentionWeights& weights) {
 }
 
 int64_t attention_table_floats(const AttentionSpec& spec) {
-  const int64_t rotary = spec.rotary.dims ? spec.rotary.dims * spec.rotary.max_positions : 0;
+  const int64_t rotary = spec.rotary.table_floats();
   const int64_t relative = spec.relative.n_buckets ? spec.n_heads * spec.relative.stride() : 0;
   const int64_t additive = spec.score == Score::kAdditive ? spec.q_width() : 0;
   return round_up(rotary) + round_up(relative) + round_up(additive) + 2 * round_up(spec.n_heads);

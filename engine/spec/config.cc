@@ -102,6 +102,16 @@ void check_qk_norms(const StackConfig& stack, bool has_steps, const char* field,
        where.c_str(), field);
 }
 
+// Only the steps of a decoder know the room of a sequence.
+void check_rooms(const StackConfig& stack, bool has_steps, const char* field,
+                 const std::string& where) {
+  if (has_steps || stack.turns_alike(0, file_limits::kPositions)) return;
+  fail(Status::kBadFile,
+       "%s field \"%s\": rotary positions have a \"scaling\" that is chosen by the room of a "
+       "sequence, which only a decoder of token ids has",
+       where.c_str(), field);
+}
+
 // A decoder's steps have no kernel for other scores than these.
 void check_step_score(const AttentionSpec& spec, const char* field, const std::string& where) {
   if (spec.score == Score::kScaledDot || spec.score == Score::kDot) return;
@@ -261,6 +271,8 @@ void ModelConfig::validate(const std::string& file) const {
   check_padding(decoder, false, "decoder", where);
   check_qk_norms(encoder, false, "encoder", where);
   check_qk_norms(decoder, generates(), "decoder", where);
+  check_rooms(encoder, false, "encoder", where);
+  check_rooms(decoder, generates(), "decoder", where);
   check_head(*this, where);
   if (generates()) check_steps(*this, where);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "engine/base/error.h"
 #include "engine/file/json_fields.h"
@@ -117,6 +118,15 @@ void FieldReader::names(const char* name, std::vector<std::string>* values, int6
   if (with(name).contains(name)) *values = json_strings(with(name), name, where());
 }
 
+// What is no number becomes one that nothing takes.
+void FieldReader::numbers(const char* name, std::vector<double>* values, int64_t most) {
+  const Json& array = array_of(with(name), name, where());
+  check_size(where(), name, std::ssize(array.elements()), most);
+  for (const Json& value : array) {
+    values->push_back(value.is_number() ? value.get<double>() : std::nan(""));
+  }
+}
+
 int64_t FieldReader::choose(const char* name, int64_t, std::span<const char* const> names) {
   const std::string text = json_string(with(name), name, where());
   std::string known;
@@ -189,6 +199,10 @@ void FieldWriter::names(const char* name, std::vector<std::string>* values, int6
   if (!values->empty()) put(name, *values);
 }
 
+void FieldWriter::numbers(const char* name, std::vector<double>* values, int64_t) {
+  put(name, *values);
+}
+
 int64_t FieldWriter::choose(const char* name, int64_t chosen, std::span<const char* const> names) {
   put(name, names[static_cast<size_t>(chosen)]);
   return chosen;
@@ -239,6 +253,10 @@ void FieldChecker::limit(const char* name, int64_t* value, int64_t unlimited) {
 }
 
 void FieldChecker::names(const char* name, std::vector<std::string>* values, int64_t most) {
+  check_size(where_.back(), name, std::ssize(*values), most);
+}
+
+void FieldChecker::numbers(const char* name, std::vector<double>* values, int64_t most) {
   check_size(where_.back(), name, std::ssize(*values), most);
 }
 

@@ -42,6 +42,7 @@ class FieldVisitor {
   virtual void ids(const char* name, std::vector<int32_t>* values) = 0;
   // Left out where there are none.
   virtual void names(const char* name, std::vector<std::string>* values, int64_t most) = 0;
+  virtual void numbers(const char* name, std::vector<double>* values, int64_t most) = 0;
 
   // One of the names of an enum.
   template <typename Enum, size_t n>
@@ -111,6 +112,7 @@ class FieldReader : public FieldVisitor {
   void id(const char* name, int32_t* value) override;
   void ids(const char* name, std::vector<int32_t>* values) override;
   void names(const char* name, std::vector<std::string>* values, int64_t most) override;
+  void numbers(const char* name, std::vector<double>* values, int64_t most) override;
   void leave() override;  // also after the last field
 
  private:
@@ -148,6 +150,7 @@ class FieldWriter : public FieldVisitor {
   void id(const char* name, int32_t* value) override;
   void ids(const char* name, std::vector<int32_t>* values) override;
   void names(const char* name, std::vector<std::string>* values, int64_t most) override;
+  void numbers(const char* name, std::vector<double>* values, int64_t most) override;
 
  private:
   struct Level {
@@ -181,6 +184,7 @@ class FieldChecker : public FieldVisitor {
   void id(const char*, int32_t*) override {}
   void ids(const char*, std::vector<int32_t>*) override {}
   void names(const char* name, std::vector<std::string>* values, int64_t most) override;
+  void numbers(const char* name, std::vector<double>* values, int64_t most) override;
 
  private:
   int64_t choose(const char* name, int64_t chosen, std::span<const char* const> names) override;

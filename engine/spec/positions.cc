@@ -19,7 +19,7 @@ double pair_of_turns(const RotarySpec& spec, double turns) {
 
 // YaRN: pairs up to the one that makes beta_fast turns stay, those from beta_slow on are stretched,
 // and a ramp lies between. The clamps to dims - 1 and the 0.001 are as in the published code.
-void scale_by_yarn(const RotarySpec& spec, std::vector<double>* frequencies) {
+void scale_by_yarn(const RotarySpec& spec, std::span<double> frequencies) {
   double low = pair_of_turns(spec, spec.beta_fast), high = pair_of_turns(spec, spec.beta_slow);
   if (spec.truncate) {
     low = std::floor(low);
@@ -29,7 +29,7 @@ void scale_by_yarn(const RotarySpec& spec, std::vector<double>* frequencies) {
   high = std::min(high, static_cast<double>(spec.dims - 1));
   if (low == high) high += 0.001;
   double pair = 0;
-  for (double& frequency : *frequencies) {
+  for (double& frequency : frequencies) {
     const double stretched = std::clamp((pair - low) / (high - low), 0.0, 1.0);
     frequency *= stretched / spec.factor + (1 - stretched);
     ++pair;
@@ -38,8 +38,8 @@ void scale_by_yarn(const RotarySpec& spec, std::vector<double>* frequencies) {
 
 // Llama 3.1: wavelengths that fit more than high_freq_factor times into the length trained on stay,
 // those that fit less than low_freq_factor times are stretched, and a blend lies between.
-void scale_as_llama3(const RotarySpec& spec, std::vector<double>* frequencies) {
-  for (double& frequency : *frequencies) {
+void scale_as_llama3(const RotarySpec& spec, std::span<double> frequencies) {
+  for (double& frequency : frequencies) {
     const double turns = static_cast<double>(spec.original_max_positions) * frequency / kTurn;
     const double kept = std::clamp(
         (turns - spec.low_freq_factor) / (spec.high_freq_factor - spec.low_freq_factor), 0.0, 1.0);
@@ -47,23 +47,19 @@ void scale_as_llama3(const RotarySpec& spec, std::vector<double>* frequencies) {
   }
 }
 
-// Radians per position of each pair.
-std::vector<double> rotary_frequencies(const RotarySpec& spec) {
-  const double dims = static_cast<double>(spec.dims);
-  double base = spec.base;
-  if (spec.scaling == RotaryScaling::kNtk) base *= std::pow(spec.factor, dims / (dims - 2));
-  std::vector<double> frequencies(spec.dims / 2);
-  double column = 0;
-  for (double& frequency : frequencies) {
-    frequency = std::pow(base, -column / dims);
-    column += 2;
-  }
-  if (spec.scaling == RotaryScaling::kLinear) {
-    for (double& frequency : frequencies) frequency /= spec.factor;
-  }
-  if (spec.scaling == RotaryScaling::kYarn) scale_by_yarn(spec, &frequencies);
-  if (spec.scaling == RotaryScaling::kLlama3) scale_as_llama3(spec, &frequencies);
-  return frequencies;
+// The base becomes base * growth^(dims / (dims - 2)), so that the longest wavelength grows by that
+// factor and the shortest stays.
+double ntk_growth(const RotarySpec& spec, int64_t room) {
+  if (spec.scaling == RotaryScaling::kNtk) return spec.factor;
+  if (spec.choice(room) == 0) return 1;
+  const double times = static_cast<double>(room) / static_cast<double>(spec.original_max_positions);
+  return spec.factor * times - (spec.factor - 1);
+}
+
+// Of cosines and sines alike.
+double magnitude(const RotarySpec& spec) {
+  if (spec.attention_factor != 0) return spec.attention_factor;
+  return spec.scaling == RotaryScaling::kYarn ? yarn_magnitude(spec.factor) : 1;
 }
 
 }  // namespace
@@ -72,20 +68,49 @@ double yarn_magnitude(double factor, double mscale) {
   return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1;
 }
 
-void fill_rotary_table(const RotarySpec& spec, float* table) {
-  const std::vector<double> frequencies = rotary_frequencies(spec);
-  double scale = 1;
-  if (spec.scaling == RotaryScaling::kYarn) {
-    scale = spec.attention_factor != 0 ? spec.attention_factor : yarn_magnitude(spec.factor);
+int64_t RotarySpec::choice(int64_t room) const {
+  if (!by_room() || room <= original_max_positions) return 0;
+  return scaling == RotaryScaling::kLongRope ? 1 : room;
+}
+
+void fill_rotary_frequencies(const RotarySpec& spec, int64_t room, std::span<double> frequencies) {
+  const double dims = static_cast<double>(spec.dims);
+  double base = spec.base;
+  if (spec.scaling == RotaryScaling::kNtk || spec.scaling == RotaryScaling::kDynamicNtk) {
+    base *= std::pow(ntk_growth(spec, room), dims / (dims - 2));
   }
-  const int64_t half = spec.dims / 2;
+  double column = 0;
+  for (double& frequency : frequencies) {
+    frequency = std::pow(base, -column / dims);
+    column += 2;
+  }
+  if (spec.scaling == RotaryScaling::kLinear) {
+    for (double& frequency : frequencies) frequency /= spec.factor;
+  }
+  if (spec.scaling == RotaryScaling::kYarn) scale_by_yarn(spec, frequencies);
+  if (spec.scaling == RotaryScaling::kLlama3) scale_as_llama3(spec, frequencies);
+  if (spec.scaling == RotaryScaling::kLongRope) {
+    const auto& factors = spec.choice(room) == 0 ? spec.short_factors : spec.long_factors;
+    for (size_t pair = 0; pair < frequencies.size(); ++pair) frequencies[pair] /= factors[pair];
+  }
+}
+
+void fill_rotary_row(const RotarySpec& spec, std::span<const double> frequencies, int64_t position,
+                     float* row) {
+  const double scale = magnitude(spec);
+  const size_t half = frequencies.size();
+  for (size_t c = 0; c < half; ++c) {
+    const double angle = static_cast<double>(position) * frequencies[c];
+    row[c] = static_cast<float>(scale * std::cos(angle));
+    row[half + c] = static_cast<float>(scale * std::sin(angle));
+  }
+}
+
+void fill_rotary_table(const RotarySpec& spec, float* table) {
+  std::vector<double> frequencies(static_cast<size_t>(spec.dims / 2));
+  fill_rotary_frequencies(spec, 0, frequencies);
   for (int64_t position = 0; position < spec.max_positions; ++position) {
-    float* row = table + position * spec.dims;
-    for (int64_t c = 0; c < half; ++c) {
-      const double angle = static_cast<double>(position) * frequencies[c];
-      row[c] = static_cast<float>(scale * std::cos(angle));
-      row[half + c] = static_cast<float>(scale * std::sin(angle));
-    }
+    fill_rotary_row(spec, frequencies, position, table + position * spec.dims);
   }
 }
 

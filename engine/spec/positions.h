@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
 namespace headlane {
 
@@ -13,6 +15,9 @@ enum class RotaryScaling {
   kNtk,   // base becomes base * factor^(dims / (dims - 2)): the longest by factor, the shortest not
   kYarn,  // by parts, and cosines and sines are scaled (Peng et al. 2023, "YaRN")
   kLlama3,  // by parts, as Llama 3.1
+  // By what a sequence has room for, not by how long it is so far: a key that was turned stays so.
+  kLongRope,    // each pair by a factor of its own, of which there are two (Ding et al. 2024)
+  kDynamicNtk,  // as kNtk, by a factor that grows with the room
 };
 
 struct RotarySpec {
@@ -23,11 +28,23 @@ struct RotarySpec {
   int64_t max_positions = 0;
   RotaryScaling scaling = RotaryScaling::kNone;
   double factor = 1;
-  int64_t original_max_positions = 0;    // kYarn, kLlama3: the length trained on
+  int64_t original_max_positions = 0;    // kYarn and what follows: the length trained on
   double beta_fast = 32, beta_slow = 1;  // kYarn: turns over that length, between which it blends
-  double attention_factor = 0;           // kYarn: scales the table; 0: yarn_magnitude(factor)
+  double attention_factor = 0;  // kYarn, kLongRope: scales the table; 0: by yarn_magnitude(factor)
   double low_freq_factor = 1, high_freq_factor = 4;  // kLlama3: likewise
   bool truncate = true;  // kYarn: the blend begins and ends at whole pairs
+  // kLongRope: what wavelengths are multiplied by, [dims / 2]; the longer ones where a sequence has
+  // room for more than original_max_positions tokens.
+  std::vector<double> short_factors, long_factors;
+
+  bool by_room() const {
+    return dims != 0 &&
+           (scaling == RotaryScaling::kLongRope || scaling == RotaryScaling::kDynamicNtk);
+  }
+  // The size of the table, where there is one for all sequences.
+  int64_t table_floats() const { return by_room() ? 0 : dims * max_positions; }
+  // Sequences turn alike whose rooms have the same choice.
+  int64_t choice(int64_t room) const;
 
   bool operator==(const RotarySpec&) const = default;
 };
@@ -36,7 +53,13 @@ struct RotarySpec {
 // `mscale` and `mscale_all_dim` has an attention_factor of the one's magnitude over the other's.
 double yarn_magnitude(double factor, double mscale = 1);
 
-// Row p is position p: dims / 2 cosines, then as many sines.
+// Radians per position of each pair, of a sequence with that room, which matters by_room alone.
+void fill_rotary_frequencies(const RotarySpec& spec, int64_t room,
+                             std::span<double> frequencies /* [dims / 2] */);
+// One position: dims / 2 cosines, then as many sines.
+void fill_rotary_row(const RotarySpec& spec, std::span<const double> frequencies, int64_t position,
+                     float* row /* [dims] */);
+// Row p is position p. Not by_room.
 void fill_rotary_table(const RotarySpec& spec, float* table /* [max_positions, dims] */);
 
 // Press et al. 2021, "Train Short, Test Long": a geometric sequence for powers of two; for other

@@ -1,5 +1,7 @@
 #include "engine/spec/stack_config.h"
 
+#include <algorithm>
+
 #include "engine/base/error.h"
 #include "engine/file/limits.h"
 #include "engine/spec/enum_names.h"
@@ -100,6 +102,13 @@ AttentionSpec StackConfig::attention_of(int64_t layer) const {
   }
   if (!rotaries.empty()) spec.rotary = rotaries[at % rotaries.size()];
   return spec;
+}
+
+bool StackConfig::turns_alike(int64_t room, int64_t other_room) const {
+  const auto alike = [&](const RotarySpec& spec) {
+    return spec.choice(room) == spec.choice(other_room);
+  };
+  return alike(attention.rotary) && std::ranges::all_of(rotaries, alike);
 }
 
 void StackConfig::check(int64_t d_model, const std::string& where) const {

@@ -109,6 +109,8 @@ struct StackConfig {
   }
   // The attention of one layer's rows to each other.
   AttentionSpec attention_of(int64_t layer) const;
+  // Whether the tokens of two sequences turn alike that have room for so many tokens.
+  bool turns_alike(int64_t room, int64_t other_room) const;
 
   // Throws Error(kBadFile) that names the first two fields that do not go together, of a stack
   // whose rows have d_model columns. `where` names the stack in the message.

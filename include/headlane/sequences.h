@@ -157,6 +157,12 @@ typedef struct headlane_sequence_options {
                  * be shared, forked and rewound */
   headlane_on_sequence_token on_token; /**< null: none */
   void* user;                          /**< handed to on_token */
+  /** Models that choose their rotary positions by how long a sequence is (longrope, dynamic NTK)
+   * take for that the tokens that it has room for, which are known before the first one is
+   * computed: its prompt and max_new_tokens, or this number where that is more; at most max_len.
+   * Sequences share a beginning where that choice is the same, so a kept one whose beginning longer
+   * ones are to share needs their room. */
+  int64_t room;
 } headlane_sequence_options;
 
 /** Adds a sequence. It joins in the next step, or once there is room in the cache. If it begins as

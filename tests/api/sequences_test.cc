@@ -346,5 +346,44 @@ TEST_F(SequencesTest, WorksInTheCallersBlockToItsLastByte) {
   }
 }
 
+// Rotary positions that are chosen by the room of a sequence: 40 tokens, or more (phi3_longrope).
+TEST(SequencesOfRooms, ShareWithThoseThatTurnAlike) {
+  const ModelHandle model = open_model(language_model_file("phi3_longrope"));
+  Ids beginning;
+  for (int32_t i = 0; i < 30; ++i) beginning.push_back(3 + i * 7 % 90);
+  Ids prompt = beginning;
+  prompt.insert(prompt.end(), {5, 6, 7});
+  const auto alone = [&](int64_t max_new_tokens) {
+    Growing growing(model.get(), sequences_options());
+    headlane_sequence_options options = sequence_options(max_new_tokens);
+    options.logprobs = 1;
+    const int64_t number = growing.add(prompt, options);
+    growing.finish();
+    return growing.grown(number, options);
+  };
+  const Grown short_alone = alone(7), long_alone = alone(8);
+  EXPECT_NE(short_alone.logprobs[0], long_alone.logprobs[0]);
+
+  for (const int64_t kept_room : {0, 40, 41, 100}) {
+    Growing growing(model.get(), sequences_options());
+    headlane_sequence_options keep = sequence_options(HEADLANE_NO_NEW_TOKENS);
+    keep.keep = 1;
+    keep.room = kept_room;
+    growing.add(beginning, keep);
+    growing.finish();
+    headlane_sequence_options options = sequence_options(7);
+    options.logprobs = 1;
+    const int64_t shorter = growing.add(prompt, options);
+    growing.finish();
+    options.max_new_tokens = 8;
+    const int64_t longer = growing.add(prompt, options);
+    growing.finish();
+    EXPECT_EQ(growing.facts(shorter).n_shared, kept_room > 40 ? 0 : 30) << kept_room;
+    EXPECT_EQ(growing.facts(longer).n_shared, kept_room > 40 ? 30 : 0) << kept_room;
+    EXPECT_EQ(growing.grown(shorter, options), short_alone) << kept_room;
+    EXPECT_EQ(growing.grown(longer, options), long_alone) << kept_room;
+  }
+}
+
 }  // namespace
 }  // namespace headlane::test

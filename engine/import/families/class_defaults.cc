@@ -184,6 +184,7 @@ json llama_like_defaults(const std::string& model_type) {
                      {"hidden_size", 3072},
                      {"intermediate_size", 8192},
                      {"max_position_embeddings", 4096},
+                     {"original_max_position_embeddings", 4096},
                      {"rms_norm_eps", 1e-5},
                      {"pad_token_id", 32000},
                      {"eos_token_id", 32000}});

@@ -179,7 +179,7 @@ ModelConfig falcon_config(const Json& config, const std::string& path) {
   const FalconLayer layer = read_falcon_layer(config, path);
   if (layer.parallel) decoder.norm = NormPlacement::kParallel;
   AttentionSpec& spec = decoder.attention;
-  spec.rotary = read_rotary(config, path, spec.head_dim, decoder.max_positions);
+  read_rotary(config, path, &decoder);
   constexpr const char* kKvHeads = "num_kv_heads";
   if (layer.grouped) {
     if (json_has(config, kKvHeads, path)) spec.n_kv_heads = json_positive(config, kKvHeads, path);

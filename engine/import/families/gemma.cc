@@ -121,8 +121,7 @@ ModelConfig gemma_config(const Json& config, const std::string& path) {
     fields[kActivation] = "gelu_pytorch_tanh";
   ModelConfig result = read_common(fields, path, kActivation);
   StackConfig& decoder = result.decoder;
-  decoder.attention.rotary =
-      read_rotary(config, path, decoder.attention.head_dim, decoder.max_positions);
+  read_rotary(config, path, &decoder);
   return result;
 }
 
@@ -131,7 +130,7 @@ ModelConfig gemma2_config(const Json& config, const std::string& path) {
   StackConfig& decoder = result.decoder;
   AttentionSpec& spec = decoder.attention;
   spec.softcap = read_cap(config, "attn_logit_softcapping", path);
-  spec.rotary = read_rotary(config, path, spec.head_dim, decoder.max_positions);
+  read_rotary(config, path, &decoder);
   decoder.windows =
       windows_of(read_windowed(config, path, decoder.n_layers, 2), window_of(config, path));
   return result;

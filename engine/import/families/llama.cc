@@ -76,8 +76,7 @@ ModelConfig smollm3_config(const Json& config, const std::string& path) {
   ModelConfig result = gated_decoder_config(config, path);
   refuse_partial_rotary(config, path);
   StackConfig& decoder = result.decoder;
-  decoder.attention.rotary =
-      read_rotary(config, path, decoder.attention.head_dim, decoder.max_positions);
+  read_rotary(config, path, &decoder);
   std::vector<bool> windowed = read_turning(config, path, decoder.n_layers);
   for (const bool turns : windowed) {
     decoder.rotaries.push_back(turns ? decoder.attention.rotary : RotarySpec());
@@ -99,8 +98,7 @@ ModelConfig olmo2_config(const Json& config, const std::string& path) {
   ModelConfig result = gated_decoder_config(config, path);
   refuse_partial_rotary(config, path);
   StackConfig& decoder = result.decoder;
-  decoder.attention.rotary =
-      read_rotary(config, path, decoder.attention.head_dim, decoder.max_positions);
+  read_rotary(config, path, &decoder);
   decoder.norm = NormPlacement::kAfter;
   decoder.qk_norms.of = QkNorm::kRows;
   return result;
@@ -110,8 +108,7 @@ ModelConfig llama_config(const Json& config, const std::string& path) {
   ModelConfig result = gated_decoder_config(config, path);
   refuse_partial_rotary(config, path);
   StackConfig& decoder = result.decoder;
-  decoder.attention.rotary =
-      read_rotary(config, path, decoder.attention.head_dim, decoder.max_positions);
+  read_rotary(config, path, &decoder);
   decoder.windows = read_windows(config, path, decoder.n_layers);
   if (result.architecture == "qwen3") decoder.qk_norms.of = QkNorm::kHeads;
   return result;

@@ -9,8 +9,7 @@ namespace headlane {
 ModelConfig phi3_config(const Json& config, const std::string& path) {
   ModelConfig result = gated_decoder_config(config, path);
   StackConfig& decoder = result.decoder;
-  decoder.attention.rotary =
-      read_plain_rotary(config, path, decoder.attention.head_dim, decoder.max_positions);
+  read_phi3_rotary(config, path, &decoder);
   if (json_has(config, "sliding_window", path)) decoder.windows = {window_of(config, path)};
   return result;
 }
@@ -27,8 +26,7 @@ std::vector<TensorRecipe> phi3_tensors(const Checkpoint& checkpoint, const Json&
 ModelConfig glm_config(const Json& config, const std::string& path) {
   ModelConfig result = gated_decoder_config(config, path);
   StackConfig& decoder = result.decoder;
-  decoder.attention.rotary =
-      read_rotary(config, path, decoder.attention.head_dim, decoder.max_positions);
+  read_rotary(config, path, &decoder);
   decoder.attention.rotary.interleaved = true;
   if (result.architecture == "glm4") decoder.norm = NormPlacement::kBoth;
   return result;

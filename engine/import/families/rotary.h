@@ -6,21 +6,25 @@
 #include <string>
 
 #include "engine/file/json.h"
-#include "engine/spec/positions.h"
+#include "engine/spec/stack_config.h"
 
 namespace headlane {
 
-// For heads of head_dim columns and sequences of up to max_positions tokens. Throws
+// Gives the decoder, whose heads and max_positions are there, the rotary positions of all its
+// layers. With "dynamic" scaling, max_positions becomes as much longer as the factor says. Throws
 // Error(kUnsupported) that names the field for a kind of scaling that is not in the engine.
-RotarySpec read_rotary(const Json& config, const std::string& path, int64_t head_dim,
-                       int64_t max_positions);
+void read_rotary(const Json& config, const std::string& path, StackConfig* decoder);
+
+// Likewise of Phi-3, which has no other kinds of scaling than "default" and "longrope", by that
+// name or by an older one.
+void read_phi3_rotary(const Json& config, const std::string& path, StackConfig* decoder);
 
 // Reads it in a family where only the kind of scaling "default" is supported.
 RotarySpec read_plain_rotary(const Json& config, const std::string& path, int64_t head_dim,
                              int64_t max_positions);
 
 // Reads it from the object, at `where`, that some layers have for themselves, and from nothing
-// else.
+// else. Nothing is chosen by the length of a sequence there.
 RotarySpec read_rotary_of_layers(const Json& fields, const std::string& where, int64_t head_dim,
                                  int64_t max_positions);
 

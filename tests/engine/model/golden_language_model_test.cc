@@ -24,6 +24,7 @@ constexpr const char* kModels[] = {"llama_3_1",
                                    "llama_2",
                                    "llama_linear",
                                    "llama_yarn",
+                                   "llama_dynamic",
                                    "mistral",
                                    "mistral_no_window",
                                    "mistral_window_2",
@@ -48,6 +49,8 @@ constexpr const char* kModels[] = {"llama_3_1",
                                    "phi3",
                                    "phi3_odd",
                                    "phi3_old",
+                                   "phi3_longrope",
+                                   "phi3_su",
                                    "smollm3",
                                    "smollm3_window",
                                    "smollm3_layer_types",
@@ -133,6 +136,8 @@ class GoldenLanguageModel : public testing::TestWithParam<const char*> {
       step.n_rows = 1;
       step.offsets = step_offsets;
       step.ids = ids.data() + begin;
+      const int64_t room = std::ssize(prompt) + manifest_["max_new_tokens"].get<int64_t>();
+      step.rooms = &room;  // as generate() has it
       step.k = 1;
       step.all_logits = true;
       decoder->step(step);

@@ -207,5 +207,41 @@ TEST(Positions, SinusoidsAreVaswanisAndMarians) {
   }
 }
 
+// By the room: up to the length trained on nothing is stretched, and one row is what the table of
+// the static form at that length has.
+TEST(Positions, ScalingsByRoomAreStaticOnesAtALength) {
+  RotarySpec dynamic = {.dims = 48, .base = 5000, .max_positions = 6144, .factor = 2};
+  dynamic.scaling = RotaryScaling::kDynamicNtk;
+  dynamic.original_max_positions = 2048;
+  const auto row_of = [](const RotarySpec& spec, int64_t room) {
+    std::vector<double> frequencies(static_cast<size_t>(spec.dims / 2));
+    fill_rotary_frequencies(spec, room, frequencies);
+    std::vector<float> row(static_cast<size_t>(spec.dims));
+    fill_rotary_row(spec, frequencies, 1234, row.data());
+    return row;
+  };
+  RotarySpec at_length = dynamic;
+  at_length.scaling = RotaryScaling::kNtk;
+  at_length.factor = 5;  // 2 * 6144 / 2048 - (2 - 1)
+  RotarySpec plain = dynamic;
+  plain.scaling = RotaryScaling::kNone;
+  EXPECT_EQ(row_of(dynamic, 6144), row_of(at_length, 0));
+  EXPECT_EQ(row_of(dynamic, 2048), row_of(plain, 0));
+  EXPECT_EQ(dynamic.choice(2048), dynamic.choice(1));
+  EXPECT_NE(dynamic.choice(2049), dynamic.choice(2050));
+
+  RotarySpec longrope = dynamic;
+  longrope.scaling = RotaryScaling::kLongRope;
+  longrope.short_factors.assign(24, 2);
+  longrope.long_factors.assign(24, 3);
+  for (const auto& [room, factor] : {std::pair<int64_t, double>{2048, 2}, {2049, 3}}) {
+    RotarySpec linear = plain;
+    linear.scaling = RotaryScaling::kLinear;
+    linear.factor = factor;
+    EXPECT_EQ(row_of(longrope, room), row_of(linear, 0)) << room;
+  }
+  EXPECT_EQ(longrope.choice(2049), longrope.choice(6144));
+}
+
 }  // namespace
 }  // namespace headlane

@@ -6,8 +6,9 @@
 unpacked and not installed. The file's SHA-256 must be the one below.
 
 The tensors are those of the file, dequantised by the package gguf and stored in f32, so that nothing
-is rounded twice; from norms' weights 1 is taken, as transformers has them. tokenizer.model is a
-SentencePiece model of the file's tokens, scores and kinds. What the file does not say is as in the
+is rounded twice; from norms' weights 1 is taken, as transformers has them. pieces.model is a
+SentencePiece model of the file's tokens, scores and kinds; transformers would read GemmaTokenizer
+from a tokenizer.json alone, so headlane convert refuses it by the name tokenizer.model. What the file does not say is as in the
 config of google/gemma-3-270m: the base of rotary positions in layers with windows, every sixth
 layer without a window, the scale of scores.
 """
@@ -129,7 +130,7 @@ def main():
     config = config_of(get, tensors["model.embed_tokens.weight"].shape[0])
     (arguments.folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     safetensors.numpy.save_file(tensors, arguments.folder / "model.safetensors", {"format": "pt"})
-    (arguments.folder / "tokenizer.model").write_bytes(tokenizer_of(get))
+    (arguments.folder / "pieces.model").write_bytes(tokenizer_of(get))
     print(arguments.folder)
 
 

@@ -35,7 +35,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     folder = parser.parse_args().folder
     here = pathlib.Path(__file__).parent
-    tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(folder / "pieces.model"))
     model = transformers.Gemma3ForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager").eval()
     bos = model.config.bos_token_id

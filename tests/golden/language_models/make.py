@@ -22,9 +22,14 @@ from the weights as the files have them, and rounded once.
 Ids can be compared one for one only where no choice is a matter of rounding. So a prompt is
 replaced by another if the two best scores of one of its greedy steps are nearer than LEAST_GAP, or
 if float32 generates something else by beams.
+
+Where rotary positions depend on the length of a sequence, Headlane takes for it the tokens that the
+sequence has room for, and so does this: transformers, which asks anew at each token, is told that
+length. That its own choice for such a sequence as a whole gives the same is checked.
 """
 
 import argparse
+import copy
 import json
 import pathlib
 import shutil
@@ -33,6 +38,7 @@ import baichuan
 import numpy as np
 import torch
 import transformers
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 N_DETAILED, LEAST_GAP, MAX_NEW, N_BEAMS, MOST = 5, 3e-4, 12, 3, 600
 GAIN = 1.2  # of a product: scores of attention are of the size that trained models have
@@ -60,6 +66,10 @@ MODELS = {
     "llama_yarn": dict(type="Llama", why="YaRN",
         config=dict(rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0,
             original_max_position_embeddings=32))),
+    "llama_dynamic": dict(type="Llama", prompts=16, by_room=True, why="a base that grows with the "
+        "room of a sequence, in the older spelling", config=dict(max_position_embeddings=160,
+            rope_parameters=dict(rope_type="dynamic", rope_theta=10000.0, factor=4.0)),
+        old=dict(rope_theta=10000.0, rope_scaling=dict(type="dynamic", factor=4.0))),
     "mistral": dict(type="Mistral", why="a window on all layers; heads wider than hidden / heads",
         config=dict(head_dim=12, sliding_window=17)),
     "mistral_no_window": dict(type="Mistral", why="no window; ReLU; saved in f16",
@@ -164,6 +174,18 @@ MODELS = {
         "part that turns; one head of keys; three layers", config=dict(num_hidden_layers=3,
             num_key_value_heads=1, rope_parameters=dict(rope_type="default", rope_theta=5000.0,
                 partial_rotary_factor=0.34)), old=dict(rope_theta=5000.0, partial_rotary_factor=0.34)),
+    "phi3_longrope": dict(type="Phi3", prompts=16, by_room=True, why="two lists of factors for "
+        "wavelengths, by the room of a sequence; three quarters of each head turn",
+        config=dict(hidden_size=32, original_max_position_embeddings=40,
+            rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75,
+                short_factor=[1.0, 1.1, 1.5], long_factor=[1.2, 3.0, 17.5]))),
+    "phi3_su": dict(type="Phi3", prompts=16, by_room=True, why="the same by its first name; a "
+        "scale of the table; tied words", config=dict(original_max_position_embeddings=300,
+            tie_word_embeddings=True, rope_parameters=dict(rope_type="longrope", rope_theta=9000.0,
+                attention_factor=1.3, short_factor=[1.0, 1.05, 2.0], long_factor=[2.0, 5.0, 30.0])),
+        old=dict(rope_theta=9000.0, rope_scaling=dict(type="su", attention_factor=1.3,
+            original_max_position_embeddings=300,
+            short_factor=[1.0, 1.05, 2.0], long_factor=[2.0, 5.0, 30.0]))),
     "smollm3": dict(type="SmolLM3", prompts=16, why="the second of three layers does not turn; biases",
         config=dict(num_hidden_layers=3, no_rope_layer_interval=2, attention_bias=True, mlp_bias=True,
             rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0,
@@ -327,6 +349,28 @@ def generate(model, ids, n_beams):
     return new, out.sequences_scores[0]
 
 
+def fix_room(model, room):
+    """The model's rotary positions are those of sequences of that length, from the first token on."""
+    rope, config = model.model.rotary_emb, model.config
+    init = ROPE_INIT_FUNCTIONS[config.rope_parameters["rope_type"]]
+    frequencies, rope.attention_scaling = init(config, "cpu", seq_len=room)
+    rope.register_buffer("inv_freq", frequencies, persistent=False)
+    rope.rope_type = "default"
+
+
+def check_room(model, ids, new, rows):
+    """transformers' own choice, made for a whole sequence at once, gives the same logits, but that
+    frequencies are rounded to float32 at another place."""
+    model = copy.deepcopy(model)
+    rope = type(model.model.rotary_emb)(model.config)
+    model.model.rotary_emb = rope
+    whole = (ids + new + [3] * MAX_NEW)[:len(ids) + MAX_NEW]
+    with torch.inference_mode():
+        logits = model(torch.tensor([whole]), use_cache=False).logits[0]
+    own = logits[len(ids) - 1:len(ids) - 1 + len(new)]
+    assert (own - rows).abs().max() < 1e-4, (own - rows).abs().max()
+
+
 def run(recipe, folder, seed):
     exact = class_of(recipe, recipe.get("head", "ForCausalLM")).from_pretrained(
         folder, dtype=torch.float64, attn_implementation="eager").eval()
@@ -338,10 +382,14 @@ def run(recipe, folder, seed):
     n_prompts = recipe.get("prompts", 200)
     while len(prompts) < n_prompts:
         ids = prompt(len(prompts), n_prompts, rng, exact.config.vocab_size)
+        for model in (exact, single) if recipe.get("by_room") else ():
+            fix_room(model, len(ids) + MAX_NEW)
         new, rows = generate(exact, ids, 1)
         best = rows.topk(2).values
         if (best[:, 0] - best[:, 1]).min() < LEAST_GAP:
             continue
+        if recipe.get("by_room"):
+            check_room(exact, ids, new, rows)
         by_beams, score = generate(exact, ids, N_BEAMS)
         single_beams, single_score = generate(single, ids, N_BEAMS)
         if by_beams != single_beams:
