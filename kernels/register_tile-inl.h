@@ -202,8 +202,10 @@ constexpr FetchingKernels<Dot> kFetchingKernels = make_fetching_kernels<Dot>();
 
 // The `size` groups that come after a block of k steps, null where nothing does, and how the strips
 // of the block fetch them: as few strips as can by a line with each step, or all of them; each a
-// part, one line after another. One strip alone gains nothing over the CPU's own prefetcher and is
-// 10 to 20 % slower so (bench gemm_f32/.../cold).
+// part, one line after another. Narrow panels, whose next block goes to L2, are fetched by all
+// strips: a line takes longer from memory than the few that the CPU keeps on their way at once take
+// from L3, and so they are spread over the whole block (docs/experiments.md). One strip alone gains
+// nothing over the CPU's own prefetcher and is 10 to 20 % slower so (bench gemm_f32/.../cold).
 template <typename Group>
 struct Fetch {
   const Group* next;
@@ -212,7 +214,8 @@ struct Fetch {
 
   Fetch(const Strips& strips, int64_t k, const Group* after, int64_t size) : next(after) {
     const auto quotient_up = [](int64_t x, int64_t y) { return (x + y - 1) / y; };
-    parts = after && strips.count() > 1 ? smaller(strips.count(), quotient_up(size, k * kLine)) : 0;
+    const int64_t enough = kNV < 3 ? strips.count() : quotient_up(size, k * kLine);
+    parts = after && strips.count() > 1 ? smaller(strips.count(), enough) : 0;
     step = parts > 0 ? quotient_up(size, parts * k) : 0;
     lines = smaller(kMostLines, quotient_up(step, kLine));
   }

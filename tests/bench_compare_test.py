@@ -256,6 +256,25 @@ class Report(unittest.TestCase):
         with self.assertRaises(report.ResultsError):
             report.merge([self.everything(), self.everything() | {"precision": "int8"}])
 
+    def test_machines_are_side_by_side(self):
+        first = self.everything()
+        first["machine"] = first["machine"] | {"isa": "avx512"}
+        second = self.everything() | {"results": []}
+        second["machine"] = second["machine"] | {"isa": "avx2"}
+        text = report.beside_machines({"one": first, "two": second})
+        self.assertIn("| case | unit | one, avx512 | of limit | better than the best peer by | two, "
+                      "avx2 | of limit | better than the best peer by |", text)
+        self.assertIn("| mine: gemm 1 2 3 | ms | 2 |  | 2.00 (2.00 to 2.00) a | none | none | none |",
+                      text)
+        with self.assertRaises(report.ResultsError):
+            report.beside_machines({"one": first, "two": second | {"precision": "int8"}})
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "page.md"
+            path.write_text(f"<!-- made by tools/bench --machines -->\nold\n{report.END}\n")
+            report.update(path, "new", of_machines=True)
+            self.assertEqual(path.read_text(), "<!-- made by tools/bench --machines -->\nnew\n"
+                             f"{report.END}\n")
+
     def test_the_limit_is_named_with_its_instruction(self):
         int8 = self.everything() | {"precision": "int8"}
         limits = int8["machine"]["limits"]

@@ -246,11 +246,15 @@ def parse_arguments():
     parser.add_argument("--precision", default="f32", choices=peers.PRECISIONS,
                         help="of weights and products, in every engine that has it; f32")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.5, help="of a turn, at least 3 calls")
+    parser.add_argument("--seconds", type=float, default=0.5,
+                        help="of a turn, at least 3 calls, or one that takes more than 2")
     parser.add_argument("--json", type=pathlib.Path, help="write the results there")
     parser.add_argument("--picture", type=pathlib.Path, help="draw them there (.png, .svg)")
     parser.add_argument("--results", type=pathlib.Path, nargs="+", metavar="JSON",
                         help="measure nothing: take what --json wrote, several files as one")
+    parser.add_argument("--machines", type=pathlib.Path, nargs="+", metavar="JSON",
+                        help="measure nothing: show what several machines said, a file each, "
+                             "MACHINE-PRECISION.json, side by side")
     parser.add_argument("--update", type=pathlib.Path, metavar="FILE.md",
                         help="write the table into it, between the lines that say so")
     parser.add_argument("--build", type=pathlib.Path, default=cases.ROOT / "build",
@@ -273,8 +277,24 @@ def engines_of(groups):
     return chosen
 
 
+def show_machines(arguments):
+    """The table of several machines, printed and written where --update says."""
+    machines = {path.stem.rpartition("-")[0]: json.loads(path.read_text(encoding="utf-8"))
+                for path in arguments.machines}
+    text = report.beside_machines(machines)
+    print(text)
+    if arguments.update:
+        precision = report.precision_of(next(iter(machines.values())))
+        report.update(arguments.update, text, precision, of_machines=True)
+
+
 def main():
     arguments = parse_arguments()
+    if arguments.machines:
+        try:
+            return show_machines(arguments)
+        except report.ResultsError as error:
+            sys.exit(f"tools/bench: {error}")
     groups = arguments.groups or sorted(file.stem for file in cases.FOLDER.glob("*.txt")
                                         if not cases.engines(file.stem))
     try:

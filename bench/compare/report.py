@@ -161,6 +161,25 @@ def markdown(everything):
     return "\n".join([describe(everything), "", *(f"| {' | '.join(line)} |" for line in cells)])
 
 
+def beside_machines(machines):
+    """What several machines say of the same cases, of one precision, side by side. machines:
+    {name: everything}. A case that a machine did not measure has "none" there."""
+    if len({precision_of(one) for one in machines.values()}) > 1:
+        raise ResultsError("the results are of several precisions, which are no one table")
+    head, found = ["case", "unit"], {}
+    for i, (name, one) in enumerate(machines.items()):
+        head += [f"{name}, {one['machine']['isa']}", "of limit", "better than the best peer by"]
+        for result, row in rows(one):
+            line = found.setdefault(f"{result['group']}: {result['case']}",
+                                    [result["unit"], *["none"] * (3 * len(machines))])
+            if row:
+                peer = f" {result['best_peer']}" * bool(row["ratio"])
+                line[1 + 3 * i:4 + 3 * i] = [row["headlane"], row["of limit"], row["ratio"] + peer]
+    cells = [head, ["---"] * len(head), *([case, *line] for case, line in found.items())]
+    about = [f"{name}: {describe(one)}" for name, one in machines.items()]
+    return "\n".join(["\n\n".join(about), "", *(f"| {' | '.join(line)} |" for line in cells)])
+
+
 BEGIN, END = "<!-- made by tools/bench -->", "<!-- end of what tools/bench made -->"
 
 
@@ -168,13 +187,17 @@ def precision_of(everything):
     return everything.get("precision", "f32")  # which results of before there were others are of
 
 
-def begin_mark(precision):
-    return BEGIN if precision == "f32" else BEGIN.replace(" -->", f" --precision {precision} -->")
+def begin_mark(precision, of_machines=False):
+    options = " --machines" * of_machines
+    if precision != "f32":
+        options += f" --precision {precision}"
+    return BEGIN.replace(" -->", f"{options} -->")
 
 
-def update(path, text, precision="f32"):
-    """Puts the text between two lines of a file, which each precision has its own of."""
-    mark = begin_mark(precision)
+def update(path, text, precision="f32", of_machines=False):
+    """Puts the text between two lines of a file, which each precision has its own of, and each
+    precision of several machines."""
+    mark = begin_mark(precision, of_machines)
     before, begin, rest = path.read_text(encoding="utf-8").partition(mark)
     _, end, after = rest.partition(END)
     if not begin or not end:

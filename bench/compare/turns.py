@@ -24,10 +24,12 @@ class Worker:
     def __init__(self, engine, setup, environment, log_path):
         self.engine, self.log_path, self.pending = engine, log_path, b""
         with open(log_path, "wb") as log:
-            # A session of its own: the signals reach the processes that it starts, too.
+            # A group of its own: the signals reach the processes that it starts, too. The kernel may
+            # share time among sessions first (sched_autogroup), so in a session of its own it would
+            # not have the priority that this program was given.
             self.process = subprocess.Popen(
                 [sys.executable, str(WORKER), engine, json.dumps(setup)], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=log, env=environment, start_new_session=True)
+                stdout=subprocess.PIPE, stderr=log, env=environment, process_group=0)
 
     def ask(self, timeout, **message):
         """The answer to a message; the worker runs from here to the answer."""
