@@ -35,6 +35,9 @@ class GgufBytes {
   GgufBytes& u32_field(std::string_view key, uint32_t value) {
     return text(key).number<uint32_t>(4).number(value);
   }
+  GgufBytes& f32_field(std::string_view key, float value) {
+    return text(key).number<uint32_t>(6).number(value);
+  }
   // Dimensions as the file has them, the last one first.
   GgufBytes& tensor(std::string_view name, const std::vector<uint64_t>& dims, uint32_t type,
                     uint64_t offset) {

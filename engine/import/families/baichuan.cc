@@ -54,7 +54,9 @@ ModelConfig baichuan_config(const Json& config, const std::string& path) {
 std::vector<TensorRecipe> baichuan_tensors(const Checkpoint& checkpoint, const Json& config,
                                            const std::string& path, const ModelConfig& model) {
   GatedLayerNames names;
-  names.qkv = {"self_attn.W_pack"};
+  // A GGUF file has them one by one.
+  const bool fused = !checkpoint.contains("model.layers.0.self_attn.q_proj.weight");
+  names.qkv = fused ? std::vector<std::string>{"self_attn.W_pack"} : GatedLayerNames().qkv;
   names.unit_head = has_normed_head(config, path);
   names.alibi = has_alibi(config, path);
   const bool tied = json_bool(config, "tie_word_embeddings", path, false);

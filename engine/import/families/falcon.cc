@@ -80,6 +80,7 @@ class FusedTensors {
         d_(config.d_model),
         norms_(std::move(norms)),
         biases_(biases),
+        checkpoint_(checkpoint),
         recipes_(checkpoint) {
     // Models without a head are saved without the member that holds them.
     if (checkpoint.contains("transformer.word_embeddings.weight")) prefix_ = "transformer.";
@@ -108,9 +109,15 @@ class FusedTensors {
     if (biases_) recipes_.add(source + ".bias", name + ".bias", {n_out});
   }
 
-  // Each group has the rows of its heads of q, then of its head of k, then of v.
+  // In a folder, each group has the rows of its heads of q, then of its head of k, then of v. A
+  // GGUF file has them in the order of the engine, under a name of their own.
   void add_qkv(const std::string& source, const std::string& name) {
     const AttentionSpec& spec = stack_.attention;
+    const std::string ordered = source + "q_k_v", grouped = source + "query_key_value";
+    if (checkpoint_.contains(ordered + ".weight")) {
+      add_linear(ordered, name, spec.q_width() + spec.k_width() + spec.v_width(), d_);
+      return;
+    }
     const int64_t dim = spec.head_dim, n = spec.n_heads / spec.n_kv_heads;
     std::vector<Recipes::RowPart> parts;
     const auto add = [&](int64_t first, int64_t n_rows) {
@@ -122,15 +129,15 @@ class FusedTensors {
     add(n * dim, dim);
     add((n + 1) * dim, dim);
     const int64_t rows = spec.q_width() + spec.k_width() + spec.v_width();
-    recipes_.add_row_parts(source + ".weight", {rows, d_}, parts, name + ".weight");
-    if (biases_) recipes_.add_row_parts(source + ".bias", {rows}, parts, name + ".bias");
+    recipes_.add_row_parts(grouped + ".weight", {rows, d_}, parts, name + ".weight");
+    if (biases_) recipes_.add_row_parts(grouped + ".bias", {rows}, parts, name + ".bias");
   }
 
   void add_layer(int64_t i) {
     const std::string source = prefix_ + "h." + std::to_string(i) + ".";
     const std::string name = "decoder.layers." + std::to_string(i) + ".";
     add_norm(source + norms_.attention, name + "attention.norm");
-    add_qkv(source + "self_attention.query_key_value", name + "attention.qkv");
+    add_qkv(source + "self_attention.", name + "attention.qkv");
     add_linear(source + "self_attention.dense", name + "attention.out", d_, d_);
     if (stack_.attention.rotary.dims == 0) {
       std::vector<float> slopes(static_cast<size_t>(stack_.attention.n_heads));
@@ -146,6 +153,7 @@ class FusedTensors {
   int64_t d_;
   NormNames norms_;
   bool biases_;
+  const Checkpoint& checkpoint_;
   std::string prefix_;
   Recipes recipes_;
 };

@@ -29,7 +29,7 @@ void refuse_variants(const json& config, const std::string& path) {
 class Gpt2Tensors {
  public:
   Gpt2Tensors(const Checkpoint& checkpoint, const ModelConfig& config)
-      : stack_(config.decoder), d_(config.d_model), recipes_(checkpoint) {
+      : stack_(config.decoder), d_(config.d_model), checkpoint_(checkpoint), recipes_(checkpoint) {
     // Models without a head are saved without the member that holds them.
     if (checkpoint.contains("transformer.wte.weight")) prefix_ = "transformer.";
   }
@@ -58,13 +58,21 @@ class Gpt2Tensors {
     recipes_.add(source + ".bias", name + ".bias", {d_});
   }
 
+  // A folder has these weights transposed; a GGUF file does not, and has them under another name.
   void add_linear(const std::string& source, const std::string& name, int64_t n_out, int64_t n_in) {
+    const std::string plain = source + ".linear";
+    if (checkpoint_.contains(plain + ".weight")) {
+      recipes_.add(plain + ".weight", name + ".weight", {n_out, n_in});
+      recipes_.add(plain + ".bias", name + ".bias", {n_out});
+      return;
+    }
     recipes_.add_transposed(source + ".weight", name + ".weight", n_out, n_in);
     recipes_.add(source + ".bias", name + ".bias", {n_out});
   }
 
   const StackConfig& stack_;
   int64_t d_;
+  const Checkpoint& checkpoint_;
   std::string prefix_;
   Recipes recipes_;
 };

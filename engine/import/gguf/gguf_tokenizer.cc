@@ -28,25 +28,74 @@ enum TokenType {
 
 // The regular expressions by which byte-level tokenizers split texts, as their tokenizer.json has
 // them.
-#define HEADLANE_CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
+#define HEADLANE_CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define HEADLANE_WORDS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
 #define HEADLANE_REST "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-constexpr const char* kLlama3Split = HEADLANE_CONTRACTIONS "\\p{N}{1,3}" HEADLANE_REST;
-constexpr const char* kQwen2Split = HEADLANE_CONTRACTIONS "\\p{N}" HEADLANE_REST;
+#define HEADLANE_UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define HEADLANE_LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+constexpr const char* kThreeDigits =
+    HEADLANE_CONTRACTIONS HEADLANE_WORDS "\\p{N}{1,3}" HEADLANE_REST;
+constexpr const char* kOneDigit = HEADLANE_CONTRACTIONS HEADLANE_WORDS "\\p{N}" HEADLANE_REST;
+constexpr const char* kCases =
+    "[^\\r\\n\\p{L}\\p{N}]?" HEADLANE_UPPER "*" HEADLANE_LOWER "+" HEADLANE_CONTRACTIONS
+    "?|[^\\r\\n\\p{L}\\p{N}]?" HEADLANE_UPPER "+" HEADLANE_LOWER "*" HEADLANE_CONTRACTIONS
+    "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+constexpr const char* kBloomWords =
+    " ?[^(\\s|.,!?\xE2\x80\xA6\xE3\x80\x82\xEF\xBC\x8C\xE3\x80\x81\xE0\xA5\xA4\xDB\x94\xD8\x8C)]+";
 #undef HEADLANE_CONTRACTIONS
+#undef HEADLANE_WORDS
 #undef HEADLANE_REST
+#undef HEADLANE_UPPER
+#undef HEADLANE_LOWER
+
+json split_by(const char* regex) {
+  return {{"type", "Split"},
+          {"pattern", {{"Regex", regex}}},
+          {"behavior", "Isolated"},
+          {"invert", false}};
+}
+
+json digits(bool one_by_one) { return {{"type", "Digits"}, {"individual_digits", one_by_one}}; }
+
+// The steps between the text and its bytes, and those behind these.
+struct Steps {
+  json before = json::array();
+  bool words = false;  // the bytes' own step splits as GPT-2 does
+  json after = json::array();
+};
+
+Steps gpt2_steps() { return {.words = true}; }
+Steps three_digits_steps() { return {.before = json::array({split_by(kThreeDigits)})}; }
+Steps one_digit_steps() { return {.before = json::array({split_by(kOneDigit)})}; }
+Steps cases_steps() { return {.before = json::array({split_by(kCases)})}; }
+Steps bloom_steps() { return {.before = json::array({split_by(kBloomWords)})}; }
+Steps smollm_steps() { return {.before = json::array({digits(true)}), .words = true}; }
+Steps falcon_steps() {
+  return {.before = json::array({{{"type", "Punctuation"}, {"behavior", "Contiguous"}}}),
+          .words = true,
+          .after = json::array({digits(false), split_by("[0-9][0-9][0-9]")})};
+}
 
 // "tokenizer.ggml.pre" names one of these: llama.cpp's converter knows a tokenizer by the ids that
 // it gives to a text.
 struct KnownSplit {
   const char* name;
-  const char* regex;  // null: ByteLevel's own, GPT-2's
-  bool composes;      // it begins with NFC
-  bool whole_words;   // a word that is a token is that token, whatever the merges make of it
-  bool begins;        // it puts the first token in front where the file does not say
+  Steps (*steps)();
+  bool composes = false;     // it begins with NFC
+  bool whole_words = false;  // a word that is a token is that token, whatever the merges make of it
+  bool begins = false;       // it puts the first token in front where the file does not say
 };
-constexpr KnownSplit kSplits[] = {{"gpt-2", nullptr, false, false, false},
-                                  {"llama-bpe", kLlama3Split, false, true, true},
-                                  {"qwen2", kQwen2Split, true, false, false}};
+constexpr KnownSplit kSplits[] = {
+    {.name = "gpt-2", .steps = gpt2_steps},
+    {.name = "llama-bpe", .steps = three_digits_steps, .whole_words = true, .begins = true},
+    {.name = "qwen2", .steps = one_digit_steps, .composes = true},
+    {.name = "dbrx", .steps = three_digits_steps},
+    {.name = "smaug-bpe", .steps = three_digits_steps},
+    {.name = "glm4", .steps = three_digits_steps, .whole_words = true},
+    {.name = "gpt-4o", .steps = cases_steps},
+    {.name = "smollm", .steps = smollm_steps},
+    {.name = "falcon", .steps = falcon_steps},
+    {.name = "bloom", .steps = bloom_steps}};
 
 class Vocabulary {
  public:
@@ -184,21 +233,17 @@ const KnownSplit& find_split(const json& fields, const std::string& path) {
 json byte_level(const json& fields, const std::string& path) {
   const KnownSplit& split = find_split(fields, path);
   const Vocabulary vocabulary(fields, path);
+  const Steps steps = split.steps();
   const json bytes = {{"type", "ByteLevel"},
                       {"add_prefix_space", vocabulary.flag("add_space_prefix", false)},
                       {"trim_offsets", true},
-                      {"use_regex", split.regex == nullptr}};
-  json words = bytes;
-  if (split.regex != nullptr) {
-    const json parts = {{"type", "Split"},
-                        {"pattern", {{"Regex", split.regex}}},
-                        {"behavior", "Isolated"},
-                        {"invert", false}};
-    words = {{"type", "Sequence"}, {"pretokenizers", json::array({parts, bytes})}};
-  }
+                      {"use_regex", steps.words}};
+  json all = steps.before;
+  all.push_back(bytes);
+  for (const json& step : steps.after) all.push_back(step);
   return {{"added_tokens", vocabulary.added()},
           {"normalizer", split.composes ? json({{"type", "NFC"}}) : json()},
-          {"pre_tokenizer", std::move(words)},
+          {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", std::move(all)}}},
           {"post_processor", template_of(vocabulary, split.begins)},
           {"decoder", bytes},
           {"model",

@@ -10,12 +10,14 @@
 #include <vector>
 
 #include "engine/file/container.h"
+#include "engine/file/json_fields.h"
 #include "engine/import/convert.h"
 #include "engine/import/gguf/gguf_tokenizer.h"
 #include "engine/import/source/gguf_file.h"
 #include "engine/import/tokenizers/tokenizer.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/golden_texts.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tokenizer_testing.h"
 
@@ -56,7 +58,8 @@ class Gguf : public testing::Test {
 // queries and keys into another order, and adds 1 to Gemma's norms.
 TEST_F(Gguf, TheTensorsOfItsFolder) {
   for (const char* name : {"llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2",
-                           "qwen3", "gemma", "gemma2", "smollm3", "olmo2", "phi3", "glm4"}) {
+                           "qwen3", "gemma", "gemma2", "smollm3", "olmo2", "phi3", "glm4", "gpt2",
+                           "falcon", "falcon_one_norm", "bloom", "baichuan_7b"}) {
     const Container gguf = convert(kGolden + "/gguf/" + name + ".gguf", "a");
     const Container folder = convert(kGolden + "/language_models/" + name, "b");
     ASSERT_EQ(gguf.tensors().size(), folder.tensors().size()) << name;
@@ -70,9 +73,61 @@ TEST_F(Gguf, TheTensorsOfItsFolder) {
   }
 }
 
+// Falcon's converter has no place for the biases of products, and none for the width of the
+// feed-forward, both of which the folder has.
+TEST_F(Gguf, FalconWithTwoNorms) {
+  const Container gguf = convert(kGolden + "/gguf/falcon_new.gguf", "a");
+  const Container folder = convert(kGolden + "/language_models/falcon_new", "b");
+  for (const TensorInfo& tensor : folder.tensors()) {
+    const TensorInfo* own = gguf.find(tensor.name);
+    const bool is_norm = tensor.name.find("norm") != std::string::npos;
+    ASSERT_EQ(own != nullptr, is_norm || !tensor.name.ends_with(".bias")) << tensor.name;
+    if (own == nullptr || tensor.name.find("ffn.up") != std::string::npos ||
+        tensor.name.find("ffn.down") != std::string::npos) {
+      continue;
+    }
+    EXPECT_TRUE(std::ranges::equal(gguf.data(*own), folder.data(tensor))) << tensor.name;
+  }
+}
+
+// llama.cpp tells Baichuan's models with ALiBi by their 40 layers.
+TEST_F(Gguf, BaichuanOfFortyLayers) {
+  const int kLayers = 40, kTensors = 3 + 9 * kLayers;
+  GgufBytes bytes;
+  bytes.begin(kTensors, 7)
+      .text_field("general.architecture", "baichuan")
+      .u32_field("baichuan.embedding_length", 4)
+      .u32_field("baichuan.attention.head_count", 2)
+      .u32_field("baichuan.block_count", kLayers)
+      .u32_field("baichuan.context_length", 16)
+      .u32_field("baichuan.feed_forward_length", 4)
+      .f32_field("baichuan.attention.layer_norm_rms_epsilon", 1e-6F);
+  uint64_t offset = 0;
+  const auto add = [&](const std::string& name, const std::vector<uint64_t>& dims) {
+    bytes.tensor(name + ".weight", dims, 0, offset);
+    offset += 64;
+  };
+  add("token_embd", {4, 4});
+  add("output", {4, 4});
+  add("output_norm", {4});
+  for (int i = 0; i < kLayers; ++i) {
+    const std::string layer = "blk." + std::to_string(i) + ".";
+    for (const char* name : {"attn_norm", "ffn_norm"}) add(layer + name, {4});
+    for (const char* name :
+         {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}) {
+      add(layer + name, {4, 4});
+    }
+  }
+  write_file(path_, bytes.align().raw(std::string(offset, '\0')).bytes());
+  const Container model = convert(path_);
+  EXPECT_NE(model.find("decoder.layers.39.attention.alibi_slopes"), nullptr);
+  EXPECT_FALSE(model.config()["decoder"]["attention"].contains("rotary"));
+}
+
 // Their activations are the ones that GGUF takes for granted.
 TEST_F(Gguf, TheConfigOfItsFolder) {
-  for (const char* name : {"llama_2", "llama_yarn", "qwen2", "gemma", "phi3", "glm4"}) {
+  for (const char* name : {"llama_2", "llama_yarn", "qwen2", "gemma", "phi3", "glm4", "gpt2",
+                           "bloom", "baichuan_7b"}) {
     const Container gguf = convert(kGolden + "/gguf/" + name + ".gguf", "a");
     const Container folder = convert(kGolden + "/language_models/" + name, "b");
     EXPECT_EQ(gguf.config()["decoder"].dump(), folder.config()["decoder"].dump()) << name;
@@ -106,6 +161,45 @@ TEST_F(Gguf, TheTokenizerOfItsFolder) {
   expect_ids(kGolden + "/gguf/qwen2_texts.gguf", kGolden + "/language_models/qwen2_texts");
 }
 
+// The fields of a file with the tokenizer of a folder.
+Json fields_of(const Json& file, const char* pre) {
+  const Json& model = file["model"];
+  Json tokens = Json::array(), types = Json::array();
+  std::vector<std::string> names(model["vocab"].size());
+  for (const auto& [token, id] : model["vocab"].items()) names[id.get<size_t>()] = token;
+  for (const std::string& name : names) {
+    tokens.push_back(name);
+    types.push_back(int64_t{1});
+  }
+  constexpr int64_t kControl = 3;
+  for (const Json& token : file["added_tokens"]) types[token["id"].get<size_t>()] = kControl;
+  return {{"tokenizer.ggml.model", "gpt2"},
+          {"tokenizer.ggml.pre", pre},
+          {"tokenizer.ggml.tokens", std::move(tokens)},
+          {"tokenizer.ggml.token_type", std::move(types)},
+          {"tokenizer.ggml.merges", model["merges"]}};
+}
+
+// golden/gguf/make_splits.py has written down what `tokenizers` makes of them.
+TEST_F(Gguf, EveryWayToSplit) {
+  const std::vector<std::string> texts = golden_texts();
+  const Json file =
+      parse_json(read_file(kGolden + "/tokenizer_json/gpt2/tokenizer.json"), "tokenizer.json");
+  const Json all = parse_json(read_file(kGolden + "/gguf/splits.json"), "splits.json");
+  ASSERT_EQ(all.size(), 10U);
+  for (const auto& [name, hashes] : all.items()) {
+    const Json own = read_gguf_tokenizer(fields_of(file, name.c_str()), "a.gguf");
+    const auto tokenizer = tokenizer_of(import_tokenizer_json(own, "a.gguf"));
+    for (size_t i = 0; i < texts.size(); i += 20) {
+      std::vector<int32_t> ids;
+      for (size_t j = i; j < std::min(texts.size(), i + 20); ++j) {
+        tokenizer->encode(texts[j], kNoLimit, &ids);
+      }
+      ASSERT_EQ(hash_of_ids(ids), nth_hash(hashes.text(), i / 20)) << name << " from text " << i;
+    }
+  }
+}
+
 // The scores of a SentencePiece model say which pieces are merged first.
 TEST_F(Gguf, TheTokenizerOfASentencePieceModel) {
   write_file(dir_.file("tokenizer.model"),
@@ -125,7 +219,7 @@ TEST_F(Gguf, OtherTokenizers) {
   EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported, "is true");
   fields = {{"tokenizer.ggml.model", "gpt2"}, {"tokenizer.ggml.pre", "tekken"}};
   EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported,
-               "\"tokenizer.ggml.pre\" is \"tekken\", not one of: gpt-2, llama-bpe, qwen2");
+               "\"tokenizer.ggml.pre\" is \"tekken\", not one of: gpt-2, llama-bpe, qwen2, dbrx");
   fields = {{"tokenizer.ggml.model", "llama"}, {"tokenizer.ggml.tokens", Json::array({"a", "a"})}};
   EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kBadFile, "has \"a\" twice");
   fields["tokenizer.ggml.tokens"] = Json::array({"a", 3});

@@ -24,7 +24,13 @@ import numpy as np
 # ids of a large vocabulary.
 TEXTS = {"qwen2_texts": "qwen2"}
 MODELS = ["llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2", "qwen3",
-          "gemma", "gemma2", "smollm3", "olmo2", "phi3", "glm4"]
+          "gemma", "gemma2", "smollm3", "olmo2", "phi3", "glm4", "gpt2", "falcon",
+          "falcon_new", "falcon_one_norm", "bloom", "baichuan_7b"]
+# The converter wants some fields by names that transformers 5 does not write. Of Falcon it has no place
+# for biases or a width of the feed-forward, so falcon_new.gguf is without the first, and zeros fill the
+# second.
+FIELDS = {"gpt2": {"n_ctx": 640}, "falcon": {"num_kv_heads": 1},
+          "falcon_new": {"bias": False}}
 TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K",
          "IQ4_NL", "IQ4_XS", "MXFP4"]
 ROWS, COLUMNS = 3, 512
@@ -52,11 +58,38 @@ def convert(llama_cpp, name, folder, out):
         def get_vocab_base_pre(self, tokenizer):
             return TEXTS[name]
 
+        # The converter of Baichuan calls itself without end for all tensors except this.
+        def modify_tensors(self, data, tensor, layer):
+            if name == "baichuan_7b" and "W_pack" not in tensor:
+                return [(self.map_tensor_name(tensor), data)]
+            return super().modify_tensors(data, tensor, layer)
+
     import torch
     import transformers
     transformers.AutoTokenizer = transformers.PreTrainedTokenizerFast  # which adds no token
     with torch.inference_mode():
         Model(folder, gguf.LlamaFileType.ALL_F32, out).write()
+
+
+def convert_folder(llama_cpp, name, source, out):
+    import safetensors.torch
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary, "model")
+        shutil.copytree(source, folder)
+        config = json.loads((folder / "config.json").read_text()) | FIELDS.get(name, {})
+        (folder / "config.json").write_text(json.dumps(config))
+        if name == "falcon_new":
+            file = folder / "model.safetensors"
+            tensors = safetensors.torch.load_file(file)
+            for key, value in tensors.items():
+                width = 4 * config["hidden_size"]
+                if "h_to_4h" in key:
+                    tensors[key] = value.new_zeros(width, value.shape[-1])
+                elif "4h_to_h" in key:
+                    tensors[key] = value.new_zeros(value.shape[0], width)
+            safetensors.torch.save_file({key: value for key, value in tensors.items()
+                                         if not key.endswith(".bias") or "ln_" in key}, file)
+        convert(llama_cpp, name, folder, out)
 
 
 def write_pieces(llama_cpp, here, out):
@@ -125,8 +158,8 @@ def main():
         elif name == "pieces":
             write_pieces(args.llama_cpp, here, args.out / "pieces.gguf")
         else:
-            convert(args.llama_cpp, name, here.parent / "language_models" / name,
-                    args.out / f"{name}.gguf")
+            convert_folder(args.llama_cpp, name, here.parent / "language_models" / name,
+                           args.out / f"{name}.gguf")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,111 @@
+// Architectures of GGUF with one tensor for Q, K and V and a plain feed-forward.
+#include "engine/base/error.h"
+#include "engine/import/gguf/gguf_fields.h"
+
+namespace headlane {
+namespace {
+
+using json = Json;
+
+constexpr GgufRenamed kGpt2TopNames[] = {{"token_embd", "transformer.wte"},
+                                         {"position_embd", "transformer.wpe"},
+                                         {"output_norm", "transformer.ln_f"},
+                                         {"output", "lm_head"}};
+// A folder has these weights transposed.
+constexpr GgufRenamed kGpt2Names[] = {{"attn_norm", "ln_1"},
+                                      {"attn_qkv", "attn.c_attn.linear"},
+                                      {"attn_output", "attn.c_proj.linear"},
+                                      {"ffn_norm", "ln_2"},
+                                      {"ffn_up", "mlp.c_fc.linear"},
+                                      {"ffn_down", "mlp.c_proj.linear"}};
+
+constexpr GgufRenamed kFusedTopNames[] = {
+    {"token_embd", "transformer.word_embeddings"},
+    {"token_embd_norm", "transformer.word_embeddings_layernorm"},
+    {"output_norm", "transformer.ln_f"},
+    {"output", "lm_head"}};
+// A folder has the rows of Q, K and V head by head, and the file all of Q, then all of K, then of
+// V.
+constexpr GgufRenamed kFusedNames[] = {{"attn_qkv", "self_attention.q_k_v"},
+                                       {"attn_output", "self_attention.dense"},
+                                       {"ffn_up", "mlp.dense_h_to_4h"},
+                                       {"ffn_down", "mlp.dense_4h_to_h"}};
+constexpr GgufRenamed kBloomNorms[] = {{"attn_norm", "input_layernorm"},
+                                       {"ffn_norm", "post_attention_layernorm"}};
+constexpr GgufRenamed kFalconNorm[] = {{"attn_norm", "input_layernorm"}};
+constexpr GgufRenamed kFalconNorms[] = {{"attn_norm", "ln_mlp"}, {"attn_norm_2", "ln_attn"}};
+
+void set_names(const GgufSource& source, std::span<const GgufRenamed> top,
+               std::span<const GgufRenamed> layers, std::span<const GgufRenamed> norms) {
+  GgufNames names((*source.config)["num_hidden_layers"].get<int64_t>(), "transformer.h.");
+  names.add_top(top);
+  names.add_layers(layers);
+  names.add_layers(norms);
+  source.checkpoint->set_names(names.take());
+}
+
+// Those of the sizes that all have must be what these families take for granted.
+void check_sizes(const GgufSource& source, bool grouped) {
+  json& config = *source.config;
+  const auto d_model = config["hidden_size"].get<int64_t>();
+  const auto n_heads = config["num_attention_heads"].get<int64_t>();
+  if (config["head_dim"].get<int64_t>() * n_heads != d_model) {
+    source.fields->refuse("attention.key_length",
+                          "does not divide the width of the model by heads");
+  }
+  if (config["partial_rotary_factor"].get<double>() != 1) {
+    source.fields->refuse("rope.dimension_count", "is not the length of a head");
+  }
+  if (!grouped && config["num_key_value_heads"].get<int64_t>() != n_heads) {
+    source.fields->refuse("attention.head_count_kv", "is not the number of heads");
+  }
+}
+
+}  // namespace
+
+void read_gguf_gpt2(const GgufSource& source) {
+  json& config = *source.config;
+  check_sizes(source, false);
+  config["model_type"] = "gpt2";
+  config["activation_function"] = "gelu_new";
+  config["n_embd"] = config["hidden_size"];
+  config["n_layer"] = config["num_hidden_layers"];
+  config["n_head"] = config["num_attention_heads"];
+  config["n_inner"] = config["intermediate_size"];
+  config["n_positions"] = config["max_position_embeddings"];
+  set_names(source, kGpt2TopNames, kGpt2Names, {});
+}
+
+// The larger models have a norm for attention and one for the feed-forward.
+void read_gguf_falcon(const GgufSource& source) {
+  json& config = *source.config;
+  check_sizes(source, true);
+  const bool two_norms = source.has_tensor("blk.0.attn_norm_2.weight");
+  config["model_type"] = "falcon";
+  config["activation"] = "gelu";
+  config["new_decoder_architecture"] = true;
+  config["num_ln_in_parallel_attn"] = two_norms ? 2 : 1;
+  config["num_kv_heads"] = config["num_key_value_heads"];
+  config["ffn_hidden_size"] = config["intermediate_size"];
+  config["bias"] = source.has_tensor("blk.0.attn_qkv.bias");
+  if (two_norms) {
+    set_names(source, kFusedTopNames, kFusedNames, kFalconNorms);
+  } else {
+    set_names(source, kFusedTopNames, kFusedNames, kFalconNorm);
+  }
+}
+
+void read_gguf_bloom(const GgufSource& source) {
+  json& config = *source.config;
+  check_sizes(source, false);
+  config["model_type"] = "bloom";
+  config["n_head"] = config["num_attention_heads"];
+  config["n_layer"] = config["num_hidden_layers"];
+  config["seq_length"] = config["max_position_embeddings"];
+  if (config["intermediate_size"].get<int64_t>() != 4 * config["hidden_size"].get<int64_t>()) {
+    source.fields->refuse("feed_forward_length", "is not four times the width of the model");
+  }
+  set_names(source, kFusedTopNames, kFusedNames, kBloomNorms);
+}
+
+}  // namespace headlane

@@ -1,0 +1,245 @@
+// Architectures of GGUF with a gated feed-forward, by the names of Llama and its like.
+#include <cmath>
+#include <numbers>
+#include <utility>
+#include <vector>
+
+#include "engine/import/gguf/gguf_fields.h"
+
+namespace headlane {
+namespace {
+
+using json = Json;
+
+constexpr GgufRenamed kTopNames[] = {
+    {"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}};
+// Most architectures have all of these. A list of an architecture's own is added after it, and may
+// give a name another meaning.
+constexpr GgufRenamed kLayerNames[] = {
+    {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
+    {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
+    {"attn_output", "self_attn.o_proj"}, {"attn_q_norm", "self_attn.q_norm"},
+    {"attn_k_norm", "self_attn.k_norm"}, {"ffn_gate", "mlp.gate_proj"},
+    {"ffn_up", "mlp.up_proj"},           {"ffn_down", "mlp.down_proj"}};
+constexpr GgufRenamed kTwoNorms[] = {{"ffn_norm", "post_attention_layernorm"}};
+constexpr GgufRenamed kLaterNorms[] = {{"post_attention_norm", "post_attention_layernorm"},
+                                       {"post_ffw_norm", "post_feedforward_layernorm"}};
+constexpr GgufRenamed kFused[] = {{"attn_qkv", "self_attn.qkv_proj"},
+                                  {"ffn_up", "mlp.gate_up_proj"},
+                                  {"ffn_norm", "post_attention_layernorm"}};
+constexpr GgufRenamed kGlmNames[] = {{"ffn_up", "mlp.gate_up_proj"},
+                                     {"post_attention_norm", "post_self_attn_layernorm"},
+                                     {"ffn_norm", "post_attention_layernorm"},
+                                     {"post_ffw_norm", "post_mlp_layernorm"}};
+constexpr GgufRenamed kFourNorms[] = {{"post_attention_norm", "post_attention_layernorm"},
+                                      {"ffn_norm", "pre_feedforward_layernorm"},
+                                      {"post_ffw_norm", "post_feedforward_layernorm"}};
+
+GgufNames names_of(const json& config, std::span<const GgufRenamed> norms) {
+  GgufNames names(config["num_hidden_layers"].get<int64_t>(), "model.layers.");
+  names.add_top(kTopNames);
+  names.add_layers(kLayerNames);
+  names.add_layers(norms);
+  return names;
+}
+
+// Linear scaling, which a factor alone means, and YaRN as far as its fields are at their defaults.
+void read_rope_scaling(const GgufSource& source) {
+  ArchitectureFields& fields = *source.fields;
+  const std::string type = fields.text("rope.scaling.type", "linear");
+  const double factor = fields.number("rope.scaling.factor", 1);
+  const int64_t original = fields.integer("rope.scaling.original_context_length", 0);
+  fields.has("rope.scaling.finetuned");  // it says what the model was trained with
+  if (type == "none" || factor == 1 || factor == 0) return;
+  json scaling = {{"rope_type", type}, {"factor", factor}};
+  if (type == "yarn") {
+    if (original < 1) fields.refuse("rope.scaling.original_context_length", "is missing");
+    scaling["original_max_position_embeddings"] = original;
+  } else if (type != "linear") {
+    fields.refuse("rope.scaling.type", "is not one of: none, linear, yarn");
+  }
+  (*source.config)["rope_scaling"] = std::move(scaling);
+}
+
+constexpr const char* kFrequencies = "rope_freqs.weight";
+
+// Llama 3.1 divides the frequency of pair i by this. It has three bands of frequencies, of which
+// the files keep the divisors alone.
+double llama3_divisor(double base, double dims, size_t i, double factor, double original) {
+  const double wavelength =
+      2 * std::numbers::pi * std::pow(base, 2 * static_cast<double>(i) / dims);
+  constexpr double kLow = 1, kHigh = 4;
+  if (wavelength < original / kHigh) return 1;
+  if (wavelength > original / kLow) return factor;
+  const double smooth = (original / wavelength - kLow) / (kHigh - kLow);
+  return 1 / ((1 - smooth) / factor + smooth);
+}
+
+// The divisors must be those of Llama 3.1 to 3.3, which are trained on 8192 positions.
+void read_llama3_scaling(const GgufSource& source) {
+  const GgufEntry* entry = source.checkpoint->entry(kFrequencies);
+  if (entry == nullptr) return;
+  json& config = *source.config;
+  const auto dims = config["head_dim"].get<int64_t>();
+  const std::vector<float> divisors = read_tensor(*source.checkpoint, kFrequencies, {dims / 2});
+  constexpr double kOriginal = 8192;
+  const double factor = divisors.empty() ? 0 : divisors.back();
+  for (size_t i = 0; i < divisors.size(); ++i) {
+    const double expected = llama3_divisor(config["rope_theta"].get<double>(),
+                                           static_cast<double>(dims), i, factor, kOriginal);
+    if (std::abs(divisors[i] - expected) <= 1e-5 * expected) continue;
+    source.checkpoint->refuse(kFrequencies,
+                              "has other divisors than those of Llama 3.1 for 8192 positions, "
+                              "which is not supported");
+  }
+  config["rope_scaling"] = {{"rope_type", "llama3"},
+                            {"factor", factor},
+                            {"low_freq_factor", 1.0},
+                            {"high_freq_factor", 4.0},
+                            {"original_max_position_embeddings", static_cast<int64_t>(kOriginal)}};
+}
+
+void refuse_experts(ArchitectureFields* fields) {
+  const int64_t n_experts = fields->integer("expert_count", 0);
+  if (n_experts == 0 && fields->integer("expert_used_count", 0) == 0) return;
+  fields->refuse("expert_count", "is not 0; a mixture of experts is not supported");
+}
+
+// The tensors alone tell whether there are biases.
+void set_biases(const GgufSource& source) {
+  (*source.config)["attention_bias"] = source.has_tensor("blk.0.attn_q.bias");
+}
+
+}  // namespace
+
+// Llama, Mistral and SmolLM 3, whose converter puts rows of Q and K into the order of pairs that
+// turn. In SmolLM 3 every fourth layer has no positions, as in transformers where no list says so.
+void read_gguf_llama(const GgufSource& source) {
+  json& config = *source.config;
+  config["model_type"] = source.fields->name();
+  config["hidden_act"] = "silu";
+  refuse_experts(source.fields);
+  read_rope_scaling(source);
+  read_llama3_scaling(source);
+  set_biases(source);
+  config["mlp_bias"] = source.has_tensor("blk.0.ffn_up.bias");
+  GgufNames names = names_of(config, kTwoNorms);
+  names.set_heads("attn_q", config["num_attention_heads"].get<int64_t>());
+  names.set_heads("attn_k", config["num_key_value_heads"].get<int64_t>());
+  const std::string divisors = kFrequencies;
+  source.checkpoint->set_names(names.take(), {&divisors, 1});
+}
+
+void read_gguf_qwen(const GgufSource& source) {
+  json& config = *source.config;
+  config["model_type"] = source.fields->name();
+  config["hidden_act"] = "silu";
+  config["use_sliding_window"] = false;
+  set_biases(source);  // of Qwen 3; Qwen 2 has those that it has
+  read_rope_scaling(source);
+  source.checkpoint->set_names(names_of(config, kTwoNorms).take());
+}
+
+void read_gguf_olmo2(const GgufSource& source) {
+  json& config = *source.config;
+  config["model_type"] = "olmo2";
+  config["hidden_act"] = "silu";
+  set_biases(source);
+  read_rope_scaling(source);
+  source.checkpoint->set_names(names_of(config, kLaterNorms).take());
+}
+
+// Q, K and V are one tensor, and so are gate and up. A window of 0 is none.
+void read_gguf_phi3(const GgufSource& source) {
+  json& config = *source.config;
+  config["model_type"] = "phi3";
+  config["hidden_act"] = "silu";
+  config["original_max_position_embeddings"] =
+      source.fields->integer("rope.scaling.original_context_length", 4096);
+  const int64_t window = source.fields->integer("attention.sliding_window", 0);
+  config["sliding_window"] = window > 0 ? json(window) : json();
+  source.checkpoint->set_names(names_of(config, kFused).take());
+}
+
+void read_gguf_glm4(const GgufSource& source) {
+  json& config = *source.config;
+  config["model_type"] = "glm4";
+  config["hidden_act"] = "silu";
+  set_biases(source);
+  source.checkpoint->set_names(names_of(config, kGlmNames).take());
+}
+
+// Rows of Q and K are in the order of pairs, as of Llama. llama.cpp tells the 13B models, which
+// have ALiBi, by their 40 layers. Rows of the head of Baichuan 2 have length 1, whether the file
+// has them so or not, and its importer tells it by its vocabulary.
+void read_gguf_baichuan(const GgufSource& source) {
+  json& config = *source.config;
+  config["model_type"] = "baichuan";
+  config["hidden_act"] = "silu";
+  constexpr int64_t kLayersOf13B = 40;
+  if (config["num_hidden_layers"].get<int64_t>() == kLayersOf13B) {
+    config["model_max_length"] = config["max_position_embeddings"];
+    config["max_position_embeddings"] = json();
+  }
+  config["partial_rotary_factor"] = json();
+  for (const char* key : {"num_key_value_heads", "head_dim"}) config[key] = json();
+  GgufNames names = names_of(config, kTwoNorms);
+  names.set_heads("attn_q", config["num_attention_heads"].get<int64_t>());
+  names.set_heads("attn_k", config["num_attention_heads"].get<int64_t>());
+  source.checkpoint->set_names(names.take());
+}
+
+namespace {
+
+// llama.cpp tells the largest models of Gemma 2 and 3 by their number of layers: their scores are
+// divided by the root of what a head would have if all of d_model were shared among them.
+double gemma_score_width(const json& config, int64_t layers_of_largest) {
+  const auto n_layers = config["num_hidden_layers"].get<int64_t>();
+  const auto d_model = config["hidden_size"].get<double>();
+  return n_layers == layers_of_largest ? d_model / config["num_attention_heads"].get<double>()
+                                       : config["head_dim"].get<double>();
+}
+
+void read_gemma_names(const GgufSource& source, std::span<const GgufRenamed> norms) {
+  json& config = *source.config;
+  config["hidden_activation"] = "gelu_pytorch_tanh";
+  config["hidden_act"] = "gelu_pytorch_tanh";
+  set_biases(source);
+  GgufNames names = names_of(config, norms);
+  names.add_one_to_norms();
+  source.checkpoint->set_names(names.take());
+}
+
+}  // namespace
+
+void read_gguf_gemma(const GgufSource& source) {
+  (*source.config)["model_type"] = "gemma";
+  read_gemma_names(source, kTwoNorms);
+}
+
+void read_gguf_gemma2(const GgufSource& source) {
+  json& config = *source.config;
+  config["model_type"] = "gemma2";
+  config["sliding_window"] = source.fields->integer("attention.sliding_window", 4096);
+  config["attn_logit_softcapping"] = source.fields->number("attn_logit_softcapping", 50);
+  config["final_logit_softcapping"] = source.fields->number("final_logit_softcapping", 30);
+  config["query_pre_attn_scalar"] = gemma_score_width(config, 46);
+  read_gemma_names(source, kFourNorms);
+}
+
+void read_gguf_gemma3(const GgufSource& source) {
+  json& config = *source.config;
+  ArchitectureFields& fields = *source.fields;
+  config["model_type"] = "gemma3_text";
+  config["sliding_window"] = fields.integer("attention.sliding_window");
+  config["sliding_window_pattern"] = fields.integer("attention.sliding_window_pattern", 6);
+  config["rope_local_base_freq"] = fields.number("rope.freq_base_swa", 10000);
+  config["query_pre_attn_scalar"] = gemma_score_width(config, 62);
+  if (fields.has("final_logit_softcapping")) {
+    fields.refuse("final_logit_softcapping", "is there, which Gemma 3 has no use for");
+  }
+  read_rope_scaling(source);
+  read_gemma_names(source, kFourNorms);
+}
+
+}  // namespace headlane
