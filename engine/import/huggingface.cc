@@ -60,6 +60,8 @@ constexpr Family kFamilies[] = {
     {"gemma", "Gemma", gemma_config, gemma_tensors},
     {"gemma2", "Gemma2", gemma2_config, gemma_tensors},
     {"gemma3_text", "Gemma3", gemma3_config, gemma_tensors},
+    {"gemma3", "Gemma3", gemma3_text_part_config, gemma3_text_part_tensors, nullptr, nullptr,
+     gemma3_text_part_name},
     {"phi3", "Phi3", phi3_config, phi3_tensors},
     {"smollm3", "SmolLM3", smollm3_config, llama_tensors},
     {"olmo2", "Olmo2", olmo2_config, llama_tensors},
@@ -95,7 +97,10 @@ std::vector<TensorSource> texts_of(const ImportedTokenizer& tokenizer) {
 // what is converted.
 bool needs_no_head(const std::string& head, const ModelConfig& config) {
   if (head.empty() || head == "ForPreTraining") return true;
-  if (config.is_language_model()) return head == "ForCausalLM";
+  if (config.is_language_model()) {
+    // What else such a model takes for a condition is left out, which the log says.
+    return head == "ForCausalLM" || head == "ForConditionalGeneration";
+  }
   return head == (config.generates() ? "ForConditionalGeneration" : "ForMaskedLM");
 }
 
@@ -195,7 +200,9 @@ void write_converted(const std::string& out_path, ModelConfig config,
                      const ConvertOptions& options) {
   config.validate(config_path);
   check_vocab(tokenizer, config, config_path);
-  if (!tokenizer.left_out.empty()) options.log.warn("%s", tokenizer.left_out.c_str());
+  for (const std::string& sentence : {tokenizer.left_out, tokenizer.note}) {
+    if (!sentence.empty()) options.log.warn("%s", sentence.c_str());
+  }
   config.higher_precision = higher_precision_of(config, options);
   const StoredTensors stored(checkpoint, recipes, config, options.precision);
   write_model(out_path, config, stored, tokenizer.spec, texts_of(tokenizer));
@@ -228,6 +235,13 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   check_vocab(tokenizer, config, config_path);
 
   SafetensorsModel checkpoint(dir);
+  if (family.tensor_name != nullptr) {
+    const int64_t n_left_out = checkpoint.rename(family.tensor_name);
+    options.log.warn(
+        "%s: the model takes texts alone; of its part for images, %lld tensors are "
+        "left out",
+        config_path.c_str(), static_cast<long long>(n_left_out));
+  }
   std::vector<TensorRecipe> recipes =
       family.tensors(checkpoint, source_config, config_path, config);
   if (config.head.kind == HeadKind::kPool) {

@@ -26,6 +26,9 @@ struct Family {
                                        const std::string& path, const ModelConfig& config);
   const ClassifierForm* classifier = nullptr;  // null: sequence classification is not supported
   const char* own_module = nullptr;            // as of check_class
+  // What `tensors` calls a tensor of the folder; "": it is of a part that is left out. Null: what
+  // the folder calls it.
+  std::string (*tensor_name)(const std::string& name) = nullptr;
 };
 
 // The family that "model_type" names. Throws Error(kUnsupported), which lists all.

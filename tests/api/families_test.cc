@@ -109,6 +109,10 @@ TEST_F(Families, SayThatAHeadIsLeftOut) {
                    "converted, and not that head"))
       << log;
   EXPECT_FALSE(told("encoders/roberta_head_dim_7", "architectures")) << log;
+  EXPECT_TRUE(told("language_models/gemma3_images",
+                   "config.json: the model takes texts alone; of "
+                   "its part for images, 23 tensors are left out"))
+      << log;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/base/error.h"
+#include "engine/import/families/class_defaults.h"
 #include "engine/import/families/decoder.h"
 #include "engine/import/families/language_model.h"
 #include "engine/import/families/rotary.h"
@@ -62,6 +63,8 @@ std::vector<bool> read_windowed(const Json& config, const std::string& path, int
   return windowed;
 }
 
+std::string text_part_path(const std::string& path) { return path + " field \"text_config\":"; }
+
 void put_all(Json* to, const Json& from) {
   for (const auto& [key, value] : from.items()) (*to)[key] = value;
 }
@@ -109,6 +112,26 @@ RotaryOfKinds read_rotary_fields(const Json& config, const std::string& path) {
   base("rope_theta", 1e6, &fields.full);
   base("rope_local_base_freq", 1e4, &fields.sliding);
   return fields;
+}
+
+// transformers ties words by the whole model's field, whatever the part's own says.
+Json text_part(const Json& config, const std::string& path) {
+  constexpr const char* kField = "text_config";
+  constexpr const char* kType = "gemma3_text";
+  Json part = json_has(config, kField, path) ? config[kField] : Json::object();
+  if (!part.is_object()) {
+    fail(Status::kBadFile, "%s field \"%s\" is not an object", path.c_str(), kField);
+  }
+  const std::string where = text_part_path(path);
+  const std::string type = json_string(part, "model_type", where, kType);
+  if (type != kType) {
+    fail(Status::kUnsupported, "%s field \"model_type\" is \"%s\"; only \"%s\" is supported",
+         where.c_str(), printable(type).c_str(), kType);
+  }
+  part["model_type"] = kType;
+  part.erase("architectures");
+  part["tie_word_embeddings"] = json_bool(config, "tie_word_embeddings", path, true);
+  return with_class_defaults(part);
 }
 
 }  // namespace
@@ -177,6 +200,31 @@ std::vector<TensorRecipe> gemma_tensors(const Checkpoint& checkpoint, const Json
   }
   const bool tied = json_bool(config, "tie_word_embeddings", path, true);
   return gated_decoder_tensors(checkpoint, model, names, tied);
+}
+
+ModelConfig gemma3_text_part_config(const Json& config, const std::string& path) {
+  refuse_other_heads(config, path, "ForConditionalGeneration");
+  refuse_changed_weights(config, path);
+  ModelConfig result = gemma3_config(text_part(config, path), text_part_path(path));
+  result.architecture = "gemma3";
+  return result;
+}
+
+std::vector<TensorRecipe> gemma3_text_part_tensors(const Checkpoint& checkpoint, const Json& config,
+                                                   const std::string& path,
+                                                   const ModelConfig& model) {
+  return gemma_tensors(checkpoint, text_part(config, path), text_part_path(path), model);
+}
+
+// Files have the names of one of two versions of transformers.
+std::string gemma3_text_part_name(const std::string& name) {
+  for (const std::string prefix : {"vision_tower.", "multi_modal_projector."}) {
+    if (name.starts_with(prefix) || name.starts_with("model." + prefix)) return "";
+  }
+  for (const std::string prefix : {"language_model.model.", "model.language_model."}) {
+    if (name.starts_with(prefix)) return "model." + name.substr(prefix.size());
+  }
+  return name == "language_model.lm_head.weight" ? "lm_head.weight" : name;
 }
 
 }  // namespace headlane

@@ -20,4 +20,12 @@ ModelConfig gemma3_config(const Json& config, const std::string& path);
 std::vector<TensorRecipe> gemma_tensors(const Checkpoint& checkpoint, const Json& config,
                                         const std::string& path, const ModelConfig& model);
 
+// Gemma 3 with a part that sees images: its text part alone, which "text_config" describes.
+ModelConfig gemma3_text_part_config(const Json& config, const std::string& path);
+std::vector<TensorRecipe> gemma3_text_part_tensors(const Checkpoint& checkpoint, const Json& config,
+                                                   const std::string& path,
+                                                   const ModelConfig& model);
+// As of Family: what gemma_tensors calls a tensor of such a model.
+std::string gemma3_text_part_name(const std::string& name);
+
 }  // namespace headlane

@@ -201,6 +201,22 @@ std::vector<std::string> SafetensorsModel::add_file(const std::string& path,
   return names;
 }
 
+int64_t SafetensorsModel::rename(std::string (*name_of)(const std::string& name)) {
+  std::unordered_map<std::string, Place> places;
+  int64_t n_left_out = 0;
+  for (auto& [name, place] : places_) {
+    std::string given = name_of(name);
+    if (given.empty()) {
+      ++n_left_out;
+    } else if (!places.emplace(std::move(given), std::move(place)).second) {
+      fail(Status::kBadFile, "%s: tensor \"%s\" is there twice, by two names", list_path_.c_str(),
+           printable(name).c_str());
+    }
+  }
+  places_ = std::move(places);
+  return n_left_out;
+}
+
 std::vector<std::string> SafetensorsModel::names() const {
   std::vector<std::string> names;
   for (const auto& [name, place] : places_) names.push_back(name);

@@ -56,6 +56,10 @@ class SafetensorsModel : public Checkpoint {
   // names.
   std::vector<std::string> add_file(const std::string& path, const std::string& prefix);
 
+  // Tensors are called what `name_of` makes of their names from now on; those of which it makes ""
+  // are left out. Returns how many. Throws Error(kBadFile) if two get the same name.
+  int64_t rename(std::string (*name_of)(const std::string& name));
+
   std::vector<std::string> names() const override;
   bool contains(const std::string& name) const override { return places_.contains(name); }
   const std::vector<int64_t>& shape_of(const std::string& name) const override;

@@ -265,6 +265,17 @@ bool same_steps(const ClassAndFile& parts, const char* key) {
 
 }  // namespace
 
+bool has_llama_steps_of_4(const ClassAndFile& parts) {
+  static const json kSteps = {
+      {"type", "Sequence"},
+      {"normalizers",
+       json::array({{{"type", "Prepend"}, {"prepend", kSign}},
+                    {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kSign}}})}};
+  return parts.tokenizer_class.name == "LlamaTokenizer" && parts.file["normalizer"] == kSteps &&
+         parts.file["pre_tokenizer"].is_null() &&
+         parts.own["pre_tokenizer"]["prepend_scheme"] != json("never");
+}
+
 const TokenizerClass* find_tokenizer_class(std::string_view name) {
   for (const TokenizerClass& known : kClasses) {
     if (known.name == name) return &known;
@@ -289,6 +300,9 @@ void check_same_parts(const ClassAndFile& parts, const std::string& path) {
   for (const char* key :
        {"model", "ids_before", "ids_after", "pre_tokenizer", "normalizer", "decoder"}) {
     if ((key == std::string_view("decoder") && !own.takes_ends) || is_same(key)) continue;
+    const bool is_step =
+        std::string_view(key) == "normalizer" || key == std::string_view("pre_tokenizer");
+    if (is_step && has_llama_steps_of_4(parts)) continue;
     const std::string name(parts.tokenizer_class.name);
     fail(Status::kUnsupported,
          "%s: its \"%s\" is not that of %s, the class that the folder's tokenizer has: "

@@ -45,7 +45,11 @@ struct ClassAndFile {
   bool has_all_bytes;  // the vocabulary has a token of the model's kind for each of 256 bytes
 };
 
-// Throws Error(kUnsupported) if the two would give other ids.
+// Whether the file has the steps that transformers 4 made of Llama's SentencePiece model. Nearly
+// all folders of that class have them, and transformers 5 puts the class's own in their place.
+bool has_llama_steps_of_4(const ClassAndFile& parts);
+
+// Throws Error(kUnsupported) if the two would give other ids, except with those steps.
 void check_same_parts(const ClassAndFile& parts, const std::string& path);
 
 }  // namespace headlane

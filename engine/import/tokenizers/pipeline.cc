@@ -237,13 +237,27 @@ class Reader {
     read_parts(parts, files_.config_path(), &own);
     settle_types(files_, &own);
     if (!file.is_null()) {
-      check_same_parts({*class_, own, spec, imported_.charsmap, has_all_bytes()}, path_);
+      const ClassAndFile both = {*class_, own, spec, imported_.charsmap, has_all_bytes()};
+      check_same_parts(both, path_);
+      if (has_llama_steps_of_4(both)) note_steps_of_5();
       settle_types(files_, &spec);
       if (spec["pair"] != own["pair"]) own["pair"] = kTwoPairs;
     }
     spec = std::move(own);
     // In place of the class's: none, where the files have none.
     if (class_->model == "Unigram" && imported_.charsmap.empty()) spec["normalizer"] = nullptr;
+  }
+
+  void note_steps_of_5() {
+    imported_.note =
+        path_ +
+        ": its \"normalizer\" is that of transformers 4, in place of which transformers 5 puts "
+        "what "
+        "LlamaTokenizer has. Headlane does as transformers 5; ids may be other ones than those of "
+        "4 "
+        "where a text begins with a blank, and behind special tokens within a text. If "
+        "tokenizer.json is to be obeyed, set \"tokenizer_class\" to \"PreTrainedTokenizerFast\" in "
+        "tokenizer_config.json";
   }
 
   bool has_all_bytes() const {

@@ -17,6 +17,7 @@ namespace headlane {
 struct ImportedTokenizer : TokenizerBytes {
   Json spec;
   std::string left_out;  // why a tokenizer that the folder has was not read, a sentence
+  std::string note;      // what its owner should know of its ids, a sentence
 };
 
 // Reads the tokenizer of the class that the folder names. Without one it is that of the family or,

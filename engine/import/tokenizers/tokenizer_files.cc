@@ -31,7 +31,8 @@ constexpr std::pair<std::string_view, const char*> kFamilies[] = {
     {"phi3", "LlamaTokenizer"},      {"qwen2", "Qwen2Tokenizer"},
     {"qwen3", "Qwen2Tokenizer"},     {"gemma", "GemmaTokenizer"},
     {"gemma2", "GemmaTokenizer"},    {"gemma3_text", "GemmaTokenizer"},
-    {"bloom", "BloomTokenizer"},     {"bart", "BartTokenizer"}};
+    {"gemma3", "GemmaTokenizer"},    {"bloom", "BloomTokenizer"},
+    {"bart", "BartTokenizer"}};
 
 json read_object(const std::string& path) {
   json file = read_json_file_if_present(path).value_or(json::object());

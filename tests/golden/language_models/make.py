@@ -47,6 +47,9 @@ COMMON = {"hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 2,
           "rms_norm_eps": 1e-5}
 MODULES = {"Baichuan": baichuan}  # where transformers has no such model
 GEMMA = {"head_dim": 10, "num_key_value_heads": 2}
+SEEING = {"mm_tokens_per_image": 4, "vision_config": {
+    "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1,
+    "image_size": 28, "patch_size": 14, "vision_use_head": False}}
 IDS = {"vocab_size": 97, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 MODELS = {
     "llama_3_1": dict(type="Llama", why="three bands of rotary wavelengths; biases everywhere; a "
@@ -163,6 +166,22 @@ MODELS = {
                     low_freq_factor=1.0, high_freq_factor=4.0,
                     original_max_position_embeddings=64),
                 sliding_attention=dict(rope_type="default", rope_theta=300.0)))),
+    "gemma3_images": dict(type="Gemma3", plain=True, head="ForConditionalGeneration", prompts=16,
+        why="a part for images, which is left out", config=dict(SEEING, text_config=COMMON | IDS |
+            GEMMA | dict(num_hidden_layers=3, sliding_window=9, query_pre_attn_scalar=7,
+                layer_types=["sliding_attention", "full_attention", "sliding_attention"]))),
+    "gemma3_images_head": dict(type="Gemma3", plain=True, head="ForConditionalGeneration",
+        prompts=16, why="a head of its own, which the field beside the text part says; saved in bf16",
+        saved=torch.bfloat16, config=dict(SEEING, tie_word_embeddings=False, text_config=COMMON |
+            IDS | GEMMA | dict(hidden_size=30, num_attention_heads=3, num_key_value_heads=1,
+                head_dim=14, num_hidden_layers=2, sliding_window=5))),
+    "gemma3_images_old": dict(type="Gemma3", plain=True, head="ForConditionalGeneration",
+        prompts=16, why="the older spelling; stretched positions", config=dict(SEEING,
+            text_config=COMMON | IDS | GEMMA | dict(num_hidden_layers=7, sliding_window=6,
+                rope_parameters=dict(
+                    full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=8.0),
+                    sliding_attention=dict(rope_type="default", rope_theta=10000.0)))),
+        old=dict(rope_scaling=dict(rope_type="linear", factor=8.0)), drop=["layer_types"]),
     "phi3": dict(type="Phi3", prompts=16, why="q, k and v in one tensor, gate and up in one; half of "
         "each head turns; a window; two ends", config=dict(sliding_window=9, eos_token_id=[2, 5],
             rope_parameters=dict(rope_type="default", rope_theta=20000.0, partial_rotary_factor=0.67))),
@@ -323,9 +342,10 @@ def save(model, recipe, folder):
     model.to(recipe.get("saved", torch.float32)).save_pretrained(folder)
     path = folder / "config.json"
     config = json.loads(path.read_text())
+    part = config.get("text_config", config)
     for key in (["rope_parameters"] if "old" in recipe else []) + recipe.get("drop", []):
-        config.pop(key, None)
-    config.update(recipe.get("old", {}) | recipe.get("own", {}))
+        part.pop(key, None)
+    part.update(recipe.get("old", {}) | recipe.get("own", {}))
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
@@ -381,7 +401,7 @@ def run(recipe, folder, seed):
     off_logits = off_scores = 0.0
     n_prompts = recipe.get("prompts", 200)
     while len(prompts) < n_prompts:
-        ids = prompt(len(prompts), n_prompts, rng, exact.config.vocab_size)
+        ids = prompt(len(prompts), n_prompts, rng, IDS["vocab_size"])
         for model in (exact, single) if recipe.get("by_room") else ():
             fix_room(model, len(ids) + MAX_NEW)
         new, rows = generate(exact, ids, 1)
