@@ -20,6 +20,7 @@ import time
 
 import headlane
 import numpy as np
+from headlane import _abi
 from headlane._library import lib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -62,10 +63,14 @@ def one_by_pairs(build, model, text, pairs):
     embed = ctypes.cast(lib.headlane_session_embed, ctypes.c_void_p)
     session = model._sessions.borrow().session
     data, vector = text.encode(), np.empty(model.get_embedding_dimension(), np.float32)
-    session._texts.data = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value
-    session._texts.data_bytes = session._offsets[1] = len(data)
-    arguments = (embed, session.address, ctypes.addressof(session._texts),
-                 ctypes.addressof(session._options), vector.ctypes.data, len(vector))
+    texts, offsets = _abi.headlane_texts(), (ctypes.c_int64 * 2)(0, len(data))
+    texts.n_texts, texts.data_bytes, texts.offsets_64 = 1, len(data), ctypes.addressof(offsets)
+    texts.data = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value
+    tokenize, options = _abi.headlane_tokenize_options(), _abi.headlane_embed_options()
+    tokenize.max_len, options.tokenize = model.max_seq_length, ctypes.addressof(tokenize)
+    options.truncate_dim = len(vector)
+    arguments = (embed, session.address, ctypes.addressof(texts), ctypes.addressof(options),
+                 vector.ctypes.data, len(vector))
     model._sessions.take_back(session)
     of_c, differences = [], []
     for i in range(pairs + 20):
@@ -73,7 +78,6 @@ def one_by_pairs(build, model, text, pairs):
         seconds = {}
         for kind in kinds:
             if kind == "c":
-                session._texts.data = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value
                 seconds[kind] = timed(*arguments)
             else:
                 begin = time.perf_counter()

@@ -6,53 +6,67 @@ import ctypes
 import os
 import threading
 import weakref
-from ctypes import byref, c_char_p, c_float, c_int64, c_void_p
+from ctypes import byref, c_char_p, c_int64, c_void_p
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headlane import _abi
 from headlane._library import Handle, check, lib
-from headlane._model import Model, threads_asked_for
+from headlane._model import Model, encoded, threads_asked_for
+
+
+# Bytes of text that a session has a place for: what encode gives to embed_one, with its longest characters.
+_TEXT_BYTES = 2048
+_ROWS = 16  # that are made at a time
 
 
 class Session(Handle):
     """A session, and the structs of a call of one text, which are made once. A model leaves nothing of Python in the
-    caches of the CPU, and whatever a call touches comes from memory then: this is why embed_one does so little."""
+    caches of the CPU, and whatever a call touches comes from memory then: this is why embed_one does so little. It
+    writes two numbers and a text, and takes a row that was made before."""
 
     def __init__(self, address: int, pool: Sessions, wide: bool) -> None:
         super().__init__(address, lib.headlane_session_destroy, keep=pool.model)
         self.wide = wide
         self._pool = weakref.ref(pool)
-        self._texts = _abi.headlane_texts()
+        texts, tokenize, options = _abi.headlane_texts(), _abi.headlane_tokenize_options(), _abi.headlane_embed_options()
+        self._text = ctypes.create_string_buffer(_TEXT_BYTES)
         self._offsets = (c_int64 * 2)()
-        self._texts.n_texts = 1
-        self._texts.offsets_64 = ctypes.addressof(self._offsets)
-        self._tokenize = _abi.headlane_tokenize_options()
-        self._options = _abi.headlane_embed_options()
-        self._options.tokenize = ctypes.addressof(self._tokenize)
-        dim = int(pool.model.facts.d_vector)
-        self._options.truncate_dim = dim  # whole vectors
-        # The pointers to texts, as what takes bytes and keeps them.
-        self._data = c_char_p.from_buffer(self._texts, _abi.headlane_texts.data.offset)
-        self._prompt = c_char_p.from_buffer(self._tokenize, _abi.headlane_tokenize_options.prompt.offset)
-        self._before: tuple[bytes | None, int] | None = None  # prompt and max_len
-        self._call = lib.headlane_session_embed
-        self._arguments = c_void_p(address), byref(self._texts), byref(self._options)
-        self._dim = c_int64(dim)
-        self._row = c_float * dim
+        texts.n_texts, texts.data, texts.data_bytes = 1, ctypes.addressof(self._text), _TEXT_BYTES
+        texts.offsets_64 = ctypes.addressof(self._offsets)
+        options.tokenize = ctypes.addressof(tokenize)
+        self._columns = int(pool.model.facts.d_vector)
+        options.truncate_dim = self._columns  # whole vectors
+        self._tokenize = tokenize
+        # The pointer to the prompt, as what takes bytes and keeps them.
+        self._prompt_data = c_char_p.from_buffer(tokenize, _abi.headlane_tokenize_options.prompt.offset)
+        self._prompt, self._max_len = "", 0
+        self._rows: list[tuple[NDArray[np.float32], c_void_p]] = []
+        # Without types of parameters there is nothing to be converted: the arguments are what C takes.
+        self._call = lib["headlane_session_embed"]
+        self._arguments = c_void_p(address), byref(texts), byref(options), c_int64(self._columns)
 
-    def embed_one(self, text: bytes, prompt: bytes | None, max_len: int) -> NDArray[np.float32]:
-        if self._before != (prompt, max_len):
-            self._prompt.value, self._tokenize.max_len = prompt, max_len
-            self._before = prompt, max_len
-        self._data.value = text
-        self._texts.data_bytes = self._offsets[1] = len(text)
-        row = self._row()  # an array of numpy tells its address by a way that takes as long as the rest
-        if status := self._call(*self._arguments, row, self._dim):
+    def embed_one(self, text: bytes, prompt: str, max_len: int) -> NDArray[np.float32]:
+        """text: at most 2048 bytes."""
+        if prompt != self._prompt or max_len != self._max_len:
+            self._prompt_data.value = encoded("prompt", prompt)
+            self._tokenize.max_len = max_len
+            self._prompt, self._max_len = prompt, max_len
+        self._text.value = text
+        self._offsets[1] = len(text)
+        vector, row = (self._rows or self._more_rows()).pop()
+        session, texts, options, stride = self._arguments
+        if status := self._call(session, texts, options, row, stride):
             check(status)
-        vector: NDArray[np.float32] = np.frombuffer(row, np.float32)  # type: ignore[call-overload]  # a buffer
         return vector
+
+    def _more_rows(self) -> list[tuple[NDArray[np.float32], c_void_p]]:
+        """An array of numpy tells its address by a way that takes as long as the rest of a call."""
+        for _ in range(_ROWS):
+            vector = np.empty(self._columns, np.float32)
+            self._rows.append((vector, c_void_p(vector.ctypes.data)))
+        return self._rows
 
     def __del__(self) -> None:
         """Of one that is not in its pool, since Ctrl-C came between the pool and the call."""

@@ -268,12 +268,12 @@ class Embedder(Encoding):
         except UnicodeEncodeError:
             _texts.from_strings([text])  # which says what is wrong
             raise
-        prompt = self.prompts.get(self.default_prompt_name or "")
-        of_prompt = encoded("prompt", prompt) if prompt else b""
+        name = self.default_prompt_name
+        prompt = self.prompts.get(name, "") if name else ""
         sessions = self._sessions
         session = sessions.take()
         try:
-            return session.embed_one(data, of_prompt, self.max_seq_length)
+            return session.embed_one(data, prompt, self.max_seq_length)
         finally:
             sessions.take_back(session)
 
