@@ -46,6 +46,17 @@ class OpenModel:
     of its hub; all but .headlane files are converted once, into cache_folder."""
 
     _kind: ClassVar[str]  # as the sentence says it that refuses another one
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls: type[Self], *args: Any, **options: Any) -> Self:
+        made = super().__new__(cls)
+        made._arguments = args, options
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled it is what it was opened by, and what was set since: whoever loads it opens the model again."""
+        changed = {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
+        return _opened, (type(self), *self._arguments), changed
     _namespace: ClassVar[str] = ""  # of the hub, for names without one
 
     def __init__(
@@ -102,6 +113,15 @@ class OpenModel:
         """The model's tokenizer."""
         return Tokenizer._of(self._model)
 
+    def to(self: Self, device: object) -> Self:
+        """The model itself: there is one device."""
+        check_device(device)
+        return self
+
+    def eval(self: Self) -> Self:
+        """The model itself, which is never trained."""
+        return self
+
     def info(self) -> dict[str, Any]:
         """Everything that the library says of the model, as `headlane info --json` does."""
         return self._model.info()
@@ -121,6 +141,10 @@ class OpenModel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _opened(kind: type[OpenModel], args: tuple[Any, ...], options: dict[str, Any]) -> OpenModel:
+    return kind(*args, **options)
 
 
 class Encoding(OpenModel):

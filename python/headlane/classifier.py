@@ -105,6 +105,8 @@ class CrossEncoder(_Scorer):
     def predict(
         self,
         inputs: Any,
+        prompt_name: None = None,
+        prompt: None = None,
         batch_size: int = 32,
         show_progress_bar: bool | None = None,
         activation_fn: object = None,
@@ -121,6 +123,8 @@ class CrossEncoder(_Scorer):
         apply_softmax: over the labels of each pair, after that, if there are more than one.
         """
         check_device(device)
+        if prompt_name is not None or prompt is not None:
+            raise ValueError("prompt and prompt_name are refused: put what the model expects into the texts of the pairs")
         if batch_size <= 0:
             raise ValueError(f"batch_size must be a positive integer, and is {batch_size}")
         outcome = _outcome(activation_fn)
@@ -140,6 +144,8 @@ class CrossEncoder(_Scorer):
         documents: Sequence[str],
         top_k: int | None = None,
         return_documents: bool = False,
+        prompt_name: None = None,
+        prompt: None = None,
         batch_size: int = 32,
         show_progress_bar: bool | None = None,
         activation_fn: object = None,
@@ -155,7 +161,13 @@ class CrossEncoder(_Scorer):
             raise ValueError(f"top_k must be a positive integer or None, and is {top_k!r}")
         texts = _texts.as_strings(documents, "documents")
         scores = self.predict(
-            [(query, text) for text in texts], batch_size, show_progress_bar, activation_fn, cancel=cancel
+            [(query, text) for text in texts],
+            prompt_name,
+            prompt,
+            batch_size,
+            show_progress_bar,
+            activation_fn,
+            cancel=cancel,
         )
         # Texts of the same score keep their order; a NaN stands at the end.
         order = np.argsort(-scores, kind="stable")[:top_k]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import logging
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -389,3 +391,15 @@ def test_a_session_that_is_lost_is_made_again(embedder: headlane.Embedder) -> No
         embedder._sessions.take()  # and nobody has it
         np.testing.assert_array_equal(embedder.encode("dogs run"), expected)
     assert embedder._sessions._n_wide == 1
+
+
+def test_a_pickled_model_is_opened_again(bert: Path) -> None:
+    model = headlane.Embedder(bert, n_threads=1, prompts={"query": "dogs "})
+    model.max_seq_length = 5
+    again = pickle.loads(pickle.dumps(model))
+    assert again.max_seq_length == 5 and again.prompts["query"] == "dogs "
+    np.testing.assert_array_equal(again.encode_query(["run in the rain"]), model.encode_query(["run in the rain"]))
+    assert copy.deepcopy(model).encode("a").shape == (51,)
+    assert model.to("cpu").eval() is model
+    with pytest.raises(ValueError, match="runs on the CPU"):
+        model.to("cuda")
