@@ -1,6 +1,7 @@
 // Architectures of GGUF with a gated feed-forward, by the names of Llama and its like.
 #include <cmath>
 #include <numbers>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -149,16 +150,42 @@ void read_gguf_olmo2(const GgufSource& source) {
   source.checkpoint->set_names(names_of(config, kLaterNorms).take());
 }
 
+constexpr const char* kShortFactors = "rope_factors_short.weight";
+constexpr const char* kLongFactors = "rope_factors_long.weight";
+
+// Two tensors of factors for wavelengths. llama.cpp chooses as Headlane does, by what a sequence
+// has room for.
+void read_longrope(const GgufSource& source) {
+  const bool has_factors = source.checkpoint->entry(kShortFactors) != nullptr ||
+                           source.checkpoint->entry(kLongFactors) != nullptr;
+  const double scale = source.fields->number("rope.scaling.attn_factor", 1);
+  if (!has_factors) return;
+  json& config = *source.config;
+  const auto dims = static_cast<int64_t>(config["head_dim"].get<double>() *
+                                         config["partial_rotary_factor"].get<double>());
+  json scaling = {{"rope_type", "longrope"}, {"attention_factor", scale}};
+  for (const auto& [name, key] :
+       {std::pair{kShortFactors, "short_factor"}, std::pair{kLongFactors, "long_factor"}}) {
+    scaling[key] = json::array();
+    for (const float factor : read_tensor(*source.checkpoint, name, {dims / 2})) {
+      scaling[key].push_back(double{factor});
+    }
+  }
+  config["rope_scaling"] = std::move(scaling);
+}
+
 // Q, K and V are one tensor, and so are gate and up. A window of 0 is none.
 void read_gguf_phi3(const GgufSource& source) {
   json& config = *source.config;
   config["model_type"] = "phi3";
   config["hidden_act"] = "silu";
-  config["original_max_position_embeddings"] =
-      source.fields->integer("rope.scaling.original_context_length", 4096);
+  config["original_max_position_embeddings"] = source.fields->integer(
+      "rope.scaling.original_context_length", config["max_position_embeddings"].get<int64_t>());
+  read_longrope(source);
   const int64_t window = source.fields->integer("attention.sliding_window", 0);
   config["sliding_window"] = window > 0 ? json(window) : json();
-  source.checkpoint->set_names(names_of(config, kFused).take());
+  const std::string factors[] = {kShortFactors, kLongFactors};
+  source.checkpoint->set_names(names_of(config, kFused).take(), factors);
 }
 
 void read_gguf_glm4(const GgufSource& source) {

@@ -58,8 +58,8 @@ class Gguf : public testing::Test {
 // queries and keys into another order, and adds 1 to Gemma's norms.
 TEST_F(Gguf, TheTensorsOfItsFolder) {
   for (const char* name : {"llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2",
-                           "qwen3", "gemma", "gemma2", "smollm3", "olmo2", "phi3", "glm4", "gpt2",
-                           "falcon", "falcon_one_norm", "bloom", "baichuan_7b"}) {
+                           "qwen3", "gemma", "gemma2", "smollm3", "olmo2", "phi3", "phi3_longrope",
+                           "glm4", "gpt2", "falcon", "falcon_one_norm", "bloom", "baichuan_7b"}) {
     const Container gguf = convert(kGolden + "/gguf/" + name + ".gguf", "a");
     const Container folder = convert(kGolden + "/language_models/" + name, "b");
     ASSERT_EQ(gguf.tensors().size(), folder.tensors().size()) << name;
@@ -132,6 +132,25 @@ TEST_F(Gguf, TheConfigOfItsFolder) {
     const Container folder = convert(kGolden + "/language_models/" + name, "b");
     EXPECT_EQ(gguf.config()["decoder"].dump(), folder.config()["decoder"].dump()) << name;
     EXPECT_EQ(gguf.config()["architecture"].dump(), folder.config()["architecture"].dump()) << name;
+  }
+}
+
+// Factors of wavelengths are tensors there, in f32, and so is the scale of the table.
+TEST_F(Gguf, FactorsOfWavelengths) {
+  const auto rotary = [&](const std::string& from, const char* to) {
+    return convert(from, to).config()["decoder"]["attention"]["rotary"];
+  };
+  const Json own = rotary(kGolden + "/gguf/phi3_longrope.gguf", "a");
+  const Json folder = rotary(kGolden + "/language_models/phi3_longrope", "b");
+  for (const char* key : {"scaling", "dims", "original_max_positions", "max_positions", "base"}) {
+    EXPECT_EQ(own[key].dump(), folder[key].dump()) << key;
+  }
+  EXPECT_FLOAT_EQ(own["attention_factor"].get<double>(), folder["attention_factor"].get<double>());
+  for (const char* key : {"short_factors", "long_factors"}) {
+    ASSERT_EQ(own[key].size(), folder[key].size()) << key;
+    for (size_t i = 0; i < own[key].size(); ++i) {
+      EXPECT_FLOAT_EQ(own[key][i].get<double>(), folder[key][i].get<double>()) << key;
+    }
   }
 }
 

@@ -24,7 +24,7 @@ import numpy as np
 # ids of a large vocabulary.
 TEXTS = {"qwen2_texts": "qwen2"}
 MODELS = ["llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2", "qwen3",
-          "gemma", "gemma2", "smollm3", "olmo2", "phi3", "glm4", "gpt2", "falcon",
+          "gemma", "gemma2", "smollm3", "olmo2", "phi3", "phi3_longrope", "glm4", "gpt2", "falcon",
           "falcon_new", "falcon_one_norm", "bloom", "baichuan_7b"]
 # The converter wants some fields by names that transformers 5 does not write. Of Falcon it has no place
 # for biases or a width of the feed-forward, so falcon_new.gguf is without the first, and zeros fill the
