@@ -62,7 +62,10 @@ def find(
             raise FileNotFoundError(f"{repository} is on this machine in part only, and the network may not be asked")
         snapshot = fetch(local=False)
     if not complete(snapshot):
-        raise FileNotFoundError(f"{repository} has no config.json with weights in *.safetensors beside it")
+        raise FileNotFoundError(
+            f"{repository} has no config.json with weights in *.safetensors beside it; of a repository of GGUF files, "
+            "fetch one (hf download), and name that file"
+        )
 
     commit = snapshot.name
     stem = re.sub(r"[^A-Za-z0-9._-]", "--", repository)

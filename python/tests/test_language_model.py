@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -355,6 +357,28 @@ def test_gguf(tmp_path: Path) -> None:
         headlane.LanguageModel(path, cache_folder=tmp_path / "cache")
     with pytest.raises(headlane.FileUnreadable, match="none.gguf"):
         headlane.LanguageModel(tmp_path / "none.gguf")
+
+
+def test_loads_and_streams_leak_nothing(llama: headlane.LanguageModel) -> None:
+    def state() -> tuple[int, int]:
+        gc.collect()
+        return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+
+    def use() -> None:
+        model = headlane.LanguageModel(llama.path, n_threads=2)
+        assert next(model.stream("dogs run", max_new_tokens=9))  # and no more of it
+        model.sequences(max_sequences=2, max_tokens=90).add("dogs run", on_token=print)
+        with pytest.raises(headlane.InvalidArgument):
+            model.generate([1 << 20])
+
+    use()
+    before = state()
+    resident = int(Path("/proc/self/statm").read_text().split()[1])
+    for _ in range(25):
+        use()
+    assert state() == before
+    grown = (int(Path("/proc/self/statm").read_text().split()[1]) - resident) * os.sysconf("SC_PAGE_SIZE")
+    assert grown < 8e6  # each time takes 0.8 MB and more
 
 
 def test_examples(llama: headlane.LanguageModel) -> None:
