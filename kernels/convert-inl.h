@@ -1,4 +1,5 @@
-// Rows of floats or bf16 into bf16 or u8, and rows of weights into s8. Bound by what it reads.
+// Rows of floats or bf16 into bf16, u8 or groups of s8, and rows of weights into s8. Bound by what
+// it reads.
 #pragma once
 
 #include "kernels/loops-inl.h"
@@ -86,14 +87,52 @@ inline void row_to_u8(Row row, int64_t n, uint8_t* y) {
   __builtin_memcpy(y + row_scale_offset(n), &scale, sizeof(scale));
 }
 
+// Where an element is not finite, `wrong` is NaN, and the scale and the sum too.
+template <typename Row>
+inline void group_to_s8(Row row, int64_t first, int64_t n, int8_t* codes, float* scale,
+                        float* sum) {
+  constexpr int64_t kVectors = kGroupSize / kWidth;
+  F32 x[kVectors], most = broadcast(0.0f), wrong = broadcast(0.0f);
+  for (int64_t i = 0; i < kVectors; ++i) {
+    const int64_t left = n - i * kWidth;
+    x[i] = left > 0 ? row.load_at(first + i * kWidth, smaller(left, kWidth)) : broadcast(0.0f);
+    most = max(most, abs(x[i]));
+    wrong = wrong + (x[i] - x[i]);
+  }
+  const float largest = reduce_max(most), fault = reduce_add(wrong);
+  const F32 inverse = broadcast(fault == 0.0f && largest > kLeastRange ? 127.0f / largest : 0.0f);
+  F32 total = broadcast(0.0f);
+  for (int64_t i = 0; i < kVectors; ++i) {
+    const F32 q = max(broadcast(-127.0f), min(broadcast(127.0f), round_even(x[i] * inverse)));
+    store_bytes_n(codes + i * kWidth, q, kWidth);
+    total = total + q;
+  }
+  *scale = largest / 127.0f + fault;
+  *sum = *scale * reduce_add(total);
+}
+
+template <typename Row>
+inline void row_to_s8_groups(Row row, int64_t n, int8_t* y) {
+  float* scales = reinterpret_cast<float*>(y + group_scales_offset(n));
+  float* sums = reinterpret_cast<float*>(y + group_sums_offset(n));
+  for (int64_t g = 0; g < groups_in(n); ++g) {
+    const int64_t first = g * kGroupSize;
+    group_to_s8(row, first, smaller(kGroupSize, n - first), y + first, scales + g, sums + g);
+  }
+}
+
 template <typename Row>
 inline void convert_row(const ConvertArgs& args, Row row, void* y) {
   if (args.to == Element::kBf16) return row_to_bf16(row, args.cols, static_cast<Bf16*>(y));
+  if (args.to == Element::kS8Groups) {
+    return row_to_s8_groups(row, args.cols, static_cast<int8_t*>(y));
+  }
   row_to_u8(row, args.cols, static_cast<uint8_t*>(y));
 }
 
 inline void convert(const ConvertArgs& args) {
-  assert(args.to != Element::kF32 && args.from != Element::kU8);
+  assert(args.to != Element::kF32);
+  assert(args.from == Element::kF32 || args.from == Element::kBf16);
   for (int64_t r = 0; r < args.rows; ++r) {
     const float* x = static_cast<const float*>(args.x) + r * args.ldx;
     void* y = static_cast<float*>(args.y) + r * args.ldy;

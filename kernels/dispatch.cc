@@ -39,12 +39,12 @@ Cpu detect_cpu() {
   Cpu features;
   uint32_t a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return features;
-  const bool fma = has(c, 12), xsave = has(c, 27), avx = has(c, 28);
+  const bool fma = has(c, 12), xsave = has(c, 27), avx = has(c, 28), f16c = has(c, 29);
   if (!xsave || !avx) return features;
   const uint64_t states = saved_states();
   constexpr uint64_t kYmm = 0x6, kZmm = 0xe6;  // XMM + YMM; and opmask + both halves of ZMM
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;
-  features.avx2 = fma && has(b, 5) && (states & kYmm) == kYmm;
+  features.avx2 = fma && f16c && has(b, 5) && (states & kYmm) == kYmm;
   const bool f = has(b, 16), dq = has(b, 17), cd = has(b, 28), bw = has(b, 30), vl = has(b, 31);
   features.avx512 = features.avx2 && f && cd && dq && bw && vl && (states & kZmm) == kZmm;
   features.avx512_vnni = features.avx512 && has(c, 11);

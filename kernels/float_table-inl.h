@@ -1,5 +1,5 @@
 // The table of an instruction set with vectors of its own: all slots but those of attention in
-// bf16. Products in bf16 and in bytes are widened.
+// bf16. Products in bf16 and in bytes with one scale a row are widened.
 #pragma once
 
 #include "kernels/add-inl.h"
@@ -11,6 +11,7 @@
 #include "kernels/embed-inl.h"
 #include "kernels/gate-inl.h"
 #include "kernels/gemm-inl.h"
+#include "kernels/gemm_grouped-inl.h"
 #include "kernels/gemm_widened-inl.h"
 #include "kernels/layer_norm-inl.h"
 #include "kernels/pool-inl.h"
@@ -44,6 +45,8 @@ constexpr Table make_float_table(const char* isa) {
   };
   table.product(Precision::kF32) = make_f32_product(isa);
   fill_widened_products(isa, &table);
+  table.product(Precision::kInt8Groups) = make_grouped_product<S8Codes>(isa);
+  table.product(Precision::kInt4) = make_grouped_product<U4Codes>(isa);
   return table;
 }
 

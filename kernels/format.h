@@ -3,14 +3,48 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 namespace headlane::kernels {
 
+// Weights that share a scale, after each other in a row. What a row's last group has beyond its
+// columns are codes of 0.
+inline constexpr int64_t kGroupSize = 32;
+struct S8Group {
+  uint16_t scale;            // an f16, as bits
+  int8_t codes[kGroupSize];  // each stands for scale * code
+};
+struct U4Group {
+  uint16_t scale, min;  // f16
+  // Code i is the low half of byte i, or, from 16 on, the high half of byte i - 16. It stands for
+  // scale * code - min.
+  uint8_t codes[kGroupSize / 2];
+
+  int code(int64_t i) const { return i < 16 ? codes[i] & 15 : codes[i - 16] >> 4; }
+};
+static_assert(sizeof(S8Group) == 34 && sizeof(U4Group) == 20);
+
+// The number of an f16, exactly.
+inline float widen_f16(uint16_t x) {
+  const uint32_t sign = uint32_t{x & 0x8000u} << 16, rest = x & 0x7fffu;
+  float result = 0;
+  if (rest < 0x400) {  // zero and what is less than the least normal number
+    result = static_cast<float>(rest) / 16777216.0f;
+    return sign ? -result : result;
+  }
+  const uint32_t exponent = rest < 0x7c00 ? 112u << 23 : 224u << 23;
+  const uint32_t bits = sign | ((rest << 13) + exponent);
+  std::memcpy(&result, &bits, sizeof(result));
+  return result;
+}
+
 enum class Format {
   kF32,
-  kBf16,  // the upper half of a float
-  kS8,    // a row's scale, which is stored apart, multiplies its elements
-  kU8,    // bytes that are no numbers, such as a tokenizer's
+  kBf16,      // the upper half of a float
+  kS8,        // a row's scale, which is stored apart, multiplies its elements
+  kU8,        // bytes that are no numbers, such as a tokenizer's
+  kS8Groups,  // 32 elements after each other share a scale: S8Group
+  kU4Groups,  // likewise, and a minimum: U4Group
 };
 
 // A row of k elements is whole groups of that many elements and bytes.
@@ -24,6 +58,8 @@ inline constexpr FormatRow kFormats[] = {
     {Format::kBf16, "bf16", 1, 2},
     {Format::kS8, "s8", 1, 1},
     {Format::kU8, "u8", 1, 1},
+    {Format::kS8Groups, "s8g32", kGroupSize, sizeof(S8Group)},
+    {Format::kU4Groups, "u4g32", kGroupSize, sizeof(U4Group)},
 };
 
 constexpr const FormatRow& row_of(Format format) { return kFormats[static_cast<int>(format)]; }

@@ -21,9 +21,12 @@
 
 namespace headlane::kernels {
 
-// y = x in other elements. From f32 or bf16, to bf16 or u8, never to f32. A row of u8 takes its
-// scale and zero from its own smallest and largest: the range from the smaller of 0 and the
-// smallest to the larger of 0 and the largest is cut into 255 steps, and 0 is one of them.
+// y = x in other elements. From f32 or bf16, to bf16, u8 or groups of s8, never to f32. A row of u8
+// takes its scale and zero from its own smallest and largest: the range from the smaller of 0 and
+// the smallest to the larger of 0 and the largest is cut into 255 steps, and 0 is one of them. A
+// group of s8 takes its scale from its largest magnitude, which becomes 127; its sum is the scale
+// times the sum of its codes, rounded once. What is not finite makes the scale of its row of u8, or
+// of its group, NaN, and the group's sum too.
 struct ConvertArgs {
   int64_t rows = 0, cols = 0;
   Element from = Element::kF32, to = Element::kBf16;

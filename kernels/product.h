@@ -9,7 +9,7 @@ namespace headlane::kernels {
 
 // What products are computed in: a kind of product, which is an element of activations times a
 // format of weights.
-enum class Precision { kF32, kBf16, kInt8 };
+enum class Precision { kF32, kBf16, kInt8, kInt8Groups, kInt4 };
 
 struct ProductKind {
   Precision precision;
@@ -21,12 +21,17 @@ struct ProductKind {
   // whose precision is `higher` stands in.
   int64_t most_k;
   Precision higher;
+  bool automatic;  // whether "auto" may choose it
 };
 inline constexpr ProductKind kProductKinds[] = {
-    {Precision::kF32, "f32", Element::kF32, Format::kF32, 1, INT64_MAX, Precision::kF32},
-    {Precision::kBf16, "bf16", Element::kBf16, Format::kBf16, 2, INT64_MAX, Precision::kBf16},
+    {Precision::kF32, "f32", Element::kF32, Format::kF32, 1, INT64_MAX, Precision::kF32, true},
+    {Precision::kBf16, "bf16", Element::kBf16, Format::kBf16, 2, INT64_MAX, Precision::kBf16, true},
     // 65536 * 255 * 128 < 2^31
-    {Precision::kInt8, "int8", Element::kU8, Format::kS8, 3, 65536, Precision::kBf16},
+    {Precision::kInt8, "int8", Element::kU8, Format::kS8, 3, 65536, Precision::kBf16, true},
+    {Precision::kInt8Groups, "int8g", Element::kS8Groups, Format::kS8Groups, 2, INT64_MAX,
+     Precision::kBf16, false},
+    {Precision::kInt4, "int4", Element::kS8Groups, Format::kU4Groups, 3, INT64_MAX,
+     Precision::kInt8Groups, false},
 };
 inline constexpr int kPrecisions = sizeof(kProductKinds) / sizeof(ProductKind);
 
@@ -77,6 +82,11 @@ struct ProductArgs {
 // zeros beyond n. Sums are in f32, or of u8 and s8, exactly, in 32-bit integers, whose scales are
 // applied by the same two roundings in every table: fma(float(sum), row_scale * weight_scale[n],
 // bias[n]).
+//
+// Where both have groups along K, each group's products are summed exactly, and the groups one
+// after another, in every table alike, g counting them: sum = bias[n], then for each g
+// sum = fma(float(sum_of_products), weight_scale[n, g] * row_scale[g], sum) and, of codes with a
+// minimum, sum = fma(-min[n, g], row_sum[g], sum).
 struct Product {
   // nr of who takes all columns as one panel, whatever their number.
   static constexpr int64_t kAllColumns = int64_t{1} << 40;

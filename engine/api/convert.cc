@@ -18,10 +18,12 @@ headlane::ConvertOptions convert_options(const headlane_convert_options& options
   if (precision == "auto") {
     fail(Status::kInvalidArgument,
          "option precision is \"auto\", which depends on the machine; for a file, name \"f32\", "
-         "\"bf16\" or \"int8\"");
+         "\"bf16\", \"int8\", \"int8g\" or \"int4\"");
   }
-  result.precision =
-      headlane::choose_precision(precision, headlane::kernels_for(""), headlane::Precision::kF32);
+  if (!precision.empty()) {
+    result.precision =
+        headlane::choose_precision(precision, headlane::kernels_for(""), headlane::Precision::kF32);
+  }
   result.log = read_log(options.log, options.log_user);
   if (options.pooling) result.pooling = headlane::pooling_by_name(options.pooling, true);
   if (options.higher_precision == nullptr) return result;

@@ -166,7 +166,7 @@ WeightRows Container::weight(std::string_view name, std::string_view scales, int
   if (tensor.dtype == Format::kU8 || tensor.shape != std::vector<int64_t>{rows, cols}) {
     fail(Status::kBadFile, "%s: tensor \"%s\" is %s %s, not %s %s", path().c_str(),
          printable(name).c_str(), name_of(tensor.dtype), shape_text(tensor.shape).c_str(),
-         tensor.dtype == Format::kF32 ? "f32" : "f32, bf16 or s8",
+         tensor.dtype == Format::kF32 ? "f32" : "a format of weights",
          shape_text(std::vector<int64_t>{rows, cols}).c_str());
   }
   WeightRows weight;

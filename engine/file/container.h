@@ -96,7 +96,7 @@ class Container {
   // The elements of an f32 tensor that must exist with exactly this shape; Error(kBadFile)
   // otherwise.
   const float* f32(std::string_view name, std::initializer_list<int64_t> shape) const;
-  // The elements of a matrix that must exist with this shape, as f32, bf16 or s8. The last has
+  // The elements of a matrix that must exist with this shape, in a format of weights. s8 has
   // scales in an f32 tensor `scales` [rows]. A file's matrix is not read: whoever packs it does so.
   // Errors as of f32().
   WeightRows weight(std::string_view name, std::string_view scales, int64_t rows,

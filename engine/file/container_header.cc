@@ -29,11 +29,13 @@ std::string read_name(const json& entry, const std::string& where) {
 
 Format read_dtype(const json& entry, const std::string& where) {
   const std::string name = json_string(entry, "dtype", where);
+  std::string known;
   for (const kernels::FormatRow& row : kernels::kFormats) {
     if (name == row.name) return row.format;
+    known += (known.empty() ? "" : ", ") + std::string(row.name);
   }
-  fail(Status::kBadFile, "%s field \"dtype\" is \"%s\", not one of: f32, u8, bf16, s8",
-       where.c_str(), printable(name).c_str());
+  fail(Status::kBadFile, "%s field \"dtype\" is \"%s\", not one of: %s", where.c_str(),
+       printable(name).c_str(), known.c_str());
 }
 
 // Every number of the result is consistent with the others and inside the file.

@@ -8,7 +8,8 @@ namespace {
 Precision fastest(const kernels::Table& kernels) {
   const kernels::ProductKind* best = &kernels::kProductKinds[0];
   for (const kernels::ProductKind& kind : kernels::kProductKinds) {
-    if (kernels.product(kind.precision).native && kind.speed > best->speed) best = &kind;
+    const bool is_native = kernels.product(kind.precision).native;
+    if (kind.automatic && is_native && kind.speed > best->speed) best = &kind;
   }
   return best->precision;
 }

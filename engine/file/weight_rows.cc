@@ -5,6 +5,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/input_file.h"
+#include "engine/file/weight_groups.h"
 
 namespace headlane {
 namespace {
@@ -54,6 +55,22 @@ void floats_to_s8(const kernels::Table& kernels, const float* from, int64_t n, i
   }
 }
 
+// Formats that have all of a row in its groups.
+template <typename Group, void (*row_to_floats)(const Group*, int64_t, float*)>
+void groups_to_floats(const WeightRows& rows, int64_t n, int64_t k, float* to) {
+  const auto* from = static_cast<const Group*>(rows.data);
+  for (int64_t i = 0; i < n; ++i) row_to_floats(from + i * kernels::groups_in(k), k, to + i * k);
+}
+
+template <typename Group, void (*row_from_floats)(const float*, int64_t, Group*)>
+void floats_to_groups(const kernels::Table&, const float* from, int64_t n, int64_t k, void* to,
+                      float*) {
+  auto* groups = static_cast<Group*>(to);
+  for (int64_t i = 0; i < n; ++i) {
+    row_from_floats(from + i * k, k, groups + i * kernels::groups_in(k));
+  }
+}
+
 // A format's way to floats and from them: all conversions go over floats.
 struct Conversion {
   Format format;
@@ -63,8 +80,16 @@ struct Conversion {
   void (*from_floats)(const kernels::Table& kernels, const float* from, int64_t n, int64_t k,
                       void* to, float* scales);
 };
-constexpr Conversion kConversions[] = {{Format::kBf16, false, bf16_to_floats, floats_to_bf16},
-                                       {Format::kS8, true, s8_to_floats, floats_to_s8}};
+using kernels::S8Group;
+using kernels::U4Group;
+constexpr Conversion kConversions[] = {
+    {Format::kBf16, false, bf16_to_floats, floats_to_bf16},
+    {Format::kS8, true, s8_to_floats, floats_to_s8},
+    {Format::kS8Groups, false, groups_to_floats<S8Group, s8_groups_to_floats>,
+     floats_to_groups<S8Group, floats_to_s8_groups>},
+    {Format::kU4Groups, false, groups_to_floats<U4Group, u4_groups_to_floats>,
+     floats_to_groups<U4Group, floats_to_u4_groups>},
+};
 
 const Conversion& conversion_of(Format format) {
   for (const Conversion& conversion : kConversions) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -30,6 +31,7 @@
 #include "engine/import/source/safetensors.h"
 #include "engine/import/source/sentence_transformers.h"
 #include "engine/import/tokenizers/tokenizer.h"
+#include "engine/import/write/kept_types.h"
 #include "engine/import/write/stored_tensors.h"
 #include "engine/import/write/write_model.h"
 
@@ -204,7 +206,14 @@ void write_converted(const std::string& out_path, ModelConfig config,
     if (!sentence.empty()) options.log.warn("%s", sentence.c_str());
   }
   config.higher_precision = higher_precision_of(config, options);
-  const StoredTensors stored(checkpoint, recipes, config, options.precision);
+  Precision precision = options.precision.value_or(Precision::kF32);
+  const std::optional<KeptTypes> kept =
+      options.precision ? std::nullopt : kept_types(checkpoint, recipes);
+  if (kept) {
+    precision = kept->precision;
+    if (!options.higher_precision) config.higher_precision = kept->higher_precision;
+  }
+  const StoredTensors stored(checkpoint, recipes, config, precision, kept.has_value());
   write_model(out_path, config, stored, tokenizer.spec, texts_of(tokenizer));
 }
 

@@ -17,12 +17,16 @@ extern "C" {
 /** How weights are stored. */
 typedef struct headlane_convert_options {
   size_t struct_size; /**< sizeof this struct */
-  /** What weights of products and the table of words are stored in: "f32" (or null), "bf16" (half
-   * the bytes), "int8" (a quarter, with a scale for each row). Everything else stays f32. */
+  /** What weights of products and the table of words are stored in: "f32", "bf16" (half the bytes),
+   * "int8" (a quarter, with a scale for each row), "int8g" (8.5 bits, with a scale for each 32
+   * columns), "int4" (5 bits, with a scale and a minimum for each 32 columns). Everything else
+   * stays f32. Null: f32; of a GGUF file, tensors of 4 bits stay so, in int4, and those of 5 to 8
+   * bits become int8g. */
   const char* precision;
-  /** [n_higher_precision] names of products that stay in bf16 where others are int8, such as
-   * "encoder.layers.3.attention.qkv"; the file's config keeps them, and they count wherever the
-   * file runs in int8. Null: those that measurements chose for the kind of model. */
+  /** [n_higher_precision] names of products that stay in bf16 where others are int8 or int8g, and
+   * in int8g where others are int4, such as "encoder.layers.3.attention.qkv"; the file's config
+   * keeps them, and they count wherever the file runs in int8. Null: those that measurements chose
+   * for the kind of model. */
   const char* const* higher_precision;
   int64_t n_higher_precision; /**< how many */
   /** How the vector of a text is made: "mean" of its hidden states, "cls" (the first), "max",

@@ -1,4 +1,4 @@
-// AVX2 with FMA: 16 registers of 8 floats.
+// AVX2 with FMA and F16C: 16 registers of 8 floats.
 #define HEADLANE_ISA avx2
 #include "kernels/simd/avx2-inl.h"
 // The algorithms, in any order.

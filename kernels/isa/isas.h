@@ -11,7 +11,7 @@ namespace headlane::kernels {
 // The machine has these, and the system lets this process use them. dispatch.cc asks once.
 struct Cpu {
   bool any = true;
-  bool avx2 = false;         // AVX2 and FMA, with their registers saved by the system
+  bool avx2 = false;         // AVX2, FMA and F16C, their registers saved by the system
   bool avx2_vnni = false;    // and VPDPBUSD on their registers
   bool avx512 = false;       // AVX-512 F, CD, BW, DQ and VL likewise
   bool avx512_vnni = false;  // and VPDPBUSD

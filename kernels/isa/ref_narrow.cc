@@ -134,7 +134,8 @@ Bf16 to_bf16(float x) {
 }
 
 void convert(const ConvertArgs& args) {
-  assert(args.to != Element::kF32 && args.from != Element::kU8);
+  assert(args.to != Element::kF32);
+  assert(args.from == Element::kF32 || args.from == Element::kBf16);
   for (int64_t r = 0; r < args.rows; ++r) {
     const float* x = static_cast<const float*>(args.x) + r * args.ldx;
     float* y = static_cast<float*>(args.y) + r * args.ldy;
@@ -144,6 +145,8 @@ void convert(const ConvertArgs& args) {
       Bf16* to = reinterpret_cast<Bf16*>(y);
       for (int64_t i = 0; i < args.cols; ++i) to[i] = from_floats ? to_bf16(x[i]) : narrow[i];
       for (int64_t i = args.cols; i % 32 != 0; ++i) to[i] = 0;
+    } else if (args.to == Element::kS8Groups) {
+      row_to_s8_groups(args.from, x, args.cols, reinterpret_cast<int8_t*>(y));
     } else if (from_floats) {
       row_to_u8(x, args.cols, reinterpret_cast<uint8_t*>(y));
     } else {
@@ -182,6 +185,7 @@ void fill_narrow_products(Table* table) {
                                       .panel_bytes = panel_bytes<U8Panel>,
                                       .pack_panel = pack_u8,
                                       .run = run<U8Panel>};
+  fill_grouped_products(table);
 }
 
 }  // namespace headlane::kernels::ref

@@ -1,4 +1,4 @@
-// The products in bf16 and 8-bit integers of kernels/isa/ref.cc, and what makes their inputs.
+// The products in less than f32 of kernels/isa/ref.cc, and what makes their inputs.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -13,5 +13,16 @@ Bf16 to_bf16(float x);  // to the nearest, ties to even; NaN stays NaN
 void convert(const ConvertArgs& args);
 void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale);
 void fill_narrow_products(Table* table);
+
+// Of ref_grouped.cc.
+inline float weight_of(const S8Group& group, int64_t i) {
+  return static_cast<float>(group.codes[i]) * widen_f16(group.scale);
+}
+inline float weight_of(const U4Group& group, int64_t i) {
+  const float product = static_cast<float>(group.code(i)) * widen_f16(group.scale);
+  return product - widen_f16(group.min);
+}
+void row_to_s8_groups(Element from, const void* row, int64_t n, int8_t* y);
+void fill_grouped_products(Table* table);
 
 }  // namespace headlane::kernels::ref

@@ -1,5 +1,5 @@
-// The vector primitives of AVX2 with FMA: all that the algorithms in *-inl.h need beyond xsimd's
-// batch. simd/avx512-inl.h is its twin.
+// The vector primitives of AVX2 with FMA and F16C: all that the algorithms in *-inl.h need beyond
+// xsimd's batch. simd/avx512-inl.h is its twin.
 #pragma once
 
 #include <immintrin.h>
@@ -159,6 +159,29 @@ inline Groups multiply_32(Groups a, Groups b) { return _mm256_mullo_epi32(a, b);
 inline Groups subtract_32(Groups a, Groups b) { return _mm256_sub_epi32(a, b); }
 inline Groups broadcast_32(int32_t x) { return _mm256_set1_epi32(x); }
 inline F32 to_float(Groups x) { return _mm256_cvtepi32_ps(x); }
+
+// The low and the high half of each byte.
+inline Groups low_halves(Groups x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
+inline Groups high_halves(Groups x) { return low_halves(_mm256_srli_epi16(x, 4)); }
+// As 16-bit integers, sum + a0 b0 + a1 b1 and sum + a2 b2 + a3 b3 of each group: u8 times s8, of
+// which neither products of two nor sums overflow.
+inline Groups add_pairs_8(Groups sum, Groups a, Groups b) {
+  return _mm256_add_epi16(sum, _mm256_maddubs_epi16(a, b));
+}
+inline Groups join_pairs(Groups sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
+inline Groups magnitudes_8(Groups x) { return _mm256_abs_epi8(x); }
+// Bytes of a, none of them -128, negated where b's are negative. Where those are zeros it may be
+// anything.
+inline Groups with_signs_8(Groups a, Groups b) { return _mm256_sign_epi8(a, b); }
+// gcc takes sums of integers apart to make chains shorter, which takes more registers than there
+// are. It does not see what this leaves as it is.
+inline Groups in_order(Groups x) {
+  __asm__("" : "+x"(x));
+  return x;
+}
+inline F32 load_f16(const uint16_t* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
 
 // Floats of kWidth bf16, and back, to the nearest, ties to even; NaN stays NaN.
 inline F32 load_bf16(const uint16_t* p) {

@@ -144,6 +144,25 @@ inline Groups subtract_32(Groups a, Groups b) { return _mm512_sub_epi32(a, b); }
 inline Groups broadcast_32(int32_t x) { return _mm512_set1_epi32(x); }
 inline F32 to_float(Groups x) { return _mm512_cvtepi32_ps(x); }
 
+// As avx2-inl.h has them.
+inline Groups low_halves(Groups x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+inline Groups high_halves(Groups x) { return low_halves(_mm512_srli_epi16(x, 4)); }
+inline Groups add_pairs_8(Groups sum, Groups a, Groups b) {
+  return _mm512_add_epi16(sum, _mm512_maddubs_epi16(a, b));
+}
+inline Groups join_pairs(Groups sum) { return _mm512_madd_epi16(sum, _mm512_set1_epi16(1)); }
+inline Groups magnitudes_8(Groups x) { return _mm512_abs_epi8(x); }
+inline Groups with_signs_8(Groups a, Groups b) {
+  return _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(b), _mm512_setzero_si512(), a);
+}
+inline Groups in_order(Groups x) {
+  __asm__("" : "+v"(x));
+  return x;
+}
+inline F32 load_f16(const uint16_t* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+
 // Floats of kWidth bf16, and back, to the nearest, ties to even; NaN stays NaN.
 inline F32 load_bf16(const uint16_t* p) {
   const __m512i x = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));

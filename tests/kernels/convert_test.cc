@@ -90,6 +90,45 @@ class ConvertKernel : public test::KernelTest {
     }
   }
 
+  // To groups of s8, from these floats and from the bf16 next to them: half a step at most, in
+  // steps of which four roundings come on top, of up to 127; zeros behind; the sums of the codes;
+  // and ref's bits.
+  void check_groups(FloatRows& x) {
+    NarrowRows wide(Element::kS8Groups, x.rows, x.cols), narrow(Element::kS8Groups, x.rows, x.cols),
+        of_ref(Element::kS8Groups, x.rows, x.cols), bf16(Element::kBf16, x.rows, x.cols);
+    convert(kernels(), x, &wide);
+    convert(*supported().front(), x, &of_ref);
+    for (int64_t r = 0; r < x.rows; ++r) {
+      check_groups_row(x.row(r), x.cols, wide.s8(r), wide.group_scales(r), wide.group_sums(r));
+      ASSERT_TRUE(wide.same_row(&of_ref, r)) << r;
+    }
+    convert(kernels(), x, &bf16);
+    convert(kernels(), x.rows, x.cols, bf16, &narrow);
+    convert(*supported().front(), x.rows, x.cols, bf16, &of_ref);
+    for (int64_t r = 0; r < x.rows; ++r) ASSERT_TRUE(narrow.same_row(&of_ref, r)) << r;
+  }
+
+  static void check_groups_row(const float* x, int64_t n, const int8_t* codes, const float* scales,
+                               const float* sums) {
+    for (int64_t g = 0; g < groups_in(n); ++g) {
+      double most = 0;
+      int total = 0;
+      for (int64_t i = g * kGroupSize; i < (g + 1) * kGroupSize; ++i) {
+        ASSERT_GE(codes[i], -127);
+        total += codes[i];
+        if (i >= n) {
+          ASSERT_EQ(codes[i], 0) << i;
+          continue;
+        }
+        most = std::max<double>(most, std::fabs(x[i]));
+        const double off = std::fabs(double{scales[g]} * codes[i] - x[i]);
+        ASSERT_LE(off, scales[g] * (0.5 + 4 * 127 * test::kEps) + 1e-36) << i << ": " << x[i];
+      }
+      ASSERT_EQ(scales[g], static_cast<float>(most) / 127.0f);
+      ASSERT_EQ(sums[g], scales[g] * static_cast<float>(total));
+    }
+  }
+
   // Half a step at most: what rounding to one of 256 costs, or at an end of the range, where the
   // zero was rounded too, cutting off. In steps, up to 256 of them, five float32 roundings come on
   // top: two in the step's inverse, one in the sum that is rounded, two in the scale.
@@ -244,6 +283,34 @@ TEST_P(ConvertKernel, ToU8SaysWhatIsNotFinite) {
         ASSERT_EQ(std::isnan(again.scale(r).scale), r == 1) << poison << " at " << at;
       }
     }
+  }
+}
+
+TEST_P(ConvertKernel, GroupsHaveScalesOfTheirOwn) {
+  std::mt19937 random(7);
+  for (const int64_t cols : {1, 7, 31, 32, 33, 64, 100, 384}) {
+    FloatRows x(3, cols);
+    std::normal_distribution<float> normal;
+    for (int64_t r = 0; r < x.rows; ++r) {
+      const float size = r == 0 ? 1.0f : r == 1 ? 1e-20f : 1e30f;
+      for (int64_t i = 0; i < cols; ++i) x.row(r)[i] = size * normal(random);
+    }
+    check_groups(x);
+  }
+}
+
+TEST_P(ConvertKernel, WhatIsNotFiniteShowsInItsGroupAlone) {
+  for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
+    FloatRows x(1, 100);
+    for (int64_t i = 0; i < 100; ++i) x.row(0)[i] = static_cast<float>(i) - 50;
+    x.row(0)[40] = bad;
+    NarrowRows y(Element::kS8Groups, 1, 100);
+    convert(kernels(), x, &y);
+    for (int64_t g = 0; g < 4; ++g) {
+      EXPECT_EQ(std::isnan(y.group_scales(0)[g]), g == 1) << bad << " " << g;
+      EXPECT_EQ(std::isnan(y.group_sums(0)[g]), g == 1) << bad << " " << g;
+    }
+    EXPECT_EQ(std::count(y.s8(0) + 32, y.s8(0) + 64, 0), 32) << bad;
   }
 }
 

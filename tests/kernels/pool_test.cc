@@ -231,6 +231,43 @@ TEST_P(EmbedKernel, AddsTableRowsOfBytes) {
   }
 }
 
+template <typename Group>
+void fill_groups(Guarded<Group>* groups, std::mt19937* random) {
+  char* bytes = reinterpret_cast<char*>(groups->data());
+  for (int64_t i = 0; i < groups->size() * int64_t{sizeof(Group)}; ++i) {
+    bytes[i] = static_cast<char>((*random)() % 124);  // no f16 of these is infinite or NaN
+  }
+}
+
+TEST_P(EmbedKernel, AddsTableRowsOfGroups) {
+  for (const int64_t d : kWidths) {
+    std::mt19937 random(3);
+    GuardedFloats word(kWords * d);
+    Guarded<S8Group> s8(kWords * groups_in(d));
+    Guarded<U4Group> u4(kWords * groups_in(d));
+    fill_groups(&s8, &random);
+    fill_groups(&u4, &random);
+    EmbedF32Args args;
+    const auto group_of = [&](int64_t i) { return i / d * groups_in(d) + i % d / kGroupSize; };
+    for (int64_t i = 0; i < word.size(); ++i) {
+      const S8Group& group = s8[group_of(i)];
+      word[i] = static_cast<float>(group.codes[i % d % kGroupSize]) * widen_f16(group.scale);
+    }
+    args.word = s8.data();
+    args.word_format = Format::kS8Groups;
+    check(d, word, args);
+    for (int64_t i = 0; i < word.size(); ++i) {
+      const U4Group& group = u4[group_of(i)];
+      const float product =
+          static_cast<float>(group.code(i % d % kGroupSize)) * widen_f16(group.scale);
+      word[i] = product - widen_f16(group.min);
+    }
+    args.word = u4.data();
+    args.word_format = Format::kU4Groups;
+    check(d, word, args);
+  }
+}
+
 HEADLANE_FOR_EACH_ISA(EmbedKernel);
 
 }  // namespace

@@ -67,7 +67,8 @@ class AnyProduct {
   }
 
   // What element [i, j] is to be, and what it may be off by: the roundings of a sum of k products,
-  // and those of scales: of a row of A, of one of W, of both, and of the sum that they multiply.
+  // and those of scales: of a row of A, of one of W, of both, and of the sum that they multiply. A
+  // minimum is summed apart from what it is taken from.
   struct Expected {
     double value, bound;
   };
@@ -76,7 +77,7 @@ class AnyProduct {
     for (int64_t kk = 0; kk < k; ++kk) {
       const double product = a(i, kk) * static_cast<const float*>(meant_.data)[j * k + kk];
       value += product;
-      magnitudes += std::fabs(product);
+      magnitudes += std::fabs(product) + 2 * std::fabs(a(i, kk) * min(j, kk));
     }
     return {value, product_bound(k + 4, magnitudes)};
   }
@@ -84,12 +85,20 @@ class AnyProduct {
   int64_t m, n, k;
 
  private:
+  double min(int64_t j, int64_t kk) const {
+    if (kind_.w != Format::kU4Groups) return 0;
+    const auto* groups = static_cast<const kernels::U4Group*>(w_.data);
+    return kernels::widen_f16(groups[j * kernels::groups_in(k) + kk / kernels::kGroupSize].min);
+  }
+
   double a(int64_t i, int64_t kk) {
     switch (kind_.a) {
       case Element::kBf16:
         return kernels::widen(a_.bf16(i)[kk]);
       case Element::kU8:
         return double{a_.scale(i).scale} * (a_.u8(i)[kk] - a_.scale(i).zero);
+      case Element::kS8Groups:
+        return double{a_.group_scales(i)[kk / kernels::kGroupSize]} * a_.s8(i)[kk];
       case Element::kF32:
         break;
     }

@@ -1,4 +1,5 @@
-// Rows of bf16 and of u8 as the tests of narrow kernels make them, by plain models of their own.
+// Rows of bf16, of u8 and of groups of s8 as the tests of narrow kernels make them, by plain models
+// of their own.
 #pragma once
 
 #include <algorithm>
@@ -33,6 +34,7 @@ inline Bf16 nearest_bf16(float x) {
 
 inline int64_t row_bytes(Element element, int64_t cols) {
   if (element == Element::kU8) return kernels::row_scale_offset(cols) + 64;
+  if (element == Element::kS8Groups) return kernels::group_row_bytes(cols);
   return kernels::round_up_to(cols * (element == Element::kBf16 ? 2 : 4), 64);
 }
 
@@ -58,8 +60,18 @@ class NarrowRows {
   }
   int64_t ld() const { return ld_; }
   Element element() const { return element_; }
+  int8_t* s8(int64_t r) { return reinterpret_cast<int8_t*>(row(r)); }
+  float* group_scales(int64_t r) { return row(r) + kernels::group_scales_offset(cols_) / 4; }
+  float* group_sums(int64_t r) { return row(r) + kernels::group_sums_offset(cols_) / 4; }
+
   // Of row r: what it holds, with its padding and scale.
   bool same_row(NarrowRows* other, int64_t r) {
+    if (element_ == Element::kS8Groups) {
+      const auto groups = static_cast<size_t>(kernels::groups_in(cols_));
+      return std::memcmp(row(r), other->row(r), groups * kernels::kGroupSize) == 0 &&
+             std::memcmp(group_scales(r), other->group_scales(r), groups * 4) == 0 &&
+             std::memcmp(group_sums(r), other->group_sums(r), groups * 4) == 0;
+    }
     const int64_t scale_bytes = element_ == Element::kU8
                                     ? kernels::row_scale_offset(cols_) + int64_t{sizeof(RowScale)}
                                     : row_bytes(element_, cols_);

@@ -120,16 +120,38 @@ void GgufCheckpoint::read(const std::string& name, int64_t first, std::span<floa
   for (float& element : to) element -= 1;
 }
 
+Checkpoint::GroupFormat GgufCheckpoint::group_format_of(const std::string& name) const {
+  const GgufTensor& own = tensor(name);
+  const GgufType& type = *entry(own.source)->type;
+  return {type.format, type.to_groups != nullptr && !own.form.plus_one};
+}
+
+void GgufCheckpoint::read_groups(const std::string& name, int64_t first,
+                                 std::span<std::byte> to) const {
+  const GgufTensor& own = tensor(name);
+  const GgufFile& file = file_of(own.source);
+  if (own.form.heads == 0) return file.read_groups(own.source, first, to);
+  const GgufEntry& entry = file.entries().at(own.source);
+  const auto size = static_cast<size_t>(row_bytes(entry.type->format, entry.shape.back()));
+  for (; !to.empty(); to = to.subspan(size), ++first) {
+    file.read_groups(own.source, stored_row(own, entry.shape[0], first), to.first(size));
+  }
+}
+
+int64_t GgufCheckpoint::stored_row(const GgufTensor& tensor, int64_t n_rows, int64_t row) {
+  const int64_t rows_of_head = n_rows / tensor.form.heads, half = rows_of_head / 2;
+  const int64_t in_head = row % rows_of_head;
+  return row - in_head + (in_head % half * 2) + in_head / half;
+}
+
 void GgufCheckpoint::read_reordered(const GgufTensor& own, int64_t first,
                                     std::span<float> to) const {
   const GgufFile& file = file_of(own.source);
   const std::vector<int64_t>& shape = file.entries().at(own.source).shape;
   const int64_t columns = shape.size() < 2 ? 1 : shape[1];  // of a bias, each element is a row
-  const int64_t rows_of_head = shape[0] / own.form.heads, half = rows_of_head / 2;
   while (!to.empty()) {
     const int64_t row = first / columns, column = first % columns;
-    const int64_t in_head = row % rows_of_head;
-    const int64_t stored = row - in_head + (in_head % half * 2) + in_head / half;
+    const int64_t stored = stored_row(own, shape[0], row);
     const int64_t n = std::min(columns - column, std::ssize(to));
     file.read(own.source, stored * columns + column, to.first(static_cast<size_t>(n)));
     to = to.subspan(static_cast<size_t>(n));

@@ -47,6 +47,8 @@ class GgufCheckpoint : public Checkpoint {
   bool contains(const std::string& name) const override;
   const std::vector<int64_t>& shape_of(const std::string& name) const override;
   void read(const std::string& name, int64_t first, std::span<float> to) const override;
+  GroupFormat group_format_of(const std::string& name) const override;
+  void read_groups(const std::string& name, int64_t first, std::span<std::byte> to) const override;
 
  protected:
   std::string where(const std::string& name) const override;
@@ -57,6 +59,8 @@ class GgufCheckpoint : public Checkpoint {
   void add_file(const std::string& path);
   const GgufFile& file_of(const std::string& source) const;
   const GgufTensor& tensor(const std::string& name) const { return names_.at(name); }
+  // Where the row of a reordered tensor is in the file.
+  static int64_t stored_row(const GgufTensor& tensor, int64_t n_rows, int64_t row);
   void read_reordered(const GgufTensor& tensor, int64_t first, std::span<float> to) const;
 
   std::vector<std::unique_ptr<GgufFile>> files_;

@@ -63,7 +63,8 @@ class Importer {
   void write(const std::string& out_path, const ConvertOptions& options) {
     const std::vector<TensorRecipe> recipes = tensors_.take_recipes();
     config_.higher_precision = higher_precision_of(config_, options);
-    const StoredTensors stored(tensors_.checkpoint(), recipes, config_, options.precision);
+    const StoredTensors stored(tensors_.checkpoint(), recipes, config_,
+                               options.precision.value_or(Precision::kF32));
     write_model(out_path, config_, stored, nullptr, {});
   }
 

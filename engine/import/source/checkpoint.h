@@ -2,10 +2,13 @@
 // of the files. A format is a class of its own; families of models know this one alone.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "kernels/format.h"
 
 namespace headlane {
 
@@ -29,6 +32,16 @@ class Checkpoint {
   // Elements [first, first + to.size()) in row-major order, as f32, of a tensor that was required.
   // The same bits, however the tensor is cut into pieces. Throws Error as InputFile::read.
   virtual void read(const std::string& name, int64_t first, std::span<float> to) const = 0;
+
+  // The format of weights in groups that has a tensor's elements best; f32: none does. `in_groups`
+  // says whether read_groups() gives them.
+  struct GroupFormat {
+    kernels::Format format = kernels::Format::kF32;
+    bool in_groups = false;
+  };
+  virtual GroupFormat group_format_of(const std::string&) const { return {}; }
+  // Whole rows of a matrix from row `first` on in that format. Throws Error as read().
+  virtual void read_groups(const std::string&, int64_t /*first*/, std::span<std::byte>) const {}
 
  protected:
   Checkpoint() = default;

@@ -313,4 +313,19 @@ void GgufFile::read(const std::string& name, int64_t first, std::span<float> to)
   }
 }
 
+void GgufFile::read_groups(const std::string& name, int64_t first, std::span<std::byte> to) const {
+  const GgufEntry& entry = entries_.at(name);
+  const GgufType& type = *entry.type;
+  const int64_t columns = entry.shape.back(), size = row_bytes(type.format, columns);
+  const int64_t group_bytes = row_bytes(type.format, type.block);
+  std::vector<std::byte> row(static_cast<size_t>(columns / type.block * type.block_bytes));
+  for (int64_t i = 0; i * size < std::ssize(to); ++i) {
+    file_.read(entry.offset + (first + i) * std::ssize(row), row);
+    for (int64_t block = 0; block < columns / type.block; ++block) {
+      type.to_groups(row.data() + block * type.block_bytes,
+                     to.data() + i * size + block * group_bytes);
+    }
+  }
+}
+
 }  // namespace headlane

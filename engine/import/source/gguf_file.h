@@ -45,6 +45,9 @@ class GgufFile {
   // These are as Checkpoint's, and `name` is an entry of this file.
   void check_type(const std::string& name) const;
   void read(const std::string& name, int64_t first, std::span<float> to) const;
+  // `to` is whole rows in the format of the entry's type, from row `first` on; the type has
+  // to_groups.
+  void read_groups(const std::string& name, int64_t first, std::span<std::byte> to) const;
 
  private:
   InputFile file_;

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "engine/file/weight_groups.h"
 #include "engine/import/source/safetensors.h"
 
 namespace headlane {
@@ -142,12 +143,15 @@ void widen_q6_k(const std::byte* from, float* to) {
 }
 
 // Eight scales of six bits: four low bits each in four bytes, the two high ones of all in a word.
+float iq4_xs_scale(const std::byte* from, int i) {
+  const int low = byte_at(from + 4, i / 2) >> i % 2 * 4 & 15;
+  const int high = load<uint16_t>(from + 2) >> 2 * i & 3;
+  return half(from) * static_cast<float>((low | high << 4) - 32);
+}
+
 void widen_iq4_xs(const std::byte* from, float* to) {
-  const float scale = half(from);
-  const int high = load<uint16_t>(from + 2);
   for (int i = 0; i < 8; ++i) {
-    const int low = byte_at(from + 4, i / 2) >> i % 2 * 4 & 15;
-    const float own = scale * static_cast<float>((low | (high >> 2 * i & 3) << 4) - 32);
+    const float own = iq4_xs_scale(from, i);
     for (int j = 0; j < 32; ++j) {
       const int code = nibble_of_32(from + 8 + 16 * i, j);
       to[32 * i + j] = own * static_cast<float>(kIq4[static_cast<size_t>(code)]);
@@ -155,29 +159,104 @@ void widen_iq4_xs(const std::byte* from, float* to) {
   }
 }
 
+using kernels::Format;
+using kernels::kGroupSize;
+using kernels::S8Group;
+using kernels::U4Group;
+
+// Q8_0 has a group's scale and codes as they are.
+void q8_0_to_groups(const std::byte* from, std::byte* to) {
+  std::memcpy(to, from, sizeof(S8Group));
+}
+
+// Codes are the same halves of the same bytes; eight scales are the minimum.
+void q4_0_to_groups(const std::byte* from, std::byte* to) {
+  U4Group group;
+  group.scale = load<uint16_t>(from);
+  group.min = f16_from_f32(8 * half(from));
+  std::memcpy(group.codes, from + 2, sizeof group.codes);
+  std::memcpy(to, &group, sizeof group);
+}
+
+// What is added to them, turned around, is the minimum.
+void q4_1_to_groups(const std::byte* from, std::byte* to) {
+  U4Group group;
+  group.scale = load<uint16_t>(from);
+  group.min = load<uint16_t>(from + 2) ^ 0x8000;
+  std::memcpy(group.codes, from + 4, sizeof group.codes);
+  std::memcpy(to, &group, sizeof group);
+}
+
+void q4_k_to_groups(const std::byte* from, std::byte* to) {
+  const float scale = half(from), min = half(from + 2);
+  for (int i = 0; i < 8; ++i) {
+    const ScaleAndMin own = scale_and_min(from + 4, i);
+    U4Group group;
+    group.scale = f16_from_f32(scale * static_cast<float>(own.scale));
+    group.min = f16_from_f32(min * static_cast<float>(own.min));
+    for (int j = 0; j < 16; ++j) {
+      group.codes[j] = static_cast<uint8_t>(nibble_of_256(from + 16, i, j) |
+                                            nibble_of_256(from + 16, i, j + 16) << 4);
+    }
+    std::memcpy(to + i * static_cast<int>(sizeof group), &group, sizeof group);
+  }
+}
+
+// 32 codes of 8 bits; `code` gives code i.
+template <typename Code>
+void to_s8_group(uint16_t scale, Code code, std::byte* to) {
+  S8Group group;
+  group.scale = scale;
+  for (int i = 0; i < kGroupSize; ++i) group.codes[i] = static_cast<int8_t>(code(i));
+  std::memcpy(to, &group, sizeof group);
+}
+
+void q5_0_to_groups(const std::byte* from, std::byte* to) {
+  to_s8_group(
+      load<uint16_t>(from), [&](int i) { return code_of_5(from + 2, i) - 16; }, to);
+}
+
+int iq4_of(const std::byte* codes, int i) {
+  return kIq4[static_cast<size_t>(nibble_of_32(codes, i))];
+}
+
+void iq4_nl_to_groups(const std::byte* from, std::byte* to) {
+  to_s8_group(
+      load<uint16_t>(from), [&](int i) { return iq4_of(from + 2, i); }, to);
+}
+
+void iq4_xs_to_groups(const std::byte* from, std::byte* to) {
+  for (int i = 0; i < 8; ++i) {
+    const uint16_t scale = f16_from_f32(iq4_xs_scale(from, i));
+    to_s8_group(
+        scale, [&](int j) { return iq4_of(from + 8 + 16 * i, j); },
+        to + i * static_cast<int>(sizeof(S8Group)));
+  }
+}
+
 constexpr GgufType kTypes[] = {
     {0, "F32", 1, 4, widen_f32},
     {1, "F16", 1, 2, widen_f16},
-    {2, "Q4_0", 32, 18, widen_q4_0},
-    {3, "Q4_1", 32, 20, widen_q4_1},
-    {6, "Q5_0", 32, 22, widen_q5_0},
-    {7, "Q5_1", 32, 24, widen_q5_1},
-    {8, "Q8_0", 32, 34, widen_q8_0},
+    {2, "Q4_0", 32, 18, widen_q4_0, Format::kU4Groups, q4_0_to_groups},
+    {3, "Q4_1", 32, 20, widen_q4_1, Format::kU4Groups, q4_1_to_groups},
+    {6, "Q5_0", 32, 22, widen_q5_0, Format::kS8Groups, q5_0_to_groups},
+    {7, "Q5_1", 32, 24, widen_q5_1, Format::kS8Groups},
+    {8, "Q8_0", 32, 34, widen_q8_0, Format::kS8Groups, q8_0_to_groups},
     {9, "Q8_1", 32, 36, nullptr},
     {10, "Q2_K", 256, 84, nullptr},
     {11, "Q3_K", 256, 110, nullptr},
-    {12, "Q4_K", 256, 144, widen_q4_k},
-    {13, "Q5_K", 256, 176, widen_q5_k},
-    {14, "Q6_K", 256, 210, widen_q6_k},
+    {12, "Q4_K", 256, 144, widen_q4_k, Format::kU4Groups, q4_k_to_groups},
+    {13, "Q5_K", 256, 176, widen_q5_k, Format::kS8Groups},
+    {14, "Q6_K", 256, 210, widen_q6_k, Format::kS8Groups},
     {15, "Q8_K", 256, 292, nullptr},
     {16, "IQ2_XXS", 256, 66, nullptr},
     {17, "IQ2_XS", 256, 74, nullptr},
     {18, "IQ3_XXS", 256, 98, nullptr},
     {19, "IQ1_S", 256, 50, nullptr},
-    {20, "IQ4_NL", 32, 18, widen_iq4_nl},
+    {20, "IQ4_NL", 32, 18, widen_iq4_nl, Format::kS8Groups, iq4_nl_to_groups},
     {21, "IQ3_S", 256, 110, nullptr},
     {22, "IQ2_S", 256, 82, nullptr},
-    {23, "IQ4_XS", 256, 136, widen_iq4_xs},
+    {23, "IQ4_XS", 256, 136, widen_iq4_xs, Format::kS8Groups, iq4_xs_to_groups},
     {24, "I8", 1, 1, nullptr},
     {25, "I16", 1, 2, nullptr},
     {26, "I32", 1, 4, nullptr},
@@ -187,7 +266,7 @@ constexpr GgufType kTypes[] = {
     {30, "BF16", 1, 2, widen_bf16},
     {34, "TQ1_0", 256, 54, nullptr},
     {35, "TQ2_0", 256, 66, nullptr},
-    {39, "MXFP4", 32, 17, widen_mxfp4},
+    {39, "MXFP4", 32, 17, widen_mxfp4, Format::kS8Groups},
 };
 
 constexpr bool blocks_fit() {

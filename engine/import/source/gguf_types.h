@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/format.h"
+
 namespace headlane {
 
 struct GgufType {
@@ -14,6 +16,12 @@ struct GgufType {
   int64_t block, block_bytes;  // elements of a block, and its bytes
   // Writes the elements of a block; null: Headlane does not read this type.
   void (*widen)(const std::byte* from, float* to);
+  // The format of weights in groups that has its elements best; f32: none.
+  kernels::Format format = kernels::Format::kF32;
+  // Writes a block's elements in that format, where it has them: the same as those of widen(), or,
+  // of types whose scales are products, with the products rounded to f16. Null: they are quantised
+  // again.
+  void (*to_groups)(const std::byte* from, std::byte* to) = nullptr;
 };
 
 // The largest block.

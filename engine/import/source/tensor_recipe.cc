@@ -131,6 +131,44 @@ std::span<const float> RecipeReader::next() {
   return block_;
 }
 
+bool RecipeReader::is_in_groups(kernels::Format format) const {
+  const bool as_it_is = recipe_.shape.size() == 2 && recipe_.values.empty() &&
+                        !recipe_.transposed && recipe_.plus == 0 && !recipe_.unit_rows;
+  if (!as_it_is || row_size_ % kernels::kGroupSize != 0 || n_rows_ == 0) return false;
+  return std::all_of(recipe_.slices.begin(), recipe_.slices.end(), [&](const TensorSlice& slice) {
+    const Checkpoint::GroupFormat own = checkpoint_.group_format_of(slice.tensor);
+    const std::vector<int64_t>& shape = checkpoint_.shape_of(slice.tensor);
+    return own.in_groups && own.format == format && shape.size() == 2 && shape[1] == row_size_ &&
+           slice.first % row_size_ == 0 && slice.n % row_size_ == 0;
+  });
+}
+
+std::span<const std::byte> RecipeReader::next_groups(kernels::Format format) {
+  const int64_t size = row_bytes(format, row_size_);
+  const int64_t rows_at_once = std::max(kBlockFloats / row_size_, int64_t{1});
+  const int64_t rows = std::min(rows_at_once, n_rows_ - next_row_);
+  groups_.resize(static_cast<size_t>(rows * size));
+  read_groups(next_row_, size, groups_);
+  next_row_ += rows;
+  return groups_;
+}
+
+void RecipeReader::read_groups(int64_t first_row, int64_t size, std::span<std::byte> to) const {
+  for (const TensorSlice& slice : recipe_.slices) {
+    const int64_t rows_of_slice = slice.n / row_size_;
+    if (first_row >= rows_of_slice) {
+      first_row -= rows_of_slice;
+      continue;
+    }
+    const int64_t n = std::min((rows_of_slice - first_row) * size, std::ssize(to));
+    checkpoint_.read_groups(slice.tensor, slice.first / row_size_ + first_row,
+                            to.first(static_cast<size_t>(n)));
+    to = to.subspan(static_cast<size_t>(n));
+    first_row = 0;
+    if (to.empty()) return;
+  }
+}
+
 void RecipeReader::read(int64_t first, std::span<float> to) const {
   for (const TensorSlice& slice : recipe_.slices) {
     if (first >= slice.n) {

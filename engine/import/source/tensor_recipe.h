@@ -3,6 +3,7 @@
 // memory as a whole.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -85,13 +86,20 @@ class RecipeReader {
 
   int64_t n_rows() const { return n_rows_; }
   int64_t row_size() const { return row_size_; }  // elements
+  bool has_next() const { return next_row_ < n_rows_; }
 
   // The next rows, valid until the next call; none at the end. Throws Error as Checkpoint::read.
   std::span<const float> next();
 
+  // Whether the rows are whole rows of tensors whose checkpoint has them in such groups, so that
+  // next_groups() can take the place of next().
+  bool is_in_groups(kernels::Format format) const;
+  std::span<const std::byte> next_groups(kernels::Format format);
+
  private:
   // Elements from `first` on, in the order of the slices.
   void read(int64_t first, std::span<float> to) const;
+  void read_groups(int64_t first_row, int64_t size, std::span<std::byte> to) const;
   // Columns of the one slice, from `first` on, as rows.
   void read_columns(int64_t first, std::span<float> to) const;
 
@@ -100,6 +108,7 @@ class RecipeReader {
   int64_t n_rows_ = 1, row_size_ = 1;
   int64_t next_row_ = 0;
   std::vector<float> block_;
+  std::vector<std::byte> groups_;
 };
 
 }  // namespace headlane

@@ -15,9 +15,19 @@ constexpr std::string_view kWeight = ".weight", kWords = "encoder.embeddings.wor
 constexpr std::string_view kStacks[] = {"encoder.layers.", "decoder.layers.",
                                         "encoder.embeddings.projection"};
 
-// "encoder.layers.0.ffn.up" of "encoder.layers.0.ffn.up.weight", if that is the weight of a
-// product; else "".
-std::string product_of(const TensorRecipe& tensor) {
+bool is_words(const TensorRecipe& tensor) {
+  return tensor.name == kWords || tensor.name == kDecoderWords;
+}
+
+}  // namespace
+
+std::string product_of(const TensorRecipe& tensor, std::span<const TensorRecipe> all) {
+  if (tensor.name == kDecoderWords) {
+    const bool has_head = std::any_of(all.begin(), all.end(), [](const TensorRecipe& other) {
+      return other.name == std::string(kHead) + std::string(kWeight);
+    });
+    return has_head ? "" : std::string(kHead);
+  }
   if (tensor.shape.size() != 2 || !tensor.name.ends_with(kWeight)) return "";
   const std::string name = tensor.name.substr(0, tensor.name.size() - kWeight.size());
   const bool in_stack =
@@ -26,16 +36,11 @@ std::string product_of(const TensorRecipe& tensor) {
   return in_stack || name == kHead ? name : "";
 }
 
-bool is_words(const TensorRecipe& tensor) {
-  return tensor.name == kWords || tensor.name == kDecoderWords;
-}
-
-}  // namespace
-
 std::vector<std::string> higher_precision_of(const ModelConfig& config,
                                              const ConvertOptions& options) {
   if (options.higher_precision) return *options.higher_precision;
   std::vector<std::string> names;
+  if (options.precision == Precision::kInt8Groups) return names;  // bf16 has hardly more
   if (!config.takes_tokens() || config.has_decoder()) return names;
   names.emplace_back("encoder.layers.0.ffn.down");
   for (int64_t i = (config.encoder.n_layers + 2) / 3; i < config.encoder.n_layers; ++i) {
@@ -45,17 +50,20 @@ std::vector<std::string> higher_precision_of(const ModelConfig& config,
 }
 
 StoredTensors::StoredTensors(const Checkpoint& checkpoint, std::span<const TensorRecipe> recipes,
-                             const ModelConfig& config, Precision precision)
+                             const ModelConfig& config, Precision precision, bool keeps_words)
     : checkpoint_(checkpoint) {
   std::vector<std::string> not_found = config.higher_precision;
   for (const TensorRecipe& recipe : recipes) {
-    const std::string product = product_of(recipe);
+    const std::string product = product_of(recipe, recipes);
     const bool is_higher = !product.empty() && std::erase(not_found, product) > 0;
     Format format = Format::kF32;
     if (!product.empty() || is_words(recipe)) {
       format = kind_of(is_higher ? kind_of(precision).higher : precision).w;
     }
-    const std::string scaled = product.empty() ? recipe.name : product;
+    if (keeps_words && is_words(recipe) && product.empty()) {
+      format = checkpoint.group_format_of(recipe.slices.front().tensor).format;
+    }
+    const std::string scaled = product.empty() || is_words(recipe) ? recipe.name : product;
     stored_.push_back({&recipe, format, format == Format::kS8 ? scaled + ".scale" : ""});
   }
   if (not_found.empty()) return;
@@ -80,6 +88,9 @@ void StoredTensors::write(ContainerWriter* writer) const {
   for (const Stored& stored : stored_) {
     RecipeReader reader(checkpoint_, *stored.recipe);
     const int64_t k = reader.row_size();
+    while (reader.is_in_groups(stored.dtype) && reader.has_next()) {
+      writer->write(reader.next_groups(stored.dtype));
+    }
     scales.clear();
     for (std::span<const float> floats; !(floats = reader.next()).empty();) {
       const int64_t n = std::ssize(floats) / k, bytes = n * row_bytes(stored.dtype, k);

@@ -13,20 +13,25 @@
 
 namespace headlane {
 
-// The products that stay in bf16 where others are int8: what the options name, or, where they name
-// none, what was measured to be worth it (docs/precision.md): for models of an encoder alone, the
-// projections of Q, K and V in all but the first third of the layers, and the second product of the
-// first feed-forward.
+// The products that stay in bf16 where others are int8, or in int8g where others are int4: what the
+// options name, or, where they name none, what was measured to be worth it (docs/precision.md): for
+// models of an encoder alone, the projections of Q, K and V in all but the first third of the
+// layers, and the second product of the first feed-forward.
 std::vector<std::string> higher_precision_of(const ModelConfig& config,
                                              const ConvertOptions& options);
 
-// Weights of products and the table of words in the precision asked for, all else in f32.
+// "encoder.layers.0.ffn.up" of "encoder.layers.0.ffn.up.weight", if that is the weight of a
+// product; of a decoder's table of words, "lm_head" where `all` have no other; else "".
+std::string product_of(const TensorRecipe& tensor, std::span<const TensorRecipe> all);
+
+// Weights of products and the table of words in the precision asked for, all else in f32. With
+// `keeps_words`, a table that no product uses is in what the checkpoint has its elements in.
 class StoredTensors {
  public:
   // The checkpoint and the recipes must outlive it. Error(kInvalidArgument) if the config keeps a
   // product that `recipes` have no weight of.
   StoredTensors(const Checkpoint& checkpoint, std::span<const TensorRecipe> recipes,
-                const ModelConfig& config, Precision precision);
+                const ModelConfig& config, Precision precision, bool keeps_words = false);
 
   // Names, types and shapes, in the order in which write() writes; without data.
   std::vector<TensorSource> outline() const;

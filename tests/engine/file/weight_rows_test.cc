@@ -23,12 +23,14 @@ class RowBufferTest : public testing::Test {
   WeightRows floats() const { return {Format::kF32, floats_.data()}; }
 
   static constexpr int64_t kRows = 5, kCols = 37;
+  static constexpr Format kAll[] = {Format::kF32, Format::kBf16, Format::kS8, Format::kS8Groups,
+                                    Format::kU4Groups};
   std::vector<float> floats_;
 };
 
 TEST_F(RowBufferTest, RowsOfTheirOwnFormatStayWhereTheyAre) {
   RowBuffer buffer, other;
-  for (const Format format : {Format::kF32, Format::kBf16, Format::kS8}) {
+  for (const Format format : kAll) {
     const WeightRows rows = buffer.convert(ref(), floats(), kRows, kCols, format);
     const WeightRows again = other.convert(ref(), rows, kRows, kCols, format);
     EXPECT_EQ(again.format, format);
@@ -41,18 +43,21 @@ TEST_F(RowBufferTest, RowsOfTheirOwnFormatStayWhereTheyAre) {
 TEST_F(RowBufferTest, EachFormatComesFromEachOtherByWayOfFloats) {
   double most = 0;
   for (const float x : floats_) most = std::max<double>(most, std::fabs(x));
-  for (const Format from : {Format::kF32, Format::kBf16, Format::kS8}) {
-    for (const Format to : {Format::kF32, Format::kBf16, Format::kS8}) {
+  for (const Format from : kAll) {
+    for (const Format to : kAll) {
       RowBuffer stored, wanted, back;
       const WeightRows rows = stored.convert(ref(), floats(), kRows, kCols, from);
       const WeightRows there = wanted.convert(ref(), rows, kRows, kCols, to);
       const WeightRows meant = back.convert(ref(), there, kRows, kCols, Format::kF32);
       for (int64_t i = 0; i < kRows * kCols; ++i) {
         // Half a step of 254 between the largest of both signs, and half of one of 2^8, each at
-        // most once on the way there and once from there.
+        // most once on the way there and once from there; of 4 bits what weight_groups_test.cc
+        // says.
         const double x = floats_[static_cast<size_t>(i)];
+        const bool has_4_bits = from == Format::kU4Groups || to == Format::kU4Groups;
+        const double of_4_bits = has_4_bits ? 2 * most * (0.1 + 0.5 / 15) : 0;
         EXPECT_NEAR(static_cast<const float*>(meant.data)[i], x,
-                    2 * (std::fabs(x) / 256 + most / 254) * 1.01)
+                    2 * (std::fabs(x) / 256 + most / 254 + of_4_bits) * 1.01)
             << name_of(from) << " to " << name_of(to) << ", " << i;
       }
     }

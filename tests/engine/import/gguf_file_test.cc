@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 
+#include "engine/file/weight_rows.h"
 #include "engine/import/source/safetensors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/gguf_writer.h"
@@ -15,6 +17,20 @@ namespace headlane {
 namespace {
 
 const std::string kFolder = std::string(HEADLANE_GOLDEN_DIR) + "/gguf/";
+
+// How far off a weight of a group may be whose scale and minimum were rounded to f16: by 2^-11 of
+// them, or by half of the least f16, the scale's error times the largest code; and in floats, where
+// each is rounded on its way, by less than a tenth of that.
+double rounding_of(const WeightRows& rows, int64_t group) {
+  const auto of = [](uint16_t f16, int most) {
+    return most * (std::fabs(double{kernels::widen_f16(f16)}) * 0x1p-11 + 0x1p-25) * 1.1;
+  };
+  if (rows.format == kernels::Format::kS8Groups) {
+    return of(static_cast<const kernels::S8Group*>(rows.data)[group].scale, 127);
+  }
+  const auto& own = static_cast<const kernels::U4Group*>(rows.data)[group];
+  return of(own.scale, 15) + of(own.min, 1);
+}
 
 // By the package gguf (tests/golden/gguf/make.py).
 TEST(GgufFile, EachTypeHasTheBitsOfTheReference) {
@@ -45,6 +61,37 @@ TEST(GgufFile, APartHasTheBitsOfTheWhole) {
       }
     }
   }
+}
+
+// Types whose scales are products of an f16 and 6 bits have them rounded to f16 in groups.
+TEST(GgufFile, GroupsHaveTheBitsOfTheReferenceOrOneRoundingOfAScale) {
+  const GgufFile file(kFolder + "types.gguf");
+  int types = 0;
+  for (const auto& [name, entry] : file.entries()) {
+    if (entry.type->to_groups == nullptr) continue;
+    ++types;
+    const int64_t rows = entry.shape[0], cols = entry.shape[1], n = rows * cols;
+    std::vector<float> values(static_cast<size_t>(n));
+    file.read(name, 0, values);
+    std::vector<std::byte> groups(static_cast<size_t>(rows * row_bytes(entry.type->format, cols)));
+    file.read_groups(name, 0, groups);
+    const WeightRows stored = {entry.type->format, groups.data()};
+    RowBuffer buffer;
+    const WeightRows meant =
+        buffer.convert(*kernels::supported().front(), stored, rows, cols, kernels::Format::kF32);
+    const auto* found = static_cast<const float*>(meant.data);
+    const std::string type = entry.type->name;
+    const bool rounds = type == "Q4_K" || type == "IQ4_XS";
+    for (int64_t i = 0; i < n; ++i) {
+      const double x = values[static_cast<size_t>(i)];
+      if (rounds) {
+        ASSERT_NEAR(found[i], x, rounding_of(stored, i / kernels::kGroupSize)) << name << " " << i;
+      } else {
+        ASSERT_EQ(found[i], values[static_cast<size_t>(i)]) << name << " " << i;
+      }
+    }
+  }
+  EXPECT_EQ(types, 7);
 }
 
 class BadGguf : public testing::Test {

@@ -91,8 +91,8 @@ class GoldenLanguageModel : public testing::TestWithParam<const char*> {
         greedy_(test::read_ids(folder_ + "/greedy.txt")),
         n_detailed_(manifest_["n_detailed"].get<size_t>()) {}
 
-  std::unique_ptr<Model> open(Precision precision = Precision::kF32,
-                              const std::string& isa = "") const {
+  std::unique_ptr<Model> open(Precision precision = Precision::kF32, const std::string& isa = "",
+                              const char* run_in = "") const {
     const std::string file = dir_.file(std::string("m.") + name_of(precision));
     if (!std::ifstream(file)) {
       ConvertOptions options;
@@ -101,6 +101,7 @@ class GoldenLanguageModel : public testing::TestWithParam<const char*> {
     }
     ModelOptions options;
     options.isa = isa;
+    options.precision = run_in;
     return Model::open(file, options);
   }
 
@@ -256,6 +257,36 @@ TEST_P(GoldenLanguageModel, NarrowLogits) {
         } else {
           EXPECT_GT(dot / std::sqrt(own * exact), 0.95) << "prompt " << i;
         }
+      }
+      EXPECT_EQ(logits(&generator.decoder(), prompt, greedy_[i], 1), whole)
+          << name_of(precision) << ", prompt " << i;
+    }
+  }
+}
+
+// Beside the same weights in f32. A product in groups reads rows whose elements are off by 1 / 254
+// of the largest of their 32, so their lengths by sqrt(32) times that at most, where those of bf16
+// are off by 1 / 256: logits may be off by so many times what those of bf16 are.
+TEST_P(GoldenLanguageModel, LogitsOfWeightsInGroups) {
+  for (const Precision precision : {Precision::kInt8Groups, Precision::kInt4}) {
+    const std::unique_ptr<Model> model = open(precision), twin = open(precision, "", "f32");
+    EXPECT_EQ(model->precision(), precision);
+    Generator generator(*model, limits(*model, 1), nullptr, {});
+    Generator in_f32(*twin, limits(*twin, 1), nullptr, {});
+    const double layers = static_cast<double>(model->config().decoder.n_layers);
+    for (size_t i = 0; i < n_detailed_; ++i) {
+      const Ids& prompt = prompts_[i];
+      const int64_t size = std::ssize(prompt);
+      const auto whole = logits(&generator.decoder(), prompt, greedy_[i], size);
+      const auto expected = logits(&in_f32.decoder(), prompt, greedy_[i], size);
+      for (size_t row = 0; row < whole.size(); ++row) {
+        double exact = 0, off = 0;
+        for (size_t c = 0; c < whole[row].size(); ++c) {
+          const double x = whole[row][c], y = expected[row][c];
+          exact += y * y, off += (x - y) * (x - y);
+        }
+        EXPECT_LE(std::sqrt(off / exact), std::sqrt(32.0) * (10 * layers + 2) / 254)
+            << name_of(precision) << ", prompt " << i << ", row " << row;
       }
       EXPECT_EQ(logits(&generator.decoder(), prompt, greedy_[i], 1), whole)
           << name_of(precision) << ", prompt " << i;

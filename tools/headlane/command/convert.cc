@@ -10,7 +10,7 @@ namespace {
 
 struct ConvertOptions {
   std::string source, output;
-  std::string precision = "f32";
+  std::string precision;          // "": f32, or the types of a GGUF file
   std::string pooling;            // "": the folder's
   std::vector<std::string> keep;  // products that stay in bf16 where others are int8
   bool keep_none = false;
@@ -18,7 +18,7 @@ struct ConvertOptions {
 
 void convert(const ConvertOptions& options) {
   headlane::ConvertOptions to;
-  to.precision = options.precision.c_str();
+  if (!options.precision.empty()) to.precision = options.precision.c_str();
   std::vector<const char*> keep;
   for (const std::string& name : options.keep) keep.push_back(name.c_str());
   const char* none = nullptr;
@@ -40,8 +40,9 @@ void declare_convert(Command* command) {
              "The folder, or a module's .safetensors with its .json beside it")
       ->required();
   command->file("-o,--output", &options->output, "The .headlane file to write")->required();
-  command->choice("--precision", &options->precision, kPrecisions, "What weights are stored in")
-      ->default_is(options->precision);
+  command->choice("--precision", &options->precision, kPrecisions,
+                  "What weights are stored in; none given: f32, and what a GGUF file has in 4 to 8 "
+                  "bits in int4 or int8g");
   std::vector<std::string> poolings = kPoolings;
   poolings.emplace_back("none");
   command->choice("--pooling", &options->pooling, poolings,

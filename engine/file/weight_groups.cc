@@ -1,0 +1,162 @@
+#include "engine/file/weight_groups.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/element.h"
+
+namespace headlane {
+namespace {
+
+using kernels::groups_in;
+using kernels::kGroupSize;
+using kernels::S8Group;
+using kernels::U4Group;
+using kernels::widen_f16;
+
+constexpr uint16_t kNanF16 = 0x7e00;
+constexpr float kLargestF16 = 65504.0f;
+
+// The least f16 that is not less than x, which is not negative.
+uint16_t f16_not_below(float x) {
+  const uint16_t nearest = f16_from_f32(x);
+  if (nearest == kNanF16 || widen_f16(nearest) >= x) return nearest;
+  return nearest + 1 == 0x7c00 ? kNanF16 : static_cast<uint16_t>(nearest + 1);
+}
+
+// The columns of a group, 0 beyond the row's end, and how many there are.
+struct GroupFloats {
+  float x[kGroupSize] = {};
+  int64_t n;
+  float low = 0, high = 0;
+  bool finite = true;
+
+  GroupFloats(const float* row, int64_t k, int64_t g)
+      : n(std::min(kGroupSize, k - g * kGroupSize)) {
+    std::copy_n(row + g * kGroupSize, n, x);
+    low = *std::min_element(x, x + n);
+    high = *std::max_element(x, x + n);
+    for (int64_t i = 0; i < n; ++i) finite = finite && std::isfinite(x[i]);
+  }
+};
+
+// A scale and a minimum, as f16 can have them, and the codes that come nearest to a group with
+// them.
+struct U4Try {
+  float scale, min, codes[kGroupSize], error = 0;
+
+  U4Try(const GroupFloats& group, float s, float m)
+      : scale(widen_f16(f16_from_f32(s))), min(widen_f16(f16_from_f32(m))) {
+    const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
+    for (int64_t i = 0; i < group.n; ++i) {
+      const float code = std::nearbyint((group.x[i] + min) * inverse);
+      codes[i] = std::min(std::max(code, 0.0f), 15.0f);
+      const float off = scale * codes[i] - min - group.x[i];
+      error += off * off;
+    }
+  }
+
+  // The scale and the minimum that are the best for these codes.
+  U4Try fitted(const GroupFloats& group) const {
+    float sum_c = 0, sum_cc = 0, sum_x = 0, sum_cx = 0;
+    for (int64_t i = 0; i < group.n; ++i) {
+      sum_c += codes[i];
+      sum_cc += codes[i] * codes[i];
+      sum_x += group.x[i];
+      sum_cx += codes[i] * group.x[i];
+    }
+    const auto n = static_cast<float>(group.n);
+    const float determinant = n * sum_cc - sum_c * sum_c;
+    if (determinant <= 0) return *this;
+    const float s = (n * sum_cx - sum_c * sum_x) / determinant;
+    return {group, s, (sum_c * s - sum_x) / n};
+  }
+};
+
+// How far the ends of a group's range are moved inwards before the best scale for the codes that
+// result is found, in parts of the range: outliers cost all others accuracy (docs/precision.md).
+constexpr float kCuts[] = {0.0f, 0.015f, 0.03f, 0.05f, 0.07f, 0.1f};
+
+U4Try best_of(const GroupFloats& group) {
+  const float range = group.high - group.low;
+  U4Try best(group, range / 15.0f, -group.low);
+  for (const float cut : kCuts) {
+    const float low = group.low + cut * range;
+    const U4Try tried(group, (1 - 2 * cut) * range / 15.0f, -low);
+    const U4Try fitted = tried.fitted(group);
+    if (tried.error < best.error) best = tried;
+    if (fitted.error < best.error) best = fitted;
+  }
+  return best;
+}
+
+}  // namespace
+
+uint16_t f16_from_f32(float x) {
+  const auto sign = static_cast<uint16_t>(std::bit_cast<uint32_t>(x) >> 16 & 0x8000);
+  const float magnitude = std::fabs(x);
+  if (magnitude < 0x1p-14f) {
+    return static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1p24f)));
+  }
+  const uint32_t bits = std::bit_cast<uint32_t>(magnitude);
+  const uint32_t rounded =
+      (bits + 0xfff + (bits >> 13 & 1)) >> 13;  // a carry may raise the exponent
+  if (!(magnitude <= kLargestF16 + 15.0f)) return kNanF16;
+  return static_cast<uint16_t>(sign | (rounded - (112u << 10)));
+}
+
+void s8_groups_to_floats(const S8Group* groups, int64_t k, float* to) {
+  for (int64_t g = 0; g < groups_in(k); ++g) {
+    const float scale = widen_f16(groups[g].scale);
+    const int64_t n = std::min(kGroupSize, k - g * kGroupSize);
+    for (int64_t i = 0; i < n; ++i) *to++ = static_cast<float>(groups[g].codes[i]) * scale;
+  }
+}
+
+void u4_groups_to_floats(const U4Group* groups, int64_t k, float* to) {
+  for (int64_t g = 0; g < groups_in(k); ++g) {
+    const float scale = widen_f16(groups[g].scale), min = widen_f16(groups[g].min);
+    const int64_t n = std::min(kGroupSize, k - g * kGroupSize);
+    for (int64_t i = 0; i < n; ++i) {
+      const float product = static_cast<float>(groups[g].code(i)) * scale;
+      *to++ = product - min;
+    }
+  }
+}
+
+void floats_to_s8_groups(const float* from, int64_t k, S8Group* groups) {
+  for (int64_t g = 0; g < groups_in(k); ++g) {
+    const GroupFloats group(from, k, g);
+    S8Group& to = groups[g];
+    const float most = std::max(group.high, -group.low);
+    to = {};
+    to.scale = group.finite ? f16_not_below(most / 127.0f) : kNanF16;
+    const float scale = widen_f16(to.scale);
+    if (!(scale > 0)) continue;
+    for (int64_t i = 0; i < group.n; ++i) {
+      const float code = std::nearbyint(group.x[i] / scale);
+      to.codes[i] = static_cast<int8_t>(std::min(std::max(code, -127.0f), 127.0f));
+    }
+  }
+}
+
+void floats_to_u4_groups(const float* from, int64_t k, U4Group* groups) {
+  for (int64_t g = 0; g < groups_in(k); ++g) {
+    const GroupFloats group(from, k, g);
+    U4Group& to = groups[g];
+    to = {};
+    to.scale = to.min = kNanF16;
+    if (!group.finite || std::max(group.high, -group.low) > kLargestF16 / 2) continue;
+    const U4Try best = best_of(group);
+    to.scale = f16_from_f32(best.scale);
+    to.min = f16_from_f32(best.min);
+    for (int64_t i = 0; i < group.n; ++i) {
+      const auto code = static_cast<uint8_t>(best.codes[i]);
+      to.codes[i % 16] |= static_cast<uint8_t>(i < 16 ? code : code << 4);
+    }
+  }
+}
+
+}  // namespace headlane

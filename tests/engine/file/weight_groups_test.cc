@@ -1,0 +1,162 @@
+// Floats as weights in groups.
+#include "engine/file/weight_groups.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "kernels/element.h"
+
+namespace headlane {
+namespace {
+
+using kernels::kGroupSize;
+using kernels::S8Group;
+using kernels::U4Group;
+using kernels::widen_f16;
+
+// The value of an f16's bits by its definition: sign, 5 bits of exponent, 10 of fraction.
+double value_of_f16(int bits) {
+  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+  const double magnitude =
+      exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+  return bits & 0x8000 ? -magnitude : magnitude;
+}
+
+TEST(WeightGroups, EachF16HasItsValueAndComesBack) {
+  for (int bits = 0; bits < 0x10000; ++bits) {
+    const float value = widen_f16(static_cast<uint16_t>(bits));
+    if ((bits & 0x7c00) == 0x7c00) {
+      EXPECT_FALSE(std::isfinite(value)) << bits;
+      EXPECT_EQ(std::isnan(value), (bits & 1023) != 0) << bits;
+      EXPECT_EQ(f16_from_f32(value), 0x7e00);
+      continue;
+    }
+    ASSERT_EQ(value, value_of_f16(bits)) << bits;
+    ASSERT_EQ(f16_from_f32(value), bits);
+  }
+}
+
+TEST(WeightGroups, BetweenTwoF16IsTheNearerOrTheEvenOne) {
+  for (int bits = 0; bits + 1 < 0x7c00; ++bits) {
+    const double low = value_of_f16(bits), high = value_of_f16(bits + 1);
+    const auto middle = static_cast<float>((low + high) / 2);
+    ASSERT_EQ(f16_from_f32(middle), bits + bits % 2) << bits;
+    ASSERT_EQ(f16_from_f32(std::nextafter(middle, 0.0f)), bits) << bits;
+    ASSERT_EQ(f16_from_f32(std::nextafter(-middle, -1e9f)), 0x8000 | (bits + 1)) << bits;
+  }
+  EXPECT_EQ(f16_from_f32(65519.0f), 0x7bff);
+  EXPECT_EQ(f16_from_f32(65520.0f), 0x7e00);
+  EXPECT_EQ(f16_from_f32(std::numeric_limits<float>::infinity()), 0x7e00);
+}
+
+std::vector<float> random_row(int64_t k, float size) {
+  std::mt19937 random(static_cast<uint32_t>(k));
+  std::normal_distribution<float> normal(0.0f, size);
+  std::vector<float> row(static_cast<size_t>(k));
+  std::generate(row.begin(), row.end(), [&] { return normal(random); });
+  return row;
+}
+
+// The largest and the smallest element of the group of element i.
+std::pair<float, float> range_of(const std::vector<float>& row, int64_t i) {
+  const int64_t first = i / kGroupSize * kGroupSize;
+  const auto begin = row.begin() + first;
+  const auto end = row.begin() + std::min(first + kGroupSize, std::ssize(row));
+  const auto [low, high] = std::minmax_element(begin, end);
+  return {*low, *high};
+}
+
+// Half a step of 127 to the largest magnitude, the step rounded up to an f16: by 2^-10, or by the
+// least f16.
+TEST(WeightGroups, CodesOf8BitsAreOffByHalfAStep) {
+  for (const int64_t k : {1, 31, 32, 33, 640}) {
+    for (const float size : {1e-6f, 1e-3f, 1.0f, 1e5f}) {
+      const std::vector<float> row = random_row(k, size);
+      std::vector<S8Group> groups(static_cast<size_t>(kernels::groups_in(k)));
+      std::vector<float> back(row.size());
+      floats_to_s8_groups(row.data(), k, groups.data());
+      s8_groups_to_floats(groups.data(), k, back.data());
+      for (int64_t i = 0; i < k; ++i) {
+        const auto [low, high] = range_of(row, i);
+        const double step = std::max(high, -low) / 127.0 * (1 + 0x1p-10) + 0x1p-24;
+        const auto at = static_cast<size_t>(i);
+        ASSERT_NEAR(back[at], row[at], step / 2 * (1 + 1e-6)) << k << " " << size << " " << i;
+      }
+      // What is in such groups stays.
+      std::vector<S8Group> again(groups.size());
+      floats_to_s8_groups(back.data(), k, again.data());
+      std::vector<float> twice(row.size());
+      s8_groups_to_floats(again.data(), k, twice.data());
+      if (size >= 1.0f) {
+        EXPECT_EQ(twice, back) << k << " " << size;
+      }
+    }
+  }
+}
+
+// The first that is tried has steps of a 15th of the range, whose weights are off by half a step at
+// most, and by the roundings of its scale, 15 codes of it, and minimum. What is kept instead has a
+// smaller sum of squares, so no weight is off by more than sqrt(32) times that.
+TEST(WeightGroups, CodesOf4BitsAreNoWorseThanThoseOfEvenSteps) {
+  double squares = 0, even_squares = 0;
+  for (const int64_t k : {1, 31, 32, 33, 640}) {
+    for (const float size : {1e-6f, 1e-3f, 1.0f}) {
+      const std::vector<float> row = random_row(k, size);
+      std::vector<U4Group> groups(static_cast<size_t>(kernels::groups_in(k)));
+      std::vector<float> back(row.size());
+      floats_to_u4_groups(row.data(), k, groups.data());
+      u4_groups_to_floats(groups.data(), k, back.data());
+      for (int64_t i = 0; i < k; ++i) {
+        const auto [low, high] = range_of(row, i);
+        const double step = (high - low) / 15.0;
+        const double largest = std::max(std::fabs(high), std::fabs(low));
+        const double even =
+            step / 2 + 15 * (step * 0x1p-11 + 0x1p-25) + largest * 0x1p-11 + 0x1p-25;
+        const auto at = static_cast<size_t>(i);
+        ASSERT_NEAR(back[at], row[at], even * std::sqrt(32.0)) << k << " " << size << " " << i;
+        if (size < 1.0f) continue;
+        const double off = back[at] - row[at];
+        squares += off * off;
+        even_squares += step * step / 12;
+      }
+    }
+  }
+  EXPECT_LT(squares, even_squares);
+}
+
+TEST(WeightGroups, WhatIsNoNumberShows) {
+  for (const float bad : {std::nanf(""), INFINITY, -INFINITY, 1e30f}) {
+    std::vector<float> row = random_row(64, 1.0f), back(64);
+    row[40] = bad;
+    S8Group s8[2];
+    floats_to_s8_groups(row.data(), 64, s8);
+    s8_groups_to_floats(s8, 64, back.data());
+    EXPECT_FALSE(std::isnan(back[3]));
+    EXPECT_TRUE(std::isnan(back[35])) << bad;
+    U4Group u4[2];
+    floats_to_u4_groups(row.data(), 64, u4);
+    u4_groups_to_floats(u4, 64, back.data());
+    EXPECT_FALSE(std::isnan(back[3]));
+    EXPECT_TRUE(std::isnan(back[35])) << bad;
+  }
+}
+
+TEST(WeightGroups, ZerosAreZeros) {
+  std::vector<float> row(40, 0.0f), back(40, 1.0f);
+  S8Group s8[2];
+  floats_to_s8_groups(row.data(), 40, s8);
+  s8_groups_to_floats(s8, 40, back.data());
+  EXPECT_EQ(back, row);
+  U4Group u4[2];
+  floats_to_u4_groups(row.data(), 40, u4);
+  u4_groups_to_floats(u4, 40, back.data());
+  EXPECT_EQ(back, row);
+}
+
+}  // namespace
+}  // namespace headlane
