@@ -42,8 +42,8 @@ def shows_progress(asked: bool | None) -> bool:
 
 
 class OpenModel:
-    """An open model. model_name_or_path: a .headlane or GGUF file, a folder of Hugging Face's, or the name of a repository
-    of its hub; all but .headlane files are converted once, into cache_folder."""
+    """An open model. model_name_or_path: a .headlane or GGUF file, a folder of Hugging Face's, or the name of a
+    repository of its hub; all but .headlane files are converted once, into cache_folder."""
 
     _kind: ClassVar[str]  # as the sentence says it that refuses another one
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]

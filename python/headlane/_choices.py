@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterable, Mapping
 from ctypes import c_char_p, c_void_p, cast
 from typing import Any, NamedTuple, TypedDict

@@ -30,7 +30,8 @@ class Session(Handle):
         super().__init__(address, lib.headlane_session_destroy, keep=pool.model)
         self.wide = wide
         self._pool = weakref.ref(pool)
-        texts, tokenize, options = _abi.headlane_texts(), _abi.headlane_tokenize_options(), _abi.headlane_embed_options()
+        texts, options = _abi.headlane_texts(), _abi.headlane_embed_options()
+        tokenize = _abi.headlane_tokenize_options()
         self._text = ctypes.create_string_buffer(_TEXT_BYTES)
         self._offsets = (c_int64 * 2)()
         texts.n_texts, texts.data, texts.data_bytes = 1, ctypes.addressof(self._text), _TEXT_BYTES

@@ -21,7 +21,9 @@ class Stream:
     """An iterator over the pieces of a text as they come, whole characters each: for `for`, and for `async for`, where
     the loop goes on meanwhile. continuation is the whole, once it has ended. Dropping it ends the text."""
 
-    def __init__(self, model: Model, prompt: NDArray[np.int32], n_new: int, n_threads: int | None, options: Any) -> None:
+    def __init__(
+        self, model: Model, prompt: NDArray[np.int32], n_new: int, n_threads: int | None, options: Any
+    ) -> None:
         self._has_text = bool(model.facts.has_tokenizer)
         self._logprobs = options.get("logprobs")
         self._pieces: deque[str] = deque()

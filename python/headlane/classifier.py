@@ -124,7 +124,7 @@ class CrossEncoder(_Scorer):
         """
         check_device(device)
         if prompt_name is not None or prompt is not None:
-            raise ValueError("prompt and prompt_name are refused: put what the model expects into the texts of the pairs")
+            raise ValueError("prompt and prompt_name are refused: put what the model expects into the texts")
         if batch_size <= 0:
             raise ValueError(f"batch_size must be a positive integer, and is {batch_size}")
         outcome = _outcome(activation_fn)

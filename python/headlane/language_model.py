@@ -98,9 +98,10 @@ class LanguageModel(OpenModel):
         max_new_tokens, min_new_tokens, temperature, top_k, top_p, min_p, seed, repetition_penalty, stop, end_ids and
         logit_bias say how tokens are chosen and when they end; what is not given is as the model's makers mean it
         (generation_config.json), and temperature=0 is the likeliest token each time.
-        beams: searches by so many beams; length_penalty: scores are over length to this power. logprobs: the log-probabilities of the tokens too, and of so many of the
-        likeliest at each place, from 0 on. batch_size: prompts that go through the model together; answers do not
-        depend on it. cancel: its cancel(), called from another thread, ends the call.
+        beams: searches by so many beams; length_penalty: scores are over length to this power.
+        logprobs: the log-probabilities of the tokens too, and of so many of the likeliest at each place, from 0 on.
+        batch_size: prompts that go through the model together; answers do not depend on it.
+        cancel: its cancel(), called from another thread, ends the call.
         """
         single, rows = self._prompts(prompts)
         choices: dict[str, Any] = {**options}
