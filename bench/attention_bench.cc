@@ -8,7 +8,7 @@
 namespace headlane::bench {
 namespace {
 
-// What is asked of attention beside dot products.
+// The work of attention beside dot products.
 enum class Kind { kPlain, kRotary, kInterleaved, kRelative, kAdditive, kProbabilities };
 
 struct Problem {

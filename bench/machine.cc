@@ -105,7 +105,7 @@ HEADLANE_READ_LOOP(read_sse2, "movups", "xmm", "0,16,32,48", "")
 HEADLANE_READ_LOOP(read_avx2, "vmovups", "ymm", "0,32,64,96", "vzeroupper\n")
 HEADLANE_READ_LOOP(read_avx512, "vmovups", "zmm", "0,64,128,192", "vzeroupper\n")
 
-// What kernels without instructions for bytes do: pairs of 16-bit integers, and an addition.
+// Kernels without instructions for bytes do this: pairs of 16-bit integers, and an addition.
 HEADLANE_ARITHMETIC_LOOP(pairs_avx2, "vmovups", "ymm", "vpmaddwd %%ymm1, %%ymm0, %%ymm\\i",
                          "vpaddd %%ymm1, %%ymm\\i, %%ymm\\i", "vzeroupper\n")
 HEADLANE_ARITHMETIC_LOOP(pairs_avx512, "vmovups", "zmm", "vpmaddwd %%zmm1, %%zmm0, %%zmm\\i",
@@ -120,7 +120,7 @@ HEADLANE_ARITHMETIC_LOOP(dot_int8_avx512, "vmovups", "zmm", "vpdpbusd %%zmm1, %%
 HEADLANE_ARITHMETIC_LOOP(dot_bf16_avx512, "vmovups", "zmm", "vdpbf16ps %%zmm1, %%zmm0, %%zmm\\i",
                          "vdpbf16ps %%zmm1, %%zmm0, %%zmm\\i", "vzeroupper\n")
 
-// What ldtilecfg takes: eight tiles of 16 rows of 64 bytes.
+// ldtilecfg takes this: eight tiles of 16 rows of 64 bytes.
 struct TileShapes {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
   uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
@@ -130,7 +130,7 @@ static_assert(sizeof(TileShapes) == 64);
 HEADLANE_TILE_LOOP(tile_bf16, "tdpbf16ps")
 HEADLANE_TILE_LOOP(tile_int8, "tdpbssd")
 
-// Of f32: tables of one family have the same.
+// The loops of f32: tables of one family have the same.
 struct Loops {
   std::string_view family;
   int64_t vector_bytes;

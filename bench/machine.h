@@ -12,10 +12,12 @@ namespace headlane::bench {
 // CPU seconds of this thread: other processes on a shared machine do not count.
 double thread_seconds();
 
-// Of level 1, 2 or 3, as CPUID tells. (sysconf adds up every L3 of a package of chiplets.)
+// Returns the size of the cache of level 1, 2 or 3, as CPUID tells. (sysconf adds up every L3 of a
+// package of chiplets.)
 int64_t cache_bytes(int level);
 
-// What cold rows cycle their operands through: more than L2 and half of L3, so they come from L3.
+// Cold rows cycle their operands through so many bytes: more than L2 and half of L3, so they come
+// from L3.
 int64_t cold_bytes();
 
 // Products of operands shorter than float, by one instruction or a pair.
@@ -25,7 +27,7 @@ struct ProductLimit {
   double ops = 0;                // per second, one core: multiplications and additions
 };
 
-// What is taken to be read from level 1, 2 or 3 again and again: up to so many bytes.
+// Operands of up to so many bytes are taken to be read from level 1, 2 or 3 again and again.
 int64_t level_bytes(int level);
 
 struct Limits {
@@ -43,9 +45,9 @@ struct Limits {
   double read(int64_t bytes) const;
 };
 
-// Of an instruction set that kernels have a table for ("ref", "avx2", "avx512_bf16", ...), which
-// the machine must have, where n_threads cores work at once, of each of them: memory and the outer
-// caches are shared. Measured at the first call, which takes a second.
+// Returns the limits of each core, where n_threads of them work at once, with an instruction set
+// that kernels have a table for ("ref", "avx2", "avx512_bf16", ...) and that the machine must have:
+// memory and the outer caches are shared. Measured at the first call, which takes a second.
 const Limits& limits(std::string_view isa, int n_threads = 1);
 
 }  // namespace headlane::bench

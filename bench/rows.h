@@ -1,4 +1,4 @@
-// What all rows of the benchmark share: operands, names, and the figures of a row.
+// All rows of the benchmark share this: operands, names, and the figures of a row.
 //
 // A row is kernel / instruction set / shape / hot or cold. Hot: the same operands again and again,
 // so they lie as near as they fit. Cold: the operand that the kernel streams (weights, or its
@@ -48,7 +48,7 @@ class Buffer {
   float* data_;
 };
 
-// What one iteration does, and what limits it. A row with flops is measured against their limit, a
+// The work of one iteration, and its limits. A row with flops is measured against their limit, a
 // row without against that of its bytes.
 struct Work {
   double flops = 0;

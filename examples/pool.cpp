@@ -23,7 +23,7 @@ class Pool {
     for (std::thread& thread : threads_) thread.join();
   }
 
-  // What headlane_thread_pool asks for.
+  // The function that headlane_thread_pool asks for.
   static void parallel_for(void* user, int32_t n, void (*task)(void*, int32_t), void* context) {
     auto* self = static_cast<Pool*>(user);
     std::unique_lock lock(self->mutex_);

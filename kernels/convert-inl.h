@@ -27,8 +27,8 @@ inline void row_to_bf16(Row row, int64_t n, Bf16* y) {
   for (int64_t i = n; i % 32 != 0; ++i) y[i] = 0;
 }
 
-// What a row of u8 needs to know of the whole row. Several partial results, so that operations
-// overlap.
+// A row of u8 needs the range of the whole row. There are several partial results, so that
+// operations overlap.
 struct RowRange {
   static constexpr int kParts = 4;
   F32 smallest[kParts], largest[kParts], differences[kParts];
@@ -144,7 +144,7 @@ inline void convert(const ConvertArgs& args) {
   }
 }
 
-// What is not finite becomes the scale NaN.
+// A row with a number that is not finite gets the scale NaN.
 inline void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale) {
   const RowRange range = range_of(F32Row{w}, k);
   const float most = range.high() > -range.low() ? range.high() : -range.low();

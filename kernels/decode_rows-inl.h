@@ -1,5 +1,5 @@
-// What attention over the rows of a cache computes with: rows of floats and of bf16 as vectors, the
-// strip of queries that is at hand and its scratch, and where the keys of a block lie.
+// The parts that attention over the rows of a cache computes with: rows of floats and of bf16 as
+// vectors, the strip of queries that is at hand and its scratch, and where the keys of a block lie.
 //
 // bf16 are widened in pairs: the first and the second of each become a vector, and q's columns and
 // the sums of values lie in that order.

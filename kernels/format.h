@@ -1,4 +1,4 @@
-// What tensors are stored as: the formats of a file's tensors, of tables of words, and of the
+// The formats that tensors are stored in: those of a file's tensors, of tables of words, and of the
 // weights that products pack.
 #pragma once
 

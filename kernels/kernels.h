@@ -137,7 +137,8 @@ struct AttentionArgs {
   int64_t ld_mask = 0;
   const float* sink =
       nullptr;  // a score that takes its share of the softmax and has no value; or null
-  // What the next call will read, laid out as q, k and v are, to be fetched meanwhile; or null.
+  // The rows that the next call will read, laid out as q, k and v are, to be fetched meanwhile; or
+  // null.
   const T *next_q = nullptr, *next_k = nullptr, *next_v = nullptr;
   T* o = nullptr;  // [q_len, v_dim]; written exactly, no padding
   int64_t ldo = 0;
@@ -207,10 +208,10 @@ struct RotateArgs {
   void* y = nullptr;                // [n_heads, head_dim], written exactly
 };
 
-// What is kept of a row of logits, of which some columns are at hand at a time, in ascending order:
-// the k best, by value descending and then by column, and what the softmax of all needs: the
-// probability of a candidate is exp(logit - largest) / sum. Columns of -inf or NaN are never
-// candidates. NaN or +inf make the sum NaN.
+// The summary of a row of logits, whose columns come some at a time, in ascending order: the k
+// best, by value descending and then by column, and what the softmax of all needs: the probability
+// of a candidate is exp(logit - largest) / sum. Columns of -inf or NaN are never candidates. NaN or
+// +inf make the sum NaN.
 struct Candidate {
   float logit = 0;
   int32_t id = 0;

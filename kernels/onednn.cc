@@ -106,8 +106,8 @@ struct Primitives {
   Strip strip[std::size(kHeights)];
 };
 
-// Those of a shape are made when the first weight of it is packed, and live as long as the process:
-// a model that is opened again finds them. Throws what oneDNN does.
+// The primitives of a shape are made when the first weight of it is packed, and live as long as the
+// process: a model that is opened again finds them. Throws as oneDNN does.
 const Primitives& primitives_of(int64_t n, int64_t k, Activation activation) {
   using Shape = std::tuple<int64_t, int64_t, Activation>;
   cpu();  // is to outlive them

@@ -7,7 +7,7 @@
 
 namespace headlane::kernels {
 
-// What products are computed in: a kind of product, which is an element of activations times a
+// The precision of products is a kind of product, which is an element of activations times a
 // format of weights.
 enum class Precision { kF32, kBf16, kInt8, kInt8Groups, kInt4 };
 

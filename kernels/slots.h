@@ -8,8 +8,8 @@
 
 namespace headlane::kernels {
 
-// What a table has in a slot, as a number that two tables share where one took it from the other; 0
-// where it has nothing.
+// Returns the content of a table's slot as a number, which two tables share where one took it from
+// the other; 0 where the slot is empty.
 template <auto kMember>
 uintptr_t address_of(const Table& table) {
   return reinterpret_cast<uintptr_t>(table.*kMember);
@@ -20,7 +20,8 @@ struct Slot {
   uintptr_t (*address)(const Table& table);
   bool in_every_table = true;
 
-  // What ends so says how much scratch the slot beside it takes, and is called with it.
+  // A slot whose name ends so says how much scratch the slot beside it takes, and is called with
+  // it.
   constexpr bool is_size() const { return std::string_view(name).ends_with("_floats"); }
 };
 inline constexpr Slot kSlots[] = {

@@ -80,7 +80,7 @@ class Shared {
   Floats x, out;
 };
 
-// What one thread of the host does.
+// The work of one thread of the host.
 class Worker {
  public:
   Worker(const Shared& shared, uint32_t seed)

@@ -26,8 +26,8 @@ struct headlane_session {
 
 namespace headlane::c_api {
 
-// What headlane_error() says to this thread from now on: nothing, or a copy of `message`; where
-// there is no memory for a copy, that there is none.
+// These set what headlane_error() says to this thread from now on: nothing, or a copy of `message`.
+// Where there is no memory for a copy, it says that there is none.
 void clear_message() noexcept;
 void set_message(const char* message) noexcept;
 

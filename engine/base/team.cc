@@ -49,7 +49,7 @@ Team::Team(int n_threads, const CallerPool& pool)
            error.what());
     }
   }
-  // What threads allocate when they start is allocated now.
+  // Threads allocate when they start, so this run makes them start now.
   run(1, n_threads, [](int, int, int) {});
 }
 

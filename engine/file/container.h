@@ -91,7 +91,7 @@ class Container {
 
   const TensorInfo* find(std::string_view name) const;  // null if there is none
   // All functions below may be called from several threads, and throw Error also as InputFile does.
-  // What they point to is valid as long as the container.
+  // They return pointers that are valid as long as the container.
   std::span<const std::byte> data(const TensorInfo& tensor) const;
   // The elements of an f32 tensor that must exist with exactly this shape; Error(kBadFile)
   // otherwise.

@@ -17,7 +17,7 @@ namespace {
 using json = Json;
 namespace format = container_format;
 
-// What the reader would refuse is not written.
+// Nothing is written that the reader would refuse.
 void check_sources(const std::string& path, const json& config, const json& tokenizer,
                    std::span<const TensorSource> tensors) {
   if (!config.is_object() || !(tokenizer.is_object() || tokenizer.is_null())) {
@@ -50,7 +50,7 @@ void check_data(const std::string& path, std::span<const TensorSource> tensors) 
   }
 }
 
-// Of what is too large for any file, just that.
+// A tensor too large for any file counts as kTooLarge, so that sums cannot overflow.
 int64_t bytes_of(const TensorSource& tensor) {
   constexpr int64_t kTooLarge = file_limits::kFileBytes + 1;
   return std::min(shape_bytes(tensor.shape, tensor.dtype).value_or(kTooLarge), kTooLarge);

@@ -140,7 +140,7 @@ class Json {
   std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string, Array, Object> value_;
 };
 
-// What stands in a braced list: anything that becomes a Json, or a list again. It is a type of its
+// One element of a braced list: anything that becomes a Json, or a list again. It is a type of its
 // own because compilers differ in what a list of one Json is: an array, or a copy of it.
 struct Json::Element {
   // NOLINTBEGIN(google-explicit-constructor,bugprone-forwarding-reference-overload)

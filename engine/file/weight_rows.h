@@ -32,7 +32,7 @@ WeightRows rows_from(const WeightRows& weight, int64_t first, int64_t k);
 class RowBuffer {
  public:
   // Rows first .. first + n of a weight of k columns, read where they are not there. Throws Error.
-  // What it returns is valid until the next call.
+  // The rows that it returns are valid until the next call.
   WeightRows read(const WeightRows& weight, int64_t first, int64_t n, int64_t k);
   // Such rows in another format. Where that is theirs, they stay where they are. The kernels do not
   // matter: each set gives the same bits.

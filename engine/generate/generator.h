@@ -77,7 +77,7 @@ class Generator {
 
   // Throws Error before anything is computed. Allocates nothing.
   void generate(const Request& request);
-  // Of the last request: answers of a source, best first. Valid until the next one.
+  // The answers of the last request to a source, best first. They are valid until the next request.
   int64_t n_answers(int64_t source) const { return search_.n_hypotheses(source); }
   int64_t n_sources() const { return n_sources_; }
   Answer answer(int64_t source, int64_t rank) const;

@@ -122,7 +122,8 @@ void Search::check_fits(std::span<const SearchSource> sources) const {
   }
 }
 
-// Those of all steps, then those of steps before min_new_tokens. They are no more than candidates.
+// Lists the ids of all steps, then those of steps before min_new_tokens. There are no more of them
+// than candidates.
 void Search::list_masked_ids() {
   n_masked_always_ = n_masked_early_ = 0;
   if (options_.n_beams == 1 || !options_.renormalize || wants_all_logits_) return;

@@ -22,8 +22,9 @@
 // begin with a score of -1e9, so no successor of theirs is among the best while the first has
 // successors enough, which TokenRules checks.
 //
-// What a source gets depends on it, the options and its rows' scores alone. Nothing is allocated
-// after construction. A step takes O(rows * candidates), or O(rows * vocab_size) with all logits.
+// The answers to a source depend on the source, the options and its rows' scores alone. Nothing is
+// allocated after construction. A step takes O(rows * candidates), or O(rows * vocab_size) with all
+// logits.
 #pragma once
 
 #include <cstddef>
@@ -47,8 +48,8 @@ struct SearchLimits {
 };
 
 struct SearchSource {
-  // What tells its random numbers from other sources': its number in the caller's file, say, rather
-  // than in the batch, so that samples do not depend on how sources were put into batches.
+  // The key of its random numbers, which tells them from other sources': its number in the caller's
+  // file, say, rather than in the batch, so that samples do not depend on how sources were batched.
   uint64_t key = 0;
   std::span<const int32_t> prefix;  // tokens that its answers begin with, after the start
 };
@@ -95,7 +96,7 @@ class Search {
   // there is nothing to be done.
   void begin(const SearchOptions& options, std::span<const SearchSource> sources);
 
-  // Of the step to be made: rows of a source next to each other, sources in order.
+  // The rows of the step to be made: rows of a source next to each other, sources in order.
   std::span<const StepRow> rows() const { return {row(step_, 0), static_cast<size_t>(n_rows_)}; }
   bool done() const { return n_rows_ == 0; }
   // Tokens that each row has after its prompt, its own included: 0 in the first step.
@@ -117,11 +118,11 @@ class Search {
   // are wanted.
   int64_t candidates_needed() const { return candidates_needed_; }
 
-  // What the step is to leave out of rows' candidates and of their RowScores::top, as if these
-  // logits were -inf: what options.renormalize takes when single logits are not at hand.
+  // The ids that the step is to leave out of rows' candidates and of their RowScores::top, as if
+  // their logits were -inf: what options.renormalize takes when single logits are not at hand.
   std::span<const int32_t> masked_ids() const;
 
-  // Of rows that are not `scored`, nothing is read.
+  // It reads nothing of rows that are not `scored`.
   void advance(std::span<const RowScores> scores /* [rows().size()] */);
 
   // Between steps: ends a source; its running rows become answers as they stand.

@@ -187,7 +187,7 @@ void Stepper::run(const StepBatch& batch, int64_t first, int64_t n) {
   run.kernels = model_.kernels;
   run.n_tokens = n;
   list_tokens(batch, first, &run, &step);
-  // Of all targets but the last, the run has the last token.
+  // For all targets except the last one, the run holds their last token.
   const int64_t row = step.first_target;
   ranks_.aim(row, &step.logits);
   step.logits.all = has_all_ ? all_ + row : nullptr;

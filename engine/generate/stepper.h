@@ -46,7 +46,7 @@ struct StepBatch {
   bool all_logits = false;  // whether all logits are wanted
   const std::span<const int32_t>* masked = nullptr;  // [n_rows], as of LogitsTarget
   float* hidden = nullptr;  // last hidden states of all tokens, d_model each; null: not wanted
-  // Of row r, query i is its position and "sequence" is r. Null: not wanted.
+  // In the maps of row r, query i is its position and "sequence" is r. Null: not wanted.
   const LayerMaps *self_maps = nullptr, *cross_maps = nullptr;
 
   int32_t source(int64_t row) const { return sources ? sources[row] : 0; }
@@ -73,8 +73,8 @@ class Stepper {
   void begin(const StepSources& sources);
   // Throws Error before anything changes, except Error(kCancelled): a step may be taken again.
   void step(const StepBatch& batch);
-  // What the last step makes of a row, valid until the next one. Of logits that are no numbers, the
-  // last of the best have the id -1.
+  // Returns the scores that the last step gave to a row, valid until the next step. Where logits
+  // are no numbers, the last of the best have the id -1.
   RowScores next(int64_t row) const;
   // Tokens of a row of the last step, before its next one.
   int64_t length(int64_t row) const { return cache_.length(row); }

@@ -1,5 +1,5 @@
-// Which tokens a row of a search may get next, and with what scores: suppressed tokens, ends that
-// come too early, forced tokens and the penalty of repetitions.
+// These rules say which tokens a row of a search may get next, and with what scores: suppressed
+// tokens, ends that come too early, forced tokens and the penalty of repetitions.
 #pragma once
 
 #include <cstdint>

@@ -28,7 +28,7 @@ struct Graph {
   // The row of each sequence that the head reads, where it reads one: its last hidden states stand
   // for Rows::kRead. None: they stand for all tokens.
   std::optional<PoolPart> read;
-  // What stays where it is until the next run: keys and values of a decoder's layers.
+  // These values stay where they are until the next run: keys and values of a decoder's layers.
   std::vector<ValueId> kept;
 
   // Appends an op and returns its output, a new value of `rows` x `cols`.
@@ -49,9 +49,9 @@ constexpr int kParts = 4;
 constexpr Part kAllParts[kParts] = {Part::kMain, Part::kSources, Part::kOverKv, Part::kStep};
 bool has_part(const ModelConfig& config, Part part);
 
-// What a model's graphs are made of: its config, validated, and its weights, which must outlive
-// them; those of products are packed once for all graphs. The kernels say which elements attention
-// takes, the precision what products are computed in.
+// The parts that a model's graphs are made of: its config, validated, and its weights, which must
+// outlive them; those of products are packed once for all graphs. The kernels say which elements
+// attention takes, the precision what products are computed in.
 struct GraphSource {
   const ModelConfig& config;
   const Container& weights;
@@ -60,8 +60,8 @@ struct GraphSource {
   PackedWeights* packed;
 };
 
-// What the product `name` of k columns is computed in, where the model is run in `precision`: that,
-// or a higher one where the config says so or sums would not fit.
+// Returns the precision of the product `name` of k columns, where the model is run in `precision`:
+// that one, or a higher one where the config says so or sums would not fit.
 Precision product_precision(const ModelConfig& config, Precision precision, const std::string& name,
                             int64_t k);
 constexpr const char* kLogits = "lm_head";  // the product that ranks next tokens

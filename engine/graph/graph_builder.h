@@ -1,5 +1,5 @@
 // Makes a graph from a model's weights: values, products in the model's precision, and the heads.
-// What a stack of layers is made of is in stack.h.
+// This file makes whole graphs; stack.h makes the layers inside them.
 #pragma once
 
 #include <map>
@@ -62,7 +62,7 @@ class GraphBuilder {
 
   // Whether the head reads one row of each sequence, so that the last layer has no need of others.
   bool reads_one_row() const;
-  // What the config's head makes of the last hidden states. `words`: the table that logits take
+  // Adds the config's head on the last hidden states. `words`: the table that logits take
   // unless there is a tensor lm_head.weight.
   void add_head(ValueId hidden, const std::string& words);
   // Declares the last hidden states, and gives the graph away.

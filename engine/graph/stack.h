@@ -19,7 +19,7 @@ struct KeysValues {
 
 class Stack {
  public:
-  // What attention of layer i makes of x, from projection to projection.
+  // Adds the attention of layer i on x, from its first projections to its last one.
   using Attend = std::function<ValueId(int64_t i, ValueId x)>;
   // Whether masks, biases and maps of a call are of this attention.
   enum class Calls { kSeen, kUnseen };
@@ -44,7 +44,8 @@ class Stack {
   Attend to_itself_for_read_rows(Calls calls);
   // To other rows; kv has the keys and values for each layer. `cross`: it is the config's cross.
   Attend to_kv(std::vector<KeysValues> kv, Calls calls, bool cross);
-  // Of one step: after the keys and values of the steps before, and to those that were kept.
+  // The attentions of one step: to the keys and values of the steps before it, and to those that
+  // were kept.
   Attend step();
   Attend step_cross();
 
@@ -81,7 +82,7 @@ class Stack {
   AttentionWeights attention_weights(const AttentionSpec& spec, const std::string& name) const;
   // The table that the steps of all layers with that spec share; null where it turns nothing.
   std::shared_ptr<const Buffer> rotary_table(const RotarySpec& spec);
-  // What TurnTokens makes of it: one value for all layers that turn alike.
+  // The value of TurnTokens for it: one value for all layers that turn alike.
   ValueId turns(const RotarySpec& spec);
   // name.up, the activation, name.down; with a gate, name.up has its rows first.
   ValueId feed_forward(const std::string& name, ValueId x);

@@ -1,5 +1,5 @@
 // Brings together what the files of a Hugging Face folder say, and writes one .headlane file.
-// What is particular to a family of models is in that family's file.
+// Each family of models has a file for what is particular to it.
 #include "engine/import/huggingface.h"
 
 #include <algorithm>
@@ -100,7 +100,7 @@ std::vector<TensorSource> texts_of(const ImportedTokenizer& tokenizer) {
 bool needs_no_head(const std::string& head, const ModelConfig& config) {
   if (head.empty() || head == "ForPreTraining") return true;
   if (config.is_language_model()) {
-    // What else such a model takes for a condition is left out, which the log says.
+    // Other parts of such a model are left out, which the log says.
     return head == "ForCausalLM" || head == "ForConditionalGeneration";
   }
   return head == (config.generates() ? "ForConditionalGeneration" : "ForMaskedLM");

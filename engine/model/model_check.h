@@ -1,5 +1,6 @@
-// What makes a container a model that the engine runs. Whoever opens a file goes through this, and
-// whoever converts one before it is written, so that nothing is written that is then refused.
+// These checks decide whether a container holds a model that the engine runs. Opening a file calls
+// them, and so does conversion before it writes, so that nothing is written that would then be
+// refused.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// What an op is to the planner and the session. One file per op in this folder implements one.
+// The interface that an op shows to the planner and the session. Each file of this folder
+// implements one op.
 //
 // Ops are made once per model and then only read: all state of a run is in what the run passes in.
 #pragma once

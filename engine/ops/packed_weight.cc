@@ -96,7 +96,7 @@ void PackedWeights::pack(const kernels::Table& kernels, Team* team) {
       }
     }
   };
-  // What a thread of a team throws would end the process: it is thrown on by this one.
+  // An exception that leaves a thread of a team would end the process, so this thread throws it on.
   std::vector<std::exception_ptr> failures(static_cast<size_t>(team->n_threads()));
   team->run(1, team->n_threads(), [&](int /*phase*/, int thread, int count) {
     try {

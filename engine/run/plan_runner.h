@@ -43,8 +43,8 @@ class PlanRunner {
   const Profile& profile() const { return profile_; }
 
  private:
-  // What threads do between two barriers: steps of a pass, or the copy of the hidden states, which
-  // comes as one more pass.
+  // The work of threads between two barriers: steps of a pass, or the copy of the hidden states,
+  // which comes as one more pass.
   struct Phase {
     size_t pass = 0;
     size_t begin = 0, end = 0;  // of the pass's steps

@@ -25,7 +25,7 @@ constexpr int64_t kUnlimited = kernels::AttentionF32Args::kUnlimited;
 
 }  // namespace
 
-// What the numbers may be, AttentionSpec::check says, which the C API's options go through too.
+// AttentionSpec::check says what the numbers may be; the C API's options go through it too.
 
 void visit_fields(RotarySpec* rotary, FieldVisitor* fields) {
   fields->integer("dims", &rotary->dims);

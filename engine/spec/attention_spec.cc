@@ -89,7 +89,7 @@ void check_relative(const RelativeBiasSpec& relative) {
   check_range("relative_bias.max_len", relative.max_len, 1, kPositions);
 }
 
-// What the scores are decides which other fields have a meaning.
+// The kind of scores decides which other fields have a meaning.
 void check_score(const AttentionSpec& spec) {
   if (spec.score == Score::kScaledDot) return;
   const char* name = spec.score == Score::kDot        ? "dot product"

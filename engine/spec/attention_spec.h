@@ -1,5 +1,5 @@
-// What an attention computes, as numbers: heads, scores, which keys a query sees by position, and
-// the position schemes inside. Checked once; the same for a model's layers and for the C API.
+// The description of an attention as numbers: heads, scores, which keys a query sees by position,
+// and the position schemes inside. Checked once; the same for a model's layers and for the C API.
 #pragma once
 
 #include <cstdint>

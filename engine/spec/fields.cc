@@ -49,7 +49,7 @@ double shortest_decimal(float value) {
   return result;
 }
 
-// What cannot be an id becomes one that no vocabulary has, and is refused for that.
+// A value that cannot be an id becomes an id that no vocabulary has, and is refused for that.
 int32_t read_id(const Json& value) {
   if (!value.is_number_integer()) return INT32_MAX;
   const bool too_large = value.is_number_unsigned() && value.get<uint64_t>() > INT32_MAX;
@@ -118,7 +118,7 @@ void FieldReader::names(const char* name, std::vector<std::string>* values, int6
   if (with(name).contains(name)) *values = json_strings(with(name), name, where());
 }
 
-// What is no number becomes one that nothing takes.
+// A value that is no number becomes a number that nothing takes.
 void FieldReader::numbers(const char* name, std::vector<double>* values, int64_t most) {
   const Json& array = array_of(with(name), name, where());
   check_size(where(), name, std::ssize(array.elements()), most);

@@ -1,4 +1,4 @@
-// What a model's file says of generating: the roles of tokens, and the search by default.
+// A model's file holds these settings of generation: the roles of tokens, and the default search.
 #pragma once
 
 #include <cstdint>

@@ -56,7 +56,7 @@ double ntk_growth(const RotarySpec& spec, int64_t room) {
   return spec.factor * times - (spec.factor - 1);
 }
 
-// Of cosines and sines alike.
+// The scale of cosines and sines alike.
 double magnitude(const RotarySpec& spec) {
   if (spec.attention_factor != 0) return spec.attention_factor;
   return spec.scaling == RotaryScaling::kYarn ? yarn_magnitude(spec.factor) : 1;

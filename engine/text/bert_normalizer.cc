@@ -50,7 +50,7 @@ size_t BertNormalizer::normalize(std::string_view text, size_t pos, size_t min_b
   Marks marks;
   while (pos < text.size()) {
     if (static_cast<uint8_t>(text[pos]) < 0x80) {
-      // What is dropped must not part the marks on its two sides, so it flushes nothing.
+      // A dropped character must not part the marks on its two sides, so it flushes nothing.
       if (ascii_[static_cast<uint8_t>(text[pos])] == kDropped) {
         ++pos;
         continue;

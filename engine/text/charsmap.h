@@ -23,7 +23,8 @@ class Charsmap : public Normalizer {
   void normalize(const NormalText& in, NormalText* out) const override;
 
  private:
-  // What the shortest rule that `part` begins with makes; nothing if there is none.
+  // Returns the text that the shortest rule puts in place of the beginning of `part`; nothing if no
+  // rule fits.
   std::optional<std::string_view> replacement(std::string_view part) const;
 
   std::vector<uint32_t> units_;

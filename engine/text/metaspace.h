@@ -14,7 +14,8 @@ struct MetaspaceOptions {
   bool split = true;  // a piece begins at each sign
 };
 
-// Of a tokenizer.json's step, in its present or its older form. Throws Error(kBadFile).
+// Reads them from a tokenizer.json's step, in its present or its older form. Throws
+// Error(kBadFile).
 MetaspaceOptions read_metaspace_options(const Json& spec, const std::string& where);
 
 class Metaspace : public PreTokenizer {

@@ -1,6 +1,6 @@
-// What a text goes through before it is split into pieces: the normalizers of the `tokenizers`
-// library, step by step. Time is linear in the text, except for the sorting of a run of combining
-// marks.
+// A text goes through these steps before it is split into pieces: the normalizers of the
+// `tokenizers` library, step by step. Time is linear in the text, except for the sorting of a run
+// of combining marks.
 #pragma once
 
 #include <cstddef>

@@ -12,8 +12,8 @@ namespace headlane {
 
 class PrefixTrie {
  public:
-  // Of the first n_tokens tokens; of equal ones the last one counts. Takes time in proportion to
-  // their bytes.
+  // Holds the first n_tokens tokens; among equal ones the last one counts. Takes time in proportion
+  // to their bytes.
   PrefixTrie(const Vocabulary& vocabulary, int64_t n_tokens);
 
   // Calls found(length, id) for each token that `text` begins with, the shortest first.

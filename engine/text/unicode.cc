@@ -15,8 +15,8 @@ struct Range {
   char32_t first, last;
 };
 
-// What utf8proc calls a mark, punctuation or control, and `tokenizers`, whose tables are older,
-// does not: to the latter these characters are unassigned. Ranges reach over characters of other
+// utf8proc calls these characters marks, punctuation or control; `tokenizers`, whose tables are
+// older, does not: to the latter they are unassigned. Ranges reach over characters of other
 // categories, for which nothing is asked.
 constexpr Range kTooNew[] = {
     {0x61D, 0x61D},     {0x7FD, 0x7FD},     {0x890, 0x8E2},     {0x9FD, 0x9FE},

@@ -14,7 +14,7 @@ void convert(const ConvertArgs& args);
 void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale);
 void fill_narrow_products(Table* table);
 
-// Of ref_grouped.cc.
+// These are in ref_grouped.cc.
 inline float weight_of(const S8Group& group, int64_t i) {
   return static_cast<float>(group.codes[i]) * widen_f16(group.scale);
 }

@@ -17,7 +17,7 @@ from headlane import _abi
 from headlane._library import check, interruptible, lib, log_address, version
 from headlane._model import address_of, encoded
 
-# What a conversion reads of a folder; nothing else is fetched from a hub, and nothing else makes a conversion stale.
+# A conversion reads these files of a folder; nothing else is fetched from a hub, and nothing else makes a conversion stale.
 PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "*.spm"]
 FILE_PRECISIONS = ("f32", "bf16", "int8", "int8g", "int4")
 

@@ -26,7 +26,7 @@ class Perplexity:
     error: float
     n_tokens: int  # that were counted
     n_windows: int
-    # Of each window: the place in the text of the first token that counts, and the log-probabilities from there on.
+    # For each window: the place in the text of the first token that counts, and the log-probabilities from there on.
     windows: list[tuple[int, NDArray[np.float32]]] = field(repr=False)
 
     def __float__(self) -> float:

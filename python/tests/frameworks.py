@@ -50,7 +50,7 @@ def test_sentence_transformers(path: str, bert: Path, sentences: list[str], tmp_
     assert ours.max_seq_length == theirs.max_seq_length
     alike = ours.similarity(vectors, vectors).numpy() - theirs.similarity(expected, expected).numpy()
     assert np.abs(alike).max() < 5e-6
-    # What Embedder does itself, beside what sentence-transformers does.
+    # Embedder by itself, beside sentence-transformers.
     model = headlane.Embedder(bert)
     for options in (
         {"truncate_dim": 16},

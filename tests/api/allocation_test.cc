@@ -62,7 +62,7 @@ TEST(Allocations, ARunAllocatesNothing) {
   }
 }
 
-// What a call allocates is counted from its beginning to its end.
+// The allocations of a call are counted from its beginning to its end.
 template <typename Call>
 void expect_no_allocation(const char* what, const Call& call) {
   const int64_t before = n_allocations();

@@ -44,7 +44,8 @@ enum class Rows16 { kRagged, kTokensFirst, kHeadsFirst, kLeftPadded };
 constexpr Rows16 kAll[] = {Rows16::kRagged, Rows16::kTokensFirst, Rows16::kHeadsFirst,
                            Rows16::kLeftPadded};
 
-// What attend() of attention.h is for floats. All that is not of a sequence is NaN (0xffff) before.
+// The same as attend() of attention.h, for bf16. All that is not of a sequence is NaN (0xffff)
+// before.
 class Batch16 {
  public:
   Batch16(const headlane_attention_options& options, const std::vector<Sequence>& seqs,

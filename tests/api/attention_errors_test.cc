@@ -1,4 +1,4 @@
-// What attention on one's own buffers refuses, and how it says so.
+// Attention on the caller's buffers refuses these, with a sentence.
 #include <functional>
 
 #include "tests/api/attention.h"

@@ -13,7 +13,7 @@ using nlohmann::json;
 
 const std::string kFolder = HEADLANE_GOLDEN_DIR "/attention/";
 
-// What PyTorch's own float32 is off by, times four: another order of the same sums is off by as
+// The error of PyTorch's own float32, times four: another order of the same sums is off by as
 // much, in the other direction, and elsewhere. (What arithmetic allows at worst, which
 // tests/kernels/attention_test.cc computes, is some ten times as much: it would hide a coarse
 // exponential.)

@@ -92,7 +92,7 @@ TEST(AttentionOptions, NumbersOfHeadsThatCannotBe) {
   }
 }
 
-// What may be said of one thing, rightly or wrongly; all of them are combined.
+// The settings of one option, right and wrong; all of them are combined.
 using Setting = std::function<void(headlane_attention_options*)>;
 
 TEST(AttentionOptions, BytesSaysWhatCreateSays) {

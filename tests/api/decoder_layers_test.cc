@@ -208,8 +208,8 @@ TEST_P(DecoderLayers, CausalByTheFileAndByAMask) {
   EXPECT_FALSE(begins_alike(free.get(), nullptr));
 }
 
-// Of both inputs: the encoder's too, whose rows are the keys'. The same bits as adding them
-// oneself: what the doubles of two tables differ by is lost where they are rounded.
+// Both inputs get them: the encoder's rows too, which are the keys. The bits are the same as when
+// the caller adds them: the doubles of two tables differ by less than their rounding.
 TEST_P(DecoderLayers, SinusoidsOfBothInputs) {
   const ModelHandle with =
       open_with("transformer_post_norm", {{"positions", "sinusoidal"}, {"max_positions", 12}});

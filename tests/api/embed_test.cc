@@ -56,7 +56,7 @@ class ArrowTexts {
   std::vector<int32_t> offsets_32_;
 };
 
-// Of all lengths, empty ones, ones of any bytes, and ones beyond max_seq_len.
+// Texts of all lengths, empty ones, ones of any bytes, and ones beyond max_seq_len.
 std::vector<std::string> some_texts() {
   std::vector<std::string> texts = read_lines(kFolder + "/texts.txt");
   texts.emplace_back();
@@ -455,7 +455,7 @@ TEST_F(Embed, ACallEndsBetweenItsBatches) {
     check(headlane_session_embed(of.get(), &texts, nullptr, got.data(), 0));
     EXPECT_TRUE(got == expected) << "the session is as usable as before";
   }
-  // What ends a call that is done already ends nothing.
+  // Ending a call that is done already ends nothing.
   Told last;
   last.then = [&](const headlane_embed_progress& progress) {
     return progress.n_texts == std::ssize(texts_) ? 1 : 0;

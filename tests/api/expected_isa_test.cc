@@ -19,7 +19,7 @@ TEST(ExpectedIsa, ModelRunsOnIt) {
   EXPECT_FALSE(encoder.encode({{1, 2, 3}}).pooled.empty());
 }
 
-// What is said without a model is what a model says.
+// Without a model the library says the same as a model does.
 TEST(Isa, IsThatOfAModelOpenedNow) {
   const TempDir dir;
   const std::string path = dir.file("model.headlane");

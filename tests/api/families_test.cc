@@ -89,7 +89,7 @@ TEST_F(Families, RefuseByName) {
   EXPECT_GE(n_refused, 50);
 }
 
-// Of a model for a task that is taken for its encoder.
+// Models for a task, when they are taken for their encoder.
 TEST_F(Families, SayThatAHeadIsLeftOut) {
   const TempDir temp;
   std::string log;

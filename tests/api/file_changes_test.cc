@@ -36,7 +36,7 @@ class FileChanges : public testing::Test {
     EXPECT_EQ(std::memcmp(after.hidden.data(), before_.hidden.data(), after.hidden.size() * 4), 0);
   }
 
-  // Of a session in another precision, whose weights are not packed yet.
+  // Makes a session in another precision, whose weights are not packed yet.
   headlane_status make_bf16() {
     headlane_session_options options = HEADLANE_INIT(headlane_session_options);
     options.precision = "bf16";

@@ -1,4 +1,4 @@
-// What a callback is told of an answer while it grows, and what it may stop.
+// A callback is told of an answer while it grows, and may stop it.
 #include <algorithm>
 #include <stdexcept>
 
@@ -9,7 +9,7 @@ namespace {
 
 class GenerateCallback : public GenerateTest {};
 
-// What a callback was told, and what it says.
+// The tokens that a callback was told, and its answers.
 struct Told {
   static headlane_next tell(void* user, int64_t source, int32_t id, int64_t n_tokens) {
     auto* told = static_cast<Told*>(user);
@@ -128,7 +128,7 @@ TEST_F(GenerateCallback, StoppingAllLeavesEachWhatItHas) {
         EXPECT_TRUE(std::equal(ids.begin(), ids.end(), expected[i][0].ids.begin())) << i;
       }
     }
-    // What is none of the enum's stops too, rather than never.
+    // A value that is none of the enum's stops too, rather than never.
     Told told;
     told.at = 1;
     told.says = static_cast<headlane_next>(3);

@@ -1,4 +1,4 @@
-// What a generator refuses, by which status and sentence; and that it is as good as new after it.
+// A generator refuses these by a status and a sentence, and is as good as new after it.
 #include <cmath>
 #include <limits>
 

@@ -16,8 +16,8 @@ class GenerateMaps : public testing::TestWithParam<const char*> {
   }
 };
 
-// Of one source and one target, what transformers' eager attention says in float64, four times its
-// own float32's error about it; and the decoder's last hidden states.
+// For one source and one target: the maps of transformers' eager attention in float64, within four
+// times its own float32's error; and the decoder's last hidden states.
 TEST_P(GenerateMaps, MapsAndHiddenStatesAreThoseOfTransformers) {
   for (const char* name : {"marian_shared", "m2m_100", "t5_v1_1"}) {
     SCOPED_TRACE(name);

@@ -86,7 +86,8 @@ TEST(GeneratorMemory, GrowsLinearly) {
 // A golden model some of whose floats are set before it is converted.
 class ModelsOfNoNumbers : public testing::Test {
  protected:
-  // Of a tensor of the folder's model.safetensors, floats first .. first + n (all: n < 0).
+  // Opens the folder's model with floats first .. first + n (all: n < 0) of a tensor set to
+  // `value`.
   ModelHandle open_with(const std::string& name, const std::string& tensor, float value,
                         size_t first = 0, int64_t n = -1) {
     const std::string folder = dir_.file("hf");
@@ -155,7 +156,7 @@ TEST_F(ModelsOfNoNumbers, OneLogitThatIsNone) {
   }
 }
 
-// What is wrong with one source is no other's concern.
+// A fault of one source does not concern the others.
 TEST_F(ModelsOfNoNumbers, ASourceOfNaNBreaksOffAlone) {
   const ModelHandle good = open_model(golden_file("marian_separate"));
   // Row 9 of the encoder's own table, whose rows have 21 numbers.

@@ -81,9 +81,9 @@ TEST_P(GenerateStep, TargetsBranchAndEnd) {
   }
 }
 
-// Of each row the best in order, of equals the lower id first; and the logarithm of the sum of all
-// exponentials, whose error is that of top_k_f32 (tests/kernels/top_k_test.cc), of a logarithm and
-// a sum.
+// Each row has its best in order, among equals the lower id first; and the logarithm of the sum of
+// all exponentials, whose error is that of top_k_f32 (tests/kernels/top_k_test.cc), of a logarithm
+// and a sum.
 TEST_P(GenerateStep, BestTokensAndSumsAreThoseOfTheLogits) {
   for (const char* name : {"marian_shared", "marian_separate", "t5_v1_1"}) {
     const ModelHandle model = open_model(golden_file(name), GetParam());

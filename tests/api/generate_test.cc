@@ -94,7 +94,7 @@ class Generate : public GenerateTest {};
 TEST_F(Generate, PrefixesBeginAnswersAndGoOnAsTheirOwnWould) {
   for (const int64_t n_beams : {1, 4}) {
     const Answers own = ask(beams(n_beams));
-    // Of greedy answers, begun with what they begin with: nothing changes but the score.
+    // Greedy answers that begin with their own first tokens change in nothing except the score.
     std::vector<int32_t> prefix_ids;
     std::vector<int64_t> prefix_offsets = {0};
     for (size_t i = 0; i < sources_.size(); ++i) {
@@ -138,7 +138,7 @@ TEST_F(Generate, FirstIdsLengthsAndSuppressedIds) {
       for (size_t i = 0; i < 9; ++i) EXPECT_NE(answers[0].ids[i], kEnd);
     }
 
-    // Those that came, do not come again.
+    // Answers that came do not come again.
     std::set<int32_t> seen;
     for (const auto& answers : ask(beams(n_beams))) {
       seen.insert(answers[0].ids.begin(), answers[0].ids.end());
@@ -155,7 +155,7 @@ TEST_F(Generate, FirstIdsLengthsAndSuppressedIds) {
   }
 }
 
-// Of a model that has a first token, one may be taken instead, or none.
+// In place of a model's own first token, another one may be taken, or none.
 TEST_F(Generate, FirstIdsOfTheModelsOwn) {
   const int32_t target = 86;
   const ModelHandle model = open_model(golden_file("m2m_100"));

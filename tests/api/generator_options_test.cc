@@ -1,4 +1,4 @@
-// What a generator may be made for, and structs of other ages.
+// The limits that a generator may be made with, and structs of other ages.
 #include <cmath>
 
 #include "tests/api/generator.h"

@@ -8,7 +8,7 @@
 
 namespace headlane::test {
 
-// What a step was asked for, and said, of some rows.
+// The questions to a step about some rows, and its answers.
 struct StepRows {
   StepRows(const headlane_model_facts& facts, size_t n, int64_t k)
       : n(n),

@@ -30,8 +30,8 @@ std::vector<std::string> golden_models() {
 // As of golden_bert_test.cc: another order of the same sums is off by as much as PyTorch's own
 // float32.
 constexpr double kOfPyTorchsError = 4;
-// Of a score that a float holds, which pipelines compute in float32: rounded twice, and e^x of an x
-// that was rounded.
+// The error of a score that a float holds, which pipelines compute in float32: it is rounded twice,
+// and so is the x of e^x.
 constexpr double kScoreError = 1e-6;
 
 class GoldenClassify : public testing::TestWithParam<std::tuple<std::string, const char*>> {
@@ -71,7 +71,7 @@ class GoldenClassify : public testing::TestWithParam<std::tuple<std::string, con
     return values;
   }
 
-  // Of the second texts too, which the options point to.
+  // Classifies the texts, with their second texts if `pairs`, to which the options point.
   std::vector<float> classify(Session* session, bool pairs, headlane_outcome outcome) const {
     ClassifyOptions options;
     options.outcome = outcome;

@@ -5,7 +5,7 @@
 namespace headlane::test {
 namespace {
 
-// What PyTorch's own float32 is off by, times four, as for the golden BERTs.
+// The error of PyTorch's own float32, times four, as for the golden BERTs.
 constexpr double kOfPyTorchsError = 4;
 
 class GoldenEncoderDecoders : public testing::TestWithParam<std::tuple<const char*, const char*>> {

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What PyTorch's own float32 is off by, times four: another order of the same sums is off by as
+// The error of PyTorch's own float32, times four: another order of the same sums is off by as
 // much, in the other direction, and the hardest token of one need not be that of the other.
 constexpr double kOfPyTorchsError = 4;
 
@@ -54,7 +54,7 @@ TEST_P(GoldenEncoder, MatchesTransformers) {
   }
 }
 
-// Those with a tokenizer.
+// The models with a tokenizer.
 class GoldenTexts : public GoldenEncoder {
  public:
   static std::vector<std::string> models() {

@@ -1,5 +1,6 @@
-// What is the host's stays as it is: floating-point modes, signals, locale, folder, environment,
-// descriptors, threads, output. Each test takes the state, calls everything, and compares.
+// All that is the host's stays as it is: floating-point modes, signals, locale, folder,
+// environment, descriptors, threads, output. Each test takes the state, calls everything, and
+// compares.
 #include <fcntl.h>
 #include <immintrin.h>
 #include <signal.h>
@@ -237,8 +238,8 @@ TEST_F(Host, NoDescriptorAndNoThreadStays) {
   EXPECT_EQ(threads_of_process(), threads);
 }
 
-// Of its file, from which rows of words and weights in other precisions are read when they are
-// needed. A program that the host starts does not inherit it.
+// It is the descriptor of its file, from which rows of words and weights in other precisions are
+// read when they are needed. A program that the host starts does not inherit it.
 TEST_F(Host, AnOpenModelHoldsOneDescriptor) {
   const std::string path = temp_.file("model.headlane");
   check(headlane_convert(HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize", path.c_str(),

@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kPrecisions[] = {"f32", "bf16", "int8"};
 constexpr int kMostThreads = 4;
 
-// What one sequence's result is, given alone on one thread, and of sequences put together in the
+// The result of one sequence alone on one thread, and the results of sequences put together in the
 // order of `which` on some number of threads, one behind the other.
 struct Computation {
   std::function<Floats(size_t i)> alone;

@@ -94,7 +94,7 @@ inline SessionHandle create_session(headlane_model* model, bool cross, int n_thr
   return SessionHandle(session);
 }
 
-// What one sequence's call is about; empty functions stand for all keys and no bias.
+// The operands of one sequence's call; empty functions stand for all keys and no bias.
 struct LayerCall {
   const float* x = nullptr;  // [q_len, d_model]
   int64_t q_len = 0;

@@ -1,4 +1,4 @@
-// What the C API promises of runs of a layer: any layout of rows, the same bits in any company,
+// The C API's promises about runs of a layer: any layout of rows, the same bits in any company,
 // exact memory, and sentences about what is wrong.
 #include "tests/api/layer.h"
 

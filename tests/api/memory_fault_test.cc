@@ -266,7 +266,7 @@ TEST_F(MemoryFault, MakingALayer) {
   }
 }
 
-// What allocates nothing works where there is nothing: the same bits.
+// Calls that allocate nothing work where there is no memory: they give the same bits.
 TEST_F(MemoryFault, RunningNeedsNone) {
   for (const int n_threads : {1, 3}) {
     Encoder encoder(bert_, "", n_threads);

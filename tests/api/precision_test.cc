@@ -154,7 +154,7 @@ TEST_P(Precision, EmptyBatchesAndEmptySequences) {
   }
 }
 
-// Of each layer, head and query, in rows that were asked for beside the hidden states.
+// The maps of each layer, head and query, which were asked for beside the hidden states.
 TEST_P(Precision, AttentionMapsSumToOne) {
   const Golden golden("bert/head_dim_7_odd_width");
   const std::vector<int32_t>& ids = golden.ids.back();
@@ -286,7 +286,7 @@ TEST_F(PrecisionOptions, OneDnnMultipliesFloatsAlone) {
   EXPECT_NO_THROW(session_of(model.get(), "f32"));
 }
 
-// What the library says the machine multiplies by itself is what "auto" takes.
+// "auto" takes what the library says that the machine multiplies by itself.
 TEST_F(PrecisionOptions, AutoIsTheFastestOfTheMachine) {
   std::vector<const char*> isas(std::begin(kIsas), std::end(kIsas));
   isas.push_back("");
@@ -387,7 +387,8 @@ TEST(StoredPrecision, ConversionChecksItsOptions) {
       << headlane_error();
 }
 
-// What stays in bf16 is nearer, and the more of it the nearer: in the file as in a session of int8.
+// Products that stay in bf16 are nearer, and the more of them the nearer: in the file as in a
+// session of int8.
 TEST(StoredPrecision, ProductsThatStayInBf16) {
   const TempDir temp;
   const Golden golden("bert/head_dim_8_cls");

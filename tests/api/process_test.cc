@@ -1,4 +1,4 @@
-// What a host process may do around the library: fork, refuse threads, measure idle CPU time.
+// A host process may do these around the library: fork, refuse threads, measure idle CPU time.
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/wait.h>

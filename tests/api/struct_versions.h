@@ -18,7 +18,7 @@
 
 namespace headlane::test {
 
-// Of each struct that begins with struct_size, the sizes that it may have had, in bytes: from
+// For each struct that begins with struct_size, the sizes that it may have had, in bytes: from
 // struct_size alone to that of the last release.
 inline std::map<std::string, std::set<size_t>> versions_of_structs() {
   std::map<std::string, std::set<size_t>> versions;
@@ -51,7 +51,7 @@ inline std::map<std::string, std::set<size_t>> versions_of_structs() {
   return versions;
 }
 
-// What a call did, to be compared: its status and sentence, and the bytes that it wrote.
+// The outcome of a call, to be compared: its status and sentence, and the bytes that it wrote.
 class Outcome {
  public:
   explicit Outcome(headlane_status status)

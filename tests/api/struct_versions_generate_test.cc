@@ -5,7 +5,7 @@
 namespace headlane::test {
 namespace {
 
-// What on_token was told.
+// The tokens that on_token was told.
 std::string told;
 
 headlane_next tell(void* user, int64_t source, int32_t id, int64_t n_tokens) {

@@ -24,7 +24,7 @@ class TargetText : public testing::Test {
   const ModelHandle model_ = open_model(kExample);
 };
 
-// What the model says is spelled as it was taught: the ids of its answers are those of their texts.
+// The model spells its answers as it was taught: the ids of its answers are those of their texts.
 TEST_F(TargetText, IdsAreThoseOfTheAnswers) {
   const std::vector<std::string> texts = read_lines(kPairs + "/greedy.txt");
   const std::vector<std::string> lines = read_lines(kPairs + "/greedy_ids.txt");

@@ -31,7 +31,7 @@ std::string unescaped(std::string text) {
   return text;
 }
 
-// What stands between `begin` and `end`, each time, in order.
+// The parts between `begin` and `end`, each time, in order.
 std::vector<std::string> all_between(const std::string& text, const std::string& begin,
                                      const std::string& end) {
   std::vector<std::string> found;
@@ -122,7 +122,7 @@ TEST_F(AttentionPage, PartsHaveTheirNumbers) {
   EXPECT_TRUE(contains(shown, "aria-label=\"Layer 1, head 4\""));
 }
 
-// What is in tokens and text stays text: it neither ends the script nor runs.
+// The content of tokens and texts stays text: it neither ends the script nor runs.
 TEST_F(AttentionPage, HostileTokensDoNothing) {
   std::string text = text_of(2 * static_cast<int>(hostile_tokens().size()) + 3);
   write_page(text);

@@ -25,7 +25,7 @@ class AttentionTranslation : public TranslateTest {
     return json::parse(done.out);
   }
 
-  // Of its own translation.
+  // The tokens of its own translation.
   static const std::vector<std::string>& source() {
     static const std::vector<std::string> tokens = {"\xe2\x96\x81", "\xe4\xbb\x8a", "\xe5\xa4\xa9",
                                                     "\xe5\xa4\xa9", "\xe6\xb0\x94", "\xe5\xbe\x88",

@@ -44,7 +44,7 @@ TEST_F(Bench, TellsTheLimitsOfTheProductsThatTheMachineHas) {
   }
 }
 
-// Of whichever of them the machine has.
+// The test covers the sets that the machine has.
 TEST_F(Bench, KnowsTheLimitsOfEveryInstructionSet) {
   for (const char* isa : kIsas) {
     if (has_kernels_of_its_own(isa, "f32")) continue;

@@ -1,4 +1,4 @@
-// What the command line means: texts and names are taken as they are, and mistakes end with
+// The meaning of the command line: texts and names are taken as they are, and mistakes end with
 // status 2 and a sentence.
 #include <nlohmann/json.hpp>
 
@@ -12,7 +12,7 @@ using CommandLine = CommandTest;
 using CommandLineOfTranslate = TranslateTest;
 using Words = std::vector<std::string>;
 
-// What parsers of command lines, and shells' users, give a meaning to.
+// Parsers of command lines, and shells' users, give these a meaning.
 const Words kTexts = {"[CLS] the cat [SEP]",
                       "[a, b]",
                       "[]",
@@ -45,7 +45,7 @@ const Words kTexts = {"[CLS] the cat [SEP]",
                       ";",
                       "$HOME",
                       "*"};
-// Those come after "--" only.
+// These come after "--" only.
 const Words kLikeOptions = {"--help", "-h", "-m", "--threads=2", "-text", "--", "--text"};
 
 std::string as_lines(const Words& texts) {

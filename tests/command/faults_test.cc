@@ -1,5 +1,5 @@
-// What a full disk, a limit on file sizes or a signal leaves of the files that commands write: the
-// old file, or the whole new one, and no other.
+// A full disk, a limit on file sizes or a signal leaves of the files that commands write the old
+// file, or the whole new one, and no other.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>

@@ -41,7 +41,7 @@ class Layers : public CommandTest {
     return path;
   }
 
-  // Of a padding mask: 1 behind each sequence's length.
+  // The bytes of a padding mask: 1 behind each sequence's length.
   static std::string padding_of(std::initializer_list<int> lengths, int n) {
     std::string bytes;
     for (const int length : lengths) {

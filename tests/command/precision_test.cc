@@ -48,7 +48,7 @@ class Precision : public CommandTest {
     return rows;
   }
 
-  // Of vectors of length 1.
+  // Compares vectors of length 1.
   static void expect_alike(const std::vector<std::vector<double>>& a,
                            const std::vector<std::vector<double>>& b, double least) {
     ASSERT_EQ(a.size(), b.size());

@@ -66,7 +66,7 @@ TEST_F(StandardStreams, CommandThatPrintsNothingNeedsNoOutput) {
       run_redirected("<&- >&- 2>&-", {"embed", "-m", model(), "-o", path, "--stats", "a"});
   EXPECT_EQ(done.status, 0);
   EXPECT_EQ(read_npy(path).shape, (std::vector<int64_t>{1, 48}));
-  // What was said to the closed stream is not in the file that was opened after it.
+  // The words to the closed stream are not in the file that was opened after it.
   EXPECT_EQ(read_file(path).size(), 128 + 48 * sizeof(float));
 }
 

@@ -1,4 +1,4 @@
-// What the fuzzers share. A finding ends the process: by a sanitizer, or by finding().
+// All fuzzers share this. A finding ends the process: by a sanitizer, or by finding().
 #pragma once
 
 #include <fcntl.h>

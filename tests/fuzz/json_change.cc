@@ -80,7 +80,7 @@ std::string mutated(std::string bytes, size_t most) {
   return bytes;
 }
 
-// What fields of a config or tokenizer may say, so that one may become another.
+// Values that fields of a config or tokenizer may have, so that one may become another.
 std::string other_string(const std::string& value, Random* random) {
   constexpr const char* kOthers[] = {"bert",
                                      "layers",

@@ -19,7 +19,7 @@ constexpr auto kTexts = {
     "\xe4\xbd\xa0\xe5\xa5\xbd Caf\xc3\xa9 e\xcc\x81 \xf0\x9f\x98\x80>>fra<< </s>"sv,
     "[CLS] [SEP]\xff\xfe\0 ##ing \xc0\x80 \xed\xa0\x80 __en__ zho_Hans"sv};
 
-// What a run of a valid model on a valid batch may say: a file may be shorter than the batch.
+// A run of a valid model on a valid batch may say these: a file may be shorter than the batch.
 constexpr auto kOfRuns = {HEADLANE_INVALID_ARGUMENT, HEADLANE_UNSUPPORTED, HEADLANE_TOO_LARGE};
 
 headlane_model_facts facts_of(const headlane_model* model) {

@@ -230,7 +230,7 @@ class Block {
   void* data_;
 };
 
-// What a call must be: an input that breaks the contract on purpose is refused.
+// Checks a call's status: an input that breaks the contract on purpose is refused.
 inline void expect(headlane_status status, bool may_succeed, const char* call) {
   const bool ok =
       is_ok(status, {HEADLANE_INVALID_ARGUMENT, HEADLANE_UNSUPPORTED, HEADLANE_TOO_LARGE}, call);

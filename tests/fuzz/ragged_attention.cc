@@ -250,7 +250,7 @@ bool break_batch(Input* input, Call<T>* call) {
   }
 }
 
-// What no real query has is as it was, or 0 where lengths are said.
+// Rows of no real query are as they were, or 0 where lengths are said.
 template <typename T>
 void check_output(const Problem& p, const Call<T>& call) {
   std::vector<bool> written(call.o.data.size());

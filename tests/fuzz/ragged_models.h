@@ -8,7 +8,7 @@ namespace headlane::fuzz {
 
 constexpr int64_t kSessionTokens = 48, kSessionSeqs = 5, kSessionLen = 20;
 
-// Of a folder of tests/golden; closed at the end of the process.
+// The model of a folder of tests/golden; it is closed at the end of the process.
 class OpenModel {
  public:
   OpenModel(const char* folder, const char* precision) {

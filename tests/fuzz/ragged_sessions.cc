@@ -9,7 +9,7 @@ struct Maps {
   headlane_attention_maps out = HEADLANE_INIT(headlane_attention_maps);
 };
 
-// Of some layers and heads, or null.
+// The maps of some layers and heads, or null.
 const headlane_attention_maps* any_maps(Input* input, const Rows& q, const Rows& kv,
                                         int64_t n_layers, int64_t n_heads, Maps* maps) {
   if (!input->one_in(4) || n_layers == 0) return nullptr;

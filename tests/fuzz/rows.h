@@ -11,7 +11,7 @@
 
 namespace headlane::fuzz {
 
-// What is compared, for a finding.
+// The place of a comparison, for a finding.
 struct Place {
   const kernels::Table& table;
   const char* kernel;
@@ -94,7 +94,7 @@ struct Row {
   const char* slots;
   void (*compare)(Problems* problems);
 };
-// Of each file.
+// The rows of each file.
 std::span<const Row> product_rows();    // rows_products.cc
 std::span<const Row> attention_rows();  // rows_attention.cc
 std::span<const Row> other_rows();      // rows_others.cc

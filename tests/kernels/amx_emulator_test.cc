@@ -1,4 +1,4 @@
-// What tile instructions do: on a processor that has them, or emulated.
+// The results of tile instructions: on a processor that has them, or emulated.
 #include <gtest/gtest.h>
 #include <immintrin.h>
 
@@ -333,7 +333,7 @@ TEST_F(Amx, Bf16KnowsInfinityAndNan) {
   EXPECT_TRUE(std::isnan(one_product(NAN, 1, 1)));
 }
 
-// What is infinite in one column is no one else's.
+// An infinity in one column stays in that column.
 TEST_F(Amx, Bf16ColumnsAreApart) {
   std::mt19937 random(17);
   Bf16Operands x = bf16_operands(kFull, [&] { return 1.0f; });

@@ -1,4 +1,5 @@
-// What is refused. A processor kills by SIGSEGV (#GP) or SIGILL (#UD); the emulator says why.
+// Tile instructions that are refused. A processor kills by SIGSEGV (#GP) or SIGILL (#UD); the
+// emulator says why.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -114,8 +115,8 @@ TEST_F(AmxDeathTest, MemoryThatIsNotThere) {
   EXPECT_DEATH(load(0, reinterpret_cast<const void*>(64), 64), "");
 }
 
-// What is not a tile instruction is as illegal as ever, near as it may be, and so is a signal that
-// is sent.
+// An instruction that is not a tile instruction is as illegal as ever, near as it may be, and so is
+// a signal that is sent.
 TEST_F(AmxDeathTest, OtherInstructionsAreIllegal) {
   const auto killed = testing::KilledBySignal(SIGILL);
   configure(all_tiles(16, 64));

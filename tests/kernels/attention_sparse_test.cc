@@ -70,7 +70,7 @@ TEST_P(AttentionSparse, AloneAsAmongOthers) {
   }
 }
 
-// What is in keys that nobody sees is never met.
+// The content of keys that nobody sees is never met.
 TEST_P(AttentionSparse, NanInUnseenKeys) {
   Problem clean(kQueries, kKeys, kDim, kDim), dirty(kQueries, kKeys, kDim, kDim);
   use(&clean, true, false);

@@ -260,7 +260,7 @@ TEST_P(ConvertKernel, ToU8OfDenormals) {
     ASSERT_GE(scale.zero, 0);
     ASSERT_LE(scale.zero, 255);
     for (int64_t i = 0; i < 20; ++i) {
-      // What is below 1e-36 may become 0.
+      // A number below 1e-36 may become 0.
       const double back = double{scale.scale} * (y.u8(0)[i] - scale.zero);
       ASSERT_NEAR(back, x.row(0)[i], std::max(1e-36, 0.51 * scale.scale)) << size << ", " << i;
     }

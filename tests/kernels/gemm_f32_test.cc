@@ -87,7 +87,7 @@ TEST_P(Gemm, EveryRowCountOfATile) {
   for (int64_t m = 1; m <= 2 * product().mr; ++m) check(m, 37, 26);
 }
 
-// What one thread computes of the panels, or of the rows, has the bits of the whole.
+// The part of the panels, or of the rows, that one thread computes has the bits of the whole.
 TEST_P(Gemm, PartsHaveTheBitsOfTheWhole) {
   const int64_t m = 29, n = 3 * product().nr + 7, k = 400;
   std::mt19937 random(1);

@@ -194,7 +194,7 @@ TEST_P(EmbedKernel, AddsTableRows) {
   }
 }
 
-// What is stored narrower is widened exactly: a bf16 is a float, and a byte times its row's scale
+// Narrower numbers are widened exactly: a bf16 is a float, and a byte times its row's scale
 // is rounded once.
 TEST_P(EmbedKernel, AddsTableRowsOfBf16) {
   for (const int64_t d : kWidths) {

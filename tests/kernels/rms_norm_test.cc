@@ -9,7 +9,7 @@ using test::kEps;
 
 class RmsNormKernel : public test::KernelTest {
  protected:
-  // Of d squares of sums that were rounded once, the sum is off by (d + 3) eps, relative, and its
+  // The sum of d squares of sums that were rounded once is off by (d + 3) eps, relative, and its
   // root by half of that; the mean, eps, the root, its inverse and two products are six roundings,
   // and s has its own.
   void check(int64_t rows, int64_t d, bool residual, float spread) {

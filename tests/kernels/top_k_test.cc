@@ -12,7 +12,7 @@ using test::Guarded;
 using test::GuardedFloats;
 using test::kEps;
 
-// What is kept of some rows, between guard pages, with gaps between the rows.
+// The summaries of some rows, between guard pages, with gaps between the rows.
 struct Kept {
   Kept(int64_t n_rows, int64_t n_best)
       : rows(n_rows), k(n_best), top(3 * rows - 2), best(rows * (k + 1) - 1) {}

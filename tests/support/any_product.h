@@ -66,7 +66,7 @@ class AnyProduct {
                  .ldc = c->ld()});
   }
 
-  // What element [i, j] is to be, and what it may be off by: the roundings of a sum of k products,
+  // The value of element [i, j], and its bound: the roundings of a sum of k products,
   // and those of scales: of a row of A, of one of W, of both, and of the sum that they multiply. A
   // minimum is summed apart from what it is taken from.
   struct Expected {

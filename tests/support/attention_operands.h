@@ -50,8 +50,8 @@ inline void set_additive(Problem* p, GuardedFloats* weights) {
   p->args.scale = 1.0f;
 }
 
-// Which keys a query sees by position: each combination of a causal mask with a prefix or without,
-// and a window on either side. A prefix means nothing without a causal mask.
+// The keys that a query sees by position: each combination of a causal mask with a prefix or
+// without, and a window on either side. A prefix means nothing without a causal mask.
 struct Positions {
   bool causal;
   int64_t prefix_len, window_left, window_right;
@@ -110,7 +110,7 @@ struct Combination {
   const float sink = 0.7f;
 };
 
-// What a kind of score adds to a problem of 300 queries and keys, head_dim 26.
+// A kind of score, with what it adds to a problem of 300 queries and keys, head_dim 26.
 struct Kind {
   const char* name;
   bool rotary, interleaved, relative, additive;

@@ -1,4 +1,4 @@
-// What the tests of attention share: one head's operands, its result in float64 with a bound from
+// The tests of attention share these: one head's operands, its result in float64 with a bound from
 // arithmetic, and the comparison.
 #pragma once
 
@@ -92,9 +92,9 @@ inline void turn(const AttentionF32Args& a, int64_t position, const float* x,
   }
 }
 
-// What a computation in narrower numbers rounds beside float32: relative errors of turned elements
-// of Q and K, of each exponential, of P where it meets V, and of O. Scores are exact where the
-// operands see to it that no product, sum or bias of them is rounded.
+// The roundings of a computation in narrower numbers beside those of float32: relative errors of
+// turned elements of Q and K, of each exponential, of P where it meets V, and of O. Scores are
+// exact where the operands see to it that no product, sum or bias of them is rounded.
 struct Roundings {
   double turned = 0, exponential = 0, p = 0, o = 0;
   bool exact_scores = false;

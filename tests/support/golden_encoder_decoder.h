@@ -41,7 +41,7 @@ struct GoldenEncoderDecoder {
     }
   }
 
-  // What a search, or "default", generated: n_best lines for each source, the best first, without
+  // The answers of a search, or of "default": n_best lines for each source, the best first, without
   // the decoder's start, with the end if there is one.
   std::vector<std::vector<int32_t>> generated(const std::string& search) const {
     return read_ids(folder + "/" + search + ".txt");
@@ -54,7 +54,7 @@ struct GoldenEncoderDecoder {
   std::string folder;  // for headlane convert
   nlohmann::json manifest;
   std::vector<std::vector<int32_t>> sources;
-  // Of the first n_detailed sources: the encoder's rows; and the decoder's logits for each id of
+  // For the first n_detailed sources: the encoder's rows; and the decoder's logits for each id of
   // the source's line of "greedy", given those before.
   Npy hidden, logits;
   int64_t n_detailed, max_new_tokens;

@@ -21,7 +21,7 @@ constexpr std::array<const char*, N> isas_with_own(std::string_view precision) {
 
 // Slowest first.
 inline constexpr auto kIsas = isas_with_own<kernels::kIsas.size()>("");
-// Those with kernels of floats of their own.
+// The sets with kernels of floats of their own.
 inline constexpr auto kFloatIsas = isas_with_own<std::ranges::count_if(
     kernels::kIsas, [](const kernels::Isa& isa) { return isa.has_own("f32"); })>("f32");
 

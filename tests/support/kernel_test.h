@@ -1,4 +1,4 @@
-// What the tests of kernels share: one test for each instruction set, buffers that end at a guard
+// The tests of kernels share these: one test for each instruction set, buffers that end at a guard
 // page, random operands, and the bound of a sum of products.
 #pragma once
 
@@ -107,8 +107,8 @@ inline void fill_random(GuardedFloats* buffer, std::mt19937* random, float scale
 
 constexpr double kEps = std::numeric_limits<float>::epsilon() / 2;  // unit roundoff, 2^-24
 
-// What a sum of n products may be wrong by in fp32, in any order: (n + 1) eps sum |a||b|, to first
-// order (Higham, "Accuracy and Stability of Numerical Algorithms", 3.1).
+// The error that a sum of n products may have in fp32, in any order: (n + 1) eps sum |a||b|, to
+// first order (Higham, "Accuracy and Stability of Numerical Algorithms", 3.1).
 inline double product_bound(int64_t n, double sum_of_magnitudes) {
   return static_cast<double>(n + 1) * kEps * sum_of_magnitudes * 1.001;
 }

@@ -13,7 +13,7 @@ namespace headlane::test {
 // 2^-9 makes scores of 1e3, 2^81 those of 1e30.
 inline constexpr float kUnits[] = {0x1p-9f, 1.0f, 0x1p11f, 0x1p31f, 0x1p56f, 0x1p81f};
 
-// Which scores are large: all, by a positive or a negative number, or some by either.
+// The scores that are large: all, by a positive or a negative number, or some by either.
 enum class Sign { kPositive, kNegative, kBoth };
 inline constexpr Sign kSigns[] = {Sign::kPositive, Sign::kNegative, Sign::kBoth};
 
@@ -30,7 +30,7 @@ inline float large_key(Sign sign, int64_t j, int64_t c, std::mt19937* random) {
   return negative ? -0x1p19f : 0x1p19f;
 }
 
-// What is added to plain scores. All is all but the cap, under which no score is large.
+// The additions to plain scores. All is all except the cap, under which no score is large.
 enum class Added {
   kNothing,
   kMask,

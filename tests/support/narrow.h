@@ -64,7 +64,7 @@ class NarrowRows {
   float* group_scales(int64_t r) { return row(r) + kernels::group_scales_offset(cols_) / 4; }
   float* group_sums(int64_t r) { return row(r) + kernels::group_sums_offset(cols_) / 4; }
 
-  // Of row r: what it holds, with its padding and scale.
+  // Whether row r is the same: its content, padding and scale.
   bool same_row(NarrowRows* other, int64_t r) {
     if (element_ == Element::kS8Groups) {
       const auto groups = static_cast<size_t>(kernels::groups_in(cols_));

@@ -126,7 +126,7 @@ inline double narrow_activation_error(Activation activation, double x, double er
   return error;
 }
 
-// What holds for products of either element, on every row of the table.
+// Tests of products of either element, on every row of the table.
 class NarrowGemmTest : public KernelTest {
  protected:
   // Rows in fives and panels one by one have the bits of the whole, and touch nothing else.

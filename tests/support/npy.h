@@ -27,7 +27,7 @@ namespace npy_internal {
 
 static_assert(std::endian::native == std::endian::little, "the values are copied as they are");
 
-// What follows "'key':" in the header, without leading blanks.
+// Returns the text behind "'key':" in the header, without leading blanks.
 inline std::string value_of(const std::string& header, const std::string& key) {
   const size_t at = header.find("'" + key + "':");
   if (at == std::string::npos) throw std::runtime_error("header has no " + key);

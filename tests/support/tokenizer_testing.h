@@ -1,4 +1,4 @@
-// What the tokenizer's tests share: small tokenizers, and the golden files.
+// The tokenizer's tests share these: small tokenizers, and the golden files.
 #pragma once
 
 #include <cstdint>

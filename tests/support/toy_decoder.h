@@ -110,7 +110,7 @@ inline std::vector<float> toy_logits(const ToyCase& toy, uint64_t seed,
   return logits;
 }
 
-// What the kernel top_k_f32 says of a row.
+// The answer of the kernel top_k_f32 for a row.
 inline kernels::TopK toy_top(const std::vector<float>& logits) {
   const float largest = *std::ranges::max_element(logits);
   double sum = 0;

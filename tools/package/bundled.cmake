@@ -43,7 +43,7 @@ target_compile_definitions(headlane_pcre2 PUBLIC PCRE2_STATIC PRIVATE HAVE_CONFI
 target_compile_options(headlane_pcre2 PRIVATE -w -ffunction-sections -fdata-sections)
 add_library(PkgConfig::PCRE2 ALIAS headlane_pcre2)
 
-# What runs models; not what trains them. Its own CMake file makes programs and shared libraries too, and sets flags.
+# Only the part that runs models is built, not the part that trains them. Its own CMake file makes programs and shared libraries too, and sets flags.
 set(third_party ${sentencepiece_folder}/third_party)
 file(GLOB protobuf_sources ${third_party}/protobuf-lite/*.cc)
 set(sentencepiece_sources builtin_pb/sentencepiece.pb.cc builtin_pb/sentencepiece_model.pb.cc bpe_model.cc char_model.cc

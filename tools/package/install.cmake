@@ -1,4 +1,4 @@
-# What `cmake --install` installs, in three components, which are the Debian packages too (packages.cmake).
+# `cmake --install` installs three components, which are the Debian packages too (packages.cmake).
 include(CMakePackageConfigHelpers)
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/headlane)
 set(package_build ${PROJECT_BINARY_DIR}/package)

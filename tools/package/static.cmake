@@ -27,7 +27,7 @@ add_library(headlane_static STATIC ${static_objects})
 set_target_properties(headlane_static PROPERTIES OUTPUT_NAME headlane LINKER_LANGUAGE C)
 target_include_directories(headlane_static PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 
-# What it needs, by file here and by name in what is installed. The C++ runtime too: programs in C are linked without.
+# The libraries that it needs, by file here and by name in the installation. The C++ runtime too: programs in C are linked without.
 set(static_files ${SENTENCEPIECE_LIBRARY} ${UTF8PROC_LINK_LIBRARIES} ${PCRE2_LINK_LIBRARIES} ${OpenMP_CXX_LIBRARIES})
 set(HEADLANE_STATIC_NAMES sentencepiece utf8proc pcre2-8)
 if(HEADLANE_ONEDNN)

@@ -1,4 +1,4 @@
-# What Python's wheel holds beside the modules of python/headlane: the library and the command, in the folder of the
+# Python's wheel holds these beside the modules of python/headlane: the library and the command, in the folder of the
 # package, and _abi.py, the API as ctypes has it, made from the headers that the library is built with. A wheel holds no symbolic links, so the library's only name is its soname.
 set_target_properties(headlane PROPERTIES VERSION ${PROJECT_VERSION_MAJOR})
 add_library(headlane_older_glibc OBJECT tools/package/older_glibc.c)

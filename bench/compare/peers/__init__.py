@@ -24,7 +24,7 @@ ENGINES = {  # name: Python distributions whose versions are reported
     "sentence-transformers-openvino": ("sentence-transformers", "optimum-intel", "openvino"),
     "fastembed": ("fastembed", "onnxruntime"),
 }
-# Those that a group of cases must name.
+# A group of cases must name these; they do not run otherwise.
 OF_GROUPS = ("headlane-python", "sentence-transformers-onnx", "sentence-transformers-openvino",
              "fastembed")
 STANDARD = tuple(name for name in ENGINES if name not in OF_GROUPS)

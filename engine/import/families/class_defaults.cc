@@ -9,8 +9,8 @@ namespace {
 
 using json = Json;
 
-// Of the fields that the importers read, all for which the class has more than null and which the
-// importers do not take for granted otherwise.
+// Each function lists the fields that the importers read, for which the class has more than null,
+// and which the importers do not take for granted otherwise.
 json bert_defaults() {
   return {{"vocab_size", 30522},
           {"hidden_size", 768},

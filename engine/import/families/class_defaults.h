@@ -1,4 +1,4 @@
-// What config.json does not say, the class of transformers says that it is read by.
+// Where config.json does not say a field, the class of transformers that reads it does.
 #pragma once
 
 #include "engine/file/json.h"

@@ -44,7 +44,7 @@ void set_names(const GgufSource& source, std::span<const GgufRenamed> top,
   source.checkpoint->set_names(names.take());
 }
 
-// Those of the sizes that all have must be what these families take for granted.
+// The sizes that all architectures have must be what these families take for granted.
 void check_sizes(const GgufSource& source, bool grouped) {
   json& config = *source.config;
   const auto d_model = config["hidden_size"].get<int64_t>();

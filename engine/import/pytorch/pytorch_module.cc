@@ -30,7 +30,7 @@ bool ModuleTensors::has_attention(const std::string& at) const {
   return has(at + "in_proj_weight") || has(at + "q_proj_weight") || has(at + "out_proj.weight");
 }
 
-// Of a layer that attends to itself: whether it has another attention, or the norm behind that.
+// Whether a layer that attends to itself has another attention, or the norm behind that.
 bool ModuleTensors::is_decoder_layer(const std::string& at) const {
   return has_attention(at + "multihead_attn.") || has(at + "norm3.weight");
 }

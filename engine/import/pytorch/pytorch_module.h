@@ -30,7 +30,7 @@ class ModuleTensors {
   ModuleTensors& operator=(const ModuleTensors&) = delete;
 
   ModuleKind kind() const { return kind_; }
-  // Of the module as a whole: it has all of its biases or none. A final norm is for itself.
+  // Whether the module has its biases: it has all of them or none. A final norm is for itself.
   bool has_bias() const { return has_bias_; }
   bool has(const std::string& name) const { return model_.contains(prefix_ + name); }
   // Whether an attention's weights begin with `at`, at least one of them.

@@ -47,8 +47,8 @@ class Checkpoint {
   Checkpoint() = default;
   Checkpoint(Checkpoint&&) = default;
 
-  // What messages about a tensor begin with: its file and its name. Of a tensor that is missing,
-  // the file is the one that says which tensors there are.
+  // Returns the beginning of messages about a tensor: its file and its name. For a tensor that is
+  // missing, the file is the one that says which tensors there are.
   virtual std::string where(const std::string& name) const = 0;
   // Throws Error(kUnsupported) if the elements are of a type that read() does not know.
   virtual void check_type(const std::string& name) const = 0;

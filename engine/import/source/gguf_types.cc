@@ -178,7 +178,7 @@ void q4_0_to_groups(const std::byte* from, std::byte* to) {
   std::memcpy(to, &group, sizeof group);
 }
 
-// What is added to them, turned around, is the minimum.
+// The minimum is the addend of the codes with the other sign.
 void q4_1_to_groups(const std::byte* from, std::byte* to) {
   U4Group group;
   group.scale = load<uint16_t>(from);

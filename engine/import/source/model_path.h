@@ -1,5 +1,5 @@
-// What people give to the converter in place of a model's folder, and what lies there in place of
-// its weights: sentences that say what it is, and what is wanted.
+// Sentences for people who give the converter something else than a model's folder, or a folder
+// with something else than weights: they say what it is, and what is wanted.
 #pragma once
 
 #include <string>

@@ -196,7 +196,7 @@ void check_sentence_config(const std::string& transformer_dir, bool is_cross_enc
     fail(Status::kUnsupported, "%s field \"%s\" is \"%s\"; only \"%s\" is supported", path.c_str(),
          key, printable(value).c_str(), only);
   }
-  // Those of `model_args` say how PyTorch is to load and run the model.
+  // The fields of `model_args` say how PyTorch is to load and run the model.
   for (const char* key : {"tokenizer_args", "processor_kwargs", "config_args", "config_kwargs",
                           "processing_kwargs", "tokenizer_name_or_path"}) {
     if (!json_has(config->fields, key, path) || config->fields[key].empty()) continue;

@@ -1,4 +1,4 @@
-// What a sentence-transformers folder says beyond the model itself: modules.json lists the steps
+// A sentence-transformers folder says more than the model itself: modules.json lists the steps
 // (transformer, pooling and others: sentence_steps.h), each with a folder of its own for its
 // config.
 #pragma once

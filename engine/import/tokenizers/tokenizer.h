@@ -12,7 +12,7 @@
 
 namespace headlane {
 
-// What a folder says of its tokenizer: what make_tokenizer reads, and its tensors' bytes, which are
+// The tokenizer of a folder: the spec that make_tokenizer reads, and its tensors' bytes, which are
 // empty where there is no such tensor. spec is null if the folder has no tokenizer.
 struct ImportedTokenizer : TokenizerBytes {
   Json spec;

@@ -28,7 +28,7 @@ class Tokens {
   int64_t first_id(const std::string& token) const;  // of equal ones; 0 if it is not there
   const std::string& token(int64_t id) const { return spellings_[static_cast<size_t>(id)]; }
 
-  // Of equal tokens the last one counts, as for who reads a vocab.txt into a map.
+  // Among equal tokens the last one counts, as where a vocab.txt is read into a map.
   void append(std::string token);
 
   // All tokens of an object of ids, which must be 0 to n - 1, each once; with gaps they may be up

@@ -12,7 +12,8 @@
 namespace headlane {
 
 struct ConvertOptions {
-  // Of the weights in the file; none: f32, or, of a GGUF file, what its types are nearest to.
+  // The precision of the weights in the file; none: f32, or, of a GGUF file, what its types are
+  // nearest to.
   std::optional<Precision> precision;
   // Products to keep in bf16 where others are int8, and in int8g where they are int4; none: the
   // importer's choice.

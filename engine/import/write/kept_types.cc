@@ -8,7 +8,7 @@
 namespace headlane {
 namespace {
 
-// What keeps the elements of all slices: of slices of both kinds of groups, 8 bits.
+// A type that keeps the elements of all slices: for slices of both kinds of groups, 8 bits.
 Precision precision_of(const Checkpoint& checkpoint, const TensorRecipe& recipe) {
   if (recipe.slices.empty()) return Precision::kF32;
   Precision all = Precision::kInt4;

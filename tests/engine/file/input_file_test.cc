@@ -62,7 +62,7 @@ TEST_F(InputFileTest, WrittenToInPlace) {
   EXPECT_ERROR(file_->read_text(0, 10), Status::kBadFile, "f was written to after it was opened");
 }
 
-// What is open is still there under no name.
+// An open file is still there when it has no name any more.
 TEST_F(InputFileTest, ReplacedOrRemoved) {
   write_file(dir_.file("other"), "x");
   std::filesystem::rename(dir_.file("other"), path_);

@@ -60,7 +60,7 @@ TEST_P(OutputFileTest, ModeIsTheUmasks) {
   EXPECT_EQ(info.st_mode & 0777, 0640u);
 }
 
-// What is in the way of the name that it would take in between is passed over.
+// A file in the way of the name that it would take in between is passed over.
 TEST_P(OutputFileTest, NamesInTheWay) {
   write_file(path_, "old");
   for (int i = 0; i < 50; ++i) {

@@ -170,7 +170,7 @@ TEST_F(StoredPrecision, ShapesAndTypesOfWeights) {
       ": tensor \"encoder.layers.0.ffn.up.weight\" is missing");
 }
 
-// What is no weight of a product is f32 always.
+// A tensor that is no weight of a product is f32 always.
 TEST_F(StoredPrecision, OtherTensorsAreFloats) {
   for (const char* name : {"encoder.layers.0.ffn.up.bias", "encoder.layers.0.ffn.norm.weight"}) {
     const auto narrow = [&](Parts* p) {

@@ -87,7 +87,7 @@ TEST(WeightGroups, CodesOf8BitsAreOffByHalfAStep) {
         const auto at = static_cast<size_t>(i);
         ASSERT_NEAR(back[at], row[at], step / 2 * (1 + 1e-6)) << k << " " << size << " " << i;
       }
-      // What is in such groups stays.
+      // The content of such groups stays.
       std::vector<S8Group> again(groups.size());
       floats_to_s8_groups(back.data(), k, again.data());
       std::vector<float> twice(row.size());

@@ -18,7 +18,7 @@ using test::ToyAnswers;
 using test::ToyCase;
 using test::ToySearch;
 
-// What chi-square exceeds once in a million times (Wilson and Hilferty 1931).
+// Chi-square exceeds this once in a million times (Wilson and Hilferty 1931).
 double chi_square_bound(int64_t degrees) {
   const double d = static_cast<double>(degrees), z = 4.7534;
   return d * std::pow(1 - 2 / (9 * d) + z * std::sqrt(2 / (9 * d)), 3);

@@ -20,7 +20,7 @@ using test::ToySearch;
 
 constexpr double kEps = std::numeric_limits<float>::epsilon() / 2;  // unit roundoff, 2^-24
 
-// What two programs may differ by that add the same log-probabilities in float32. Logits are within
+// Two programs that add the same log-probabilities in float32 may differ by this. Logits are within
 // 8 and ln of a sum within 5, so that a log-probability, a penalty of 1.3 included, is within 26;
 // it has the error of the sum's logarithm (32 roundings of 5 for a sum of 60 terms), a subtraction
 // and a product. Each sum has one rounding more, of no more than 26 n.
@@ -156,8 +156,8 @@ TEST(Search, RowsOfAStep) {
   toy.options.min_new_tokens = 8;
   ToySearch running(toy, test::toy_limits(toy));
   const Search& search = running.search();
-  // Of each step and source: rows, and whether they are scored. A first token is forced where there
-  // is no prefix. With 8 new tokens, the forced one is the last.
+  // For each step and source: its rows, and whether they are scored. A first token is forced where
+  // there is no prefix. With 8 new tokens, the forced one is the last.
   const std::vector<std::vector<int>> n_rows = {{1, 1, 1}, {1, 3, 3}, {3, 3, 3}, {3, 3, 3},
                                                 {3, 3, 3}, {3, 3, 3}, {3, 3, 3}, {3, 3, 3}};
   const std::vector<std::vector<int>> scored = {{0, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1},

@@ -27,7 +27,7 @@ Bounded activated(Activation activation, Bounded x) {
 
 class ClassifierGraph : public testing::TestWithParam<const char*> {
  protected:
-  // Of the first row of a sequence.
+  // The scores of the first row of a sequence.
   std::vector<Bounded> scores_of(const Model& model, const float* row) const {
     const ModelConfig& config = model.config();
     const int64_t d = config.d_model;

@@ -1,4 +1,4 @@
-// What config.json does not say is what the class of transformers says.
+// Where config.json does not say a field, the class of transformers does.
 #include "engine/import/families/class_defaults.h"
 
 #include <gtest/gtest.h>
@@ -64,7 +64,7 @@ TEST(ClassDefaults, AreTransformers) {
   }
 }
 
-// What the importers take for granted of fields that the table does not have.
+// The importers take fields for granted that the table does not have.
 TEST(ClassDefaults, ImportersTakeTheSameForGranted) {
   const Json classes = golden();
   for (const Type& type : kTypes) {

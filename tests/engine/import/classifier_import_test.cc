@@ -1,4 +1,4 @@
-// What config.json says of labels and scores, and which heads are refused.
+// The labels and scores of config.json, and the heads that are refused.
 #include <gtest/gtest.h>
 
 #include <filesystem>

@@ -177,7 +177,7 @@ TEST_F(EncoderDecoderImport, FeedForwardsOfT5) {
   EXPECT_EQ(of("t5_v1_0", {{"dense_act_fn", "gelu"}}), Pair(false, Activation::kGelu));
 }
 
-// What a config does not say is what the classes of transformers assume.
+// Where a config does not say a field, it is as the classes of transformers assume.
 TEST_F(EncoderDecoderImport, DefaultsOfConfigs) {
   copy("t5_v1_1");
   patch("config.json",
@@ -201,7 +201,7 @@ TEST_F(EncoderDecoderImport, DefaultsOfConfigs) {
   EXPECT_NO_THROW(convert());
 }
 
-// Which of T5's has its decoder's output scaled.
+// Only some of T5's models have their decoder's output scaled.
 TEST_F(EncoderDecoderImport, ScaleOfTheOutput) {
   const auto weight = [&](const char* model, const json& change) {
     copy(model);

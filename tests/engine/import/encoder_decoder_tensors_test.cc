@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-// What the tensors of a file must be, by Headlane's names: the source's names, whose rows are
+// The tensors that a file must have, by Headlane's names: the source's names, whose rows are
 // beneath each other.
 class Expected {
  public:
@@ -115,7 +115,7 @@ class Expected {
 
 Expected expected_bart(const std::string& model, const ModelConfig& config) {
   Expected expected(golden_folder(model));
-  // What is not tied is not shared either, though mBART's file has a shared table too.
+  // Tensors that are not tied are not shared either, though mBART's file has a shared table too.
   const bool separate = model == "marian_separate" || model == "mbart";
   expected.stacked("encoder.embeddings.word",
                    {separate ? "model.encoder.embed_tokens" : "model.shared"}, ".weight");

@@ -1,4 +1,4 @@
-// What people give to the converter in place of a model's folder.
+// People give these to the converter in place of a model's folder.
 #include "engine/import/source/model_path.h"
 
 #include <gtest/gtest.h>

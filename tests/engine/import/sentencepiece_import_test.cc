@@ -141,7 +141,7 @@ TEST(ImportSentencePiece, ReadsNllbsLanguagesFromLists) {
   copy.remove("tokenizer.json");
   ImportedTokenizer listed = copy.import();
   EXPECT_EQ(listed.vocab, expected.vocab);
-  // Which white space the mask takes is in no list.
+  // No list says which white space the mask takes.
   EXPECT_EQ(listed.spec["languages"], expected.spec["languages"]);
   EXPECT_EQ(listed.spec["special_ids"], expected.spec["special_ids"]);
   copy.update("special_tokens_map.json", {{"additional_special_tokens", nullptr}});
@@ -201,7 +201,7 @@ TEST(ImportSentencePiece, RefusesNllbOfOtherPieces) {
   copy.expect_refused(Status::kBadFile, "piece 0 is not \"<unk>\"");
 }
 
-// What transformers 5 saves.
+// transformers 5 saves such folders.
 TEST(ImportSentencePiece, RefusesFoldersWithoutTheModel) {
   Copy copy("nllb");
   copy.remove("sentencepiece.bpe.model");

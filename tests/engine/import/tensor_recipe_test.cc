@@ -132,7 +132,7 @@ TEST(Recipes, WhatTheCheckpointLacks) {
   EXPECT_TRUE(recipes.take().empty());
 }
 
-// Of more than one block each; no read is larger than a block.
+// Tensors of more than one block each; no read is larger than a block.
 TEST(RecipeReader, BlocksDoNotShow) {
   constexpr int64_t kRows = 1500, kCols = 1100;
   const MemoryCheckpoint checkpoint(

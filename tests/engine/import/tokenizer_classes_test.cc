@@ -139,7 +139,7 @@ TEST(TokenizerClassFiles, RefuseFoldersWithoutTheirFiles) {
   EXPECT_ERROR(import_files(files), Status::kUnsupported, "but tokenizer.json is of a WordPiece");
 }
 
-// What older versions made of SentencePiece's file lacks a step; transformers 5 does not
+// The file that older versions made from SentencePiece's lacks a step; transformers 5 does not
 // mind.
 TEST(TokenizerClassFiles, ReadWhatOlderVersionsSaved) {
   json files = files_of("xlm_roberta, saved by 4");

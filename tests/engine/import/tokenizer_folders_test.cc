@@ -1,4 +1,4 @@
-// Which of a folder's files a tokenizer obeys: golden/tokenizer_folders/make.py has written down
+// A tokenizer obeys some of a folder's files: golden/tokenizer_folders/make.py has written down
 // what transformers makes of small folders.
 #include <gtest/gtest.h>
 
@@ -101,7 +101,7 @@ TEST(TokenizerFolders, MatchTransformersInPairs) {
   EXPECT_GE(n_untyped, 30);
 }
 
-// Which end of a text is cut, by whichever file says it.
+// A text is cut at the end that some file names.
 TEST(TokenizerFolders, MatchTransformersInWhatTheyCut) {
   constexpr int64_t kCut = 6;
   const json all = golden();
@@ -190,7 +190,7 @@ TEST(TokenizerFolders, ReadXlmRobertasWithBert) {
   EXPECT_FALSE(imported.spec["normalizer"].contains("precompiled_charsmap"));
 }
 
-// What transformers 5 takes from the class, and 4 from tokenizer.json.
+// transformers 5 takes these from the class, and 4 from tokenizer.json.
 TEST(TokenizerFolders, RefuseXlmRobertasWithOtherSettings) {
   const auto refused = [](const char* part, auto change) {
     json files = xlm_roberta_files();

@@ -88,7 +88,8 @@ TEST(ImportTokenizer, ReadsBertProcessingAndNoNormalizer) {
   EXPECT_EQ(encode(*tokenizer, "a B"), (std::vector<int32_t>{2, 4, 1, 3}));
 }
 
-// Of WordPiece between other steps than BERT's; golden/tokenizer_json/word_piece compares ids.
+// WordPiece may stand between other steps than BERT's; golden/tokenizer_json/word_piece compares
+// ids.
 TEST(ImportTokenizer, ReadsWordPieceBetweenOtherSteps) {
   const auto type_with = [](const char* pointer, const json& value) {
     json file = small_tokenizer();

@@ -45,7 +45,7 @@ class WriteModel : public testing::Test {
     return Container::open(out_);
   }
 
-  // What the file has of Q's, K's and V's row i of all 3300.
+  // The file's row i of Q, K and V, of 3300 in all.
   template <typename Element>
   static const Element* row(const Container& model, int64_t i, const char* suffix, int64_t cols) {
     const std::string name = std::string("encoder.layers.0.attention.") + "qkv"[i / kD] + suffix;

@@ -49,7 +49,7 @@ class HostileModel : public testing::Test {
     const int64_t peak_before = peak_kb();
     EXPECT_ERROR(Model::open(spoilt_, {}), Status::kBadFile, words);
     EXPECT_LT(peak_kb() - peak_before, 150 * 1024) << change;
-    // What checks a file says so too, and so does what converts.
+    // The check of a file says so too, and so does conversion.
     EXPECT_ERROR(check_model(Container::open(spoilt_)), Status::kBadFile, words);
   }
 

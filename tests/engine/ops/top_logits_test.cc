@@ -80,7 +80,7 @@ class Product {
   PackedWeights weights_;
 };
 
-// What the tasks of one run leave; all of it full of NaN before.
+// The results that the tasks of one run leave; all of it is full of NaN before.
 struct Ranked {
   Ranked(const kernels::Table& kernels, Product* product, int64_t k, bool wants_all,
          const std::span<const int32_t>* masked)

@@ -107,7 +107,7 @@ TEST_F(PlanTest, NothingAliveIsOverwritten) {
   }
 }
 
-// What is kept has memory of its own, and an op without an output is a pass that writes nowhere.
+// A kept value has memory of its own, and an op without an output is a pass that writes nowhere.
 TEST_F(PlanTest, WhatIsKeptIsNeverOverwritten) {
   const int64_t tokens = 64;
   const int64_t before = plan(tokens).arena_floats;

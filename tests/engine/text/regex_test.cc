@@ -26,7 +26,7 @@ TEST(Regex, FindsFromLeftToRight) {
   EXPECT_EQ(found("a", ""), std::vector<std::string>());
 }
 
-// What means something else in PCRE2, or nothing, or is not worth a rule of its own.
+// These mean something else in PCRE2, or nothing, or are not worth a rule of their own.
 TEST(Regex, RefusesWhatIsNotInBothLanguages) {
   const std::pair<const char*, const char*> refused[] = {
       {"(?<x>a)", "the group (?<x"},
@@ -105,7 +105,7 @@ TEST(Regex, GivesUpOnShortTexts) {
   EXPECT_ERROR(found("(a+)+b", std::string(40, 'a')), Status::kUnsupported, "takes too many steps");
 }
 
-// What most expressions do is linear, however long a run is.
+// The work of most expressions is linear, however long a run is.
 TEST(Regex, TakesLongTexts) {
   const std::string runs[] = {"a", " ", "\n", "1", "ab ", "\xE4\xBD\xA0", " \n", "'s"};
   for (const char* regex :

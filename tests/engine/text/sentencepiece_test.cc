@@ -175,7 +175,7 @@ TEST(SentencePiece, BearsTextsWithoutBlanks) {
     if (*unit == 'a') {
       EXPECT_EQ(ids.size(), text.size() + 2);
     } else {
-      // What is unknown is one token of each block, behind its blank.
+      // The unknown part is one token of each block, behind its blank.
       EXPECT_GT(ids.size(), 16u);
       EXPECT_LT(ids.size(), 2 * 3 * 17u + 2);
     }

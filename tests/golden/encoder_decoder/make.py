@@ -148,7 +148,7 @@ def randomise(model, rng, words, out, cross, end, eos):
             continue  # Marian's sinusoids
         values = rng.standard_normal(tuple(parameter.shape))
         if "norm" in name:
-            # Of both signs: with a tied head, a word would be followed by itself otherwise.
+            # Values have both signs: with a tied head, a word would be followed by itself otherwise.
             signs = np.sign(values)
             values *= 0.3
             if "weight" in name:

@@ -27,7 +27,7 @@ HERE = pathlib.Path(__file__).parent
 POSITIONS = [0, 1, 2, 3, 17, 100, 511, 2048, 8191]
 FLOAT32_BOUND = 1e-6  # of transformers' own float32 frequencies: pow, products, a ramp
 
-# What fill_rotary_table is told, and what transformers is told where that has other words.
+# The words that fill_rotary_table is given, and those of transformers where it has others.
 ROTARY = {
     "none": (dict(dims=32), {}),
     "none_base_500000": (dict(dims=64, base=500000.0), {}),

@@ -155,7 +155,7 @@ def norm(d):
     return module
 
 
-# What stands behind the transformer.
+# The modules behind the transformer.
 FOLDERS = {
     "dense_tanh": lambda: [Pooling(D, "mean"), Dense(D, 20)],
     "dense_normalize": lambda: [Pooling(D, "cls"), Dense(D, 70, bias=False, activation_function=None),

@@ -89,7 +89,7 @@ def texts(specials):
     rng = random.Random(7)
     lines = corpus()
     chosen = rng.sample(lines, 20) + CHINESE
-    # What models never saw: other halves of the corpus.
+    # Models never saw these: other halves of the corpus.
     chosen += rng.sample((HERE.parent / "corpus" / "sentences.txt").read_text().splitlines(), 20)
     odd = ["", " ", "   ", "\t", "\n", " \t\n ", "\u3000", "a", " a", "a ", "  a  b  ", "a\tb\nc",
            "\u3000今天\u3000天气", "ｆｕｌｌ　ｗｉｄｔｈ！", "ﬁne ﬁsh", "①②③", "cafe\u0301 nin\u0303o",

@@ -174,7 +174,7 @@ def main(older):
             wrong += [] if differ else [name]
             out.append({"name": name, "files": files, "differ": len(differ), "refused": refused})
             continue
-        # Of Roberta's class it is known that the versions find a blank before "<mask>" or not.
+        # Versions of Roberta's class are known to differ in whether they take a blank before "<mask>".
         expected = refused == OF_5
         wrong += [name] if not expected and any("<mask>" not in texts[i] for i in differ) else []
         out.append({"name": name, "files": files, "differ": len(differ),

@@ -169,7 +169,7 @@ def settings():
     yield "ignored", {"tokenizer.json": whole, config: {
         "do_basic_tokenize": False, "never_split": ["B"], "padding_side": "left",
         "clean_up_tokenization_spaces": False, "wordpieces_prefix": "@@"}}
-    # Of BERT's classes without tokenizer.json as well.
+    # The same for BERT's classes, without tokenizer.json as well.
     for name, files in (
             ("vocab.txt, map", {mapped: {"cls_token": "a", "sep_token": "b"}}),
             ("vocab.txt, additional", {config: {"additional_special_tokens": ["[NEW]"]}}),

@@ -40,7 +40,8 @@ std::string attention_json(const AttentionMaps& maps);
 std::string attention_page(const AttentionMaps& maps);  // HTML
 std::string attention_png(const AttentionMaps& maps);   // of the only part
 
-// What attention_png() calls in libheadlane_picture.so: draw_attention_png, in picture/.
+// The function that attention_png() calls in libheadlane_picture.so: draw_attention_png, in
+// picture/.
 using DrawAttentionPng = void(const AttentionMaps& maps, std::string* png);
 
 }  // namespace tool

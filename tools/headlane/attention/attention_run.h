@@ -17,7 +17,7 @@ struct AttentionOptions {
   std::string html, png, json;    // files; "": not wanted; "-": standard output
 };
 
-// What options.part, layer and head select of the model. Throws std::runtime_error.
+// Returns the maps that options.part, layer and head select. Throws std::runtime_error.
 AttentionMaps attention_maps(const AttentionOptions& options);
 
 // The same of a model with a decoder, which attention_maps calls: translates the text, or takes

@@ -193,9 +193,9 @@ double ops_limit(const Pass& pass, const Limits& limits, const std::string& prec
   return limits.ops(is_attention && precision == "int8" ? "bf16" : precision);
 }
 
-// What bounds a pass: its arithmetic, or its weights and activations from where they lie. The first
-// block of rows finds the weights where those of the whole model fit (`all_weights` bytes), later
-// ones where those of the pass do.
+// The bound of a pass is its arithmetic, or its weights and activations from where they lie. The
+// first block of rows finds the weights where those of the whole model fit (`all_weights` bytes),
+// later ones where those of the pass do.
 double bound_seconds(const Pass& pass, const Case& shape, double all_weights, const Limits& limits,
                      const std::string& precision, int n_threads) {
   const auto rate = [&](double bytes) { return limits.read(static_cast<int64_t>(bytes)); };

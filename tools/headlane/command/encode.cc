@@ -31,7 +31,7 @@ class HiddenStates {
     batch_.add(ids);
   }
 
-  // What was added since the last run.
+  // Runs the sequences that were added since the last run.
   void run() {
     const size_t n = batch_.n_tokens();
     if (n > 0) {

@@ -140,7 +140,7 @@ void add_memory_facts(const headlane_model_facts& f, const ContextMemory& memory
   report->add("memory_bytes", f.packed_bytes + memory.bytes);
 }
 
-// What the library says, and which file it is of.
+// Prints the library's facts, and the file that they describe.
 void print_json(const Model& model, const InfoOptions& options) {
   Json facts = Json::parse(model.json());
   facts.set("file", options.run.model_path);
@@ -167,7 +167,7 @@ void info(const InfoOptions& options) {
   report.add("d_ff", f.d_ff);
   report.add("activation", f.activation);
   report.add("norm_eps", as_written(f.norm_eps));
-  // What a model has depends on what it takes: token ids, or activations.
+  // A model's facts depend on its input: token ids, or activations.
   f.vocab_size > 0 ? add_text_facts(f, &report) : add_layer_facts(f, &report);
   if (f.has_decoder != 0 || f.n_decoder_layers > 0) add_decoder_facts(f, &report);
   if (f.n_languages > 0) {

@@ -49,7 +49,7 @@ std::string numbers_of(const std::vector<int32_t>& ids, const char* between) {
   return text;
 }
 
-// What answers are printed as.
+// Prints answers in the form that the user chose.
 class Printer {
  public:
   Printer(const Model& model, const TranslateOptions& options)
@@ -216,7 +216,7 @@ void translate(const TranslateOptions& options) {
   if (options.statistics) print_statistics(counts, seconds_to_open, seconds_since(begin));
 }
 
-// What --stream and --sample exclude.
+// --stream and --sample exclude these options.
 struct BeamOptions {
   const Option *beams, *n_best;
 };

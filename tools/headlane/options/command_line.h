@@ -46,7 +46,7 @@ class Option {
   bool refuses_empty_ = false, may_repeat_ = false;
 };
 
-// What real numbers an option takes: from `least` to `most`, or, with `above`, without `least`.
+// The real numbers that an option takes: from `least` to `most`, or, with `above`, without `least`.
 struct Interval {
   double least, most;
   bool above = false;

@@ -1,4 +1,4 @@
-// What the commands that run a model have in common: their options, and what they make of these.
+// The commands that run a model share these options, and the functions that obey them.
 #pragma once
 
 #include <headlane/headlane.hpp>
@@ -21,7 +21,7 @@ struct RunOptions {
   int n_threads = 0;
   int64_t batch_tokens = 2048;  // as fast as more, in less memory
   int64_t max_length = 0;       // 0: the model's own
-  // What is put before each text that is embedded: a text, or one of the model's by its name; none:
+  // The prompt before each text that is embedded: a text, or one of the model's by its name; none:
   // the model's default.
   std::optional<std::string> prompt;
   std::string prompt_name;

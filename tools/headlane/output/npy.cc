@@ -37,7 +37,7 @@ std::string header_of(const std::vector<int64_t>& shape) {
   return header;
 }
 
-// What follows 'key': in the header's literal; empty if the key is not there.
+// Returns the text behind 'key': in the header's literal; empty if the key is not there.
 std::string_view value_of(std::string_view header, const std::string& key) {
   const size_t at = header.find("'" + key + "':");
   if (at == std::string_view::npos) return {};

@@ -35,8 +35,9 @@ std::string file_to_replace(const std::string& path) {
   return file.string();
 }
 
-// Of "-" and of names such as /dev/stdout, /dev/fd/3, /proc/self/fd/3, the descriptor; -1: it is
-// another name. A descriptor's file has its place in it, which opening it by its name would lose.
+// Returns the descriptor for "-" and for names such as /dev/stdout, /dev/fd/3, /proc/self/fd/3; -1
+// for another name. A descriptor's file has its place in it, which opening it by its name would
+// lose.
 int descriptor_named(const std::string& path) {
   namespace fs = std::filesystem;
   if (path == "-") return STDOUT_FILENO;

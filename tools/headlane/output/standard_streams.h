@@ -1,5 +1,5 @@
-// What the command reads and writes without a file's name. A write that fails is never silent: on a
-// full disk or a closed stream the command ends with status 1 and says why.
+// The streams that the command reads and writes without a file's name. A write that fails is never
+// silent: on a full disk or a closed stream the command ends with status 1 and says why.
 #pragma once
 
 #include <string>

@@ -23,7 +23,7 @@ class Canvas {
   void text(const std::string& text, double x, double y, double size, double max_width, Align align,
             const Rgb& colour, bool upwards = false);
 
-  // What text() takes of `max_width`; 0 without fonts.
+  // Returns how much of `max_width` text() takes; 0 without fonts.
   int text_width(const std::string& text, double size, double max_width);
 
   std::string png() const;

@@ -12,7 +12,7 @@ namespace tool {
 
 std::vector<std::string> language_names(const Model& model);
 
-// What the user said, found in the model.
+// The languages that the user named, found in the model.
 struct LanguageChoice {
   std::string source, target;       // "": not said
   std::optional<int32_t> first_id;  // what targets begin with, where they bear their language

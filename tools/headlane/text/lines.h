@@ -14,7 +14,7 @@ namespace tool {
 void for_each_line(const std::string& path,
                    const std::function<void(const std::string&, int64_t)>& body);
 
-// What messages call it.
+// The name that messages use for it.
 std::string shown_name(const std::string& path);
 
 }  // namespace tool

@@ -34,7 +34,7 @@ void for_each_window(const Texts& texts, const RunOptions& options, int64_t max_
 // Tokens that a text is cut to: the user's --max-length or the model's own. Throws.
 int64_t length_limit(const headlane_model_facts& facts, const RunOptions& options);
 
-// What is put before each text: as the user says, else the model's default prompt. Throws.
+// The prompt before each text: as the user says, else the model's default prompt. Throws.
 std::string prompt_of(const Model& model, const RunOptions& options);
 
 // Columns of the vectors that the user asks for; 0: the model makes none.

@@ -12,7 +12,7 @@
 
 namespace tool {
 
-// What of a search is the user's choice; 0, "", none: the model's own.
+// The user's choices of a search; 0, "", none: the model's own.
 struct SearchChoice {
   int64_t beams = 0, n_best = 0;
   std::optional<double> length_penalty;
