@@ -26,7 +26,7 @@ using headlane::kernels::Bf16;
 
 // Bilinear scores need weights, so a call on buffers has none.
 headlane::AttentionSpec spec_of_call(const headlane_attention_options& options) {
-  const headlane::AttentionSpec spec = read_spec(options);
+  headlane::AttentionSpec spec = read_spec(options);
   if (spec.score == Score::kBilinear) {
     fail(Status::kInvalidArgument,
          "score is bilinear, which only layers can have (headlane_model_create_layer); choose "
