@@ -8,6 +8,7 @@
 #include "engine/import/tokenizers/tokenizer.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/golden_texts.h"
+#include "tests/support/sanitizers.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tokenizer_testing.h"
 
@@ -81,7 +82,11 @@ TEST_P(TokenizerClasses, MatchTransformers) {
   const std::string hashes = folder["hashes"];
   ASSERT_EQ(hashes.size(), (texts.size() + 19) / 20 * 8);
   std::vector<int32_t> ids;
+  // Under AddressSanitizer a quarter of the texts, 20 of each 80, touches the same memory in a
+  // quarter of the time.
+  constexpr size_t kShown = kUnderAddressSanitizer ? 20 : 80;
   for (size_t i = 0; i < texts.size(); ++i) {
+    if (i % 80 >= kShown) continue;
     const size_t begin = ids.size();
     tokenizer->encode(texts[i], kNoLimit, &ids);
     const std::string key = std::to_string(i);
