@@ -92,6 +92,7 @@ SequenceRequest request_of(const headlane_sequence_options* options, const Seque
   }
   request.hidden = in.hidden != 0;
   request.room = in.room;
+  request.key = in.key;
   request.keeps = in.keep != 0;
   request.listener = reinterpret_cast<void (*)()>(in.on_token);
   request.user = in.user;

@@ -9,9 +9,6 @@
 namespace headlane {
 namespace {
 
-// All sequences have the same key: random numbers depend on the seed and on the place of the token.
-constexpr uint64_t kKey = 0;
-
 void mark_seen(Sequence* sequence, bool seen) {
   for (const int32_t id : sequence->ids) sequence->rules.set_seen(id, seen);
 }
@@ -44,7 +41,7 @@ int32_t drawn_id(const Distribution& distribution, const Sequence& sequence) {
   const SearchOptions& search = sequence.request.search;
   if (!search.sample) return distribution.tokens[0].id;
   const auto n_new = static_cast<uint32_t>(sequence.n_new());
-  return draw(distribution, random_uniform(search.seed, kKey, 0, n_new));
+  return draw(distribution, random_uniform(search.seed, sequence.request.key, 0, n_new));
 }
 
 }  // namespace

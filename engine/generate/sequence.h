@@ -31,6 +31,7 @@ struct SequenceRequest {
   bool logprobs = false;         // of tokens that come
   bool prompt_logprobs = false;  // of the prompt's tokens too
   int64_t n_top = 0;    // the best tokens at each place that are told with log-probabilities
+  uint64_t key = 0;     // of its random numbers, which it tells from others' of the same seed
   int64_t room = 0;     // tokens that it counts as having room for; 0: its prompt and what may come
   bool keeps = false;   // it stays in the cache once it has ended
   bool hidden = false;  // the last hidden state of its last token is wanted

@@ -139,7 +139,7 @@ typedef struct headlane_sequence_options {
   int64_t top_k;             /**< 0: all */
   float top_p;               /**< 0: 1 */
   float min_p;               /**< from 0 to 1 */
-  uint64_t seed;             /**< of the random numbers, which depend on it and on n_new alone */
+  uint64_t seed;             /**< of the random numbers, which depend on it, key and n_new */
   double repetition_penalty; /**< as in headlane_generate_options; 0: the model's; 1: none */
   const int32_t* end_ids;    /**< [n_end_ids], tokens that end it; null: the model's */
   int64_t n_end_ids;         /**< how many */
@@ -163,6 +163,9 @@ typedef struct headlane_sequence_options {
    * Sequences share a beginning where that choice is the same, so a kept one whose beginning longer
    * ones are to share needs their room. */
   int64_t room;
+  /** Chooses other random numbers of the same seed, so that sequences of one request differ; they
+   * are those of headlane_generate_options for a source that has this key. */
+  uint64_t key;
 } headlane_sequence_options;
 
 /** Adds a sequence. It joins in the next step, or once there is room in the cache. If it begins as

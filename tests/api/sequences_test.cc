@@ -34,12 +34,15 @@ TEST_F(SequencesTest, TokensAreTheGenerators) {
     headlane_sequence_options options = sequence_options(20);
     headlane_generate_options search = beams(1);
     search.max_new_tokens = 20;
+    const uint64_t key = i / 3 % 2 * 1000003;
     if (i % 3 == 1) {
       options.sample = search.sample = 1;
       options.temperature = search.temperature = 1.5f;
       options.top_k = search.top_k = i % 2 ? 5 : 0;
       options.top_p = search.top_p = 0.9f;
       options.seed = search.seed = static_cast<uint64_t>(i);
+      options.key = key;
+      search.keys = &key;
     }
     if (i % 3 == 2) options.repetition_penalty = search.repetition_penalty = 1.3;
     const int64_t number = growing.add(ids, options);
