@@ -13,7 +13,7 @@ from ctypes import byref
 from pathlib import Path
 from typing import Any
 
-from headlane import _abi
+from headlane import _abi, _gguf
 from headlane._library import check, interruptible, lib, log_address, version
 from headlane._model import address_of, encoded
 
@@ -91,7 +91,7 @@ def of_folder(
 
 def of_gguf(path: Path, cache: str | os.PathLike[str] | None, precision: str | None, pooling: str | None) -> Path:
     """The converted file of a GGUF file, or of several that are one model, the first of which is named."""
-    path = path.resolve()
+    path = Path(os.path.abspath(path))  # the hub's are links to files without names, beside which no other part lies
     parts = re.fullmatch(r"(.*-)\d{5}(-of-\d{5}\.gguf)", path.name)
     read = sorted(path.parent.glob(f"{_escaped(parts[1])}?????{_escaped(parts[2])}")) if parts else [path]
     return _of_source(path, read, cache, precision, pooling)
@@ -109,6 +109,14 @@ def _of_source(
     stem = f"{source.name}@{_digest(str(source))}-{precision or 'f32'}{'-' + pooling if pooling else ''}"
     target = cache_folder(cache) / f"{stem}-{_digest(json.dumps(state))}.headlane"
     return convert_once(target, lambda: os.fspath(source), precision, pooling, stale=f"{_escaped(stem)}-*.headlane")
+
+
+def _only_gguf(folder: Path) -> Path | None:
+    """The GGUF model of a folder without a model of Hugging Face's."""
+    if (folder / "config.json").exists() and any(folder.glob("*.safetensors")):
+        return None
+    files = _gguf.chosen([path.name for path in folder.glob("*")], "", os.fspath(folder))
+    return folder / files[0] if files else None
 
 
 def is_gguf(path: Path) -> bool:
@@ -139,13 +147,17 @@ def find(
     namespace: of the hub, for a name without one; "": such names are whole."""
     if not isinstance(model, (str, os.PathLike)):
         raise TypeError(f"a model is named by a str or a path, and this is {type(model).__name__}")
+    if not os.fspath(model):
+        raise ValueError("the name of the model is empty")
     path = Path(model)
     stored = precision if precision in FILE_PRECISIONS else None
     if path.is_dir():
+        if file := _only_gguf(path):
+            return of_gguf(file, cache, stored, pooling), {}
         return of_folder(path, cache, stored, pooling), _settings(path)
     if path.is_file() and is_gguf(path):
         return of_gguf(path, cache, stored, pooling), {}
-    if path.exists() or path.suffix in (".headlane", ".gguf"):
+    if path.exists() or (path.suffix in (".headlane", ".gguf") and ":" not in path.name):
         if pooling is not None:
             raise ValueError(f"{path} is a file, whose pooling is in it; pooling is for folders and repositories")
         return path, {}

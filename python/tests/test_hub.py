@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
+
+import headlane
 
 pytest.importorskip("huggingface_hub")
 
@@ -87,8 +91,12 @@ PROGRAM = """
 import json, sys, headlane
 options = json.loads(sys.argv[1])
 try:
-    model = headlane.Embedder(options.pop("name", "org/tiny"), **options)
-    print(model.path.name, [float(x) for x in model.encode("dogs run")])
+    kind = getattr(headlane, options.pop("kind", "Embedder"))
+    model = kind(options.pop("name", "org/tiny"), **options)
+    if kind is headlane.Embedder:
+        print(model.path.name, [float(x) for x in model.encode("dogs run")])
+    else:
+        print(model.path.name, model.generate("dogs run", max_new_tokens=8).ids)
 except Exception as error:
     print(type(error).__name__, error)
 """
@@ -142,3 +150,42 @@ def test_what_is_not_there(hub: Hub, tmp_path: Path) -> None:
     assert hub.asked == []
     assert "RepositoryNotFoundError" in run(hub, tmp_path, name="org/nobody")
     assert not list((tmp_path / "headlane").glob("*.headlane")) if (tmp_path / "headlane").exists() else True
+
+
+def test_repositories_of_gguf_files(hub: Hub, tmp_path: Path) -> None:
+    """One that has no other weights: its only model, or the one that is named behind a colon."""
+    source = ROOT / "tests/golden/gguf/qwen2_texts.gguf"
+    hub.folder = tmp_path / "repository"
+    hub.folder.mkdir()
+    (hub.folder / "config.json").write_text("{}")
+    shutil.copy(source, hub.folder / "tiny-F32.gguf")
+    shutil.copy(source, hub.folder / "mmproj-F32.gguf")
+    ids = headlane.LanguageModel(source).generate("dogs run", max_new_tokens=8).ids
+    options: dict[str, Any] = {"kind": "LanguageModel"}
+    first = run(hub, tmp_path, **options)
+    assert first.startswith(f"org--tiny@{FIRST}-tiny-F32-f32-") and first.endswith(f" {ids}")
+    assert not any("mmproj" in path for path in hub.asked)
+    hub.asked.clear()
+    for name in ("org/tiny", "org/tiny:f32", "org/tiny:tiny-F32.gguf"):
+        assert run(hub, tmp_path, {"HF_HUB_OFFLINE": "1"}, name=name, **options) == first
+        assert run(hub, tmp_path, name=name, **options) == first
+    assert hub.asked == []
+    assert "in part only" in run(hub, tmp_path, local_files_only=True, name="org/tiny:Q8_0", **options)
+    # Several models, one of them in parts and in a folder: which one is meant must be said.
+    hub.commit = SECOND
+    (hub.folder / "parts").mkdir()
+    for name in ("tiny-Q4_K_M.gguf", "tiny-IQ4_K.gguf", "parts/tiny-BF16-00001-of-00001.gguf", "parts/tiny-Q8_0-00001-of-00002.gguf"):
+        shutil.copy(source, hub.folder / name)
+    options["revision"] = SECOND
+    answer = run(hub, tmp_path, **options)
+    assert answer.startswith("ValueError org/tiny has 4 GGUF models: ") and "name one of them" in answer
+    answer = run(hub, tmp_path, name="org/tiny:Q8_0", **options)
+    assert answer.startswith('FileNotFoundError org/tiny has neither "Q8_0" nor') and "tiny-Q4_K_M.gguf" in answer
+    hub.asked.clear()
+    for quantization, stem in (("Q4_K_M", "tiny-Q4_K_M"), ("bf16", "tiny-BF16-00001-of-00001")):
+        found = run(hub, tmp_path, name=f"org/tiny:{quantization}", **options)
+        assert found == f"org--tiny@{SECOND}-{stem}-f32-{headlane.__version__}.headlane {ids}"
+    assert {path.split("/")[-1] for path in hub.asked if path.endswith(".gguf")} == {
+        "tiny-Q4_K_M.gguf",
+        "tiny-BF16-00001-of-00001.gguf",
+    }
