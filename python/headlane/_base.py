@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from headlane import _files
 from headlane._cancel import Cancel
+from headlane._checked import natural
 from headlane._library import Unsupported, interruptible, logger
 from headlane._model import Model
 from headlane._progress import Bar
@@ -46,6 +47,7 @@ class OpenModel:
     repository of its hub; all but .headlane files are converted once, into cache_folder."""
 
     _kind: ClassVar[str]  # as the sentence says it that refuses another one
+    _namespace: ClassVar[str] = ""  # of the hub, for names without one
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls: type[Self], *args: Any, **options: Any) -> Self:
@@ -57,7 +59,6 @@ class OpenModel:
         """Pickled it is what it was opened by, and what was set since: whoever loads it opens the model again."""
         changed = {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
         return _opened, (type(self), *self._arguments), changed
-    _namespace: ClassVar[str] = ""  # of the hub, for names without one
 
     def __init__(
         self,
@@ -158,6 +159,7 @@ class Encoding(OpenModel):
         n_threads: int | None = None,
         **options: Any,
     ) -> None:
+        natural("max_tokens", max_tokens, 1)
         super().__init__(model_name_or_path, n_threads=n_threads, **options)
         self._sessions = Sessions(self._model, max_tokens=max_tokens, n_threads=n_threads)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from headlane import _abi
 from headlane._cancel import Cancel
-from headlane._choices import natural
+from headlane._checked import natural
 from headlane._continuations import Continuation
 from headlane._library import Handle, check, interruptible, lib
 from headlane._model import Model, text_at, threads_asked_for

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 
 from headlane import _abi
+from headlane._checked import natural, real
 from headlane._model import encoded
 from headlane.tokenizer import _as_ids
 
 _NO_NEW_TOKENS = -1  # HEADLANE_NO_NEW_TOKENS
-# Seeds of prompts that come behind the first one of a call: 2^64 over the golden ratio, as hashes take it.
-_SEED_STEP = 0x9E3779B97F4A7C15
 
 
 class Choices(TypedDict, total=False):
@@ -57,17 +56,24 @@ class Kept(TypedDict, total=False):
     keep: bool
 
 
+class OfSequence(TypedDict, total=False):
+    """What a sequence is among others.
+
+    key: chooses other random numbers of the same seed. A prompt of LanguageModel.generate, and of `headlane generate`,
+        has its place in the call, from 0 on.
+    room: how many tokens it counts as having room for, if that is more than its prompt and max_new_tokens. Models that
+        choose their rotary positions by that (longrope, dynamic NTK) share a beginning where the choice is the same.
+    """
+
+    key: int
+    room: int
+
+
 class Request(NamedTuple):
     """headlane_sequence_options, and what must live until it has been read."""
 
     struct: Any
     keep: object
-
-
-def natural(name: str, number: Any, least: int = 0) -> int:
-    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
-        raise ValueError(f"{name} is {number!r}, and must be an integer of at least {least}")
-    return int(number)
 
 
 def request_of(
@@ -88,13 +94,16 @@ def request_of(
     prompt_logprobs: bool = False,
     hidden: bool = False,
     keep: bool = False,
+    key: int = 0,
+    room: int = 0,
 ) -> Request:
     struct = _abi.headlane_sequence_options()
     if max_new_tokens is not None:  # 0: the prompt alone
         struct.max_new_tokens = natural("max_new_tokens", max_new_tokens) or _NO_NEW_TOKENS
     struct.min_new_tokens = natural("min_new_tokens", min_new_tokens)
     _set_sampling(struct, facts, temperature, top_k, top_p, min_p)
-    struct.seed = natural("seed", seed) % 2**64
+    struct.seed, struct.key = natural("seed", seed) % 2**64, natural("key", key) % 2**64
+    struct.room = natural("room", room)
     if repetition_penalty is not None:
         struct.repetition_penalty = _positive("repetition_penalty", repetition_penalty)
     struct.logprobs, struct.n_top = int(logprobs is not None), natural("logprobs", logprobs or 0)
@@ -103,7 +112,7 @@ def request_of(
 
 
 def _positive(name: str, number: Any) -> float:
-    if not float(number) > 0:
+    if not real(name, number) > 0:
         raise ValueError(f"{name} is {number!r}, and must be above 0")
     return float(number)
 
@@ -112,17 +121,17 @@ def _set_sampling(
     struct: Any, facts: Any, temperature: float | None, top_k: int | None, top_p: float | None, min_p: float | None
 ) -> None:
     """As the command does: an option takes the place of the model's number of its name alone."""
+    if temperature is not None and not real("temperature", temperature) >= 0:
+        raise ValueError(f"temperature is {temperature!r}, and must be 0 or more")
     of_model = facts.temperature > 0
     asked = any(option is not None for option in (top_k, top_p, min_p))
     if not (temperature > 0 if temperature is not None else asked or of_model):
-        if temperature is not None and not temperature >= 0:
-            raise ValueError(f"temperature is {temperature!r}, and must be 0 or more")
         return
     struct.sample = 1
     struct.temperature = (facts.temperature if of_model else 1) if temperature is None else temperature
     struct.top_k = facts.top_k if top_k is None else natural("top_k", top_k)
     struct.top_p = facts.top_p if top_p is None else _positive("top_p", top_p)
-    struct.min_p = facts.min_p if min_p is None else min_p
+    struct.min_p = facts.min_p if min_p is None else real("min_p", min_p)
 
 
 def _set_stops(struct: Any, stop: str | Iterable[str] | None) -> object:
@@ -151,8 +160,3 @@ def _set_biases(struct: Any, biases: Mapping[int, float] | None) -> object:
     ids, values = _as_ids(biases.keys()), np.array(list(biases.values()), np.float32)
     struct.bias_ids, struct.biases, struct.n_bias = ids.ctypes.data, values.ctypes.data, len(ids)
     return ids, values
-
-
-def seed_of(seed: int, place: int) -> int:
-    """The seed of a prompt by its place in a call, so that equal prompts of a call get other random numbers each."""
-    return (natural("seed", seed) + place * _SEED_STEP) % 2**64

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headlane._cancel import Cancel
-from headlane._choices import seed_of
 from headlane._library import interruptible
 from headlane._model import Model
 from headlane.sequences import Sequence, Sequences, Sizes
@@ -66,7 +65,6 @@ def run(
 ) -> None:
     """Calls take with the place of each prompt and its sequence, once that has ended; it is removed then."""
     ends = cancel or Cancel()
-    seed = options.pop("seed", 0)
 
     def work() -> None:
         with Sequences(model, sizes, n_threads) as sequences:
@@ -74,7 +72,7 @@ def run(
             n_added = 0
             while n_added < len(prompts) or added:
                 while n_added < len(prompts) and len(added) < 2 * (sizes.max_sequences or 1):
-                    added[n_added] = sequences.add(prompts[n_added], seed=seed_of(seed, n_added), **options)
+                    added[n_added] = sequences.add(prompts[n_added], key=n_added, **options)
                     n_added += 1
                 sequences._step(ends)
                 for place in [place for place, sequence in added.items() if sequence.finish_reason is not None]:

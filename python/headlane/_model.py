@@ -10,6 +10,7 @@ from ctypes import byref, c_char_p, c_int64, c_void_p
 from typing import Any
 
 from headlane import _abi
+from headlane._checked import utf8
 from headlane._holdable import Holdable
 from headlane._library import Handle, check, interruptible, lib, log_address
 
@@ -31,11 +32,10 @@ def encoded(name: str, value: str | None) -> bytes | None:
     """A text for a parameter that ends at its first zero byte."""
     if value is None:
         return None
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, and is {type(value).__name__}")
-    if "\0" in value:
+    text = utf8(name, value)
+    if b"\0" in text:
         raise ValueError(f"{name} must not have a zero character")
-    return value.encode()
+    return text
 
 
 def address_of(text: bytes | None) -> int | None:

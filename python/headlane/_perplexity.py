@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headlane._cancel import Cancel
-from headlane._choices import natural
+from headlane._checked import natural
 from headlane._continuations import run
 from headlane._model import Model
 from headlane.sequences import Sequence, Sizes

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headlane import _abi
+from headlane._checked import utf8
 
 
 class Texts(NamedTuple):
@@ -35,11 +36,7 @@ def from_strings(strings: list[str]) -> Texts:
     try:
         parts = [string.encode() for string in strings]
     except UnicodeEncodeError:
-        i = next(i for i, string in enumerate(strings) if any("\ud800" <= letter <= "\udfff" for letter in string))
-        raise ValueError(
-            f"inputs[{i}] has half of a surrogate pair, which no text in UTF-8 has; "
-            "string.encode('utf-8', 'replace').decode() replaces it"
-        ) from None
+        parts = [utf8(f"inputs[{i}]", string) for i, string in enumerate(strings)]  # which says where
     offsets = np.zeros(len(parts) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)), out=offsets[1:])
     data = b"".join(parts)
@@ -55,6 +52,9 @@ def as_strings(inputs: Any, name: str = "inputs") -> list[str]:
     """A list of what the caller gave for texts; whatever is not a text is refused by its place and type."""
     if isinstance(inputs, (bytes, bytearray, memoryview, dict, set, frozenset)) or not isinstance(inputs, Iterable):
         raise TypeError(f"{name} must be a str, or a list of str, and is {type(inputs).__name__}")
+    if isinstance(inputs, str) or (isinstance(inputs, np.ndarray) and inputs.ndim != 1):
+        shown = "a str" if isinstance(inputs, str) else f"an array of {inputs.ndim} dimensions"
+        raise TypeError(f"{name} must be a list of str, or an array of one dimension, and is {shown}")
     strings = inputs.tolist() if isinstance(inputs, np.ndarray) else list(inputs)
     for i, string in enumerate(strings):
         if not isinstance(string, str):

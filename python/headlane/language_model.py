@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from headlane import _beams, _texts
 from headlane._base import OpenModel
 from headlane._cancel import Cancel, in_thread
-from headlane._choices import Choices, natural
+from headlane._checked import natural
+from headlane._choices import Choices
 from headlane._continuations import Continuation, continuation_of, run, sizes_for
 from headlane._perplexity import Perplexity, measure
 from headlane._streams import Stream

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from headlane import _abi
 from headlane._cancel import Cancel, in_thread
-from headlane._choices import Choices, Kept, Request, natural, request_of
+from headlane._checked import natural, utf8
+from headlane._choices import Choices, Kept, OfSequence, Request, request_of
 from headlane._holdable import Holdable
 from headlane._library import Error, Handle, check, error_of, interruptible, lib
 from headlane._model import Model, text_at, threads_asked_for
@@ -179,13 +180,14 @@ class Sequences(Holdable):
 
         on_token: called for each token, by the thread that takes the step. False ends the sequence; what it raises
             ends it too, and comes out of the step. It may use the sequences, except for step and close.
-        The other options are those of LanguageModel.generate; prompt_logprobs, hidden and keep say what is kept.
+        The other options are those of LanguageModel.generate; prompt_logprobs, hidden and keep say what is kept; key
+            chooses other random numbers of the same seed; room is for models that choose positions by length.
         """
         request = request_of(self._model.facts, **options)
         number = c_int64()
         with self.hold() as address, _Listening(self, on_token, request) as key:
             if isinstance(prompt, str):
-                data = prompt.encode()
+                data = utf8("prompt", prompt)
                 check(lib.headlane_sequences_add_text(address, data, len(data), byref(request.struct), byref(number)))
             else:
                 ids = np.ascontiguousarray(_as_ids(prompt))
@@ -232,7 +234,7 @@ class Sequences(Holdable):
         return n.value
 
 
-class _Options(Choices, Kept, total=False):
+class _Options(Choices, Kept, OfSequence, total=False):
     pass
 
 

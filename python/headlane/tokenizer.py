@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headlane import _abi, _files
+from headlane._checked import utf8
 from headlane._library import Unsupported, check, lib
 from headlane._model import Model, address_of, encoded
 
@@ -82,7 +83,7 @@ class Tokenizer:
         options.prompt = address_of(prompt)
         options.source_language, options.target_language = address_of(languages[0]), address_of(languages[1])
         options.as_target = int(as_target)
-        data = text.encode()
+        data = utf8("text", text)
         ids = np.empty(min(max(max_length, 16), 4096), np.int32)
         n_ids = c_int64()
         with self._model.hold() as address:
@@ -120,7 +121,7 @@ class Tokenizer:
 
     def token_to_id(self, token: str) -> int:
         """The id of the token that is spelled so; a ValueError if there is none."""
-        data = token.encode()
+        data = utf8("token", token)
         found = c_int32()
         with self._model.hold() as address:
             check(lib.headlane_model_find_token(address, data, len(data), byref(found)))
@@ -155,4 +156,6 @@ def _as_ids(ids: Iterable[int]) -> NDArray[np.int32]:
         if ids.ndim != 1 or ids.dtype.kind not in "iu":
             raise TypeError(f"ids must be integers in a row, and are {ids.dtype} of shape {ids.shape}")
         ids = ids.tolist()
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
+        raise TypeError(f"ids must be a list of int, and is {type(ids).__name__}")
     return np.array([_as_id(number) for number in ids], np.int32)

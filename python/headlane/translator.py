@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from headlane import _abi, _texts
 from headlane._base import OpenModel
+from headlane._checked import natural, real
 from headlane._generators import Generators, Running
 from headlane._library import Handle, check, interruptible, lib, logger
 from headlane.tokenizer import Tokenizer
@@ -111,18 +112,19 @@ class Translator(OpenModel):
             ("max_new_tokens", 1 if max_new_tokens is None else max_new_tokens, 1),
             ("min_new_tokens", min_new_tokens, 0),
             ("top_k", top_k, 0),
+            ("seed", seed, 0),
         ):
-            if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
-                raise ValueError(f"{name} is {number!r}, and must be an integer of at least {least}")
+            natural(name, number, least)
         search = _abi.headlane_generate_options()
         search.n_beams = 0 if num_beams is None else num_beams
         search.n_best = n_best
         if length_penalty is not None:
-            search.length_penalty = length_penalty or _NO_LENGTH_PENALTY
+            search.length_penalty = real("length_penalty", length_penalty) or _NO_LENGTH_PENALTY
         search.early_stopping = _STOPPING[early_stopping]
         search.sample = int(do_sample)
-        search.temperature, search.top_k, search.top_p, search.seed = temperature, top_k, top_p, seed
-        search.repetition_penalty = repetition_penalty or 0.0
+        search.temperature, search.top_p = real("temperature", temperature), real("top_p", top_p)
+        search.top_k, search.seed = top_k, seed
+        search.repetition_penalty = real("repetition_penalty", repetition_penalty or 0.0)
         search.min_new_tokens = min_new_tokens
         search.max_new_tokens = max_new_tokens or 0
         with self._model.hold():

@@ -101,12 +101,23 @@ def test_the_commands_choices(llama: headlane.LanguageModel) -> None:
 
 
 def test_draws(llama: headlane.LanguageModel) -> None:
-    """Equal prompts of a call get other random numbers each, whatever the batch; a seed gives the same again."""
+    """Equal prompts of a call get other random numbers each, whatever the batch, and those of the command; a seed gives
+    the same again."""
     first = llama.generate(["the cat"] * 5, max_new_tokens=8, temperature=2.0, seed=3)
     assert len({tuple(row.ids) for row in first}) == 5
     assert first == llama.generate(["the cat"] * 5, max_new_tokens=8, temperature=2.0, seed=3, batch_size=2)
     assert first[0] == llama.generate("the cat", max_new_tokens=8, temperature=2.0, seed=3)
     assert first != llama.generate(["the cat"] * 5, max_new_tokens=8, temperature=2.0, seed=4)
+    words = ["--max-new-tokens", "8", "--temperature", "2", "--seed", "3", *["the cat"] * 5]
+    assert [row.ids for row in first] == [row["ids"] for row in command(llama, "generate", *words)]
+    with llama.sequences(max_sequences=5, max_tokens=200) as sequences:
+        options: Any = {"max_new_tokens": 8, "temperature": 2.0, "seed": 3}
+        added = [sequences.add("the cat", key=key, room=40, **options) for key in (4, 0, 2)]
+        sequences.run()
+        assert [sequence.ids for sequence in added] == [first[key].ids for key in (4, 0, 2)]
+        for wrong in ({"key": -1}, {"room": 0.5}):
+            with pytest.raises(ValueError, match=next(iter(wrong))):
+                sequences.add("the cat", **wrong)  # type: ignore[arg-type]
 
 
 def test_biases_and_ends(llama: headlane.LanguageModel) -> None:
@@ -357,6 +368,21 @@ def test_gguf(tmp_path: Path) -> None:
         headlane.LanguageModel(path, cache_folder=tmp_path / "cache")
     with pytest.raises(headlane.FileUnreadable, match="none.gguf"):
         headlane.LanguageModel(tmp_path / "none.gguf")
+
+
+def test_folders_of_gguf_files(tmp_path: Path) -> None:
+    source = ROOT / "tests/golden/gguf/qwen2_texts.gguf"
+    shutil.copy(source, tmp_path / "tiny-Q4_K_M.gguf")
+    options: dict[str, Any] = {"cache_folder": tmp_path / "cache"}
+    model = headlane.LanguageModel(tmp_path, **options)
+    assert model.path == headlane.LanguageModel(tmp_path / "tiny-Q4_K_M.gguf", **options).path
+    shutil.copy(source, tmp_path / "tiny-Q8_0.gguf")
+    with pytest.raises(ValueError, match="2 GGUF models: tiny-Q4_K_M.gguf, tiny-Q8_0.gguf; name one"):
+        headlane.LanguageModel(tmp_path, **options)
+    # The hub's cache has links to files whose names are sums.
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/tiny.gguf").symlink_to(shutil.copy(source, tmp_path / "0123456789abcdef"))
+    assert headlane.LanguageModel(tmp_path / "links", **options).path.name.startswith("tiny.gguf@")
 
 
 def test_loads_and_streams_leak_nothing(llama: headlane.LanguageModel) -> None:
