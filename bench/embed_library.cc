@@ -1,19 +1,35 @@
-// How long a call of the C API takes within C, beside the same call from Python (python_calls.py).
+// headlane_session_embed with a clock inside, for what calls it from Python (python_calls.py): what
+// a call takes beyond it is Python's.
 #include <chrono>
 #include <cstdint>
 
 #include "headlane/embed.h"
 
+namespace {
+
 using Embed = headlane_status(headlane_session*, const headlane_texts*,
                               const headlane_embed_options*, float*, int64_t);
 
-// Seconds of one call of `embed`, which is headlane_session_embed of any build; less than 0 if it
-// fails.
-extern "C" __attribute__((visibility("default"))) double headlane_bench_time_embed(
-    Embed* embed, headlane_session* session, const headlane_texts* texts,
-    const headlane_embed_options* options, float* vectors, int64_t stride) {
+Embed* g_embed = nullptr;
+double g_seconds = 0;
+
+}  // namespace
+
+// embed: headlane_session_embed of any build.
+extern "C" __attribute__((visibility("default"))) void headlane_bench_set_embed(Embed* embed) {
+  g_embed = embed;
+}
+
+extern "C" __attribute__((visibility("default"))) headlane_status headlane_bench_embed(
+    headlane_session* session, const headlane_texts* texts, const headlane_embed_options* options,
+    float* vectors, int64_t stride) {
   const auto begin = std::chrono::steady_clock::now();
-  const headlane_status status = embed(session, texts, options, vectors, stride);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  return status == HEADLANE_OK ? seconds.count() : -1;
+  const headlane_status status = g_embed(session, texts, options, vectors, stride);
+  g_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return status;
+}
+
+// Of the last call.
+extern "C" __attribute__((visibility("default"))) double headlane_bench_embed_seconds() {
+  return g_seconds;
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The Python package beside the command and beside C, on one model.
 
-    bench/python_calls.py BUILD MODEL [--rounds 9] [--pairs 400] [--threads N]
+    bench/python_calls.py BUILD MODEL [--rounds 9] [--calls 400] [--threads N]
 
 The 2,000 sentences of tests/golden/corpus by `headlane embed --stats`, which tells the time of the
 run alone, and by Embedder.encode, by turns: how fast each is, and whether the bits are equal. One
-sentence by Embedder.encode and by headlane_session_embed, timed within C on the same session, one
-after the other: the median of the differences, for short and long sentences.
+sentence by Embedder.encode: how long each call took within C, by a clock there, and beyond it, for
+short and long sentences. So the two are always of the same call, whatever else the machine does.
 """
 
 import argparse
@@ -20,7 +20,6 @@ import time
 
 import headlane
 import numpy as np
-from headlane import _abi
 from headlane._library import lib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -54,40 +53,29 @@ def corpus_by_turns(build, model, rounds, threads):
           f"bits {'equal' if equal else 'DIFFER'}", flush=True)
 
 
-def one_by_pairs(build, model, text, pairs):
-    """Median seconds of C, and of the differences of Python and C, call by call."""
+def clock_inside(build):
+    """Lets all calls of headlane_session_embed go by a function that keeps the time of the last one, which the function
+    that is returned tells. To be called before a model is opened."""
     bench = ctypes.CDLL(str(build / "lib/libheadlane_bench.so"))
-    timed = bench.headlane_bench_time_embed
-    timed.restype = ctypes.c_double
-    timed.argtypes = [ctypes.c_void_p] * 5 + [ctypes.c_int64]
-    embed = ctypes.cast(lib.headlane_session_embed, ctypes.c_void_p)
-    session = model._sessions.borrow().session
-    data, vector = text.encode(), np.empty(model.get_embedding_dimension(), np.float32)
-    texts, offsets = _abi.headlane_texts(), (ctypes.c_int64 * 2)(0, len(data))
-    texts.n_texts, texts.data_bytes, texts.offsets_64 = 1, len(data), ctypes.addressof(offsets)
-    texts.data = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value
-    tokenize, options = _abi.headlane_tokenize_options(), _abi.headlane_embed_options()
-    tokenize.max_len, options.tokenize = model.max_seq_length, ctypes.addressof(tokenize)
-    options.truncate_dim = len(vector)
-    arguments = (embed, session.address, ctypes.addressof(texts), ctypes.addressof(options),
-                 vector.ctypes.data, len(vector))
-    model._sessions.take_back(session)
-    of_c, differences = [], []
-    for i in range(pairs + 20):
-        kinds = ("c", "python") if i % 2 else ("python", "c")
-        seconds = {}
-        for kind in kinds:
-            if kind == "c":
-                seconds[kind] = timed(*arguments)
-            else:
-                begin = time.perf_counter()
-                found = model.encode(text)
-                seconds[kind] = time.perf_counter() - begin
+    real, timed = lib.headlane_session_embed, bench.headlane_bench_embed
+    bench.headlane_bench_set_embed(ctypes.cast(real, ctypes.c_void_p))
+    timed.restype, timed.argtypes = real.restype, real.argtypes
+    lib.headlane_session_embed = timed
+    bench.headlane_bench_embed_seconds.restype = ctypes.c_double
+    return bench.headlane_bench_embed_seconds
+
+
+def one_by_one(seconds_of_c, model, text, calls):
+    """Median seconds within C, and what each call of Embedder.encode took beyond them."""
+    of_c, beyond = [], []
+    for i in range(calls + 20):
+        begin = time.perf_counter()
+        model.encode(text)
+        seconds = time.perf_counter() - begin
         if i >= 20:  # the first ones fill caches
-            of_c.append(seconds["c"])
-            differences.append(seconds["python"] - seconds["c"])
-    assert np.array_equal(found, vector)
-    return statistics.median(of_c), differences
+            of_c.append(seconds_of_c())
+            beyond.append(seconds - of_c[-1])
+    return statistics.median(of_c), beyond
 
 
 def main():
@@ -96,15 +84,16 @@ def main():
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("model", help="a folder of Hugging Face's or a .headlane file")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--pairs", type=int, default=400)
+    parser.add_argument("--calls", type=int, default=400)
     parser.add_argument("--threads", type=int, default=0)
     arguments = parser.parse_args()
+    seconds_of_c = clock_inside(arguments.build)
     model = headlane.Embedder(arguments.model, n_threads=arguments.threads)
     for name, text in (("10 tokens", SHORT), ("60 tokens", SHORT * 7)):
         for _ in range(3):
-            of_c, differences = one_by_pairs(arguments.build, model, text, arguments.pairs)
-            low, middle, high = statistics.quantiles(differences, n=4)
-            print(f"one sentence of {name}, {arguments.pairs} pairs: C {1e6 * of_c:.0f} us, "
+            of_c, beyond = one_by_one(seconds_of_c, model, text, arguments.calls)
+            low, middle, high = statistics.quantiles(beyond, n=4)
+            print(f"one sentence of {name}, {arguments.calls} calls: C {1e6 * of_c:.0f} us, "
                   f"Embedder.encode {1e6 * middle:+.1f} us ({1e6 * low:+.1f} to {1e6 * high:+.1f})",
                   flush=True)
     if arguments.rounds:

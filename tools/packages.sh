@@ -140,7 +140,7 @@ test_packages=(libgtest-dev qemu-user=qemu-x86_64 binutils=nm python3=python3 py
 # Ubuntu offers Chromium as a snap alone; without Chromium the tests that use it are skipped.
 grep -qsx 'ID=ubuntu' /etc/os-release || test_packages+=(chromium=chromium)
 # shellcheck disable=SC2034
-wheel_packages=(python3=python3 python3-venv dpkg-dev=dpkg-source patch=patch binutils=nm)
+wheel_packages=(python3=python3 python3-dev python3-venv dpkg-dev=dpkg-source patch=patch binutils=nm)
 # shellcheck disable=SC2034
 bench_packages=(libbenchmark-dev)
 # shellcheck disable=SC2034

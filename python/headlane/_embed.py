@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from headlane import _abi
 from headlane._base import Encoding, struct_address
 from headlane._cancel import Cancel
+from headlane._checked import natural
 from headlane._library import check, lib
 from headlane._model import address_of
 from headlane._progress import Bar
@@ -33,7 +34,7 @@ def embed(
 ) -> None:
     """Writes whole vectors, one a row, whose rows may lie apart."""
     tokenize = _abi.headlane_tokenize_options()
-    tokenize.max_len = max_len
+    tokenize.max_len = natural("max_seq_length", max_len)
     tokenize.prompt = address_of(prompt)
     options = _abi.headlane_embed_options()
     options.tokenize = struct_address(tokenize)

@@ -2,72 +2,23 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 import weakref
-from ctypes import byref, c_char_p, c_int64, c_void_p
+from ctypes import byref, c_void_p
 
-import numpy as np
-from numpy.typing import NDArray
-
-from headlane import _abi
+from headlane import _abi, _one
 from headlane._library import Handle, check, lib
-from headlane._model import Model, encoded, threads_asked_for
-
-
-# Bytes of text that a session has a place for: what encode gives to embed_one, with its longest characters.
-_TEXT_BYTES = 2048
-_ROWS = 16  # that are made at a time
-
+from headlane._model import Model, threads_asked_for
 
 class Session(Handle):
-    """A session, and the structs of a call of one text, which are made once. A model leaves nothing of Python in the
-    caches of the CPU, and whatever a call touches comes from memory then: this is why embed_one does so little. It
-    writes two numbers and a text, and takes a row that was made before."""
+    """A session. idle: the list that has it while nobody uses it."""
 
     def __init__(self, address: int, pool: Sessions, wide: bool) -> None:
         super().__init__(address, lib.headlane_session_destroy, keep=pool.model)
         self.wide = wide
+        self.idle: list[Session] = [] if wide else pool._narrow
         self._pool = weakref.ref(pool)
-        texts, options = _abi.headlane_texts(), _abi.headlane_embed_options()
-        tokenize = _abi.headlane_tokenize_options()
-        self._text = ctypes.create_string_buffer(_TEXT_BYTES)
-        self._offsets = (c_int64 * 2)()
-        texts.n_texts, texts.data, texts.data_bytes = 1, ctypes.addressof(self._text), _TEXT_BYTES
-        texts.offsets_64 = ctypes.addressof(self._offsets)
-        options.tokenize = ctypes.addressof(tokenize)
-        self._columns = int(pool.model.facts.d_vector)
-        options.truncate_dim = self._columns  # whole vectors
-        self._tokenize = tokenize
-        # The pointer to the prompt, as what takes bytes and keeps them.
-        self._prompt_data = c_char_p.from_buffer(tokenize, _abi.headlane_tokenize_options.prompt.offset)
-        self._prompt, self._max_len = "", 0
-        self._rows: list[tuple[NDArray[np.float32], c_void_p]] = []
-        # Without types of parameters there is nothing to be converted: the arguments are what C takes.
-        self._call = lib["headlane_session_embed"]
-        self._arguments = c_void_p(address), byref(texts), byref(options), c_int64(self._columns)
-
-    def embed_one(self, text: bytes, prompt: str, max_len: int) -> NDArray[np.float32]:
-        """text: at most 2048 bytes."""
-        if prompt != self._prompt or max_len != self._max_len:
-            self._prompt_data.value = encoded("prompt", prompt)
-            self._tokenize.max_len = max_len
-            self._prompt, self._max_len = prompt, max_len
-        self._text.value = text
-        self._offsets[1] = len(text)
-        vector, row = (self._rows or self._more_rows()).pop()
-        session, texts, options, stride = self._arguments
-        if status := self._call(session, texts, options, row, stride):
-            check(status)
-        return vector
-
-    def _more_rows(self) -> list[tuple[NDArray[np.float32], c_void_p]]:
-        """An array of numpy tells its address by a way that takes as long as the rest of a call."""
-        for _ in range(_ROWS):
-            vector = np.empty(self._columns, np.float32)
-            self._rows.append((vector, c_void_p(vector.ctypes.data)))
-        return self._rows
 
     def __del__(self) -> None:
         """Of one that is not in its pool, since Ctrl-C came between the pool and the call."""
@@ -126,6 +77,8 @@ class Sessions:
         # Sessions that nobody uses. Taking from a list and adding to it need no lock.
         self._wide: list[Session] = []
         self._narrow: list[Session] = []
+        # Of the wide session. Who has called it calls tell() if there is somebody to be told.
+        self.one_text = _one.no_session
         self._n_wide = self._n_narrow = 0  # that there are, or are being made
         self._most_narrow = 1  # known once the wide session is there
         self._n_waiting = 0
@@ -178,12 +131,16 @@ class Sessions:
             self._changed.notify()
 
     def take_back(self, session: Session) -> None:
-        (self._wide if session.wide else self._narrow).append(session)
+        session.idle.append(session)
         if self._n_waiting or self._closed:
-            with self._changed:
-                if self._closed:
-                    self._free()
-                self._changed.notify()
+            self.tell()
+
+    def tell(self) -> None:
+        """That a session is idle again."""
+        with self._changed:
+            if self._closed:
+                self._free()
+            self._changed.notify()
 
     def _create(self, wide: bool) -> Session:
         options = _abi.headlane_session_options()
@@ -196,6 +153,8 @@ class Sessions:
             facts = _abi.headlane_pass_facts()
             check(lib.headlane_session_get_pass(session.address, 0, byref(facts)))
             self._most_narrow = int(facts.n_threads)
+            self._wide = session.idle
+            self.one_text = _one.of_session(session.address, int(self.model.facts.d_vector), session.idle)
         return session
 
     def close(self) -> None:

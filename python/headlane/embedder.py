@@ -139,8 +139,7 @@ class Embedder(Encoding):
         cancel: its cancel(), called from another thread, ends the call, which raises headlane.Cancelled.
         """
         if (  # the usual call of one text, which takes so little that the rest would be felt
-            type(inputs) is str
-            and prompt_name is None
+            prompt_name is None
             and prompt is None
             and show_progress_bar is None
             and device is None
@@ -156,9 +155,10 @@ class Embedder(Encoding):
             and not normalize_embeddings
             and batch_size > 0
             and self.truncate_dim is None
-            and len(inputs) < _embed.SHORT_BYTES // 4
         ):
-            return self._one(inputs)
+            vector = self._one(inputs)
+            if vector is not None:
+                return vector
         check_device(device)
         if pool is not None or chunk_size is not None:
             raise ValueError("pool and chunk_size are for several processes; one process uses all CPUs here")
@@ -261,21 +261,19 @@ class Embedder(Encoding):
             raise ValueError(f"there is no prompt {name!r}; the model's prompts are {sorted(self.prompts)}")
         return self.prompts[name]
 
-    def _one(self, text: str) -> Floats:
-        """The vector of a short text, by the shortest way, with the default prompt."""
-        try:
-            data = text.encode()
-        except UnicodeEncodeError:
-            _texts.from_strings([text])  # which says what is wrong
-            raise
+    def _one(self, text: Any) -> Floats | None:
+        """The vector of a short text, by the shortest way, with the default prompt; None: that way is not for it."""
         name = self.default_prompt_name
         prompt = self.prompts.get(name, "") if name else ""
         sessions = self._sessions
-        session = sessions.take()
         try:
-            return session.embed_one(data, prompt, self.max_seq_length)
+            return sessions.one_text.embed(text, prompt, self.max_seq_length)
+        except UnicodeEncodeError:
+            _texts.from_strings([text])  # which says what is wrong
+            raise
         finally:
-            sessions.take_back(session)
+            if sessions._n_waiting or sessions._closed:
+                sessions.tell()
 
     def _token_embeddings(self, inputs: Any, prompt: bytes | None) -> Any:
         single = isinstance(inputs, str)

@@ -19,6 +19,7 @@ import pytest
 from conftest import ROOT
 
 import headlane
+from headlane import _one
 
 GOLDEN: dict[str, Any] = json.loads((ROOT / "tests/golden/sentence_transformers/vectors.json").read_text())
 TEXTS: list[str] = GOLDEN["texts"]
@@ -115,6 +116,21 @@ def test_wrong_arguments(embedder: headlane.Embedder, bert: Path) -> None:
         embedder.encode(["a", "\ud800"])
     with pytest.raises(ValueError, match="zero character"):
         embedder.encode("a", prompt="a\0b")
+    with pytest.raises(ValueError, match="prompt has half of a surrogate pair"):
+        embedder.encode("a", prompt="\ud800")
+    for array in (np.array("dogs"), np.array([["dogs"]])):
+        with pytest.raises(TypeError, match="list of str, or an array of one dimension"):
+            embedder.encode(array)
+    for wrong in ("a", None, 2.5):
+        model = headlane.Embedder(bert)
+        model.max_seq_length = wrong  # type: ignore[assignment]
+        for inputs in ("dogs run", ["dogs run"]):
+            with pytest.raises(ValueError, match="max_seq_length is"):
+                model.encode(inputs)
+    with pytest.raises(ValueError, match="max_tokens is 'a'"):
+        headlane.Embedder(bert, max_tokens="a")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="name of the model is empty"):
+        headlane.Embedder("")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         headlane.Embedder("./nowhere")
     with pytest.raises(headlane.FileUnreadable, match="nowhere"):
@@ -133,6 +149,45 @@ def test_errors_are_pythons_too(tmp_path: Path) -> None:
             headlane.Embedder(bad)
     with pytest.raises(OSError, match="gone"):
         headlane.Embedder(tmp_path / "gone.headlane")
+
+
+@pytest.mark.parametrize("kind", ["c", "ctypes"])
+def test_one_text(kind: str, bert: Path, monkeypatch: pytest.MonkeyPatch, sentences: list[str]) -> None:
+    """The shortest way, of C and where that cannot be loaded, gives what a list gives, and leaves nothing behind."""
+    assert _one.Kind is not _one.ByCtypes
+    if kind == "ctypes":
+        monkeypatch.setattr(_one, "Kind", _one.ByCtypes)
+    prompts = {"query": "the dog: ", "other": "we ran "}
+    model = headlane.Embedder(bert, prompts=prompts, n_threads=1)
+    texts = [*sentences[:40], "", "a\0b", "\U0001f600 天气", "x" * 512, "x" * 513, "天" * 512]
+    expected = model.encode(texts)
+    for name in ("other", None, "query", None):
+        model.default_prompt_name = name
+        of_name = model.encode(texts)
+        assert all(np.array_equal(model.encode(text), row) for text, row in zip(texts, of_name, strict=True))
+    model.max_seq_length = 3
+    np.testing.assert_array_equal(model.encode(sentences[0]), model.encode([sentences[0]])[0])
+    assert not np.array_equal(model.encode(sentences[0]), expected[0])
+    model.max_seq_length = 16
+    np.testing.assert_array_equal(model.encode(sentences[0]), expected[0])
+    vector, text = model.encode(sentences[1]), "".join(["dogs ", "run"])
+    assert sys.getrefcount(vector) == 2 and sys.getrefcount(text) == 2
+    np.testing.assert_array_equal(model.encode(np.str_(sentences[1])), vector)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="surrogate"):
+            model.encode("\ud800")
+        model.max_seq_length = 1
+        with pytest.raises(headlane.InvalidArgument):
+            model.encode(text)
+        model.max_seq_length = 16
+    before = sys.getallocatedblocks()
+    for _ in range(500):
+        model.encode(text)
+    assert sys.getallocatedblocks() < before + 100 and sys.getrefcount(text) == 2
+    assert model._sessions._n_wide == 1 and model._sessions._n_narrow == 0 and len(model._sessions._wide) == 1
+    model.close()
+    with pytest.raises(ValueError, match="closed"):
+        model.encode(text)
 
 
 def test_prompts(bert: Path) -> None:
