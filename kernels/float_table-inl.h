@@ -11,7 +11,7 @@
 #include "kernels/embed-inl.h"
 #include "kernels/gate-inl.h"
 #include "kernels/gemm-inl.h"
-#include "kernels/gemm_grouped-inl.h"
+#include "kernels/gemm_grouped_many-inl.h"
 #include "kernels/gemm_widened-inl.h"
 #include "kernels/layer_norm-inl.h"
 #include "kernels/pool-inl.h"

@@ -6,9 +6,9 @@
 //              4 in the low halves of its bytes, and in the high ones those 16 columns further
 //
 // zeros beyond N and K. So a panel is read from front to back, and one row of A is bound by memory.
-// All numbers of rows go through the same loop: of many, a panel stays in L1 while strips of A pass
-// by. A sum over a group is exact, and groups are added in their order, so an element's bits depend
-// on its row and its column alone, and are those of every table (product.h).
+// Many rows have loops of their own (gemm_grouped_many-inl.h). A sum over a group is exact, and
+// groups are added in their order, so an element's bits depend on its row and its column alone, and
+// are those of every table (product.h).
 #pragma once
 
 #include "kernels/gemm_narrow-inl.h"
@@ -198,37 +198,21 @@ constexpr GroupedKernels<Codes> kGroupedKernels = [] {
   return table;
 }();
 
+// Panel p by some rows.
 template <typename Codes>
-inline void gemm_grouped_run(const ProductArgs& args) {
-  assert(args.m >= 0 && args.k >= 1 && args.ldc % kRowAlign == 0);
+inline void multiply_few(const ProductArgs& args, int64_t p, int64_t first, int64_t n_rows) {
   const int64_t groups = groups_in(args.k), bytes = grouped_panel_bytes<Codes>(kNR, args.k);
+  const char* panel = static_cast<const char*>(args.packed) + p * bytes;
+  const int64_t column = p * kNR;
+  const int64_t vectors = (smaller(kNR, args.n - column) + kWidth - 1) / kWidth;
   alignas(64) float tile[kGroupedMR * kNR];
-  const Strips strips(args.m, kGroupedMR);
-  for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
-    const char* panel = static_cast<const char*>(args.packed) + p * bytes;
-    const int64_t column = p * kNR;
-    const int64_t vectors = (smaller(kNR, args.n - column) + kWidth - 1) / kWidth;
-    for (int64_t i = 0; i < strips.count(); ++i) {
-      const int64_t m0 = strips.begin(i), rows = strips.rows(i);
-      kGroupedKernels<Codes>.of[rows - 1](GroupedRows(args, m0), groups, panel, tile);
-      PendingTile<Bf16Finish, kNR> done = {Bf16Finish(nullptr), m0, rows, column, vectors, tile};
-      done.write(args, 0, 1);
-    }
-    if (column + kNR >= args.n && args.c_element == Element::kBf16) {
-      fill_row_ends(args, column + vectors * kWidth);
-    }
+  const Strips strips(n_rows, kGroupedMR);
+  for (int64_t i = 0; i < strips.count(); ++i) {
+    const int64_t m0 = first + strips.begin(i), rows = strips.rows(i);
+    kGroupedKernels<Codes>.of[rows - 1](GroupedRows(args, m0), groups, panel, tile);
+    PendingTile<Bf16Finish, kNR> done = {Bf16Finish(nullptr), m0, rows, column, vectors, tile};
+    done.write(args, 0, 1);
   }
-}
-
-template <typename Codes>
-constexpr Product make_grouped_product(const char* name) {
-  return {.name = name,
-          .native = true,
-          .mr = kGroupedMR,
-          .nr = kNR,
-          .panel_bytes = grouped_panel_bytes<Codes>,
-          .pack_panel = pack_grouped_panel<Codes>,
-          .run = gemm_grouped_run<Codes>};
 }
 
 }  // namespace headlane::kernels::HEADLANE_ISA

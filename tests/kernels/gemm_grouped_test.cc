@@ -31,6 +31,13 @@ void randomize(U4Group* group, std::mt19937* random) {
   for (uint8_t& codes : group->codes) codes = static_cast<uint8_t>((*random)());
 }
 
+// Codes become those of files of 5 bits, from -16 to 15, which many rows have a loop of their own
+// for.
+void keep_five_bits(S8Group* group) {
+  for (int8_t& code : group->codes) code = static_cast<int8_t>(code >> 3);
+}
+void keep_five_bits(U4Group*) {}
+
 // A and W random, ending at guard pages; what a test changes, it changes before run().
 template <typename Group>
 struct GroupedProduct {
@@ -147,12 +154,28 @@ class GemmGrouped : public test::KernelTest {
     }
   }
 
+  // Several blocks of rows and of K, of which some panels have other codes than 5 bits, or one of
+  // their groups has.
+  template <typename Group>
+  void check_many_rows() {
+    const int64_t nr = kernels().product(GroupedProduct<Group>::kPrecision).nr;
+    for (const auto& [m, k] : {std::pair{9, 32}, {10, 640}, {97, 700}, {193, 33}, {23, 2100}}) {
+      GroupedProduct<Group> p(m, 3 * nr + 5, k);
+      for (int64_t i = 0; i < p.w.size(); ++i) {
+        const bool is_wide = i == (2 * nr + 1) * groups_in(k) || i < nr * groups_in(k);
+        if (!is_wide) keep_five_bits(&p.w[i]);
+      }
+      check(p);
+    }
+  }
+
   // The first rows of a product of 19, for every number of them, and panels one by one.
   template <typename Group>
-  void check_parts(Activation activation) {
+  void check_parts(Activation activation, bool five_bits = false) {
     const int64_t nr = kernels().product(GroupedProduct<Group>::kPrecision).nr;
     GroupedProduct<Group> p(19, 2 * nr + 3, 130);
     p.activation = activation;
+    for (int64_t i = 0; five_bits && i < p.w.size(); ++i) keep_five_bits(&p.w[i]);
     NarrowRows all(Element::kF32, p.m, p.n);
     p.run(kernels(), &all);
     for (int64_t m = 1; m <= p.m; ++m) {
@@ -174,28 +197,43 @@ TEST_P(GemmGrouped, HasTheBitsOfTheModelAroundTileSizes) {
   check_sizes<U4Group>();
 }
 
+TEST_P(GemmGrouped, HasTheBitsOfTheModelForManyRows) {
+  check_many_rows<S8Group>();
+  check_many_rows<U4Group>();
+}
+
+// A strip of such rows would be larger than what many rows are put next to each other in.
+TEST_P(GemmGrouped, ManyLongRowsHaveTheBitsOfTheModel) {
+  GroupedProduct<S8Group> p(9, 3, 17900);
+  for (int64_t i = 0; i < p.w.size(); ++i) keep_five_bits(&p.w[i]);
+  check(p);
+}
+
 // Sums of two and of a whole group that are as large as they get; -128 is in no weight of ours, and
 // files may hold it.
 TEST_P(GemmGrouped, ExtremesDoNotSaturate) {
   for (const int a : {127, -127}) {
-    for (const int code : {127, -127, -128, 0}) {
-      GroupedProduct<S8Group> p(7, 20, 64);
+    for (const int code : {127, -127, -128, 0, -16, 15, 16, -17}) {
+      GroupedProduct<S8Group> p(code == 0 ? 7 : 11, 20, 64);
       for (int64_t r = 0; r < p.m; ++r) std::fill_n(p.a.s8(r), p.k, static_cast<int8_t>(a));
       for (int64_t i = 0; i < p.w.size(); ++i) {
         std::fill_n(p.w[i].codes, kGroupSize, static_cast<int8_t>(code));
       }
       check(p);
     }
-    GroupedProduct<U4Group> p(7, 20, 64);
-    for (int64_t r = 0; r < p.m; ++r) std::fill_n(p.a.s8(r), p.k, static_cast<int8_t>(a));
-    for (int64_t i = 0; i < p.w.size(); ++i) std::fill_n(p.w[i].codes, 16, uint8_t{0xff});
-    check(p);
+    for (const int m : {7, 11}) {
+      GroupedProduct<U4Group> p(m, 20, 64);
+      for (int64_t r = 0; r < p.m; ++r) std::fill_n(p.a.s8(r), p.k, static_cast<int8_t>(a));
+      for (int64_t i = 0; i < p.w.size(); ++i) std::fill_n(p.w[i].codes, 16, uint8_t{0xff});
+      check(p);
+    }
   }
 }
 
 TEST_P(GemmGrouped, ARowHasTheSameBitsInAnyNumberAndPanel) {
   for (const Activation activation : {Activation::kNone, Activation::kSilu}) {
     check_parts<S8Group>(activation);
+    check_parts<S8Group>(activation, true);
     check_parts<U4Group>(activation);
   }
 }
