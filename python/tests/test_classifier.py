@@ -108,6 +108,8 @@ def test_wrong_arguments() -> None:
             model.predict([("a", "b")], **options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="top_k"):
         model.rank("a", ["b"], top_k=0)
+    with pytest.raises(TypeError, match="documents must be a list of str"):
+        model.rank("a", "bcd")
     with pytest.raises(TypeError, match="query"):
         model.rank(None, ["b"])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="nonsense"):

@@ -39,6 +39,12 @@ def test_what_is_no_id_or_text(tokenizer: headlane.Tokenizer) -> None:
     for wrong in ([1.5], [None], ["a"], np.array([1.0]), [True]):
         with pytest.raises(TypeError, match="must be an int|must be integers|ids must"):
             tokenizer.decode(wrong)  # type: ignore[arg-type]
+    for none in (None, 3, "", "ab"):
+        with pytest.raises(TypeError, match="ids must be a list of int"):
+            tokenizer.decode(none)  # type: ignore[arg-type]
+    for call in (tokenizer.encode, tokenizer.token_to_id):
+        with pytest.raises(ValueError, match="has half of a surrogate pair"):
+            call("a\ud800")
     for number in (-1, tokenizer.vocab_size, 2**40):
         with pytest.raises(ValueError, match="id"):
             tokenizer.id_to_token(number)

@@ -53,6 +53,13 @@ def test_odd_texts(translator: headlane.Translator) -> None:
     for option in ("n_best", "num_beams", "max_new_tokens", "batch_size"):
         with pytest.raises(ValueError, match=option):
             translator.translate("今天", **{option: 0})
+    for option in ("temperature", "top_p", "length_penalty", "repetition_penalty"):
+        with pytest.raises(TypeError, match=f"{option} must be a number"):
+            translator.translate("今天", **{option: "a"})
+    with pytest.raises(ValueError, match="seed is -1"):
+        translator.translate("今天", do_sample=True, seed=-1)
+    with pytest.raises(ValueError, match="text has half of a surrogate pair"):
+        translator.translate("\ud800")
     with pytest.raises(ValueError, match="target_language"):
         translator.translate("今天", target_language="fr")
     with pytest.raises(TypeError, match="beams"):
