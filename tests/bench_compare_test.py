@@ -15,7 +15,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "bench/compare"))
 import cases  # noqa: E402
+import decoding  # noqa: E402
 import figures  # noqa: E402
+import inputs  # noqa: E402
 import models  # noqa: E402
 import peers  # noqa: E402
 import report  # noqa: E402
@@ -42,6 +44,14 @@ class Cases(unittest.TestCase):
         self.assertEqual((encode.name, encode.unit), ("encode 3", "ms"))
         self.assertEqual(cases.RANDOM.keys(), models.MAKERS.keys())
 
+    def test_language_models_have_cases_of_their_own(self):
+        decode, prompt = cases.parse("model gemma\ndecode 8 0\nprompt 512", "mine")
+        self.assertEqual((decode.name, decode.model, decode.unit, decode.more_is_better),
+                         ("decode 8 0", "gemma", "tokens/s", True))
+        self.assertEqual((prompt.name, prompt.sizes), ("prompt 512", {"tokens": 512}))
+        self.assertEqual([len(ids) for ids in inputs.prompts(decode)], [1] * 8)
+        self.assertEqual([len(ids) for ids in inputs.prompts(prompt)], [512])
+
     def test_what_is_wrong_is_named_with_its_line(self):
         for text, words in (("8x128", "needs a line"), ("mha 2 3 64", "takes"),
                             ("mha 2 3 64 5", "multiple"), ("gemm 1 2 x", "whole numbers"),
@@ -49,7 +59,8 @@ class Cases(unittest.TestCase):
                             ("model random-bert 1 2", "N_LAYERS"), ("# nothing", "no cases"),
                             ("model random-marian 1 2 3 4", "VOCAB"), ("generate 1 1", "needs"),
                             ("model minilm\ngenerate 1", "beams"),
-                            ("model minilm\ngenerate 1 0", "from 1"), ("model", "random-marian")):
+                            ("model minilm\ngenerate 1 0", "from 1"),
+                            ("model gemma\ndecode 0 1", "from 1"), ("model", "random-marian")):
             with self.assertRaisesRegex(cases.CaseError, words):
                 cases.parse(text, "mine")
         with self.assertRaisesRegex(cases.CaseError, "mine:2"):
@@ -139,6 +150,28 @@ class Translation(unittest.TestCase):
         bound |= {"step_bytes": 2e6, "step_from": "l3", "step_by": "weights"}
         self.assertIn("reads 2 MB of weights from L3 and is bound by its weights",
                       report.describe_bound(bound))
+
+
+class Decoding(unittest.TestCase):
+    MODEL = {"layer_weights": 100, "layer_bytes": 60, "head_weights": 50, "head_bytes": 40}
+    LIMITS = {"read_memory": 1000.0, "products": [{"precision": "int8", "ops": 4000.0}]}
+
+    def least(self, line, threads=1, **limits):
+        case, = cases.parse(f"model gemma\n{line}", "mine")
+        return decoding.least(case, self.MODEL, self.LIMITS | limits, threads)
+
+    def test_a_token_has_its_products(self):
+        flops = [cases.flops(case, self.MODEL) for case in
+                 cases.parse("model gemma\ndecode 3 9\nprompt 10", "mine")]
+        self.assertEqual(flops, [2 * 150, 2 * (10 * 100 + 50) / 10])
+
+    def test_few_sequences_are_bound_by_weights_and_many_by_products(self):
+        found = self.least("decode 1 0", threads=2)
+        self.assertAlmostEqual(found.pop("seconds"), 100 / 2000)
+        self.assertEqual(found, {"step_bytes": 100, "step_from": "memory", "step_by": "weights"})
+        self.assertAlmostEqual(self.least("decode 4 0")["seconds"], 2 * 150 / 4000)
+        self.assertEqual(self.least("prompt 10")["step_by"], "products")
+        self.assertIsNone(self.least("prompt 10", products=[]))
 
 
 class Figures(unittest.TestCase):

@@ -8,7 +8,8 @@ memory of the engine's process in the case; "off by" is the largest difference o
 PyTorch's in float32. Of texts' vectors there are 1 - cosine to PyTorch's in float32, mean and most,
 and the share of texts whose nearest neighbour stays it; of translations, the share of tokens that
 are PyTorch's in float32. Their limit is the least time of what comes before the steps and of each
-step: that of its products, or of reading its weights from where they lie, whichever is more.
+step: that of its products, or of reading its weights from where they lie, whichever is more. So is
+that of a language model's tokens; its products are of bytes, its weights come from memory.
 
 Groups of cases are files of bench/compare/cases, or of your own: the first lines of
 bench/compare/cases.py say what they hold. No group: all of them.
@@ -28,6 +29,7 @@ import tempfile
 import time
 
 import cases
+import decoding
 import figures
 import models
 import peers
@@ -194,6 +196,8 @@ def machine(arguments, roofline_model):
 
 def bound_of(case, config, lengths, limits, arguments):
     """Of a translation that an engine did: others are measured by their products alone."""
+    if case.kind in decoding.KINDS:
+        return decoding.least(case, config, limits, arguments.threads)
     if case.kind not in translation.KINDS or not lengths:
         return None
     return translation.least(case, config, lengths, limits, arguments.precision, arguments.threads)
@@ -208,7 +212,7 @@ def measure(arguments, wanted):
             for case in filter(lambda case: case.model, wanted):
                 store.check(case)
             model = next((case.model for case in wanted
-                          if case.model and case.kind not in translation.KINDS), None)
+                          if case.model and case.kind not in (*translation.KINDS, *decoding.KINDS)), None)
             known = machine(arguments, store.headlane_file(model, comparison.environment)
                             if model else None)
             limit = figures.product_limit(known["limits"], arguments.precision)

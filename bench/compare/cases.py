@@ -1,8 +1,9 @@
 """What tools/bench measures: files of cases, one problem a line.
 
     # all-MiniLM-L6-v2                      a remark
-    model minilm                            what the lines below run: minilm (tools/fetch-model), a
-                                            Hugging Face folder, or
+    model minilm                            what the lines below run: minilm or gemma
+                                            (tools/fetch-model), a Hugging Face folder, a GGUF file,
+                                            or
                                             random-bert N_LAYERS D_MODEL N_HEADS D_FF
                                             random-mpnet, with the same sizes
                             random-reranker, likewise: an XLM-RoBERTa with a head of one label
@@ -21,6 +22,11 @@
                                             model with a decoder, random-marian or a folder of
                                             Marian's
     encode BATCH                            the encoder of such a model alone, on the same sources
+    decode SEQUENCES CONTEXT                sequences of so many token ids each (0: of one) go on by
+                                            16 tokens, the likeliest; tokens/s without the context's
+                                            own time. Of gemma (tools/fetch-model) or a GGUF file
+    prompt TOKENS                           a sequence of so many ids up to its first new token;
+                                            tokens/s, of such a model
     encoder-layer BATCH SEQ D_MODEL N_HEADS D_FF
     mha BATCH SEQ D_MODEL N_HEADS
     attention BATCH SEQ N_HEADS HEAD_DIM [causal]
@@ -34,6 +40,7 @@ import dataclasses
 import pathlib
 import re
 
+import decoding
 import translation
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -43,6 +50,8 @@ NUMBERS = {  # of kinds that take numbers, in the order of their line
     "rerank": ("batch", "query", "document"),
     "generate": ("batch", "beams"),
     "encode": ("batch",),
+    "decode": ("sequences", "context"),
+    "prompt": ("tokens",),
     "encoder-layer": ("batch", "seq", "d_model", "n_heads", "d_ff"),
     "mha": ("batch", "seq", "d_model", "n_heads"),
     "attention": ("batch", "seq", "n_heads", "head_dim"),
@@ -50,15 +59,17 @@ NUMBERS = {  # of kinds that take numbers, in the order of their line
 }
 WITH_TEXTS = ("corpus", "latency", "memory")
 PROCESSES = ("cold-start", "memory")  # measured from outside, on a process of its own a round
-OF_MODELS = ("padded", "rerank", *WITH_TEXTS, "cold-start", *translation.KINDS)
-MINILM = "minilm"
+OF_MODELS = ("padded", "rerank", *WITH_TEXTS, "cold-start", *translation.KINDS,
+             *decoding.KINDS)
+FETCHED = ("minilm", "gemma")  # by tools/fetch-model
 RANDOM = {  # models made of random weights: what their lines hold
     "random-bert": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
     "random-mpnet": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
     "random-reranker": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
     "random-marian": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF", "VOCAB"),
 }
-UNITS = {"corpus": "sentences/s", "memory": "MB"}  # ms otherwise
+UNITS = {"corpus": "sentences/s", "memory": "MB",
+         **dict.fromkeys(decoding.KINDS, "tokens/s")}  # ms otherwise
 
 
 class CaseError(ValueError):
@@ -88,11 +99,11 @@ class Case:
 
     @property
     def more_is_better(self):
-        return self.unit == "sentences/s"
+        return self.unit.endswith("/s")
 
 
-def is_size(word):
-    return word.isdigit() and int(word) > 0
+def is_size(word, least=1):
+    return word.isdigit() and int(word) >= least
 
 
 def parse_line(words, group, model, folder):
@@ -112,7 +123,7 @@ def parse_line(words, group, model, folder):
         raise CaseError(f"{kind} takes {' '.join(names) or 'nothing more'}")
     if kind in WITH_TEXTS:
         return Case(group, kind, texts=find(rest[0], folder), model=model)
-    if not all(map(is_size, rest)):
+    if not all(is_size(word, name != "context") for name, word in zip(names, rest)):
         raise CaseError(f"{' '.join(rest)}: sizes are whole numbers from 1")
     sizes = dict(zip(names, map(int, rest)))
     if kind in ("encoder-layer", "mha") and sizes["d_model"] % sizes["n_heads"]:
@@ -126,8 +137,9 @@ def parse_model(words, folder):
         if len(words) != 1 + len(sizes) or not all(map(is_size, words[1:])):
             raise CaseError(f"{words[0]} takes {' '.join(sizes)}")
     elif len(words) != 1:
-        raise CaseError(f"model takes minilm, a folder, or {' or '.join(RANDOM)} and its sizes")
-    elif words[0] != MINILM:
+        raise CaseError(f"model takes {' or '.join(FETCHED)}, a folder, a GGUF file, or "
+                        f"{' or '.join(RANDOM)} and its sizes")
+    elif words[0] not in FETCHED:
         return find(words[0], folder)
     return " ".join(words)
 
@@ -198,6 +210,8 @@ def flops(case, config=None, lengths=()):
     """Of one run of a case, or of one text on average, whose lengths in tokens these are; where
     sources are translated, of all of them. config: of the case's model."""
     size = case.sizes
+    if case.kind in decoding.KINDS:
+        return decoding.flops(case, config)
     if case.kind in translation.KINDS:
         return translation.flops(case, config, lengths) if lengths else None
     # A pair of texts is <s> query </s> </s> document </s>.

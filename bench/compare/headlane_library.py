@@ -87,6 +87,22 @@ GenerateOptions = structure(
     *several(c_void_p, "first_id", "end_ids"), ("n_end_ids", c_int64),
     ("suppressed_ids", c_void_p), ("n_suppressed_ids", c_int64),
     *several(c_void_p, "prefix_offsets", "prefix_ids", "keys", "on_token", "user"))
+SequencesOptions = structure(
+    "SequencesOptions", ("struct_size", c_size_t),
+    *several(c_int64, "max_sequences", "max_tokens", "max_len", "max_step_tokens",
+             "max_candidates"),
+    *several(c_int32, "all_logits", "hidden", "n_threads"), ("memory", c_void_p),
+    ("memory_bytes", c_size_t), ("precision", c_char_p), ("pool", c_void_p))
+SequenceOptions = structure(
+    "SequenceOptions", ("struct_size", c_size_t),
+    *several(c_int64, "max_new_tokens", "min_new_tokens"), ("sample", c_int32),
+    ("temperature", c_float), ("top_k", c_int64), *several(c_float, "top_p", "min_p"),
+    ("seed", c_uint64), ("repetition_penalty", c_double), ("end_ids", c_void_p),
+    ("n_end_ids", c_int64), ("stops", c_void_p), ("n_stops", c_int64),
+    *several(c_void_p, "bias_ids", "biases"), ("n_bias", c_int64),
+    *several(c_int32, "logprobs", "prompt_logprobs"), ("n_top", c_int64),
+    *several(c_int32, "hidden", "keep"), *several(c_void_p, "on_token", "user"),
+    ("room", c_int64))
 Answer = structure("Answer", ("struct_size", c_size_t), ("n_answers", c_int64),
                    ("ids", POINTER(c_int32)), ("n_ids", c_int64), ("score", c_float))
 

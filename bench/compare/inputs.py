@@ -44,6 +44,14 @@ def sources(case, vocab_size):
     return [random.integers(2, vocab_size - 1, n, dtype=np.int32) for n in lengths]
 
 
+def prompts(case):
+    """A list of ids, int32, of what sequences have before a call; of a prompt, of the call. Some that
+    every vocabulary has, and that are no ends or pads."""
+    size = case.sizes
+    shape = size.get("sequences", 1), size.get("tokens") or max(size["context"], 1)
+    return list(generator(case).integers(300, 1000, shape, dtype=np.int32))
+
+
 def layer(case):
     """Tensors by the names of PyTorch's state dict, and x [batch, seq, d_model]."""
     random, size = generator(case), case.sizes

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import cases
+import decoding
 import peers
 import translation
 from turns import WORKER, WorkerError
@@ -92,14 +93,14 @@ class Store:
     def folder(self, model):
         """The Hugging Face folder of a model as cases name it."""
         words = model.split()
-        if words[0] == cases.MINILM:
-            return self.told([str(cases.ROOT / "tools/fetch-model")])
+        if words[0] in cases.FETCHED:
+            return self.told([str(cases.ROOT / "tools/fetch-model"), words[0]])
         if words[0] not in MAKERS:
             return model
         folder = self.root / "models" / "-".join(words)
         if not (folder / "config.json").is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            needs = [self.folder(cases.MINILM)] if words[0] == "random-mpnet" else []
+            needs = [self.folder("minilm")] if words[0] == "random-mpnet" else []
             self.told([sys.executable, "-c", MAKERS[words[0]], str(folder), *words[1:], *needs])
         return str(folder)
 
@@ -111,11 +112,18 @@ class Store:
         return run.stdout.strip()
 
     def config(self, model):
-        path = pathlib.Path(self.folder(model)) / "config.json"
+        path = pathlib.Path(self.folder(model))
+        if path.is_file():
+            return decoding.facts(str(path))
+        path = path / "config.json"
         return json.loads(path.read_text(encoding="utf-8"))
 
     def check(self, case):
         """A case that the model is not of."""
+        decodes = pathlib.Path(self.folder(case.model)).is_file()
+        if decodes != (case.kind in decoding.KINDS):
+            what = "is a GGUF file" if decodes else "is no GGUF file"
+            raise ModelError(f"{case.group}: {case.name}: the model {what}")
         translates = bool(self.config(case.model).get("is_encoder_decoder"))
         if translates != (case.kind in translation.KINDS):
             what = "a decoder" if translates else "no decoder"
@@ -147,8 +155,8 @@ class Store:
 
     @staticmethod
     def stamp(engine, setup):
-        files = [path for path in sorted(pathlib.Path(setup["folder"]).rglob("*"))
-                 if path.is_file()]
+        root = pathlib.Path(setup["folder"])
+        files = [path for path in [root, *sorted(root.rglob("*"))] if path.is_file()]
         if engine == "headlane":  # whose converter changes
             files.append(pathlib.Path(setup["build"]) / "bin/headlane")
             files.append(pathlib.Path(setup["build"]) / "lib/libheadlane.so")

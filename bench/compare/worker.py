@@ -15,6 +15,7 @@ import traceback
 
 import numpy as np
 
+import decoding
 import inputs
 import peers
 import translation
@@ -29,7 +30,7 @@ class Worker:
     def __init__(self, engine, setup):
         self.peer = peers.make(engine, setup)
         self.loaded = False
-        self.call = self.texts = self.embedder = None
+        self.call = self.texts = self.embedder = self.tokens = None
 
     def load(self):
         if not self.loaded:
@@ -47,13 +48,15 @@ class Worker:
     def prepare(self, case, output):
         """Readies a case and writes its result to the file `output`, .npy."""
         case = Case(**case)
-        self.call = self.texts = None
+        self.call = self.texts = self.tokens = None
         self.peer.notes = {}
         answer = {}
         if case.kind in ("corpus", "latency"):
             answer = self.prepare_texts(case, output)
         elif case.kind in translation.KINDS:
             answer = self.prepare_translation(case, output)
+        elif case.kind in decoding.KINDS:
+            self.prepare_decoding(case, output)
         else:
             self.call = self.make_call(case)
             np.save(output, self.peer.as_floats(self.call()))
@@ -88,6 +91,13 @@ class Worker:
         np.save(output, found)
         return {"lengths": lengths}
 
+    def prepare_decoding(self, case, output):
+        self.load()
+        self.tokens = decoding.n_tokens(case)
+        ids = inputs.prompts(case)
+        self.call = self.peer.prompt(ids[0]) if case.kind == "prompt" else self.peer.decode(ids)
+        np.save(output, self.call())
+
     def prepare_texts(self, case, output):
         self.load()
         if self.embedder is None:
@@ -101,7 +111,7 @@ class Worker:
         return {"lengths": self.embedder.lengths(texts)}
 
     def turn(self, seconds):
-        """One figure: milliseconds of a call, or sentences a second."""
+        """One figure: milliseconds of a call, or sentences or tokens a second."""
         if self.texts and self.texts[0] == "corpus":
             start = time.perf_counter()
             self.embedder.embed(self.texts[1])
@@ -115,7 +125,8 @@ class Worker:
             times, end = [], time.perf_counter() + seconds
             while len(times) < fewest or time.perf_counter() < end:
                 times.append(timed(self.call))
-            value = 1e3 * statistics.median(times)
+            seconds = statistics.median(times)
+            value = self.tokens / seconds if self.tokens else 1e3 * seconds
         return {"value": value, "peak_mb": peak_mb()}
 
     @staticmethod

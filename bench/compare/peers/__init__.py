@@ -40,7 +40,7 @@ class NotOffered(Exception):
 class Setup:
     threads: int
     isa: str  # "" or the cap
-    folder: str  # the Hugging Face model; "" for cases without one
+    folder: str  # the Hugging Face model, or a GGUF file; "" for cases without one
     exports: str  # where files made from it for this engine are
     build: str  # Headlane's folder
     precision: str = "f32"
@@ -64,6 +64,7 @@ class Peer:
     what as_floats() makes one of: attention is from the engine's own rows to its own rows."""
 
     cold_start = True  # whether cold-start and memory make sense
+    decodes = False  # whether it loads GGUF files of language models
     translates = False  # whether it loads models with an encoder and a decoder
     lacks = {}  # {precision: why the engine does not have it}
 
@@ -77,7 +78,10 @@ class Peer:
             raise NotOffered(self.lacks[self.precision])
 
     def check_model(self):
-        if self.setup.folder and self.is_encoder_decoder() and not self.translates:
+        if self.is_gguf():
+            if not self.decodes:
+                raise NotOffered("is not compared on GGUF files")
+        elif self.setup.folder and self.is_encoder_decoder() and not self.translates:
             raise NotOffered("is compared on models of an encoder alone")
 
     def settings(self):
@@ -87,6 +91,9 @@ class Peer:
     def config(self):
         text = (pathlib.Path(self.setup.folder) / "config.json").read_text(encoding="utf-8")
         return json.loads(text)
+
+    def is_gguf(self):
+        return self.setup.folder.endswith(".gguf")
 
     def is_encoder_decoder(self):
         return bool(self.config().get("is_encoder_decoder"))
@@ -115,6 +122,16 @@ class Peer:
         d_model]."""
         ids, mask = padded(sources, self.config()["pad_token_id"])
         return lambda: self.forward(ids, mask)
+
+    def decode(self, prompts):
+        """ids [n] each, int32, whose keys and values are computed now. A call for the N_NEW likeliest
+        tokens that come after each, [sequences, N_NEW], int32."""
+        raise NotOffered("runs no GGUF files")
+
+    def prompt(self, ids):
+        """A call for the token that comes after ids [n], int32, which share nothing with the call
+        before: [1, 1]."""
+        raise NotOffered("runs no GGUF files")
 
     def embedder(self):
         """Turns texts into vectors."""

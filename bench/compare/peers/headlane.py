@@ -10,7 +10,9 @@ import tempfile
 import numpy as np
 
 import headlane_library as hl
+from decoding import N_NEW
 from peers import NotOffered, Peer
+from peers.headlane_sequences import Sequences
 from peers.headlane_translation import Translation
 
 BATCH_TOKENS = 2048
@@ -44,7 +46,7 @@ def write_safetensors(path, tensors):
 
 
 class Headlane(Peer):
-    translates = True
+    decodes = translates = True
 
     def __init__(self, setup):
         super().__init__(setup)
@@ -55,6 +57,8 @@ class Headlane(Peer):
         self.model_precision = None if self.precision == "f32" else self.precision.encode()
 
     def settings(self):
+        if self.is_gguf():
+            return "weights in the file's types, tokens by headlane_sequences_step"
         return f"{self.precision}, ragged, sorted by length, {BATCH_TOKENS} tokens a batch"
 
     def path(self):
@@ -108,6 +112,12 @@ class Headlane(Peer):
         translation = self.translation(sources)
         hidden = np.empty((len(translation.ids), self.facts.d_model), dtype=np.float32)
         return lambda: translation.encode(hidden)
+
+    def decode(self, prompts):
+        return Sequences(self, prompts, N_NEW).decode
+
+    def prompt(self, ids):
+        return Sequences(self, [ids], 1).prompt
 
     def rerank(self, query, documents):
         session = self.session(self.model, max(BATCH_TOKENS, self.facts.max_seq_len))

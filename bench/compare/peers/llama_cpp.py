@@ -1,10 +1,13 @@
-"""llama.cpp through llama-cpp-python: a GGUF file of the BERT encoder, texts alone."""
+"""llama.cpp through llama-cpp-python: a GGUF file of the BERT encoder, texts alone; and language
+models that are GGUF files."""
 
 import pathlib
 
 import numpy as np
 
+from decoding import N_NEW
 from peers import NotOffered, Peer
+from peers.llama_cpp_decoder import Decoder
 from peers.texts import load_pooling, load_tokenizer, max_length
 
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how its vocabularies mark the beginning of a word
@@ -38,7 +41,11 @@ def spelling(token):
 
 
 class LlamaCpp(Peer):
+    decodes = True
+
     def settings(self):
+        if self.is_gguf():
+            return Decoder.SETTINGS
         return (f"GGUF {TYPES[self.precision]}, batches of {BATCH_TOKENS} tokens and "
                 f"{MOST_TEXTS} texts")
 
@@ -46,6 +53,8 @@ class LlamaCpp(Peer):
         return str(self.setup.export("model.gguf"))
 
     def export(self):
+        if self.is_gguf():
+            return
         folder, config = pathlib.Path(self.setup.folder), self.config()
         if not (folder / "vocab.txt").is_file() and not (folder / "tokenizer.json").is_file():
             raise NotOffered("its files hold a vocabulary, and the model has none")
@@ -96,11 +105,20 @@ class LlamaCpp(Peer):
                 getattr(writer, f"add_{name}_token_id")(vocabulary[token])
 
     def load(self):
+        if self.is_gguf():
+            self.decoder = Decoder(self.setup.folder, self.setup.threads)
+            return
         from llama_cpp import Llama
         n = self.setup.threads
         self.model = Llama(self.path(), embedding=True, n_ctx=BATCH_TOKENS, n_batch=BATCH_TOKENS,
                            n_ubatch=BATCH_TOKENS, n_seq_max=MOST_TEXTS, n_threads=n,
                            n_threads_batch=n, verbose=False)
+
+    def decode(self, prompts):
+        return self.decoder.decode(prompts, N_NEW)
+
+    def prompt(self, ids):
+        return self.decoder.prompt(ids)
 
     def embedder(self):
         return Embedder(self)
