@@ -25,9 +25,9 @@ struct Family {
   std::vector<TensorRecipe> (*tensors)(const Checkpoint& checkpoint, const Json& source,
                                        const std::string& path, const ModelConfig& config);
   const ClassifierForm* classifier = nullptr;  // null: sequence classification is not supported
-  const char* own_module = nullptr;            // as of check_class
-  // What `tensors` calls a tensor of the folder; "": it is of a part that is left out. Null: what
-  // the folder calls it.
+  const char* own_module = nullptr;            // as check_class takes it
+  // Returns the name that `tensors` uses for a tensor of the folder, or "" for one of a part that
+  // is left out. Where it is null, all have the names of the folder.
   std::string (*tensor_name)(const std::string& name) = nullptr;
 };
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint32_t kEnd = UINT32_MAX;  // no symbol
 
-// As of Vocabulary: a file built to collide must not take time squared.
+// Vocabulary has such a limit too: a file built to collide must not take time squared.
 constexpr int kMaxProbes = 512;
 
 uint64_t pair_of(int32_t left, int32_t right) {

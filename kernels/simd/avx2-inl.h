@@ -163,8 +163,8 @@ inline F32 to_float(Groups x) { return _mm256_cvtepi32_ps(x); }
 // The low and the high half of each byte.
 inline Groups low_halves(Groups x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
 inline Groups high_halves(Groups x) { return low_halves(_mm256_srli_epi16(x, 4)); }
-// As 16-bit integers, sum + a0 b0 + a1 b1 and sum + a2 b2 + a3 b3 of each group: u8 times s8, of
-// which neither products of two nor sums overflow.
+// Returns sum + a0 b0 + a1 b1 and sum + a2 b2 + a3 b3 of each group, as integers of 16 bits. `a` is
+// unsigned and `b` signed; the caller keeps them so small that nothing overflows.
 inline Groups add_pairs_8(Groups sum, Groups a, Groups b) {
   return _mm256_add_epi16(sum, _mm256_maddubs_epi16(a, b));
 }

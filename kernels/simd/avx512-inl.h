@@ -144,7 +144,7 @@ inline Groups subtract_32(Groups a, Groups b) { return _mm512_sub_epi32(a, b); }
 inline Groups broadcast_32(int32_t x) { return _mm512_set1_epi32(x); }
 inline F32 to_float(Groups x) { return _mm512_cvtepi32_ps(x); }
 
-// As avx2-inl.h has them.
+// The comments of these functions are in avx2-inl.h.
 inline Groups low_halves(Groups x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
 inline Groups high_halves(Groups x) { return low_halves(_mm512_srli_epi16(x, 4)); }
 inline Groups add_pairs_8(Groups sum, Groups a, Groups b) {

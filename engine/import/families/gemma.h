@@ -25,7 +25,7 @@ ModelConfig gemma3_text_part_config(const Json& config, const std::string& path)
 std::vector<TensorRecipe> gemma3_text_part_tensors(const Checkpoint& checkpoint, const Json& config,
                                                    const std::string& path,
                                                    const ModelConfig& model);
-// As of Family: what gemma_tensors calls a tensor of such a model.
+// Returns the name that gemma_tensors uses for a tensor of such a model (Family::tensor_name).
 std::string gemma3_text_part_name(const std::string& name);
 
 }  // namespace headlane

@@ -40,12 +40,6 @@ void read_sizes(const GgufSource& source, const char* norm_eps) {
   config["layer_norm_epsilon"] = eps;
   config["rope_theta"] = fields.number("rope.freq_base", 10000);
 
-  // It names the order of rows of Q, K and V, which is an architecture's own.
-  const std::string layout = fields.text("tensor_data_layout", "");
-  if (!layout.empty() && layout != "Meta AI original pth" && layout != "jploski") {
-    fields.refuse("tensor_data_layout", "is not one of: Meta AI original pth, jploski");
-  }
-
   const GgufEntry* words = source.checkpoint->entry("token_embd.weight");
   if (words == nullptr || words->shape.size() != 2) {
     fail(Status::kBadFile, "%s: has no matrix \"token_embd.weight\"", fields.path().c_str());
@@ -56,20 +50,38 @@ void read_sizes(const GgufSource& source, const char* norm_eps) {
 
 constexpr const char *kRms = "attention.layer_norm_rms_epsilon",
                      *kLayer = "attention.layer_norm_epsilon";
+// Names of the orders that rows of Q, K and V may have.
+constexpr const char *kPairs = "Meta AI original pth", *kParts = "jploski";
 
 struct Architecture {
   const char* name;
   const char* norm_eps;
   void (*read)(const GgufSource& source);
+  const char* layout = nullptr;  // the only order that its files may name
 };
-constexpr Architecture kArchitectures[] = {
-    {"llama", kRms, read_gguf_llama},       {"qwen2", kRms, read_gguf_qwen},
-    {"qwen3", kRms, read_gguf_qwen},        {"gemma", kRms, read_gguf_gemma},
-    {"gemma2", kRms, read_gguf_gemma2},     {"gemma3", kRms, read_gguf_gemma3},
-    {"smollm3", kRms, read_gguf_llama},     {"olmo2", kRms, read_gguf_olmo2},
-    {"phi3", kRms, read_gguf_phi3},         {"glm4", kRms, read_gguf_glm4},
-    {"baichuan", kRms, read_gguf_baichuan}, {"gpt2", kLayer, read_gguf_gpt2},
-    {"falcon", kLayer, read_gguf_falcon},   {"bloom", kLayer, read_gguf_bloom}};
+constexpr Architecture kArchitectures[] = {{"llama", kRms, read_gguf_llama, kPairs},
+                                           {"qwen2", kRms, read_gguf_qwen},
+                                           {"qwen3", kRms, read_gguf_qwen},
+                                           {"gemma", kRms, read_gguf_gemma},
+                                           {"gemma2", kRms, read_gguf_gemma2},
+                                           {"gemma3", kRms, read_gguf_gemma3},
+                                           {"smollm3", kRms, read_gguf_llama, kPairs},
+                                           {"olmo2", kRms, read_gguf_olmo2},
+                                           {"phi3", kRms, read_gguf_phi3},
+                                           {"glm4", kRms, read_gguf_glm4},
+                                           {"baichuan", kRms, read_gguf_baichuan, kPairs},
+                                           {"gpt2", kLayer, read_gguf_gpt2},
+                                           {"falcon", kLayer, read_gguf_falcon, kParts},
+                                           {"bloom", kLayer, read_gguf_bloom}};
+
+// A file may name the order of its rows. Weights of another one would give wrong answers.
+void check_layout(ArchitectureFields* fields, const char* layout) {
+  if (layout == nullptr) return;  // the field is then one that nobody reads, which is refused
+  constexpr const char* kField = "tensor_data_layout";
+  if (fields->text(kField, layout) == layout) return;
+  fields->refuse(kField, std::string("is not \"") + layout +
+                             "\"; convert the model again by a newer llama.cpp");
+}
 
 const Architecture& find_architecture(const ArchitectureFields& fields) {
   std::string known;
@@ -106,6 +118,7 @@ json read_gguf_config(GgufCheckpoint* checkpoint) {
   json config = json::object();
   const GgufSource source = {checkpoint, &fields, &config};
   read_sizes(source, architecture.norm_eps);
+  check_layout(&fields, architecture.layout);
   architecture.read(source);
   fields.refuse_others();
   read_roles(checkpoint->fields(), checkpoint->path(), &config);

@@ -100,4 +100,19 @@ void GgufNames::add(const std::string& gguf, const std::string& huggingface) {
   }
 }
 
+void check_plain_heads(const GgufSource& source, bool grouped) {
+  const Json& config = *source.config;
+  const auto n_heads = config["num_attention_heads"].get<int64_t>();
+  if (config["head_dim"].get<int64_t>() * n_heads != config["hidden_size"].get<int64_t>()) {
+    source.fields->refuse("attention.key_length",
+                          "is not the width of the model divided by its heads");
+  }
+  if (config["partial_rotary_factor"].get<double>() != 1) {
+    source.fields->refuse("rope.dimension_count", "is not the length of a head");
+  }
+  if (!grouped && config["num_key_value_heads"].get<int64_t>() != n_heads) {
+    source.fields->refuse("attention.head_count_kv", "is not the number of heads");
+  }
+}
+
 }  // namespace headlane

@@ -83,6 +83,11 @@ struct GgufSource {
   bool has_tensor(const char* name) const { return checkpoint->entry(name) != nullptr; }
 };
 
+// Throws Error(kUnsupported) unless heads share the width of the model, all of each head turns,
+// and, where heads are not `grouped`, each has a key of its own. Some families take that for
+// granted.
+void check_plain_heads(const GgufSource& source, bool grouped);
+
 // Layers with a gated feed-forward, in gguf_gated.cc.
 void read_gguf_llama(const GgufSource& source);
 void read_gguf_qwen(const GgufSource& source);

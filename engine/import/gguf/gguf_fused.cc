@@ -1,5 +1,4 @@
 // Architectures of GGUF with one tensor for Q, K and V and a plain feed-forward.
-#include "engine/base/error.h"
 #include "engine/import/gguf/gguf_fields.h"
 
 namespace headlane {
@@ -44,28 +43,11 @@ void set_names(const GgufSource& source, std::span<const GgufRenamed> top,
   source.checkpoint->set_names(names.take());
 }
 
-// The sizes that all architectures have must be what these families take for granted.
-void check_sizes(const GgufSource& source, bool grouped) {
-  json& config = *source.config;
-  const auto d_model = config["hidden_size"].get<int64_t>();
-  const auto n_heads = config["num_attention_heads"].get<int64_t>();
-  if (config["head_dim"].get<int64_t>() * n_heads != d_model) {
-    source.fields->refuse("attention.key_length",
-                          "does not divide the width of the model by heads");
-  }
-  if (config["partial_rotary_factor"].get<double>() != 1) {
-    source.fields->refuse("rope.dimension_count", "is not the length of a head");
-  }
-  if (!grouped && config["num_key_value_heads"].get<int64_t>() != n_heads) {
-    source.fields->refuse("attention.head_count_kv", "is not the number of heads");
-  }
-}
-
 }  // namespace
 
 void read_gguf_gpt2(const GgufSource& source) {
   json& config = *source.config;
-  check_sizes(source, false);
+  check_plain_heads(source, false);
   config["model_type"] = "gpt2";
   config["activation_function"] = "gelu_new";
   config["n_embd"] = config["hidden_size"];
@@ -79,7 +61,7 @@ void read_gguf_gpt2(const GgufSource& source) {
 // The larger models have a norm for attention and one for the feed-forward.
 void read_gguf_falcon(const GgufSource& source) {
   json& config = *source.config;
-  check_sizes(source, true);
+  check_plain_heads(source, true);
   const bool two_norms = source.has_tensor("blk.0.attn_norm_2.weight");
   config["model_type"] = "falcon";
   config["activation"] = "gelu";
@@ -88,16 +70,14 @@ void read_gguf_falcon(const GgufSource& source) {
   config["num_kv_heads"] = config["num_key_value_heads"];
   config["ffn_hidden_size"] = config["intermediate_size"];
   config["bias"] = source.has_tensor("blk.0.attn_qkv.bias");
-  if (two_norms) {
-    set_names(source, kFusedTopNames, kFusedNames, kFalconNorms);
-  } else {
-    set_names(source, kFusedTopNames, kFusedNames, kFalconNorm);
-  }
+  using Norms = std::span<const GgufRenamed>;
+  set_names(source, kFusedTopNames, kFusedNames,
+            two_norms ? Norms(kFalconNorms) : Norms(kFalconNorm));
 }
 
 void read_gguf_bloom(const GgufSource& source) {
   json& config = *source.config;
-  check_sizes(source, false);
+  check_plain_heads(source, false);
   config["model_type"] = "bloom";
   config["n_head"] = config["num_attention_heads"];
   config["n_layer"] = config["num_hidden_layers"];

@@ -156,10 +156,12 @@ constexpr const char* kLongFactors = "rope_factors_long.weight";
 // Two tensors of factors for wavelengths. llama.cpp chooses as Headlane does, by what a sequence
 // has room for.
 void read_longrope(const GgufSource& source) {
-  const bool has_factors = source.checkpoint->entry(kShortFactors) != nullptr ||
-                           source.checkpoint->entry(kLongFactors) != nullptr;
-  const double scale = source.fields->number("rope.scaling.attn_factor", 1);
-  if (!has_factors) return;
+  constexpr const char* kScale = "rope.scaling.attn_factor";
+  const double scale = source.fields->number(kScale, 1);
+  if (!source.has_tensor(kShortFactors) && !source.has_tensor(kLongFactors)) {
+    if (scale != 1) source.fields->refuse(kScale, "is there without tensors of factors");
+    return;
+  }
   json& config = *source.config;
   const auto dims = static_cast<int64_t>(config["head_dim"].get<double>() *
                                          config["partial_rotary_factor"].get<double>());
@@ -201,6 +203,7 @@ void read_gguf_glm4(const GgufSource& source) {
 // has them so or not, and its importer tells it by its vocabulary.
 void read_gguf_baichuan(const GgufSource& source) {
   json& config = *source.config;
+  check_plain_heads(source, false);
   config["model_type"] = "baichuan";
   config["hidden_act"] = "silu";
   constexpr int64_t kLayersOf13B = 40;
@@ -208,7 +211,6 @@ void read_gguf_baichuan(const GgufSource& source) {
     config["model_max_length"] = config["max_position_embeddings"];
     config["max_position_embeddings"] = json();
   }
-  config["partial_rotary_factor"] = json();
   for (const char* key : {"num_key_value_heads", "head_dim"}) config[key] = json();
   GgufNames names = names_of(config, kTwoNorms);
   names.set_heads("attn_q", config["num_attention_heads"].get<int64_t>());

@@ -252,10 +252,8 @@ class Reader {
     imported_.note =
         path_ +
         ": its \"normalizer\" is that of transformers 4, in place of which transformers 5 puts "
-        "what "
-        "LlamaTokenizer has. Headlane does as transformers 5; ids may be other ones than those of "
-        "4 "
-        "where a text begins with a blank, and behind special tokens within a text. If "
+        "what LlamaTokenizer has. Headlane does as transformers 5; ids may be other ones than "
+        "those of 4 where a text begins with a blank, and behind special tokens within a text. If "
         "tokenizer.json is to be obeyed, set \"tokenizer_class\" to \"PreTrainedTokenizerFast\" in "
         "tokenizer_config.json";
   }

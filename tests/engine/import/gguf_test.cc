@@ -293,6 +293,21 @@ TEST_F(Gguf, AFactorWithoutAType) {
   EXPECT_EQ(model.config()["decoder"]["attention"]["rotary"]["scaling"].text(), "linear");
 }
 
+// Weights whose rows have another order, or heads of which a part turns, would give wrong answers.
+TEST_F(Gguf, OtherOrdersAndHeads) {
+  std::string falcon = read_file(kGolden + "/gguf/falcon.gguf");
+  falcon.replace(falcon.find("jploski"), 7, "another");
+  write_file(path_, falcon);
+  EXPECT_ERROR(convert(path_), Status::kUnsupported,
+               "field \"falcon.tensor_data_layout\" is not \"jploski\"");
+  std::string baichuan = read_file(kGolden + "/gguf/baichuan_7b.gguf");
+  const std::string key = "baichuan.rope.dimension_count";
+  baichuan[baichuan.find(key) + key.size() + sizeof(uint32_t)] = 2;
+  write_file(path_, baichuan);
+  EXPECT_ERROR(convert(path_), Status::kUnsupported,
+               "field \"baichuan.rope.dimension_count\" is not the length of a head");
+}
+
 TEST_F(Gguf, OtherArchitectures) {
   write_file(path_, GgufBytes().begin(0, 1).text_field("general.architecture", "mamba").bytes());
   EXPECT_ERROR(convert(path_), Status::kUnsupported, "\"mamba\", not one of: llama");
