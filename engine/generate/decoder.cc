@@ -17,13 +17,13 @@ const Graph& encoder_graph(const Model& model, const DecoderLimits& limits) {
 }
 
 // Parts of a decoder's block, each at a multiple of 64 bytes.
-struct Parts {
+struct DecoderParts {
   size_t encoder, stepper, positions, source_offsets, total;
 };
 
-Parts divide(const Model& model, const DecoderLimits& limits) {
+DecoderParts divide(const Model& model, const DecoderLimits& limits) {
   BlockLayout block;
-  Parts parts;
+  DecoderParts parts;
   const bool encodes = model.config().has_encoder();
   const size_t encoder_bytes =
       encodes ? PlanRunner::bytes(encoder_graph(model, limits), model.kernels(), limits.encoder)
@@ -123,7 +123,7 @@ Decoder::Decoder(const Model& model, const DecoderLimits& limits, void* memory,
       stepper_(step_model(model, limits.step.run.precision), limits.step,
                static_cast<char*>(memory) + divide(model, limits).stepper, &team_) {
   model.require_weights();
-  const Parts parts = divide(model, limits);
+  const DecoderParts parts = divide(model, limits);
   char* base = static_cast<char*>(memory);
   if (model.config().has_encoder()) {
     encoder_.emplace(encoder_graph(model, limits), model.kernels(), limits.encoder, &team_);

@@ -13,7 +13,7 @@ namespace {
 using ll = long long;
 
 // A generator's block has these parts, each at a multiple of 64 bytes.
-struct Parts {
+struct GeneratorParts {
   size_t decoder, search, sources, scores, ids, offsets, rooms, row_sources, parents, masked, told,
       answers, total;
 };
@@ -44,11 +44,11 @@ int64_t max_new(const ModelConfig& config, const SearchLimits& search, int64_t m
   return std::max(search.max_sources * search.max_beams, of_prompts);
 }
 
-Parts divide(const Model& model, const GeneratorLimits& limits) {
+GeneratorParts divide(const Model& model, const GeneratorLimits& limits) {
   const int64_t sources = limits.search.max_sources;
   const int64_t rows = sources * limits.search.max_beams;
   BlockLayout block;
-  Parts parts;
+  GeneratorParts parts;
   parts.decoder = block.take(static_cast<int64_t>(Decoder::bytes(model, limits.decoder)), 1);
   parts.search = block.take(static_cast<int64_t>(Search::bytes(limits.search)), 1);
   parts.sources = block.take(sources, sizeof(SearchSource));
@@ -145,7 +145,7 @@ Generator::Generator(const Model& model, const GeneratorLimits& limits, Buffer o
       decoder_(model, limits.decoder, memory ? memory : own_memory_.data(), pool),
       search_(limits.search, static_cast<char*>(memory ? memory : own_memory_.data()) +
                                  divide(model, limits).search) {
-  const Parts parts = divide(model, limits);
+  const GeneratorParts parts = divide(model, limits);
   char* base = static_cast<char*>(memory ? memory : own_memory_.data());
   const auto ints = [&](size_t offset) { return reinterpret_cast<int32_t*>(base + offset); };
   const auto sources = static_cast<size_t>(limits.search.max_sources);

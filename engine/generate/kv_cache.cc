@@ -9,13 +9,13 @@ namespace headlane {
 namespace {
 
 // Parts of the cache's memory, each at a multiple of 64 bytes.
-struct Parts {
+struct KvCacheParts {
   size_t keys, lengths[2], sources[2], rows[2], used, total;
 };
 
-Parts divide(const KvCacheLimits& limits) {
+KvCacheParts divide(const KvCacheLimits& limits) {
   BlockLayout block;
-  Parts parts;
+  KvCacheParts parts;
   parts.keys = block.take(limits.n_layers * limits.n_rows() * limits.row_floats, sizeof(float));
   for (int i = 0; i < 2; ++i) {
     parts.lengths[i] = block.take(limits.max_targets, sizeof(int32_t));
@@ -32,7 +32,7 @@ Parts divide(const KvCacheLimits& limits) {
 size_t KvCache::bytes(const KvCacheLimits& limits) { return divide(limits).total; }
 
 KvCache::KvCache(const KvCacheLimits& limits, void* memory) : limits_(limits) {
-  const Parts parts = divide(limits);
+  const KvCacheParts parts = divide(limits);
   char* base = static_cast<char*>(memory);
   const auto ints = [&](size_t offset) { return reinterpret_cast<int32_t*>(base + offset); };
   float* keys = reinterpret_cast<float*>(base + parts.keys);

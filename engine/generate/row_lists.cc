@@ -8,13 +8,13 @@
 namespace headlane {
 namespace {
 
-struct Parts {
+struct RowListParts {
   size_t pool, firsts, lengths, rows, total;
 };
 
-Parts divide(const RowListsLimits& limits) {
+RowListParts divide(const RowListsLimits& limits) {
   BlockLayout block;
-  Parts parts;
+  RowListParts parts;
   parts.pool = block.take(static_cast<int64_t>(RowPool::bytes(limits.pool)), 1);
   parts.firsts = block.take(limits.n_lists, sizeof(int32_t));
   parts.lengths = block.take(limits.n_lists, sizeof(int32_t));
@@ -29,7 +29,7 @@ size_t RowLists::bytes(const RowListsLimits& limits) { return divide(limits).tot
 
 RowLists::RowLists(const RowListsLimits& limits, void* memory)
     : limits_(limits), pool_(limits.pool, static_cast<char*>(memory) + divide(limits).pool) {
-  const Parts parts = divide(limits);
+  const RowListParts parts = divide(limits);
   char* base = static_cast<char*>(memory);
   firsts_ = reinterpret_cast<int32_t*>(base + parts.firsts);
   lengths_ = reinterpret_cast<int32_t*>(base + parts.lengths);

@@ -8,13 +8,13 @@
 namespace headlane {
 namespace {
 
-struct Parts {
+struct RowPoolParts {
   size_t keys, free, lists, total;
 };
 
-Parts divide(const RowPoolLimits& limits) {
+RowPoolParts divide(const RowPoolLimits& limits) {
   BlockLayout block;
-  Parts parts;
+  RowPoolParts parts;
   parts.keys = block.take(limits.n_layers * limits.n_rows * limits.row_floats, sizeof(float));
   parts.free = block.take(limits.n_rows, sizeof(int32_t));
   parts.lists = block.take(limits.n_rows, sizeof(int32_t));
@@ -27,7 +27,7 @@ Parts divide(const RowPoolLimits& limits) {
 size_t RowPool::bytes(const RowPoolLimits& limits) { return divide(limits).total; }
 
 RowPool::RowPool(const RowPoolLimits& limits, void* memory) : n_free_(limits.n_rows) {
-  const Parts parts = divide(limits);
+  const RowPoolParts parts = divide(limits);
   char* base = static_cast<char*>(memory);
   float* keys = reinterpret_cast<float*>(base + parts.keys);
   for (int64_t i = 0; i < limits.n_layers; ++i) {

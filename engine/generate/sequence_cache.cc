@@ -8,7 +8,7 @@
 namespace headlane {
 namespace {
 
-struct Parts {
+struct SequenceCacheParts {
   size_t all, windows, free, total;
 };
 
@@ -28,9 +28,9 @@ RowListsLimits window_limits(const SequenceCacheLimits& limits) {
       {n_layers, limits.row_floats, limits.n_window_rows}, limits.max_sequences, limits.max_len};
 }
 
-Parts divide(const SequenceCacheLimits& limits) {
+SequenceCacheParts divide(const SequenceCacheLimits& limits) {
   BlockLayout block;
-  Parts parts;
+  SequenceCacheParts parts;
   parts.all = block.take(static_cast<int64_t>(RowLists::bytes(all_limits(limits))), 1);
   parts.windows = block.take(static_cast<int64_t>(RowLists::bytes(window_limits(limits))), 1);
   parts.free = block.take(limits.max_sequences, sizeof(int32_t));

@@ -13,16 +13,16 @@ RankLimits rank_limits(const StepModel& model, const SequenceStepLimits& limits)
 }
 
 // Parts of a stepper's block, each at a multiple of 64 bytes.
-struct Parts {
+struct SequenceStepParts {
   size_t run, ranks, offsets, histories, ids, positions, own, rooms, window_histories, window_own,
       ranked, named, named_logits, all, logits, hidden, total;
 };
 
-Parts divide(const StepModel& model, const SequenceStepLimits& limits) {
+SequenceStepParts divide(const StepModel& model, const SequenceStepLimits& limits) {
   const int64_t tokens = limits.run.max_tokens, ranked = limits.run.max_seqs;
   const int64_t sequences = limits.max_sequences;
   BlockLayout block;
-  Parts parts;
+  SequenceStepParts parts;
   const size_t run = PlanRunner::bytes(*model.graph, *model.kernels, limits.run);
   parts.run = block.take(static_cast<int64_t>(run), 1);
   const size_t ranks = TokenRanks::bytes(rank_limits(model, limits));
@@ -57,7 +57,7 @@ SequenceStepper::SequenceStepper(const StepModel& model, const SequenceStepLimit
       limits_(limits),
       runner_(*model.graph, *model.kernels, limits.run, team),
       ranks_(rank_limits(model, limits), static_cast<char*>(memory) + divide(model, limits).ranks) {
-  const Parts parts = divide(model, limits);
+  const SequenceStepParts parts = divide(model, limits);
   char* base = static_cast<char*>(memory);
   runner_.use(base + parts.run);
   offsets_ = reinterpret_cast<int64_t*>(base + parts.offsets);

@@ -20,15 +20,15 @@ using ll = long long;
 constexpr int64_t kWorthWaiting = 16;
 
 // The sequences' block has these parts, each at a multiple of 64 bytes.
-struct Parts {
+struct SequencesParts {
   size_t cache, stepper, flags, scratch, named, total;
 };
 
-Parts divide(const Model& model, const SequencesLimits& limits) {
+SequencesParts divide(const Model& model, const SequencesLimits& limits) {
   const SequenceStepLimits& step = limits.step;
   const StepModel of_steps = step_model(model, step.run.precision);
   BlockLayout block;
-  Parts parts;
+  SequencesParts parts;
   parts.cache = block.take(static_cast<int64_t>(SequenceCache::bytes(limits.cache)), 1);
   parts.stepper = block.take(static_cast<int64_t>(SequenceStepper::bytes(of_steps, step)), 1);
   parts.flags = block.take(step.max_sequences * of_steps.vocab_size, sizeof(uint8_t));
@@ -85,7 +85,7 @@ Sequences::Sequences(const Model& model, const SequencesLimits& limits, Buffer o
           static_cast<char*>(memory ? memory : own_memory_.data()) + divide(model, limits).stepper,
           &team_) {
   model.require_weights();
-  const Parts parts = divide(model, limits);
+  const SequencesParts parts = divide(model, limits);
   char* base = static_cast<char*>(memory ? memory : own_memory_.data());
   flags_ = reinterpret_cast<uint8_t*>(base + parts.flags);
   scratch_ = reinterpret_cast<Candidate*>(base + parts.scratch);

@@ -19,15 +19,15 @@ RankLimits rank_limits(const StepModel& model, const StepLimits& limits) {
 }
 
 // Parts of a stepper's block, each at a multiple of 64 bytes.
-struct Parts {
+struct StepParts {
   size_t run, cache, ranks, offsets, ranked, positions, own, rooms, histories, all, logits, total;
 };
 
-Parts divide(const StepModel& model, const StepLimits& limits) {
+StepParts divide(const StepModel& model, const StepLimits& limits) {
   const int64_t rows = limits.run.max_seqs, tokens = limits.run.max_tokens;
   const int64_t with_logits = limits.all_logits ? rows : 0;
   BlockLayout block;
-  Parts parts;
+  StepParts parts;
   parts.run = block.take(PlanRunner::bytes(*model.graph, *model.kernels, limits.run), 1);
   parts.cache = block.take(KvCache::bytes(cache_limits(model, limits)), 1);
   parts.ranks = block.take(TokenRanks::bytes(rank_limits(model, limits)), 1);
@@ -55,7 +55,7 @@ Stepper::Stepper(const StepModel& model, const StepLimits& limits, void* memory,
       runner_(*model.graph, *model.kernels, limits.run, team),
       cache_(cache_limits(model, limits), static_cast<char*>(memory) + divide(model, limits).cache),
       ranks_(rank_limits(model, limits), static_cast<char*>(memory) + divide(model, limits).ranks) {
-  const Parts parts = divide(model, limits);
+  const StepParts parts = divide(model, limits);
   char* base = static_cast<char*>(memory);
   runner_.use(base + parts.run);
   offsets_ = reinterpret_cast<int64_t*>(base + parts.offsets);

@@ -8,14 +8,14 @@
 namespace headlane {
 namespace {
 
-struct Parts {
+struct TokenRankParts {
   size_t top, best, row_top, row_best, total;
 };
 
-Parts divide(const RankLimits& limits) {
+TokenRankParts divide(const RankLimits& limits) {
   const int64_t rows = limits.max_rows, k = limits.max_candidates;
   BlockLayout block;
-  Parts parts;
+  TokenRankParts parts;
   parts.top = block.take(rows * limits.n_ranges, sizeof(kernels::TopK));
   parts.best = block.take(rows * limits.n_ranges * k, sizeof(kernels::Candidate));
   parts.row_top = block.take(rows, sizeof(kernels::TopK));
@@ -29,7 +29,7 @@ Parts divide(const RankLimits& limits) {
 size_t TokenRanks::bytes(const RankLimits& limits) { return divide(limits).total; }
 
 TokenRanks::TokenRanks(const RankLimits& limits, void* memory) : limits_(limits) {
-  const Parts parts = divide(limits);
+  const TokenRankParts parts = divide(limits);
   char* base = static_cast<char*>(memory);
   top_ = reinterpret_cast<kernels::TopK*>(base + parts.top);
   best_ = reinterpret_cast<kernels::Candidate*>(base + parts.best);

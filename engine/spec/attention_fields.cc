@@ -21,8 +21,6 @@ constexpr EnumName<RotaryScaling> kScalings[] = {{RotaryScaling::kNone, "none"},
                                                  {RotaryScaling::kLongRope, "longrope"},
                                                  {RotaryScaling::kDynamicNtk, "dynamic_ntk"}};
 
-constexpr int64_t kUnlimited = kernels::AttentionF32Args::kUnlimited;
-
 }  // namespace
 
 // AttentionSpec::check says what the numbers may be; the C API's options go through it too.

@@ -9,6 +9,9 @@
 
 namespace headlane {
 
+// A window that ends nowhere.
+inline constexpr int64_t kUnlimited = kernels::AttentionF32Args::kUnlimited;
+
 // A query and a key are scored by one of these.
 enum class Score {
   kScaledDot,  // scale * q . k
@@ -42,8 +45,8 @@ struct AttentionSpec {
   float scale = 1;
   float softcap = 0;
   Causal causal = Causal::kNone;
-  int64_t window_left = kernels::AttentionF32Args::kUnlimited;
-  int64_t window_right = kernels::AttentionF32Args::kUnlimited;
+  int64_t window_left = kUnlimited;
+  int64_t window_right = kUnlimited;
   RotarySpec rotary;  // dims 0: none
   RelativeBiasSpec relative;
 

@@ -12,8 +12,6 @@ namespace {
 
 using ll = long long;
 
-constexpr int64_t kUnlimited = kernels::AttentionF32Args::kUnlimited;
-
 constexpr EnumName<NormPlacement> kNormPlacements[] = {
     {NormPlacement::kNone, "none"},   {NormPlacement::kPost, "post"},
     {NormPlacement::kPre, "pre"},     {NormPlacement::kBoth, "both"},
@@ -21,7 +19,7 @@ constexpr EnumName<NormPlacement> kNormPlacements[] = {
 // "none" is said by leaving the object out.
 constexpr EnumName<QkNorm> kQkNorms[] = {{QkNorm::kHeads, "heads"}, {QkNorm::kRows, "rows"}};
 constexpr EnumName<NormKind> kNormKinds[] = {{NormKind::kLayer, "layer"}, {NormKind::kRms, "rms"}};
-constexpr EnumName<Positions> kPositions[] = {
+constexpr EnumName<Positions> kPositionNames[] = {
     {Positions::kNone, "none"},
     {Positions::kLearned, "learned"},
     {Positions::kSinusoidal, "sinusoidal"},
@@ -71,7 +69,7 @@ void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens) {
   }
   fields->flag("embedding_norm", &stack->embedding_norm);
   fields->integer("max_positions", &stack->max_positions, 1, file_limits::kPositions);
-  fields->choice("positions", &stack->positions, kPositions);
+  fields->choice("positions", &stack->positions, kPositionNames);
   fields->integer("position_offset", &stack->position_offset, 0, file_limits::kPositions);
   if (stack->skips_padding()) {
     fields->integer("padding_id", &stack->padding_id, 0, file_limits::kVocabSize - 1);

@@ -50,8 +50,8 @@ const char* name_of(NormPlacement placement);
 
 // The keys that the queries of some layers see: so many before their own place, so many after.
 struct LayerWindow {
-  int64_t left = kernels::AttentionF32Args::kUnlimited;
-  int64_t right = kernels::AttentionF32Args::kUnlimited;
+  int64_t left = kUnlimited;
+  int64_t right = kUnlimited;
 };
 
 // Norms of queries and keys.

@@ -11,7 +11,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/file/limits.h"
+
 namespace headlane {
+
+// A longer one is refused, so that a text cannot make the look-up long.
+inline constexpr auto kMaxAddedTokenBytes = static_cast<size_t>(file_limits::kAddedTokenBytes);
 
 struct AddedToken {
   int32_t id = 0;

@@ -14,10 +14,7 @@
 namespace headlane {
 namespace {
 
-constexpr uint32_t kEnd = UINT32_MAX;  // no symbol
-
-// Vocabulary has such a limit too: a file built to collide must not take time squared.
-constexpr int kMaxProbes = 512;
+constexpr uint32_t kNoSymbol = UINT32_MAX;  // no symbol
 
 uint64_t pair_of(int32_t left, int32_t right) {
   return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
@@ -52,7 +49,7 @@ struct Bpe::Word : Scratch {
 
   void add(int32_t id) {
     const auto place = static_cast<uint32_t>(symbols.size());
-    symbols.push_back({id, place == 0 ? kEnd : place - 1, place + 1, kNoRank, -1});
+    symbols.push_back({id, place == 0 ? kNoSymbol : place - 1, place + 1, kNoRank, -1});
   }
 };
 
@@ -156,7 +153,7 @@ void Bpe::add_symbols(std::string_view piece, Word* word) const {
     }
   }
   if (word->has_unknown) add_unknown(word);
-  if (!word->symbols.empty()) word->symbols.back().next = kEnd;
+  if (!word->symbols.empty()) word->symbols.back().next = kNoSymbol;
 }
 
 // The id of a character where it stands in its piece, or -1. Its spelling with what is put before
@@ -183,7 +180,7 @@ void Bpe::add_unknown(Word* word) const {
 void Bpe::offer(Word* word, size_t pos) const {
   Word::Symbol& symbol = word->symbols[pos];
   symbol.rank = kNoRank;
-  if (symbol.next == kEnd) return;
+  if (symbol.next == kNoSymbol) return;
   const Merge& merge = find_merge(symbol.id, word->symbols[symbol.next].id);
   if (merge.rank == kNoRank) return;
   symbol.rank = merge.rank;
@@ -213,8 +210,8 @@ void Bpe::merge(Word* word) const {
     symbol.id = symbol.merged_id;
     symbol.next = right.next;
     right.id = -1;
-    if (right.next != kEnd) symbols[right.next].previous = pos;
-    if (symbol.previous != kEnd) offer_later(symbol.previous);
+    if (right.next != kNoSymbol) symbols[right.next].previous = pos;
+    if (symbol.previous != kNoSymbol) offer_later(symbol.previous);
     offer_later(pos);
   }
 }

@@ -8,7 +8,7 @@
 namespace headlane {
 namespace {
 
-constexpr int kEnd = 0x144;  // behind the last of the characters
+constexpr int kEndOfCharacters = 0x144;  // behind the last of the characters
 
 constexpr bool stands_for_itself(int byte) {
   return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
@@ -34,8 +34,8 @@ constexpr std::array<Encoded, 256> make_encoded() {
 }
 constexpr std::array<Encoded, 256> kEncoded = make_encoded();
 
-constexpr std::array<int16_t, kEnd> make_decoded() {
-  std::array<int16_t, kEnd> decoded = {};
+constexpr std::array<int16_t, kEndOfCharacters> make_decoded() {
+  std::array<int16_t, kEndOfCharacters> decoded = {};
   decoded.fill(-1);
   int next = 0x100;
   for (int byte = 0; byte < 256; ++byte) {
@@ -43,7 +43,7 @@ constexpr std::array<int16_t, kEnd> make_decoded() {
   }
   return decoded;
 }
-constexpr std::array<int16_t, kEnd> kDecoded = make_decoded();
+constexpr std::array<int16_t, kEndOfCharacters> kDecoded = make_decoded();
 
 }  // namespace
 
@@ -64,7 +64,7 @@ void append_bytes_of_characters(std::string_view text, std::string* out) {
   const size_t old_size = out->size();
   for (size_t pos = 0; pos < text.size();) {
     const char32_t c = next_char(text, &pos);
-    if (c >= kEnd || kDecoded[c] < 0) {
+    if (c >= kEndOfCharacters || kDecoded[c] < 0) {
       out->resize(old_size);
       out->append(text);
       return;

@@ -110,8 +110,6 @@ class Checker {
 
 namespace {
 
-bool is_ascii(char byte) { return static_cast<uint8_t>(byte) < 0x80; }
-
 // Marks of Unicode 16 and 17, with which a grapheme goes on.
 bool is_new_mark(utf8proc_int32_t c) {
   return c == 0x897 || (c >= 0x1ACF && c <= 0x1ADD) || (c >= 0x1AE0 && c <= 0x1AEB);

@@ -55,7 +55,7 @@ JoinedWords joined_words(const std::string& where) {
   return joined;
 }
 
-class ByteLevel : public TokenDecoder {
+class ByteLevelDecoder : public TokenDecoder {
  public:
   void decode(Tokens* tokens) const override {
     std::string bytes;
@@ -209,77 +209,78 @@ class ReplaceDecoder : public TokenDecoder {
   std::string content_;
 };
 
-using Made = std::unique_ptr<TokenDecoder>;
+using MadeDecoder = std::unique_ptr<TokenDecoder>;
 
 template <typename Step>
-Made read_plain(const json& /*spec*/, const std::string& /*where*/) {
+MadeDecoder make_plain_decoder(const json& /*spec*/, const std::string& /*where*/) {
   return std::make_unique<Step>();
 }
 
-Made read_metaspace(const json& spec, const std::string& where) {
+MadeDecoder read_metaspace_decoder(const json& spec, const std::string& where) {
   return std::make_unique<MetaspaceDecoder>(read_metaspace_options(spec, where), where);
 }
 
-Made read_wordpiece(const json& spec, const std::string& where) {
+MadeDecoder read_wordpiece_decoder(const json& spec, const std::string& where) {
   return std::make_unique<WordPiece>(read_step_text(spec, "prefix", where),
                                      json_bool(spec, "cleanup", where), where);
 }
 
-Made read_bpe(const json& spec, const std::string& where) {
+MadeDecoder read_bpe(const json& spec, const std::string& where) {
   return std::make_unique<BpeDecoder>(read_step_text(spec, "suffix", where), where);
 }
 
-Made read_ctc(const json& spec, const std::string& where) {
+MadeDecoder read_ctc(const json& spec, const std::string& where) {
   return std::make_unique<Ctc>(read_step_text(spec, "pad_token", where),
                                read_step_text(spec, "word_delimiter_token", where),
                                json_bool(spec, "cleanup", where), where);
 }
 
-Made read_strip(const json& spec, const std::string& where) {
+MadeDecoder read_strip_decoder(const json& spec, const std::string& where) {
   const std::string content = read_step_text(spec, "content", where);
   if (content.empty()) fail(Status::kBadFile, "%s field \"content\" is empty", where.c_str());
   return std::make_unique<StripDecoder>(content, json_int(spec, "start", where),
                                         json_int(spec, "stop", where));
 }
 
-Made read_replace(const json& spec, const std::string& where) {
+MadeDecoder read_replace_decoder(const json& spec, const std::string& where) {
   return std::make_unique<ReplaceDecoder>(
       read_pattern(json_field(spec, "pattern", where), where + " field \"pattern\""),
       read_step_text(spec, "content", where));
 }
 
-struct Kind {
+struct DecoderKind {
   std::string_view type;
-  Made (*read)(const json& spec, const std::string& where);
+  MadeDecoder (*read)(const json& spec, const std::string& where);
 };
-constexpr Kind kKinds[] = {
+constexpr DecoderKind kDecoderKinds[] = {
     {"BPEDecoder", read_bpe},
     {"CTC", read_ctc},
-    {"ByteFallback", read_plain<ByteFallback>},
-    {"ByteLevel", read_plain<ByteLevel>},
-    {"Fuse", read_plain<Fuse>},
-    {"Metaspace", read_metaspace},
-    {"Replace", read_replace},
-    {"Strip", read_strip},
-    {"WordPiece", read_wordpiece},
+    {"ByteFallback", make_plain_decoder<ByteFallback>},
+    {"ByteLevel", make_plain_decoder<ByteLevelDecoder>},
+    {"Fuse", make_plain_decoder<Fuse>},
+    {"Metaspace", read_metaspace_decoder},
+    {"Replace", read_replace_decoder},
+    {"Strip", read_strip_decoder},
+    {"WordPiece", read_wordpiece_decoder},
 };
 
 // A Sequence may hold others; the parser of JSON bounds how deep.
-void read_steps(const json& spec, const std::string& where, TokenDecoders* steps) {
+void add_decoders(const json& spec, const std::string& where, TokenDecoders* steps) {
   const std::string type = json_string(spec, "type", where);
   if (type == "Sequence") {
     const json& inner = json_field(spec, "decoders", where);
     if (!inner.is_array()) fail(Status::kBadFile, "%s: no list of steps", where.c_str());
-    for (const json& step : inner) read_steps(step, where, steps);
+    for (const json& step : inner) add_decoders(step, where, steps);
     return;
   }
   if (std::ssize(*steps) == file_limits::kTokenizerSteps) {
     fail(Status::kBadFile, "%s has more than %d steps", where.c_str(),
          static_cast<int>(file_limits::kTokenizerSteps));
   }
-  const auto* const kind = std::find_if(std::begin(kKinds), std::end(kKinds),
-                                        [&](const Kind& known) { return known.type == type; });
-  if (kind == std::end(kKinds)) {
+  const auto* const kind =
+      std::find_if(std::begin(kDecoderKinds), std::end(kDecoderKinds),
+                   [&](const DecoderKind& known) { return known.type == type; });
+  if (kind == std::end(kDecoderKinds)) {
     fail(Status::kUnsupported, "%s: Headlane does not support a step of type \"%s\"", where.c_str(),
          printable(type).c_str());
   }
@@ -290,7 +291,7 @@ void read_steps(const json& spec, const std::string& where, TokenDecoders* steps
 
 TokenDecoders read_decoders(const json& spec, const std::string& where) {
   TokenDecoders steps;
-  read_steps(spec, where, &steps);
+  add_decoders(spec, where, &steps);
   return steps;
 }
 

@@ -9,7 +9,7 @@
 
 namespace headlane {
 
-using Prepend = MetaspaceOptions::Prepend;
+using Scheme = MetaspaceOptions::Prepend;
 
 MetaspaceOptions read_metaspace_options(const Json& spec, const std::string& where) {
   MetaspaceOptions options;
@@ -20,20 +20,20 @@ MetaspaceOptions read_metaspace_options(const Json& spec, const std::string& whe
     fail(Status::kBadFile, "%s field \"replacement\" is not one character", where.c_str());
   }
   const std::string scheme = json_string(spec, "prepend_scheme", where, "always");
-  options.prepend = scheme == "first"   ? Prepend::kFirst
-                    : scheme == "never" ? Prepend::kNever
-                                        : Prepend::kAlways;
+  options.prepend = scheme == "first"   ? Scheme::kFirst
+                    : scheme == "never" ? Scheme::kNever
+                                        : Scheme::kAlways;
   if (scheme != "first" && scheme != "never" && scheme != "always") {
     fail(Status::kBadFile, "%s field \"prepend_scheme\" is \"%s\"", where.c_str(),
          printable(scheme).c_str());
   }
   // Before there were schemes.
   if (!json_bool(spec, "add_prefix_space", where, true)) {
-    if (json_has(spec, "prepend_scheme", where) && options.prepend != Prepend::kNever) {
+    if (json_has(spec, "prepend_scheme", where) && options.prepend != Scheme::kNever) {
       fail(Status::kBadFile, "%s: \"add_prefix_space\" and \"prepend_scheme\" contradict",
            where.c_str());
     }
-    options.prepend = Prepend::kNever;
+    options.prepend = Scheme::kNever;
   }
   options.split = json_bool(spec, "split", where, true);
   return options;
@@ -56,8 +56,8 @@ void Metaspace::put(const PieceText& in, TextPiece piece, PieceText* out) const 
   const std::string_view text = in.view(piece);
   const size_t first_bytes = in.first_bytes - std::min(in.first_bytes, piece.begin);
   size_t begin = out->text.size();
-  const bool wanted = options_.prepend == Prepend::kAlways ||
-                      (options_.prepend == Prepend::kFirst && first_bytes > 0);
+  const bool wanted = options_.prepend == Scheme::kAlways ||
+                      (options_.prepend == Scheme::kFirst && first_bytes > 0);
   if (wanted && !has_prefix(text)) out->text.append(sign);
   for (size_t pos = 0; pos < text.size();) {
     const bool is_blank = text[pos] == ' ', is_sign = text.substr(pos).starts_with(sign);

@@ -11,8 +11,6 @@
 namespace headlane {
 namespace {
 
-bool is_ascii(char byte) { return static_cast<uint8_t>(byte) < 0x80; }
-
 // Marks between two starters, sorted by their class.
 void sort_marks(std::vector<char32_t>* text) {
   for (auto begin = text->begin(); begin != text->end();) {

@@ -141,9 +141,9 @@ class Replace : public Normalizer {
   std::string content_;
 };
 
-class Prepend : public Normalizer {
+class PrependText : public Normalizer {
  public:
-  explicit Prepend(std::string what) : what_(std::move(what)) {}
+  explicit PrependText(std::string what) : what_(std::move(what)) {}
   void normalize(const NormalText& in, NormalText* out) const override {
     *out = {};
     if (in.text.empty()) return;
@@ -179,9 +179,9 @@ class Strip : public Normalizer {
   bool left_, right_;
 };
 
-using Made = std::unique_ptr<Normalizer>;
+using MadeNormalizer = std::unique_ptr<Normalizer>;
 
-Made read_bert(const json& spec, const std::string& where) {
+MadeNormalizer read_bert(const json& spec, const std::string& where) {
   BertNormalizer::Options options;
   options.clean_text = json_bool(spec, "clean_text", where);
   options.handle_chinese_chars = json_bool(spec, "handle_chinese_chars", where);
@@ -190,36 +190,36 @@ Made read_bert(const json& spec, const std::string& where) {
   return std::make_unique<Bert>(options);
 }
 
-Made read_replace(const json& spec, const std::string& where) {
+MadeNormalizer read_replace(const json& spec, const std::string& where) {
   return std::make_unique<Replace>(
       read_pattern(json_field(spec, "pattern", where), where + " field \"pattern\""),
       read_step_text(spec, "content", where));
 }
 
-Made read_prepend(const json& spec, const std::string& where) {
-  return std::make_unique<Prepend>(read_step_text(spec, "prepend", where));
+MadeNormalizer read_prepend(const json& spec, const std::string& where) {
+  return std::make_unique<PrependText>(read_step_text(spec, "prepend", where));
 }
 
-Made read_strip(const json& spec, const std::string& where) {
+MadeNormalizer read_strip(const json& spec, const std::string& where) {
   return std::make_unique<Strip>(json_bool(spec, "strip_left", where),
                                  json_bool(spec, "strip_right", where));
 }
 
 template <NormalForm form>
-Made read_form(const json& /*spec*/, const std::string& /*where*/) {
+MadeNormalizer read_form(const json& /*spec*/, const std::string& /*where*/) {
   return std::make_unique<Form>(form);
 }
 
 template <typename Step>
-Made read_plain(const json& /*spec*/, const std::string& /*where*/) {
+MadeNormalizer read_plain(const json& /*spec*/, const std::string& /*where*/) {
   return std::make_unique<Step>();
 }
 
-struct Kind {
+struct NormalizerKind {
   std::string_view type;
-  Made (*read)(const json& spec, const std::string& where);
+  MadeNormalizer (*read)(const json& spec, const std::string& where);
 };
-constexpr Kind kKinds[] = {
+constexpr NormalizerKind kNormalizerKinds[] = {
     {"BertNormalizer", read_bert},
     {"ByteLevel", read_plain<Bytes>},
     {"Lowercase", read_plain<Lowercase>},
@@ -258,9 +258,9 @@ class Reader {
   Normalizers take() { return std::move(steps_); }
 
  private:
-  Made make(const std::string& type, const json& spec) {
+  MadeNormalizer make(const std::string& type, const json& spec) {
     if (type == "Precompiled") return std::make_unique<Charsmap>(charsmap_, where_);
-    for (const Kind& kind : kKinds) {
+    for (const NormalizerKind& kind : kNormalizerKinds) {
       if (type == kind.type) return kind.read(spec, where_ + " \"" + type + "\"");
     }
     fail(Status::kUnsupported, "%s: Headlane does not support a step of type \"%s\"",

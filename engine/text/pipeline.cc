@@ -17,9 +17,6 @@ namespace {
 
 using json = Json;
 
-// So that the text cannot make a look-up of added tokens long.
-constexpr auto kMaxAddedTokenBytes = static_cast<size_t>(file_limits::kAddedTokenBytes);
-
 size_t bytes_of(const std::vector<std::string>& tokens) {
   return std::accumulate(
       tokens.begin(), tokens.end(), size_t{0},

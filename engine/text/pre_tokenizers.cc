@@ -243,54 +243,54 @@ Behavior read_behavior(const json& spec, const char* otherwise, const std::strin
   fail(Status::kBadFile, "%s field \"behavior\" is \"%s\"", where.c_str(), printable(name).c_str());
 }
 
-using Made = std::unique_ptr<PreTokenizer>;
+using MadePreTokenizer = std::unique_ptr<PreTokenizer>;
 
-Made read_split(const json& spec, const std::string& where) {
+MadePreTokenizer read_split(const json& spec, const std::string& where) {
   return std::make_unique<PatternSplitter>(
       read_pattern(json_field(spec, "pattern", where), where + " field \"pattern\""),
       read_behavior(spec, nullptr, where), json_bool(spec, "invert", where, false));
 }
 
-Made read_punctuation(const json& spec, const std::string& where) {
+MadePreTokenizer read_punctuation(const json& spec, const std::string& where) {
   return std::make_unique<CharSplitter>(is_punctuation, read_behavior(spec, "Isolated", where));
 }
 
-Made read_digits(const json& spec, const std::string& where) {
+MadePreTokenizer read_digits(const json& spec, const std::string& where) {
   const bool individual = json_bool(spec, "individual_digits", where);
   return std::make_unique<CharSplitter>(is_numeric,
                                         individual ? Behavior::kIsolated : Behavior::kContiguous);
 }
 
-Made read_byte_level(const json& spec, const std::string& where) {
+MadePreTokenizer read_byte_level(const json& spec, const std::string& where) {
   return std::make_unique<ByteLevel>(json_bool(spec, "add_prefix_space", where),
                                      json_bool(spec, "use_regex", where, true));
 }
 
-Made read_metaspace(const json& spec, const std::string& where) {
+MadePreTokenizer read_metaspace(const json& spec, const std::string& where) {
   return std::make_unique<Metaspace>(read_metaspace_options(spec, where));
 }
 
-Made read_scripts(const json& /*spec*/, const std::string& /*where*/) {
+MadePreTokenizer read_scripts(const json& /*spec*/, const std::string& /*where*/) {
   return std::make_unique<ScriptSplitter>();
 }
 
-Made read_whitespace_split(const json& /*spec*/, const std::string& /*where*/) {
+MadePreTokenizer read_whitespace_split(const json& /*spec*/, const std::string& /*where*/) {
   return std::make_unique<CharSplitter>(is_space, Behavior::kRemoved);
 }
 
-Made read_whitespace(const json& /*spec*/, const std::string& /*where*/) {
+MadePreTokenizer read_whitespace(const json& /*spec*/, const std::string& /*where*/) {
   return std::make_unique<WordSplitter>();
 }
 
-Made read_bert_punctuation(const json& /*spec*/, const std::string& /*where*/) {
+MadePreTokenizer read_bert_punctuation(const json& /*spec*/, const std::string& /*where*/) {
   return std::make_unique<CharSplitter>(is_punctuation, Behavior::kIsolated);
 }
 
-struct Kind {
+struct PreTokenizerKind {
   std::string_view type;
-  Made (*read)(const json& spec, const std::string& where);
+  MadePreTokenizer (*read)(const json& spec, const std::string& where);
 };
-constexpr Kind kKinds[] = {
+constexpr PreTokenizerKind kPreTokenizerKinds[] = {
     // BERT's has two rows, which both become steps.
     {"BertPreTokenizer", read_whitespace_split},
     {"BertPreTokenizer", read_bert_punctuation},
@@ -305,16 +305,16 @@ constexpr Kind kKinds[] = {
 };
 
 // A Sequence may hold others; the parser of JSON bounds how deep.
-void read_steps(const json& spec, const std::string& where, PreTokenizers* steps) {
+void add_pre_tokenizers(const json& spec, const std::string& where, PreTokenizers* steps) {
   const std::string type = json_string(spec, "type", where);
   if (type == "Sequence") {
     const json& inner = json_field(spec, "pretokenizers", where);
     if (!inner.is_array()) fail(Status::kBadFile, "%s: no list of steps", where.c_str());
-    for (const json& step : inner) read_steps(step, where, steps);
+    for (const json& step : inner) add_pre_tokenizers(step, where, steps);
     return;
   }
   const size_t n_before = steps->size();
-  for (const Kind& kind : kKinds) {
+  for (const PreTokenizerKind& kind : kPreTokenizerKinds) {
     if (type == kind.type) steps->push_back(kind.read(spec, where + " \"" + type + "\""));
   }
   if (steps->size() == n_before) {
@@ -331,7 +331,7 @@ void read_steps(const json& spec, const std::string& where, PreTokenizers* steps
 
 PreTokenizers read_pre_tokenizers(const json& spec, const std::string& where) {
   PreTokenizers steps;
-  if (!spec.is_null()) read_steps(spec, where, &steps);
+  if (!spec.is_null()) add_pre_tokenizers(spec, where, &steps);
   return steps;
 }
 

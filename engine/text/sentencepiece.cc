@@ -18,10 +18,7 @@ namespace {
 // time that grows with the square of their number (16 KB in some 10 ms). No trained piece goes on
 // behind a blank, so the pieces are those of the whole. What has no blank for so long is cut where
 // it is.
-constexpr size_t kBlockBytes = size_t{16} << 10;
-
-// So that the text cannot make a look-up of added tokens long.
-constexpr auto kMaxAddedTokenBytes = static_cast<size_t>(file_limits::kAddedTokenBytes);
+constexpr size_t kSentencePieceBlock = size_t{16} << 10;
 
 std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -35,9 +32,9 @@ Vocabulary make_vocabulary(std::span<const std::byte> bytes, const std::string& 
 // Takes the next block from the front of `text`, which is not empty.
 std::string_view take_block(std::string_view* text, bool blank_is_implied) {
   size_t cut = text->size();
-  if (text->size() > kBlockBytes) {
-    cut = text->rfind(' ', kBlockBytes);
-    if (cut == std::string_view::npos || cut == 0) cut = kBlockBytes;
+  if (text->size() > kSentencePieceBlock) {
+    cut = text->rfind(' ', kSentencePieceBlock);
+    if (cut == std::string_view::npos || cut == 0) cut = kSentencePieceBlock;
     while ((static_cast<uint8_t>((*text)[cut]) & 0xC0) == 0x80) --cut;
   }
   const std::string_view block = text->substr(0, cut);

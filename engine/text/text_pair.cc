@@ -10,7 +10,7 @@
 namespace headlane {
 namespace {
 
-using Kind = PairTemplate::Kind;
+using PairKind = PairTemplate::Kind;
 
 void cut(size_t length, bool from_left, std::vector<int32_t>* ids) {
   if (ids->size() <= length) return;
@@ -23,7 +23,7 @@ PairTemplate::Item read_item(const Json& item, int64_t vocab_size, const std::st
   PairTemplate::Item out;
   out.type = static_cast<int32_t>(read_int(item, "type", where, 0, file_limits::kTypes - 1));
   if (json_has(item, "text", where)) {
-    out.kind = read_int(item, "text", where, 0, 1) == 0 ? Kind::kFirst : Kind::kSecond;
+    out.kind = read_int(item, "text", where, 0, 1) == 0 ? PairKind::kFirst : PairKind::kSecond;
   } else {
     out.id = static_cast<int32_t>(read_int(item, "id", where, 0, vocab_size - 1));
   }
@@ -34,16 +34,16 @@ PairTemplate::Item read_item(const Json& item, int64_t vocab_size, const std::st
 
 int64_t PairTemplate::n_special() const {
   return std::count_if(items.begin(), items.end(),
-                       [](const Item& item) { return item.kind == Kind::kToken; });
+                       [](const Item& item) { return item.kind == PairKind::kToken; });
 }
 
 PairTemplate bert_pair(const std::vector<int32_t>& before, const std::vector<int32_t>& after) {
   PairTemplate out;
-  for (const int32_t id : before) out.items.push_back({Kind::kToken, id, 0});
-  out.items.push_back({Kind::kFirst, 0, 0});
-  for (const int32_t id : after) out.items.push_back({Kind::kToken, id, 0});
-  out.items.push_back({Kind::kSecond, 0, 1});
-  for (const int32_t id : after) out.items.push_back({Kind::kToken, id, 1});
+  for (const int32_t id : before) out.items.push_back({PairKind::kToken, id, 0});
+  out.items.push_back({PairKind::kFirst, 0, 0});
+  for (const int32_t id : after) out.items.push_back({PairKind::kToken, id, 0});
+  out.items.push_back({PairKind::kSecond, 0, 1});
+  for (const int32_t id : after) out.items.push_back({PairKind::kToken, id, 1});
   return out;
 }
 
@@ -59,13 +59,13 @@ PairTemplate read_pair_template(const Json& spec, int64_t vocab_size, const std:
   for (const Json& item : read_array(spec, "pair", where, file_limits::kPairItems)) {
     out.items.push_back(read_item(item, vocab_size, pair_where));
   }
-  for (const Kind kind : {Kind::kFirst, Kind::kSecond}) {
+  for (const PairKind kind : {PairKind::kFirst, PairKind::kSecond}) {
     if (std::count_if(out.items.begin(), out.items.end(),
                       [&](const auto& item) { return item.kind == kind; }) == 1) {
       continue;
     }
     fail(Status::kBadFile, "%s text %d is not there once", pair_where.c_str(),
-         kind == Kind::kFirst ? 0 : 1);
+         kind == PairKind::kFirst ? 0 : 1);
   }
   return out;
 }

@@ -10,30 +10,30 @@
 namespace headlane {
 namespace {
 
-using Made = std::unique_ptr<TokenModel>;
+using MadeModel = std::unique_ptr<TokenModel>;
 
 template <typename Model>
-Made make(const Json& spec, const TokenizerTensors& tensors, const Vocabulary& vocabulary,
-          const std::string& where) {
+MadeModel make_model(const Json& spec, const TokenizerTensors& tensors,
+                     const Vocabulary& vocabulary, const std::string& where) {
   return std::make_unique<Model>(spec, tensors, vocabulary, where);
 }
 
-struct Kind {
+struct ModelKind {
   std::string_view type;
-  Made (*make)(const Json& spec, const TokenizerTensors& tensors, const Vocabulary& vocabulary,
-               const std::string& where);
+  MadeModel (*make)(const Json& spec, const TokenizerTensors& tensors, const Vocabulary& vocabulary,
+                    const std::string& where);
 };
-constexpr Kind kKinds[] = {{"BPE", make<Bpe>},
-                           {"Unigram", make<Unigram>},
-                           {"WordLevel", make<WordLevel>},
-                           {"WordPiece", make<WordPieces>}};
+constexpr ModelKind kModelKinds[] = {{"BPE", make_model<Bpe>},
+                                     {"Unigram", make_model<Unigram>},
+                                     {"WordLevel", make_model<WordLevel>},
+                                     {"WordPiece", make_model<WordPieces>}};
 
 }  // namespace
 
-Made read_token_model(const Json& spec, const TokenizerTensors& tensors,
-                      const Vocabulary& vocabulary, const std::string& where) {
+MadeModel read_token_model(const Json& spec, const TokenizerTensors& tensors,
+                           const Vocabulary& vocabulary, const std::string& where) {
   const std::string type = json_string(spec, "type", where);
-  for (const Kind& kind : kKinds) {
+  for (const ModelKind& kind : kModelKinds) {
     if (type == kind.type) return kind.make(spec, tensors, vocabulary, where);
   }
   fail(Status::kUnsupported, "%s: Headlane does not support a model of type \"%s\"", where.c_str(),

@@ -103,28 +103,31 @@ TextFrame read_frame(const json& spec, int64_t vocab_size, const std::string& wh
   return out;
 }
 
-using Made = std::unique_ptr<Tokenizer>;
+using MadeTokenizer = std::unique_ptr<Tokenizer>;
 
-Made make_wordpiece(const json& spec, const TokenizerTensors& tensors, const std::string& where) {
+MadeTokenizer make_wordpiece(const json& spec, const TokenizerTensors& tensors,
+                             const std::string& where) {
   return std::make_unique<WordPieceTokenizer>(read_wordpiece(spec, where), tensors.vocab, where);
 }
 
-Made make_sentencepiece(const json& spec, const TokenizerTensors& tensors,
-                        const std::string& where) {
+MadeTokenizer make_sentencepiece(const json& spec, const TokenizerTensors& tensors,
+                                 const std::string& where) {
   return std::make_unique<SentencePieceTokenizer>(read_sentencepiece(spec, where), tensors, where);
 }
 
-Made make_pipeline(const json& spec, const TokenizerTensors& tensors, const std::string& where) {
+MadeTokenizer make_pipeline(const json& spec, const TokenizerTensors& tensors,
+                            const std::string& where) {
   return std::make_unique<PipelineTokenizer>(spec, tensors, where);
 }
 
-struct Kind {
+struct TokenizerKind {
   std::string_view type;
-  Made (*make)(const json& spec, const TokenizerTensors& tensors, const std::string& where);
+  MadeTokenizer (*make)(const json& spec, const TokenizerTensors& tensors,
+                        const std::string& where);
 };
-constexpr Kind kKinds[] = {{"wordpiece", make_wordpiece},
-                           {"sentencepiece", make_sentencepiece},
-                           {"pipeline", make_pipeline}};
+constexpr TokenizerKind kTokenizerKinds[] = {{"wordpiece", make_wordpiece},
+                                             {"sentencepiece", make_sentencepiece},
+                                             {"pipeline", make_pipeline}};
 
 }  // namespace
 
@@ -241,9 +244,9 @@ std::unique_ptr<Tokenizer> make_tokenizer(const json& spec, const TokenizerTenso
   const std::string tokenizer = where + ": tokenizer";
   const std::string type = json_string(spec, "type", tokenizer);
   std::string known;
-  for (const Kind& kind : kKinds) {
+  for (const TokenizerKind& kind : kTokenizerKinds) {
     if (type == kind.type) {
-      Made made = kind.make(spec, tensors, tokenizer);
+      MadeTokenizer made = kind.make(spec, tensors, tokenizer);
       made->frame_ = read_frame(spec, made->vocab_size(), tokenizer);
       return made;
     }

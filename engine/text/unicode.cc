@@ -11,14 +11,14 @@
 namespace headlane {
 namespace {
 
-struct Range {
+struct CharRange {
   char32_t first, last;
 };
 
 // utf8proc calls these characters marks, punctuation or control; `tokenizers`, whose tables are
 // older, does not: to the latter they are unassigned. Ranges reach over characters of other
 // categories, for which nothing is asked.
-constexpr Range kTooNew[] = {
+constexpr CharRange kTooNew[] = {
     {0x61D, 0x61D},     {0x7FD, 0x7FD},     {0x890, 0x8E2},     {0x9FD, 0x9FE},
     {0xA76, 0xA76},     {0xAFA, 0xAFF},     {0xB55, 0xB55},     {0xC04, 0xC3C},
     {0xC77, 0xC77},     {0xC84, 0xC84},     {0xD00, 0xD00},     {0xD3B, 0xD3C},
@@ -33,22 +33,23 @@ constexpr Range kTooNew[] = {
 };
 
 // Unicode 9 has these of the characters above as marks.
-constexpr Range kUnicode9[] = {{0x8D4, 0x8E1},     {0x1885, 0x1886},   {0x1DFB, 0x1DFB},
-                               {0xA8C5, 0xA8C5},   {0xA9BD, 0xA9BD},   {0x1123E, 0x1123E},
-                               {0x11438, 0x11446}, {0x11C2F, 0x11C3F}, {0x11C92, 0x11CB6},
-                               {0x1E000, 0x1E02A}, {0x1E944, 0x1E94A}};
+constexpr CharRange kUnicode9[] = {{0x8D4, 0x8E1},     {0x1885, 0x1886},   {0x1DFB, 0x1DFB},
+                                   {0xA8C5, 0xA8C5},   {0xA9BD, 0xA9BD},   {0x1123E, 0x1123E},
+                                   {0x11438, 0x11446}, {0x11C2F, 0x11C3F}, {0x11C92, 0x11CB6},
+                                   {0x1E000, 0x1E02A}, {0x1E944, 0x1E94A}};
 
 // Spacing marks since Unicode 9.
-constexpr Range kNewSpacingMarks[] = {{0x1CF7, 0x1CF7},   {0x11145, 0x11146}, {0x111C9, 0x111C9},
-                                      {0x111CE, 0x111CE}, {0x1182C, 0x1182E}, {0x16F7F, 0x16F87}};
+constexpr CharRange kNewSpacingMarks[] = {{0x1CF7, 0x1CF7},   {0x11145, 0x11146},
+                                          {0x111C9, 0x111C9}, {0x111CE, 0x111CE},
+                                          {0x1182C, 0x1182E}, {0x16F7F, 0x16F87}};
 
 // Characters that are compatible with others since Unicode 9, and what lies between them.
-constexpr Range kNewCompatible[] = {{0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},   {0xAB69, 0xAB69},
-                                    {0x10781, 0x107BA}, {0x1E030, 0x1E06D}, {0x1F16C, 0x1F16C},
-                                    {0x1FBF0, 0x1FBF9}};
+constexpr CharRange kNewCompatible[] = {{0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},   {0xAB69, 0xAB69},
+                                        {0x10781, 0x107BA}, {0x1E030, 0x1E06D}, {0x1F16C, 0x1F16C},
+                                        {0x1FBF0, 0x1FBF9}};
 
 // Letters, numbers and marks of Unicode 15.1 and 16.
-constexpr Range kNewLetters[] = {
+constexpr CharRange kNewLetters[] = {
     {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},   {0x105C0, 0x105F3},
     {0x10D4A, 0x10D65}, {0x10D6F, 0x10D85}, {0x10EC2, 0x10EC4}, {0x11380, 0x11389},
     {0x1138B, 0x1138B}, {0x1138E, 0x1138E}, {0x11390, 0x113B5}, {0x113B7, 0x113B7},
@@ -56,11 +57,11 @@ constexpr Range kNewLetters[] = {
     {0x16100, 0x1611D}, {0x16D40, 0x16D6C}, {0x18CFF, 0x18CFF}, {0x1E5D0, 0x1E5ED},
     {0x1E5F0, 0x1E5F0}, {0x2EBF0, 0x2EE5D},
 };
-constexpr Range kNewNumbers[] = {
+constexpr CharRange kNewNumbers[] = {
     {0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF0, 0x11BF9}, {0x16130, 0x16139},
     {0x16D70, 0x16D79}, {0x1CCF0, 0x1CCF9}, {0x1E5F1, 0x1E5FA},
 };
-constexpr Range kNewMarks[] = {
+constexpr CharRange kNewMarks[] = {
     {0x897, 0x897},     {0x10D69, 0x10D6D}, {0x10EFC, 0x10EFC}, {0x113B8, 0x113C0},
     {0x113C2, 0x113C2}, {0x113C5, 0x113C5}, {0x113C7, 0x113CA}, {0x113CC, 0x113D0},
     {0x113D2, 0x113D2}, {0x113E1, 0x113E2}, {0x11F5A, 0x11F5A}, {0x1611E, 0x1612F},
@@ -81,9 +82,10 @@ constexpr CasePair kNewCasePairs[] = {
 };
 
 template <size_t n>
-bool contains(const Range (&ranges)[n], char32_t c) {
-  const Range* range = std::lower_bound(std::begin(ranges), std::end(ranges), c,
-                                        [](const Range& r, char32_t x) { return r.last < x; });
+bool contains(const CharRange (&ranges)[n], char32_t c) {
+  const CharRange* range =
+      std::lower_bound(std::begin(ranges), std::end(ranges), c,
+                       [](const CharRange& r, char32_t x) { return r.last < x; });
   return range != std::end(ranges) && range->first <= c;
 }
 
@@ -91,7 +93,6 @@ const utf8proc_property_t& property(char32_t c) {
   return *utf8proc_get_property(static_cast<utf8proc_int32_t>(c));
 }
 
-bool is_ascii(char32_t c) { return c < 0x80; }
 bool is_continuation(char byte) { return (static_cast<uint8_t>(byte) & 0xC0) == 0x80; }
 
 // Length of the well-formed character at text[pos], or, negated, of the maximal ill-formed part.

@@ -22,6 +22,8 @@ std::string replace_invalid_utf8(std::string_view text);
 char32_t next_char(std::string_view text, size_t* pos);
 void append_char(char32_t c, std::string* out);
 
+inline bool is_ascii(char byte) { return static_cast<unsigned char>(byte) < 0x80; }
+inline bool is_ascii(char32_t c) { return c < 0x80; }
 bool is_space(char32_t c);           // White_Space
 bool is_control(char32_t c);         // Cc, Cf, Co
 bool is_punctuation(char32_t c);     // P*, and the ASCII symbols

@@ -6,14 +6,14 @@
 namespace headlane {
 namespace {
 
-struct Range {
+struct ScriptRange {
   char32_t first, last;
   uint8_t script;
 };
 
 // Found by asking the `tokenizers` library (0.23) which characters it takes for one script. Their
 // numbers stand in the order of their first characters. Hiragana and Katakana are one with Han.
-constexpr Range kRanges[] = {
+constexpr ScriptRange kRanges[] = {
     {0x0, 0x1F, 1},          {0x21, 0x40, 1},         {0x41, 0x5A, 2},
     {0x5B, 0x60, 1},         {0x61, 0x7A, 2},         {0x7B, 0xA9, 1},
     {0xAA, 0xAA, 2},         {0xAB, 0xB9, 1},         {0xBA, 0xBA, 2},
@@ -303,8 +303,9 @@ constexpr Range kRanges[] = {
 }  // namespace
 
 int script_of(char32_t c) {
-  const Range* range = std::lower_bound(std::begin(kRanges), std::end(kRanges), c,
-                                        [](const Range& r, char32_t x) { return r.last < x; });
+  const ScriptRange* range =
+      std::lower_bound(std::begin(kRanges), std::end(kRanges), c,
+                       [](const ScriptRange& r, char32_t x) { return r.last < x; });
   return range != std::end(kRanges) && range->first <= c ? range->script : 0;
 }
 

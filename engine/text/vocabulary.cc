@@ -8,14 +8,6 @@
 #include "engine/file/limits.h"
 
 namespace headlane {
-namespace {
-
-// Full slots passed on the way to an empty one. With the table half full even a million tokens need
-// fewer than a hundred; a file built to collide would otherwise take time squared to load.
-constexpr int kMaxProbes = 512;
-
-}  // namespace
-
 Vocabulary::Vocabulary(std::span<const std::byte> bytes, int64_t n_pieces,
                        const std::string& where) {
   if (bytes.empty() || (bytes.back() != std::byte{'\n'} && bytes.back() != std::byte{0})) {

@@ -12,6 +12,11 @@
 
 namespace headlane {
 
+// A table of hashes is given up where an empty slot is farther than this from where it was looked
+// for. With the table half full even a million tokens need fewer than a hundred steps; a file built
+// to collide would otherwise take time squared to load.
+inline constexpr int kMaxProbes = 512;
+
 class Vocabulary {
  public:
   static constexpr uint64_t kHashSeed = 0xCBF29CE484222325;

@@ -16,25 +16,22 @@ namespace headlane {
 namespace {
 
 // Normalized bytes that are split at a time: a part of the L1 cache.
-constexpr size_t kBlockBytes = 4096;
+constexpr size_t kWordPieceBlock = 4096;
 
-// So that the text cannot make a look-up of added tokens long.
-constexpr auto kMaxAddedTokenBytes = static_cast<size_t>(file_limits::kAddedTokenBytes);
+enum ByteClass : uint8_t { kWordByte, kSpaceByte, kPunctuationByte, kNotAsciiByte };
 
-enum CharClass : uint8_t { kWord, kSpace, kPunctuation, kNotAscii };
-
-constexpr std::array<CharClass, 256> make_classes() {
-  std::array<CharClass, 256> classes = {};
+constexpr std::array<ByteClass, 256> make_byte_classes() {
+  std::array<ByteClass, 256> classes = {};
   for (int c = 0; c < 256; ++c) {
     const bool word = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-    classes[c] = c >= 0x80                              ? kNotAscii
-                 : c == ' ' || (c >= '\t' && c <= '\r') ? kSpace
-                 : c > ' ' && c < 0x7F && !word         ? kPunctuation
-                                                        : kWord;
+    classes[c] = c >= 0x80                              ? kNotAsciiByte
+                 : c == ' ' || (c >= '\t' && c <= '\r') ? kSpaceByte
+                 : c > ' ' && c < 0x7F && !word         ? kPunctuationByte
+                                                        : kWordByte;
   }
   return classes;
 }
-constexpr std::array<CharClass, 256> kClasses = make_classes();
+constexpr std::array<ByteClass, 256> kByteClasses = make_byte_classes();
 
 // No blank stands before these in decoded text.
 constexpr std::string_view kJoined[] = {".", "?", "!", ",", "n't", "'m", "'s", "'ve", "'re"};
@@ -142,7 +139,7 @@ void WordPieceTokenizer::encode_text(std::string_view text, Encoding* encoding) 
     }
     // A token matched in normalized text may have spaces in it: no blocks then.
     const size_t block =
-        normalized_tokens_.empty() ? kBlockBytes : std::numeric_limits<size_t>::max();
+        normalized_tokens_.empty() ? kWordPieceBlock : std::numeric_limits<size_t>::max();
     for (size_t pos = 0; pos < part.text.size() && !encoding->full();) {
       encoding->normalized.clear();
       pos = normalizer_.normalize(part.text, pos, block, &encoding->normalized);
@@ -167,16 +164,16 @@ void WordPieceTokenizer::encode_words(std::string_view text, Encoding* encoding)
   size_t word_start = 0;
   for (size_t pos = 0; pos < text.size() && !encoding->full();) {
     size_t next = pos + 1;
-    CharClass char_class = kClasses[static_cast<uint8_t>(text[pos])];
-    if (char_class == kNotAscii) {
+    ByteClass char_class = kByteClasses[static_cast<uint8_t>(text[pos])];
+    if (char_class == kNotAsciiByte) {
       next = pos;
       const char32_t c = next_char(text, &next);
-      char_class = is_space(c) ? kSpace : is_punctuation(c) ? kPunctuation : kWord;
+      char_class = is_space(c) ? kSpaceByte : is_punctuation(c) ? kPunctuationByte : kWordByte;
     }
-    if (char_class != kWord) {
+    if (char_class != kWordByte) {
       pieces_.encode_word(text.substr(word_start, pos - word_start), &encoding->hashes,
                           encoding->ids);
-      if (char_class == kPunctuation)
+      if (char_class == kPunctuationByte)
         pieces_.encode_word(text.substr(pos, next - pos), &encoding->hashes, encoding->ids);
       word_start = next;
     }

@@ -1,6 +1,7 @@
-// headlane_session_classify, _rank and _zero_shot: what they take, refuse, tell and leave alone.
-// That their scores are right is golden_classify_test.cc's.
+// headlane_session_classify, _rank and _zero_shot: what they take, refuse, tell_of_classify and
+// leave alone. That their scores are right is golden_classify_test.cc's.
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 
@@ -10,7 +11,7 @@
 namespace headlane::test {
 namespace {
 
-constexpr float kUntouched = 7;
+constexpr float kUntouchedScore = 7;
 using Floats = std::vector<float>;
 
 class Classify : public testing::Test {
@@ -84,10 +85,10 @@ TEST_F(Classify, AStrideLeavesWhatIsBetween) {
   Session session(model);
   const Floats expected = session.classify(texts_);
   const JoinedTexts joined(texts_);
-  Floats got(texts_.size() * 5, kUntouched), again(got);
+  Floats got(texts_.size() * 5, kUntouchedScore), again(got);
   session.classify(joined.get(), got, 5);
   for (size_t i = 0; i < got.size(); ++i) {
-    EXPECT_EQ(got[i], i % 5 < 3 ? expected[i / 5 * 3 + i % 5] : kUntouched);
+    EXPECT_EQ(got[i], i % 5 < 3 ? expected[i / 5 * 3 + i % 5] : kUntouchedScore);
   }
   const std::vector<std::string> labels = {"a", "b"};
   const JoinedTexts names(labels);
@@ -95,7 +96,7 @@ TEST_F(Classify, AStrideLeavesWhatIsBetween) {
   check(headlane_session_zero_shot(session.get(), &texts, &label_array, nullptr, again.data(), 5));
   const Floats of_labels = session.zero_shot(texts_, labels);
   for (size_t i = 0; i < again.size(); ++i) {
-    EXPECT_EQ(again[i], i % 5 < 2 ? of_labels[i / 5 * 2 + i % 5] : kUntouched);
+    EXPECT_EQ(again[i], i % 5 < 2 ? of_labels[i / 5 * 2 + i % 5] : kUntouchedScore);
   }
 }
 
@@ -177,7 +178,7 @@ TEST_F(Classify, WhatDoesNotFitIsNamed) {
   Session session(nli), ranking(ranker), embedding(bert);
   const JoinedTexts joined(texts_), two(std::vector<std::string>{"a", "b"});
   const headlane_texts texts = joined.get(), pair = two.get(), none = TextArray();
-  Floats out(64, kUntouched);
+  Floats out(64, kUntouchedScore);
   std::vector<int64_t> order(8, -7);
   const auto classify = [&](Session& of, const headlane_classify_options* options, int64_t stride) {
     return headlane_session_classify(of.get(), &texts, options, out.data(), stride);
@@ -231,7 +232,7 @@ TEST_F(Classify, WhatDoesNotFitIsNamed) {
                    "hypothesis is \"" + wrong +
                        "\"; it must have \"{}\" once, where the label goes, and no other brace");
   }
-  EXPECT_EQ(std::count(out.begin(), out.end(), kUntouched), std::ssize(out));
+  EXPECT_EQ(std::count(out.begin(), out.end(), kUntouchedScore), std::ssize(out));
   EXPECT_EQ(std::count(order.begin(), order.end(), -7), std::ssize(order));
 }
 
@@ -241,7 +242,7 @@ TEST_F(Classify, OutputsOfOtherModels) {
   Session session(nli), embedding(bert);
   const std::vector<int32_t> ids = {2, 5, 3};
   const Batch batch = Batch().add(ids);
-  Floats out(64, kUntouched);
+  Floats out(64, kUntouchedScore);
   Outputs pooled, scores;
   pooled.pooled = out.data();
   scores.scores = out.data();
@@ -252,22 +253,22 @@ TEST_F(Classify, OutputsOfOtherModels) {
   expect_failure(headlane_session_encode(embedding.get(), &given, &scores), HEADLANE_UNSUPPORTED,
                  "scores of labels are wanted, but the model has none: it is no classifier, it "
                  "makes vectors");
-  EXPECT_EQ(std::count(out.begin(), out.end(), kUntouched), std::ssize(out));
+  EXPECT_EQ(std::count(out.begin(), out.end(), kUntouchedScore), std::ssize(out));
   scores.pooled = out.data();
   EXPECT_EQ(headlane_session_encode(session.get(), &given, &scores), HEADLANE_UNSUPPORTED);
   // Hidden states of a classifier are there as of any model.
-  Floats hidden(3 * 24, kUntouched);
+  Floats hidden(3 * 24, kUntouchedScore);
   session.encode(batch, hidden);
-  EXPECT_EQ(std::count(hidden.begin(), hidden.end(), kUntouched), 0);
+  EXPECT_EQ(std::count(hidden.begin(), hidden.end(), kUntouchedScore), 0);
 }
 
-struct Told {
+struct ToldOfClassify {
   std::vector<int64_t> n_texts;
   size_t end_after = std::numeric_limits<size_t>::max();  // calls
 };
 
-int32_t tell(void* user, const headlane_embed_progress* progress) {
-  auto* told = static_cast<Told*>(user);
+int32_t tell_of_classify(void* user, const headlane_embed_progress* progress) {
+  auto* told = static_cast<ToldOfClassify*>(user);
   told->n_texts.push_back(progress->n_texts);
   return told->n_texts.size() == told->end_after ? 1 : 0;
 }
@@ -282,12 +283,12 @@ TEST_F(Classify, ProgressAndItsEnd) {
   const headlane_texts texts = joined.get(), labels = two.get();
   Floats out(64);
   std::vector<int64_t> order(5);
-  Told told;
+  ToldOfClassify told;
   ClassifyOptions options;
-  options.on_progress = tell;
+  options.on_progress = tell_of_classify;
   options.user = &told;
   ZeroShotOptions zero_shot;
-  zero_shot.on_progress = tell;
+  zero_shot.on_progress = tell_of_classify;
   zero_shot.user = &told;
   const std::pair<int64_t, std::function<headlane_status()>> calls[] = {
       {5,
@@ -309,11 +310,11 @@ TEST_F(Classify, ProgressAndItsEnd) {
     EXPECT_EQ(told.n_texts.back(), calls[i].first);
     told = {};
     told.end_after = 1;
-    std::fill(out.begin(), out.end(), kUntouched);
+    std::fill(out.begin(), out.end(), kUntouchedScore);
     EXPECT_EQ(calls[i].second(), HEADLANE_CANCELLED);
     EXPECT_EQ(told.n_texts.size(), 1u);
     // Rows of texts are whole or as they were; what is sorted at the end is not there at all.
-    EXPECT_EQ(std::count(out.begin(), out.end(), kUntouched),
+    EXPECT_EQ(std::count(out.begin(), out.end(), kUntouchedScore),
               std::ssize(out) - (i == 0 ? 3 * told.n_texts[0] : 0));
   }
   session.set_cancelled(true);

@@ -6,7 +6,7 @@
 namespace headlane::test {
 namespace {
 
-const std::string kFolder = HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize";
+const std::string kPairsFolder = HEADLANE_GOLDEN_DIR "/bert/head_dim_16_mean_normalize";
 
 // Strings in Arrow's layout.
 struct Column {
@@ -37,8 +37,8 @@ struct Column {
 class EmbedPairs : public testing::Test {
  protected:
   EmbedPairs() {
-    convert(kFolder, path_);
-    first_ = read_lines(kFolder + "/texts.txt");
+    convert(kPairsFolder, path_);
+    first_ = read_lines(kPairsFolder + "/texts.txt");
     first_.emplace_back();
     first_.push_back(std::string(900, 'a') + " b");
     second_ = first_;

@@ -10,9 +10,9 @@ namespace {
 class GenerateCallback : public GenerateTest {};
 
 // The tokens that a callback was told, and its answers.
-struct Told {
+struct ToldOfTokens {
   static headlane_next tell(void* user, int64_t source, int32_t id, int64_t n_tokens) {
-    auto* told = static_cast<Told*>(user);
+    auto* told = static_cast<ToldOfTokens*>(user);
     std::vector<int32_t>& ids = told->ids[source];
     ids.push_back(id);
     EXPECT_EQ(n_tokens, static_cast<int64_t>(ids.size()));
@@ -32,7 +32,7 @@ struct Told {
 TEST_F(GenerateCallback, GreedyTellsEachTokenInOrder) {
   headlane_generate_options options = beams(1);
   const Answers expected = ask(options);
-  Told told;
+  ToldOfTokens told;
   told.listen(&options);
   EXPECT_EQ(ask(options), expected);
   ASSERT_EQ(told.ids.size(), sources_.size());
@@ -49,7 +49,7 @@ TEST_F(GenerateCallback, APrefixIsNotTold) {
   headlane_generate_options options = beams(1);
   options.prefix_offsets = prefix_offsets.data();
   options.prefix_ids = prefix_ids.data();
-  Told told;
+  ToldOfTokens told;
   told.listen(&options);
   const Answers answers = ask(options);
   for (size_t i = 0; i < sources_.size(); ++i) {
@@ -62,7 +62,7 @@ TEST_F(GenerateCallback, APrefixIsNotTold) {
 TEST_F(GenerateCallback, BeamsTellTheBestOfTheTime) {
   headlane_generate_options options = beams(4, 4);
   const Answers expected = ask(options);
-  Told told;
+  ToldOfTokens told;
   told.listen(&options);
   EXPECT_EQ(ask(options), expected);
   for (size_t i = 0; i < sources_.size(); ++i) {
@@ -79,7 +79,7 @@ TEST_F(GenerateCallback, StoppingASourceEndsItAlone) {
     for (const int64_t at : {1, 3}) {
       for (const int64_t source : {int64_t{0}, int64_t{7}, int64_t{19}}) {
         SCOPED_TRACE(testing::Message() << n_beams << " beams, " << at << ", " << source);
-        Told told;
+        ToldOfTokens told;
         told.source = source;
         told.at = at;
         told.says = HEADLANE_STOP_SOURCE;
@@ -114,7 +114,7 @@ TEST_F(GenerateCallback, StoppingAllLeavesEachWhatItHas) {
         expected.begin(), expected.end(),
         [](const auto& a, const auto& b) { return a[0].ids.size() < b[0].ids.size(); });
     for (const int64_t source : {int64_t{-1}, longest - expected.begin()}) {
-      Told told;
+      ToldOfTokens told;
       told.source = source;
       told.at = 3;
       told.says = HEADLANE_STOP_ALL;
@@ -129,7 +129,7 @@ TEST_F(GenerateCallback, StoppingAllLeavesEachWhatItHas) {
       }
     }
     // A value that is none of the enum's stops too, rather than never.
-    Told told;
+    ToldOfTokens told;
     told.at = 1;
     told.says = static_cast<headlane_next>(3);
     told.listen(&options);

@@ -6,7 +6,7 @@ namespace headlane::test {
 namespace {
 
 // The error of PyTorch's own float32, times four, as for the golden BERTs.
-constexpr double kOfPyTorchsError = 4;
+constexpr double kOfPyTorchsDecoder = 4;
 
 class GoldenEncoderDecoders : public testing::TestWithParam<std::tuple<const char*, const char*>> {
  protected:
@@ -19,7 +19,7 @@ class GoldenEncoderDecoders : public testing::TestWithParam<std::tuple<const cha
   }
 
   double bound(const char* what) const {
-    return kOfPyTorchsError * golden_.manifest["float32_from_float64"][what].get<double>();
+    return kOfPyTorchsDecoder * golden_.manifest["float32_from_float64"][what].get<double>();
   }
   // Room for what the searches ask for, which may be more than the model's own.
   headlane_generator_options limits(size_t max_sources, int n_threads) const {

@@ -19,7 +19,7 @@ namespace headlane::test {
 namespace {
 
 // A call with what it has made ended again; runs under failing allocators.
-using Call = std::function<headlane_status()>;
+using FaultyCall = std::function<headlane_status()>;
 
 bool says_no_memory(headlane_status status) {
   return status == HEADLANE_OUT_OF_MEMORY && *headlane_error() != '\0';
@@ -33,8 +33,8 @@ int64_t n_descriptors() {
 // Lets the n-th allocation of a call fail: each of the first 300 and of the last 30, and every
 // `step`-th between, since there are thousands, mostly in loops. `intact` says after each failure
 // whether all is as before. Returns how many allocations there are.
-int64_t fail_allocations(const char* what, const Call& call, const std::function<void()>& intact,
-                         int64_t step = 7) {
+int64_t fail_allocations(const char* what, const FaultyCall& call,
+                         const std::function<void()>& intact, int64_t step = 7) {
   SCOPED_TRACE(what);
   EXPECT_EQ(call(), HEADLANE_OK) << headlane_error();  // what is made once for the process
   const int64_t before = n_allocations(), descriptors = n_descriptors();
@@ -64,7 +64,7 @@ int64_t fail_allocations(const char* what, const Call& call, const std::function
   }
 }
 
-constexpr const char* kPrecisions[] = {"f32", "bf16", "int8"};
+constexpr const char* kFaultPrecisions[] = {"f32", "bf16", "int8"};
 
 std::string golden_folder(const std::string& name) {
   return std::string(HEADLANE_GOLDEN_DIR "/") + name;
@@ -142,8 +142,8 @@ const Sequences kIds = {{1, 2, 3, 4}, {5, 6}, {7, 8, 9, 10, 11, 12}};
 
 TEST_F(MemoryFault, OpeningAModel) {
   for (const std::string& path : {bert_, translator_, layers_}) {
-    for (const char* precision : kPrecisions) {
-      const Call call = [&] {
+    for (const char* precision : kFaultPrecisions) {
+      const FaultyCall call = [&] {
         headlane_model* model = nullptr;
         const headlane_status status = open(path, precision, &model);
         EXPECT_EQ(model != nullptr, status == HEADLANE_OK);
@@ -161,7 +161,7 @@ TEST_F(MemoryFault, CreatingASession) {
   Encoder encoder(bert_, "", 2);
   const std::vector<float> expected = encoder.encode(kIds).pooled;
   for (const int n_threads : {1, 3}) {
-    const Call call = [&] {
+    const FaultyCall call = [&] {
       headlane_session_options options = HEADLANE_INIT(headlane_session_options);
       options.max_tokens = 64;
       options.n_threads = n_threads;
@@ -208,7 +208,7 @@ TEST_F(MemoryFault, CreatingAGenerator) {
   const GeneratorHandle other = create_generator(model.get(), generator_options(4, 2));
   const Sequences sources = {{1, 2, 3}, {4}};
   const Answers expected = generate(other.get(), sources, beams(2));
-  const Call call = [&] {
+  const FaultyCall call = [&] {
     const headlane_generator_options options = generator_options(4, 2, 3);
     headlane_generator* generator = nullptr;
     const headlane_status status = headlane_generator_create(model.get(), &options, &generator);
@@ -229,7 +229,7 @@ TEST_F(MemoryFault, CreatingAnAttention) {
   for (const char* precision : {"f32", "bf16"}) {
     // Where the machine has no products of bf16, that is said, which takes a sentence's memory.
     bool is_refused = false;
-    const Call call = [&] {
+    const FaultyCall call = [&] {
       headlane_attention_options options = attention_options(2, 16);
       options.n_threads = 3;
       options.rotary = &rotary;
@@ -252,8 +252,8 @@ TEST_F(MemoryFault, MakingALayer) {
   Layer layer(32, 2, 16);
   layer.options.norm = HEADLANE_NORM_PRE;
   layer.fill();
-  for (const char* precision : kPrecisions) {
-    const Call call = [&] {
+  for (const char* precision : kFaultPrecisions) {
+    const FaultyCall call = [&] {
       headlane_model_options options = HEADLANE_INIT(headlane_model_options);
       options.precision = precision;
       headlane_model* model = nullptr;
@@ -358,7 +358,7 @@ TEST_F(MemoryFault, Tokenising) {
     Text expected{std::vector<int32_t>(100), std::string(400, ' ')};
     Text got = expected;
     check(there_and_back(model.get(), text, &expected));
-    const Call call = [&] { return there_and_back(model.get(), text, &got); };
+    const FaultyCall call = [&] { return there_and_back(model.get(), text, &got); };
     EXPECT_GT(fail_allocations("text", call,
                                [&] {
                                  Text again = expected;
@@ -391,7 +391,7 @@ TEST_F(MemoryFault, Embedding) {
     std::vector<float> expected(texts.size() * static_cast<size_t>(encoder.facts().d_model));
     check(headlane_session_embed(encoder.session(), &given, nullptr, expected.data(), 0));
     std::vector<float> got(expected.size());
-    const Call call = [&] {
+    const FaultyCall call = [&] {
       std::fill(got.begin(), got.end(), 7.0f);
       const headlane_status status =
           headlane_session_embed(encoder.session(), &given, nullptr, got.data(), 0);
@@ -420,23 +420,23 @@ TEST_F(MemoryFault, Classifying) {
   Encoder classifier(nli, "", 2), ranking(ranker, "", 2);
   std::vector<float> got(180);
   std::vector<int64_t> order(60);
-  const Call calls[] = {[&] {
-                          return headlane_session_classify(classifier.session(), &given, nullptr,
-                                                           got.data(), 0);
-                        },
-                        [&] {
-                          return headlane_session_zero_shot(classifier.session(), &given, &labels,
-                                                            nullptr, got.data(), 0);
-                        },
-                        [&] {
-                          return headlane_session_rank(ranking.session(), "a", 1, &given, nullptr,
-                                                       got.data(), order.data(), 60);
-                        }};
-  for (const Call& run : calls) {
+  const FaultyCall calls[] = {[&] {
+                                return headlane_session_classify(classifier.session(), &given,
+                                                                 nullptr, got.data(), 0);
+                              },
+                              [&] {
+                                return headlane_session_zero_shot(classifier.session(), &given,
+                                                                  &labels, nullptr, got.data(), 0);
+                              },
+                              [&] {
+                                return headlane_session_rank(ranking.session(), "a", 1, &given,
+                                                             nullptr, got.data(), order.data(), 60);
+                              }};
+  for (const FaultyCall& run : calls) {
     std::fill(got.begin(), got.end(), 7.0f);
     check(run());
     const std::vector<float> expected = got;
-    const Call call = [&] {
+    const FaultyCall call = [&] {
       std::fill(got.begin(), got.end(), 7.0f);
       const headlane_status status = run();
       if (status == HEADLANE_OK) {

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const char* const kPrecisions[] = {"f32", "bf16", "int8"};
+const char* const kNamedPrecisions[] = {"f32", "bf16", "int8"};
 
 // A golden model with its ids and hidden states.
 struct Golden {
@@ -160,7 +160,7 @@ TEST_P(Precision, AttentionMapsSumToOne) {
   const std::vector<int32_t>& ids = golden.ids.back();
   const int64_t n = static_cast<int64_t>(ids.size());
   std::vector<float> of_f32;
-  for (const char* precision : kPrecisions) {
+  for (const char* precision : kNamedPrecisions) {
     Encoder encoder = golden.open(GetParam(), precision);
     const headlane_model_facts& facts = encoder.facts();
     std::vector<float> data(static_cast<size_t>(facts.n_layers * facts.n_heads * n * n));
@@ -203,11 +203,11 @@ class PrecisionOptions : public testing::Test {
 };
 
 TEST_F(PrecisionOptions, ASessionsPrecisionIsItsOwn) {
-  for (const char* of_model : kPrecisions) {
+  for (const char* of_model : kNamedPrecisions) {
     Encoder encoder = golden_.open("", of_model);
     int64_t packed = encoder.facts().packed_bytes;
     EXPECT_GT(packed, 0);
-    for (const char* of_session : kPrecisions) {
+    for (const char* of_session : kNamedPrecisions) {
       Encoder expected = golden_.open("", of_session);
       const SessionHandle session = session_of(encoder.model(), of_session, 1, 4096);
       EXPECT_TRUE(same_bits(encode(session.get(), encoder.facts(), golden_.ids).hidden,
@@ -226,7 +226,7 @@ TEST_F(PrecisionOptions, ASessionsPrecisionIsItsOwn) {
 // Each makes its session, which packs the weights, and runs, while the others do.
 TEST_F(PrecisionOptions, SessionsRunAtOnceInAnyPrecision) {
   std::vector<Encoded> expected;
-  for (const char* precision : kPrecisions) {
+  for (const char* precision : kNamedPrecisions) {
     Encoder encoder = golden_.open("", precision);
     expected.push_back(encoder.encode(golden_.ids));
   }
@@ -235,11 +235,12 @@ TEST_F(PrecisionOptions, SessionsRunAtOnceInAnyPrecision) {
   std::vector<std::thread> threads;
   for (size_t t = 0; t < 6; ++t) {
     threads.emplace_back([&, t] {
-      const SessionHandle session = session_of(model.get(), kPrecisions[t % 3], 1 + t % 2, 4096);
+      const SessionHandle session =
+          session_of(model.get(), kNamedPrecisions[t % 3], 1 + t % 2, 4096);
       for (int round = 0; round < 5; ++round) {
         ASSERT_TRUE(
             same_bits(encode(session.get(), facts, golden_.ids).hidden, expected[t % 3].hidden))
-            << kPrecisions[t % 3];
+            << kNamedPrecisions[t % 3];
       }
     });
   }

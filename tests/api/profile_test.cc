@@ -4,7 +4,7 @@
 namespace headlane::test {
 namespace {
 
-constexpr int64_t kD = 64, kTokens = 400, kThreads = 2;
+constexpr int64_t kProfileWidth = 64, kTokens = 400, kThreads = 2;
 
 class Profile : public AttentionTest {
  protected:
@@ -16,7 +16,7 @@ class Profile : public AttentionTest {
   }
 
   void run(int64_t n_tokens) {
-    const Floats x = layer_.numbers(n_tokens * kD, 1);
+    const Floats x = layer_.numbers(n_tokens * kProfileWidth, 1);
     Floats out(x.size());
     headlane_forward_batch batch = HEADLANE_INIT(headlane_forward_batch);
     batch.n_seqs = 1;
@@ -43,7 +43,7 @@ class Profile : public AttentionTest {
     return span;
   }
 
-  Layer layer_{kD, 4, kD / 4};
+  Layer layer_{kProfileWidth, 4, kProfileWidth / 4};
   ModelHandle model_;
   SessionHandle session_;
 };
@@ -71,8 +71,10 @@ TEST_P(Profile, CountsTheWorkOfEachRun) {
   }
   // Four projections; scores and values. Between passes: q, k, v written and read, the context
   // likewise, the result written, and read and written once more by the copy.
-  EXPECT_EQ(flops, 2.0 * (2 * kTokens * 4 * kD * kD + 4 * kTokens * kTokens * kD));
-  EXPECT_EQ(activation_bytes, 2.0 * (3 + 3 + 1 + 1 + 1 + 2) * kTokens * kD * sizeof(float));
+  EXPECT_EQ(flops, 2.0 * (2 * kTokens * 4 * kProfileWidth * kProfileWidth +
+                          4 * kTokens * kTokens * kProfileWidth));
+  EXPECT_EQ(activation_bytes,
+            2.0 * (3 + 3 + 1 + 1 + 1 + 2) * kTokens * kProfileWidth * sizeof(float));
   check(headlane_session_profile(session_.get(), 1));
   EXPECT_EQ(passes()[0].n_runs, 0);
 }

@@ -13,15 +13,15 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-const char* const kFolder = HEADLANE_GOLDEN_DIR "/bert/head_dim_17_max_normalize";
+const char* const kModulesFolder = HEADLANE_GOLDEN_DIR "/bert/head_dim_17_max_normalize";
 
 json golden() {
   return json::parse(read_file(HEADLANE_GOLDEN_DIR "/sentence_transformers/vectors.json"));
 }
 
 // It is what a case asks for.
-struct Asked {
-  explicit Asked(const json& one)
+struct AskedVectors {
+  explicit AskedVectors(const json& one)
       : prompt(one.value("prompt", "")),
         prompt_name(one.value("prompt_name", one.value("task", ""))) {
     options.tokenize = &tokenize;
@@ -29,8 +29,8 @@ struct Asked {
     if (!prompt_name.empty()) options.prompt_name = prompt_name.c_str();
     options.truncate_dim = one.value("truncate_dim", 0);
   }
-  Asked(const Asked&) = delete;
-  Asked& operator=(const Asked&) = delete;
+  AskedVectors(const AskedVectors&) = delete;
+  AskedVectors& operator=(const AskedVectors&) = delete;
 
   std::string prompt, prompt_name;
   TokenizeOptions tokenize;
@@ -45,7 +45,7 @@ class SentenceTransformers : public testing::Test {
                       const std::string& on_top = "") {
     const std::string folder = dir_.file("hf"), path = dir_.file("m.headlane");
     fs::remove_all(folder);
-    fs::copy(kFolder, folder, fs::copy_options::recursive);
+    fs::copy(kModulesFolder, folder, fs::copy_options::recursive);
     if (!on_top.empty()) {
       fs::copy(HEADLANE_GOLDEN_DIR "/sentence_transformers/" + on_top, folder,
                fs::copy_options::recursive | fs::copy_options::overwrite_existing);
@@ -68,17 +68,17 @@ class SentenceTransformers : public testing::Test {
 TEST_F(SentenceTransformers, VectorsAreTheirs) {
   const json all = golden();
   const double off = json::parse(
-      read_file(std::string(kFolder) + "/manifest.json"))["pooled_float32_from_float64"];
+      read_file(std::string(kModulesFolder) + "/manifest.json"))["pooled_float32_from_float64"];
   // Without the normalization at the end vectors are as long as hidden states are.
   const double off_unpooled = json::parse(
-      read_file(std::string(kFolder) + "/manifest.json"))["hidden_float32_from_float64"];
+      read_file(std::string(kModulesFolder) + "/manifest.json"))["hidden_float32_from_float64"];
   ASSERT_GE(all["cases"].size(), 20u);
   const auto texts = all["texts"].get<std::vector<std::string>>();
   for (const json& one : all["cases"]) {
     SCOPED_TRACE(one["name"]);
     const Model model(convert(one["files"], nullptr, one.value("folder", "")));
     Session session(model);
-    const Asked asked(one);
+    const AskedVectors asked(one);
     const std::vector<float> vectors = session.embed(texts, asked.options);
     const size_t d = vectors.size() / texts.size();
     if (asked.options.truncate_dim == 0) {
@@ -107,7 +107,7 @@ TEST_F(SentenceTransformers, EqualBitsInAnyBatch) {
       on.isa = isa;
       const Model model(path, on);
       Session session(model);
-      Asked asked(one);
+      AskedVectors asked(one);
       const std::vector<float> together = session.embed(texts, asked.options);
       const size_t d = together.size() / texts.size();
       if (asked.tokenize.prompt == nullptr) asked.tokenize.prompt = model.facts().default_prompt;
@@ -313,7 +313,7 @@ TEST_F(SentenceTransformers, PoolingByOption) {
   EXPECT_EQ(pooling(json::object(), "none"), "none");
   EXPECT_EQ(log, "");
   options.pooling = "first";
-  EXPECT_EQ(headlane_convert(kFolder, dir_.file("other").c_str(), &options),
+  EXPECT_EQ(headlane_convert(kModulesFolder, dir_.file("other").c_str(), &options),
             HEADLANE_INVALID_ARGUMENT);
   EXPECT_STREQ(headlane_error(),
                "pooling is \"first\"; it must be one of: none, mean, cls, max, "

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <random>
 
 #include "tests/api/generator.h"
 

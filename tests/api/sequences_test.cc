@@ -2,14 +2,16 @@
 // shared beginnings, forks, rewinds, log-probabilities, callbacks, and what a full cache does.
 #include "tests/api/sequences.h"
 
+#include <random>
+
 namespace headlane::test {
 namespace {
 
-constexpr int64_t kVocabSize = 97;
+constexpr int64_t kSequencesVocabSize = 97;
 
 class SequencesTest : public testing::Test {
  protected:
-  Ids prompt(size_t n) { return random_prompt(&random_, n, kVocabSize); }
+  Ids prompt(size_t n) { return random_prompt(&random_, n, kSequencesVocabSize); }
   // Options of a sequence that does not end by itself.
   static headlane_sequence_options endless(int64_t max_new_tokens) {
     static const int32_t none = 0;
@@ -268,7 +270,7 @@ class SequencesWithWindows : public testing::TestWithParam<WindowCase> {
   std::mt19937 random_{3};
   const ModelHandle model_ = open_model(language_model_file(GetParam().model));
   const bool has_window_ = std::string(GetParam().model) != "llama_2";
-  const Ids ids_ = random_prompt(&random_, 150, kVocabSize);
+  const Ids ids_ = random_prompt(&random_, 150, kSequencesVocabSize);
   const headlane_sequence_options options_ = kept(60);
   const Grown whole_ = grown_alone(model_.get(), ids_, options_);
 };

@@ -1,6 +1,7 @@
 // Equal bits: random traffic of sequences that join, leave, are forked and rewound, with chunks and
 // threads of any number, beside each sequence alone.
 #include <atomic>
+#include <random>
 #include <thread>
 
 #include "tests/api/sequences.h"
@@ -8,7 +9,7 @@
 namespace headlane::test {
 namespace {
 
-constexpr int64_t kVocabSize = 97;
+constexpr int64_t kTrafficVocabSize = 97;
 
 struct TrafficCase {
   const char *model, *precision;
@@ -75,7 +76,7 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
 
   // Some beginnings are those of others.
   Ids next_prompt() {
-    Ids ids = random_prompt(&random_, 1 + below(below(4) == 0 ? 120 : 20), kVocabSize);
+    Ids ids = random_prompt(&random_, 1 + below(below(4) == 0 ? 120 : 20), kTrafficVocabSize);
     if (below(2) == 0) {
       const Ids& system = systems_[below(systems_.size())];
       ids.insert(ids.begin(), system.begin(), system.begin() + 1 + below(system.size()));
@@ -95,7 +96,7 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
     const Ids new_ids = growing->ids(from.number);
     ids.insert(ids.end(), new_ids.begin(), new_ids.end());
     ids.resize(1 + below(ids.size()));
-    const Ids more = random_prompt(&random_, below(5), kVocabSize);
+    const Ids more = random_prompt(&random_, below(5), kTrafficVocabSize);
     Entry entry = {0, ids, random_options()};
     entry.number = growing->fork(from.number, std::ssize(ids), more, entry.options);
     entry.prompt.insert(entry.prompt.end(), more.begin(), more.end());
@@ -143,8 +144,8 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
   }
 
   std::mt19937 random_{5};
-  std::vector<Ids> systems_ = {random_prompt(&random_, 90, kVocabSize),
-                               random_prompt(&random_, 40, kVocabSize)};
+  std::vector<Ids> systems_ = {random_prompt(&random_, 90, kTrafficVocabSize),
+                               random_prompt(&random_, 40, kTrafficVocabSize)};
   std::vector<Entry> entries_;
   const ModelHandle model_ =
       open_model(language_model_file(GetParam().model, GetParam().precision));

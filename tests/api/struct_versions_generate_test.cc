@@ -8,7 +8,7 @@ namespace {
 // The tokens that on_token was told.
 std::string told;
 
-headlane_next tell(void* user, int64_t source, int32_t id, int64_t n_tokens) {
+headlane_next tell_tokens(void* user, int64_t source, int32_t id, int64_t n_tokens) {
   told += (user ? "to somebody: " : "") + std::to_string(source) + " " + std::to_string(id) + " " +
           std::to_string(n_tokens) + "\n";
   return HEADLANE_GO_ON;
@@ -96,7 +96,7 @@ TEST_F(StructVersionsOfGeneration, headlane_generate_options) {
   full.prefix_offsets = prefix_offsets;
   full.prefix_ids = prefixes;
   full.keys = keys;
-  full.on_token = tell;
+  full.on_token = tell_tokens;
   full.user = &user;
   full.min_p = 0.5;
   expect_all_versions_read("headlane_generate_options", full, [&](const auto* options) {

@@ -9,7 +9,7 @@ namespace {
 
 using nlohmann::json;
 
-const std::string kModels = HEADLANE_GOLDEN_DIR "/language_models/";
+const std::string kPerplexityModels = HEADLANE_GOLDEN_DIR "/language_models/";
 
 std::string first_lines(int n) {
   std::istringstream in(read_file(HEADLANE_GOLDEN_DIR "/corpus/sentences.txt"));
@@ -23,14 +23,14 @@ class Perplexity : public CommandTest {
  protected:
   std::string converted(const std::string& name) const {
     const std::string model = dir_.file(name + ".headlane");
-    const Finished done = run_headlane({"convert", kModels + name, "-o", model});
+    const Finished done = run_headlane({"convert", kPerplexityModels + name, "-o", model});
     EXPECT_EQ(done.status, 0) << done.err;
     return model;
   }
 };
 
 TEST_F(Perplexity, IsThatOfTransformers) {
-  const json golden = json::parse(read_file(kModels + "perplexity.json"));
+  const json golden = json::parse(read_file(kPerplexityModels + "perplexity.json"));
   const std::string text = dir_.file("text.txt");
   write_file(text, first_lines(200));
   for (const auto& [name, cases] : golden.items()) {

@@ -15,13 +15,14 @@ using test::GuardedFloats;
 using test::NarrowCopy;
 using test::Problem;
 
-constexpr int64_t kQueries = 30, kKeys = 500, kHeadDim = 16, kVDim = 17;
+constexpr int64_t kWeightlessQueries = 30, kWeightlessKeys = 500, kHeadDim = 16, kVDim = 17;
 
 class AttentionWeightless : public test::KernelTest {
  protected:
-  AttentionWeightless() : mask_(kQueries * kKeys), bias_(kQueries * kKeys) {
+  AttentionWeightless()
+      : mask_(kWeightlessQueries * kWeightlessKeys), bias_(kWeightlessQueries * kWeightlessKeys) {
     for (int64_t e = 0; e < mask_.size(); ++e) {
-      mask_[e] = e / kKeys % 2;  // queries of odd numbers see
+      mask_[e] = e / kWeightlessKeys % 2;  // queries of odd numbers see
       bias_[e] = mask_[e] ? 0.5f : -INFINITY;
     }
   }
@@ -34,8 +35,8 @@ class AttentionWeightless : public test::KernelTest {
             [](Args* a) { a->causal = true, a->prefix_len = 245; },
             [](Args* a) { a->window_left = 10, a->q_offset = 240; },
             [](Args* a) { a->window_right = 7, a->q_offset = 230; },
-            [&](Args* a) { a->mask = mask_.data(), a->ld_mask = kKeys; },
-            [&](Args* a) { a->bias = bias_.data(), a->ld_bias = kKeys; },
+            [&](Args* a) { a->mask = mask_.data(), a->ld_mask = kWeightlessKeys; },
+            [&](Args* a) { a->bias = bias_.data(), a->ld_bias = kWeightlessKeys; },
             [](Args* a) { a->alibi_slope = 0.25f; },
             [](Args* a) { a->sink = &kSink; }};
   }
@@ -43,13 +44,14 @@ class AttentionWeightless : public test::KernelTest {
   template <typename Run, typename Get>
   void check(float poison, int64_t far, const std::function<void(AttentionF32Args*)>& way, Run run,
              Get get) {
-    Problem clean(kQueries, kKeys, kHeadDim, kVDim), dirty(kQueries, kKeys, kHeadDim, kVDim);
+    Problem clean(kWeightlessQueries, kWeightlessKeys, kHeadDim, kVDim),
+        dirty(kWeightlessQueries, kWeightlessKeys, kHeadDim, kVDim);
     set_weightless(&clean, far, 1);
     set_weightless(&dirty, far, poison);
     way(&clean.args);
     way(&dirty.args);
     const auto before = run(&clean), after = run(&dirty);
-    for (int64_t i = 0; i < kQueries; ++i) {
+    for (int64_t i = 0; i < kWeightlessQueries; ++i) {
       for (int64_t c = 0; c < kVDim; ++c) {
         const auto x = before->o[i * kVDim + c], y = after->o[i * kVDim + c];
         if (c == kVDim - 1 && test::sees(dirty.args, i, far)) {
@@ -93,7 +95,7 @@ TEST_P(AttentionWeightless, ShowsWhereItIsSeenAndNowhereElse) {
 }
 
 template <typename T>
-void check_decode(const Table& kernels, float poison) {
+void check_weightless_decode(const Table& kernels, float poison) {
   for (const int64_t far : {0, 3, 36}) {
     Decode<T> decode({2, 1, 37, 16, 20});
     for (int64_t h = 0; h < 2; ++h) test::set(40.0f, &decode.q[h * 16]);
@@ -110,8 +112,8 @@ void check_decode(const Table& kernels, float poison) {
 
 TEST_P(AttentionWeightless, ShowsWhenDecoding) {
   for (const float poison : {std::nanf(""), INFINITY, -INFINITY}) {
-    check_decode<float>(kernels(), poison);
-    check_decode<Bf16>(kernels(), poison);
+    check_weightless_decode<float>(kernels(), poison);
+    check_weightless_decode<Bf16>(kernels(), poison);
   }
 }
 

@@ -20,30 +20,27 @@ foreach(pair "${sentencepiece_folder}/src/sentencepiece_processor.h" "${utf8proc
   unset(system_header)
 endforeach()
 
-# headlane_objects(TARGET FOLDER SOURCE...): the objects that FOLDER's target of that name was made of.
-function(headlane_objects target folder)
-  foreach(source ${ARGN})
-    file(RELATIVE_PATH source ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/${source})
-    set(object ${HEADLANE_OBJECTS}/CMakeFiles/${folder}.dir/${source}${CMAKE_CXX_OUTPUT_EXTENSION})
-    set_source_files_properties(${object} PROPERTIES EXTERNAL_OBJECT ON)
-    target_sources(${target} PRIVATE ${object})
-  endforeach()
+# headlane_objects(TARGET OTHER): the objects that the target OTHER of that build was made of.
+function(headlane_objects target other)
+  file(GLOB_RECURSE objects CONFIGURE_DEPENDS ${HEADLANE_OBJECTS}/CMakeFiles/${other}.dir/*${CMAKE_CXX_OUTPUT_EXTENSION})
+  if(NOT objects)
+    message(FATAL_ERROR "${HEADLANE_OBJECTS} has no objects of ${other}: build the library and the command there first.")
+  endif()
+  set_source_files_properties(${objects} PROPERTIES EXTERNAL_OBJECT ON)
+  target_sources(${target} PRIVATE ${objects})
 endfunction()
 
 add_library(headlane SHARED kernels/onednn_none.cc)
 target_include_directories(headlane PRIVATE ${PROJECT_SOURCE_DIR})
-file(GLOB api_sources RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS engine/api/*.cc)
-headlane_objects(headlane headlane_api ${api_sources})
+headlane_objects(headlane headlane_api)
 target_link_libraries(
   headlane PRIVATE ${HEADLANE_OBJECTS}/lib/libheadlane_engine.a ${HEADLANE_OBJECTS}/lib/libheadlane_kernels.a
                    ${SENTENCEPIECE_LIBRARY} PkgConfig::UTF8PROC PkgConfig::PCRE2)
 target_link_options(headlane PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/engine/exports.map -Wl,--no-undefined)
 set_target_properties(headlane PROPERTIES SOVERSION ${PROJECT_VERSION_MAJOR})
 
-file(GLOB_RECURSE tool_sources RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS tools/headlane/*.cc)
-list(FILTER tool_sources EXCLUDE REGEX "tools/headlane/picture/.*\\.cc$")
 add_executable(headlane_tool)
-headlane_objects(headlane_tool headlane_tool ${tool_sources} attention_page_html.cc bench/machine.cc)
+headlane_objects(headlane_tool headlane_tool)
 set_target_properties(headlane_tool PROPERTIES OUTPUT_NAME headlane LINKER_LANGUAGE CXX)
 target_link_libraries(headlane_tool PRIVATE headlane PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
 include(tools/package/wheel.cmake)

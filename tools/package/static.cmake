@@ -1,10 +1,8 @@
 # libheadlane.a: API, engine and kernels in one archive. They are linked into one object, in which all but
 # headlane_* becomes local, so that a program may have its own utf8_decode(), nlohmann::json or xsimd of another version.
 # Where the linker has not got what that takes, the archive holds the objects as they are.
-# (CMake counts precompiled headers among the objects.)
-set(static_objects
-    $<TARGET_OBJECTS:headlane_api> "$<FILTER:$<TARGET_OBJECTS:headlane_engine>,EXCLUDE,[.][gp]ch$>"
-    $<TARGET_OBJECTS:headlane_kernels>)
+set(static_objects $<TARGET_OBJECTS:headlane_api> $<TARGET_OBJECTS:headlane_engine>
+                   $<TARGET_OBJECTS:headlane_engine_once> $<TARGET_OBJECTS:headlane_kernels>)
 include(CheckLinkerFlag)
 set(CMAKE_REQUIRED_QUIET ON)
 check_linker_flag(CXX -Wl,--force-group-allocation HEADLANE_LINKER_FORCES_GROUPS)

@@ -16,7 +16,7 @@ constexpr const char* kFull = "full_attention";
 constexpr const char* kSliding = "sliding_attention";
 
 // All Gemmas have these. `activation`: the field that names it.
-ModelConfig read_common(const Json& config, const std::string& path, const char* activation) {
+ModelConfig read_gemma(const Json& config, const std::string& path, const char* activation) {
   ModelConfig result = gated_decoder_config(config, path, activation);
   refuse_partial_rotary(config, path);
   refuse_flag(config, "use_bidirectional_attention", path);
@@ -44,7 +44,7 @@ float read_cap(const Json& config, const char* key, const std::string& path) {
 
 // Gemma 2 and 3 have these.
 ModelConfig read_later(const Json& config, const std::string& path) {
-  ModelConfig result = read_common(config, path, "hidden_activation");
+  ModelConfig result = read_gemma(config, path, "hidden_activation");
   read_scale(config, path, &result.decoder.attention);
   result.decoder.norm = NormPlacement::kBoth;
   result.head.cap.limit = read_cap(config, "final_logit_softcapping", path);
@@ -142,7 +142,7 @@ ModelConfig gemma_config(const Json& config, const std::string& path) {
   constexpr const char* kActivation = "hidden_act";
   if (json_string(config, kActivation, path, "") == "gelu")
     fields[kActivation] = "gelu_pytorch_tanh";
-  ModelConfig result = read_common(fields, path, kActivation);
+  ModelConfig result = read_gemma(fields, path, kActivation);
   StackConfig& decoder = result.decoder;
   read_rotary(config, path, &decoder);
   return result;

@@ -234,7 +234,7 @@ void iq4_xs_to_groups(const std::byte* from, std::byte* to) {
   }
 }
 
-constexpr GgufType kTypes[] = {
+constexpr GgufType kGgufTypes[] = {
     {0, "F32", 1, 4, widen_f32},
     {1, "F16", 1, 2, widen_f16},
     {2, "Q4_0", 32, 18, widen_q4_0, Format::kU4Groups, q4_0_to_groups},
@@ -270,7 +270,7 @@ constexpr GgufType kTypes[] = {
 };
 
 constexpr bool blocks_fit() {
-  for (const GgufType& type : kTypes) {
+  for (const GgufType& type : kGgufTypes) {
     if (type.block > kGgufMostBlock || type.block_bytes > kGgufMostBlockBytes) return false;
   }
   return true;
@@ -280,7 +280,7 @@ static_assert(blocks_fit());
 }  // namespace
 
 const GgufType* find_gguf_type(uint32_t id) {
-  for (const GgufType& type : kTypes) {
+  for (const GgufType& type : kGgufTypes) {
     if (type.id == id) return &type;
   }
   return nullptr;

@@ -21,12 +21,12 @@ constexpr const char* kSave =
 
 constexpr const char* kJsonFile = "one of a model's JSON files";
 
-struct Format {
+struct FolderFormat {
   std::string_view begins;  // the file's first bytes; "": any
   std::string_view ends;    // the file's name; "": any
   const char* what;
 };
-constexpr Format kFormats[] = {
+constexpr FolderFormat kFormats[] = {
     {"HEADLANE", "", "a .headlane file already"},
     {"", ".gguf", "a GGUF file, of llama.cpp, which can be given itself"},
     {"", ".onnx", "an ONNX file"},
@@ -45,7 +45,7 @@ constexpr Format kFormats[] = {
 };
 
 const char* name_format(const std::string& path, std::string_view beginning) {
-  for (const Format& format : kFormats) {
+  for (const FolderFormat& format : kFormats) {
     if (beginning.starts_with(format.begins) && path.ends_with(format.ends)) return format.what;
   }
   return nullptr;

@@ -31,7 +31,7 @@ struct TypeInfo {
 };
 
 // Types that cannot be weights here still have a size: their tensors must not spoil the file.
-constexpr TypeInfo kTypes[] = {
+constexpr TypeInfo kSafetensorsTypes[] = {
     {"F32", 4, SafetensorsType::kF32},
     {"F16", 2, SafetensorsType::kF16},
     {"BF16", 2, SafetensorsType::kBF16},
@@ -52,7 +52,7 @@ constexpr TypeInfo kTypes[] = {
 };
 
 const TypeInfo& find_type(const std::string& name, const std::string& where) {
-  for (const TypeInfo& type : kTypes) {
+  for (const TypeInfo& type : kSafetensorsTypes) {
     if (name == type.name) return type;
   }
   fail(Status::kUnsupported, "%s field \"dtype\" is \"%s\", which is not a known type",

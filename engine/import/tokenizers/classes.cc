@@ -16,8 +16,6 @@ namespace {
 
 using json = Json;
 
-constexpr const char* kSign = "\xE2\x96\x81";  // SentencePiece's, for a blank
-
 constexpr ClassTokens::Named kBertTokens[] = {{"unk_token", "[UNK]"},
                                               {"sep_token", "[SEP]"},
                                               {"pad_token", "[PAD]"},
@@ -29,16 +27,8 @@ constexpr ClassTokens::Named kMpnetTokens[] = {
 constexpr ClassTokens::Named kRobertaTokens[] = {
     {"bos_token", "<s>"},   {"eos_token", "</s>"}, {"unk_token", "<unk>"},  {"sep_token", "</s>"},
     {"pad_token", "<pad>"}, {"cls_token", "<s>"},  {"mask_token", "<mask>"}};
-constexpr ClassTokens::Named kGpt2Tokens[] = {
-    {"unk_token", "<|endoftext|>"}, {"bos_token", "<|endoftext|>"}, {"eos_token", "<|endoftext|>"}};
 constexpr const char* kVocabJson = "vocab.json";
-constexpr const char* kFairseqModel = "sentencepiece.bpe.model";
 constexpr const char* kCamembertMore[] = {"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"};
-
-json named_id(const FolderTokens& tokens, const char* key) {
-  const std::string token = tokens.special(key);
-  return json::array({token, tokens.tokens().id(token)});
-}
 
 // Bytes as characters, split at GPT-2's words.
 json byte_parts(const TokenizerFiles& files) {
@@ -70,8 +60,8 @@ json gpt2_parts(const TokenizerFiles& files, const FolderTokens& /*tokens*/) {
 json roberta_parts(const TokenizerFiles& files, const FolderTokens& tokens) {
   json parts = byte_parts(files);
   parts["post_processor"] = {{"type", "RobertaProcessing"},
-                             {"sep", named_id(tokens, "sep_token")},
-                             {"cls", named_id(tokens, "cls_token")}};
+                             {"sep", tokens.named_id("sep_token")},
+                             {"cls", tokens.named_id("cls_token")}};
   return parts;
 }
 
@@ -83,7 +73,7 @@ json bos_and_eos(const FolderTokens& tokens) {
   const auto text = [](const char* id) {
     return json({{"Sequence", {{"id", id}, {"type_id", 0}}}});
   };
-  const json bos = named_id(tokens, "bos_token"), eos = named_id(tokens, "eos_token");
+  const json bos = tokens.named_id("bos_token"), eos = tokens.named_id("eos_token");
   const json begin = special(bos[0].text()), end = special(eos[0].text());
   json ids = json::object();
   for (const json& token : {bos, eos}) ids[token[0].text()] = {{"ids", json::array({token[1]})}};

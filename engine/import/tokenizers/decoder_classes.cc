@@ -14,10 +14,6 @@ namespace {
 
 using json = Json;
 
-constexpr const char* kSign = "\xE2\x96\x81";  // SentencePiece's, for a blank
-
-constexpr ClassTokens::Named kGpt2Tokens[] = {
-    {"unk_token", "<|endoftext|>"}, {"bos_token", "<|endoftext|>"}, {"eos_token", "<|endoftext|>"}};
 constexpr ClassTokens::Named kBloomTokens[] = {
     {"unk_token", "<unk>"}, {"bos_token", "<s>"}, {"eos_token", "</s>"}, {"pad_token", "<pad>"}};
 
@@ -54,11 +50,6 @@ json special_item(const json& token, int type) {
 }
 
 json text_item(const char* id, int type) { return {{"Sequence", {{"id", id}, {"type_id", type}}}}; }
-
-json named_id(const FolderTokens& tokens, const char* key) {
-  const std::string token = tokens.special(key);
-  return json::array({token, tokens.tokens().id(token)});
-}
 
 }  // namespace
 
@@ -97,13 +88,13 @@ json ends_of_settings(const TokenizerFiles& files, const FolderTokens& tokens) {
     ids.emplace(token[0].text(), json({{"ids", json::array({token[1]})}}));
     items->push_back(special_item(token, type));
   };
-  if (has("add_bos_token", true)) add(named_id(tokens, "bos_token"), 0, &single);
+  if (has("add_bos_token", true)) add(tokens.named_id("bos_token"), 0, &single);
   single.push_back(text_item("A", 0));
-  if (has("add_eos_token", false)) add(named_id(tokens, "eos_token"), 0, &single);
+  if (has("add_eos_token", false)) add(tokens.named_id("eos_token"), 0, &single);
   for (const json& item : single) pair.push_back(item);
-  if (has("add_bos_token", true)) add(named_id(tokens, "bos_token"), 1, &pair);
+  if (has("add_bos_token", true)) add(tokens.named_id("bos_token"), 1, &pair);
   pair.push_back(text_item("B", 1));
-  if (has("add_eos_token", false)) add(named_id(tokens, "eos_token"), 1, &pair);
+  if (has("add_eos_token", false)) add(tokens.named_id("eos_token"), 1, &pair);
   return {
       {"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", ids}};
 }

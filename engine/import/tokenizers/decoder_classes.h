@@ -34,6 +34,8 @@ std::string_view class_of_family(const TokenizerFiles& files);
 // not there.
 Json ends_of_settings(const TokenizerFiles& files, const FolderTokens& tokens);
 
+inline constexpr ClassTokens::Named kGpt2Tokens[] = {
+    {"unk_token", "<|endoftext|>"}, {"bos_token", "<|endoftext|>"}, {"eos_token", "<|endoftext|>"}};
 inline constexpr ClassTokens::Named kLlamaTokens[] = {
     {"unk_token", "<unk>"}, {"bos_token", "<s>"}, {"eos_token", "</s>"}};
 inline constexpr ClassTokens::Named kQwen2Tokens[] = {

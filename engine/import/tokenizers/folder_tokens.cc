@@ -192,6 +192,11 @@ std::string FolderTokens::special(const char* key) const {
        key);
 }
 
+Json FolderTokens::named_id(const char* key) const {
+  const std::string token = special(key);
+  return json::array({token, tokens_.id(token)});
+}
+
 Json FolderTokens::special_ids() const {
   json ids = json::array();
   for (const int64_t id : special_ids_) ids.push_back(id);

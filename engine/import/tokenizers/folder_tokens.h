@@ -44,6 +44,7 @@ class FolderTokens {
 
   // A special token such as "sep_token", which the class needs, by its spelling.
   std::string special(const char* key) const;
+  Json named_id(const char* key) const;  // [its spelling, its id]
 
   // Beside added_tokens_decoder, transformers 4 takes tokenizer.json's added tokens too, 5 does
   // not: what is not in both is refused.

@@ -46,11 +46,11 @@ std::pair<std::string, std::string> read_pair(const json& merge, const std::stri
        printable(merge.dump()).c_str());
 }
 
-class Reader {
+class PipelineReader {
  public:
   // `given` is what stands for a tokenizer.json where there is none; else null.
-  Reader(const TokenizerFiles& files, const TokenizerClass* tokenizer_class,
-         const FileClass* file_class, const json* given = nullptr)
+  PipelineReader(const TokenizerFiles& files, const TokenizerClass* tokenizer_class,
+                 const FileClass* file_class, const json* given = nullptr)
       : files_(files),
         class_(tokenizer_class),
         file_class_(file_class),
@@ -297,12 +297,12 @@ class Reader {
 ImportedTokenizer import_pipeline(const TokenizerFiles& files,
                                   const TokenizerClass* tokenizer_class,
                                   const FileClass* file_class) {
-  return Reader(files, tokenizer_class, file_class).read();
+  return PipelineReader(files, tokenizer_class, file_class).read();
 }
 
 ImportedTokenizer import_tokenizer_json(const json& file, const std::string& path) {
   const TokenizerFiles files(path);  // there are none
-  return Reader(files, nullptr, nullptr, &file).read();
+  return PipelineReader(files, nullptr, nullptr, &file).read();
 }
 
 }  // namespace headlane

@@ -19,11 +19,9 @@ namespace {
 using json = Json;
 
 // These take tokenizer.json as it is.
-constexpr const char* kFileClasses[] = {"PreTrainedTokenizerFast", "TokenizersBackend"};
+constexpr const char* kClassesOfFiles[] = {"PreTrainedTokenizerFast", "TokenizersBackend"};
 constexpr const char* kSentencePieceClasses[] = {"MarianTokenizer", "M2M100Tokenizer",
                                                  "NllbTokenizer", "T5Tokenizer", "MT5Tokenizer"};
-
-constexpr const char* kPieces = "sentencepiece.bpe.model";
 
 template <size_t N>
 bool is_one_of(const std::string& name, const char* const (&names)[N]) {
@@ -36,7 +34,7 @@ constexpr const char* kIdsAlone =
 
 std::string known_classes() {
   std::string names = tokenizer_class_names();
-  for (const char* name : kFileClasses) names.append(", ").append(name);
+  for (const char* name : kClassesOfFiles) names.append(", ").append(name);
   for (const char* name : kSentencePieceClasses) names.append(", ").append(name);
   return names;
 }
@@ -51,7 +49,7 @@ void refuse_xlm_roberta(const TokenizerFiles& files) {
 
 void refuse_unknown_class(const TokenizerFiles& files) {
   const std::string& name = files.tokenizer_class();
-  if (name.empty() || find_tokenizer_class(name) != nullptr || is_one_of(name, kFileClasses) ||
+  if (name.empty() || find_tokenizer_class(name) != nullptr || is_one_of(name, kClassesOfFiles) ||
       (find_file_class(name) != nullptr && obeys_tokenizer_json(files)) ||
       is_one_of(name, kSentencePieceClasses)) {
     return;
@@ -71,7 +69,7 @@ bool has_wordpiece_json(const TokenizerFiles& files) {
 bool is_left_out(const TokenizerFiles& files) {
   if (files.model_type() != "mbart") return false;
   const std::string& name = files.tokenizer_class();
-  if (is_one_of(name, kFileClasses)) return !has_wordpiece_json(files);
+  if (is_one_of(name, kClassesOfFiles)) return !has_wordpiece_json(files);
   return find_tokenizer_class(name) == nullptr && !is_one_of(name, kSentencePieceClasses);
 }
 
@@ -87,7 +85,7 @@ ImportedTokenizer leave_out(const TokenizerFiles& files, const std::string& why)
 ImportedTokenizer import_file(const TokenizerFiles& files) {
   if (!files.has_file("tokenizer.json")) {
     if (!files.has_file("vocab.txt")) {
-      if (files.model_type() == "bert" && files.has_file(kPieces)) refuse_xlm_roberta(files);
+      if (files.model_type() == "bert" && files.has_file(kFairseqModel)) refuse_xlm_roberta(files);
       return {};
     }
     files.refuse_class(", which needs tokenizer.json, which is not here");
@@ -103,7 +101,7 @@ ImportedTokenizer import_class(const TokenizerFiles& files, const TokenizerClass
   const auto has = [&](const char* name) { return files.has_file(name); };
   if (own.model == "WordPiece") {
     if (has("tokenizer.json") || has("vocab.txt")) return import_wordpiece(files, &own);
-    if (files.model_type() == "bert" && has(kPieces)) refuse_xlm_roberta(files);
+    if (files.model_type() == "bert" && has(kFairseqModel)) refuse_xlm_roberta(files);
     return {};
   }
   if (has("tokenizer.json") && has_wordpiece_json(files)) {
@@ -153,7 +151,7 @@ ImportedTokenizer import_of_class(const TokenizerFiles& files) {
     refuse_other_ends(files);
     own = of_family;
   }
-  if (own == nullptr && is_one_of(name, kFileClasses)) return import_file(files);
+  if (own == nullptr && is_one_of(name, kClassesOfFiles)) return import_file(files);
   if (own != nullptr) return import_class(files, *own);
   std::optional<ImportedTokenizer> sentencepiece = import_sentencepiece(files);
   if (sentencepiece) return std::move(*sentencepiece);

@@ -12,6 +12,9 @@
 
 namespace headlane {
 
+// The vocabulary of fairseq's models: XLM-RoBERTa and CamemBERT.
+inline constexpr const char* kFairseqModel = "sentencepiece.bpe.model";
+
 // A token that a file names.
 struct NamedToken {
   std::string content;

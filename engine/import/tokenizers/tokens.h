@@ -11,6 +11,8 @@
 
 namespace headlane {
 
+inline constexpr const char* kSign = "\xE2\x96\x81";  // SentencePiece's, for a blank
+
 // Throws Error(kUnsupported): WHERE field "KEY": Headlane does not support FOUND.
 [[noreturn]] void unsupported(const std::string& where, const char* key, const std::string& found);
 

@@ -19,8 +19,6 @@ namespace {
 
 using json = Json;
 
-constexpr const char* kPieces = "sentencepiece.bpe.model";
-
 // transformers 4 drops the first line and what follows the last newline, whatever they are;
 // transformers 5 drops lines that begin with #version, wherever they are.
 json read_merges(const std::string& path) {
@@ -77,7 +75,7 @@ json read_bpe_files(const TokenizerFiles& files) {
 
 SentencePieceVocabulary read_fairseq_pieces(const TokenizerFiles& files, const FolderTokens& tokens,
                                             bool camembert) {
-  const std::string path = files.path(kPieces);
+  const std::string path = files.path(kFairseqModel);
   SentencePieceModel model =
       read_sentencepiece_model(read_whole_file(path, file_limits::kSentencePieceBytes), path);
   if (model.bpe) unsupported(path, "model_type", "BPE, where the class has a unigram model");

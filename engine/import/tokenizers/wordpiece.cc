@@ -56,9 +56,9 @@ json read_settings(const json& file, const std::string& path) {
   return spec;
 }
 
-class Reader {
+class WordPieceReader {
  public:
-  Reader(const TokenizerFiles& files, const TokenizerClass* tokenizer_class)
+  WordPieceReader(const TokenizerFiles& files, const TokenizerClass* tokenizer_class)
       : files_(files),
         class_(tokenizer_class),
         path_(files.path(files.has_file("tokenizer.json") ? "tokenizer.json" : "vocab.txt")),
@@ -229,7 +229,7 @@ bool has_bert_steps(const json& file, const std::string& path) {
 
 ImportedTokenizer import_wordpiece(const TokenizerFiles& files,
                                    const TokenizerClass* tokenizer_class) {
-  return Reader(files, tokenizer_class).read();
+  return WordPieceReader(files, tokenizer_class).read();
 }
 
 }  // namespace headlane

@@ -21,8 +21,6 @@
 namespace headlane {
 namespace {
 
-using json = Json;
-
 std::span<const std::byte> bytes_of(const auto& values) { return std::as_bytes(std::span(values)); }
 
 // Two tensors with data, and empty ones in the middle and at the end.
@@ -30,8 +28,8 @@ struct Sample {
   std::vector<float> floats = std::vector<float>(6);
   std::string vocab = "[PAD]\n[UNK]\n";
   std::vector<TensorSource> tensors;
-  json config = {{"d", 3}};
-  json tokenizer = {{"type", "wordpiece"}};
+  Json config = {{"d", 3}};
+  Json tokenizer = {{"type", "wordpiece"}};
 
   Sample() {
     std::iota(floats.begin(), floats.end(), 1.0f);
@@ -119,7 +117,7 @@ TEST(Container, WhatIsNoFileIsNotReplaced) {
 
 TEST(Container, NoTensorsAndNoTokenizer) {
   const TempDir dir;
-  write_container(dir.file("m"), json::object(), nullptr, {});
+  write_container(dir.file("m"), Json::object(), nullptr, {});
   const Container opened = Container::open(dir.file("m"));
   EXPECT_TRUE(opened.tokenizer().is_null());
   EXPECT_TRUE(opened.tensors().empty());
@@ -129,7 +127,7 @@ TEST(Container, ScalarTensor) {
   const TempDir dir;
   const float value[] = {2.5f};
   const TensorSource scalar{"s", Format::kF32, {}, bytes_of(value)};
-  write_container(dir.file("m"), json::object(), nullptr, {{scalar}});
+  write_container(dir.file("m"), Json::object(), nullptr, {{scalar}});
   EXPECT_EQ(Container::open(dir.file("m")).f32("s", {})[0], 2.5f);
 }
 
@@ -161,7 +159,7 @@ TEST(ContainerWrite, HeaderLengthsAroundThePadding) {
   const float value[] = {1.0f};
   for (int n = 0; n < 130; ++n) {  // the offsets' digits change the header's length on the way
     const TensorSource source{std::string(1 + n, 'w'), Format::kF32, {1}, bytes_of(value)};
-    write_container(dir.file("m"), json::object(), nullptr, {{source}});
+    write_container(dir.file("m"), Json::object(), nullptr, {{source}});
     EXPECT_EQ(Container::open(dir.file("m")).f32(source.name, {1})[0], 1.0f);
   }
 }
@@ -226,7 +224,7 @@ TEST(ContainerWrite, ShapesThatNoFileHas) {
        {std::vector<int64_t>{INT64_MAX, INT64_MAX}, {INT64_MAX / 4}, {int64_t{1} << 42}}) {
     const std::vector<TensorSource> tensors(3, {"w", Format::kF32, shape, {}});
     EXPECT_ERROR(
-        ContainerWriter(dir.file("m"), json::object(), nullptr, std::span(tensors).first(1)),
+        ContainerWriter(dir.file("m"), Json::object(), nullptr, std::span(tensors).first(1)),
         Status::kTooLarge, "m");
   }
   EXPECT_EQ(dir.n_entries(), 0u);
@@ -236,7 +234,7 @@ TEST(ContainerView, WithoutData) {
   const TensorSource tensors[] = {{"w", Format::kF32, {1 << 10, 1 << 20}, {}},
                                   {"v", Format::kF32, {3}, {}},
                                   {"none", Format::kF32, {0}, {}}};
-  const Container view = Container::view("name", json::object(), nullptr, tensors);
+  const Container view = Container::view("name", Json::object(), nullptr, tensors);
   const float* v = view.f32("v", {3});
   EXPECT_EQ(std::vector<float>(v, v + 3), std::vector<float>(3));
   EXPECT_EQ(view.f32("v", {3}), v) << "the same each time";

@@ -11,12 +11,10 @@
 namespace headlane {
 namespace {
 
-using json = Json;
-
 TEST(ParseJson, KeepsEveryKindOfValue) {
   const std::string text = R"({"a":[1,-2,2.5,true,null,"x\u00e4"],"b":{"c":{}},"d":[[],[1]]})";
   EXPECT_EQ(library_json(parse_json(text, "f")), nlohmann::json::parse(text));
-  EXPECT_EQ(parse_json("7", "f"), json(7));
+  EXPECT_EQ(parse_json("7", "f"), Json(7));
 }
 
 TEST(ParseJson, RejectsWhatIsNotJson) {
@@ -48,7 +46,7 @@ TEST(ParseJson, RejectsKeysTwice) {
 }
 
 TEST(JsonFields, NameWhereKeyAndType) {
-  const json object = {{"i", 3},   {"f", 3.0},  {"u", UINT64_MAX},
+  const Json object = {{"i", 3},   {"f", 3.0},  {"u", UINT64_MAX},
                        {"s", "t"}, {"b", true}, {"n", nullptr}};
   EXPECT_EQ(json_int(object, "i", "f"), 3);
   EXPECT_EQ(json_number(object, "i", "f"), 3.0);
@@ -61,11 +59,11 @@ TEST(JsonFields, NameWhereKeyAndType) {
   EXPECT_ERROR(json_bool(object, "i", "f"), Status::kBadFile, "is 3, not true or false");
   EXPECT_ERROR(json_string(object, "i", "f"), Status::kBadFile, "is 3, not a string");
   EXPECT_ERROR(json_number(object, "n", "f"), Status::kBadFile, "is null, not a number");
-  EXPECT_ERROR(json_int(json::array(), "a", "f"), Status::kBadFile, "f is not a JSON object");
+  EXPECT_ERROR(json_int(Json::array(), "a", "f"), Status::kBadFile, "f is not a JSON object");
 }
 
 TEST(JsonFields, DefaultsStandForMissingAndNull) {
-  const json object = {{"i", 3}, {"n", nullptr}};
+  const Json object = {{"i", 3}, {"n", nullptr}};
   EXPECT_EQ(json_int(object, "i", "f", 5), 3);
   EXPECT_EQ(json_int(object, "n", "f", 5), 5);
   EXPECT_EQ(json_string(object, "z", "f", "other"), "other");
@@ -84,7 +82,7 @@ TEST(JsonFile, ReadsAndNamesTheFile) {
   write_file(dir.file("a.json"), R"({"a":1})");
   write_file(dir.file("bad.json"), "{");
   write_file(dir.file("empty.json"), "");
-  EXPECT_EQ(read_json_file(dir.file("a.json")), json({{"a", 1}}));
+  EXPECT_EQ(read_json_file(dir.file("a.json")), Json({{"a", 1}}));
   EXPECT_EQ(read_json_file_if_present(dir.file("none.json")), std::nullopt);
   EXPECT_TRUE(read_json_file_if_present(dir.file("a.json")).has_value());
   EXPECT_TRUE(file_exists(dir.file("a.json")));

@@ -16,7 +16,7 @@ namespace {
 
 using Until = OutputFile::Until;
 
-std::span<const std::byte> bytes_of(const std::string& text) {
+std::span<const std::byte> written_bytes(const std::string& text) {
   return std::as_bytes(std::span(text));
 }
 
@@ -33,7 +33,7 @@ INSTANTIATE_TEST_SUITE_P(Until, OutputFileTest, testing::Values(Until::kNameless
 TEST_P(OutputFileTest, NewAndReplaced) {
   for (const std::string text : {"first", "second", ""}) {
     OutputFile file(path_, GetParam());
-    file.write(bytes_of(text));
+    file.write(written_bytes(text));
     EXPECT_EQ(dir_.n_entries(),
               (text == "first" ? 0u : 1u) + (GetParam() == Until::kNamed ? 1 : 0));
     file.commit();
@@ -43,10 +43,10 @@ TEST_P(OutputFileTest, NewAndReplaced) {
 }
 
 TEST_P(OutputFileTest, NotCommittedIsNotThere) {
-  { OutputFile(path_, GetParam()).write(bytes_of("x")); }
+  { OutputFile(path_, GetParam()).write(written_bytes("x")); }
   EXPECT_EQ(dir_.n_entries(), 0u);
   write_file(path_, "old");
-  { OutputFile(path_, GetParam()).write(bytes_of("x")); }
+  { OutputFile(path_, GetParam()).write(written_bytes("x")); }
   EXPECT_EQ(read_file(path_), "old");
   EXPECT_EQ(dir_.n_entries(), 1u);
 }
@@ -67,7 +67,7 @@ TEST_P(OutputFileTest, NamesInTheWay) {
     write_file(path_ + ".tmp" + std::to_string(getpid()) + "-" + std::to_string(i), "");
   }
   OutputFile file(path_, GetParam());
-  file.write(bytes_of("new"));
+  file.write(written_bytes("new"));
   file.commit();
   EXPECT_EQ(read_file(path_), "new");
   EXPECT_EQ(dir_.n_entries(), 51u);
@@ -84,7 +84,7 @@ TEST(OutputFile, KilledWhileWriting) {
   ASSERT_GE(child, 0);
   if (child == 0) {
     OutputFile file(dir.file("f"));
-    file.write(bytes_of("half"));
+    file.write(written_bytes("half"));
     raise(SIGKILL);
   }
   int result = 0;
@@ -98,7 +98,7 @@ TEST_P(OutputFileTest, RelativeName) {
   const std::string before = std::filesystem::current_path().string();
   std::filesystem::current_path(dir_.path());
   OutputFile file("f", GetParam());
-  file.write(bytes_of("x"));
+  file.write(written_bytes("x"));
   file.commit();
   std::filesystem::current_path(before);
   EXPECT_EQ(read_file(path_), "x");

@@ -14,7 +14,6 @@
 namespace headlane {
 namespace {
 
-using json = Json;
 using test::nearest_bf16;
 
 constexpr const char* kFolder = HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls";  // 2 layers of 24
@@ -38,7 +37,7 @@ struct Parts {
   void remove(const std::string& name) {
     std::erase_if(tensors, [&](const TensorSource& tensor) { return tensor.name == name; });
   }
-  json config, tokenizer;
+  Json config, tokenizer;
   std::vector<TensorSource> tensors;
 };
 
@@ -183,7 +182,7 @@ TEST_F(StoredPrecision, OtherTensorsAreFloats) {
 }
 
 TEST_F(StoredPrecision, NamesOfProductsThatStay) {
-  const auto bad = [&](const json& value, const std::string& words) {
+  const auto bad = [&](const Json& value, const std::string& words) {
     expect_bad(
         Precision::kInt8, [&](Parts* p) { p->config["higher_precision"] = value; },
         ": config field \"higher_precision\" " + words);
@@ -192,9 +191,9 @@ TEST_F(StoredPrecision, NamesOfProductsThatStay) {
   bad("encoder.layers.0.ffn.up", "is a string" + no_array);
   bad(3, "is 3" + no_array);
   bad(nullptr, "is null" + no_array);
-  bad(json::object(), "is an object" + no_array);
+  bad(Json::object(), "is an object" + no_array);
   bad({"encoder.layers.0.ffn.up", 3}, "is an array" + no_array);
-  bad(json::array({json::array()}), "is an array" + no_array);
+  bad(Json::array({Json::array()}), "is an array" + no_array);
   bad(std::vector<std::string>((1 << 16) + 1, "x"), "has 65537 elements, more than 65536");
 }
 

@@ -16,7 +16,7 @@ using test::ToyStepGraph;
 using Ids = std::vector<int32_t>;
 using Logits = std::vector<std::vector<float>>;  // of each row
 
-Ids random_ids(uint32_t seed, size_t n) {
+Ids random_prompt(uint32_t seed, size_t n) {
   std::mt19937 random(seed);
   Ids ids;
   for (size_t i = 0; i < n; ++i) {
@@ -108,7 +108,7 @@ TEST_P(StepperOf, MatchesFloat64) {
     const ToyLanguageModel model(rotary);
     const ToyStepGraph graph(model, kernels(), Precision::kF32);
     Steps steps(graph, kernels(), Precision::kF32, {});
-    Ids ids = random_ids(1, 60);
+    Ids ids = random_prompt(1, 60);
     const auto expected = ToyReference<double>(model).logits(ids);
     const auto single = ToyReference<float>(model).logits(ids);
     double error = 0;
@@ -130,7 +130,8 @@ TEST_P(StepperOf, MatchesFloat64) {
 // Rows have the same bits alone and together, in any chunks, on any number of threads.
 TEST_P(StepperOf, ATargetHasTheSameBitsInAnyChunks) {
   for_each_toy([&](const ToyStepGraph& graph, Precision precision) {
-    const std::vector<Ids> prompts = {random_ids(2, 1), random_ids(3, 13), random_ids(4, 61)};
+    const std::vector<Ids> prompts = {random_prompt(2, 1), random_prompt(3, 13),
+                                      random_prompt(4, 61)};
     Logits expected, last;
     for (const Ids& prompt : prompts) {  // token by token
       Steps steps(graph, kernels(), precision, {1, 1});
@@ -152,7 +153,7 @@ TEST_P(StepperOf, ATargetHasTheSameBitsInAnyChunks) {
 // Two rows go on from one, and one of them alone from there.
 TEST_P(StepperOf, TargetsBranch) {
   for_each_toy([&](const ToyStepGraph& graph, Precision precision) {
-    const Ids prompt = random_ids(5, 11), one = random_ids(6, 5), other = random_ids(7, 3);
+    const Ids prompt = random_prompt(5, 11), one = random_prompt(6, 5), other = random_prompt(7, 3);
     const auto joined = [](Ids a, const Ids& b) {
       a.insert(a.end(), b.begin(), b.end());
       return a;
@@ -173,11 +174,11 @@ TEST_P(StepperOf, RefusesWhatDoesNotFit) {
   const ToyLanguageModel model(true);
   const ToyStepGraph graph(model, kernels(), Precision::kF32);
   Steps steps(graph, kernels(), Precision::kF32, {});
-  EXPECT_THROW(steps.step({random_ids(1, ToyLanguageModel::kMaxLen + 1)}), Error);
+  EXPECT_THROW(steps.step({random_prompt(1, ToyLanguageModel::kMaxLen + 1)}), Error);
   EXPECT_THROW(steps.step({{}}), Error);
   EXPECT_THROW(steps.step({{ToyLanguageModel::kVocab}}), Error);
   EXPECT_THROW(steps.step({{1}}, {0}), Error);
-  steps.step({random_ids(1, ToyLanguageModel::kMaxLen)});
+  steps.step({random_prompt(1, ToyLanguageModel::kMaxLen)});
   EXPECT_THROW(steps.step({{1}}), Error);
 }
 

@@ -46,13 +46,13 @@ constexpr Type kTypes[] = {
     {"mt5", t5_config, "d_model", "num_layers", "num_decoder_layers"},
 };
 
-Json golden() {
+Json golden_defaults() {
   return parse_json(read_file(HEADLANE_GOLDEN_DIR "/class_defaults/defaults.json"),
                     "defaults.json");
 }
 
 TEST(ClassDefaults, AreTransformers) {
-  const Json classes = golden();
+  const Json classes = golden_defaults();
   for (const Type& type : kTypes) {
     SCOPED_TRACE(type.name);
     const Json fields = with_class_defaults({{"model_type", type.name}});
@@ -66,7 +66,7 @@ TEST(ClassDefaults, AreTransformers) {
 
 // The importers take fields for granted that the table does not have.
 TEST(ClassDefaults, ImportersTakeTheSameForGranted) {
-  const Json classes = golden();
+  const Json classes = golden_defaults();
   for (const Type& type : kTypes) {
     SCOPED_TRACE(type.name);
     const Json& theirs = classes.at(type.name);
@@ -80,7 +80,7 @@ TEST(ClassDefaults, ImportersTakeTheSameForGranted) {
 }
 
 TEST(ClassDefaults, AreEnoughForAConfig) {
-  const Json classes = golden();
+  const Json classes = golden_defaults();
   for (const Type& type : kTypes) {
     SCOPED_TRACE(type.name);
     const ModelConfig config = type.config(with_class_defaults({{"model_type", type.name}}), "c");

@@ -16,7 +16,7 @@
 namespace headlane {
 namespace {
 
-const std::string kFolder = std::string(HEADLANE_GOLDEN_DIR) + "/gguf/";
+const std::string kGgufFolder = std::string(HEADLANE_GOLDEN_DIR) + "/gguf/";
 
 // How far off a weight of a group may be whose scale and minimum were rounded to f16: by 2^-11 of
 // them, or by half of the least f16, the scale's error times the largest code; and in floats, where
@@ -34,8 +34,8 @@ double rounding_of(const WeightRows& rows, int64_t group) {
 
 // By the package gguf (tests/golden/gguf/make.py).
 TEST(GgufFile, EachTypeHasTheBitsOfTheReference) {
-  const GgufFile file(kFolder + "types.gguf");
-  const SafetensorsModel expected = SafetensorsModel::of_file(kFolder + "types.safetensors");
+  const GgufFile file(kGgufFolder + "types.gguf");
+  const SafetensorsModel expected = SafetensorsModel::of_file(kGgufFolder + "types.safetensors");
   EXPECT_EQ(file.entries().size(), 14U);
   for (const auto& [name, entry] : file.entries()) {
     ASSERT_EQ(entry.shape, expected.shape_of(name)) << name;
@@ -48,7 +48,7 @@ TEST(GgufFile, EachTypeHasTheBitsOfTheReference) {
 }
 
 TEST(GgufFile, APartHasTheBitsOfTheWhole) {
-  const GgufFile file(kFolder + "types.gguf");
+  const GgufFile file(kGgufFolder + "types.gguf");
   for (const auto& [name, entry] : file.entries()) {
     std::vector<float> whole(static_cast<size_t>(entry.shape[0] * entry.shape[1]));
     file.read(name, 0, whole);
@@ -65,7 +65,7 @@ TEST(GgufFile, APartHasTheBitsOfTheWhole) {
 
 // Types whose scales are products of an f16 and 6 bits have them rounded to f16 in groups.
 TEST(GgufFile, GroupsHaveTheBitsOfTheReferenceOrOneRoundingOfAScale) {
-  const GgufFile file(kFolder + "types.gguf");
+  const GgufFile file(kGgufFolder + "types.gguf");
   int types = 0;
   for (const auto& [name, entry] : file.entries()) {
     if (entry.type->to_groups == nullptr) continue;
@@ -173,7 +173,7 @@ TEST_F(BadGguf, ATypeThatIsNotRead) {
 
 // Wherever a file was cut, that is said.
 TEST_F(BadGguf, EachLengthOfACutFile) {
-  const std::string whole = read_file(kFolder + "qwen2.gguf");
+  const std::string whole = read_file(kGgufFolder + "qwen2.gguf");
   for (size_t n = 0; n < whole.size(); n += n < 4096 ? 1 : 997) {
     write_file(path_, whole.substr(0, n));
     EXPECT_THROW(GgufFile{path_}, Error) << n;

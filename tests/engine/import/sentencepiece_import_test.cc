@@ -12,8 +12,6 @@
 namespace headlane {
 namespace {
 
-using json = Json;
-
 // A copy of a golden folder's tokenizer.
 class Copy {
  public:
@@ -28,11 +26,11 @@ class Copy {
   void write(const std::string& file, const std::string& bytes) {
     write_file(folder_.file(file), bytes);
   }
-  void write(const std::string& file, const json& value) { write(file, value.dump()); }
+  void write(const std::string& file, const Json& value) { write(file, value.dump()); }
   void remove(const std::string& file) { std::filesystem::remove(folder_.file(file)); }
-  json read(const std::string& file) const { return read_json_file(folder_.file(file)); }
-  void update(const std::string& file, const json& changes) {
-    json value = read(file);
+  Json read(const std::string& file) const { return read_json_file(folder_.file(file)); }
+  void update(const std::string& file, const Json& changes) {
+    Json value = read(file);
     value.update(changes);
     write(file, value);
   }
@@ -91,7 +89,7 @@ TEST(ImportSentencePiece, NamesTheFileThatIsMissingOrBroken) {
 
 TEST(ImportSentencePiece, ReadsMarianVocabulariesWithGaps) {
   Copy copy("marian");
-  json vocab = copy.read("vocab.json");
+  Json vocab = copy.read("vocab.json");
   const int64_t last = vocab["<pad>"].get<int64_t>();
   vocab["<pad>"] = last + 5;
   copy.write("vocab.json", vocab);
@@ -112,7 +110,7 @@ TEST(ImportSentencePiece, ReadsMarianVocabulariesWithGaps) {
   vocab[std::string("a\0b", 3)] = last + 2;
   copy.write("vocab.json", vocab);
   copy.expect_refused(Status::kUnsupported, "a token with a newline and one with a zero byte");
-  copy.write("vocab.json", json::array({1}));
+  copy.write("vocab.json", Json::array({1}));
   copy.expect_refused(Status::kBadFile, "vocab.json is no object");
 }
 
@@ -120,13 +118,13 @@ TEST(ImportSentencePiece, ReadsM2M100sLanguages) {
   Copy copy("m2m100");
   const int64_t n_pieces = static_cast<int64_t>(copy.read("vocab.json").size());
   copy.remove("special_tokens_map.json");
-  json spec = copy.import().spec;
+  Json spec = copy.import().spec;
   EXPECT_EQ(spec["source_language"], "en");
-  EXPECT_EQ(spec["languages"].front(), json({{"name", "af"}, {"id", n_pieces}}));
-  EXPECT_EQ(spec["languages"].back(), json({{"name", "zu"}, {"id", n_pieces + 99}}));
+  EXPECT_EQ(spec["languages"].front(), Json({{"name", "af"}, {"id", n_pieces}}));
+  EXPECT_EQ(spec["languages"].back(), Json({{"name", "zu"}, {"id", n_pieces + 99}}));
   copy.update("tokenizer_config.json", {{"language_codes", "wmt21"}, {"src_lang", "de"}});
   spec = copy.import().spec;
-  EXPECT_EQ(spec["languages"].back(), json({{"name", "de"}, {"id", n_pieces + 7}}));
+  EXPECT_EQ(spec["languages"].back(), Json({{"name", "de"}, {"id", n_pieces + 7}}));
   EXPECT_EQ(spec["source_language"], "de");
   copy.update("tokenizer_config.json", {{"src_lang", "fr"}});
   copy.expect_refused(Status::kBadFile, "\"fr\"");
@@ -148,9 +146,9 @@ TEST(ImportSentencePiece, ReadsNllbsLanguagesFromLists) {
   copy.expect_refused(Status::kBadFile, "languages");
 
   Copy decoder("nllb");
-  json added = json::object();
-  const json file = decoder.read("tokenizer.json");
-  for (const json& token : file["added_tokens"]) {
+  Json added = Json::object();
+  const Json file = decoder.read("tokenizer.json");
+  for (const Json& token : file["added_tokens"]) {
     added[std::to_string(token["id"].get<int64_t>())] = token;
   }
   decoder.remove("tokenizer.json");
@@ -164,7 +162,7 @@ TEST(ImportSentencePiece, ReadsNllbsLanguagesFromLists) {
 
 TEST(ImportSentencePiece, RefusesAddedTokensThatContradict) {
   Copy copy("nllb");
-  json file = copy.read("tokenizer.json");
+  Json file = copy.read("tokenizer.json");
   file["added_tokens"].back()["id"] = 5000;
   copy.write("tokenizer.json", file);
   copy.expect_refused(Status::kBadFile, "\"<mask>\"");
@@ -187,7 +185,7 @@ TEST(ImportSentencePiece, CountsT5sExtraIdsDown) {
   // Special tokens are text, or objects with flags.
   copy.update("tokenizer_config.json",
               {{"extra_ids", 0}, {"eos_token", {{"content", "</s>"}, {"lstrip", false}}}});
-  EXPECT_EQ(copy.import().spec["ids_after"], json::array({1}));
+  EXPECT_EQ(copy.import().spec["ids_after"], Json::array({1}));
   copy.update("tokenizer_config.json", {{"eos_token", "</end>"}});
   copy.expect_refused(Status::kBadFile, "\"</end>\"");
   copy.update("tokenizer_config.json", {{"eos_token", 7}});

@@ -1,5 +1,5 @@
-// A tokenizer obeys some of a folder's files: golden/tokenizer_folders/make.py has written down
-// what transformers makes of small folders.
+// A tokenizer obeys some of a folder's files: golden_folders/tokenizer_folders/make.py has written
+// down what transformers makes of small folders.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -21,12 +21,12 @@ void write_files(const TempDir& folder, const json& files) {
   }
 }
 
-json golden() {
+json golden_folders() {
   return json::parse(read_file(HEADLANE_GOLDEN_DIR "/tokenizer_folders/folders.json"));
 }
 
-json files_of(const std::string& name) {
-  const json all = golden();
+json files_of_folder(const std::string& name) {
+  const json all = golden_folders();
   for (const json& folder : all["folders"]) {
     if (folder["name"] == name) return folder["files"];
   }
@@ -34,23 +34,23 @@ json files_of(const std::string& name) {
   return {};
 }
 
-ImportedTokenizer import_files(const json& files) {
+ImportedTokenizer import_folder_files(const json& files) {
   const TempDir folder;
   write_files(folder, files);
   return import_tokenizer(folder.path());
 }
 
 TEST(TokenizerFolders, MatchTransformers) {
-  const json all = golden();
+  const json all = golden_folders();
   int n_equal = 0, n_refused = 0;
   for (const json& folder : all["folders"]) {
     SCOPED_TRACE(folder["name"]);
     if (folder.contains("differ")) {  // the versions of transformers do
-      EXPECT_THROW(import_files(folder["files"]), Error);
+      EXPECT_THROW(import_folder_files(folder["files"]), Error);
       ++n_refused;
       continue;
     }
-    const ImportedTokenizer imported = import_files(folder["files"]);
+    const ImportedTokenizer imported = import_folder_files(folder["files"]);
     const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
     for (size_t i = 0; i < all["texts"].size(); ++i) {
       EXPECT_EQ(encode(*tokenizer, all["texts"][i].get<std::string>()),
@@ -65,13 +65,13 @@ TEST(TokenizerFolders, MatchTransformers) {
 
 // Two texts, and the types of their tokens as they reach the model.
 TEST(TokenizerFolders, MatchTransformersInPairs) {
-  const json all = golden();
+  const json all = golden_folders();
   int n_equal = 0, n_refused = 0, n_untyped = 0;
   for (const json& folder : all["folders"]) {
     if (folder.contains("differ")) continue;
     if (!folder.contains("pairs") && !folder.contains("pairs_differ")) continue;
     SCOPED_TRACE(folder["name"]);
-    const ImportedTokenizer imported = import_files(folder["files"]);
+    const ImportedTokenizer imported = import_folder_files(folder["files"]);
     const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
     if (folder.contains("pairs_differ")) {
       EXPECT_ERROR(tokenizer->n_special_of_pair(), Status::kUnsupported,
@@ -104,12 +104,12 @@ TEST(TokenizerFolders, MatchTransformersInPairs) {
 // A text is cut at the end that some file names.
 TEST(TokenizerFolders, MatchTransformersInWhatTheyCut) {
   constexpr int64_t kCut = 6;
-  const json all = golden();
+  const json all = golden_folders();
   int n_left = 0;
   for (const json& folder : all["folders"]) {
     if (!folder.contains("cut") || folder.contains("differ")) continue;
     SCOPED_TRACE(folder["name"]);
-    const ImportedTokenizer imported = import_files(folder["files"]);
+    const ImportedTokenizer imported = import_folder_files(folder["files"]);
     n_left += imported.spec.contains("truncation_side");
     const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
     for (size_t i = 0; i < all["texts"].size(); ++i) {
@@ -134,28 +134,29 @@ TEST(TokenizerFolders, RefuseOtherClasses) {
        {"BertJapaneseTokenizer", "LlamaTokenizerFast", "DebertaTokenizer", "X"}) {
     for (const char* file : {"tokenizer_config.json", "config.json"}) {
       for (const char* made_from : {"vocab.txt alone", "tokenizer.json alone"}) {
-        json files = files_of(made_from);
+        json files = files_of_folder(made_from);
         files[file]["tokenizer_class"] = name;
-        EXPECT_ERROR(import_files(files), Status::kUnsupported,
+        EXPECT_ERROR(import_folder_files(files), Status::kUnsupported,
                      std::string(file) + " field \"tokenizer_class\" is \"" +
                          std::string(name).substr(0, 7));
       }
     }
   }
-  json files = files_of("vocab.txt alone");
+  json files = files_of_folder("vocab.txt alone");
   files["tokenizer_config.json"] = {{"tokenizer_class", "PreTrainedTokenizerFast"}};
-  EXPECT_ERROR(import_files(files), Status::kUnsupported, "needs tokenizer.json");
+  EXPECT_ERROR(import_folder_files(files), Status::kUnsupported, "needs tokenizer.json");
   files["tokenizer_config.json"] = {{"tokenizer_class", "T5Tokenizer"}};
-  EXPECT_ERROR(import_files(files), Status::kUnsupported, "SentencePiece model is not here");
+  EXPECT_ERROR(import_folder_files(files), Status::kUnsupported, "SentencePiece model is not here");
   files["tokenizer_config.json"] = json::object();
   files["config.json"] = {{"model_type", "t5"}};
-  EXPECT_ERROR(import_files(files), Status::kUnsupported, "no \"tokenizer_class\" says so");
+  EXPECT_ERROR(import_folder_files(files), Status::kUnsupported, "no \"tokenizer_class\" says so");
 }
 
 // Without its files there is no tokenizer to refuse: config.json cannot be removed.
 TEST(TokenizerFolders, HaveNoTokenizerWithoutFiles) {
-  EXPECT_TRUE(import_files({{"config.json", {{"model_type", "bert"}, {"tokenizer_class", "X"}}}})
-                  .spec.is_null());
+  EXPECT_TRUE(
+      import_folder_files({{"config.json", {{"model_type", "bert"}, {"tokenizer_class", "X"}}}})
+          .spec.is_null());
 }
 
 // BERT's own class would read another tokenizer from these files, and that of any file needs
@@ -170,7 +171,7 @@ TEST(TokenizerFolders, RefuseXlmRobertasWithBertsClass) {
       json files = {{"config.json", config}, {"sentencepiece.bpe.model", "any"}};
       if (has_json) files["tokenizer.json"] = unigram;
       if (!tokenizer_config.empty()) files["tokenizer_config.json"] = tokenizer_config;
-      EXPECT_ERROR(import_files(files), Status::kUnsupported,
+      EXPECT_ERROR(import_folder_files(files), Status::kUnsupported,
                    "XLM-RoBERTa's (Unigram) tokenizer in a BERT, which Headlane reads");
     }
   }
@@ -184,7 +185,7 @@ json xlm_roberta_files() {
 }
 
 TEST(TokenizerFolders, ReadXlmRobertasWithBert) {
-  const ImportedTokenizer imported = import_files(xlm_roberta_files());
+  const ImportedTokenizer imported = import_folder_files(xlm_roberta_files());
   EXPECT_EQ(imported.spec["type"], Json("pipeline"));
   EXPECT_FALSE(imported.charsmap.empty());
   EXPECT_FALSE(imported.spec["normalizer"].contains("precompiled_charsmap"));
@@ -195,10 +196,10 @@ TEST(TokenizerFolders, RefuseXlmRobertasWithOtherSettings) {
   const auto refused = [](const char* part, auto change) {
     json files = xlm_roberta_files();
     change(files["tokenizer.json"]);
-    EXPECT_ERROR(import_files(files), Status::kUnsupported,
+    EXPECT_ERROR(import_folder_files(files), Status::kUnsupported,
                  "its \"" + std::string(part) + "\" is not that of XLMRobertaTokenizer");
     files["tokenizer_config.json"]["tokenizer_class"] = "PreTrainedTokenizerFast";
-    EXPECT_EQ(import_files(files).spec["type"], Json("pipeline"));
+    EXPECT_EQ(import_folder_files(files).spec["type"], Json("pipeline"));
   };
   refused("model", [](json& file) { file["model"]["byte_fallback"] = true; });
   refused("post_processor", [](json& file) { file["post_processor"] = nullptr; });
@@ -224,7 +225,7 @@ TEST(TokenizerFolders, ReadXlmRobertasOfAllAges) {
   const json blanks = {{"type", "Replace"}, {"pattern", {{"Regex", " {2,}"}}}, {"content", " "}};
   file["normalizer"] = {{"type", "Sequence"},
                         {"normalizers", json::array({file["normalizer"], blanks})}};
-  EXPECT_EQ(import_files(files).spec["type"], Json("pipeline"));
+  EXPECT_EQ(import_folder_files(files).spec["type"], Json("pipeline"));
 }
 
 TEST(TokenizerFolders, LeaveOutMbartsTokenizers) {
@@ -234,16 +235,16 @@ TEST(TokenizerFolders, LeaveOutMbartsTokenizers) {
        {"sentencepiece.bpe.model", "any"},
        {"tokenizer_config.json", {{"tokenizer_class", "MBart50TokenizerFast"}}}}};
   for (const json& files : folders) {
-    const ImportedTokenizer imported = import_files(files);
+    const ImportedTokenizer imported = import_folder_files(files);
     EXPECT_TRUE(imported.spec.is_null());
     EXPECT_NE(imported.left_out.find("token ids, not texts"), std::string::npos);
   }
   // Tokenizers that Headlane has are read: Chinese BART's is BERT's.
-  json chinese = files_of("vocab.txt alone");
+  json chinese = files_of_folder("vocab.txt alone");
   chinese["config.json"]["model_type"] = "bart";
   chinese["tokenizer_config.json"] = {{"tokenizer_class", "BertTokenizer"}};
-  EXPECT_EQ(import_files(chinese).spec["type"], "wordpiece");
-  EXPECT_EQ(import_files(chinese).left_out, "");
+  EXPECT_EQ(import_folder_files(chinese).spec["type"], "wordpiece");
+  EXPECT_EQ(import_folder_files(chinese).left_out, "");
 }
 
 TEST(TokenizerFolders, RefuseFieldsThatChangeIds) {
@@ -254,29 +255,29 @@ TEST(TokenizerFolders, RefuseFieldsThatChangeIds) {
       {"fast_tokenizer_files", {"tokenizer.json", "tokenizer.4.0.0.json"}},
       {"auto_map", {{"AutoTokenizer", {"own.Tokenizer", nullptr}}}}};
   for (const auto& [field, value] : fields) {
-    json files = files_of("tokenizer.json alone");
+    json files = files_of_folder("tokenizer.json alone");
     files["tokenizer_config.json"] = json::object();
     files["tokenizer_config.json"][field] = value;
-    EXPECT_ERROR(import_files(files), Status::kUnsupported, field);
+    EXPECT_ERROR(import_folder_files(files), Status::kUnsupported, field);
   }
 }
 
 TEST(TokenizerFolders, RefuseTokensWithoutAnIdOfTheirOwn) {
   const auto refused = [](const json& files, Status status, const char* words) {
-    EXPECT_ERROR(import_files(files), status, words);
+    EXPECT_ERROR(import_folder_files(files), status, words);
   };
-  json files = files_of("a line twice");
+  json files = files_of_folder("a line twice");
   files["tokenizer_config.json"] = {{"additional_special_tokens", {"[NEW]"}}};
   refused(files, Status::kUnsupported, "would get the id of another token");
-  files = files_of("holes");
+  files = files_of_folder("holes");
   files["tokenizer_config.json"] = {{"additional_special_tokens", {"[NEW]"}}};
   refused(files, Status::kUnsupported, "would get the id of another token");
-  files = files_of("vocab.txt alone");
+  files = files_of_folder("vocab.txt alone");
   files["added_tokens.json"] = {{"[NEW]", 30}};
   refused(files, Status::kBadFile, "has the id 30, but the next id is 21");
   files["added_tokens.json"] = {{"[NEW]", 21}, {"[X]", 21}};
   refused(files, Status::kBadFile, "the id 21 twice");
-  files = files_of("vocab.txt alone");
+  files = files_of_folder("vocab.txt alone");
   files["tokenizer_config.json"] = {{"cls_token", nullptr}};
   refused(files, Status::kUnsupported, "\"cls_token\" is null");
   files["tokenizer_config.json"] = {{"cls_token", 1}};
@@ -286,7 +287,7 @@ TEST(TokenizerFolders, RefuseTokensWithoutAnIdOfTheirOwn) {
   files["tokenizer_config.json"] = {{"additional_special_tokens", {"a"}}};
   files["special_tokens_map.json"] = {{"additional_special_tokens", {"b"}}};
   refused(files, Status::kUnsupported, "make the lists equal");
-  files = files_of("no added tokens, BertTokenizer");
+  files = files_of_folder("no added tokens, BertTokenizer");
   files["tokenizer_config.json"] = {
       {"bos_token", {{"content", "[CLS]"}, {"normalized", false}, {"rstrip", true}}}};
   refused(files, Status::kUnsupported, "name the token \"[CLS]\", with another \"rstrip\"");
@@ -294,10 +295,10 @@ TEST(TokenizerFolders, RefuseTokensWithoutAnIdOfTheirOwn) {
 
 // A token that only a default names is left out where the model has no row for it.
 TEST(TokenizerFolders, AddDefaultTokensIfTheModelHasRows) {
-  json files = files_of("no mask");
-  EXPECT_TRUE(import_files(files).vocab.ends_with("\n[MASK]\n"));
+  json files = files_of_folder("no mask");
+  EXPECT_TRUE(import_folder_files(files).vocab.ends_with("\n[MASK]\n"));
   files["config.json"]["vocab_size"] = 21;
-  EXPECT_EQ(import_files(files).vocab.find("[MASK]"), std::string::npos);
+  EXPECT_EQ(import_folder_files(files).vocab.find("[MASK]"), std::string::npos);
 }
 
 }  // namespace

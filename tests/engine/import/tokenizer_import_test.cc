@@ -38,7 +38,7 @@ json small_tokenizer() {
   return file;
 }
 
-ImportedTokenizer import_files(const json& tokenizer_json) {
+ImportedTokenizer import_tokenizer_files(const json& tokenizer_json) {
   const TempDir folder;
   write_file(folder.file("tokenizer.json"), tokenizer_json.dump());
   write_file(folder.file("tokenizer_config.json"),
@@ -46,7 +46,7 @@ ImportedTokenizer import_files(const json& tokenizer_json) {
   return import_tokenizer(folder.path());
 }
 
-ImportedTokenizer import_files(const std::string& vocab, const json& config) {
+ImportedTokenizer import_tokenizer_files(const std::string& vocab, const json& config) {
   const TempDir folder;
   write_file(folder.file("vocab.txt"), vocab);
   if (!config.is_null()) write_file(folder.file("tokenizer_config.json"), config.dump());
@@ -54,9 +54,9 @@ ImportedTokenizer import_files(const std::string& vocab, const json& config) {
 }
 
 // Expects the file to be refused so, in a sentence that has `word` in it.
-void expect_refused(const json& tokenizer_json, Status status, const std::string& word) {
+void expect_import_refused(const json& tokenizer_json, Status status, const std::string& word) {
   try {
-    import_files(tokenizer_json);
+    import_tokenizer_files(tokenizer_json);
     ADD_FAILURE() << "accepted: " << word;
   } catch (const Error& error) {
     EXPECT_EQ(error.status(), status) << error.what();
@@ -66,7 +66,7 @@ void expect_refused(const json& tokenizer_json, Status status, const std::string
 }
 
 TEST(ImportTokenizer, ReadsTokenizerJson) {
-  const ImportedTokenizer imported = import_files(small_tokenizer());
+  const ImportedTokenizer imported = import_tokenizer_files(small_tokenizer());
   EXPECT_EQ(imported.vocab, "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\n[X]\n[Y]\n");
   EXPECT_EQ(imported.spec["n_pieces"], 6);
   EXPECT_EQ(imported.spec["ids_before"], Json::array({2}));
@@ -75,7 +75,7 @@ TEST(ImportTokenizer, ReadsTokenizerJson) {
   const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
   EXPECT_EQ(encode(*tokenizer, "a[X]b[Y][CLS] [SEP]"),
             (std::vector<int32_t>{2, 4, 6, 5, 7, 2, 1, 1, 1, 3}));
-  EXPECT_EQ(import_files(small_tokenizer()).spec.dump(), imported.spec.dump());
+  EXPECT_EQ(import_tokenizer_files(small_tokenizer()).spec.dump(), imported.spec.dump());
 }
 
 TEST(ImportTokenizer, ReadsBertProcessingAndNoNormalizer) {
@@ -83,7 +83,7 @@ TEST(ImportTokenizer, ReadsBertProcessingAndNoNormalizer) {
   file["normalizer"] = nullptr;
   file["post_processor"] = {
       {"type", "BertProcessing"}, {"sep", {"[SEP]", 3}}, {"cls", {"[CLS]", 2}}};
-  const ImportedTokenizer imported = import_files(file);
+  const ImportedTokenizer imported = import_tokenizer_files(file);
   const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
   EXPECT_EQ(encode(*tokenizer, "a B"), (std::vector<int32_t>{2, 4, 1, 3}));
 }
@@ -94,7 +94,7 @@ TEST(ImportTokenizer, ReadsWordPieceBetweenOtherSteps) {
   const auto type_with = [](const char* pointer, const json& value) {
     json file = small_tokenizer();
     file[json::json_pointer(pointer)] = value;
-    return import_files(file).spec["type"];
+    return import_tokenizer_files(file).spec["type"];
   };
   EXPECT_EQ(type_with("/decoder", nullptr), Json("wordpiece"));
   EXPECT_EQ(type_with("/normalizer", {{"type", "NFC"}}), Json("pipeline"));
@@ -107,7 +107,7 @@ TEST(ImportTokenizer, ReadsTokensWithNewlines) {
   json file = small_tokenizer();
   file["model"]["vocab"] = {{"[PAD]", 0}, {"[UNK]", 1}, {"[CLS]", 2},
                             {"[SEP]", 3}, {"a\n", 4},   {"b", 5}};
-  const ImportedTokenizer imported = import_files(file);
+  const ImportedTokenizer imported = import_tokenizer_files(file);
   EXPECT_TRUE(imported.vocab.ends_with(std::string_view("a\n\0b\0[X]\0[Y]\0", 13)));
   const auto tokenizer = make_test_tokenizer(imported.spec, imported.vocab);
   EXPECT_EQ(tokenizer->token(4), "a\n");
@@ -119,7 +119,7 @@ TEST(ImportTokenizer, RefusesWhatTheEngineHasNot) {
   const auto refused = [](const char* pointer, const json& value, const char* word) {
     json file = small_tokenizer();
     file[json::json_pointer(pointer)] = value;
-    expect_refused(file, Status::kUnsupported, word);
+    expect_import_refused(file, Status::kUnsupported, word);
   };
   refused("/model/type", "Other", "model");
   refused("/normalizer/type", "Other", "normalizer");
@@ -135,7 +135,7 @@ TEST(ImportTokenizer, RefusesBadFiles) {
   const auto refused = [](const char* pointer, const json& value, const char* word) {
     json file = small_tokenizer();
     file[json::json_pointer(pointer)] = value;
-    expect_refused(file, Status::kBadFile, word);
+    expect_import_refused(file, Status::kBadFile, word);
   };
   refused("/model/vocab/b", 12, "vocab");  // more ids than twice the tokens
   refused("/model/vocab/b", 4, "vocab");   // there twice
@@ -157,7 +157,7 @@ TEST(ImportTokenizer, RefusesBadFiles) {
 
 TEST(ImportTokenizer, ReadsVocabTxt) {
   const std::string vocab = "[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\na\r\nb\r\nB";
-  const ImportedTokenizer imported = import_files(vocab, nullptr);
+  const ImportedTokenizer imported = import_tokenizer_files(vocab, nullptr);
   EXPECT_EQ(imported.vocab, "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\nB\n[MASK]\n");
   EXPECT_EQ(imported.spec["added_tokens"].size(), 5u);
   const auto uncased = make_test_tokenizer(imported.spec, imported.vocab);
@@ -165,14 +165,14 @@ TEST(ImportTokenizer, ReadsVocabTxt) {
 
   const json config = {
       {"do_lower_case", false}, {"cls_token", "a"}, {"sep_token", {{"content", "b"}}}};
-  const ImportedTokenizer other = import_files(vocab, config);
+  const ImportedTokenizer other = import_tokenizer_files(vocab, config);
   const auto cased = make_test_tokenizer(other.spec, other.vocab);
   EXPECT_EQ(encode(*cased, "B c"), (std::vector<int32_t>{4, 6, 1, 5}));
 
-  EXPECT_THROW(import_files("a\nb\n", nullptr), Error);
-  EXPECT_THROW(import_files("", nullptr), Error);
-  EXPECT_THROW(import_files(vocab, {{"do_lower_case", 1}}), Error);
-  EXPECT_THROW(import_files(vocab, {{"unk_token", "x"}}), Error);
+  EXPECT_THROW(import_tokenizer_files("a\nb\n", nullptr), Error);
+  EXPECT_THROW(import_tokenizer_files("", nullptr), Error);
+  EXPECT_THROW(import_tokenizer_files(vocab, {{"do_lower_case", 1}}), Error);
+  EXPECT_THROW(import_tokenizer_files(vocab, {{"unk_token", "x"}}), Error);
 }
 
 TEST(ImportTokenizer, MakesNoneOfAnEmptyFolder) {

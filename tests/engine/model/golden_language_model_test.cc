@@ -80,7 +80,7 @@ constexpr const char* kModels[] = {"llama_3_1",
 
 // Another order of summation than that of transformers' own float32 may be off by a small multiple
 // of what that is off by (tests/golden/README.md).
-constexpr double kOrders = 4;
+constexpr double kPromptOrders = 4;
 
 class GoldenLanguageModel : public testing::TestWithParam<const char*> {
  protected:
@@ -118,7 +118,7 @@ class GoldenLanguageModel : public testing::TestWithParam<const char*> {
   }
 
   double bound(const char* what) const {
-    return kOrders * manifest_["float32_from_float64"][what].get<double>();
+    return kPromptOrders * manifest_["float32_from_float64"][what].get<double>();
   }
 
   // The logits that each id of a line was chosen by: the prompt is a step, and each id is one.

@@ -14,8 +14,6 @@
 namespace headlane {
 namespace {
 
-using json = Json;
-
 constexpr char kBlank[] = "\xE2\x96\x81";
 
 // Pieces "_a" to "_z", "a" to "z", "_", the longer the better.
@@ -31,7 +29,7 @@ SentencePieceModel letters() {
 
 // A tokenizer's parts, to be spoiled.
 struct Parts {
-  json spec;
+  Json spec;
   std::string vocab, target_vocab, source, target;
 
   std::unique_ptr<Tokenizer> make() const {
@@ -50,7 +48,7 @@ Parts letter_parts() {
   parts.source = model_proto(model);
   parts.spec = {{"type", "sentencepiece"},
                 {"unk_token", "<unk>"},
-                {"ids_before", json::array()},
+                {"ids_before", Json::array()},
                 {"ids_after", {1}},
                 {"added_tokens", {added_token(1)}},
                 {"special_ids", {0, 1, 2, 3}},
@@ -200,7 +198,7 @@ TEST(SentencePiece, MayBeUsedByManyThreads) {
 }
 
 TEST(SentencePiece, NeedsEveryField) {
-  const json good = letter_parts().spec;
+  const Json good = letter_parts().spec;
   for (const auto& [key, value] : good.items()) {
     Parts parts = letter_parts();
     parts.spec.erase(key);
@@ -210,34 +208,35 @@ TEST(SentencePiece, NeedsEveryField) {
   }
 }
 
-void expect_refused(const json& changes, const std::string& words) {
+void expect_spec_refused(const Json& changes, const std::string& words) {
   Parts parts = letter_parts();
   parts.spec.update(changes);
   EXPECT_ERROR(parts.make(), Status::kBadFile, words);
 }
 
 TEST(SentencePiece, RefusesBadFields) {
-  expect_refused({{"type", "unigram"}}, "\"type\" is \"unigram\"");
-  expect_refused({{"unk_token", "[UNK]"}}, "\"unk_token\"");
-  expect_refused({{"ids_before", {57}}}, "\"ids_before\" has the id 57");
-  expect_refused({{"ids_after", {-1}}}, "\"ids_after\"");
-  expect_refused({{"ids_after", std::vector<int>(65, 1)}}, "at most 64");
-  expect_refused({{"special_ids", {1000}}}, "\"special_ids\" has the id 1000");
-  expect_refused({{"added_tokens", {added_token(1000)}}}, "\"added_tokens\" has the id 1000");
-  expect_refused({{"added_tokens", {added_token(1), added_token(1)}}}, "twice");
-  json normalized = added_token(1);
+  expect_spec_refused({{"type", "unigram"}}, "\"type\" is \"unigram\"");
+  expect_spec_refused({{"unk_token", "[UNK]"}}, "\"unk_token\"");
+  expect_spec_refused({{"ids_before", {57}}}, "\"ids_before\" has the id 57");
+  expect_spec_refused({{"ids_after", {-1}}}, "\"ids_after\"");
+  expect_spec_refused({{"ids_after", std::vector<int>(65, 1)}}, "at most 64");
+  expect_spec_refused({{"special_ids", {1000}}}, "\"special_ids\" has the id 1000");
+  expect_spec_refused({{"added_tokens", {added_token(1000)}}}, "\"added_tokens\" has the id 1000");
+  expect_spec_refused({{"added_tokens", {added_token(1), added_token(1)}}}, "twice");
+  Json normalized = added_token(1);
   normalized["normalized"] = true;
-  expect_refused({{"added_tokens", {normalized}}}, "normalized");
-  expect_refused({{"language_use", "target"}}, "\"language_use\" is \"target\"");
-  expect_refused({{"language_use", "none"}}, "no use");
-  expect_refused({{"language_use", "target_in_text"}}, "\"source_language\"");
-  expect_refused({{"source_language", nullptr}}, "\"source_language\"");
-  expect_refused({{"source_language", "fr"}}, "none of its languages");
-  const json en = {{"name", "en"}, {"id", 3}};
-  expect_refused({{"languages", {en, en}}}, "empty or twice");
-  expect_refused({{"languages", {{{"name", ""}, {"id", 3}}}}}, "empty or twice");
-  expect_refused({{"languages", {{{"name", "en"}, {"id", 57}}}}}, "\"languages\" has the id 57");
-  expect_refused({{"languages", {{{"name", "en"}}}}}, "\"id\"");
+  expect_spec_refused({{"added_tokens", {normalized}}}, "normalized");
+  expect_spec_refused({{"language_use", "target"}}, "\"language_use\" is \"target\"");
+  expect_spec_refused({{"language_use", "none"}}, "no use");
+  expect_spec_refused({{"language_use", "target_in_text"}}, "\"source_language\"");
+  expect_spec_refused({{"source_language", nullptr}}, "\"source_language\"");
+  expect_spec_refused({{"source_language", "fr"}}, "none of its languages");
+  const Json en = {{"name", "en"}, {"id", 3}};
+  expect_spec_refused({{"languages", {en, en}}}, "empty or twice");
+  expect_spec_refused({{"languages", {{{"name", ""}, {"id", 3}}}}}, "empty or twice");
+  expect_spec_refused({{"languages", {{{"name", "en"}, {"id", 57}}}}},
+                      "\"languages\" has the id 57");
+  expect_spec_refused({{"languages", {{{"name", "en"}}}}}, "\"id\"");
 }
 
 TEST(SentencePiece, RefusesBadTensors) {

@@ -22,7 +22,7 @@ ImportedTokenizer import_golden(const std::string& name) {
   return import_tokenizer(kFolder + name);
 }
 
-std::unique_ptr<Tokenizer> golden_tokenizer(const std::string& name) {
+std::unique_ptr<Tokenizer> golden_json_tokenizer(const std::string& name) {
   const ImportedTokenizer imported = import_golden(name);
   return make_tokenizer(imported.spec, imported.views(), name);
 }
@@ -30,7 +30,7 @@ std::unique_ptr<Tokenizer> golden_tokenizer(const std::string& name) {
 class TokenizerJson : public testing::TestWithParam<const char*> {};
 
 TEST_P(TokenizerJson, MatchesTheLibrary) {
-  const auto tokenizer = golden_tokenizer(GetParam());
+  const auto tokenizer = golden_json_tokenizer(GetParam());
   const std::vector<std::string> texts = golden_texts();
   const json answers = json::parse(read_file(kFolder + GetParam() + "/answers.json"));
   ASSERT_GE(texts.size(), 5000u);
@@ -51,7 +51,7 @@ TEST_P(TokenizerJson, MatchesTheLibrary) {
 }
 
 TEST_P(TokenizerJson, CutsAtTheEnd) {
-  const auto tokenizer = golden_tokenizer(GetParam());
+  const auto tokenizer = golden_json_tokenizer(GetParam());
   const std::vector<std::string> texts = golden_texts();
   for (size_t i = 0; i < texts.size(); i += 23) {
     const std::vector<int32_t> whole = encode(*tokenizer, texts[i]);
@@ -69,7 +69,7 @@ TEST_P(TokenizerJson, CutsAtTheEnd) {
 
 // Time squared, or a stack frame for each character, would show in texts so long.
 TEST_P(TokenizerJson, TakesLongTexts) {
-  const auto tokenizer = golden_tokenizer(GetParam());
+  const auto tokenizer = golden_json_tokenizer(GetParam());
   for (const char* unit : {"a", " ", "\n", "\xCC\x81", "\xE2\x96\x81", "\xE4\xBD\xA0", "'s", "a1",
                            "1", "<s>", "\xF0\x9F\x98\x80", " \n", "!", "\xFF"}) {
     std::string text, begin;
@@ -142,48 +142,49 @@ TEST(TokenizerSteps, MatchTheLibrary) {
   }
 }
 
-void expect_refused(const Json& spec, Status status, const char* sentence) {
+void expect_json_refused(const Json& spec, Status status, const char* sentence) {
   EXPECT_ERROR(make_test_tokenizer(spec, probe_vocab()), status, sentence);
 }
 
 TEST(TokenizerSteps, RefuseWhatTheyDoNotHave) {
   Json spec = probe_spec();
   spec["normalizer"] = {{"type", "Other"}};
-  expect_refused(spec, Status::kUnsupported, "does not support a step of type \"Other\"");
+  expect_json_refused(spec, Status::kUnsupported, "does not support a step of type \"Other\"");
   spec = probe_spec();
   spec["pre_tokenizer"] = {{"type", "Other"}};
-  expect_refused(spec, Status::kUnsupported, "does not support a step of type \"Other\"");
+  expect_json_refused(spec, Status::kUnsupported, "does not support a step of type \"Other\"");
   spec["pre_tokenizer"] = {
       {"type", "Split"}, {"pattern", {{"Regex", "(?<x>a)"}}}, {"behavior", "Isolated"}};
-  expect_refused(spec, Status::kUnsupported, "the regular expression \"(?<x>a)\": the group (?<x");
+  expect_json_refused(spec, Status::kUnsupported,
+                      "the regular expression \"(?<x>a)\": the group (?<x");
   spec["pre_tokenizer"] = {
       {"type", "Split"}, {"pattern", {{"String", ""}}}, {"behavior", "Isolated"}};
-  expect_refused(spec, Status::kBadFile, "\"String\" is empty");
+  expect_json_refused(spec, Status::kBadFile, "\"String\" is empty");
   spec["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"String", "a"}}}, {"behavior", "x"}};
-  expect_refused(spec, Status::kBadFile, "field \"behavior\" is \"x\"");
+  expect_json_refused(spec, Status::kBadFile, "field \"behavior\" is \"x\"");
   spec["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "ab"}};
-  expect_refused(spec, Status::kBadFile, "is not one character");
+  expect_json_refused(spec, Status::kBadFile, "is not one character");
   spec = probe_spec();
   spec["decoder"] = {{"type", "Sequence"}, {"decoders", Json::array()}};
   for (int i = 0; i < 65; ++i) spec["decoder"]["decoders"].push_back({{"type", "Fuse"}});
-  expect_refused(spec, Status::kBadFile, "has more than 64 steps");
+  expect_json_refused(spec, Status::kBadFile, "has more than 64 steps");
 }
 
 TEST(TokenizerPipeline, RefusesBrokenSpecs) {
   Json spec = probe_spec();
   spec["model"]["type"] = "Other";
-  expect_refused(spec, Status::kUnsupported, "does not support a model of type \"Other\"");
+  expect_json_refused(spec, Status::kUnsupported, "does not support a model of type \"Other\"");
   spec = probe_spec();
   spec["special_ids"] = Json::array({257});
-  expect_refused(spec, Status::kBadFile, "has the id 257, but the vocabulary 257 tokens");
+  expect_json_refused(spec, Status::kBadFile, "has the id 257, but the vocabulary 257 tokens");
   spec = probe_spec();
   spec["added_tokens"] = Json::array({added_token(256), added_token(256)});
-  expect_refused(spec, Status::kBadFile, "there twice");
+  expect_json_refused(spec, Status::kBadFile, "there twice");
   spec = probe_spec();
   spec["model"] = {{"type", "WordLevel"}, {"unk_token", "none"}};
-  expect_refused(spec, Status::kBadFile, "\"unk_token\" is not in the vocabulary");
+  expect_json_refused(spec, Status::kBadFile, "\"unk_token\" is not in the vocabulary");
   spec["model"] = {{"type", "Unigram"}, {"unk_id", 0}, {"byte_fallback", false}};
-  expect_refused(spec, Status::kBadFile, "the tensor of scores has 0 bytes");
+  expect_json_refused(spec, Status::kBadFile, "the tensor of scores has 0 bytes");
 }
 
 // Tensors of a good file, of which one is changed.
@@ -223,11 +224,11 @@ TEST(TokenizerPipeline, BoundsTheGrowthOfATextInItsSteps) {
   EXPECT_ERROR(encode(*tokenizer, std::string(100, 'a')), Status::kBadFile, "of a text of 100");
   spec["normalizer"] = replace;
   spec["normalizer"]["content"] = std::string(65, 'a');
-  expect_refused(spec, Status::kBadFile, "field \"content\" has 65 bytes; 64 is the limit");
+  expect_json_refused(spec, Status::kBadFile, "field \"content\" has 65 bytes; 64 is the limit");
 }
 
 TEST(TokenizerPipeline, FindsAddedTokens) {
-  const auto tokenizer = golden_tokenizer("word_level");
+  const auto tokenizer = golden_json_tokenizer("word_level");
   EXPECT_EQ(tokenizer->token(tokenizer->find("[MASK]")), "[MASK]");
   EXPECT_EQ(tokenizer->token(tokenizer->find("!?")), "!?");
   EXPECT_EQ(tokenizer->find("no such token"), -1);

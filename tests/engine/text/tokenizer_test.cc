@@ -9,28 +9,26 @@
 namespace headlane {
 namespace {
 
-using json = Json;
-
 constexpr char kVocab[] =
     "[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nworld\nun\n##able\n##a\n##b\n##ble\na\nb\nab\n,\n.\n!\n-"
     "\n[\n"
     "]\n\xC3\xA9\n##\xC3\xA9\ne\n##e\n\xE4\xB8\xAD\n##\xE4\xB8\xAD\n\xE2\x80\x9C\n\xEF\xBF\xBD\n"
     "##\xEF\xBF\xBD\ni\n##\xCC\x87\n##\x01\nA\nE\n";
 
-json test_spec() {
-  json spec = bert_spec(std::count(std::begin(kVocab), std::end(kVocab), '\n'));
+Json test_spec() {
+  Json spec = bert_spec(std::count(std::begin(kVocab), std::end(kVocab), '\n'));
   spec["added_tokens"] = {added_token(0), added_token(1), added_token(2), added_token(3)};
   return spec;
 }
 
-std::unique_ptr<Tokenizer> test_tokenizer(const json& changes = json::object()) {
-  json spec = test_spec();
+std::unique_ptr<Tokenizer> test_tokenizer(const Json& changes = Json::object()) {
+  Json spec = test_spec();
   spec.update(changes);
   return make_test_tokenizer(spec, kVocab);
 }
 
 // The message of the Error that making a tokenizer ends with.
-std::string error_of(const json& spec, std::string_view vocab) {
+std::string error_of(const Json& spec, std::string_view vocab) {
   try {
     make_test_tokenizer(spec, vocab);
   } catch (const Error& error) {
@@ -168,7 +166,7 @@ TEST(Tokenizer, FindsSpecialTokensInText) {
 
 TEST(Tokenizer, HonoursTheFlagsOfAddedTokens) {
   const auto with_flag = [](const char* flag) {
-    json spec = test_spec();
+    Json spec = test_spec();
     spec["added_tokens"][3][flag] = true;
     spec["added_tokens"].push_back(added_token(13));  // "ab", found inside words
     return make_test_tokenizer(spec, kVocab);
@@ -180,7 +178,7 @@ TEST(Tokenizer, HonoursTheFlagsOfAddedTokens) {
 }
 
 TEST(Tokenizer, StripsNoSpaceTwice) {
-  json spec = bert_spec(5);
+  Json spec = bert_spec(5);
   spec["added_tokens"] = {added_token(3), added_token(4)};
   spec["added_tokens"][0]["rstrip"] = true;
   spec["added_tokens"][1]["lstrip"] = true;
@@ -190,7 +188,7 @@ TEST(Tokenizer, StripsNoSpaceTwice) {
 }
 
 TEST(Tokenizer, MatchesNormalizedTokensInNormalizedText) {
-  json spec = test_spec();
+  Json spec = test_spec();
   spec["n_pieces"] = spec["n_pieces"].get<int64_t>() - 1;  // the last, "E", is an added one only
   spec["added_tokens"].push_back(added_token(spec["n_pieces"].get<int32_t>()));
   spec["added_tokens"].back()["normalized"] = true;
@@ -239,10 +237,10 @@ TEST(Tokenizer, JoinsBlocksWithoutASeam) {
 TEST(Tokenizer, SurvivesRandomBytes) {
   std::mt19937 random(7);
   const std::string alphabet = "ab[MASK] \xC3\xA9\xCC\x81\xE4\xB8\xAD\xFF\xED\xA0\x80\xF0\x9F";
-  json spec = test_spec();
+  Json spec = test_spec();
   for (int round = 0; round < 3000; ++round) {
-    for (json& added : spec["added_tokens"]) {
-      for (json& flag : added) {
+    for (Json& added : spec["added_tokens"]) {
+      for (Json& flag : added) {
         if (flag.is_boolean()) flag = random() % 2 == 0;
       }
     }
@@ -262,7 +260,7 @@ TEST(Tokenizer, SurvivesRandomBytes) {
 }
 
 TEST(Tokenizer, RefusesBadFields) {
-  const std::vector<std::pair<const char*, json>> cases = {
+  const std::vector<std::pair<const char*, Json>> cases = {
       {"type", "bpe"},
       {"type", 1},
       {"n_pieces", 0},
@@ -279,16 +277,16 @@ TEST(Tokenizer, RefusesBadFields) {
       {"max_chars_per_word", 0},
       {"max_chars_per_word", 5000},
       {"ids_before", 1},
-      {"ids_before", json::array({1000})},
-      {"ids_after", json::array({-1})},
-      {"ids_after", json::array({"2"})},
+      {"ids_before", Json::array({1000})},
+      {"ids_after", Json::array({-1})},
+      {"ids_after", Json::array({"2"})},
       {"ids_after", std::vector<int>(65, 2)},
-      {"added_tokens", json::object()},
-      {"added_tokens", json::array({1})},
-      {"added_tokens", json::array({added_token(1000)})},
+      {"added_tokens", Json::object()},
+      {"added_tokens", Json::array({1})},
+      {"added_tokens", Json::array({added_token(1000)})},
       {"added_tokens", {added_token(3), added_token(3)}}};
   for (const auto& [field, value] : cases) {
-    json spec = test_spec();
+    Json spec = test_spec();
     spec[field] = value;
     const std::string message = error_of(spec, kVocab);
     EXPECT_EQ(message.find("test: tokenizer"), 0u) << message;
@@ -297,18 +295,18 @@ TEST(Tokenizer, RefusesBadFields) {
     EXPECT_NE(error_of(spec, kVocab).find(field), std::string::npos) << field;
   }
   EXPECT_NE(error_of(nullptr, kVocab), "");
-  EXPECT_NE(error_of(json::array(), kVocab), "");
+  EXPECT_NE(error_of(Json::array(), kVocab), "");
 }
 
 TEST(Tokenizer, RefusesBadVocabularies) {
-  const json spec = bert_spec(4);
+  const Json spec = bert_spec(4);
   EXPECT_EQ(error_of(spec, "[UNK]\n[CLS]\n[SEP]\na\n"), "");
   EXPECT_NE(error_of(spec, ""), "");
   EXPECT_NE(error_of(spec, "[UNK]\n[CLS]\n[SEP]\na"), "");  // cut off
   EXPECT_NE(error_of(spec, "[UNK]\n[CLS]\n[SEP]\n"), "");   // one too few
   EXPECT_NE(error_of(spec, "[PAD]\n[CLS]\n[SEP]\na\n"), "");
-  json with_added = spec;
-  with_added["added_tokens"] = json::array({added_token(3)});
+  Json with_added = spec;
+  with_added["added_tokens"] = Json::array({added_token(3)});
   EXPECT_NE(error_of(with_added, "[UNK]\n[CLS]\n[SEP]\n\n"), "");      // empty
   EXPECT_NE(error_of(with_added, "[UNK]\n[CLS]\n[SEP]\n\xA9\n"), "");  // not UTF-8
   with_added["added_tokens"][0]["normalized"] = true;

@@ -68,7 +68,7 @@ headlane::GenerateOptions search_of(const GenerateOptions& options,
   return search;
 }
 
-struct Counts {
+struct GenerateCounts {
   int64_t prompts = 0, prompt_tokens = 0, new_tokens = 0;
   double seconds = 0;
 };
@@ -79,7 +79,7 @@ class Writer {
   Writer(const Model& model, const GenerateOptions& options)
       : model_(model), options_(options), facts_(model.facts()) {}
 
-  const Counts& counts() const { return counts_; }
+  const GenerateCounts& counts() const { return counts_; }
 
   void add(Prompt prompt) {
     prompts_.push_back(std::move(prompt));
@@ -198,7 +198,7 @@ class Writer {
   headlane::ModelFacts facts_;
   std::vector<Prompt> prompts_;
   std::string shown_;
-  Counts counts_;
+  GenerateCounts counts_;
 };
 
 void check_model(const GenerateOptions& options, const headlane_model_facts& facts) {
@@ -254,7 +254,7 @@ void generate(const GenerateOptions& options) {
   });
   writer.flush();
   if (!options.statistics) return;
-  const Counts& counts = writer.counts();
+  const GenerateCounts& counts = writer.counts();
   std::fprintf(stderr, "%lld prompts of %lld tokens, %lld new tokens, %.3f s, %.1f new tokens/s\n",
                static_cast<long long>(counts.prompts), static_cast<long long>(counts.prompt_tokens),
                static_cast<long long>(counts.new_tokens), counts.seconds,

@@ -143,11 +143,11 @@ void check_model(const TranslateOptions& options, const headlane_model_facts& fa
   }
 }
 
-struct Counts {
+struct TranslateCounts {
   int64_t sources = 0, cut = 0, source_tokens = 0, target_tokens = 0;
 };
 
-void print_statistics(const Counts& n, double seconds_to_open, double seconds) {
+void print_statistics(const TranslateCounts& n, double seconds_to_open, double seconds) {
   const auto per_second = [&](int64_t count) {
     return seconds > 0 ? static_cast<double>(count) / seconds : 0.0;
   };
@@ -177,7 +177,7 @@ void translate(const TranslateOptions& options) {
   search.first_id = languages.first_id;
   if (options.stream) search.beams = 1;
 
-  Counts counts;
+  TranslateCounts counts;
   Printer printer(model, options);
   Translator::OnToken on_token;
   if (options.stream) on_token = [&](int32_t id) { printer.token(id); };
