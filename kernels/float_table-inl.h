@@ -44,7 +44,7 @@ constexpr Table make_float_table(const char* isa) {
       .activate_f32 = activate_f32,
   };
   table.product(Precision::kF32) = make_f32_product(isa);
-  fill_widened_products(isa, &table);
+  table.product(Precision::kBf16) = make_widened_bf16_product(isa);
   table.product(Precision::kInt8Groups) = make_grouped_product<S8Codes>(isa);
   table.product(Precision::kInt4) = make_grouped_product<U4Codes>(isa);
   return table;

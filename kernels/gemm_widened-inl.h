@@ -1,5 +1,6 @@
-// Products in bf16 and in bytes on vectors without instructions for them: operands are widened
-// first, two floats or two pairs of 16-bit integers from each group.
+// Products in bf16 on vectors without instructions for them, and in bytes where
+// gemm_widened_bytes-inl.h takes part: operands are widened first, two floats or two pairs of
+// 16-bit integers from each group.
 //
 //   Loops, outermost first: blocks of rows of A; groups of a few panels; blocks of K; panels.
 //
@@ -51,42 +52,6 @@ struct WidenedBf16 : F32Sums {
     const Pair x = widen(load_groups(b));
     store(first, x.first);
     store(second, x.second);
-  }
-};
-
-// u8 times s8 likewise: four products, as 16-bit integers, since the instruction that multiplies
-// bytes pairwise saturates its sums. They are exact in any order.
-struct WidenedU8 : S32Sums {
-  using Group = uint32_t;
-  struct Pair {
-    Groups even, odd;
-  };
-  static Pair widen_u8(Groups x) { return {even_u8(x), odd_u8(x)}; }
-  static Pair widen_s8(Groups x) { return {even_s8(x), odd_s8(x)}; }
-  static Pair a(const uint32_t* p) { return widen_u8(broadcast_group(p)); }
-  static Pair b(const uint32_t* p) { return widen_s8(load_groups(p)); }
-  static Acc step(Acc sum, const Pair& a, const Pair& b) {
-    return add_products_16(add_products_16(sum, a.even, b.even), a.odd, b.odd);
-  }
-
-  struct Wide : S32Sums {
-    using Group = uint32_t;
-    static constexpr bool kGoesOn = true;
-    static Groups a(const uint32_t* p) { return broadcast_group(p); }
-    static Groups b(const uint32_t* p) { return load_groups(p); }
-    static Acc step(Acc sum, Groups a, Groups b) { return add_products_16(sum, a, b); }
-  };
-  static constexpr bool kAhead = true;
-  static constexpr int64_t kApart = kWidth;
-  static void widen_a(const uint32_t* a, uint32_t* to) {
-    const Pair x = widen_u8(load_groups(a));
-    store_groups(to, x.even);
-    store_groups(to + kWidth, x.odd);
-  }
-  static void widen_b(const uint32_t* b, uint32_t* even, uint32_t* odd) {
-    const Pair x = widen_s8(load_groups(b));
-    store_groups(even, x.even);
-    store_groups(odd, x.odd);
   }
 };
 
@@ -202,8 +167,8 @@ class WidenedProduct {
   alignas(64) float tiles_[kPanels][kRows * kNR];
 };
 
-// Where a panel serves one strip, or two small ones, widening costs more than it saves.
-constexpr int64_t kLeastWidened = kMR * 3 / 2;
+// Where a panel serves one strip, or two of floats, widening costs more than it saves.
+constexpr int64_t kLeastWidened = kNV < 3 ? kMR * 2 + 1 : kMR * 3 / 2;
 
 template <typename Dot, typename Panels, typename Finish>
 inline void gemm_widened_run(const ProductArgs& args) {
@@ -212,13 +177,10 @@ inline void gemm_widened_run(const ProductArgs& args) {
   WidenedProduct<Dot, Panels, Finish>(args).run();
 }
 
-constexpr void fill_widened_products(const char* isa, Table* table) {
-  Product& bf16 = table->product(Precision::kBf16);
-  bf16 = make_bf16_product<DotTile<WidenedBf16>>(isa, false);
-  bf16.run = gemm_widened_run<WidenedBf16, Bf16Panels, Bf16Finish>;
-  Product& int8 = table->product(Precision::kInt8);
-  int8 = make_int8_product<DotTile<WidenedU8>>(isa, false);
-  int8.run = gemm_widened_run<WidenedU8, U8Panels, U8Finish<kNR>>;
+constexpr Product make_widened_bf16_product(const char* isa) {
+  Product product = make_bf16_product<DotTile<WidenedBf16>>(isa, false);
+  product.run = gemm_widened_run<WidenedBf16, Bf16Panels, Bf16Finish>;
+  return product;
 }
 
 }  // namespace headlane::kernels::HEADLANE_ISA

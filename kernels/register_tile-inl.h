@@ -39,6 +39,12 @@ struct S32Sums {
   static constexpr bool kGoesOn = false;
 };
 
+// What a row of B is made of, as a Dot reads it: mostly the groups that A has.
+template <typename Vector, typename T>
+T element_of(Vector (*)(const T*));
+template <typename Dot>
+using GroupOfB = decltype(element_of(Dot::b));
+
 // The register tile: C[MR, NV vectors] = init + A[MR, k] * B[k, NV vectors], in the groups of a
 // Dot, which multiplies a group of A by a vector of groups of B. `init` is one row that every row
 // starts from; null adds the product to what C holds, or, where the Dot says so, lets the chain of
@@ -47,9 +53,8 @@ struct S32Sums {
 // (64 bytes each) with every step.
 template <typename Dot, int MR, int NV, int LINES>
 inline void micro_kernel_ahead(int64_t k, const typename Dot::Group* a, int64_t lda,
-                               const typename Dot::Group* b, int64_t ldb, const float* init,
-                               float* c, int64_t ldc, const typename Dot::Group* ahead,
-                               int64_t step) {
+                               const GroupOfB<Dot>* b, int64_t ldb, const float* init, float* c,
+                               int64_t ldc, const typename Dot::Group* ahead, int64_t step) {
   typename Dot::Acc acc[MR][NV];
   HEADLANE_UNROLL
   for (int r = 0; r < MR; ++r) {
@@ -87,7 +92,7 @@ inline void micro_kernel_ahead(int64_t k, const typename Dot::Group* a, int64_t 
 
 template <typename Dot, int MR, int NV>
 inline void micro_kernel(int64_t k, const typename Dot::Group* a, int64_t lda,
-                         const typename Dot::Group* b, int64_t ldb, const float* init, float* c,
+                         const GroupOfB<Dot>* b, int64_t ldb, const float* init, float* c,
                          int64_t ldc) {
   micro_kernel_ahead<Dot, MR, NV, 0>(k, a, lda, b, ldb, init, c, ldc, nullptr, 0);
 }
@@ -151,7 +156,7 @@ constexpr decltype(&micro_kernel_beside<Dot, 1>) kKernelsBeside[] = {
 template <typename Dot>
 struct MicroKernels {
   using Group = typename Dot::Group;
-  void (*of[kMR][kNV])(int64_t k, const Group* a, int64_t lda, const Group* b, int64_t ldb,
+  void (*of[kMR][kNV])(int64_t k, const Group* a, int64_t lda, const GroupOfB<Dot>* b, int64_t ldb,
                        const float* init, float* c, int64_t ldc);
 };
 
@@ -224,7 +229,7 @@ struct Fetch {
 // Strip i of a product by a panel of kNR columns, which fetches its part where it has one.
 template <typename Dot>
 inline void multiply_strip(const Strips& strips, int64_t i, int64_t vectors, int64_t k,
-                           const typename Dot::Group* a, int64_t lda, const typename Dot::Group* b,
+                           const typename Dot::Group* a, int64_t lda, const GroupOfB<Dot>* b,
                            const float* init, float* c, int64_t ldc,
                            const Fetch<typename Dot::Group>& fetch) {
   const int64_t rows = strips.rows(i);

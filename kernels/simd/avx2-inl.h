@@ -145,11 +145,13 @@ inline Groups load_pairs_n(const uint16_t* p, int64_t n) {
   for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
   return load_pairs(lanes);
 }
-// Bytes 0 and 2, and 1 and 3, of each group, as 16-bit integers.
-inline Groups even_u8(Groups x) { return _mm256_and_si256(x, _mm256_set1_epi32(0x00ff00ff)); }
-inline Groups odd_u8(Groups x) { return _mm256_srli_epi16(x, 8); }
-inline Groups even_s8(Groups x) { return _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8); }
-inline Groups odd_s8(Groups x) { return _mm256_srai_epi16(x, 8); }
+// 2 kWidth bytes as 16-bit integers.
+inline Groups widen_u8(const void* p) {
+  return _mm256_cvtepu8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
+inline Groups widen_s8(const void* p) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
 // sum + the products of both 16-bit integers of each group; exact.
 inline Groups add_products_16(Groups sum, Groups a, Groups b) {
   return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
