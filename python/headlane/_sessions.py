@@ -11,6 +11,7 @@ from headlane import _abi, _one
 from headlane._library import Handle, check, lib
 from headlane._model import Model, threads_asked_for
 
+
 class Session(Handle):
     """A session. idle: the list that has it while nobody uses it."""
 
