@@ -20,11 +20,14 @@ foreach(pair "${sentencepiece_folder}/src/sentencepiece_processor.h" "${utf8proc
   unset(system_header)
 endforeach()
 
-# headlane_objects(TARGET OTHER): the objects that the target OTHER of that build was made of.
+# headlane_objects(TARGET OTHER): the objects that the target OTHER of that build is made of. Its folder may have older
+# ones, too.
+file(READ ${HEADLANE_OBJECTS}/compile_commands.json commands)
 function(headlane_objects target other)
-  file(GLOB_RECURSE objects CONFIGURE_DEPENDS ${HEADLANE_OBJECTS}/CMakeFiles/${other}.dir/*${CMAKE_CXX_OUTPUT_EXTENSION})
+  string(REGEX MATCHALL " -o CMakeFiles/${other}\\.dir/[^ ]+" objects "${commands}")
+  list(TRANSFORM objects REPLACE "^ -o " "${HEADLANE_OBJECTS}/")
   if(NOT objects)
-    message(FATAL_ERROR "${HEADLANE_OBJECTS} has no objects of ${other}: build the library and the command there first.")
+    message(FATAL_ERROR "${HEADLANE_OBJECTS} makes no objects of ${other}: build the library and the command there first.")
   endif()
   set_source_files_properties(${objects} PROPERTIES EXTERNAL_OBJECT ON)
   target_sources(${target} PRIVATE ${objects})
