@@ -29,7 +29,7 @@ extern "C" __attribute__((visibility("default"))) headlane_status headlane_bench
   return status;
 }
 
-// Of the last call.
+// Returns what the last call took.
 extern "C" __attribute__((visibility("default"))) double headlane_bench_embed_seconds() {
   return g_seconds;
 }

@@ -16,7 +16,7 @@ namespace headlane::kernels::HEADLANE_ISA {
 
 constexpr int kSteps = kGroupSize / 4;  // of 4 columns, of a group
 
-// Of a group, as many rows read it.
+// A group of a panel, as products of many rows read it.
 struct WideGroup {
   alignas(64) float scales[kNR];
   alignas(64) float mins[kNR];

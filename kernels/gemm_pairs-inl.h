@@ -48,7 +48,8 @@ struct TwoPairsDot : S32Sums {
 
 using PairTile = DotTile<PairDot>;
 
-// As groups of four bytes first, whose halves then go to rows of their own.
+// The panel is packed in groups of four bytes first. Then the halves of each group go to rows of
+// their own.
 inline void pack_pairs_panel(const PanelArgs& args) {
   pack_u8_panel<PairTile>(args);
   const int64_t groups = groups_of<PairTile, U8Panels>(args.k);

@@ -39,7 +39,7 @@ struct S32Sums {
   static constexpr bool kGoesOn = false;
 };
 
-// What a row of B is made of, as a Dot reads it: mostly the groups that A has.
+// The type of the elements that a Dot reads from B. Most Dots read groups, as they do from A.
 template <typename Vector, typename T>
 T element_of(Vector (*)(const T*));
 template <typename Dot>

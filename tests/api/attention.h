@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 
 #include "tests/api/encoder.h"
@@ -10,6 +11,9 @@
 #include "tests/support/temp_dir.h"
 
 namespace headlane::test {
+
+inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
+inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 inline headlane_attention_options attention_options(int64_t n_heads, int64_t head_dim) {
   headlane_attention_options options{};

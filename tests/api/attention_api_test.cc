@@ -6,9 +6,6 @@
 namespace headlane::test {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-const float kNan = std::nanf("");
-
 class AttentionApi : public AttentionTest {
  protected:
   static void expect_same(const std::vector<std::vector<float>>& a,

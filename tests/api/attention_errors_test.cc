@@ -6,9 +6,6 @@
 namespace headlane::test {
 namespace {
 
-constexpr float kNoNumberInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNoNumber = std::numeric_limits<float>::quiet_NaN();
-
 class AttentionErrors : public AttentionTest {};
 
 TEST_P(AttentionErrors, BadOptionsAreNamed) {
@@ -25,12 +22,12 @@ TEST_P(AttentionErrors, BadOptionsAreNamed) {
       {"head_dim", [](Options& o) { o.head_dim = -8; }},
       {"v_dim", [](Options& o) { o.v_dim = 257; }},
       {"v_dim", [](Options& o) { o.v_dim = -1; }},
-      {"scale", [](Options& o) { o.scale = kNoNumber; }},
+      {"scale", [](Options& o) { o.scale = kNan; }},
       {"scale", [](Options& o) { o.scale = -1; }},
-      {"scale", [](Options& o) { o.scale = kNoNumberInfinity; }},
-      {"softcap", [](Options& o) { o.softcap = kNoNumber; }},
+      {"scale", [](Options& o) { o.scale = kInfinity; }},
+      {"softcap", [](Options& o) { o.softcap = kNan; }},
       {"softcap", [](Options& o) { o.softcap = -1; }},
-      {"softcap", [](Options& o) { o.softcap = kNoNumberInfinity; }},
+      {"softcap", [](Options& o) { o.softcap = kInfinity; }},
       {"causal", [](Options& o) { std::memset(&o.causal, 3, sizeof o.causal); }},
       {"causal", [](Options& o) { std::memset(&o.causal, 0xff, sizeof o.causal); }},
       {"window_left", [](Options& o) { o.window_left = -2; }},

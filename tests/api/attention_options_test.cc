@@ -9,9 +9,6 @@
 namespace headlane::test {
 namespace {
 
-constexpr float kInfiniteOption = std::numeric_limits<float>::infinity();
-constexpr float kNanOption = std::numeric_limits<float>::quiet_NaN();
-
 struct Said {
   headlane_status status;
   std::string sentence;
@@ -61,8 +58,7 @@ TEST(AttentionOptions, NumbersOfRotaryPositionsThatCannotBe) {
     EXPECT_EQ(said_by_create(options).status, HEADLANE_OK) << scaling << headlane_error();
     for (const auto& [name, field] : fields) {
       const double before = rotary.*field;
-      for (const double bad :
-           {double{kNanOption}, double{kInfiniteOption}, -double{kInfiniteOption}, -1.0, 1e300}) {
+      for (const double bad : {double{kNan}, double{kInfinity}, -double{kInfinity}, -1.0, 1e300}) {
         rotary.*field = bad;
         expect_refused(options, name);
       }
@@ -78,13 +74,13 @@ TEST(AttentionOptions, NumbersOfHeadsThatCannotBe) {
   float numbers[] = {0.5f, -0.25f, 0};
   options.alibi_slopes = options.sinks = numbers;
   EXPECT_EQ(said_by_create(options).status, HEADLANE_OK) << headlane_error();
-  for (const float bad : {kNanOption, kInfiniteOption, -kInfiniteOption}) {
+  for (const float bad : {kNan, kInfinity, -kInfinity}) {
     numbers[2] = bad;
     options.sinks = nullptr;
     expect_refused(options, "alibi_slopes[2]");
     options.alibi_slopes = nullptr;
     options.sinks = numbers;
-    if (bad == -kInfiniteOption) {  // takes no share
+    if (bad == -kInfinity) {  // takes no share
       EXPECT_EQ(said_by_create(options).status, HEADLANE_OK) << headlane_error();
     } else {
       expect_refused(options, "sinks[2]");
@@ -98,14 +94,14 @@ using Setting = std::function<void(headlane_attention_options*)>;
 
 TEST(AttentionOptions, BytesSaysWhatCreateSays) {
   using Options = headlane_attention_options;
-  static const float numbers[64] = {}, nans[2] = {kNanOption, kNanOption};
+  static const float numbers[64] = {}, nans[2] = {kNan, kNan};
   static headlane_rotary rotary = HEADLANE_INIT(headlane_rotary),
                          bad_rotary = HEADLANE_INIT(headlane_rotary);
   static headlane_relative_bias relative = HEADLANE_INIT(headlane_relative_bias), no_table,
                                 no_buckets;
   static headlane_thread_pool no_pool{};
   rotary.max_positions = bad_rotary.max_positions = 16;
-  bad_rotary.attention_factor = kNanOption;
+  bad_rotary.attention_factor = kNan;
   relative.table = numbers;
   relative.n_buckets = 8;
   relative.max_distance = 16;
@@ -129,7 +125,7 @@ TEST(AttentionOptions, BytesSaysWhatCreateSays) {
        [](Options* o) { o->rotary = &bad_rotary; }},
       {nothing, [](Options* o) { o->precision = "bf16"; },
        [](Options* o) { o->precision = "int8"; }},
-      {nothing, [](Options* o) { o->scale = 0.5f; }, [](Options* o) { o->scale = kNanOption; }},
+      {nothing, [](Options* o) { o->scale = 0.5f; }, [](Options* o) { o->scale = kNan; }},
       {nothing, [](Options* o) { o->softcap = -1; }},
       {nothing, [](Options* o) { o->alibi_slopes = numbers; },
        [](Options* o) { o->alibi_slopes = nans; }},

@@ -12,6 +12,11 @@
 
 namespace headlane::test {
 
+// An answer may be so many times as far from float64 as PyTorch's own in float32: another order of
+// the same sums is off by as much, in the other direction, and the hardest place of one need not be
+// that of the other.
+inline constexpr double kOfPyTorchsError = 4;
+
 using Sequences = std::vector<std::vector<int32_t>>;
 
 struct Encoded {

@@ -7,8 +7,6 @@
 namespace headlane::test {
 namespace {
 
-constexpr int64_t kVocabSize = 83;  // of marian_shared, whose positions are 48
-
 class GenerateErrors : public testing::Test {
  protected:
   static constexpr int64_t kMaxSources = 8, kMaxTokens = 60, kMaxSourceLen = 20, kMaxBeams = 4,
@@ -53,7 +51,7 @@ class GenerateErrors : public testing::Test {
 };
 
 TEST_F(GenerateErrors, Sources) {
-  refuse(Sequences{{1, 2}, {3, kVocabSize}}, HEADLANE_INVALID_ARGUMENT, "ids[3] is 83");
+  refuse(Sequences{{1, 2}, {3, kMarianVocabSize}}, HEADLANE_INVALID_ARGUMENT, "ids[3] is 83");
   refuse(Sequences{{-1}}, HEADLANE_INVALID_ARGUMENT, "ids[0] is -1");
   refuse(Sequences{{1, 2}, {}, {3}}, HEADLANE_INVALID_ARGUMENT, "source 1 is empty");
   refuse(Sequences{std::vector<int32_t>(kMaxSourceLen + 1, 1)}, HEADLANE_TOO_LARGE,
@@ -87,8 +85,8 @@ TEST_F(GenerateErrors, AsManyAsThereIsRoomForAreTaken) {
 
 TEST_F(GenerateErrors, Beams) {
   refuse(beams(-1), HEADLANE_INVALID_ARGUMENT, "n_beams is -1");
-  refuse(beams(kVocabSize + 1), HEADLANE_INVALID_ARGUMENT, "n_beams is 84");
-  refuse(beams(kVocabSize), HEADLANE_INVALID_ARGUMENT, "n_beams is 83");  // one is suppressed
+  refuse(beams(kMarianVocabSize + 1), HEADLANE_INVALID_ARGUMENT, "n_beams is 84");
+  refuse(beams(kMarianVocabSize), HEADLANE_INVALID_ARGUMENT, "n_beams is 83");  // one is suppressed
   refuse(beams(kMaxBeams + 1), HEADLANE_TOO_LARGE, "n_beams: 5");
   refuse(beams(2, 3), HEADLANE_INVALID_ARGUMENT, "n_best is 3");
   refuse(beams(2, -1), HEADLANE_INVALID_ARGUMENT, "n_best is -1");
@@ -150,7 +148,7 @@ TEST_F(GenerateErrors, LengthsAndIds) {
   options.min_new_tokens = -2;
   refuse(options, HEADLANE_INVALID_ARGUMENT, "min_new_tokens is -2");
 
-  const int32_t wrong[] = {3, kVocabSize}, negative[] = {-2};
+  const int32_t wrong[] = {3, kMarianVocabSize}, negative[] = {-2};
   for (const int32_t* ids : {wrong + 1, negative}) {
     options = beams(2);
     options.first_id = ids;
@@ -179,16 +177,16 @@ TEST_F(GenerateErrors, LengthsAndIds) {
   options.n_suppressed_ids = 2;
   refuse(options, HEADLANE_INVALID_ARGUMENT, "n_suppressed_ids is 2, but suppressed_ids is null");
   // Nothing is left to say.
-  std::vector<int32_t> all(kVocabSize);
+  std::vector<int32_t> all(kMarianVocabSize);
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int32_t>(i);
   options = beams(1);
   options.suppressed_ids = all.data();
-  options.n_suppressed_ids = kVocabSize;
+  options.n_suppressed_ids = kMarianVocabSize;
   refuse(options, HEADLANE_INVALID_ARGUMENT, "neither suppressed nor an end");
 }
 
 TEST_F(GenerateErrors, Prefixes) {
-  const int32_t ids[] = {3, 4, 5, 6, 7, 8}, wrong[] = {3, kVocabSize, 3};
+  const int32_t ids[] = {3, 4, 5, 6, 7, 8}, wrong[] = {3, kMarianVocabSize, 3};
   const int64_t starts[] = {1, 2, 3, 3}, falls[] = {0, 2, 1, 1}, long_one[] = {0, 0, 4, 4},
                 good[] = {0, 1, 2, 3}, huge[] = {0, INT64_MAX, INT64_MAX, INT64_MAX},
                 low[] = {0, INT64_MIN, 0, 0};
@@ -268,7 +266,7 @@ TEST_F(GenerateErrors, Steps) {
   check(headlane_generator_encode(generator_.get(), &batch, nullptr));
   const std::vector<int32_t> ids = {82, 82, 82}, sources = {0, 1, 2}, parents = {-1, -1, -1};
   std::vector<int32_t> best_ids(3 * 100);
-  std::vector<float> logits(3 * kVocabSize);
+  std::vector<float> logits(3 * kMarianVocabSize);
   headlane_step good = HEADLANE_INIT(headlane_step);
   good.n_rows = 3;
   good.ids = ids.data();
@@ -289,7 +287,7 @@ TEST_F(GenerateErrors, Steps) {
     step.*field = values.data();
     refuse_step(step, bad, named);
   };
-  with_ids(&headlane_step::ids, {82, kVocabSize, 0}, "step.ids[1] is 83");
+  with_ids(&headlane_step::ids, {82, kMarianVocabSize, 0}, "step.ids[1] is 83");
   with_ids(&headlane_step::ids, {82, 1, -1}, "step.ids[2] is -1");
   with_ids(&headlane_step::sources, {0, 1, 3}, "step.sources[2] is 3");
   with_ids(&headlane_step::sources, {-1, 1, 2}, "step.sources[0] is -1");
@@ -312,7 +310,7 @@ TEST_F(GenerateErrors, Steps) {
   step = good;
   step.k = -1;
   refuse_step(step, bad, "step.k is -1");
-  step.k = kVocabSize;
+  step.k = kMarianVocabSize;
   refuse_step(step, HEADLANE_TOO_LARGE, "step.k is 83");
   step = good;
   step.best_ids = nullptr;

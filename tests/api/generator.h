@@ -11,6 +11,9 @@
 
 namespace headlane::test {
 
+// The golden model marian_shared has so many tokens, and 48 positions.
+inline constexpr int64_t kMarianVocabSize = 83;
+
 struct GeneratedAnswer {
   std::vector<int32_t> ids;
   float score = 0;

@@ -6,8 +6,6 @@
 namespace headlane::test {
 namespace {
 
-constexpr int64_t kOptionsVocabSize = 83;  // of marian_shared, whose positions are 48
-
 class GeneratorOptions : public GenerateTest {
  protected:
   // No generator is made with that value of a field, which the sentence names.
@@ -40,8 +38,8 @@ TEST_F(GeneratorOptions, OptionsOfGenerators) {
   refuse_creation(&Options::max_source_len, 49, "max_source_len");
   refuse_creation(&Options::max_new_tokens, 49, "max_new_tokens");
   refuse_creation(&Options::max_prefix, 48, "max_prefix");
-  refuse_creation(&Options::max_beams, kOptionsVocabSize + 1, "max_beams");
-  refuse_creation(&Options::max_candidates, kOptionsVocabSize + 1, "max_candidates");
+  refuse_creation(&Options::max_beams, kMarianVocabSize + 1, "max_beams");
+  refuse_creation(&Options::max_candidates, kMarianVocabSize + 1, "max_candidates");
 
   headlane_generator* generator = nullptr;
   Options options = HEADLANE_INIT(headlane_generator_options);

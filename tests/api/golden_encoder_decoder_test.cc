@@ -5,9 +5,6 @@
 namespace headlane::test {
 namespace {
 
-// The error of PyTorch's own float32, times four, as for the golden BERTs.
-constexpr double kOfPyTorchsDecoder = 4;
-
 class GoldenEncoderDecoders : public testing::TestWithParam<std::tuple<const char*, const char*>> {
  protected:
   void SetUp() override {
@@ -19,7 +16,7 @@ class GoldenEncoderDecoders : public testing::TestWithParam<std::tuple<const cha
   }
 
   double bound(const char* what) const {
-    return kOfPyTorchsDecoder * golden_.manifest["float32_from_float64"][what].get<double>();
+    return kOfPyTorchsError * golden_.manifest["float32_from_float64"][what].get<double>();
   }
   // Room for what the searches ask for, which may be more than the model's own.
   headlane_generator_options limits(size_t max_sources, int n_threads) const {

@@ -14,10 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The error of PyTorch's own float32, times four: another order of the same sums is off by as
-// much, in the other direction, and the hardest token of one need not be that of the other.
-constexpr double kOfPyTorchsError = 4;
-
 class GoldenEncoder : public testing::TestWithParam<std::tuple<std::string, const char*>> {
  protected:
   void SetUp() override {

@@ -1,18 +1,14 @@
 // Models in bf16 and int8: how far from float64, the same bits in any company, options and facts.
 #include "tests/api/precision.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <functional>
 #include <random>
 #include <thread>
 
 #include "tests/api/attention.h"
 #include "tests/support/isas.h"
-#include "tests/support/sanitizers.h"
 
 namespace headlane::test {
 namespace {
@@ -115,31 +111,6 @@ TEST_P(Precision, BitsDoNotDependOnTheBatch) {
         }
       }
     }
-  }
-}
-
-// A host's threads may have small stacks: docs/memory.md says how much of them a call takes.
-// Sanitizers take many times as much.
-TEST_P(Precision, AThreadWithASmallStack) {
-  if (kUnderAddressSanitizer) GTEST_SKIP();
-  const Golden golden("bert/head_dim_16_mean_normalize");
-  for (const char* precision : {"f32", "bf16", "int8", "int8g", "int4"}) {
-    Encoder encoder = golden.open(GetParam(), precision);
-    const std::vector<float> expected = golden.encode(encoder);
-    std::vector<float> got;
-    const std::function<void()> call = [&] { got = golden.encode(encoder); };
-    pthread_attr_t small;
-    ASSERT_EQ(pthread_attr_init(&small), 0);
-    ASSERT_EQ(pthread_attr_setstacksize(&small, size_t{256} << 10), 0);
-    pthread_t thread = {};
-    const auto run = [](void* body) -> void* {
-      (*static_cast<const std::function<void()>*>(body))();
-      return nullptr;
-    };
-    ASSERT_EQ(pthread_create(&thread, &small, run, const_cast<std::function<void()>*>(&call)), 0);
-    pthread_join(thread, nullptr);
-    pthread_attr_destroy(&small);
-    EXPECT_TRUE(same_bits(got, expected)) << precision;
   }
 }
 

@@ -141,6 +141,9 @@ inline Grown grown_alone(headlane_model* model, const Ids& prompt,
   return growing.grown(number, options);
 }
 
+// The golden models that sequences are tried on have so many tokens.
+inline constexpr int64_t kSequencesVocabSize = 97;
+
 inline Ids random_prompt(std::mt19937* random, size_t n, int64_t vocab_size) {
   Ids ids(n);
   for (int32_t& id : ids) id = static_cast<int32_t>((*random)() % vocab_size);

@@ -7,8 +7,6 @@
 namespace headlane::test {
 namespace {
 
-constexpr int64_t kSequencesVocabSize = 97;
-
 class SequencesTest : public testing::Test {
  protected:
   Ids prompt(size_t n) { return random_prompt(&random_, n, kSequencesVocabSize); }

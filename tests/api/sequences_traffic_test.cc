@@ -9,8 +9,6 @@
 namespace headlane::test {
 namespace {
 
-constexpr int64_t kTrafficVocabSize = 97;
-
 struct TrafficCase {
   const char *model, *precision;
 };
@@ -76,7 +74,7 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
 
   // Some beginnings are those of others.
   Ids next_prompt() {
-    Ids ids = random_prompt(&random_, 1 + below(below(4) == 0 ? 120 : 20), kTrafficVocabSize);
+    Ids ids = random_prompt(&random_, 1 + below(below(4) == 0 ? 120 : 20), kSequencesVocabSize);
     if (below(2) == 0) {
       const Ids& system = systems_[below(systems_.size())];
       ids.insert(ids.begin(), system.begin(), system.begin() + 1 + below(system.size()));
@@ -96,7 +94,7 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
     const Ids new_ids = growing->ids(from.number);
     ids.insert(ids.end(), new_ids.begin(), new_ids.end());
     ids.resize(1 + below(ids.size()));
-    const Ids more = random_prompt(&random_, below(5), kTrafficVocabSize);
+    const Ids more = random_prompt(&random_, below(5), kSequencesVocabSize);
     Entry entry = {0, ids, random_options()};
     entry.number = growing->fork(from.number, std::ssize(ids), more, entry.options);
     entry.prompt.insert(entry.prompt.end(), more.begin(), more.end());
@@ -144,8 +142,8 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
   }
 
   std::mt19937 random_{5};
-  std::vector<Ids> systems_ = {random_prompt(&random_, 90, kTrafficVocabSize),
-                               random_prompt(&random_, 40, kTrafficVocabSize)};
+  std::vector<Ids> systems_ = {random_prompt(&random_, 90, kSequencesVocabSize),
+                               random_prompt(&random_, 40, kSequencesVocabSize)};
   std::vector<Entry> entries_;
   const ModelHandle model_ =
       open_model(language_model_file(GetParam().model, GetParam().precision));

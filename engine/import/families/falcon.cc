@@ -17,7 +17,7 @@ int64_t either(const Json& config, const char* key, const char* other, const std
 }
 
 // Both families have these. `heads`: the field with their number.
-ModelConfig read_falcon(const Json& config, const std::string& path, const char* heads) {
+ModelConfig read_falcon_or_bloom(const Json& config, const std::string& path, const char* heads) {
   refuse_other_heads(config, path, "ForCausalLM");
   refuse_changed_weights(config, path);
   ModelConfig result;
@@ -179,7 +179,7 @@ ModelConfig falcon_config(const Json& config, const std::string& path) {
          "bf16",
          path.c_str());
   }
-  ModelConfig result = read_falcon(config, path, "num_attention_heads");
+  ModelConfig result = read_falcon_or_bloom(config, path, "num_attention_heads");
   refuse_partial_rotary(config, path);
   StackConfig& decoder = result.decoder;
   decoder.n_layers = json_positive(config, "num_hidden_layers", path);
@@ -214,7 +214,8 @@ std::vector<TensorRecipe> falcon_tensors(const Checkpoint& checkpoint, const Jso
 ModelConfig bloom_config(const Json& config, const std::string& path) {
   refuse_flag(config, "apply_residual_connection_post_layernorm", path);
   const bool old_name = !json_has(config, "n_head", path);
-  ModelConfig result = read_falcon(config, path, old_name ? "num_attention_heads" : "n_head");
+  ModelConfig result =
+      read_falcon_or_bloom(config, path, old_name ? "num_attention_heads" : "n_head");
   StackConfig& decoder = result.decoder;
   decoder.n_layers = either(config, "n_layer", "num_hidden_layers", path);
   // ALiBi has no end; these models were trained on so many tokens.

@@ -19,7 +19,7 @@ namespace {
 using json = Json;
 
 // These take tokenizer.json as it is.
-constexpr const char* kClassesOfFiles[] = {"PreTrainedTokenizerFast", "TokenizersBackend"};
+constexpr const char* kTokenizerJsonClasses[] = {"PreTrainedTokenizerFast", "TokenizersBackend"};
 constexpr const char* kSentencePieceClasses[] = {"MarianTokenizer", "M2M100Tokenizer",
                                                  "NllbTokenizer", "T5Tokenizer", "MT5Tokenizer"};
 
@@ -34,7 +34,7 @@ constexpr const char* kIdsAlone =
 
 std::string known_classes() {
   std::string names = tokenizer_class_names();
-  for (const char* name : kClassesOfFiles) names.append(", ").append(name);
+  for (const char* name : kTokenizerJsonClasses) names.append(", ").append(name);
   for (const char* name : kSentencePieceClasses) names.append(", ").append(name);
   return names;
 }
@@ -49,7 +49,8 @@ void refuse_xlm_roberta(const TokenizerFiles& files) {
 
 void refuse_unknown_class(const TokenizerFiles& files) {
   const std::string& name = files.tokenizer_class();
-  if (name.empty() || find_tokenizer_class(name) != nullptr || is_one_of(name, kClassesOfFiles) ||
+  if (name.empty() || find_tokenizer_class(name) != nullptr ||
+      is_one_of(name, kTokenizerJsonClasses) ||
       (find_file_class(name) != nullptr && obeys_tokenizer_json(files)) ||
       is_one_of(name, kSentencePieceClasses)) {
     return;
@@ -69,7 +70,7 @@ bool has_wordpiece_json(const TokenizerFiles& files) {
 bool is_left_out(const TokenizerFiles& files) {
   if (files.model_type() != "mbart") return false;
   const std::string& name = files.tokenizer_class();
-  if (is_one_of(name, kClassesOfFiles)) return !has_wordpiece_json(files);
+  if (is_one_of(name, kTokenizerJsonClasses)) return !has_wordpiece_json(files);
   return find_tokenizer_class(name) == nullptr && !is_one_of(name, kSentencePieceClasses);
 }
 
@@ -151,7 +152,7 @@ ImportedTokenizer import_of_class(const TokenizerFiles& files) {
     refuse_other_ends(files);
     own = of_family;
   }
-  if (own == nullptr && is_one_of(name, kClassesOfFiles)) return import_file(files);
+  if (own == nullptr && is_one_of(name, kTokenizerJsonClasses)) return import_file(files);
   if (own != nullptr) return import_class(files, *own);
   std::optional<ImportedTokenizer> sentencepiece = import_sentencepiece(files);
   if (sentencepiece) return std::move(*sentencepiece);
