@@ -1,4 +1,4 @@
-// A tokenizer obeys some of a folder's files: golden_folders/tokenizer_folders/make.py has written
+// A tokenizer obeys some of a folder's files: golden/tokenizer_folders/make.py has written
 // down what transformers makes of small folders.
 #include <gtest/gtest.h>
 
