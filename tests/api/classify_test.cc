@@ -1,5 +1,5 @@
-// headlane_session_classify, _rank and _zero_shot: what they take, refuse, tell and leave alone. That
-// their scores are right is what golden_classify_test.cc shows.
+// headlane_session_classify, _rank and _zero_shot: what they take, refuse, tell and leave alone.
+// That their scores are right is what golden_classify_test.cc shows.
 #include <cmath>
 #include <cstring>
 #include <functional>
