@@ -30,18 +30,18 @@ int64_t n_descriptors() {
   return std::distance(begin(entries), end(entries));
 }
 
-// Lets the n-th allocation of a call fail: each of the first 300 and of the last 30, and every
+// Lets the n-th allocation of a call fail: each of the first 100 and of the last 30, and every
 // `step`-th between, since there are thousands, mostly in loops. `intact` says after each failure
 // whether all is as before. Returns how many allocations there are.
 int64_t fail_allocations(const char* what, const FaultyCall& call,
-                         const std::function<void()>& intact, int64_t step = 7) {
+                         const std::function<void()>& intact, int64_t step = 17) {
   SCOPED_TRACE(what);
   EXPECT_EQ(call(), HEADLANE_OK) << headlane_error();  // what is made once for the process
   const int64_t before = n_allocations(), descriptors = n_descriptors();
   EXPECT_EQ(call(), HEADLANE_OK) << headlane_error();
   const int64_t last = n_allocations() - before - 30;
   int64_t n_spared = 0;
-  for (int64_t n = 1;; n += n_spared + (n < 300 || n + step > last ? 1 : step)) {
+  for (int64_t n = 1;; n += n_spared + (n < 100 || n + step > last ? 1 : step)) {
     for (const bool and_later : {false, true}) {
       const int64_t live = n_live_allocations();
       fail_allocation(n, and_later);

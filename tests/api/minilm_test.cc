@@ -69,8 +69,8 @@ TEST_P(MiniLm, TokenizesTheCorpusAsTokenizersDoes) {
 
 TEST_P(MiniLm, EmbeddingsMatchPyTorchAndDoNotDependOnTheBatch) {
   const Npy golden = read_npy(HEADLANE_GOLDEN_DIR "/minilm/embeddings.npy");
-  // Plain loops take a minute for all of them: every eighth there.
-  const size_t step = GetParam() == std::string("ref") ? 8 : 1;
+  // Plain loops take a minute for an eighth of them.
+  const size_t step = GetParam() == std::string("ref") ? 32 : 1;
   std::vector<size_t> order;
   for (size_t i = 0; i < ids_.size(); i += step) order.push_back(i);
   const size_t some[] = {order.front(), order[order.size() / 3], order.back()};
@@ -87,12 +87,15 @@ TEST_P(MiniLm, EmbeddingsMatchPyTorchAndDoNotDependOnTheBatch) {
   RecordProperty("max_abs_difference", std::to_string(worst));
   EXPECT_LE(worst, kBound);
 
-  // Other neighbours, another number of threads: the same bits.
+  // A quarter of them, with other neighbours, on another number of threads: the same bits.
   std::mt19937 random(11);
   std::shuffle(order.begin(), order.end(), random);
+  order.resize(order.size() / 4);
   Encoder one(path_, GetParam(), 1);
   const std::vector<float> again = embed(&one, order);
-  EXPECT_EQ(0, std::memcmp(vectors.data(), again.data(), vectors.size() * sizeof(float)));
+  for (const size_t i : order) {
+    EXPECT_EQ(0, std::memcmp(&vectors[i * d], &again[i * d], d * sizeof(float))) << i;
+  }
 
   for (const size_t i : some) {
     const Encoded alone = two.encode({ids_[i]});
