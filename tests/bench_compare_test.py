@@ -52,12 +52,21 @@ class Cases(unittest.TestCase):
         self.assertEqual([len(ids) for ids in inputs.prompts(decode)], [1] * 8)
         self.assertEqual([len(ids) for ids in inputs.prompts(prompt)], [512])
 
+    def test_words_that_are_ranked_are_in_the_vocabulary(self):
+        case, = cases.parse("model random-reranker 1 2 1 2 25\nrerank 3 4 5", "mine")
+        query, documents = inputs.query_and_documents(case, 25)
+        words = [text.split() for text in (query, *documents)]
+        self.assertEqual(list(map(len, words)), [4, 5, 5, 5])
+        known = {f"word{i}" for i in range(20)}
+        self.assertTrue(all(known.issuperset(row) for row in words), words)
+
     def test_what_is_wrong_is_named_with_its_line(self):
         for text, words in (("8x128", "needs a line"), ("mha 2 3 64", "takes"),
                             ("mha 2 3 64 5", "multiple"), ("gemm 1 2 x", "whole numbers"),
                             ("model minilm\ncorpus nowhere.txt", "nowhere.txt"), ("walk 3", "kind"),
                             ("model random-bert 1 2", "N_LAYERS"), ("# nothing", "no cases"),
-                            ("model random-marian 1 2 3 4", "VOCAB"), ("generate 1 1", "needs"),
+                            ("model random-marian 1 2 3 4", "VOCAB"),
+                            ("model random-reranker 1 2 3 4", "VOCAB"), ("generate 1 1", "needs"),
                             ("model minilm\ngenerate 1", "beams"),
                             ("model minilm\ngenerate 1 0", "from 1"),
                             ("model gemma\ndecode 0 1", "from 1"), ("model", "random-marian")):
@@ -409,6 +418,14 @@ class WholeRun(unittest.TestCase):
             self.assertEqual(list(result["engines"]), ["headlane"])
         self.assertIn("weights", told["results"][-1]["engines"]["headlane"]["missing"])
         self.assertEqual(told["machine"]["precision"], "int8")
+
+    def test_headlane_ranks(self):
+        result, = self.run_cases(
+            f"model {ROOT}/tests/golden/classify/xlm_roberta_cross_encoder\nrerank 3 2 4",
+            "--engines", "headlane")["results"]
+        own = result["engines"]["headlane"]
+        self.assertTrue(all(value > 0 for value in own["rounds"]), own)
+        self.assertGreater(result["flops"], 0)
 
     def test_headlane_translates(self):
         folder = f"{ROOT}/tests/golden/encoder_decoder/marian_shared"

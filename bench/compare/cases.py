@@ -6,7 +6,8 @@
                                             or
                                             random-bert N_LAYERS D_MODEL N_HEADS D_FF
                                             random-mpnet, with the same sizes
-                            random-reranker, likewise: an XLM-RoBERTa with a head of one label
+                                            random-reranker N_LAYERS D_MODEL N_HEADS D_FF VOCAB: an
+                                            XLM-RoBERTa with a head of one label
                                             random-marian N_LAYERS D_MODEL N_HEADS D_FF VOCAB:
                                             as many layers of the encoder as of the decoder
     32x128                                  token ids in, hidden states out: 32 sequences of 128
@@ -65,7 +66,7 @@ FETCHED = ("minilm", "gemma")  # by tools/fetch-model
 RANDOM = {  # models made of random weights: what their lines hold
     "random-bert": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
     "random-mpnet": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
-    "random-reranker": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
+    "random-reranker": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF", "VOCAB"),
     "random-marian": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF", "VOCAB"),
 }
 UNITS = {"corpus": "sentences/s", "memory": "MB",

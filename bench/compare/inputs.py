@@ -26,9 +26,10 @@ def ids(case, vocab_size):
     return generator(case).integers(1, vocab_size, shape, dtype=np.int64)
 
 
-def query_and_documents(case, n_words=200):
-    """Texts of words that random-reranker has."""
+def query_and_documents(case, vocab_size):
+    """Texts of words that random-reranker has, from all over its vocabulary."""
     random, size = generator(case), case.sizes
+    n_words = vocab_size - 5  # the others are <s>, <pad>, </s>, <unk> and <mask>
 
     def text(n):
         return " ".join(f"word{i}" for i in random.integers(0, n_words, n))

@@ -44,19 +44,19 @@ tokenizer = transformers.MPNetTokenizer(
     vocab={word: i for i, word in enumerate(words)}, model_max_length=512)
 tokenizer.save_pretrained(sys.argv[1])
 """
-# Each word of its texts is a token, and so are numbered ones up to the size of the vocabulary. That
-# has 16,002 words in place of XLM-R's 250,002: the texts have 200 of them, and a gigabyte of others
-# would only have each engine take minutes for its files.
+# Each word of its texts is a token. Where its vocabulary is as large as XLM-R's, that is two thirds of
+# the file's 1.1 GB.
 RANDOM_RERANKER = """
 import sys, torch, transformers
-n_layers, d_model, n_heads, d_ff = map(int, sys.argv[2:])
+n_layers, d_model, n_heads, d_ff, vocab_size = map(int, sys.argv[2:])
 torch.manual_seed(1)
 pieces = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
-pieces += [(f"\u2581word{i}", -10.0) for i in range(16001 - len(pieces))]
+pieces += [(f"\u2581word{i}", -10.0) for i in range(vocab_size - 1 - len(pieces))]
 config = transformers.XLMRobertaConfig(
-    vocab_size=16002, hidden_size=d_model, num_hidden_layers=n_layers,
+    vocab_size=vocab_size, hidden_size=d_model, num_hidden_layers=n_layers,
     num_attention_heads=n_heads, intermediate_size=d_ff, max_position_embeddings=514,
-    type_vocab_size=1, layer_norm_eps=1e-5, num_labels=1)
+    type_vocab_size=1, layer_norm_eps=1e-5, num_labels=1,
+    position_embedding_type="absolute")  # which some converters ask for
 transformers.XLMRobertaForSequenceClassification(config).save_pretrained(sys.argv[1])
 transformers.XLMRobertaTokenizer(vocab=pieces, model_max_length=512).save_pretrained(sys.argv[1])
 """

@@ -69,7 +69,8 @@ class Worker:
             return self.peer.fixed(inputs.ids(case, self.peer.config()["vocab_size"]))
         if case.kind == "rerank":
             self.load()
-            return self.peer.rerank(*inputs.query_and_documents(case))
+            vocab_size = self.peer.config()["vocab_size"]
+            return self.peer.rerank(*inputs.query_and_documents(case, vocab_size))
         if case.kind == "attention":
             if self.peer.precision == "int8":
                 raise peers.NotOffered("int8 is of products with weights, which attention has not")

@@ -49,6 +49,12 @@ class Setup:
         return pathlib.Path(self.exports) / name
 
 
+def is_classifier(config):
+    """Whether a model's config.json says that it has a head that classifies sequences."""
+    return any(name.endswith("ForSequenceClassification")
+               for name in config.get("architectures") or [])
+
+
 def padded(sources, pad):
     """ids, mask [batch, longest], int64"""
     import numpy as np
@@ -71,6 +77,7 @@ class Peer:
     def __init__(self, setup):
         self.setup = setup
         self.precision = setup.precision
+        self.head = None
         self.notes = {}  # what was chosen for a case, for the report
 
     def check_precision(self):
@@ -98,6 +105,9 @@ class Peer:
     def is_encoder_decoder(self):
         return bool(self.config().get("is_encoder_decoder"))
 
+    def is_classifier(self):
+        return is_classifier(self.config())
+
     def export(self):
         """Makes the files that load() wants; in a process of its own, before."""
 
@@ -112,6 +122,13 @@ class Peer:
     def forward(self, ids, mask):
         """Hidden states of any shape of ids and mask [batch, seq], int64."""
         raise NotImplementedError
+
+    def logits(self, ids, mask):
+        """A classifier's numbers before any sigmoid, [batch, labels], of any shape of ids and mask.
+        Here its head is NumPy's: some engines return hidden states alone."""
+        from peers.texts import Head
+        self.head = self.head or Head(pathlib.Path(self.setup.folder))
+        return self.head.logits(self.forward(ids, mask))
 
     def generate(self, sources, beams):
         """sources: ids [n] each, int32. A call for the best answers, [batch, N_STEPS]."""

@@ -3,7 +3,7 @@ is its dynamic quantisation of that graph."""
 
 import json
 
-from peers import Peer
+from peers import Peer, is_classifier
 
 OPSET, IR_VERSION = 17, 8
 INPUTS = ("input_ids", "attention_mask")
@@ -13,25 +13,15 @@ def export_onnx(folder, path):
     """With plain attention and the TorchScript exporter: the form whose layers the optimiser
     recognises; of the newer exporter's graph it fuses no attention."""
     import torch
-    from peers.torch_eager import load_model
+    from peers.torch_eager import load_model, outputs_module
     model = load_model(folder, "eager")
-    if model.config.is_encoder_decoder:
-        model = model.get_encoder()
-
-    class HiddenStates(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids, attention_mask):
-            return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-
+    outputs = ["hidden", *["logits"] * is_classifier(model.config.to_dict())]
     ids = torch.ones(2, 16, dtype=torch.int64)
     axes = {name: {0: "batch", 1: "seq"} for name in (*INPUTS, "hidden")}
     with torch.no_grad():
-        torch.onnx.export(HiddenStates(), (ids, torch.ones_like(ids)), str(path), dynamo=False,
-                          input_names=list(INPUTS), output_names=["hidden"], dynamic_axes=axes,
-                          opset_version=OPSET)
+        torch.onnx.export(outputs_module(model), (ids, torch.ones_like(ids)), str(path),
+                          dynamo=False, input_names=list(INPUTS), output_names=outputs,
+                          dynamic_axes={**axes, "logits": {0: "batch"}}, opset_version=OPSET)
 
 
 def plain_layer(torch, n_heads, tensors):
@@ -144,7 +134,10 @@ class OnnxRuntime(Peer):
         return lambda: self.forward(ids, mask)
 
     def forward(self, ids, mask):
-        return self.model.run(None, dict(zip(INPUTS, (ids, mask))))[0]
+        return self.model.run(["hidden"], dict(zip(INPUTS, (ids, mask))))[0]
+
+    def logits(self, ids, mask):
+        return self.model.run(["logits"], dict(zip(INPUTS, (ids, mask))))[0]
 
     def layer(self, case, tensors, x):
         import torch

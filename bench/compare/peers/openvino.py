@@ -3,6 +3,8 @@
 from peers import Peer
 from peers.onnxruntime import INPUTS
 
+HIDDEN, LOGITS = 0, 1  # outputs of torch_eager.outputs_module
+
 
 class OpenVino(Peer):
     lacks = {"int8": "its int8 needs calibration by NNCF"}
@@ -14,8 +16,8 @@ class OpenVino(Peer):
     def export(self):
         import openvino as ov
         import torch
-        from peers.torch_eager import load_model
-        model = load_model(self.setup.folder)
+        from peers.torch_eager import load_model, outputs_module
+        model = outputs_module(load_model(self.setup.folder))
         ids = torch.ones(2, 16, dtype=torch.int64)
         with torch.no_grad():
             converted = ov.convert_model(model, example_input=dict(zip(INPUTS, (ids, ids))))
@@ -24,11 +26,14 @@ class OpenVino(Peer):
     def load(self):
         import openvino as ov
         self.core = ov.Core()
-        self.any_shape = None
+        self.any_shape, self.last_output = None, None
 
-    def compile(self, shape):
+    def compile(self, shape, output=HIDDEN):
+        """Of a classifier one output, and what it needs."""
         model = self.core.read_model(self.setup.export("model.xml"))
         model.reshape({name: shape for name in INPUTS})
+        for unwanted in [other.node for i, other in enumerate(model.outputs) if i != output]:
+            model.remove_result(unwanted)
         return self.request(model)
 
     def request(self, model):
@@ -45,8 +50,16 @@ class OpenVino(Peer):
         return lambda: self.infer(request, ids, mask)
 
     def forward(self, ids, mask):
-        self.any_shape = self.any_shape or self.compile([-1, -1])
-        return self.infer(self.any_shape, ids, mask)
+        return self.infer(self.of_any_shape(HIDDEN), ids, mask)
+
+    def logits(self, ids, mask):
+        return self.infer(self.of_any_shape(LOGITS), ids, mask)
+
+    def of_any_shape(self, output):
+        """The last one is kept."""
+        if self.any_shape is None or self.last_output != output:
+            self.any_shape, self.last_output = self.compile([-1, -1], output), output
+        return self.any_shape
 
     @staticmethod
     def infer(request, ids, mask):

@@ -4,7 +4,7 @@ import numpy as np
 
 from peers import NotOffered, Peer
 from peers.batches import Tuned
-from peers.texts import BATCH_SIZES
+from peers.texts import BATCH_SIZES, RANK_BATCH_SIZES, fastest
 from peers.torch_eager import at_precision
 
 
@@ -38,10 +38,14 @@ class SentenceTransformers(Peer):
         """A CrossEncoder in place of what load() has opened."""
         from sentence_transformers import CrossEncoder
         self.model = None
-        model = CrossEncoder(self.setup.folder, device="cpu")
-        model.model = at_precision(model.model, self.precision)
+        model = at_precision(CrossEncoder(self.setup.folder, device="cpu"), self.precision)
         pairs = [(query, document) for document in documents]
-        return lambda: np.asarray(model.predict(pairs, show_progress_bar=False), np.float32)
+
+        def scores(size):
+            found = model.predict(pairs, batch_size=size, show_progress_bar=False)
+            return np.asarray(found, np.float32)
+        best = self.notes["batch_size"] = fastest(RANK_BATCH_SIZES, scores)
+        return lambda: scores(best)
 
     def embedder(self):
         return Embedder(self)

@@ -1,6 +1,6 @@
 """Texts to vectors by engines that take padded batches: tokenize, sort by length, pad each batch
 to its longest, pool. The same for all of them; Hugging Face's tokenizers in Rust, numpy for the
-rest. And pairs of texts to scores, by a head in numpy on hidden states."""
+rest. And pairs of texts to scores, likewise."""
 
 import json
 import pathlib
@@ -11,6 +11,7 @@ import numpy as np
 from peers.batches import Tuned
 
 BATCH_SIZES = (16, 32, 64)
+RANK_BATCH_SIZES = (4, 8, 16, 32)
 POOLINGS = ("mean", "cls", "max")
 
 
@@ -94,17 +95,38 @@ class PaddedEmbedder(Tuned):
         return vectors
 
 
-class PaddedRanker:
-    """RoBERTa's head of one label on the first token's row; a sigmoid."""
+class Head:
+    """RoBERTa's, on the first token's row."""
 
-    def __init__(self, peer):
+    def __init__(self, folder):
         from safetensors import safe_open
-        folder = pathlib.Path(peer.setup.folder)
-        self.peer, self.tokenizer = peer, load_tokenizer(folder)
         with safe_open(str(folder / "model.safetensors"), "np") as file:
             self.dense, self.out = (
                 [file.get_tensor(f"classifier.{name}.{part}") for part in ("weight", "bias")]
                 for name in ("dense", "out_proj"))
+
+    def logits(self, hidden):
+        """hidden [batch, seq, d_model]"""
+        row = np.tanh(hidden[:, 0] @ self.dense[0].T + self.dense[1])
+        return row @ self.out[0].T + self.out[1]
+
+
+def fastest(sizes, run):
+    """Of batch sizes, the one of which run(size) takes least."""
+    seconds = {}
+    for size in sizes:
+        run(size)
+        start = time.perf_counter()
+        run(size)
+        seconds[size] = time.perf_counter() - start
+    return min(seconds, key=seconds.get)
+
+
+class PaddedRanker:
+    """The sigmoid of a classifier's one label."""
+
+    def __init__(self, peer):
+        self.peer, self.tokenizer = peer, load_tokenizer(pathlib.Path(peer.setup.folder))
 
     def scores(self, query, documents, size):
         encodings = self.tokenizer.encode_batch([(query, document) for document in documents])
@@ -119,18 +141,11 @@ class PaddedRanker:
                 n = len(encodings[i].ids)
                 ids[row, :n] = encodings[i].ids
                 mask[row, :n] = 1
-            row = self.peer.forward(ids, mask)[:, 0]
-            row = np.tanh(row @ self.dense[0].T + self.dense[1])
-            scores[batch] = 1 / (1 + np.exp(-(row @ self.out[0].T + self.out[1])[:, 0]))
+            scores[batch] = 1 / (1 + np.exp(-self.peer.logits(ids, mask)[:, 0]))
         return scores
 
     def call(self, query, documents):
         """With the batch size that is fastest."""
-        seconds = {}
-        for size in (4, 8, 16, 32):
-            self.scores(query, documents[:size], size)
-            start = time.perf_counter()
-            self.scores(query, documents, size)
-            seconds[size] = time.perf_counter() - start
-        best = self.peer.notes["batch_size"] = min(seconds, key=seconds.get)
+        best = fastest(RANK_BATCH_SIZES, lambda size: self.scores(query, documents, size))
+        self.peer.notes["batch_size"] = best
         return lambda: self.scores(query, documents, best)

@@ -32,10 +32,11 @@ class TorchCompile(TorchEager):
             parameter.requires_grad_(False)
         return self.torch.compile(module, dynamic=False)
 
-    def model_of_any_shape(self):
+    def of_any_shape(self, module):
+        """The same module each time, until ready()."""
         if self.any_shape is None:
             self.torch._dynamo.reset()
-            self.any_shape = self.torch.compile(self.model, dynamic=True)
+            self.any_shape = self.torch.compile(module, dynamic=True)
         return self.any_shape
 
     def generate(self, sources, beams):

@@ -1,7 +1,7 @@
 """PyTorch as it comes: inference mode, scaled_dot_product_attention. bfloat16 is a cast of the
 module; int8 is dynamic quantisation: weights once, activations at each product."""
 
-from peers import NotOffered, Peer, padded
+from peers import NotOffered, Peer, is_classifier, padded
 from translation import N_STEPS
 
 
@@ -49,19 +49,48 @@ def at_precision(module, precision):
 
 def load_model(folder, attention="sdpa"):
     """In float32. Of a model with an encoder and a decoder what translates, whose get_encoder() is
-    like other models. Some models, such as MPNet, have no attention but transformers' own."""
+    like other models; of a classifier all of it, whose base_model is. Some models, such as MPNet,
+    have no attention but transformers' own."""
     import torch
-    from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoModelForSeq2SeqLM
+    from transformers import (MODEL_MAPPING, AutoConfig, AutoModel, AutoModelForSeq2SeqLM,
+                              AutoModelForSequenceClassification)
     config = AutoConfig.from_pretrained(folder)
     if attention == "sdpa" and not MODEL_MAPPING[type(config)]._supports_sdpa:
         attention = "eager"
     if config.is_encoder_decoder:
         model = AutoModelForSeq2SeqLM.from_pretrained(folder, attn_implementation=attention,
                                                       dtype=torch.float32)
+    elif is_classifier(config.to_dict()):
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, attn_implementation=attention, dtype=torch.float32)
     else:
         model = AutoModel.from_pretrained(folder, attn_implementation=attention,
                                           dtype=torch.float32, add_pooling_layer=False)
     return model.eval()
+
+
+def outputs_module(model):
+    """Of what load_model() returned: ids and mask to hidden states, and of a classifier to its
+    logits, too."""
+    import torch
+    if model.config.is_encoder_decoder:
+        model = model.get_encoder()
+    if not is_classifier(model.config.to_dict()):
+        def run(ids, mask):
+            return model(input_ids=ids, attention_mask=mask).last_hidden_state
+    else:
+        def run(ids, mask):
+            found = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+            return found.hidden_states[-1], found.logits
+
+    class Outputs(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids, attention_mask):
+            return run(input_ids, attention_mask)
+    return Outputs().eval()
 
 
 class TorchEager(Peer):
@@ -82,6 +111,8 @@ class TorchEager(Peer):
         self.model = at_precision(load_model(self.setup.folder, "sdpa"), self.precision)
         if self.is_encoder_decoder():
             self.translator, self.model = self.model, self.model.get_encoder()
+        if self.is_classifier():
+            self.classifier, self.model = self.model, self.model.base_model
 
     def run(self, module, *arguments, **named):
         with self.torch.inference_mode():
@@ -94,8 +125,13 @@ class TorchEager(Peer):
 
     def forward(self, ids, mask):
         from_numpy = self.torch.from_numpy
-        return self.run(self.model_of_any_shape(), input_ids=from_numpy(ids),
+        return self.run(self.of_any_shape(self.model), input_ids=from_numpy(ids),
                         attention_mask=from_numpy(mask)).last_hidden_state.float().numpy()
+
+    def logits(self, ids, mask):
+        from_numpy = self.torch.from_numpy
+        return self.run(self.of_any_shape(self.classifier), input_ids=from_numpy(ids),
+                        attention_mask=from_numpy(mask)).logits.float().numpy()
 
     def encode_sources(self, sources):
         ids, mask = self.padded(sources)
@@ -116,8 +152,8 @@ class TorchEager(Peer):
         """As it is to run on one shape."""
         return module
 
-    def model_of_any_shape(self):
-        return self.model
+    def of_any_shape(self, module):
+        return module
 
     def operand(self, array):
         """Activations: of int8 the engine quantises them itself."""
