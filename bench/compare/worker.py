@@ -121,12 +121,7 @@ class Worker:
             times = [timed(lambda t=text: self.embedder.embed([t])) for text in self.texts[1]]
             value = 1e3 * statistics.median(times)
         else:
-            # Caches and threads wake up.
-            fewest = 1 if timed(self.call) > LONG else FEWEST_CALLS
-            times, end = [], time.perf_counter() + seconds
-            while len(times) < fewest or time.perf_counter() < end:
-                times.append(timed(self.call))
-            seconds = statistics.median(times)
+            seconds = usual_seconds(self.call, seconds)
             value = self.tokens / seconds if self.tokens else 1e3 * seconds
         return {"value": value, "peak_mb": peak_mb()}
 
@@ -141,6 +136,18 @@ def rows_of(hidden, lengths):
     if hidden.ndim == 2:
         return hidden
     return np.concatenate([rows[:n] for rows, n in zip(hidden, lengths)])
+
+
+def usual_seconds(call, at_least):
+    """Of the calls that so many seconds hold, after one in which caches and threads wake up. To a
+    LONG call that is nothing: it is measured itself."""
+    first = timed(call)
+    if first > LONG:
+        return first
+    times, end = [], time.perf_counter() + at_least
+    while len(times) < FEWEST_CALLS or time.perf_counter() < end:
+        times.append(timed(call))
+    return statistics.median(times)
 
 
 def timed(call):

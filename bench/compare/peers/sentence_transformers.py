@@ -4,7 +4,7 @@ import numpy as np
 
 from peers import NotOffered, Peer
 from peers.batches import Tuned
-from peers.texts import BATCH_SIZES, RANK_BATCH_SIZES, fastest
+from peers.texts import BATCH_SIZES, fastest_ranking
 from peers.torch_eager import at_precision
 
 
@@ -39,13 +39,13 @@ class SentenceTransformers(Peer):
         from sentence_transformers import CrossEncoder
         self.model = None
         model = at_precision(CrossEncoder(self.setup.folder, device="cpu"), self.precision)
-        pairs = [(query, document) for document in documents]
 
-        def scores(size):
+        def scores(some, size):
+            pairs = [(query, document) for document in some]
             found = model.predict(pairs, batch_size=size, show_progress_bar=False)
             return np.asarray(found, np.float32)
-        best = self.notes["batch_size"] = fastest(RANK_BATCH_SIZES, scores)
-        return lambda: scores(best)
+        best = self.notes["batch_size"] = fastest_ranking(documents, scores)
+        return lambda: scores(documents, best)
 
     def embedder(self):
         return Embedder(self)
