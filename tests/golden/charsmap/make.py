@@ -16,7 +16,7 @@ from tokenizers import normalizers
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tokenizer_json"))
-from make import fields  # noqa: E402
+from small_tokenizers import fields  # noqa: E402
 
 FORMS = ["%sa", "%s\u0301", "%s\n", "\u1100%s", "%s\u200d%s", "%s\u0897"]
 MARKS = (list(range(0x300, 0x346)) + [0x5B0, 0x653, 0x654, 0x655, 0x93C, 0x9BE, 0x9D7, 0xB3E, 0xB56,

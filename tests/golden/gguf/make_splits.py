@@ -17,6 +17,7 @@ HERE = pathlib.Path(__file__).parent
 FOLDER = HERE.parent / "tokenizer_json"
 sys.path.insert(0, str(FOLDER))
 import make  # noqa: E402
+from small_tokenizers import CONTRACTIONS, O200K, SPLIT  # noqa: E402
 
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
 WORDS, NO_WORDS = BYTES | {"use_regex": True}, BYTES | {"use_regex": False}
@@ -26,15 +27,15 @@ def split(regex):
     return {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}
 
 
-CL100K = split(make.CONTRACTIONS + make.SPLIT % "{1,3}")
+CL100K = split(CONTRACTIONS + SPLIT % "{1,3}")
 SPLITS = {
     "gpt-2": [WORDS],
     "llama-bpe": [CL100K, NO_WORDS],
     "dbrx": [CL100K, NO_WORDS],
     "smaug-bpe": [CL100K, NO_WORDS],
     "glm4": [CL100K, NO_WORDS],
-    "qwen2": [split(make.CONTRACTIONS + make.SPLIT % ""), NO_WORDS],
-    "gpt-4o": [split(make.O200K), NO_WORDS],
+    "qwen2": [split(CONTRACTIONS + SPLIT % ""), NO_WORDS],
+    "gpt-4o": [split(O200K), NO_WORDS],
     "smollm": [{"type": "Digits", "individual_digits": True}, WORDS],
     "falcon": [{"type": "Punctuation", "behavior": "Contiguous"}, WORDS,
                {"type": "Digits", "individual_digits": False}, split("[0-9][0-9][0-9]")],

@@ -35,7 +35,9 @@ CLASSES = {"roberta": "RobertaTokenizer", "xlm_roberta": "XLMRobertaTokenizer",
 
 
 def of_steps():
-    spec = importlib.util.spec_from_file_location("steps", HERE.parent / "tokenizer_json/make.py")
+    folder = HERE.parent / "tokenizer_json"
+    sys.path.append(str(folder))  # what its make.py imports
+    spec = importlib.util.spec_from_file_location("steps", folder / "make.py")
     steps = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(steps)
     return steps
