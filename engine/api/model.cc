@@ -7,14 +7,12 @@
 #include <utility>
 
 #include "engine/api/c_api.h"
+#include "engine/api/model_facts.h"
 #include "engine/api/options.h"
-#include "engine/file/json_fields.h"
-#include "engine/generate/decoder.h"
 #include "engine/spec/isa.h"
 #include "kernels/slots.h"
 
 using headlane::fail;
-using headlane::Json;
 using headlane::Status;
 using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what this file is of
 
@@ -48,69 +46,6 @@ std::string describe_kernels(const headlane::kernels::Table& table) {
     if (!slot.is_size()) text += std::string(slot.name) + ": " + origin_of(table, slot) + "\n";
   }
   return text;
-}
-
-Json tensors_of(const headlane::Container& container) {
-  Json tensors = Json::array();
-  for (const headlane::TensorInfo& tensor : container.tensors()) {
-    tensors.push_back(Json::object({{"name", tensor.name},
-                                    {"dtype", name_of(tensor.dtype)},
-                                    {"shape", tensor.shape},
-                                    {"bytes", tensor.bytes}}));
-  }
-  return tensors;
-}
-
-// The lines "slot: implementation" as members.
-Json kernels_of(const std::string& lines) {
-  Json kernels = Json::object();
-  for (size_t begin = 0; begin < lines.size();) {
-    const size_t colon = lines.find(": ", begin), end = lines.find('\n', colon);
-    kernels[lines.substr(begin, colon - begin)] = lines.substr(colon + 2, end - colon - 2);
-    begin = end + 1;
-  }
-  return kernels;
-}
-
-Json tokenizer_facts(const headlane::Model& model) {
-  if (model.tokenizer() == nullptr) return nullptr;
-  const headlane::Tokenizer& tokenizer = *model.tokenizer();
-  Json languages = Json::array();
-  for (const std::string_view name : tokenizer.languages()) languages.push_back(name);
-  return Json::object({{"type", model.container().tokenizer()["type"]},
-                       {"vocab_size", tokenizer.vocab_size()},
-                       {"target_vocab_size", tokenizer.target_vocab_size()},
-                       {"languages", std::move(languages)}});
-}
-
-Json vector_facts(const headlane::ModelConfig& config) {
-  if (config.vector_columns() == 0) return nullptr;
-  return Json::object({{"columns", config.vector_columns()},
-                       {"embedding_columns", config.meant_columns()},
-                       {"similarity", name_of(config.head.use.similarity)},
-                       {"leaves_out_prompt", config.head.use.leaves_out_prompt}});
-}
-
-const char* auto_precision_of(const headlane::Model& model) {
-  return name_of(headlane::choose_precision("auto", model.kernels(), headlane::Precision::kF32));
-}
-
-Json json_of(const headlane_model& handle) {
-  const headlane::Model& model = *handle.model;
-  return Json::object({{"config", model.config().to_json()},
-                       {"vectors", vector_facts(model.config())},
-                       {"tokenizer", tokenizer_facts(model)},
-                       {"n_parameters", model.n_parameters()},
-                       {"file_bytes", model.container().file_bytes()},
-                       {"packed_bytes", model.packed_bytes()},
-                       {"cache_token_bytes", headlane::cache_token_bytes(model)},
-                       {"file_precision", name_of(model.file_precision())},
-                       {"precision", name_of(model.precision())},
-                       {"auto_precision", auto_precision_of(model)},
-                       {"isa", model.kernels().isa},
-                       {"gemm", model.kernels().gemm},
-                       {"kernels", kernels_of(handle.kernels)},
-                       {"tensors", tensors_of(model.container())}});
 }
 
 }  // namespace
@@ -149,78 +84,7 @@ void headlane_model_destroy(headlane_model* model) { delete model; }
 headlane_status headlane_model_get_facts(const headlane_model* model, headlane_model_facts* out) {
   return guarded([&] {
     require(model, "model");
-    const headlane::Model& m = *model->model;
-    const headlane::ModelConfig& config = m.config();
-    const headlane::StackConfig& stack = config.first_stack();
-    headlane_model_facts facts{};
-    facts.architecture = config.architecture.c_str();
-    facts.activation = name_of(stack.activation);
-    const headlane::HeadConfig& head = config.head;
-    const bool pools = head.kind == headlane::HeadKind::kPool;
-    facts.pooling = name_of(pools ? head.pooling : headlane::Pooling::kNone);
-    facts.isa = m.kernels().isa;
-    facts.gemm = m.kernels().gemm;
-    facts.n_layers = config.encoder.n_layers;
-    facts.d_model = config.d_model;
-    facts.d_vector = config.vector_columns();
-    facts.d_embedding = config.meant_columns();
-    facts.similarity = name_of(config.head.use.similarity);
-    facts.leaves_out_prompt = config.head.use.leaves_out_prompt ? 1 : 0;
-    facts.n_heads = stack.attention.n_heads;
-    facts.head_dim = stack.attention.head_dim;
-    facts.d_ff = config.encoder.d_ff;
-    facts.vocab_size = config.first_stack().vocab_size;
-    facts.max_positions = stack.max_positions;
-    facts.max_seq_len = config.max_seq_len;
-    facts.n_types = config.first_stack().n_types;
-    facts.norm_eps = stack.norm_eps;
-    facts.normalize = config.head.normalize ? 1 : 0;
-    facts.has_tokenizer = m.tokenizer() ? 1 : 0;
-    facts.n_parameters = m.n_parameters();
-    facts.file_bytes = m.container().file_bytes();
-    facts.packed_bytes = m.packed_bytes();
-    facts.n_tensors = static_cast<int64_t>(m.container().tensors().size());
-    facts.kdim = config.kdim;
-    facts.vdim = config.vdim;
-    facts.n_kv_heads = stack.attention.n_kv_heads;
-    facts.norm = name_of(stack.norm);
-    facts.residual = stack.residual ? 1 : 0;
-    facts.final_norm = stack.final_norm ? 1 : 0;
-    facts.batch_first = config.batch_first ? 1 : 0;
-    facts.precision = name_of(m.precision());
-    facts.file_precision = name_of(m.file_precision());
-    facts.auto_precision = auto_precision_of(m);
-    const headlane::StackConfig& decoder = config.decoder;
-    facts.n_decoder_layers = decoder.n_layers;
-    facts.n_decoder_heads = decoder.attention.n_heads;
-    facts.decoder_d_ff = decoder.d_ff;
-    if (config.generates()) {
-      facts.has_decoder = 1;
-      facts.decoder_vocab_size = decoder.vocab_size;
-      facts.max_target_len = decoder.max_positions;
-      facts.max_new_tokens = config.generation.max_new_tokens;
-      facts.n_beams = config.generation.n_beams;
-      facts.cache_token_bytes = headlane::cache_token_bytes(m);
-      facts.start_id = config.generation.start_id;
-      facts.forced_first_id = config.generation.forced_first_id;
-      const headlane::SamplingDefaults& sampling = config.generation.sampling;
-      if (sampling.samples) {
-        facts.temperature = double{sampling.temperature};
-        facts.top_k = sampling.top_k;
-        facts.top_p = double{sampling.top_p};
-        facts.min_p = double{sampling.min_p};
-      }
-    }
-    facts.n_prompts = std::ssize(config.prompts.texts);
-    facts.default_prompt = config.prompts.default_text().c_str();
-    if (m.tokenizer()) facts.n_languages = std::ssize(m.tokenizer()->languages());
-    facts.outcome = "none";
-    if (head.kind == headlane::HeadKind::kClassify) {
-      facts.n_labels = head.classifier.n_labels();
-      facts.outcome = name_of(head.classifier.outcome);
-      facts.has_entailment = head.classifier.entailment >= 0 ? 1 : 0;
-    }
-    write_struct(facts, out, "headlane_model_facts");
+    write_struct(facts_of(*model->model), out, "headlane_model_facts");
   });
 }
 
