@@ -2,21 +2,15 @@
 // memory. Not fused: the same bits in every table.
 #pragma once
 
+#include "kernels/gemm_grouped-inl.h"
 #include "kernels/loops-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
 
 // The same of a table in groups; they hold whole vectors.
 inline F32 load_group_word(const EmbedF32Args& args, int64_t r, int64_t i, int64_t n) {
-  const int64_t g = args.ids[r] * groups_in(args.d) + i / kGroupSize, at = i % kGroupSize;
-  if (args.word_format == Format::kS8Groups) {
-    const S8Group& group = static_cast<const S8Group*>(args.word)[g];
-    return load_s8_n(group.codes + at, n) * broadcast(widen_f16(group.scale));
-  }
-  const U4Group& group = static_cast<const U4Group*>(args.word)[g];
-  alignas(64) float codes[kWidth];
-  for (int64_t j = 0; j < kWidth; ++j) codes[j] = static_cast<float>(group.code(at + j));
-  return load(codes) * broadcast(widen_f16(group.scale)) - broadcast(widen_f16(group.min));
+  const int64_t group = args.ids[r] * groups_in(args.d) + i / kGroupSize;
+  return load_weights(args.word_format, args.word, group, i % kGroupSize, n);
 }
 
 // Elements from `first` on of the table of words; row r's word says their scale.
@@ -33,8 +27,7 @@ inline F32 load_word(const EmbedF32Args& args, int64_t r, int64_t first, int64_t
 }
 
 inline void embed_f32(const EmbedF32Args& args) {
-  const bool grouped =
-      args.word_format == Format::kS8Groups || args.word_format == Format::kU4Groups;
+  const bool grouped = are_in_groups(args.word_format);
   for (int64_t r = 0; r < args.rows; ++r) {
     const int64_t first = args.ids[r] * args.d;
     const float* position = args.position ? args.position + args.positions[r] * args.d : nullptr;

@@ -45,8 +45,7 @@ constexpr Table make_float_table(const char* isa) {
   };
   table.product(Precision::kF32) = make_f32_product(isa);
   table.product(Precision::kBf16) = make_widened_bf16_product(isa);
-  table.product(Precision::kInt8Groups) = make_grouped_product<S8Codes>(isa);
-  table.product(Precision::kInt4) = make_grouped_product<U4Codes>(isa);
+  fill_grouped_products(&table, isa);
   return table;
 }
 

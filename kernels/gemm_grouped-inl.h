@@ -17,7 +17,8 @@
 namespace headlane::kernels::HEADLANE_ISA {
 
 // How the codes of a format are multiplied: a vector of codes has kParts operands, each of which
-// meets a group of A of its own, kApart groups behind the one before.
+// meets a group of A of its own, kApart groups behind the one before. Tables of words are in these
+// formats too, and are read as weights.
 //
 // 4 bits: products of two are 3810 at most, and 8 of those fit 16 bits.
 struct U4Codes {
@@ -30,6 +31,11 @@ struct U4Codes {
   }
   static Groups step(Groups sum, Groups codes, Groups a) { return add_pairs_8(sum, codes, a); }
   static F32 finish(Groups sum) { return to_float(join_pairs(sum)); }
+  static F32 weights(const Row& group, int64_t first, int64_t) {
+    alignas(64) float codes[kWidth];
+    for (int64_t i = 0; i < kWidth; ++i) codes[i] = static_cast<float>(group.code(first + i));
+    return load(codes) * broadcast(widen_f16(group.scale)) - broadcast(widen_f16(group.min));
+  }
 };
 
 // 8 bits: the magnitudes of codes are the unsigned operand, and A takes their signs: products of
@@ -45,7 +51,21 @@ struct S8Codes {
     return add_32(sum, join_pairs(add_pairs_8(zero_groups(), magnitudes_8(codes), signed_a)));
   }
   static F32 finish(Groups sum) { return to_float(sum); }
+  static F32 weights(const Row& group, int64_t first, int64_t n) {
+    return load_s8_n(group.codes + first, n) * broadcast(widen_f16(group.scale));
+  }
 };
+
+// Whether weights are stored so, and those from `first` to first + n of a group, n <= kWidth.
+inline bool are_in_groups(Format format) {
+  return format == S8Codes::kFormat || format == U4Codes::kFormat;
+}
+inline F32 load_weights(Format format, const void* row, int64_t group, int64_t first, int64_t n) {
+  if (format == U4Codes::kFormat) {
+    return U4Codes::weights(static_cast<const U4Group*>(row)[group], first, n);
+  }
+  return S8Codes::weights(static_cast<const S8Group*>(row)[group], first, n);
+}
 
 // Bytes of a group's scales, and minimums, in a panel, and of all of it.
 template <typename Codes>

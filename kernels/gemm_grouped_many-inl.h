@@ -287,4 +287,9 @@ constexpr Product make_grouped_product(const char* name) {
           .run = gemm_grouped_run<Codes>};
 }
 
+constexpr void fill_grouped_products(Table* table, const char* name) {
+  table->product(Precision::kInt8Groups) = make_grouped_product<S8Codes>(name);
+  table->product(Precision::kInt4) = make_grouped_product<U4Codes>(name);
+}
+
 }  // namespace headlane::kernels::HEADLANE_ISA

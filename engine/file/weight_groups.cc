@@ -5,11 +5,13 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/base/error.h"
 #include "kernels/element.h"
 
 namespace headlane {
 namespace {
 
+using kernels::Format;
 using kernels::groups_in;
 using kernels::kGroupSize;
 using kernels::S8Group;
@@ -92,22 +94,8 @@ U4Try best_of(const GroupFloats& group) {
   return best;
 }
 
-}  // namespace
-
-uint16_t f16_from_f32(float x) {
-  const auto sign = static_cast<uint16_t>(std::bit_cast<uint32_t>(x) >> 16 & 0x8000);
-  const float magnitude = std::fabs(x);
-  if (magnitude < 0x1p-14f) {
-    return static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1p24f)));
-  }
-  const uint32_t bits = std::bit_cast<uint32_t>(magnitude);
-  const uint32_t rounded =
-      (bits + 0xfff + (bits >> 13 & 1)) >> 13;  // a carry may raise the exponent
-  if (!(magnitude <= kLargestF16 + 15.0f)) return kNanF16;
-  return static_cast<uint16_t>(sign | (rounded - (112u << 10)));
-}
-
-void s8_groups_to_floats(const S8Group* groups, int64_t k, float* to) {
+void s8_to_floats(const void* row, int64_t k, float* to) {
+  const auto* groups = static_cast<const S8Group*>(row);
   for (int64_t g = 0; g < groups_in(k); ++g) {
     const float scale = widen_f16(groups[g].scale);
     const int64_t n = std::min(kGroupSize, k - g * kGroupSize);
@@ -115,7 +103,8 @@ void s8_groups_to_floats(const S8Group* groups, int64_t k, float* to) {
   }
 }
 
-void u4_groups_to_floats(const U4Group* groups, int64_t k, float* to) {
+void u4_to_floats(const void* row, int64_t k, float* to) {
+  const auto* groups = static_cast<const U4Group*>(row);
   for (int64_t g = 0; g < groups_in(k); ++g) {
     const float scale = widen_f16(groups[g].scale), min = widen_f16(groups[g].min);
     const int64_t n = std::min(kGroupSize, k - g * kGroupSize);
@@ -126,7 +115,8 @@ void u4_groups_to_floats(const U4Group* groups, int64_t k, float* to) {
   }
 }
 
-void floats_to_s8_groups(const float* from, int64_t k, S8Group* groups) {
+void floats_to_s8(const float* from, int64_t k, void* row) {
+  auto* groups = static_cast<S8Group*>(row);
   for (int64_t g = 0; g < groups_in(k); ++g) {
     const GroupFloats group(from, k, g);
     S8Group& to = groups[g];
@@ -142,7 +132,8 @@ void floats_to_s8_groups(const float* from, int64_t k, S8Group* groups) {
   }
 }
 
-void floats_to_u4_groups(const float* from, int64_t k, U4Group* groups) {
+void floats_to_u4(const float* from, int64_t k, void* row) {
+  auto* groups = static_cast<U4Group*>(row);
   for (int64_t g = 0; g < groups_in(k); ++g) {
     const GroupFloats group(from, k, g);
     U4Group& to = groups[g];
@@ -157,6 +148,46 @@ void floats_to_u4_groups(const float* from, int64_t k, U4Group* groups) {
       to.codes[i % 16] |= static_cast<uint8_t>(i < 16 ? code : code << 4);
     }
   }
+}
+
+struct GroupConversion {
+  Format format;
+  void (*to_floats)(const void* row, int64_t k, float* to);
+  void (*from_floats)(const float* from, int64_t k, void* row);
+};
+constexpr GroupConversion kGroupConversions[] = {
+    {Format::kS8Groups, s8_to_floats, floats_to_s8},
+    {Format::kU4Groups, u4_to_floats, floats_to_u4},
+};
+
+const GroupConversion& group_conversion_of(Format format) {
+  for (const GroupConversion& conversion : kGroupConversions) {
+    if (conversion.format == format) return conversion;
+  }
+  fail(Status::kInternal, "rows of %s are not converted", name_of(format));
+}
+
+}  // namespace
+
+uint16_t f16_from_f32(float x) {
+  const auto sign = static_cast<uint16_t>(std::bit_cast<uint32_t>(x) >> 16 & 0x8000);
+  const float magnitude = std::fabs(x);
+  if (magnitude < 0x1p-14f) {
+    return static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1p24f)));
+  }
+  const uint32_t bits = std::bit_cast<uint32_t>(magnitude);
+  const uint32_t rounded =
+      (bits + 0xfff + (bits >> 13 & 1)) >> 13;  // a carry may raise the exponent
+  if (!(magnitude <= kLargestF16 + 15.0f)) return kNanF16;
+  return static_cast<uint16_t>(sign | (rounded - (112u << 10)));
+}
+
+void groups_to_floats(Format format, const void* row, int64_t k, float* to) {
+  group_conversion_of(format).to_floats(row, k, to);
+}
+
+void floats_to_groups(Format format, const float* from, int64_t k, void* row) {
+  group_conversion_of(format).from_floats(from, k, row);
 }
 
 }  // namespace headlane

@@ -10,16 +10,14 @@ namespace headlane {
 // The nearest f16, ties to even; NaN where x is NaN or beyond the largest.
 uint16_t f16_from_f32(float x);
 
-// A row of k columns. Each weight is what the kernels and the formats' definitions say: scale *
-// code, of 4 bits less the minimum, each rounded once.
-void s8_groups_to_floats(const kernels::S8Group* groups, int64_t k, float* to);
-void u4_groups_to_floats(const kernels::U4Group* groups, int64_t k, float* to);
+// A row of k columns in a format that has groups. Each weight is what the kernels and the formats'
+// definitions say: scale * code, of 4 bits less the minimum, each rounded once.
+void groups_to_floats(kernels::Format format, const void* row, int64_t k, float* to);
 
 // Codes of 8 bits: the scale is the group's largest magnitude / 127, rounded up to an f16, and so
 // no weight is off by more than half of it. Codes of 4 bits: the scale and the minimum of some
 // that were tried whose weights are off least, by the sum of squares. A group whose scale is no
 // number, since a weight is not, or is beyond 65504, becomes NaN.
-void floats_to_s8_groups(const float* from, int64_t k, kernels::S8Group* groups);
-void floats_to_u4_groups(const float* from, int64_t k, kernels::U4Group* groups);
+void floats_to_groups(kernels::Format format, const float* from, int64_t k, void* row);
 
 }  // namespace headlane

@@ -55,23 +55,7 @@ void floats_to_s8(const kernels::Table& kernels, const float* from, int64_t n, i
   }
 }
 
-// Formats that have all of a row in its groups.
-template <typename Group, void (*row_to_floats)(const Group*, int64_t, float*)>
-void groups_to_floats(const WeightRows& rows, int64_t n, int64_t k, float* to) {
-  const auto* from = static_cast<const Group*>(rows.data);
-  for (int64_t i = 0; i < n; ++i) row_to_floats(from + i * kernels::groups_in(k), k, to + i * k);
-}
-
-template <typename Group, void (*row_from_floats)(const float*, int64_t, Group*)>
-void floats_to_groups(const kernels::Table&, const float* from, int64_t n, int64_t k, void* to,
-                      float*) {
-  auto* groups = static_cast<Group*>(to);
-  for (int64_t i = 0; i < n; ++i) {
-    row_from_floats(from + i * k, k, groups + i * kernels::groups_in(k));
-  }
-}
-
-// A format's way to floats and from them: all conversions go over floats.
+// The way to floats and from them of a format without groups: all conversions go over floats.
 struct Conversion {
   Format format;
   bool has_scales;  // of rows, apart from them
@@ -80,15 +64,9 @@ struct Conversion {
   void (*from_floats)(const kernels::Table& kernels, const float* from, int64_t n, int64_t k,
                       void* to, float* scales);
 };
-using kernels::S8Group;
-using kernels::U4Group;
 constexpr Conversion kConversions[] = {
     {Format::kBf16, false, bf16_to_floats, floats_to_bf16},
     {Format::kS8, true, s8_to_floats, floats_to_s8},
-    {Format::kS8Groups, false, groups_to_floats<S8Group, s8_groups_to_floats>,
-     floats_to_groups<S8Group, floats_to_s8_groups>},
-    {Format::kU4Groups, false, groups_to_floats<U4Group, u4_groups_to_floats>,
-     floats_to_groups<U4Group, floats_to_u4_groups>},
 };
 
 const Conversion& conversion_of(Format format) {
@@ -96,6 +74,30 @@ const Conversion& conversion_of(Format format) {
     if (conversion.format == format) return conversion;
   }
   fail(Status::kInternal, "rows of %s are not converted", name_of(format));
+}
+
+bool has_groups(Format format) { return row_of(format).group > 1; }
+
+void to_floats(const WeightRows& rows, int64_t n, int64_t k, float* to) {
+  if (!has_groups(rows.format)) return conversion_of(rows.format).to_floats(rows, n, k, to);
+  const auto* row = static_cast<const std::byte*>(rows.data);
+  const int64_t bytes = row_bytes(rows.format, k);
+  for (int64_t i = 0; i < n; ++i) groups_to_floats(rows.format, row + i * bytes, k, to + i * k);
+}
+
+// Whether `scales` [n] was written, beside the rows.
+bool from_floats(const kernels::Table& kernels, Format format, const float* from, int64_t n,
+                 int64_t k, void* to, float* scales) {
+  if (!has_groups(format)) {
+    const Conversion& conversion = conversion_of(format);
+    conversion.from_floats(kernels, from, n, k, to, scales);
+    return conversion.has_scales;
+  }
+  const int64_t bytes = row_bytes(format, k);
+  for (int64_t i = 0; i < n; ++i) {
+    floats_to_groups(format, from + i * k, k, static_cast<std::byte*>(to) + i * bytes);
+  }
+  return false;
 }
 
 }  // namespace
@@ -133,16 +135,15 @@ WeightRows RowBuffer::convert(const kernels::Table& kernels, const WeightRows& r
     result.data = rows.data;
   } else {
     float* floats = grown(&floats_, n * k);
-    conversion_of(rows.format).to_floats(rows, n, k, floats);
+    to_floats(rows, n, k, floats);
     result.data = floats;
   }
   if (to == Format::kF32) return result;
   float* scales = grown(&scales_, n);
   void* converted = grown(&converted_, n * row_bytes(to, k));
-  const Conversion& conversion = conversion_of(to);
-  conversion.from_floats(kernels, static_cast<const float*>(result.data), n, k, converted, scales);
+  const auto* floats = static_cast<const float*>(result.data);
+  if (from_floats(kernels, to, floats, n, k, converted, scales)) result.scale = scales;
   result.data = converted;
-  if (conversion.has_scales) result.scale = scales;
   return result;
 }
 

@@ -159,12 +159,9 @@ float word_element(const EmbedF32Args& args, int64_t id, int64_t i) {
   if (args.word_format == Format::kS8) {
     return static_cast<float>(static_cast<const int8_t*>(args.word)[at]) * args.word_scale[id];
   }
-  const int64_t group = id * groups_in(args.d) + i / kGroupSize;
-  if (args.word_format == Format::kS8Groups) {
-    return ref::weight_of(static_cast<const S8Group*>(args.word)[group], i % kGroupSize);
-  }
-  if (args.word_format == Format::kU4Groups) {
-    return ref::weight_of(static_cast<const U4Group*>(args.word)[group], i % kGroupSize);
+  if (row_of(args.word_format).group > 1) {
+    const int64_t row = id * row_bytes(args.word_format, args.d);
+    return ref::weight_in_groups(args.word_format, static_cast<const char*>(args.word) + row, i);
   }
   return static_cast<const float*>(args.word)[at];
 }

@@ -29,6 +29,13 @@ void pack(const PanelArgs& args) {
 
 int code_of(const S8Group& group, int64_t i) { return group.codes[i]; }
 int code_of(const U4Group& group, int64_t i) { return group.code(i); }
+float weight_of(const S8Group& group, int64_t i) {
+  return static_cast<float>(group.codes[i]) * widen_f16(group.scale);
+}
+float weight_of(const U4Group& group, int64_t i) {
+  const float product = static_cast<float>(group.code(i)) * widen_f16(group.scale);
+  return product - widen_f16(group.min);
+}
 float add_min(const S8Group&, float, float sum) { return sum; }
 float add_min(const U4Group& group, float row_sum, float sum) {
   return std::fma(-widen_f16(group.min), row_sum, sum);
@@ -90,6 +97,12 @@ constexpr Product make_product() {
 }
 
 }  // namespace
+
+float weight_in_groups(Format format, const void* row, int64_t i) {
+  const int64_t group = i / kGroupSize, at = i % kGroupSize;
+  return format == Format::kS8Groups ? weight_of(static_cast<const S8Group*>(row)[group], at)
+                                     : weight_of(static_cast<const U4Group*>(row)[group], at);
+}
 
 void row_to_s8_groups(Element from, const void* row, int64_t n, int8_t* y) {
   const auto x = [&](int64_t i) {

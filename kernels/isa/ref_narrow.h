@@ -14,14 +14,8 @@ void convert(const ConvertArgs& args);
 void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale);
 void fill_narrow_products(Table* table);
 
-// These are in ref_grouped.cc.
-inline float weight_of(const S8Group& group, int64_t i) {
-  return static_cast<float>(group.codes[i]) * widen_f16(group.scale);
-}
-inline float weight_of(const U4Group& group, int64_t i) {
-  const float product = static_cast<float>(group.code(i)) * widen_f16(group.scale);
-  return product - widen_f16(group.min);
-}
+// These are in ref_grouped.cc. The first is weight i of a row that is stored in groups.
+float weight_in_groups(Format format, const void* row, int64_t i);
 void row_to_s8_groups(Element from, const void* row, int64_t n, int8_t* y);
 void fill_grouped_products(Table* table);
 

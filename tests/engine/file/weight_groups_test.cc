@@ -14,6 +14,7 @@
 namespace headlane {
 namespace {
 
+using kernels::Format;
 using kernels::kGroupSize;
 using kernels::S8Group;
 using kernels::U4Group;
@@ -79,8 +80,8 @@ TEST(WeightGroups, CodesOf8BitsAreOffByHalfAStep) {
       const std::vector<float> row = random_row(k, size);
       std::vector<S8Group> groups(static_cast<size_t>(kernels::groups_in(k)));
       std::vector<float> back(row.size());
-      floats_to_s8_groups(row.data(), k, groups.data());
-      s8_groups_to_floats(groups.data(), k, back.data());
+      floats_to_groups(Format::kS8Groups, row.data(), k, groups.data());
+      groups_to_floats(Format::kS8Groups, groups.data(), k, back.data());
       for (int64_t i = 0; i < k; ++i) {
         const auto [low, high] = range_of(row, i);
         const double step = std::max(high, -low) / 127.0 * (1 + 0x1p-10) + 0x1p-24;
@@ -89,9 +90,9 @@ TEST(WeightGroups, CodesOf8BitsAreOffByHalfAStep) {
       }
       // The content of such groups stays.
       std::vector<S8Group> again(groups.size());
-      floats_to_s8_groups(back.data(), k, again.data());
+      floats_to_groups(Format::kS8Groups, back.data(), k, again.data());
       std::vector<float> twice(row.size());
-      s8_groups_to_floats(again.data(), k, twice.data());
+      groups_to_floats(Format::kS8Groups, again.data(), k, twice.data());
       if (size >= 1.0f) {
         EXPECT_EQ(twice, back) << k << " " << size;
       }
@@ -109,8 +110,8 @@ TEST(WeightGroups, CodesOf4BitsAreNoWorseThanThoseOfEvenSteps) {
       const std::vector<float> row = random_row(k, size);
       std::vector<U4Group> groups(static_cast<size_t>(kernels::groups_in(k)));
       std::vector<float> back(row.size());
-      floats_to_u4_groups(row.data(), k, groups.data());
-      u4_groups_to_floats(groups.data(), k, back.data());
+      floats_to_groups(Format::kU4Groups, row.data(), k, groups.data());
+      groups_to_floats(Format::kU4Groups, groups.data(), k, back.data());
       for (int64_t i = 0; i < k; ++i) {
         const auto [low, high] = range_of(row, i);
         const double step = (high - low) / 15.0;
@@ -134,13 +135,13 @@ TEST(WeightGroups, WhatIsNoNumberShows) {
     std::vector<float> row = random_row(64, 1.0f), back(64);
     row[40] = bad;
     S8Group s8[2];
-    floats_to_s8_groups(row.data(), 64, s8);
-    s8_groups_to_floats(s8, 64, back.data());
+    floats_to_groups(Format::kS8Groups, row.data(), 64, s8);
+    groups_to_floats(Format::kS8Groups, s8, 64, back.data());
     EXPECT_FALSE(std::isnan(back[3]));
     EXPECT_TRUE(std::isnan(back[35])) << bad;
     U4Group u4[2];
-    floats_to_u4_groups(row.data(), 64, u4);
-    u4_groups_to_floats(u4, 64, back.data());
+    floats_to_groups(Format::kU4Groups, row.data(), 64, u4);
+    groups_to_floats(Format::kU4Groups, u4, 64, back.data());
     EXPECT_FALSE(std::isnan(back[3]));
     EXPECT_TRUE(std::isnan(back[35])) << bad;
   }
@@ -149,12 +150,12 @@ TEST(WeightGroups, WhatIsNoNumberShows) {
 TEST(WeightGroups, ZerosAreZeros) {
   std::vector<float> row(40, 0.0f), back(40, 1.0f);
   S8Group s8[2];
-  floats_to_s8_groups(row.data(), 40, s8);
-  s8_groups_to_floats(s8, 40, back.data());
+  floats_to_groups(Format::kS8Groups, row.data(), 40, s8);
+  groups_to_floats(Format::kS8Groups, s8, 40, back.data());
   EXPECT_EQ(back, row);
   U4Group u4[2];
-  floats_to_u4_groups(row.data(), 40, u4);
-  u4_groups_to_floats(u4, 40, back.data());
+  floats_to_groups(Format::kU4Groups, row.data(), 40, u4);
+  groups_to_floats(Format::kU4Groups, u4, 40, back.data());
   EXPECT_EQ(back, row);
 }
 

@@ -14,12 +14,12 @@ void add_isa(Command* command, std::string* isa) {
 }
 
 void add_precision(Command* command, std::string* precision) {
+  std::string help = "What products are computed in: ";
+  for (const std::string& name : kPrecisions) help += name + ", ";
+  help += "or auto, the fastest that this machine has instructions for; none: what the file stores";
   std::vector<std::string> names = kPrecisions;
   names.emplace_back("auto");
-  command->choice(
-      "--precision", precision, names,
-      "What products are computed in: f32, bf16, int8, int8g, int4, or auto, the fastest that this "
-      "machine has instructions for; none: what the file stores");
+  command->choice("--precision", precision, names, help.c_str());
 }
 
 void add_machine(Command* command, RunOptions* run) {
