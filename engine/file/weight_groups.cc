@@ -94,7 +94,7 @@ U4Try best_of(const GroupFloats& group) {
   return best;
 }
 
-void s8_to_floats(const void* row, int64_t k, float* to) {
+void s8_groups_to_floats(const void* row, int64_t k, float* to) {
   const auto* groups = static_cast<const S8Group*>(row);
   for (int64_t g = 0; g < groups_in(k); ++g) {
     const float scale = widen_f16(groups[g].scale);
@@ -103,7 +103,7 @@ void s8_to_floats(const void* row, int64_t k, float* to) {
   }
 }
 
-void u4_to_floats(const void* row, int64_t k, float* to) {
+void u4_groups_to_floats(const void* row, int64_t k, float* to) {
   const auto* groups = static_cast<const U4Group*>(row);
   for (int64_t g = 0; g < groups_in(k); ++g) {
     const float scale = widen_f16(groups[g].scale), min = widen_f16(groups[g].min);
@@ -115,7 +115,7 @@ void u4_to_floats(const void* row, int64_t k, float* to) {
   }
 }
 
-void floats_to_s8(const float* from, int64_t k, void* row) {
+void floats_to_s8_groups(const float* from, int64_t k, void* row) {
   auto* groups = static_cast<S8Group*>(row);
   for (int64_t g = 0; g < groups_in(k); ++g) {
     const GroupFloats group(from, k, g);
@@ -132,7 +132,7 @@ void floats_to_s8(const float* from, int64_t k, void* row) {
   }
 }
 
-void floats_to_u4(const float* from, int64_t k, void* row) {
+void floats_to_u4_groups(const float* from, int64_t k, void* row) {
   auto* groups = static_cast<U4Group*>(row);
   for (int64_t g = 0; g < groups_in(k); ++g) {
     const GroupFloats group(from, k, g);
@@ -156,8 +156,8 @@ struct GroupConversion {
   void (*from_floats)(const float* from, int64_t k, void* row);
 };
 constexpr GroupConversion kGroupConversions[] = {
-    {Format::kS8Groups, s8_to_floats, floats_to_s8},
-    {Format::kU4Groups, u4_to_floats, floats_to_u4},
+    {Format::kS8Groups, s8_groups_to_floats, floats_to_s8_groups},
+    {Format::kU4Groups, u4_groups_to_floats, floats_to_u4_groups},
 };
 
 const GroupConversion& group_conversion_of(Format format) {
