@@ -19,10 +19,15 @@ def read_json(path):
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
+PADS_BEFORE_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet")
+
+
 def max_length(folder):
+    """In RoBERTa's line, positions begin behind the pad's id."""
     config = read_json(folder / "config.json")
     asked = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
-    return min(filter(None, (asked, config["max_position_embeddings"])))
+    unused = config["pad_token_id"] + 1 if config["model_type"] in PADS_BEFORE_POSITIONS else 0
+    return min(filter(None, (asked, config["max_position_embeddings"] - unused)))
 
 
 def load_tokenizer(folder):
