@@ -55,6 +55,7 @@ template <typename Dot, int MR, int NV, int LINES>
 inline void micro_kernel_ahead(int64_t k, const typename Dot::Group* a, int64_t lda,
                                const GroupOfB<Dot>* b, int64_t ldb, const float* init, float* c,
                                int64_t ldc, const typename Dot::Group* ahead, int64_t step) {
+  constexpr int kFetchedTo = fetched_to<typename Dot::Group>(LINES);  // a constant at -O0 too
   typename Dot::Acc acc[MR][NV];
   HEADLANE_UNROLL
   for (int r = 0; r < MR; ++r) {
@@ -68,7 +69,7 @@ inline void micro_kernel_ahead(int64_t k, const typename Dot::Group* a, int64_t 
   for (int64_t kk = 0; kk < k; ++kk, b += ldb) {
     HEADLANE_UNROLL
     for (int i = 0; i < LINES; ++i) {
-      __builtin_prefetch(ahead + kk * step + i * kLine, 0, fetched_to<typename Dot::Group>(LINES));
+      __builtin_prefetch(ahead + kk * step + i * kLine, 0, kFetchedTo);
     }
     decltype(Dot::b(b)) row[NV];
     HEADLANE_UNROLL
