@@ -1,5 +1,6 @@
 #include "engine/api/model_facts.h"
 
+#include <cstring>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -65,11 +66,11 @@ Number number_of(bool has_part, Number number) {
 
 }  // namespace
 
-// All members of the C struct, in their order: gcc refuses one that is left out. Those of the
-// config are taken as members, not by a visitor of its fields (spec/fields.h), which would find
-// them by the text of their names: a name that is wrong would be 0 without a word.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic error "-Wmissing-field-initializers"
+// All members of the C struct, in their order. Those of the config are taken as members, not by a
+// visitor of its fields (spec/fields.h), which would find them by the text of their names: a name
+// that is wrong would be 0 without a word. A program is given all of the struct's bytes, so those
+// between members are zeros, not what lay in this memory before. That each member is set is tested
+// (tests/api/model_facts_test.cc).
 headlane_model_facts headlane::c_api::facts_of(const Model& model) {
   const ModelConfig& config = model.config();
   const StackConfig& stack = config.first_stack();
@@ -79,67 +80,67 @@ headlane_model_facts headlane::c_api::facts_of(const Model& model) {
   const SamplingDefaults& sampling = generation.sampling;
   const bool generates = config.generates(), samples = generates && sampling.samples;
   const bool pools = head.kind == HeadKind::kPool, classifies = head.kind == HeadKind::kClassify;
-  return {
-      .struct_size = sizeof(headlane_model_facts),
-      .architecture = config.architecture.c_str(),
-      .activation = name_of(stack.activation),
-      .pooling = name_of(pools ? head.pooling : Pooling::kNone),
-      .isa = model.kernels().isa,
-      .gemm = model.kernels().gemm,
-      .n_layers = config.encoder.n_layers,
-      .d_model = config.d_model,
-      .n_heads = stack.attention.n_heads,
-      .head_dim = stack.attention.head_dim,
-      .d_ff = config.encoder.d_ff,
-      .vocab_size = stack.vocab_size,
-      .max_positions = stack.max_positions,
-      .max_seq_len = config.max_seq_len,
-      .n_types = stack.n_types,
-      .norm_eps = stack.norm_eps,
-      .normalize = head.normalize,
-      .has_tokenizer = model.tokenizer() != nullptr,
-      .n_parameters = model.n_parameters(),
-      .file_bytes = model.container().file_bytes(),
-      .packed_bytes = model.packed_bytes(),
-      .n_tensors = std::ssize(model.container().tensors()),
-      .kdim = config.kdim,
-      .vdim = config.vdim,
-      .n_kv_heads = stack.attention.n_kv_heads,
-      .norm = name_of(stack.norm),
-      .residual = stack.residual,
-      .final_norm = stack.final_norm,
-      .batch_first = config.batch_first,
-      .precision = name_of(model.precision()),
-      .file_precision = name_of(model.file_precision()),
-      .auto_precision = auto_precision_of(model),
-      .has_decoder = generates,
-      .n_decoder_layers = decoder.n_layers,
-      .n_decoder_heads = decoder.attention.n_heads,
-      .decoder_d_ff = decoder.d_ff,
-      .decoder_vocab_size = number_of(generates, decoder.vocab_size),
-      .max_target_len = number_of(generates, decoder.max_positions),
-      .max_new_tokens = number_of(generates, generation.max_new_tokens),
-      .n_beams = number_of(generates, generation.n_beams),
-      .start_id = number_of(generates, generation.start_id),
-      .forced_first_id = number_of(generates, generation.forced_first_id),
-      .n_languages = model.tokenizer() ? std::ssize(model.tokenizer()->languages()) : 0,
-      .n_prompts = std::ssize(config.prompts.texts),
-      .default_prompt = config.prompts.default_text().c_str(),
-      .d_vector = config.vector_columns(),
-      .n_labels = number_of(classifies, head.classifier.n_labels()),
-      .outcome = classifies ? name_of(head.classifier.outcome) : "none",
-      .has_entailment = classifies && head.classifier.entailment >= 0,
-      .d_embedding = config.meant_columns(),
-      .similarity = name_of(head.use.similarity),
-      .leaves_out_prompt = head.use.leaves_out_prompt,
-      .temperature = number_of(samples, double{sampling.temperature}),
-      .top_k = number_of(samples, sampling.top_k),
-      .top_p = number_of(samples, double{sampling.top_p}),
-      .min_p = number_of(samples, double{sampling.min_p}),
-      .cache_token_bytes = cache_token_bytes(model),
-  };
+  headlane_model_facts facts;
+  std::memset(&facts, 0, sizeof facts);
+  facts.struct_size = sizeof(headlane_model_facts);
+  facts.architecture = config.architecture.c_str();
+  facts.activation = name_of(stack.activation);
+  facts.pooling = name_of(pools ? head.pooling : Pooling::kNone);
+  facts.isa = model.kernels().isa;
+  facts.gemm = model.kernels().gemm;
+  facts.n_layers = config.encoder.n_layers;
+  facts.d_model = config.d_model;
+  facts.n_heads = stack.attention.n_heads;
+  facts.head_dim = stack.attention.head_dim;
+  facts.d_ff = config.encoder.d_ff;
+  facts.vocab_size = stack.vocab_size;
+  facts.max_positions = stack.max_positions;
+  facts.max_seq_len = config.max_seq_len;
+  facts.n_types = stack.n_types;
+  facts.norm_eps = stack.norm_eps;
+  facts.normalize = head.normalize;
+  facts.has_tokenizer = model.tokenizer() != nullptr;
+  facts.n_parameters = model.n_parameters();
+  facts.file_bytes = model.container().file_bytes();
+  facts.packed_bytes = model.packed_bytes();
+  facts.n_tensors = std::ssize(model.container().tensors());
+  facts.kdim = config.kdim;
+  facts.vdim = config.vdim;
+  facts.n_kv_heads = stack.attention.n_kv_heads;
+  facts.norm = name_of(stack.norm);
+  facts.residual = stack.residual;
+  facts.final_norm = stack.final_norm;
+  facts.batch_first = config.batch_first;
+  facts.precision = name_of(model.precision());
+  facts.file_precision = name_of(model.file_precision());
+  facts.auto_precision = auto_precision_of(model);
+  facts.has_decoder = generates;
+  facts.n_decoder_layers = decoder.n_layers;
+  facts.n_decoder_heads = decoder.attention.n_heads;
+  facts.decoder_d_ff = decoder.d_ff;
+  facts.decoder_vocab_size = number_of(generates, decoder.vocab_size);
+  facts.max_target_len = number_of(generates, decoder.max_positions);
+  facts.max_new_tokens = number_of(generates, generation.max_new_tokens);
+  facts.n_beams = number_of(generates, generation.n_beams);
+  facts.start_id = number_of(generates, generation.start_id);
+  facts.forced_first_id = number_of(generates, generation.forced_first_id);
+  facts.n_languages = model.tokenizer() ? std::ssize(model.tokenizer()->languages()) : 0;
+  facts.n_prompts = std::ssize(config.prompts.texts);
+  facts.default_prompt = config.prompts.default_text().c_str();
+  facts.d_vector = config.vector_columns();
+  facts.n_labels = number_of(classifies, head.classifier.n_labels());
+  facts.outcome = classifies ? name_of(head.classifier.outcome) : "none";
+  facts.has_entailment = classifies && head.classifier.entailment >= 0;
+  facts.d_embedding = config.meant_columns();
+  facts.similarity = name_of(head.use.similarity);
+  facts.leaves_out_prompt = head.use.leaves_out_prompt;
+  facts.temperature = number_of(samples, double{sampling.temperature});
+  facts.top_k = number_of(samples, sampling.top_k);
+  facts.top_p = number_of(samples, double{sampling.top_p});
+  facts.min_p = number_of(samples, double{sampling.min_p});
+  facts.cache_token_bytes = cache_token_bytes(model);
+  return facts;
 }
-#pragma GCC diagnostic pop
 
 Json headlane::c_api::json_of(const headlane_model& handle) {
   const Model& model = *handle.model;
