@@ -73,6 +73,8 @@ constexpr bool formats_are_in_order() {
 static_assert(formats_are_in_order());
 
 constexpr const char* name_of(Format format) { return row_of(format).name; }
+// Whether a row is stored in groups of columns, each with scales of its own.
+constexpr bool has_groups(Format format) { return row_of(format).group > 1; }
 constexpr int64_t row_bytes(Format format, int64_t k) {
   const FormatRow& row = row_of(format);
   return (k + row.group - 1) / row.group * row.group_bytes;

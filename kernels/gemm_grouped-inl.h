@@ -56,10 +56,11 @@ struct S8Codes {
   }
 };
 
-// Whether weights are stored so, and those from `first` to first + n of a group, n <= kWidth.
+// has_groups without its table, which the files of all instruction sets would hold a copy of.
 inline bool are_in_groups(Format format) {
   return format == S8Codes::kFormat || format == U4Codes::kFormat;
 }
+// Weights from `first` to first + n of a group, n <= kWidth.
 inline F32 load_weights(Format format, const void* row, int64_t group, int64_t first, int64_t n) {
   if (format == U4Codes::kFormat) {
     return U4Codes::weights(static_cast<const U4Group*>(row)[group], first, n);

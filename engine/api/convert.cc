@@ -16,13 +16,9 @@ headlane::ConvertOptions convert_options(const headlane_convert_options& options
   headlane::ConvertOptions result;
   const std::string precision = options.precision ? options.precision : "";
   if (precision == "auto") {
-    std::string names;
-    for (const headlane::kernels::ProductKind& kind : headlane::kernels::kProductKinds) {
-      names += (names.empty() ? "\"" : ", \"") + std::string(kind.name) + "\"";
-    }
     fail(Status::kInvalidArgument,
-         "option precision is \"auto\", which depends on the machine; a file has one of: %s",
-         names.c_str());
+         "option precision is \"auto\", which depends on the machine; for a file, name one of %s",
+         headlane::precision_names().c_str());
   }
   if (!precision.empty()) {
     result.precision =

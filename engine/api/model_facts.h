@@ -1,4 +1,4 @@
-// What a model is, as the C API says it: a struct of numbers and names, and JSON.
+// The C API describes a model by a struct of numbers and names, and by JSON.
 #pragma once
 
 #include "engine/api/c_api.h"

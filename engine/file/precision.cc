@@ -20,13 +20,19 @@ Precision choose_precision(const std::string& name, const kernels::Table& kernel
                            Precision fallback) {
   if (name.empty()) return fallback;
   if (name == "auto") return fastest(kernels);
-  std::string names;
   for (const kernels::ProductKind& kind : kernels::kProductKinds) {
     if (name == kind.name) return kind.precision;
-    names += (names.empty() ? "\"" : ", \"") + std::string(kind.name) + "\"";
   }
   fail(Status::kInvalidArgument, "option precision is \"%s\"; it must be %s or \"auto\"",
-       name.c_str(), names.c_str());
+       name.c_str(), precision_names().c_str());
+}
+
+std::string precision_names() {
+  std::string names;
+  for (const kernels::ProductKind& kind : kernels::kProductKinds) {
+    names += (names.empty() ? "\"" : ", \"") + std::string(kind.name) + "\"";
+  }
+  return names;
 }
 
 }  // namespace headlane

@@ -15,4 +15,7 @@ using kernels::Precision;
 Precision choose_precision(const std::string& name, const kernels::Table& kernels,
                            Precision fallback);
 
+// All of them, in quotation marks and with commas between them, for messages.
+std::string precision_names();
+
 }  // namespace headlane

@@ -76,8 +76,6 @@ const Conversion& conversion_of(Format format) {
   fail(Status::kInternal, "rows of %s are not converted", name_of(format));
 }
 
-bool has_groups(Format format) { return row_of(format).group > 1; }
-
 void to_floats(const WeightRows& rows, int64_t n, int64_t k, float* to) {
   if (!has_groups(rows.format)) return conversion_of(rows.format).to_floats(rows, n, k, to);
   const auto* row = static_cast<const std::byte*>(rows.data);

@@ -159,7 +159,7 @@ float word_element(const EmbedF32Args& args, int64_t id, int64_t i) {
   if (args.word_format == Format::kS8) {
     return static_cast<float>(static_cast<const int8_t*>(args.word)[at]) * args.word_scale[id];
   }
-  if (row_of(args.word_format).group > 1) {
+  if (has_groups(args.word_format)) {
     const int64_t row = id * row_bytes(args.word_format, args.d);
     return ref::weight_in_groups(args.word_format, static_cast<const char*>(args.word) + row, i);
   }

@@ -190,7 +190,7 @@ TEST_F(ModelFactsTest, AgreeWithJsonForEveryGoldenModel) {
     expect_same_of_golden(kind);
   }
   EXPECT_GE(n_models_, 150);
-  // What no golden model has.
+  // No golden model has many languages, prompts, or choices of sampling.
   const std::string many_languages = temp_.file("languages");
   write_polyglot_folder(many_languages, 7);
   expect_same(many_languages);

@@ -267,43 +267,6 @@ def o200k():
     return t
 
 
-def gemma():
-    """Tokens with newlines, which pieces begin with."""
-    file = json.loads(llama2().to_str())
-    model = file["model"]
-    for token in ["\n", "\n\n", "\n\n\n", "\t"]:
-        model["vocab"][token] = len(model["vocab"])
-    model["merges"] += [["\n", "\n"], ["\n\n", "\n"]]
-    t = Tokenizer.from_str(json.dumps(file))
-    t.normalizer = normalizers.Replace(" ", "\u2581")
-    t.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
-    t.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(),
-                                   decoders.Fuse()])
-    return t
-
-
-def word_piece():
-    """WordPiece between steps that are not BERT's."""
-    t = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=12))
-    t.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(),
-                                               pre_tokenizers.Digits(individual_digits=True)])
-    t.train_from_iterator(training_text(), trainers.WordPieceTrainer(
-        vocab_size=900, special_tokens=["[UNK]", "[CLS]", "[SEP]", "[MASK]"], limit_alphabet=150,
-        show_progress=False))
-    t.decoder = decoders.CTC("a", "##", True)
-    t.post_processor = template(["[CLS]"], ["[SEP]"], t)
-    return t
-
-
-def o200k():
-    """GPT-4o's words, by a regular expression that has no matcher of its own."""
-    t = Tokenizer(models.BPE())
-    t.pre_tokenizer = split_then_bytes(O200K)
-    t = byte_level_bpe(t, specials=["<|end|>"])
-    return t
-
-
 TOKENIZERS = {"xlm_roberta": xlm_roberta, "t5": t5, "gpt2": gpt2, "roberta": roberta,
               "llama3": llama3, "qwen2": qwen2, "llama2": llama2, "suffix_bpe": suffix_bpe,
               "prefix_bpe": prefix_bpe, "word_level": word_level, "gemma": gemma,
