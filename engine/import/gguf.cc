@@ -7,7 +7,6 @@
 
 #include "engine/base/error.h"
 #include "engine/file/input_file.h"
-#include "engine/import/families/class_defaults.h"
 #include "engine/import/families/generation.h"
 #include "engine/import/gguf/gguf_architecture.h"
 #include "engine/import/gguf/gguf_checkpoint.h"
@@ -40,12 +39,14 @@ void convert_gguf(const std::string& path, const std::string& out_path,
     fail(Status::kUnsupported, "%s: a language model has no pooling", path.c_str());
   }
   GgufCheckpoint checkpoint(path);
-  const Json source = with_class_defaults(read_gguf_config(&checkpoint));
-  const Family& family = find_family(source, path);
+  const Json fields = read_gguf_config(&checkpoint);
+  const Family& family = find_family(fields, path);
+  const Json source = with_class_defaults(fields, family.defaults);
   ModelConfig config = family.config(source, path);
   config.max_seq_len = config.decoder.max_positions;
   // There is no generation_config.json: the roles of ids are in the config.
-  config.generation = read_generation_defaults(path, source, path, config, options.log);
+  config.generation =
+      read_generation_defaults(path, source, family.defaults, path, config, options.log);
   const ImportedTokenizer tokenizer = import_tokenizer_of(checkpoint);
   const std::vector<TensorRecipe> recipes = family.tensors(checkpoint, source, path, config);
   write_converted(out_path, std::move(config), path, checkpoint, recipes, tokenizer, options);

@@ -14,7 +14,6 @@
 #include "engine/import/families/bart.h"
 #include "engine/import/families/bert.h"
 #include "engine/import/families/class_check.h"
-#include "engine/import/families/class_defaults.h"
 #include "engine/import/families/classifier.h"
 #include "engine/import/families/distilbert.h"
 #include "engine/import/families/electra.h"
@@ -41,37 +40,41 @@ namespace {
 using json = Json;
 
 constexpr Family kFamilies[] = {
-    {"bert", "Bert", bert_config, bert_tensors, &kBertClassifier},
-    {"distilbert", "DistilBert", distilbert_config, distilbert_tensors, &kDistilbertClassifier},
-    {"roberta", "Roberta", roberta_config, roberta_tensors, &kRobertaClassifier},
-    {"xlm-roberta", "XLMRoberta", roberta_config, roberta_tensors, &kRobertaClassifier},
-    {"camembert", "Camembert", roberta_config, roberta_tensors, &kRobertaClassifier},
-    {"electra", "Electra", electra_config, electra_tensors, &kElectraClassifier},
-    {"mpnet", "MPNet", mpnet_config, mpnet_tensors, &kMpnetClassifier},
-    {"marian", "Marian", bart_config, bart_tensors},
-    {"bart", "Bart", bart_config, bart_tensors},
-    {"mbart", "MBart", bart_config, bart_tensors},
-    {"m2m_100", "M2M100", bart_config, bart_tensors},
-    {"t5", "T5", t5_config, t5_tensors},
-    {"mt5", "MT5", t5_config, t5_tensors},
-    {"gpt2", "GPT2", gpt2_config, gpt2_tensors},
-    {"llama", "Llama", llama_config, llama_tensors},
-    {"mistral", "Mistral", llama_config, llama_tensors},
-    {"qwen2", "Qwen2", llama_config, llama_tensors},
-    {"qwen3", "Qwen3", llama_config, llama_tensors},
-    {"gemma", "Gemma", gemma_config, gemma_tensors},
-    {"gemma2", "Gemma2", gemma2_config, gemma_tensors},
-    {"gemma3_text", "Gemma3", gemma3_config, gemma_tensors},
-    {"gemma3", "Gemma3", gemma3_text_part_config, gemma3_text_part_tensors, nullptr, nullptr,
-     gemma3_text_part_name},
-    {"phi3", "Phi3", phi3_config, phi3_tensors},
-    {"smollm3", "SmolLM3", smollm3_config, llama_tensors},
-    {"olmo2", "Olmo2", olmo2_config, llama_tensors},
-    {"glm", "Glm", glm_config, glm_tensors},
-    {"glm4", "Glm4", glm_config, glm_tensors},
-    {"falcon", "Falcon", falcon_config, falcon_tensors},
-    {"bloom", "Bloom", bloom_config, bloom_tensors},
-    {"baichuan", "Baichuan", baichuan_config, baichuan_tensors, nullptr, "baichuan"}};
+    {"bert", "Bert", bert_defaults, bert_config, bert_tensors, &kBertClassifier},
+    {"distilbert", "DistilBert", distilbert_defaults, distilbert_config, distilbert_tensors,
+     &kDistilbertClassifier},
+    {"roberta", "Roberta", roberta_defaults, roberta_config, roberta_tensors, &kRobertaClassifier},
+    {"xlm-roberta", "XLMRoberta", roberta_defaults, roberta_config, roberta_tensors,
+     &kRobertaClassifier},
+    {"camembert", "Camembert", roberta_defaults, roberta_config, roberta_tensors,
+     &kRobertaClassifier},
+    {"electra", "Electra", electra_defaults, electra_config, electra_tensors, &kElectraClassifier},
+    {"mpnet", "MPNet", mpnet_defaults, mpnet_config, mpnet_tensors, &kMpnetClassifier},
+    {"marian", "Marian", bart_defaults, bart_config, bart_tensors},
+    {"bart", "Bart", bart_defaults, bart_config, bart_tensors},
+    {"mbart", "MBart", bart_defaults, bart_config, bart_tensors},
+    {"m2m_100", "M2M100", bart_defaults, bart_config, bart_tensors},
+    {"t5", "T5", t5_defaults, t5_config, t5_tensors},
+    {"mt5", "MT5", t5_defaults, t5_config, t5_tensors},
+    {"gpt2", "GPT2", gpt2_defaults, gpt2_config, gpt2_tensors},
+    {"llama", "Llama", llama_defaults, llama_config, llama_tensors},
+    {"mistral", "Mistral", llama_defaults, llama_config, llama_tensors},
+    {"qwen2", "Qwen2", llama_defaults, llama_config, llama_tensors},
+    {"qwen3", "Qwen3", llama_defaults, llama_config, llama_tensors},
+    {"gemma", "Gemma", gemma_defaults, gemma_config, gemma_tensors},
+    {"gemma2", "Gemma2", gemma2_defaults, gemma2_config, gemma_tensors},
+    {"gemma3_text", "Gemma3", gemma3_defaults, gemma3_config, gemma_tensors},
+    {"gemma3", "Gemma3", nullptr, gemma3_text_part_config, gemma3_text_part_tensors, nullptr,
+     nullptr, gemma3_text_part_name},
+    {"phi3", "Phi3", phi3_defaults, phi3_config, phi3_tensors},
+    {"smollm3", "SmolLM3", llama_defaults, smollm3_config, llama_tensors},
+    {"olmo2", "Olmo2", llama_defaults, olmo2_config, llama_tensors},
+    {"glm", "Glm", glm_defaults, glm_config, glm_tensors},
+    {"glm4", "Glm4", glm_defaults, glm_config, glm_tensors},
+    {"falcon", "Falcon", falcon_defaults, falcon_config, falcon_tensors},
+    {"bloom", "Bloom", bloom_defaults, bloom_config, bloom_tensors},
+    {"baichuan", "Baichuan", baichuan_defaults, baichuan_config, baichuan_tensors, nullptr,
+     "baichuan"}};
 
 // Ids beyond the embedding table would have no row. Fewer are fine: tables are often padded.
 void check_vocab(const ImportedTokenizer& tokenizer, const ModelConfig& config,
@@ -142,15 +145,15 @@ void read_head(const Family& family, const SentenceModules& modules, const json&
 }
 
 // Reads what the steps after a model make of its output, or what a model generates.
-void read_uses(const SentenceModules& modules, const json& source, const std::string& path,
-               const ConvertOptions& options, ModelConfig* config) {
+void read_uses(const Family& family, const SentenceModules& modules, const json& source,
+               const std::string& path, const ConvertOptions& options, ModelConfig* config) {
   if (config->generates()) {
     if (modules.head.pooling != Pooling::kNone || options.pooling) {
       fail(Status::kUnsupported, "%s field \"model_type\": a model with a decoder has no pooling",
            path.c_str());
     }
-    config->generation =
-        read_generation_defaults(modules.transformer_dir, source, path, *config, options.log);
+    config->generation = read_generation_defaults(modules.transformer_dir, source, family.defaults,
+                                                  path, *config, options.log);
     return;
   }
   HeadConfig& head = config->head;
@@ -223,8 +226,8 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   const std::string& dir = modules.transformer_dir;
   const std::string config_path = dir + "/config.json";
   const json own_config = read_json_file(config_path);
-  const json source_config = with_class_defaults(own_config);
-  const Family& family = find_family(source_config, config_path);
+  const Family& family = find_family(own_config, config_path);
+  const json source_config = with_class_defaults(own_config, family.defaults);
   check_class(own_config, config_path, family.class_name, family.own_module);
 
   ModelConfig config = family.config(source_config, config_path);
@@ -232,7 +235,7 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   if (may_classify && !options.pooling) {
     read_head(family, modules, own_config, config_path, &config);
   }
-  read_uses(modules, own_config, config_path, options, &config);
+  read_uses(family, modules, own_config, config_path, options, &config);
   // A prompt is not cut, so the tokenizer's own limit is nobody's.
   const StackConfig& stack = config.is_language_model() ? config.decoder : config.encoder;
   const int64_t max_positions = stack.max_positions;

@@ -7,6 +7,7 @@
 
 #include "engine/file/json.h"
 #include "engine/import/convert.h"
+#include "engine/import/families/class_defaults.h"
 #include "engine/import/source/checkpoint.h"
 #include "engine/import/source/tensor_recipe.h"
 #include "engine/import/tokenizers/tokenizer.h"
@@ -20,6 +21,7 @@ struct ClassifierForm;
 struct Family {
   const char* model_type;
   const char* class_name;  // what the names of its classes begin with
+  ClassDefaults defaults;  // null where the fields are those of a part, which has its own
   ModelConfig (*config)(const Json& config, const std::string& path);
   // `source` is config.json, at `path`, from which `config` was made.
   std::vector<TensorRecipe> (*tensors)(const Checkpoint& checkpoint, const Json& source,

@@ -33,6 +33,15 @@ bool has_normed_head(const Json& config, const std::string& path) {
 
 }  // namespace
 
+// Its makers' class has other numbers for each size, so sizes are not filled in.
+Json baichuan_defaults(const std::string&) {
+  return {{"hidden_act", "silu"},
+          {"rms_norm_eps", 1e-6},
+          {"pad_token_id", 0},
+          {"bos_token_id", 1},
+          {"eos_token_id", 2}};
+}
+
 ModelConfig baichuan_config(const Json& config, const std::string& path) {
   Json fields = config;
   const bool alibi = has_alibi(config, path);

@@ -11,6 +11,9 @@
 
 namespace headlane {
 
+// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+Json baichuan_defaults(const std::string&);
+
 // As llama_config and llama_tensors.
 ModelConfig baichuan_config(const Json& config, const std::string& path);
 std::vector<TensorRecipe> baichuan_tensors(const Checkpoint& checkpoint, const Json& config,

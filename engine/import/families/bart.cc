@@ -173,6 +173,37 @@ void add_head_bias(const Checkpoint& checkpoint, const ModelConfig& config, Reci
 
 }  // namespace
 
+json bart_defaults(const std::string& type) {
+  json defaults = {{"vocab_size", 50265},
+                   {"max_position_embeddings", 1024},
+                   {"encoder_layers", 12},
+                   {"encoder_ffn_dim", 4096},
+                   {"encoder_attention_heads", 16},
+                   {"decoder_layers", 12},
+                   {"decoder_ffn_dim", 4096},
+                   {"decoder_attention_heads", 16},
+                   {"activation_function", "gelu"},
+                   {"d_model", 1024},
+                   {"scale_embedding", false},
+                   {"pad_token_id", 1},
+                   {"bos_token_id", 0},
+                   {"eos_token_id", 2}};
+  if (type == "bart" || type == "m2m_100") defaults["decoder_start_token_id"] = 2;
+  if (type == "bart" || type == "mbart") defaults["forced_eos_token_id"] = 2;
+  if (type == "marian") {
+    defaults.erase("bos_token_id");
+    defaults.update({{"vocab_size", 58101},
+                     {"decoder_start_token_id", 58100},
+                     {"pad_token_id", 58100},
+                     {"eos_token_id", 0},
+                     {"forced_eos_token_id", 0}});
+  } else if (type == "m2m_100") {
+    defaults.update(
+        {{"vocab_size", 128112}, {"activation_function", "relu"}, {"scale_embedding", true}});
+  }
+  return defaults;
+}
+
 ModelConfig bart_config(const json& config, const std::string& path) {
   const Variant& variant = variant_of(config, path);
   refuse_other_than_encoder_decoder(config, path);

@@ -11,6 +11,9 @@
 
 namespace headlane {
 
+// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+Json bart_defaults(const std::string&);
+
 // Everything of the config but max_seq_len and the generation's defaults, which other files say.
 // Throws Error naming the field of the file `path`; kUnsupported if it asks for what Headlane
 // lacks.

@@ -12,6 +12,9 @@
 
 namespace headlane {
 
+// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+Json bert_defaults(const std::string&);
+
 // Everything of the config but pooling, normalize and max_seq_len, which other files say.
 // Throws Error naming the field of the file `path`; kUnsupported if it asks for what Headlane
 // lacks.

@@ -29,6 +29,16 @@ LayerNames distilbert_layer(const std::string& at) {
 
 }  // namespace
 
+json distilbert_defaults(const std::string&) {
+  return {{"vocab_size", 30522},
+          {"dim", 768},
+          {"n_layers", 6},
+          {"n_heads", 12},
+          {"hidden_dim", 3072},
+          {"activation", "gelu"},
+          {"max_position_embeddings", 512}};
+}
+
 // "sinusoidal_pos_embds" says how the table of positions was first filled. The file has it.
 ModelConfig distilbert_config(const json& config, const std::string& path) {
   refuse_other_than_encoder(config, path);

@@ -11,6 +11,9 @@
 
 namespace headlane {
 
+// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+Json distilbert_defaults(const std::string&);
+
 // As bert_config.
 ModelConfig distilbert_config(const Json& config, const std::string& path);
 

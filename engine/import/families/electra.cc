@@ -1,12 +1,22 @@
 #include "engine/import/families/electra.h"
 
 #include "engine/file/json.h"
+#include "engine/import/families/bert.h"
 #include "engine/import/families/encoder.h"
 #include "engine/import/source/json_file.h"
 
 namespace headlane {
 
 using json = Json;
+
+json electra_defaults(const std::string& type) {
+  json defaults = bert_defaults(type);
+  defaults.update({{"embedding_size", 128},
+                   {"hidden_size", 256},
+                   {"num_attention_heads", 4},
+                   {"intermediate_size", 1024}});
+  return defaults;
+}
 
 ModelConfig electra_config(const json& config, const std::string& path) {
   ModelConfig result = read_bert_body(config, path);

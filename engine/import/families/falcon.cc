@@ -172,6 +172,21 @@ std::vector<TensorRecipe> take_all(const Checkpoint& checkpoint, const Json& con
 
 }  // namespace
 
+Json falcon_defaults(const std::string&) {
+  return {
+      {"vocab_size", 65024},       {"hidden_size", 4544},        {"num_hidden_layers", 32},
+      {"num_attention_heads", 71}, {"layer_norm_epsilon", 1e-5}, {"max_position_embeddings", 2048},
+      {"activation", "gelu"},      {"bos_token_id", 11},         {"eos_token_id", 11}};
+}
+
+// Its numbers of layers and heads go by two names each, so none is filled in.
+Json bloom_defaults(const std::string&) {
+  return {{"vocab_size", 250880},
+          {"layer_norm_epsilon", 1e-5},
+          {"bos_token_id", 1},
+          {"eos_token_id", 2}};
+}
+
 ModelConfig falcon_config(const Json& config, const std::string& path) {
   if (json_bool(config, "alibi", path, false)) {
     fail(Status::kUnsupported,

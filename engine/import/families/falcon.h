@@ -12,6 +12,10 @@
 
 namespace headlane {
 
+// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+Json falcon_defaults(const std::string&);
+Json bloom_defaults(const std::string&);
+
 // As llama_config and llama_tensors.
 ModelConfig falcon_config(const Json& config, const std::string& path);
 std::vector<TensorRecipe> falcon_tensors(const Checkpoint& checkpoint, const Json& config,

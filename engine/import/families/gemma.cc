@@ -131,10 +131,49 @@ Json text_part(const Json& config, const std::string& path) {
   part["model_type"] = kType;
   part.erase("architectures");
   part["tie_word_embeddings"] = json_bool(config, "tie_word_embeddings", path, true);
-  return with_class_defaults(part);
+  return with_class_defaults(part, gemma3_defaults);
 }
 
 }  // namespace
+
+Json gemma_defaults(const std::string&) {
+  return {{"vocab_size", 256000},
+          {"hidden_size", 3072},
+          {"intermediate_size", 24576},
+          {"num_hidden_layers", 28},
+          {"num_attention_heads", 16},
+          {"num_key_value_heads", 16},
+          {"head_dim", 256},
+          {"hidden_act", "gelu_pytorch_tanh"},
+          {"max_position_embeddings", 8192},
+          {"rms_norm_eps", 1e-6},
+          {"pad_token_id", 0},
+          {"eos_token_id", 1},
+          {"bos_token_id", 2}};
+}
+
+Json gemma2_defaults(const std::string& type) {
+  Json defaults = gemma_defaults(type);
+  defaults.erase("hidden_act");
+  defaults.update({{"hidden_size", 2304},
+                   {"intermediate_size", 9216},
+                   {"num_hidden_layers", 26},
+                   {"num_attention_heads", 8},
+                   {"num_key_value_heads", 4},
+                   {"hidden_activation", "gelu_pytorch_tanh"},
+                   {"query_pre_attn_scalar", 256},
+                   {"sliding_window", 4096},
+                   {"final_logit_softcapping", 30.0},
+                   {"attn_logit_softcapping", 50.0}});
+  return defaults;
+}
+
+Json gemma3_defaults(const std::string& type) {
+  Json defaults = gemma2_defaults(type);
+  for (const char* key : {"final_logit_softcapping", "attn_logit_softcapping"}) defaults.erase(key);
+  defaults.update({{"vocab_size", 262208}, {"max_position_embeddings", 131072}});
+  return defaults;
+}
 
 ModelConfig gemma_config(const Json& config, const std::string& path) {
   // Files of the first release say "gelu" and mean its form by tanh, as transformers reads them.

@@ -13,6 +13,11 @@
 
 namespace headlane {
 
+// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+Json gemma_defaults(const std::string&);
+Json gemma2_defaults(const std::string&);
+Json gemma3_defaults(const std::string&);
+
 // As llama_config and llama_tensors.
 ModelConfig gemma_config(const Json& config, const std::string& path);
 ModelConfig gemma2_config(const Json& config, const std::string& path);

@@ -6,7 +6,6 @@
 
 #include "engine/base/error.h"
 #include "engine/file/json.h"
-#include "engine/import/families/class_defaults.h"
 #include "engine/import/source/json_file.h"
 
 namespace headlane {
@@ -238,11 +237,11 @@ void check_start(const GenerationDefaults& result, const ModelConfig& model,
 }  // namespace
 
 GenerationDefaults read_generation_defaults(const std::string& dir, const json& config,
-                                            const std::string& config_path,
+                                            ClassDefaults defaults, const std::string& config_path,
                                             const ModelConfig& model, const Log& log) {
   const std::string own_path = dir + "/generation_config.json";
   const std::optional<json> own = read_json_file_if_present(own_path);
-  const json source = own ? *own : with_class_defaults(config);
+  const json source = own ? *own : with_class_defaults(config, defaults);
   const Reader reader(source, own ? own_path : config_path, model);
   refuse_what_is_lacking(source, reader.path());
   if (!model.is_language_model()) refuse_samples(source, reader.path());

@@ -5,13 +5,14 @@
 
 #include "engine/base/log.h"
 #include "engine/file/json.h"
+#include "engine/import/families/class_defaults.h"
 #include "engine/spec/config.h"
 
 namespace headlane {
 
 // From `dir`/generation_config.json, or, as before there were such files, from config.json, which
-// `config` is, with the defaults of its class; config.json itself also says what roles tokens have
-// where the former does not. `model` has everything but the result. Throws Error: kUnsupported
+// `config` is, with the `defaults` of its class; config.json itself also says what roles tokens
+// have where the former does not. `model` has everything but the result. Throws Error: kUnsupported
 // naming the field that has generate() do what Headlane does not; kBadFile; kIo.
 //
 // Honoured: decoder_start_token_id (else bos_token_id), eos_token_id, pad_token_id,
@@ -21,7 +22,7 @@ namespace headlane {
 // temperature, top_k, top_p, min_p too. Not used: what else only samples (typical_p, ...), caches,
 // forms of output, speculation, and fields unknown; num_return_sequences, of which `log` is told.
 GenerationDefaults read_generation_defaults(const std::string& dir, const Json& config,
-                                            const std::string& config_path,
+                                            ClassDefaults defaults, const std::string& config_path,
                                             const ModelConfig& model, const Log& log);
 
 }  // namespace headlane

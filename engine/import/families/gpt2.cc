@@ -79,6 +79,18 @@ class Gpt2Tensors {
 
 }  // namespace
 
+json gpt2_defaults(const std::string&) {
+  return {{"vocab_size", 50257},
+          {"n_positions", 1024},
+          {"n_embd", 768},
+          {"n_layer", 12},
+          {"n_head", 12},
+          {"activation_function", "gelu_new"},
+          {"layer_norm_epsilon", 1e-5},
+          {"bos_token_id", 50256},
+          {"eos_token_id", 50256}};
+}
+
 ModelConfig gpt2_config(const json& config, const std::string& path) {
   refuse_other_heads(config, path, "LMHeadModel");
   refuse_variants(config, path);

@@ -11,6 +11,9 @@
 
 namespace headlane {
 
+// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+Json gpt2_defaults(const std::string&);
+
 // As llama_config and llama_tensors (engine/import/families/llama.h).
 ModelConfig gpt2_config(const Json& config, const std::string& path);
 std::vector<TensorRecipe> gpt2_tensors(const Checkpoint& checkpoint, const Json& config,

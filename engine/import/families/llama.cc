@@ -70,7 +70,59 @@ std::vector<bool> read_turning(const Json& config, const std::string& path, int6
   return turning;
 }
 
+Json qwen_defaults(const std::string& type) {
+  Json defaults = {{"vocab_size", 151936},       {"hidden_size", 4096},
+                   {"intermediate_size", 22016}, {"num_hidden_layers", 32},
+                   {"num_attention_heads", 32},  {"num_key_value_heads", 32},
+                   {"hidden_act", "silu"},       {"max_position_embeddings", 32768},
+                   {"rms_norm_eps", 1e-6},       {"sliding_window", 4096},
+                   {"max_window_layers", 28}};
+  if (type == "qwen3") defaults["head_dim"] = 128;
+  return defaults;
+}
+
 }  // namespace
+
+// A class's null, such as "num_key_value_heads", is left out: the importer knows what it stands
+// for.
+Json llama_defaults(const std::string& type) {
+  if (type.starts_with("qwen")) return qwen_defaults(type);
+  Json defaults = {{"vocab_size", 32000},
+                   {"hidden_size", 4096},
+                   {"intermediate_size", 11008},
+                   {"num_hidden_layers", 32},
+                   {"num_attention_heads", 32},
+                   {"hidden_act", "silu"},
+                   {"max_position_embeddings", 2048},
+                   {"rms_norm_eps", 1e-6},
+                   {"bos_token_id", 1},
+                   {"eos_token_id", 2}};
+  if (type == "mistral") {
+    defaults.update({{"intermediate_size", 14336},
+                     {"num_key_value_heads", 8},
+                     {"max_position_embeddings", 131072},
+                     {"sliding_window", 4096}});
+  } else if (type == "smollm3") {
+    defaults.update({{"vocab_size", 128256},
+                     {"hidden_size", 2048},
+                     {"num_hidden_layers", 36},
+                     {"num_attention_heads", 16},
+                     {"num_key_value_heads", 4},
+                     {"max_position_embeddings", 32768},
+                     {"rope_theta", 2000000.0},
+                     {"no_rope_layer_interval", 4},
+                     {"pad_token_id", 128004},
+                     {"bos_token_id", 128000},
+                     {"eos_token_id", 128001}});
+  } else if (type == "olmo2") {
+    defaults.erase("bos_token_id");
+    defaults.update({{"vocab_size", 50304},
+                     {"rms_norm_eps", 1e-5},
+                     {"pad_token_id", 1},
+                     {"eos_token_id", 50279}});
+  }
+  return defaults;
+}
 
 ModelConfig smollm3_config(const Json& config, const std::string& path) {
   ModelConfig result = gated_decoder_config(config, path);

@@ -12,6 +12,9 @@
 
 namespace headlane {
 
+// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+Json llama_defaults(const std::string&);
+
 // `config` is config.json, at `path`, with its class's defaults filled in. Throws Error that names
 // the field that is wrong, or that asks for something Headlane does not compute.
 ModelConfig llama_config(const Json& config, const std::string& path);

@@ -2,6 +2,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/json.h"
+#include "engine/import/families/bert.h"
 #include "engine/import/families/encoder.h"
 #include "engine/import/source/json_file.h"
 
@@ -22,6 +23,13 @@ LayerNames mpnet_layer(const std::string& at) {
 }
 
 }  // namespace
+
+json mpnet_defaults(const std::string& type) {
+  json defaults = bert_defaults(type);
+  defaults.erase("type_vocab_size");
+  defaults.update({{"vocab_size", 30527}, {"relative_attention_num_buckets", kBuckets}});
+  return defaults;
+}
 
 ModelConfig mpnet_config(const json& config, const std::string& path) {
   ModelConfig result = read_bert_body(config, path);

@@ -1,10 +1,41 @@
 #include "engine/import/families/phi3.h"
 
 #include "engine/import/families/decoder.h"
+#include "engine/import/families/llama.h"
 #include "engine/import/families/rotary.h"
 #include "engine/import/source/json_file.h"
 
 namespace headlane {
+
+Json phi3_defaults(const std::string&) {
+  Json defaults = llama_defaults("llama");
+  defaults.update({{"vocab_size", 32064},
+                   {"hidden_size", 3072},
+                   {"intermediate_size", 8192},
+                   {"max_position_embeddings", 4096},
+                   {"original_max_position_embeddings", 4096},
+                   {"rms_norm_eps", 1e-5},
+                   {"pad_token_id", 32000},
+                   {"eos_token_id", 32000}});
+  return defaults;
+}
+
+Json glm_defaults(const std::string&) {
+  Json defaults = llama_defaults("llama");
+  defaults.erase("bos_token_id");
+  defaults.update({{"vocab_size", 151552},
+                   {"intermediate_size", 13696},
+                   {"num_hidden_layers", 40},
+                   {"num_key_value_heads", 2},
+                   {"head_dim", 128},
+                   {"max_position_embeddings", 131072},
+                   {"rms_norm_eps", 0.00000015625},
+                   {"partial_rotary_factor", 0.5},
+                   {"pad_token_id", 151329},
+                   {"eos_token_id", Json::array()}});
+  for (const int id : {151329, 151336, 151338}) defaults["eos_token_id"].push_back(id);
+  return defaults;
+}
 
 ModelConfig phi3_config(const Json& config, const std::string& path) {
   ModelConfig result = gated_decoder_config(config, path);

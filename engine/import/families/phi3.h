@@ -12,6 +12,10 @@
 
 namespace headlane {
 
+// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+Json phi3_defaults(const std::string&);
+Json glm_defaults(const std::string&);
+
 // As llama_config and llama_tensors.
 ModelConfig phi3_config(const Json& config, const std::string& path);
 std::vector<TensorRecipe> phi3_tensors(const Checkpoint& checkpoint, const Json& config,

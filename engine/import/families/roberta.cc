@@ -1,12 +1,20 @@
 #include "engine/import/families/roberta.h"
 
 #include "engine/file/json.h"
+#include "engine/import/families/bert.h"
 #include "engine/import/families/encoder.h"
 #include "engine/import/source/json_file.h"
 
 namespace headlane {
 
 using json = Json;
+
+json roberta_defaults(const std::string& type) {
+  json defaults = bert_defaults(type);
+  defaults["pad_token_id"] = 1;
+  if (type == "roberta") defaults["vocab_size"] = 50265;
+  return defaults;
+}
 
 ModelConfig roberta_config(const json& config, const std::string& path) {
   ModelConfig result = read_bert_body(config, path);

@@ -12,6 +12,9 @@
 
 namespace headlane {
 
+// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+Json roberta_defaults(const std::string&);
+
 // As bert_config.
 ModelConfig roberta_config(const Json& config, const std::string& path);
 

@@ -96,6 +96,30 @@ EncoderDecoderNames names_of(const ModelConfig& config) {
 
 }  // namespace
 
+json t5_defaults(const std::string& type) {
+  json defaults = {{"vocab_size", 32128},
+                   {"d_model", 512},
+                   {"d_kv", 64},
+                   {"d_ff", 2048},
+                   {"num_layers", 6},
+                   {"num_heads", 8},
+                   {"relative_attention_num_buckets", 32},
+                   {"relative_attention_max_distance", 128},
+                   {"layer_norm_epsilon", 1e-6},
+                   {"feed_forward_proj", "relu"},
+                   {"pad_token_id", 0},
+                   {"eos_token_id", 1}};
+  if (type == "mt5") {
+    defaults.update({{"vocab_size", 250112},
+                     {"d_ff", 1024},
+                     {"num_layers", 8},
+                     {"num_heads", 6},
+                     {"feed_forward_proj", "gated-gelu"},
+                     {"decoder_start_token_id", 0}});
+  }
+  return defaults;
+}
+
 ModelConfig t5_config(const json& config, const std::string& path) {
   refuse_other_than_encoder_decoder(config, path);
   ModelConfig result;

@@ -15,6 +15,7 @@
 #include "engine/import/families/mpnet.h"
 #include "engine/import/families/roberta.h"
 #include "engine/import/families/t5.h"
+#include "engine/import/huggingface.h"
 #include "tests/support/temp_dir.h"
 
 namespace headlane {
@@ -56,10 +57,16 @@ constexpr const char* kLanguageModels[] = {"gpt2",  "llama",  "mistral",     "qw
                                            "gemma", "gemma2", "gemma3_text", "phi3",   "smollm3",
                                            "olmo2", "glm",    "glm4",        "falcon", "bloom"};
 
+// A config.json that says nothing more than its type.
+Json filled(const char* type) {
+  const Json config = {{"model_type", type}};
+  return with_class_defaults(config, find_family(config, "c").defaults);
+}
+
 void expect_those_of_transformers(const char* type, size_t least) {
   SCOPED_TRACE(type);
   const Json theirs = golden_defaults().at(type);
-  const Json fields = with_class_defaults({{"model_type", type}});
+  const Json fields = filled(type);
   EXPECT_GE(fields.size(), least);
   for (const auto& [key, value] : fields.items()) {
     ASSERT_TRUE(theirs.contains(key)) << key;
@@ -94,7 +101,7 @@ TEST(ClassDefaults, AreEnoughForAConfig) {
   const Json classes = golden_defaults();
   for (const Type& type : kTypes) {
     SCOPED_TRACE(type.name);
-    const ModelConfig config = type.config(with_class_defaults({{"model_type", type.name}}), "c");
+    const ModelConfig config = type.config(filled(type.name), "c");
     const Json& theirs = classes.at(type.name);
     EXPECT_EQ(config.encoder.vocab_size, theirs.at("vocab_size"));
     EXPECT_EQ(config.d_model, theirs.at(type.d_model));
@@ -109,9 +116,7 @@ TEST(ClassDefaults, AreEnoughForAConfig) {
 
 // Positions of 512 rows begin after the row of the padding, and tables of ELECTRA are narrow.
 TEST(ClassDefaults, AreTheFamilies) {
-  const auto encoder = [](const Type& type) {
-    return type.config(with_class_defaults({{"model_type", type.name}}), "c").encoder;
-  };
+  const auto encoder = [](const Type& type) { return type.config(filled(type.name), "c").encoder; };
   for (const Type& type : kTypes) {
     SCOPED_TRACE(type.name);
     if (type.n_decoder_layers != nullptr) break;
@@ -128,14 +133,20 @@ TEST(ClassDefaults, AreTheFamilies) {
 
 TEST(ClassDefaults, WhatAFileSaysStays) {
   const Json fields = with_class_defaults(
-      {{"model_type", "bert"}, {"vocab_size", 7}, {"layer_norm_eps", nullptr}, {"other", "thing"}});
+      {{"model_type", "bert"}, {"vocab_size", 7}, {"layer_norm_eps", nullptr}, {"other", "thing"}},
+      bert_defaults);
   EXPECT_EQ(fields["vocab_size"], 7);
   EXPECT_TRUE(fields["layer_norm_eps"].is_null());
   EXPECT_EQ(fields["other"], "thing");
-  for (const Json& other : {Json({{"model_type", "gpt_neox"}}), Json({{"model_type", 3}}),
-                            Json(Json::object()), Json(Json::array()), Json()}) {
-    EXPECT_EQ(with_class_defaults(other), other);
+  for (const Json& other :
+       {Json({{"model_type", 3}}), Json(Json::object()), Json(Json::array()), Json()}) {
+    EXPECT_EQ(with_class_defaults(other, bert_defaults), other);
   }
+}
+
+// A model of two parts has the fields of each in an object of its own.
+TEST(ClassDefaults, OfPartsAreNotTheWholes) {
+  EXPECT_EQ(filled("gemma3"), Json({{"model_type", "gemma3"}}));
 }
 
 }  // namespace
