@@ -119,8 +119,9 @@ inline void score_block(const DecodeStrip<T>& strip, const Keys& keys, int64_t b
   }
 }
 
-// Makes scores of one row's products with the keys `seen`: scaled, capped, with biases by distance,
-// -inf in the lanes of their vectors that are not seen. Returns the largest, lane by lane.
+// Makes scores of one row's products with the keys `seen`: scaled, capped, with biases by distance
+// or by key, -inf in the lanes of their vectors that are not seen. Returns the largest, lane by
+// lane.
 template <typename T, bool kMore>
 inline F32 adjust_products(const DecodeAttentionArgs<T>& args,
                            const typename DecodeStrip<T>::Row& row, int64_t block, KeyRange seen,
@@ -139,6 +140,10 @@ inline F32 adjust_products(const DecodeAttentionArgs<T>& args,
       if (args.relative_bias) {
         const float* bias = args.relative_bias + row.head * args.ld_relative_bias;
         x = x + load_up_to(bias + (j - position), smaller(kWidth, seen.end - j));
+      }
+      if (args.key_bias) {
+        const float* bias = args.key_bias + row.head * args.ld_key_bias;
+        x = x + load_up_to(bias + j, smaller(kWidth, seen.end - j));
       }
       if (args.alibi_slopes) {
         const F32 lane_0 = broadcast(static_cast<float>(j - position));
@@ -164,7 +169,7 @@ template <typename T>
 inline float weigh_scores(const DecodeAttentionArgs<T>& args,
                           const typename DecodeStrip<T>::Row& row, int64_t block, KeyRange seen,
                           float* s, float* sum) {
-  const bool more = args.softcap > 0 || args.relative_bias || args.alibi_slopes;
+  const bool more = args.softcap > 0 || args.relative_bias || args.key_bias || args.alibi_slopes;
   const float largest = reduce_max(more ? adjust_products<T, true>(args, row, block, seen, s)
                                         : adjust_products<T, false>(args, row, block, seen, s));
   if (args.p) {  // scores until the row's maximum and sum are known

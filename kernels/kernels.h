@@ -152,8 +152,9 @@ using AttentionF32Args = AttentionArgs<float>;
 using AttentionBf16Args = AttentionArgs<Bf16>;
 
 // Some queries of one sequence, next to each other, meet keys that lie as rows of a cache: o =
-// softmax(cap(scale * q K^T) + relative_bias - alibi) V. One query is a step of decoding; many are
-// a prompt, or a part of one. Of bf16, the arithmetic is that of floats, and o is rounded.
+// softmax(cap(scale * q K^T) + relative_bias + key_bias - alibi) V. One query is a step of
+// decoding; many are a prompt, or a part of one. Of bf16, the arithmetic is that of floats, and o
+// is rounded.
 //
 // A query's bits depend on the query, on its position, and on the keys that it sees and their
 // values, in order: not on how many queries a call has, nor on which rows the keys lie in. What a
@@ -185,6 +186,9 @@ struct DecodeAttentionArgs {
   // As of AttentionArgs, for head h: relative_bias + h * ld_relative_bias, and alibi_slopes[h].
   const float* relative_bias = nullptr;  // or null
   int64_t ld_relative_bias = 0;
+  // Added to the score of key j for head h, whatever the query is: key_bias[h * ld_key_bias + j].
+  const float* key_bias = nullptr;  // or null
+  int64_t ld_key_bias = 0;
   const float* alibi_slopes = nullptr;  // [n_heads], or null
   const float* sinks = nullptr;         // [n_heads], as of AttentionArgs; or null
   // p[h * p_head_stride + i * ldp + j] = what head h of query i weights the value of key j with, 0

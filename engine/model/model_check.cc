@@ -45,8 +45,8 @@ void check_computed_tables(const ModelConfig& config, const Container& container
   if (bytes <= most) return;
   fail(Status::kBadFile,
        "%s: config: the tables of positions that it asks for (\"max_positions\", \"rotary\", "
-       "\"relative_bias\", of %lld layers) have %lld bytes; %lld is the limit, the file's own size "
-       "or 64 MiB",
+       "\"relative_bias\", \"key_alibi\", of %lld layers) have %lld bytes; %lld is the limit, the "
+       "file's own size or 64 MiB",
        container.path().c_str(), ll{config.encoder.n_layers + config.decoder.n_layers}, ll{bytes},
        ll{most});
 }

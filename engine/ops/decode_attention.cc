@@ -38,6 +38,7 @@ void attend_with_maps(const kernels::Table& kernels, kernels::DecodeAttentionArg
     args.q += args.head_dim;
     args.o += args.v_dim;
     if (args.relative_bias) args.relative_bias += args.ld_relative_bias;
+    if (args.key_bias) args.key_bias += args.ld_key_bias;
     if (args.alibi_slopes) ++args.alibi_slopes;
     if (args.sinks) ++args.sinks;
     if ((head + 1) % sharing != 0) continue;
@@ -132,6 +133,8 @@ void DecodeAttention::run_on(const Run& run, int64_t target, Range kv_heads, Ran
       .v = k + spec_.k_width() + kv_heads.begin * spec_.v_dim,
       .ldv = ld_rows,
       .ld_relative_bias = spec_.relative.stride(),
+      .key_bias = tables_.key_bias ? tables_.key_bias + head * spec_.key_alibi.max_len : nullptr,
+      .ld_key_bias = spec_.key_alibi.max_len,
       .alibi_slopes = tables_.alibi_slopes ? tables_.alibi_slopes + head : nullptr,
       .sinks = tables_.sinks ? tables_.sinks + head : nullptr,
       .o = reinterpret_cast<T*>(output.data + tokens.begin * output.ld) + head * spec_.v_dim,

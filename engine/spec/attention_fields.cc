@@ -52,6 +52,10 @@ void visit_fields(RelativeBiasSpec* relative, FieldVisitor* fields) {
   fields->integer("max_len", &relative->max_len);
 }
 
+void visit_fields(KeyAlibiSpec* alibi, FieldVisitor* fields) {
+  fields->integer("max_len", &alibi->max_len);
+}
+
 void visit_fields(AttentionSpec* spec, FieldVisitor* fields) {
   fields->integer("n_heads", &spec->n_heads);
   fields->integer("n_kv_heads", &spec->n_kv_heads);
@@ -65,6 +69,7 @@ void visit_fields(AttentionSpec* spec, FieldVisitor* fields) {
   fields->limit("window_right", &spec->window_right, kUnlimited);
   fields->optional("rotary", &spec->rotary, spec->rotary.dims != 0);
   fields->optional("relative_bias", &spec->relative, spec->relative.n_buckets != 0);
+  fields->optional("key_alibi", &spec->key_alibi, spec->key_alibi.max_len != 0);
 }
 
 }  // namespace headlane

@@ -121,6 +121,7 @@ int64_t AttentionSpec::max_len() const {
   int64_t most = int64_t{1} << 31;
   if (rotary.dims != 0) most = std::min(most, rotary.max_positions);
   if (relative.n_buckets != 0) most = std::min(most, relative.max_len);
+  if (key_alibi.max_len != 0) most = std::min(most, key_alibi.max_len);
   return most;
 }
 
@@ -141,6 +142,7 @@ void AttentionSpec::check() const {
   check_score(*this);
   if (rotary.dims != 0) check_rotary(rotary, head_dim);
   if (relative.n_buckets != 0) check_relative(relative);
+  check_range("key_alibi.max_len", key_alibi.max_len, 0, kPositions);
   // A number in a file must not take memory that no one can have meant.
   constexpr int64_t kMostTableFloats = int64_t{1} << 30;
   if (const int64_t floats = attention_table_floats(*this); floats > kMostTableFloats) {
@@ -159,13 +161,18 @@ void check_weights(const AttentionSpec& spec, const AttentionWeights& weights) {
   if ((spec.relative.n_buckets != 0) != (weights.relative_bias != nullptr)) {
     fail(Status::kInvalidArgument, "relative_bias.table is null");
   }
+  if (spec.key_alibi.max_len != 0 && !weights.alibi_slopes) {
+    fail(Status::kInvalidArgument, "alibi_slopes is null; key_alibi needs them");
+  }
 }
 
 int64_t attention_table_floats(const AttentionSpec& spec) {
   const int64_t rotary = spec.rotary.table_floats();
   const int64_t relative = spec.relative.n_buckets ? spec.n_heads * spec.relative.stride() : 0;
+  const int64_t by_key = spec.n_heads * spec.key_alibi.max_len;
   const int64_t additive = spec.score == Score::kAdditive ? spec.q_width() : 0;
-  return round_up(rotary) + round_up(relative) + round_up(additive) + 2 * round_up(spec.n_heads);
+  return round_up(rotary) + round_up(relative) + round_up(by_key) + round_up(additive) +
+         2 * round_up(spec.n_heads);
 }
 
 AttentionTables fill_attention_tables(const AttentionSpec& spec, const AttentionWeights& weights,
@@ -195,7 +202,16 @@ AttentionTables fill_attention_tables(const AttentionSpec& spec, const Attention
     tables.relative_bias = table;
   }
   tables.additive = copy(weights.additive, spec.q_width());
-  tables.alibi_slopes = copy(weights.alibi_slopes, spec.n_heads);
+  if (const int64_t n = spec.key_alibi.max_len; n != 0) {
+    float* table = take(spec.n_heads * n);
+    for (int64_t head = 0; head < spec.n_heads; ++head) {
+      fill_key_alibi(weights.alibi_slopes[head], spec.scale,
+                     {table + head * n, static_cast<size_t>(n)});
+    }
+    tables.key_bias = table;
+  } else {
+    tables.alibi_slopes = copy(weights.alibi_slopes, spec.n_heads);
+  }
   tables.sinks = copy(weights.sinks, spec.n_heads);
   return tables;
 }

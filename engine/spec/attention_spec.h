@@ -38,6 +38,13 @@ struct RelativeBiasSpec {
   int64_t stride() const { return 2 * max_len - 1; }
 };
 
+// ALiBi as Falcon has it: a key's own position, and not its distance, is multiplied by the slope,
+// in bf16, which rounds both and their product; then the score's scale applies. So a score is
+// scale * (q . k + bf16(slope * position)).
+struct KeyAlibiSpec {
+  int64_t max_len = 0;  // no sequence may be longer; 0: there is none
+};
+
 struct AttentionSpec {
   int64_t n_heads = 0, n_kv_heads = 0;
   int64_t head_dim = 0, v_dim = 0;
@@ -49,6 +56,7 @@ struct AttentionSpec {
   int64_t window_right = kUnlimited;
   RotarySpec rotary;  // dims 0: none
   RelativeBiasSpec relative;
+  KeyAlibiSpec key_alibi;  // its slopes are AttentionWeights::alibi_slopes
 
   int64_t q_width() const { return n_heads * head_dim; }
   int64_t k_width() const { return n_kv_heads * head_dim; }
@@ -67,6 +75,7 @@ struct AttentionSpec {
 class FieldVisitor;
 void visit_fields(RotarySpec* rotary, FieldVisitor* fields);
 void visit_fields(RelativeBiasSpec* relative, FieldVisitor* fields);
+void visit_fields(KeyAlibiSpec* alibi, FieldVisitor* fields);
 void visit_fields(AttentionSpec* spec, FieldVisitor* fields);
 
 // Learned or given numbers beside a spec. Each is null if it is not used.
@@ -82,7 +91,8 @@ struct AttentionTables {
   const float* rotary = nullptr;         // [max_positions, dims]
   const float* relative_bias = nullptr;  // [n_heads, stride()]
   const float* additive = nullptr;
-  const float* alibi_slopes = nullptr;
+  const float* key_bias = nullptr;      // [n_heads, key_alibi.max_len]
+  const float* alibi_slopes = nullptr;  // null where the slopes are in key_bias
   const float* sinks = nullptr;
 };
 

@@ -102,6 +102,18 @@ void check_qk_norms(const StackConfig& stack, bool has_steps, const char* field,
        where.c_str(), field);
 }
 
+// Only the steps of a decoder have a kernel for biases by key, and a target has no position in its
+// source.
+void check_key_alibi(const StackConfig& stack, bool has_steps, const char* field,
+                     const std::string& where) {
+  const bool itself = stack.attention.key_alibi.max_len != 0;
+  if (stack.cross.key_alibi.max_len == 0 && (has_steps || !itself)) return;
+  fail(Status::kBadFile,
+       "%s field \"%s\": field \"key_alibi\" is there, which only a decoder of token ids has, for "
+       "attention to itself",
+       where.c_str(), field);
+}
+
 // Only the steps of a decoder know the room of a sequence.
 void check_rooms(const StackConfig& stack, bool has_steps, const char* field,
                  const std::string& where) {
@@ -271,6 +283,8 @@ void ModelConfig::validate(const std::string& file) const {
   check_padding(decoder, false, "decoder", where);
   check_qk_norms(encoder, false, "encoder", where);
   check_qk_norms(decoder, generates(), "decoder", where);
+  check_key_alibi(encoder, false, "encoder", where);
+  check_key_alibi(decoder, generates(), "decoder", where);
   check_rooms(encoder, false, "encoder", where);
   check_rooms(decoder, generates(), "decoder", where);
   check_head(*this, where);

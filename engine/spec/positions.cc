@@ -1,6 +1,7 @@
 #include "engine/spec/positions.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numbers>
 #include <vector>
@@ -15,6 +16,12 @@ constexpr double kTurn = 2 * std::numbers::pi;
 double pair_of_turns(const RotarySpec& spec, double turns) {
   const double wavelength = static_cast<double>(spec.original_max_positions) / turns;
   return static_cast<double>(spec.dims) * std::log(wavelength / kTurn) / (2 * std::log(spec.base));
+}
+
+// The nearest number of bf16, ties to even, of a finite one that is not near the largest.
+float in_bf16(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  return std::bit_cast<float>((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000);
 }
 
 // YaRN: pairs up to the one that makes beta_fast turns stay, those from beta_slow on are stretched,
@@ -123,6 +130,12 @@ void fill_alibi_slopes(int64_t n_heads, float* slopes) {
     const double exponent = head < power ? step * static_cast<double>(head + 1)
                                          : step / 2 * static_cast<double>(2 * (head - power) + 1);
     slopes[head] = static_cast<float>(std::exp2(-exponent));
+  }
+}
+
+void fill_key_alibi(float slope, float scale, std::span<float> bias) {
+  for (size_t i = 0; i < bias.size(); ++i) {
+    bias[i] = scale * in_bf16(in_bf16(slope) * in_bf16(static_cast<float>(i)));
   }
 }
 

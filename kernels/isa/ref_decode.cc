@@ -30,6 +30,7 @@ float score(const DecodeAttentionArgs<T>& args, int64_t i, int64_t h, int64_t j)
   if (args.softcap > 0) score = args.softcap * std::tanh(score / args.softcap);
   const int64_t distance = j - (args.q_offset + i);
   if (args.relative_bias) score += args.relative_bias[h * args.ld_relative_bias + distance];
+  if (args.key_bias) score += args.key_bias[h * args.ld_key_bias + j];
   if (args.alibi_slopes) score -= args.alibi_slopes[h] * static_cast<float>(std::abs(distance));
   return score;
 }

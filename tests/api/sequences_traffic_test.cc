@@ -197,7 +197,8 @@ INSTANTIATE_TEST_SUITE_P(
     Models, SequencesTraffic,
     testing::Values(TrafficCase{"llama_3_1", "f32"}, TrafficCase{"llama_3_1", "bf16"},
                     TrafficCase{"llama_3_1", "int8"}, TrafficCase{"qwen2_window", "f32"},
-                    TrafficCase{"mistral", "bf16"}, TrafficCase{"gpt2", "int8"}),
+                    TrafficCase{"mistral", "bf16"}, TrafficCase{"gpt2", "int8"},
+                    TrafficCase{"falcon_alibi", "f32"}),
     testing::PrintToStringParamName());
 
 }  // namespace

@@ -200,6 +200,10 @@ void compare_decoding(Problems* problems) {
     decode.args.relative_bias = bias.data() + sizes.kv_len - 1;
     decode.args.ld_relative_bias = sizes.kv_len;
   }
+  if (problems->flag()) {
+    decode.args.key_bias = bias.data();
+    decode.args.ld_key_bias = sizes.kv_len;
+  }
   if (problems->flag()) decode.args.alibi_slopes = slopes.data();
   if (problems->flag()) decode.args.sinks = sinks.data();
   if (problems->flag()) decode.args.softcap = 3.0f;

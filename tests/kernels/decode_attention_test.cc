@@ -158,6 +158,23 @@ TEST_P(DecodeAttention, AddsBiasesByDistance) {
   }
 }
 
+TEST_P(DecodeAttention, AddsBiasesByKey) {
+  for (const int64_t q_len : {1, 4, 21}) {
+    const DecodeSizes sizes = {4, 2, 61, 24, 24, q_len};
+    std::mt19937 random(9);
+    GuardedFloats bias(sizes.n_heads * sizes.kv_len);
+    fill_random(&bias, &random, 3.0f);
+    for (const int64_t window : {int64_t{9}, AttentionF32Args::kUnlimited}) {
+      Decode<float> decode(sizes);
+      decode.args.causal = true;
+      decode.args.window_left = window;
+      decode.args.key_bias = bias.data();
+      decode.args.ld_key_bias = sizes.kv_len;
+      check(decode);
+    }
+  }
+}
+
 TEST_P(DecodeAttention, CapsScoresAndHasSinks) {
   const DecodeSizes sizes = {3, 1, 21, 32, 32};
   GuardedFloats sinks(3);
@@ -228,6 +245,10 @@ void check_chunks(const Table& kernels, const DecodeSizes& sizes, int64_t window
   whole.args.causal = true;
   whole.args.window_left = window;
   whole.args.alibi_slopes = slopes.data();
+  std::mt19937 random(10);
+  GuardedFloats bias(sizes.kv_len);
+  fill_random(&bias, &random, 3.0f);
+  whole.args.key_bias = bias.data();  // ld_key_bias is 0: of all heads
   whole.run(kernels);
   const int64_t width = sizes.n_heads * sizes.v_dim;
   std::vector<T> expected(whole.o.data(), whole.o.data() + whole.o.size());

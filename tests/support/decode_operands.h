@@ -111,6 +111,7 @@ struct Decode {
     a.causal = args.causal;
     if (args.causal) a.window_left = args.window_left;
     if (args.relative_bias) a.relative_bias = args.relative_bias + h * args.ld_relative_bias;
+    if (args.key_bias) a.bias = args.key_bias + h * args.ld_key_bias;
     if (args.alibi_slopes) a.alibi_slope = args.alibi_slopes[h];
     a.sink = args.sinks ? args.sinks + h : nullptr;
     return reference(a, 0,

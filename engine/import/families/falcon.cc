@@ -188,21 +188,19 @@ Json bloom_defaults(const std::string&) {
 }
 
 ModelConfig falcon_config(const Json& config, const std::string& path) {
-  if (json_bool(config, "alibi", path, false)) {
-    fail(Status::kUnsupported,
-         "%s field \"alibi\" is true; only false is supported, since these models round ALiBi to "
-         "bf16",
-         path.c_str());
-  }
   ModelConfig result = read_falcon_or_bloom(config, path, "num_attention_heads");
-  refuse_partial_rotary(config, path);
   StackConfig& decoder = result.decoder;
   decoder.n_layers = json_positive(config, "num_hidden_layers", path);
   decoder.max_positions = json_positive(config, "max_position_embeddings", path);
   const FalconLayer layer = read_falcon_layer(config, path);
   if (layer.parallel) decoder.norm = NormPlacement::kParallel;
   AttentionSpec& spec = decoder.attention;
-  read_rotary(config, path, &decoder);
+  if (json_bool(config, "alibi", path, false)) {  // then fields of rotary positions say nothing
+    spec.key_alibi.max_len = decoder.max_positions;
+  } else {
+    refuse_partial_rotary(config, path);
+    read_rotary(config, path, &decoder);
+  }
   constexpr const char* kKvHeads = "num_kv_heads";
   if (layer.grouped) {
     if (json_has(config, kKvHeads, path)) spec.n_kv_heads = json_positive(config, kKvHeads, path);

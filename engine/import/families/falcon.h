@@ -1,6 +1,7 @@
 // Falcon and BLOOM: layer norms, a feed-forward without a gate, and q, k and v of each group of
-// heads beside each other in one tensor. Falcon has rotary positions, and mostly lets attention and
-// feed-forward take the same input; BLOOM has ALiBi and a norm of the words.
+// heads beside each other in one tensor. Falcon has rotary positions or an ALiBi of its own, and
+// mostly lets attention and feed-forward take the same input; BLOOM has ALiBi and a norm of the
+// words.
 #pragma once
 
 #include <string>

@@ -76,7 +76,10 @@ constexpr const char* kModels[] = {"llama_3_1",
                                    "baichuan_7b",
                                    "baichuan_13b",
                                    "baichuan2_7b",
-                                   "baichuan2_13b"};
+                                   "baichuan2_13b",
+                                   "falcon_alibi",
+                                   "falcon_alibi_rw",
+                                   "falcon_alibi_new"};
 
 // Another order of summation than that of transformers' own float32 may be off by a small multiple
 // of what that is off by (tests/golden/README.md).

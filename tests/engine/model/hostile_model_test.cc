@@ -106,6 +106,13 @@ TEST_F(HostileModel, ComputedTables) {
   const json long_bias = {{"relative_bias", {{"max_len", 1 << 20}}}};
   expect_refused({{"encoder", {{"attention", long_bias}}}, {"decoder", {{"attention", long_bias}}}},
                  limit);
+  const auto key_alibi = [](int64_t max_len) {
+    return json{{"decoder", {{"attention", {{"key_alibi", {{"max_len", max_len}}}}}}}};
+  };
+  convert(HEADLANE_GOLDEN_DIR "/language_models/falcon_alibi_new");
+  expect_refused(key_alibi(1 << 20), limit);
+  convert(HEADLANE_GOLDEN_DIR "/language_models/falcon");  // it has rotary positions, and no slopes
+  expect_refused(key_alibi(640), "key_alibi needs them");
   convert(HEADLANE_GOLDEN_DIR "/layers/encoder_pre_norm_final");
   const json rotary = {{"dims", 2},
                        {"interleaved", false},

@@ -35,6 +35,7 @@ ModelConfig language_model() {
   stack.attention.rotary = rotary;
   rotary.base = 1e6;
   stack.rotaries = {rotary, {}};
+  stack.attention.key_alibi.max_len = 65;
   stack.qk_norms.of = QkNorm::kHeads;
   config.head.cap.limit = 30;
   config.generation.max_new_tokens = 20;
@@ -54,6 +55,7 @@ TEST(LanguageModelConfig, RoundTripThroughText) {
   EXPECT_EQ(read.decoder.rotaries, config.decoder.rotaries);
   EXPECT_EQ(read.decoder.attention_of(2).rotary.base, 1e6);
   EXPECT_EQ(read.decoder.attention_of(1).rotary.dims, 0);
+  EXPECT_EQ(read.decoder.attention_of(1).key_alibi.max_len, 65);
 }
 
 // A file of the release before has none of these fields.
@@ -61,10 +63,12 @@ TEST(LanguageModelConfig, FieldsOfSomeModelsAreLeftOut) {
   ModelConfig config = language_model();
   config.decoder.rotaries.clear();
   config.decoder.qk_norms = {};
+  config.decoder.attention.key_alibi = {};
   config.head.cap = {};
   const json text = json::parse(config.to_json().dump());
   EXPECT_FALSE(text["decoder"].contains("rotaries"));
   EXPECT_FALSE(text["decoder"].contains("qk_norms"));
+  EXPECT_FALSE(text["decoder"]["attention"].contains("key_alibi"));
   EXPECT_FALSE(text["head"].contains("cap"));
   const ModelConfig read = ModelConfig::from_json(engine_json(text), "m");
   EXPECT_EQ(read.decoder.qk_norms.of, QkNorm::kNone);
@@ -82,6 +86,16 @@ TEST(LanguageModelConfig, HostileFieldsAreNamed) {
   std::swap(config.encoder, config.decoder);
   config.head = {};
   EXPECT_ERROR(config.validate("m"), Status::kBadFile, "\"encoder\": field \"qk_norms\"");
+  config.encoder.qk_norms = {};
+  config.encoder.rotaries.clear();
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile, "\"encoder\": field \"key_alibi\"");
+  config = language_model();
+  for (const int64_t length : {int64_t{-1}, int64_t{1} << 40}) {
+    config.decoder.attention.key_alibi.max_len = length;
+    EXPECT_ERROR(config.validate("m"), Status::kBadFile, "key_alibi.max_len is");
+  }
+  config.decoder.attention.key_alibi.max_len = 63;
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile, "\"attention\" end at 63");
   config = language_model();
   config.decoder.norm = NormPlacement::kParallel;
   config.validate("m");

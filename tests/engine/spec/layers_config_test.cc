@@ -170,6 +170,11 @@ TEST(LayersConfig, HostileDecodersAreNamed) {
   config.decoder.attention.relative = {8, 20, true, 63};
   EXPECT_ERROR(config.validate("m"), Status::kBadFile,
                "position tables of \"attention\" end at 63");
+  for (AttentionSpec StackConfig::*attention : {&StackConfig::attention, &StackConfig::cross}) {
+    config = decoder_config();
+    (config.decoder.*attention).key_alibi.max_len = 640;
+    EXPECT_ERROR(config.validate("m"), Status::kBadFile, "\"decoder\": field \"key_alibi\"");
+  }
   config = decoder_config();
   config.decoder.n_layers = -1;
   EXPECT_ERROR(config.validate("m"), Status::kBadFile, "\"n_layers\" is -1");

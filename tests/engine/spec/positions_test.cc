@@ -148,6 +148,27 @@ TEST(Positions, AlibiSlopesAreThePublished) {
   for (int i = 0; i < 8; ++i) EXPECT_EQ(eight[i], std::ldexp(1.0f, -1 - i));
 }
 
+// To the bit: slopes, positions and products are rounded to bf16 as transformers rounds them.
+TEST(Positions, KeyAlibiIsTransformers) {
+  const Npy golden = test::read_npy(kFolder + "key_alibi.npy");  // a row a head
+  const std::vector<int64_t> heads = manifest().at("alibi"), positions = manifest().at("key_alibi");
+  ASSERT_EQ(positions.back(), 2045);
+  size_t at = 0;
+  for (const int64_t n_heads : heads) {
+    std::vector<float> slopes(n_heads), bias(2046), halves(2046);
+    fill_alibi_slopes(n_heads, slopes.data());
+    for (int64_t head = 0; head < n_heads; ++head) {
+      fill_key_alibi(slopes[head], 1.0f, bias);
+      fill_key_alibi(slopes[head], 0.5f, halves);
+      for (const int64_t position : positions) {
+        ASSERT_EQ(bias[position], golden.data.at(at++)) << n_heads << ' ' << head;
+        ASSERT_EQ(halves[position], bias[position] / 2);
+      }
+    }
+  }
+  EXPECT_EQ(at, golden.data.size());
+}
+
 TEST(Positions, BucketsAreTransformers) {
   const Npy golden = test::read_npy(kFolder + "buckets.npy");  // distances; then a row a kind
   const nlohmann::json kinds = manifest().at("buckets");

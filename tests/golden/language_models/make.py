@@ -17,7 +17,9 @@ Each folder is what headlane convert takes (config.json, generation_config.json,
     manifest.json       what is odd about the model, the arguments, and how far transformers' own
                         float32 is from the float64, at most
 Everything is random: biases and norms too. Each prompt is run alone, without padding, in float64
-from the weights as the files have them, and rounded once.
+from the weights as the files have them, and rounded once. Attention is transformers' eager form, except
+where a recipe says SDPA: to Falcon's scores the eager form of transformers 5.24 adds ALiBi twice, with
+the mask too, and SDPA, which transformers chooses by itself, once.
 
 Ids can be compared one for one only where no choice is a matter of rounding. So a prompt is
 replaced by another if the two best scores of one of its greedy steps are nearer than LEAST_GAP, or
@@ -133,9 +135,9 @@ def check_room(model, ids, new, rows):
 
 def run(recipe, folder, seed):
     exact = class_of(recipe, recipe.get("head", "ForCausalLM")).from_pretrained(
-        folder, dtype=torch.float64, attn_implementation="eager").eval()
+        folder, dtype=torch.float64, attn_implementation=recipe.get("attention", "eager")).eval()
     single = class_of(recipe, recipe.get("head", "ForCausalLM")).from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager").eval()
+        folder, dtype=torch.float32, attn_implementation=recipe.get("attention", "eager")).eval()
     rng = np.random.default_rng(seed)
     prompts, greedy, beam, scores, logits = [], [], [], [], []
     off_logits = off_scores = 0.0
@@ -184,7 +186,7 @@ def run_texts(recipe, folder):
         shutil.copy(tokenizers / name, folder / name)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = class_of(recipe, recipe.get("head", "ForCausalLM")).from_pretrained(
-        folder, dtype=torch.float64, attn_implementation="eager").eval()
+        folder, dtype=torch.float64, attn_implementation=recipe.get("attention", "eager")).eval()
 
     def text_of(ids):
         return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)

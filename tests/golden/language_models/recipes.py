@@ -4,8 +4,9 @@ their seeds, so new ones come last.
 A recipe has transformers' class and the fields of its config, and what else is odd: `head`, what the
 class is called behind its family; `plain`, that COMMON is left out; `saved`, the type of the file's
 weights; `old` and `own`, fields that config.json has beside those, and `drop`, fields that it lacks;
-`by_room`, that positions depend on the room of a sequence; `tokenizer`, whose texts are prompts; and
-how many `prompts` there are, if not 200.
+`by_room`, that positions depend on the room of a sequence; `tokenizer`, whose texts are prompts;
+`attention`, the form in which transformers computes it, if not eager; and how many `prompts` there
+are, if not 200.
 """
 
 import torch
@@ -270,4 +271,17 @@ MODELS = {
         config=dict(normed_head=True, hidden_size=30, intermediate_size=41, num_hidden_layers=2,
             num_attention_heads=6, model_max_length=640, hidden_act="silu", rms_norm_eps=1e-6,
             tie_word_embeddings=False)),
+    "falcon_alibi": dict(type="Falcon", plain=True, attention="sdpa", why="ALiBi that is rounded to "
+        "bf16; one head of keys; attention and feed-forward take the same input",
+        config=dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=True,
+            max_position_embeddings=640)),
+    "falcon_alibi_rw": dict(type="Falcon", plain=True, attention="sdpa", why="that ALiBi with as many "
+        "heads of keys, which are no power of two; attention before feed-forward; biases; a head of "
+        "its own; saved in bf16", saved=torch.bfloat16, config=dict(hidden_size=36,
+            num_hidden_layers=3, num_attention_heads=6, multi_query=False, parallel_attn=False,
+            bias=True, tie_word_embeddings=False, alibi=True, max_position_embeddings=640)),
+    "falcon_alibi_new": dict(type="Falcon", plain=True, attention="sdpa", why="that ALiBi with grouped "
+        "heads, which are no power of two; two norms side by side", config=dict(hidden_size=72,
+            num_hidden_layers=2, num_attention_heads=12, num_kv_heads=3,
+            new_decoder_architecture=True, alibi=True, max_position_embeddings=640)),
 }

@@ -5,7 +5,7 @@
 Rotary frequencies are those of transformers' ROPE_INIT_FUNCTIONS. These work in float32, which at
 position 8191 is a wrong angle in the fourth digit; so they are run with torch.float and
 torch.float32 standing for float64, and it is checked that their own float32 is as near as float32
-can be. T5's buckets and Marian's sinusoids are transformers' own too; ALiBi's slopes are the
+can be. T5's buckets, Marian's sinusoids and Falcon's ALiBi are transformers' own too; ALiBi's slopes are the
 recursion that Press et al. published; sinusoids are Vaswani et al.'s formula in numpy's longdouble.
 Files hold float32, rounded once.
 """
@@ -20,6 +20,7 @@ import torch
 import transformers
 from transformers import LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+from transformers.models.falcon.modeling_falcon import build_alibi_tensor
 from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
 from transformers.models.t5.modeling_t5 import T5Attention
 
@@ -148,6 +149,12 @@ def main():
     heads = [1, 2, 3, 8, 12, 40, 71]
     save("alibi.npy", [slope for n in heads for slope in alibi_slopes(n)])
     manifest["alibi"] = heads
+
+    positions = [*range(5), 127, 255, 256, 257, 258, 259, 511, 513, 770, 1023, 2045]
+    falcon = [build_alibi_tensor(torch.ones(1, 2048, dtype=torch.long), n, torch.float32)[:, 0]
+              for n in heads]
+    save("key_alibi.npy", torch.cat(falcon)[:, positions].numpy())  # a row a head
+    manifest["key_alibi"] = positions
 
     far = (511, 512, 1000, 9999)
     distances = [*range(-280, 281), *far, *(-d for d in far)]
