@@ -37,6 +37,13 @@ struct Slots<kernels::Bf16> {
   static const float* operands() { return bf16_pool(); }
 };
 
+template <>
+struct Slots<int8_t> {
+  static constexpr auto kDecode = &Table::decode_attention_s8;
+  static constexpr const char* kName = "decode_attention_s8";
+  static const float* operands() { return bf16_pool(); }
+};
+
 struct Shape {
   int64_t q_len, kv_sharing, kv_len;
 };
@@ -48,7 +55,8 @@ void run_decode(benchmark::State& state, const Table& table, const Shape& shape,
   const int64_t d_kv = kHeads / kv_sharing * kHeadDim, d_model = kHeads * kHeadDim;
   const int64_t bytes = 2 * kv_len * d_kv * static_cast<int64_t>(sizeof(T));
   const Operand cache(bytes / 4, cold, Slots<T>::operands());
-  const Operand q(q_len * d_model, false, Slots<T>::operands());
+  const bool is_bf16 = sizeof(T) == sizeof(kernels::Bf16);
+  const Operand q(q_len * d_model, false, is_bf16 ? bf16_pool() : pool());
   const Buffer o(q_len * d_model), scratch(table.decode_scratch_floats(kHeadDim, kHeadDim));
   std::vector<int32_t> rows;
   for (int64_t j = 0; j < kv_len; ++j) {
@@ -68,7 +76,7 @@ void run_decode(benchmark::State& state, const Table& table, const Shape& shape,
                                 .v_dim = kHeadDim,
                                 .scale = 1 / std::sqrt(static_cast<float>(kHeadDim)),
                                 .q_len = q_len,
-                                .q = reinterpret_cast<const T*>(q.at(0)),
+                                .q = q.at(0),
                                 .ldq = d_model,
                                 .kv_len = kv_len,
                                 .q_offset = kv_len - q_len,
@@ -78,7 +86,10 @@ void run_decode(benchmark::State& state, const Table& table, const Shape& shape,
                                 .ldk = d_kv,
                                 .v = k + kv_len * d_kv,
                                 .ldv = d_kv,
-                                .o = reinterpret_cast<T*>(o.data()),
+                                .k_scales = pool(),
+                                .v_scales = pool(),
+                                .ld_scales = kHeads,
+                                .o = o.data(),
                                 .ldo = d_model,
                                 .scratch = scratch.data()});
   });
@@ -121,7 +132,7 @@ void run_rotate(benchmark::State& state, const Table& table, int64_t n_heads, bo
                   .rotary = pool(),
                   .rotary_dims = kDim,
                   .x = x.at(i),
-                  .element = kernels::Element::kBf16,
+                  .format = kernels::Format::kBf16,
                   .y = y.data()});
   });
 }
@@ -155,6 +166,7 @@ void run_top_k(benchmark::State& state, const Table& table, int64_t rows, int64_
 void add_decode_rows() {
   add_rows_of<float>();
   add_rows_of<kernels::Bf16>();
+  add_rows_of<int8_t>();
   for (const Table* table : tables_with_own(address_of<&Table::rotate>)) {
     for (const bool cold : {false, true}) {
       add_row(row_name("rotate", table->isa, {{"h", 32}, {"d", 128}}, cold),

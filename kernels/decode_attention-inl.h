@@ -70,12 +70,24 @@ inline void attend_block(const DecodeStrip<T>& strip, const Keys& keys, int64_t 
   }
 }
 
+// Columns of queries come to lie as those of keys do.
 template <typename T>
 inline void begin_rows(const DecodeStrip<T>& strip) {
+  using Row = DecodeRow<T>;
   const DecodeAttentionArgs<T>& args = strip.args;
   for (int64_t r = 0; r < strip.n_rows(); ++r) {
-    const T* q = args.q + strip.row[r].query * args.ldq + strip.row[r].head * args.head_dim;
-    widen_row(q, args.head_dim, strip.q + r * strip.ldq);
+    const int64_t q = strip.row[r].query * args.ldq + strip.row[r].head * args.head_dim;
+    float* to = strip.q + r * strip.ldq;
+    for (int64_t c = 0; c < args.head_dim; c += Row::kStep) {
+      F32 x[Row::kParts];
+      for (int part = 0; part < Row::kParts; ++part) {
+        const int64_t first = c + part * kWidth, left = args.head_dim - first;
+        x[part] = left > 0 ? load_columns(args.element, args.q, q + first, smaller(kWidth, left))
+                           : broadcast(0.0f);
+      }
+      Row::arrange(x);
+      for (int part = 0; part < Row::kParts; ++part) store(to + c + part * kWidth, x[part]);
+    }
   }
 }
 
@@ -111,14 +123,20 @@ inline void finish_row(const DecodeStrip<T>& strip, int64_t r) {
       finish_probabilities(p, args.kv_len, seen, largest, 1.0f / sum);
     }
   }
-  T* to = args.o + i * args.ldo + h * args.v_dim;
+  const int64_t to = i * args.ldo + h * args.v_dim;
   for (int64_t c = 0; c < args.v_dim; c += Row::kStep) {
     F32 x[Row::kParts];
     for (int part = 0; part < Row::kParts; ++part) {
       const float* o = strip.o + r * strip.ldo + c + part * kWidth;
       x[part] = sees_any ? load(o) * broadcast(factor) : broadcast(0.0f);
     }
-    Row::write(to + c, x, smaller(Row::kStep, args.v_dim - c));
+    Row::put_back(x);
+    for (int part = 0; part < Row::kParts; ++part) {
+      const int64_t first = c + part * kWidth, left = args.v_dim - first;
+      if (left > 0) {
+        store_columns(args.element, args.o, to + first, x[part], smaller(kWidth, left));
+      }
+    }
   }
 }
 
@@ -168,7 +186,7 @@ inline void attend_many(const DecodeAttentionArgs<T>& args, const DecodeScratch&
       widen_row(cached.v(j), args.v_dim, at.v + (j - block) * at.ldo);
     }
     for_each_strip([&](const DecodeStrip<T>& strip) {
-      attend_block(strip, PackedKeys{at, n_k, n_v, block}, block);
+      attend_block(strip, PackedKeys<T>{cached, at, n_k, n_v, block}, block);
     });
   });
   for_each_strip([](const DecodeStrip<T>& strip) { finish_rows(strip); });

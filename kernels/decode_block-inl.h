@@ -7,6 +7,7 @@
 //     column, joined by sum_quad and join_quads;
 //   - the sum of weights goes from vector to vector of the block, and then over the lanes;
 //   - a value's sum is a chain of fused steps over the keys that the query sees, in their order.
+// Scales of keys multiply sums of products, scales of values the weights after their sum.
 #pragma once
 
 #include "kernels/decode_rows-inl.h"
@@ -95,6 +96,17 @@ class RowsAhead {
   int64_t dim_;
 };
 
+// s[r] = s[r] * scales [n], for `rows` rows of a block's scores or weights, n <= 16.
+inline void multiply_rows(const float* scales, int64_t n, int64_t rows, float* s) {
+  for_each_vector(n, [&](int64_t i, int64_t width) {
+    const F32 scale = load_up_to(scales + i, width);
+    for (int64_t r = 0; r < rows; ++r) {
+      float* at = s + r * kDecodeBlock + i;
+      store_up_to(at, load_up_to(at, width) * scale, width);
+    }
+  });
+}
+
 // The products of all rows with the keys `seen`, each vector of which begins at a multiple of
 // kWidth. Beyond the ends, the nearest key stands for those that are not there.
 template <typename Keys, typename T>
@@ -104,8 +116,10 @@ inline void score_block(const DecodeStrip<T>& strip, const Keys& keys, int64_t b
   const int64_t dim = keys.k_dim();
   for (int64_t j = seen.begin / kWidth * kWidth; j < seen.end; j += kWidth) {
     const E* k[kWidth];
+    int64_t key[kWidth];
     for (int64_t u = 0; u < kWidth; ++u) {
-      k[u] = keys.k(j + u < seen.begin ? seen.begin : smaller(j + u, seen.end - 1));
+      key[u] = j + u < seen.begin ? seen.begin : smaller(j + u, seen.end - 1);
+      k[u] = keys.k(key[u]);
     }
     const RowsAhead<Keys> ahead(keys, j + kWidth, seen);
     for (int64_t g = 0; g < strip.n_groups; ++g) {
@@ -114,6 +128,12 @@ inline void score_block(const DecodeStrip<T>& strip, const Keys& keys, int64_t b
         score_rows<E, kDecodeTile>((g + 1) * strip.rows - r, strip.q + r * strip.ldq, strip.ldq, k,
                                    seen.end - j, g * dim, dim,
                                    strip.scores + r * kDecodeBlock + j - block);
+      }
+      if constexpr (Keys::kHasScales) {
+        float scales[kWidth];
+        for (int64_t u = 0; u < kWidth; ++u) scales[u] = keys.k_scale(key[u], g);
+        multiply_rows(scales, kWidth, strip.rows,
+                      strip.scores + g * strip.rows * kDecodeBlock + j - block);
       }
     }
   }
@@ -305,6 +325,12 @@ inline void weigh_block(const DecodeStrip<T>& strip, const Keys& keys, int64_t b
     const int64_t n_next = DecodeRow<E>::kFetches ? smaller(n, seen.end - j - n) : 0;
     for (int64_t u = 0; u < n_next; ++u) next[u] = keys.v(j + n + u);
     for (int64_t g = 0; g < strip.n_groups; ++g) {
+      if constexpr (Keys::kHasScales) {
+        float scales[kValueKeys];
+        for (int64_t u = 0; u < n; ++u) scales[u] = keys.v_scale(j + u, g);
+        multiply_rows(scales, n, strip.rows,
+                      strip.scores + g * strip.rows * kDecodeBlock + j - block);
+      }
       for (int64_t u = 0; u < n_next; ++u) fetch_row(next[u] + g * dim, dim);
       for (int64_t x = 0; x < strip.rows; x += kDecodeTile) {
         weigh_some<T, kDecodeTile>(strip, g * strip.rows + x, strip.rows - x, v, g * dim, dim,

@@ -1,5 +1,6 @@
-// The parts that attention over the rows of a cache computes with: rows of floats and of bf16 as
-// vectors, the strip of queries that is at hand and its scratch, and where the keys of a block lie.
+// The parts that attention over the rows of a cache computes with: rows of floats, of bf16 and of
+// codes of 8 bits as vectors, the strip of queries that is at hand and its scratch, and where the
+// keys of a block lie.
 //
 // bf16 are widened in pairs: the first and the second of each become a vector, and q's columns and
 // the sums of values lie in that order.
@@ -15,11 +16,12 @@
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-// kStep elements of a row are kParts vectors.
+// kStep elements of a row are kParts vectors. What a row reads as vectors lies in an order of its
+// own: arrange() puts columns that lie in theirs into it, and put_back() takes them out of it.
 //
-// Rows of bf16 are asked for before they are read: from memory, it takes 0.6 to 0.85 of the time;
-// from L2 or L3, up to 1.2 of it. That of floats is the same from memory (keys in any order, heads
-// of 32 to 128).
+// Rows of bf16 are asked for before they are read, and so are those of codes: from memory, it takes
+// 0.6 to 0.85 of the time; from L2 or L3, up to 1.2 of it. That of floats is the same from memory
+// (keys in any order, heads of 32 to 128).
 template <typename T>
 struct DecodeRow;
 
@@ -28,7 +30,17 @@ struct DecodeRow<float> {
   static constexpr int kParts = 1, kStep = kWidth;
   static constexpr bool kFetches = false;
   static void read(const float* p, int64_t n, F32 (&x)[kParts]) { x[0] = load_up_to(p, n); }
-  static void write(float* p, const F32 (&x)[kParts], int64_t n) { store_up_to(p, x[0], n); }
+  static void arrange(F32 (&)[kParts]) {}
+  static void put_back(F32 (&)[kParts]) {}
+};
+
+template <>
+struct DecodeRow<int8_t> {
+  static constexpr int kParts = 1, kStep = kWidth;
+  static constexpr bool kFetches = true;
+  static void read(const int8_t* p, int64_t n, F32 (&x)[kParts]) { x[0] = load_s8_n(p, n); }
+  static void arrange(F32 (&)[kParts]) {}
+  static void put_back(F32 (&)[kParts]) {}
 };
 
 template <>
@@ -40,13 +52,8 @@ struct DecodeRow<Bf16> {
     x[0] = first_bf16(pairs);
     x[1] = second_bf16(pairs);
   }
-  static void write(Bf16* p, const F32 (&x)[kParts], int64_t n) {
-    F32 low, high;
-    interleave(x[0], x[1], &low, &high);
-    n >= kWidth ? store_bf16(p, low) : store_bf16_n(p, low, n);
-    if (n == kStep) return store_bf16(p + kWidth, high);
-    if (n > kWidth) store_bf16_n(p + kWidth, high, n - kWidth);
-  }
+  static void arrange(F32 (&x)[kParts]) { deinterleave(x[0], x[1], &x[0], &x[1]); }
+  static void put_back(F32 (&x)[kParts]) { interleave(x[0], x[1], &x[0], &x[1]); }
 };
 
 // The row x [n] as floats, zeros up to a whole step.
@@ -58,6 +65,18 @@ inline void widen_row(const T* x, int64_t n, float* to) {
     Row::read(x + c, smaller(Row::kStep, n - c), parts);
     for (int part = 0; part < Row::kParts; ++part) store(to + c + part * kWidth, parts[part]);
   }
+}
+
+// Columns c .. c + n of a query, or of what it gets, n <= kWidth.
+inline F32 load_columns(Element element, const void* x, int64_t c, int64_t n) {
+  if (element == Element::kF32) return load_up_to(static_cast<const float*>(x) + c, n);
+  const Bf16* p = static_cast<const Bf16*>(x) + c;
+  return n == kWidth ? load_bf16(p) : load_bf16_n(p, n);
+}
+inline void store_columns(Element element, void* y, int64_t c, F32 x, int64_t n) {
+  if (element == Element::kF32) return store_up_to(static_cast<float*>(y) + c, x, n);
+  Bf16* p = static_cast<Bf16*>(y) + c;
+  n == kWidth ? store_bf16(p, x) : store_bf16_n(p, x, n);
 }
 
 constexpr int64_t kDecodeBlock = 256;  // keys, from a multiple of as many
@@ -165,6 +184,7 @@ inline KeyRange in_block(KeyRange keys, int64_t block) {
 template <typename T>
 struct CachedKeys {
   using Element = T;
+  static constexpr bool kHasScales = sizeof(T) == sizeof(int8_t);
   const DecodeAttentionArgs<T>& args;
   int64_t first_group;
   int64_t k_dim() const { return args.head_dim; }
@@ -172,16 +192,25 @@ struct CachedKeys {
   int64_t row(int64_t j) const { return args.rows ? args.rows[j] : j; }
   const T* k(int64_t j) const { return args.k + row(j) * args.ldk + first_group * args.head_dim; }
   const T* v(int64_t j) const { return args.v + row(j) * args.ldv + first_group * args.v_dim; }
+  float k_scale(int64_t j, int64_t g) const { return args.k_scales[scale_of(j, g)]; }
+  float v_scale(int64_t j, int64_t g) const { return args.v_scales[scale_of(j, g)]; }
+  int64_t scale_of(int64_t j, int64_t g) const { return row(j) * args.ld_scales + first_group + g; }
 };
 
+// Codes are packed as floats; their scales stay in the cache.
+template <typename T>
 struct PackedKeys {
   using Element = float;
+  static constexpr bool kHasScales = CachedKeys<T>::kHasScales;
+  const CachedKeys<T>& cached;
   const DecodeScratch& at;
   int64_t n_k, n_v, block;
   int64_t k_dim() const { return n_k; }
   int64_t v_dim() const { return n_v; }
   const float* k(int64_t j) const { return at.k + (j - block) * at.ldq; }
   const float* v(int64_t j) const { return at.v + (j - block) * at.ldo; }
+  float k_scale(int64_t j, int64_t g) const { return cached.k_scale(j, g); }
+  float v_scale(int64_t j, int64_t g) const { return cached.v_scale(j, g); }
 };
 
 }  // namespace headlane::kernels::HEADLANE_ISA

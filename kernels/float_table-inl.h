@@ -37,6 +37,7 @@ constexpr Table make_float_table(const char* isa) {
       .attention_group_rows = AttentionTile<float>::kGroupRows,
       .decode_attention_f32 = decode_attention<float>,
       .decode_attention_bf16 = decode_attention<Bf16>,
+      .decode_attention_s8 = decode_attention<int8_t>,
       .decode_scratch_floats = decode_scratch_floats,
       .rotate = rotate,
       .top_k_f32 = top_k_f32,

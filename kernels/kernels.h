@@ -153,22 +153,26 @@ using AttentionBf16Args = AttentionArgs<Bf16>;
 
 // Some queries of one sequence, next to each other, meet keys that lie as rows of a cache: o =
 // softmax(cap(scale * q K^T) + relative_bias + key_bias - alibi) V. One query is a step of
-// decoding; many are a prompt, or a part of one. Of bf16, the arithmetic is that of floats, and o
-// is rounded.
+// decoding; many are a prompt, or a part of one. K and V are rows of T: floats, bf16, or codes of 8
+// bits with a scale for each row and head. The arithmetic is that of floats, whatever q, o and T
+// are: a key's scale multiplies its product with q, and a value's the weight. An o of bf16 is
+// rounded.
 //
 // A query's bits depend on the query, on its position, and on the keys that it sees and their
 // values, in order: not on how many queries a call has, nor on which rows the keys lie in. What a
 // query does not see never matters to it; a NaN in a value that it sees shows, even where its
-// weight is 0.
+// weight is 0, and so does a scale that is NaN.
 template <typename T>
 struct DecodeAttentionArgs {
   int64_t n_heads = 0;     // of q, the biases, sinks and o; a multiple of kv_sharing
   int64_t kv_sharing = 1;  // heads that share one of K and V, next to each other
   int64_t head_dim = 0, v_dim = 0;
-  float scale = 1;       // > 0
-  float softcap = 0;     // as of AttentionArgs
-  int64_t q_len = 1;     // >= 1
-  const T* q = nullptr;  // [q_len, n_heads, head_dim], a query at q + i * ldq
+  float scale = 1;    // > 0
+  float softcap = 0;  // as of AttentionArgs
+  int64_t q_len = 1;  // >= 1
+  // Of q and o: f32 or bf16.
+  Element element = sizeof(T) == sizeof(Bf16) ? Element::kBf16 : Element::kF32;
+  const void* q = nullptr;  // [q_len, n_heads, head_dim], a query ldq elements behind the last
   int64_t ldq = 0;
   int64_t kv_len = 0;  // >= 0
   // Query i stands at key q_offset + i. Where the attention is causal, it sees that one and the
@@ -183,6 +187,10 @@ struct DecodeAttentionArgs {
   int64_t ldk = 0;
   const T* v = nullptr;
   int64_t ldv = 0;
+  // Of codes alone: theirs in row `row` are multiplied by k_scales[row * ld_scales + g], and by
+  // v_scales likewise.
+  const float *k_scales = nullptr, *v_scales = nullptr;
+  int64_t ld_scales = 0;
   // As of AttentionArgs, for head h: relative_bias + h * ld_relative_bias, and alibi_slopes[h].
   const float* relative_bias = nullptr;  // or null
   int64_t ld_relative_bias = 0;
@@ -195,21 +203,25 @@ struct DecodeAttentionArgs {
   // for keys not seen. Written exactly.
   float* p = nullptr;  // or null
   int64_t p_head_stride = 0, ldp = 0;
-  T* o = nullptr;  // [q_len, n_heads, v_dim], a query at o + i * ldo; written exactly
+  void* o =
+      nullptr;  // [q_len, n_heads, v_dim], a query ldo elements behind the last; written exactly
   int64_t ldo = 0;
   float* scratch = nullptr;  // decode_scratch_floats(head_dim, v_dim), 64-byte aligned
 };
 
 // y = x, of which the first rotary_dims columns of each head are turned, as of AttentionArgs, by
-// one position; rounded once to y's elements.
+// one position; rounded once to y's format. Of s8, each head is rounded as quantize_weights rounds
+// a row, and has a scale.
 struct RotateArgs {
   int64_t n_heads = 0, head_dim = 0;
   const float* rotary = nullptr;    // [rotary_dims], the position's row of the table
   int64_t rotary_dims = 0;          // 0: only rounded
   bool interleaved = false;         // as rotary_interleaved
-  const float* x = nullptr;         // [n_heads, head_dim]
-  Element element = Element::kF32;  // f32 or bf16
+  Element element = Element::kF32;  // of x: f32 or bf16
+  const void* x = nullptr;          // [n_heads, head_dim]
+  Format format = Format::kF32;     // of y: f32, bf16 or s8
   void* y = nullptr;                // [n_heads, head_dim], written exactly
+  float* scales = nullptr;          // [n_heads], of s8
 };
 
 // The summary of a row of logits, whose columns come some at a time, in ascending order: the k
@@ -288,6 +300,7 @@ struct Table {
   int64_t attention_bf16_group_rows = 1;
   void (*decode_attention_f32)(const DecodeAttentionArgs<float>& args) = nullptr;
   void (*decode_attention_bf16)(const DecodeAttentionArgs<Bf16>& args) = nullptr;  // in every table
+  void (*decode_attention_s8)(const DecodeAttentionArgs<int8_t>& args) = nullptr;
   int64_t (*decode_scratch_floats)(int64_t head_dim, int64_t v_dim) = nullptr;
   void (*rotate)(const RotateArgs& args) = nullptr;
   void (*top_k_f32)(const TopKF32Args& args) = nullptr;

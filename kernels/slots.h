@@ -40,6 +40,7 @@ inline constexpr Slot kSlots[] = {
     {"attention_bf16_scratch_floats", address_of<&Table::attention_bf16_scratch_floats>, false},
     {"decode_attention_f32", address_of<&Table::decode_attention_f32>},
     {"decode_attention_bf16", address_of<&Table::decode_attention_bf16>},
+    {"decode_attention_s8", address_of<&Table::decode_attention_s8>},
     {"decode_scratch_floats", address_of<&Table::decode_scratch_floats>},
     {"rotate", address_of<&Table::rotate>},
     {"top_k_f32", address_of<&Table::top_k_f32>},

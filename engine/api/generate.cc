@@ -42,7 +42,8 @@ GeneratorLimits limits_of(const headlane_model* model, const headlane_generator_
                                           .max_candidates = options.max_candidates,
                                           .all_logits = options.all_logits != 0,
                                           .n_threads = work.threads.count,
-                                          .precision = work.precision});
+                                          .precision = work.precision,
+                                          .cache = options.cache ? options.cache : ""});
 }
 
 headlane::TokenBatch batch_of(const headlane_batch& in) {

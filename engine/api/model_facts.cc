@@ -138,7 +138,10 @@ headlane_model_facts headlane::c_api::facts_of(const Model& model) {
   facts.top_k = number_of(samples, sampling.top_k);
   facts.top_p = number_of(samples, double{sampling.top_p});
   facts.min_p = number_of(samples, double{sampling.min_p});
-  facts.cache_token_bytes = cache_token_bytes(model);
+  facts.cache_token_bytes = cache_token_bytes(model, default_cache_format(model.precision()));
+  facts.cache_token_bytes_f32 = cache_token_bytes(model, kernels::Format::kF32);
+  facts.cache_token_bytes_bf16 = cache_token_bytes(model, kernels::Format::kBf16);
+  facts.cache_token_bytes_int8 = cache_token_bytes(model, kernels::Format::kS8);
   return facts;
 }
 
@@ -152,6 +155,9 @@ Json headlane::c_api::json_of(const headlane_model& handle) {
                        {"file_bytes", facts.file_bytes},
                        {"packed_bytes", facts.packed_bytes},
                        {"cache_token_bytes", facts.cache_token_bytes},
+                       {"cache_token_bytes_f32", facts.cache_token_bytes_f32},
+                       {"cache_token_bytes_bf16", facts.cache_token_bytes_bf16},
+                       {"cache_token_bytes_int8", facts.cache_token_bytes_int8},
                        {"file_precision", facts.file_precision},
                        {"precision", facts.precision},
                        {"auto_precision", facts.auto_precision},

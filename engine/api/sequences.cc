@@ -39,7 +39,8 @@ SequencesLimits limits_of(const headlane_model* model, const headlane_sequences_
                                           .all_logits = options.all_logits != 0,
                                           .hidden = options.hidden != 0,
                                           .n_threads = work.threads.count,
-                                          .precision = work.precision});
+                                          .precision = work.precision,
+                                          .cache = options.cache ? options.cache : ""});
 }
 
 void check_array(const char* name, const void* array, int64_t n) {

@@ -29,8 +29,8 @@ DecoderParts divide(const Model& model, const DecoderLimits& limits) {
       encodes ? PlanRunner::bytes(encoder_graph(model, limits), model.kernels(), limits.encoder)
               : 0;
   parts.encoder = block.take(static_cast<int64_t>(encoder_bytes), 1);
-  parts.stepper =
-      block.take(Stepper::bytes(step_model(model, limits.step.run.precision), limits.step), 1);
+  const StepModel steps = step_model(model, limits.step.run.precision, limits.cache);
+  parts.stepper = block.take(Stepper::bytes(steps, limits.step), 1);
   parts.positions = block.take(encodes ? limits.encoder.max_tokens : 0, sizeof(int32_t));
   parts.source_offsets = block.take(encodes ? limits.encoder.max_seqs + 1 : 0, sizeof(int64_t));
   parts.total = block.bytes();
@@ -39,26 +39,28 @@ DecoderParts divide(const Model& model, const DecoderLimits& limits) {
 
 }  // namespace
 
-StepModel step_model(const Model& model, Precision precision) {
+kernels::Format default_cache_format(Precision precision) {
+  return precision == Precision::kF32 ? kernels::Format::kF32 : kernels::Format::kBf16;
+}
+
+StepModel step_model(const Model& model, Precision precision, kernels::Format cache) {
   const ModelConfig& config = model.config();
-  const AttentionSpec& spec = config.decoder.attention;
-  // The elements in which the graph keeps keys and values.
-  const Element element = precision == Precision::kF32 ? Element::kF32 : Element::kBf16;
   const Precision of_logits = product_precision(config, precision, kLogits, config.d_model);
   const int64_t vocab_size = config.decoder.vocab_size;
   return {.graph = &model.graph(precision, Part::kStep),
           .kernels = &model.kernels(),
           .n_layers = config.decoder.n_layers,
-          .row_floats = kernels::padded_floats(element, spec.k_width() + spec.v_width()),
+          .cache_row = cache_row(config.decoder.attention, cache),
           .d_model = config.d_model,
           .vocab_size = vocab_size,
           .n_ranges = TopLogits::n_ranges(model.kernels(), of_logits, vocab_size)};
 }
 
-int64_t cache_token_bytes(const Model& model) {
+int64_t cache_token_bytes(const Model& model, kernels::Format cache) {
   if (!model.config().generates()) return 0;
-  const StepModel step = step_model(model, model.precision());
-  return step.n_layers * step.row_floats * static_cast<int64_t>(sizeof(float));
+  const StackConfig& decoder = model.config().decoder;
+  const int64_t floats = cache_row(decoder.attention, cache).floats;
+  return decoder.n_layers * floats * static_cast<int64_t>(sizeof(float));
 }
 
 void check_generates(const Model& model) {
@@ -81,6 +83,7 @@ DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options) 
   DecoderLimits limits;
   Limits& encoder = limits.encoder;
   encoder.precision = choose_precision(options.precision, model.kernels(), model.precision());
+  limits.cache = choose_cache_format(options.cache, default_cache_format(encoder.precision));
   encoder.n_threads =
       checked_option("generator", "n_threads", options.n_threads, available_cpus(), kMostThreads);
   encoder.max_seqs =
@@ -120,7 +123,7 @@ Decoder::Decoder(const Model& model, const DecoderLimits& limits, void* memory,
     : model_(model),
       limits_(limits),
       team_(static_cast<int>(limits.encoder.n_threads), pool),
-      stepper_(step_model(model, limits.step.run.precision), limits.step,
+      stepper_(step_model(model, limits.step.run.precision, limits.cache), limits.step,
                static_cast<char*>(memory) + divide(model, limits).stepper, &team_) {
   model.require_weights();
   const DecoderParts parts = divide(model, limits);
@@ -130,6 +133,7 @@ Decoder::Decoder(const Model& model, const DecoderLimits& limits, void* memory,
     encoder_->use(base + parts.encoder);
     for (int64_t i = 0; i < model.config().decoder.n_layers; ++i) {
       cross_.push_back(encoder_->kept(static_cast<size_t>(i)));
+      cross_.back().format = default_cache_format(limits.encoder.precision);
     }
   }
   positions_ = reinterpret_cast<int32_t*>(base + parts.positions);

@@ -27,20 +27,24 @@ struct DecoderOptions {
   bool all_logits = false;
   int64_t n_threads = 0;
   std::string precision;  // as of choose_precision; "": the model's
+  std::string cache;      // as of choose_cache_format; "": default_cache_format
 };
 
 struct DecoderLimits {
   Limits encoder;
   StepLimits step;
+  kernels::Format cache = kernels::Format::kF32;  // of the targets' keys and values
 };
 
 // Throws Error(kUnsupported) unless the model has a decoder, and kernels for it.
 void check_generates(const Model& model);
+// What a step's attention multiplies by: the format that keys and values have unless another one is
+// asked for.
+kernels::Format default_cache_format(Precision precision);
 // The steps of the model's decoder.
-StepModel step_model(const Model& model, Precision precision);
-// The bytes that keys and values of one token take, in the model's own precision. A model that does
-// not generate has 0.
-int64_t cache_token_bytes(const Model& model);
+StepModel step_model(const Model& model, Precision precision, kernels::Format cache);
+// The bytes that keys and values of one token take. A model that does not generate has 0.
+int64_t cache_token_bytes(const Model& model, kernels::Format cache);
 // The defaults filled in and every field checked against the model; throws Error.
 DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options);
 

@@ -108,7 +108,8 @@ GeneratorLimits generator_limits(const Model& model, const GeneratorOptions& opt
        .max_candidates = search.max_candidates,
        .all_logits = options.all_logits,
        .n_threads = options.n_threads,
-       .precision = options.precision});
+       .precision = options.precision,
+       .cache = options.cache});
   return limits;
 }
 

@@ -23,6 +23,7 @@ struct GeneratorOptions {
   bool all_logits = false;
   int64_t n_threads = 0;
   std::string precision;
+  std::string cache;  // as of DecoderOptions
 };
 
 struct GeneratorLimits {

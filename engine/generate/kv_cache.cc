@@ -16,7 +16,7 @@ struct KvCacheParts {
 KvCacheParts divide(const KvCacheLimits& limits) {
   BlockLayout block;
   KvCacheParts parts;
-  parts.keys = block.take(limits.n_layers * limits.n_rows() * limits.row_floats, sizeof(float));
+  parts.keys = block.take(limits.n_layers * limits.n_rows() * limits.row.floats, sizeof(float));
   for (int i = 0; i < 2; ++i) {
     parts.lengths[i] = block.take(limits.max_targets, sizeof(int32_t));
     parts.sources[i] = block.take(limits.max_targets, sizeof(int32_t));
@@ -37,7 +37,8 @@ KvCache::KvCache(const KvCacheLimits& limits, void* memory) : limits_(limits) {
   const auto ints = [&](size_t offset) { return reinterpret_cast<int32_t*>(base + offset); };
   float* keys = reinterpret_cast<float*>(base + parts.keys);
   for (int64_t i = 0; i < limits.n_layers; ++i) {
-    layers_.push_back({keys + i * limits.n_rows() * limits.row_floats, limits.row_floats});
+    layers_.push_back(
+        {keys + i * limits.n_rows() * limits.row.floats, limits.row.floats, limits.row.format});
   }
   for (int i = 0; i < 2; ++i) {
     targets_[i] = {0, ints(parts.lengths[i]), ints(parts.sources[i]), ints(parts.rows[i])};

@@ -12,13 +12,13 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/ops/op.h"
+#include "engine/generate/cache_format.h"
 
 namespace headlane {
 
 struct KvCacheLimits {
   int64_t n_layers = 0;
-  int64_t row_floats = 0;  // of a key and its value of one layer, K first
+  CacheRow row;
   int64_t max_targets = 0;
   int64_t max_len = 0;  // tokens of a target
   int64_t max_new = 0;  // tokens that one step adds, of all targets together

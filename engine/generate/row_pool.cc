@@ -15,7 +15,7 @@ struct RowPoolParts {
 RowPoolParts divide(const RowPoolLimits& limits) {
   BlockLayout block;
   RowPoolParts parts;
-  parts.keys = block.take(limits.n_layers * limits.n_rows * limits.row_floats, sizeof(float));
+  parts.keys = block.take(limits.n_layers * limits.n_rows * limits.row.floats, sizeof(float));
   parts.free = block.take(limits.n_rows, sizeof(int32_t));
   parts.lists = block.take(limits.n_rows, sizeof(int32_t));
   parts.total = block.bytes();
@@ -31,7 +31,8 @@ RowPool::RowPool(const RowPoolLimits& limits, void* memory) : n_free_(limits.n_r
   char* base = static_cast<char*>(memory);
   float* keys = reinterpret_cast<float*>(base + parts.keys);
   for (int64_t i = 0; i < limits.n_layers; ++i) {
-    layers_.push_back({keys + i * limits.n_rows * limits.row_floats, limits.row_floats});
+    layers_.push_back(
+        {keys + i * limits.n_rows * limits.row.floats, limits.row.floats, limits.row.format});
   }
   free_ = reinterpret_cast<int32_t*>(base + parts.free);
   lists_ = reinterpret_cast<int32_t*>(base + parts.lists);

@@ -6,13 +6,13 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/ops/op.h"
+#include "engine/generate/cache_format.h"
 
 namespace headlane {
 
 struct RowPoolLimits {
   int64_t n_layers = 0;
-  int64_t row_floats = 0;  // of a key and its value of one layer, K first
+  CacheRow row;
   int64_t n_rows = 0;
 };
 

@@ -18,14 +18,13 @@ int64_t count_windows(const SequenceCacheLimits& limits) {
 
 RowListsLimits all_limits(const SequenceCacheLimits& limits) {
   const int64_t n_layers = std::ssize(limits.has_window) - count_windows(limits);
-  return {{n_layers, limits.row_floats, limits.n_rows}, limits.max_sequences, limits.max_len};
+  return {{n_layers, limits.row, limits.n_rows}, limits.max_sequences, limits.max_len};
 }
 
 RowListsLimits window_limits(const SequenceCacheLimits& limits) {
   const int64_t n_layers = count_windows(limits);
   if (n_layers == 0) return {};
-  return {
-      {n_layers, limits.row_floats, limits.n_window_rows}, limits.max_sequences, limits.max_len};
+  return {{n_layers, limits.row, limits.n_window_rows}, limits.max_sequences, limits.max_len};
 }
 
 SequenceCacheParts divide(const SequenceCacheLimits& limits) {

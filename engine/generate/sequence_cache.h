@@ -15,9 +15,9 @@ namespace headlane {
 
 struct SequenceCacheLimits {
   int64_t max_sequences = 0;
-  int64_t max_len = 0;           // tokens of a sequence
-  int64_t n_rows = 0;            // of layers that see all tokens
-  int64_t row_floats = 0;        // of a key and its value of one layer, K first
+  int64_t max_len = 0;  // tokens of a sequence
+  int64_t n_rows = 0;   // of layers that see all tokens
+  CacheRow row;
   std::vector<bool> has_window;  // of each layer
   // Layers with a window have so many rows; a token sees `window` tokens before its own, and
   // `slack` more are kept.

@@ -26,7 +26,7 @@ struct SequencesParts {
 
 SequencesParts divide(const Model& model, const SequencesLimits& limits) {
   const SequenceStepLimits& step = limits.step;
-  const StepModel of_steps = step_model(model, step.run.precision);
+  const StepModel of_steps = step_model(model, step.run.precision, limits.cache.row.format);
   BlockLayout block;
   SequencesParts parts;
   parts.cache = block.take(static_cast<int64_t>(SequenceCache::bytes(limits.cache)), 1);
@@ -81,7 +81,7 @@ Sequences::Sequences(const Model& model, const SequencesLimits& limits, Buffer o
       cache_(limits.cache, static_cast<char*>(memory ? memory : own_memory_.data()) +
                                divide(model, limits).cache),
       stepper_(
-          step_model(model, limits.step.run.precision), limits.step,
+          step_model(model, limits.step.run.precision, limits.cache.row.format), limits.step,
           static_cast<char*>(memory ? memory : own_memory_.data()) + divide(model, limits).stepper,
           &team_) {
   model.require_weights();

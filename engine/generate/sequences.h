@@ -32,6 +32,7 @@ struct SequencesOptions {
   bool all_logits = false, hidden = false;
   int64_t n_threads = 0;
   std::string precision;  // as of choose_precision; "": the model's
+  std::string cache;      // as of choose_cache_format; "": default_cache_format
 };
 
 struct SequencesLimits {

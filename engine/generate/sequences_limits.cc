@@ -41,7 +41,7 @@ SequenceCacheLimits cache_limits(const ModelConfig& config, const StepModel& ste
   cache.max_sequences = step.max_sequences;
   cache.max_len = max_len;
   cache.n_rows = n_rows;
-  cache.row_floats = steps.row_floats;
+  cache.row = steps.cache_row;
   cache.slack = step.run.max_tokens;
   for (int64_t i = 0; i < steps.n_layers; ++i) {
     const int64_t window = config.decoder.attention_of(i).window_left;
@@ -90,7 +90,9 @@ SequencesLimits sequences_limits(const Model& model, const SequencesOptions& opt
   }
   run.max_seqs = std::min(step.max_sequences + kScoredTokens, run.max_tokens);
   run.max_len = std::min(run.max_tokens, max_len);
-  const StepModel of_steps = step_model(model, run.precision);
+  const kernels::Format format =
+      choose_cache_format(options.cache, default_cache_format(run.precision));
+  const StepModel of_steps = step_model(model, run.precision, format);
   limits.cache = cache_limits(config, of_steps, step, n_rows, max_len);
   return limits;
 }

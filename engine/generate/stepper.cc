@@ -11,7 +11,7 @@ namespace {
 using ll = long long;
 
 KvCacheLimits cache_limits(const StepModel& model, const StepLimits& limits) {
-  return {model.n_layers, model.row_floats, limits.run.max_seqs, limits.max_len, limits.max_new};
+  return {model.n_layers, model.cache_row, limits.run.max_seqs, limits.max_len, limits.max_new};
 }
 
 RankLimits rank_limits(const StepModel& model, const StepLimits& limits) {

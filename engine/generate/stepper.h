@@ -17,7 +17,7 @@ struct StepModel {
   const Graph* graph = nullptr;
   const kernels::Table* kernels = nullptr;
   int64_t n_layers = 0;
-  int64_t row_floats = 0;  // of a key and its value of one layer
+  CacheRow cache_row;
   int64_t d_model = 0, vocab_size = 0;
   int64_t n_ranges = 0;  // of the vocabulary, as TopLogits cuts it
 };

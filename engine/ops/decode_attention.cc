@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <type_traits>
 #include <utility>
 
 #include "engine/ops/ops.h"
@@ -7,8 +6,18 @@
 namespace headlane {
 namespace {
 
+// The elements of a cache's rows that take as much room as a float.
 template <typename T>
-constexpr int64_t kPerFloat = std::is_same_v<T, float> ? 1 : 2;
+constexpr int64_t kPerFloat = sizeof(float) / sizeof(T);
+
+// x, and `n` elements on.
+const void* behind(const void* x, Element element, int64_t n) {
+  const int64_t size = element == Element::kBf16 ? sizeof(kernels::Bf16) : sizeof(float);
+  return static_cast<const char*>(x) + n * size;
+}
+void* behind(void* x, Element element, int64_t n) {
+  return const_cast<void*>(behind(static_cast<const void*>(x), element, n));
+}
 
 template <typename T>
 constexpr auto kDecodeSlot = nullptr;
@@ -16,6 +25,8 @@ template <>
 constexpr auto kDecodeSlot<float> = &kernels::Table::decode_attention_f32;
 template <>
 constexpr auto kDecodeSlot<kernels::Bf16> = &kernels::Table::decode_attention_bf16;
+template <>
+constexpr auto kDecodeSlot<int8_t> = &kernels::Table::decode_attention_s8;
 
 // Whether maps of this layer are wanted.
 bool has_layer(const LayerMaps* maps, int64_t layer) {
@@ -35,8 +46,8 @@ void attend_with_maps(const kernels::Table& kernels, kernels::DecodeAttentionArg
       args.ldp = maps.p.query_stride;
     }
     (kernels.*kDecodeSlot<T>)(args);
-    args.q += args.head_dim;
-    args.o += args.v_dim;
+    args.q = behind(args.q, args.element, args.head_dim);
+    args.o = behind(args.o, args.element, args.v_dim);
     if (args.relative_bias) args.relative_bias += args.ld_relative_bias;
     if (args.key_bias) args.key_bias += args.ld_key_bias;
     if (args.alibi_slopes) ++args.alibi_slopes;
@@ -44,6 +55,7 @@ void attend_with_maps(const kernels::Table& kernels, kernels::DecodeAttentionArg
     if ((head + 1) % sharing != 0) continue;
     args.k += args.head_dim;
     args.v += args.v_dim;
+    if (args.k_scales) ++args.k_scales, ++args.v_scales;
   }
 }
 
@@ -94,25 +106,28 @@ void DecodeAttention::run_task(const Run& run, int64_t task, std::span<const Vie
   const Range of_target = part_of(run.offsets[target + 1] - first, {part / n.heads, n.queries});
   const Range tokens = {first + of_target.begin, first + of_target.end};
   if (tokens.begin == tokens.end) return;
-  if (element_ == Element::kBf16) {
-    run_on<kernels::Bf16>(run, target, kv_heads, tokens, inputs[0], output, scratch);
+  const KeyRows& rows = (over_ == Over::kSelf ? run.step->self : run.step->cross)[layer_];
+  if (rows.format == kernels::Format::kS8) {
+    run_on<int8_t>(run, rows, target, kv_heads, tokens, inputs[0], output, scratch);
+  } else if (rows.format == kernels::Format::kBf16) {
+    run_on<kernels::Bf16>(run, rows, target, kv_heads, tokens, inputs[0], output, scratch);
   } else {
-    run_on<float>(run, target, kv_heads, tokens, inputs[0], output, scratch);
+    run_on<float>(run, rows, target, kv_heads, tokens, inputs[0], output, scratch);
   }
 }
 
 template <typename T>
-void DecodeAttention::run_on(const Run& run, int64_t target, Range kv_heads, Range tokens,
-                             View input, View output, float* scratch) const {
+void DecodeAttention::run_on(const Run& run, const KeyRows& rows, int64_t target, Range kv_heads,
+                             Range tokens, View input, View output, float* scratch) const {
   const DecodeStep& step = *run.step;
   const bool self = over_ == Over::kSelf;
   const int64_t position = run.positions[tokens.begin], q_len = tokens.end - tokens.begin;
-  const KeyRows& rows = (self ? step.self : step.cross)[layer_];
   const int64_t* source = self ? nullptr : step.source_offsets + step.sources[target];
   const int64_t sharing = spec_.n_heads / spec_.n_kv_heads;
   const int64_t head = kv_heads.begin * sharing;
   const int64_t ld_rows = rows.ld * kPerFloat<T>;
   const T* k = reinterpret_cast<const T*>(rows.data) + (self ? 0 : source[0] * ld_rows);
+  const int64_t per_float = element_ == Element::kBf16 ? 2 : 1;
   kernels::DecodeAttentionArgs<T> args = {
       .n_heads = (kv_heads.end - kv_heads.begin) * sharing,
       .kv_sharing = sharing,
@@ -121,8 +136,9 @@ void DecodeAttention::run_on(const Run& run, int64_t target, Range kv_heads, Ran
       .scale = spec_.scale,
       .softcap = spec_.softcap,
       .q_len = q_len,
-      .q = reinterpret_cast<const T*>(input.data + tokens.begin * input.ld) + head * spec_.head_dim,
-      .ldq = input.ld * kPerFloat<T>,
+      .element = element_,
+      .q = behind(input.data + tokens.begin * input.ld, element_, head * spec_.head_dim),
+      .ldq = input.ld * per_float,
       .kv_len = self ? position + q_len : source[1] - source[0],
       .q_offset = position,
       .causal = self,
@@ -137,10 +153,16 @@ void DecodeAttention::run_on(const Run& run, int64_t target, Range kv_heads, Ran
       .ld_key_bias = spec_.key_alibi.max_len,
       .alibi_slopes = tables_.alibi_slopes ? tables_.alibi_slopes + head : nullptr,
       .sinks = tables_.sinks ? tables_.sinks + head : nullptr,
-      .o = reinterpret_cast<T*>(output.data + tokens.begin * output.ld) + head * spec_.v_dim,
-      .ldo = output.ld * kPerFloat<T>,
+      .o = behind(output.data + tokens.begin * output.ld, element_, head * spec_.v_dim),
+      .ldo = output.ld * per_float,
       .scratch = scratch,
   };
+  if constexpr (sizeof(T) == sizeof(int8_t)) {
+    const int64_t width = spec_.k_width() + spec_.v_width();
+    args.k_scales = rows.data + KeyRows::scales_offset(width) + kv_heads.begin;
+    args.v_scales = args.k_scales + spec_.n_kv_heads;
+    args.ld_scales = rows.ld;
+  }
   if (tables_.relative_bias) {
     args.relative_bias =
         tables_.relative_bias + head * args.ld_relative_bias + spec_.relative.zero();

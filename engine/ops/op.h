@@ -59,11 +59,15 @@ struct RowMap {
 enum class Input { kX, kKey, kValue };
 
 // Keys and values that outlive a run: row i begins at data + i * ld floats, K and then V side by
-// side, in whatever elements attention takes.
+// side. Of s8, a scale of each of K's heads comes next, and then of each of V's.
 struct KeyRows {
   float* data = nullptr;
   int64_t ld = 0;
+  kernels::Format format = kernels::Format::kF32;  // f32, bf16 or s8
   bool has_window = false;  // the layer's rows are those of DecodeStep::windowed
+
+  // Where a row's scales begin, in floats; `width` is that of K and V together.
+  static constexpr int64_t scales_offset(int64_t width) { return (width + 3) / 4; }
 };
 
 // The rows of a cache that the tokens of a step have.

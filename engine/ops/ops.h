@@ -239,8 +239,8 @@ class TurnTokens : public RowOp {
 class KeepKeys : public RowOp {
  public:
   // `rotary`: the table of spec.rotary, or null where it has none. `input`: the input's elements,
-  // f32 where something turns, since that is rounded afterwards. `element`: of the cache and
-  // the output; the input's, or the input is f32.
+  // f32 where something turns, since that is rounded afterwards. `element`: of the output; the
+  // input's, or the input is f32. The cache has a format of its own.
   KeepKeys(const AttentionSpec& spec, std::shared_ptr<const Buffer> rotary, int64_t layer,
            Element input, Element element)
       : spec_(spec), rotary_(std::move(rotary)), layer_(layer), input_(input), element_(element) {}
@@ -248,7 +248,6 @@ class KeepKeys : public RowOp {
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
-  template <typename T>
   void keep(const Run& run, int64_t token, const float* qkv, const float* turn, float* q) const;
   const float* turn_of(const Run& run, int64_t token, int64_t row,
                        std::span<const View> inputs) const;
@@ -285,8 +284,8 @@ class DecodeAttention : public TaskOp {
   };
   Parts parts(const Run& run) const;
   template <typename T>
-  void run_on(const Run&, int64_t target, Range kv_heads, Range tokens, View input, View output,
-              float* scratch) const;
+  void run_on(const Run&, const KeyRows& rows, int64_t target, Range kv_heads, Range tokens,
+              View input, View output, float* scratch) const;
 
   AttentionSpec spec_;
   Buffer table_memory_;

@@ -59,6 +59,9 @@ typedef struct headlane_generator_options {
   size_t memory_bytes;              /**< of memory */
   const char* precision;            /**< as in headlane_session_options */
   const headlane_thread_pool* pool; /**< as in headlane_session_options */
+  /** As in headlane_sequences_options. Keys and values of sources that an encoder has read are kept
+   * as they would be without it. */
+  const char* cache;
 } headlane_generator_options;
 
 /** The exact size of the block in which a generator with these options works, keys and values of

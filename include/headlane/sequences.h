@@ -58,6 +58,9 @@ typedef struct headlane_sequences_options {
   size_t memory_bytes;    /**< of memory */
   const char* precision;  /**< as in headlane_session_options */
   const headlane_thread_pool* pool; /**< as in headlane_session_options */
+  /** In what keys and values are kept: "f32", "bf16", or "int8", a byte each and a scale for each
+   * token and head. Null: what attention multiplies by, bf16 in every precision except for f32. */
+  const char* cache;
 } headlane_sequences_options;
 
 /** The exact size of the block in which sequences with these options are computed, the cache

@@ -237,6 +237,7 @@ void ref::fill(Table* table) {
       .attention_group_rows = 1,
       .decode_attention_f32 = ref::decode_attention_f32,
       .decode_attention_bf16 = ref::decode_attention_bf16,
+      .decode_attention_s8 = ref::decode_attention_s8,
       .decode_scratch_floats = ref::decode_scratch_floats,
       .rotate = ref::rotate,
       .top_k_f32 = ref::top_k,

@@ -107,6 +107,13 @@ inline void interleave(F32 a, F32 b, F32* first, F32* second) {
   *first = _mm256_permute2f128_ps(low, high, 0x20);
   *second = _mm256_permute2f128_ps(low, high, 0x31);
 }
+// The inverse of interleave: every other lane of both, from lane 0 on, and from lane 1 on.
+inline void deinterleave(F32 first, F32 second, F32* even, F32* odd) {
+  const __m256d evens = _mm256_castps_pd(_mm256_shuffle_ps(first, second, 0x88));
+  const __m256d odds = _mm256_castps_pd(_mm256_shuffle_ps(first, second, 0xdd));
+  *even = _mm256_castpd_ps(_mm256_permute4x64_pd(evens, 0xd8));
+  *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(odds, 0xd8));
+}
 // Sums of the lanes of kWidth vectors, one a lane, in two steps: four vectors become a quad, in
 // each 128 bits of which lane i is what is left to sum of vector i; kWidth / 4 quads become one.
 inline F32 sum_quad(F32 a, F32 b, F32 c, F32 d) {

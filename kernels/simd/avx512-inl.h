@@ -93,6 +93,12 @@ inline void interleave(F32 a, F32 b, F32* first, F32* second) {
   *first = _mm512_permutex2var_ps(a, low, b);
   *second = _mm512_permutex2var_ps(a, high, b);
 }
+// The inverse of interleave: every other lane of both, from lane 0 on, and from lane 1 on.
+inline void deinterleave(F32 first, F32 second, F32* even, F32* odd) {
+  const __m512i at = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  *even = _mm512_permutex2var_ps(first, at, second);
+  *odd = _mm512_permutex2var_ps(first, _mm512_add_epi32(at, _mm512_set1_epi32(1)), second);
+}
 // Sums of the lanes of kWidth vectors, one a lane, in two steps: four vectors become a quad, in
 // each 128 bits of which lane i is what is left to sum of vector i; kWidth / 4 quads become one.
 inline F32 sum_quad(F32 a, F32 b, F32 c, F32 d) {
@@ -192,7 +198,9 @@ inline void store_bf16_n(uint16_t* p, F32 x, int64_t n) {
 }
 // Floats of kWidth signed bytes.
 inline F32 load_s8_n(const int8_t* p, int64_t n) {
-  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(first_lanes(n), p)));
+  const __m128i bytes = n == kWidth ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(p))
+                                    : _mm_maskz_loadu_epi8(first_lanes(n), p);
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
 }
 // The nearest whole numbers, ties to even, as bytes; x is from -128 to 255.
 inline void store_bytes_n(void* p, F32 x, int64_t n) {

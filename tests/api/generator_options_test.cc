@@ -50,6 +50,10 @@ TEST_F(GeneratorOptions, OptionsOfGenerators) {
   options.precision = "fp8";
   expect_status(headlane_generator_create(model_.get(), &options, &generator),
                 HEADLANE_INVALID_ARGUMENT, "precision is \"fp8\"");
+  options.precision = nullptr;
+  options.cache = "fp8";
+  expect_status(headlane_generator_create(model_.get(), &options, &generator),
+                HEADLANE_INVALID_ARGUMENT, "cache is \"fp8\"");
   options.struct_size = 0;
   expect_status(headlane_generator_create(model_.get(), &options, &generator),
                 HEADLANE_INVALID_ARGUMENT, "struct_size");

@@ -89,6 +89,9 @@ const std::vector<Fact> kFacts = {
     FACT(top_p, "/config/generation/sampling/top_p"),
     FACT(min_p, "/config/generation/sampling/min_p"),
     FACT(cache_token_bytes, "/cache_token_bytes"),
+    FACT(cache_token_bytes_f32, "/cache_token_bytes_f32"),
+    FACT(cache_token_bytes_bf16, "/cache_token_bytes_bf16"),
+    FACT(cache_token_bytes_int8, "/cache_token_bytes_int8"),
 };
 #undef FACT
 

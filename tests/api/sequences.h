@@ -134,8 +134,10 @@ class Growing {
 
 // The sequence alone, its prompt in one chunk.
 inline Grown grown_alone(headlane_model* model, const Ids& prompt,
-                         const headlane_sequence_options& options) {
-  Growing growing(model, sequences_options(1, 640));
+                         const headlane_sequence_options& options, const char* cache = nullptr) {
+  headlane_sequences_options sizes = sequences_options(1, 640);
+  sizes.cache = cache;
+  Growing growing(model, sizes);
   const int64_t number = growing.add(prompt, options);
   growing.finish();
   return growing.grown(number, options);

@@ -137,6 +137,9 @@ TEST_F(SequencesErrors, Sizes) {
   sizes = sequences_options();
   sizes.max_len = 1 << 20;
   refuse_sizes(sizes, "sequences option max_len is 1048576");
+  sizes = sequences_options();
+  sizes.cache = "int4";
+  refuse_sizes(sizes, R"(option cache is "int4"; it must be "f32", "bf16" or "int8")");
 }
 
 TEST_F(SequencesErrors, NumbersOfSequences) {

@@ -11,9 +11,11 @@ namespace {
 
 struct TrafficCase {
   const char *model, *precision;
+  const char* cache = nullptr;
 };
 std::ostream& operator<<(std::ostream& out, const TrafficCase& of) {
-  return out << of.model << "_" << of.precision;
+  return out << of.model << "_" << of.precision << (of.cache ? "_cache_" : "")
+             << (of.cache ? of.cache : "");
 }
 
 // Takes steps on a thread of its own, until all have ended.
@@ -136,7 +138,7 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
   void expect_all_as_alone(headlane_model* model, const Growing& growing) {
     for (const Entry& entry : entries_) {
       EXPECT_EQ(growing.grown(entry.number, entry.options),
-                grown_alone(model, entry.prompt, entry.options))
+                grown_alone(model, entry.prompt, entry.options, GetParam().cache))
           << entry.number << ", a prompt of " << entry.prompt.size();
     }
   }
@@ -153,6 +155,7 @@ TEST_P(SequencesTraffic, EachSequenceIsAsAlone) {
   for (const int64_t step_tokens : {6, 33, 512}) {
     entries_.clear();
     headlane_sequences_options sizes = sequences_options(6, 8000);
+    sizes.cache = GetParam().cache;
     sizes.max_step_tokens = step_tokens;
     sizes.n_threads = static_cast<int32_t>(1 + below(3));
     Growing growing(model_.get(), sizes);
@@ -176,6 +179,7 @@ TEST_P(SequencesTraffic, EachSequenceIsAsAlone) {
 // While one thread takes steps, others add, fork, rewind and remove.
 TEST_P(SequencesTraffic, FromOtherThreads) {
   headlane_sequences_options sizes = sequences_options(6, 8000);
+  sizes.cache = GetParam().cache;
   sizes.max_step_tokens = 20;
   sizes.n_threads = 2;
   Growing growing(model_.get(), sizes);
@@ -198,7 +202,12 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(TrafficCase{"llama_3_1", "f32"}, TrafficCase{"llama_3_1", "bf16"},
                     TrafficCase{"llama_3_1", "int8"}, TrafficCase{"qwen2_window", "f32"},
                     TrafficCase{"mistral", "bf16"}, TrafficCase{"gpt2", "int8"},
-                    TrafficCase{"falcon_alibi", "f32"}),
+                    TrafficCase{"falcon_alibi", "f32"}, TrafficCase{"falcon_alibi", "f32", "int8"},
+                    TrafficCase{"llama_3_1", "f32", "bf16"},
+                    TrafficCase{"llama_3_1", "f32", "int8"},
+                    TrafficCase{"qwen2_window", "f32", "int8"},
+                    TrafficCase{"mistral", "bf16", "int8"}, TrafficCase{"gpt2", "int8", "f32"},
+                    TrafficCase{"gpt2", "bf16", "int8"}, TrafficCase{"gpt2", "f32", "bf16"}),
     testing::PrintToStringParamName());
 
 }  // namespace

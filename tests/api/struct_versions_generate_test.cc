@@ -60,6 +60,7 @@ TEST_F(StructVersionsOfGeneration, headlane_generator_options) {
   int n_calls = 0;
   const headlane_thread_pool pool = counting_pool(&n_calls);
   full.pool = &pool;
+  full.cache = "int8";
   expect_all_versions_read("headlane_generator_options", full, [&](const auto* options) {
     size_t bytes = 0;
     Outcome sizes(headlane_generator_bytes(model_.get(), options, &bytes));

@@ -141,8 +141,8 @@ void check_nan(const kernels::Table& table, Problem& p, int64_t key) {
   std::copy(value_before.begin(), value_before.end(), &p.v[key * args.v_dim]);
 }
 
-template <typename T>
-void check_decode(const kernels::Table& table, test::Decode<T>* decode) {
+template <typename T, typename Q>
+void check_decode(const kernels::Table& table, test::Decode<T, Q>* decode) {
   const test::DecodeSizes& s = decode->sizes;
   GuardedFloats p(s.n_heads * s.q_len * s.kv_len);
   decode->args.p = p.data();
@@ -162,15 +162,15 @@ void check_decode(const kernels::Table& table, test::Decode<T>* decode) {
 }
 
 // The last query is computed again alone: its bits must be the same.
-template <typename T>
-void check_alone(const kernels::Table& table, test::Decode<T>* decode) {
+template <typename T, typename Q>
+void check_alone(const kernels::Table& table, test::Decode<T, Q>* decode) {
   const test::DecodeSizes& s = decode->sizes;
   const auto args = decode->args;
   const int64_t last = s.q_len - 1, width = s.n_heads * s.v_dim;
-  T* o = args.o + last * args.ldo;
-  const std::vector<T> together(o, o + width);
+  Q* o = decode->result(last);
+  const std::vector<Q> together(o, o + width);
   decode->args.q_len = 1;
-  decode->args.q = args.q + last * args.ldq;
+  decode->args.q = decode->query(last);
   decode->args.q_offset = args.q_offset + last;
   decode->args.o = o;
   decode->args.p = nullptr;
@@ -182,14 +182,14 @@ void check_alone(const kernels::Table& table, test::Decode<T>* decode) {
   }
 }
 
-template <typename T>
+template <typename T, typename Q>
 void compare_decoding(Problems* problems) {
   const int64_t sharing = problems->size(3);
   test::DecodeSizes sizes{sharing * problems->size(3), sharing,
                           problems->size(problems->flag() ? 300 : 20), problems->size(140),
                           problems->size(140)};
   if (problems->flag()) sizes.q_len = problems->size(sizes.kv_len);
-  test::Decode<T> decode(sizes, problems->spread());
+  test::Decode<T, Q> decode(sizes, problems->spread());
   GuardedFloats bias(sizes.n_heads * sizes.kv_len), sinks(sizes.n_heads), slopes(sizes.n_heads);
   problems->fill(&bias, false);
   problems->fill(&sinks, false);
@@ -228,7 +228,25 @@ void compare_attention(Problems* problems) {
 }
 
 void compare_decode_attention(Problems* problems) {
-  problems->flag() ? compare_decoding<float>(problems) : compare_decoding<Bf16>(problems);
+  const int64_t form = problems->from(0, 5);
+  int64_t i = 0;
+  test::for_each_form([&]<typename T, typename Q>() {
+    if (i++ == form) compare_decoding<T, Q>(problems);
+  });
+}
+
+// Codes of a head are those of its turned floats y.
+void check_codes(const kernels::Table& table, kernels::RotateArgs args, GuardedFloats* y) {
+  test::Guarded<int8_t> turned(args.head_dim), codes(args.head_dim);
+  float scale = 0, scale_of_turned = 0;
+  args.y = turned.data();
+  args.scales = &scale_of_turned;
+  table.rotate(args);
+  table.quantize_weights(y->data(), args.head_dim, codes.data(), &scale);
+  check_bits({table, "rotate to s8"}, scale_of_turned, scale);
+  for (int64_t i = 0; i < args.head_dim; ++i) {
+    check_bits({table, "rotate to s8"}, turned[i], codes[i]);
+  }
 }
 
 // Each turned element is a sum of two products.
@@ -257,13 +275,22 @@ void compare_rotate(Problems* problems) {
       check_near({*row, "rotate"}, y[partner], x[partner] * cosine + x[i] * sine, bound);
     }
     for (int64_t i = 2 * half; i < head_dim; ++i) check_bits({*row, "rotate"}, y[i], x[i]);
+    check_codes(*row,
+                {.n_heads = 1,
+                 .head_dim = head_dim,
+                 .rotary = table.data(),
+                 .rotary_dims = 2 * half,
+                 .interleaved = interleaved,
+                 .x = x.data(),
+                 .format = kernels::Format::kS8},
+                &y);
   }
 }
 
 constexpr Row kRows[] = {
     {"attention_f32 attention_probabilities_f32", compare_attention},
     {"attention_bf16 attention_probabilities_bf16", compare_attention},
-    {"decode_attention_f32 decode_attention_bf16", compare_decode_attention},
+    {"decode_attention_f32 decode_attention_bf16 decode_attention_s8", compare_decode_attention},
     {"rotate", compare_rotate},
 };
 

@@ -7,6 +7,7 @@ using test::Decode;
 using test::DecodeSizes;
 using test::Expected;
 using test::fill_random;
+using test::for_each_form;
 using test::get;
 using test::GuardedFloats;
 using test::kEps;
@@ -15,13 +16,13 @@ using test::set;
 
 class DecodeAttention : public test::KernelTest {
  protected:
-  template <typename T>
-  void check(Decode<T>& decode) {
+  template <typename T, typename Q>
+  void check(Decode<T, Q>& decode) {
     const DecodeSizes& s = decode.sizes;
     SCOPED_TRACE("heads " + std::to_string(s.n_heads) + " / " + std::to_string(s.kv_sharing) +
                  " q " + std::to_string(s.q_len) + " kv " + std::to_string(s.kv_len) + " d " +
-                 std::to_string(s.head_dim) + " v " + std::to_string(s.v_dim) +
-                 (sizeof(T) == 2 ? " bf16" : ""));
+                 std::to_string(s.head_dim) + " v " + std::to_string(s.v_dim) + " rows of " +
+                 std::to_string(sizeof(T)) + " bytes, queries of " + std::to_string(sizeof(Q)));
     const int64_t ldp = s.kv_len + 1, head_stride = s.q_len * ldp + 2;
     GuardedFloats p(s.n_heads * head_stride - 3);
     decode.args.p = p.data();
@@ -36,8 +37,8 @@ class DecodeAttention : public test::KernelTest {
       }
     }
   }
-  template <typename T>
-  void check_query(Decode<T>& decode, int64_t h, int64_t i, const float* p) {
+  template <typename T, typename Q>
+  void check_query(Decode<T, Q>& decode, int64_t h, int64_t i, const float* p) {
     const DecodeSizes& s = decode.sizes;
     const Expected e = decode.expected(h, i);
     for (int64_t j = 0; j < s.kv_len; ++j) {
@@ -49,10 +50,18 @@ class DecodeAttention : public test::KernelTest {
     }
   }
   void check(const DecodeSizes& sizes, float spread = 1.0f) {
-    Decode<float> decode(sizes, spread);
-    check(decode);
-    Decode<Bf16> narrow(sizes, spread);
-    check(narrow);
+    for_each_form([&]<typename T, typename Q>() {
+      Decode<T, Q> decode(sizes, spread);
+      check(decode);
+    });
+  }
+  void check_causal(const DecodeSizes& sizes, int64_t window = AttentionF32Args::kUnlimited) {
+    for_each_form([&]<typename T, typename Q>() {
+      Decode<T, Q> decode(sizes);
+      decode.args.causal = true;
+      decode.args.window_left = window;
+      check(decode);
+    });
   }
 };
 
@@ -111,12 +120,8 @@ TEST_P(DecodeAttention, WorkedExample) {
 // Queries as one call takes them where they lie, and packed: 16 rows and more, 96 and more.
 TEST_P(DecodeAttention, MatchesFloat64ForManyQueries) {
   for (const int64_t q_len : {2, 3, 7, 16, 17, 40, 97}) {
-    Decode<float> decode({2, 1, q_len + 180, 24, 20, q_len});
-    decode.args.causal = true;
-    check(decode);
-    Decode<Bf16> narrow({6, 3, q_len + 3, 20, 24, q_len});
-    narrow.args.causal = true;
-    check(narrow);
+    check_causal({2, 1, q_len + 180, 24, 20, q_len});
+    check_causal({6, 3, q_len + 3, 20, 24, q_len});
   }
   check({4, 2, 30, 16, 16, 20});  // not causal: each query sees all keys
 }
@@ -124,14 +129,8 @@ TEST_P(DecodeAttention, MatchesFloat64ForManyQueries) {
 TEST_P(DecodeAttention, MatchesFloat64InAWindow) {
   for (const int64_t window : {0, 1, 5, 255, 300}) {
     for (const int64_t q_len : {1, 3, 33}) {
-      Decode<float> decode({2, 1, 600, 16, 16, q_len});
-      decode.args.causal = true;
-      decode.args.window_left = window;
-      check(decode);
-      Decode<Bf16> narrow({2, 2, 290, 16, 16, q_len});
-      narrow.args.causal = true;
-      narrow.args.window_left = window;
-      check(narrow);
+      check_causal({2, 1, 600, 16, 16, q_len}, window);
+      check_causal({2, 2, 290, 16, 16, q_len}, window);
     }
   }
 }
@@ -144,16 +143,18 @@ TEST_P(DecodeAttention, AddsBiasesByDistance) {
     fill_random(&bias, &random, 3.0f);
     for (int64_t h = 0; h < sizes.n_heads; ++h) slopes[h] = 0.25f * static_cast<float>(h);
     for (const bool relative : {false, true}) {
-      Decode<float> decode(sizes);
-      decode.args.causal = true;
-      decode.args.alibi_slopes = slopes.data();
-      if (relative) {  // of distances 1 - kv_len .. 0
-        decode.args.relative_bias = bias.data() + sizes.kv_len - 1;
-        decode.args.ld_relative_bias = sizes.kv_len;
-      }
-      check(decode);
-      decode.args.alibi_slopes = nullptr;
-      check(decode);
+      for_each_form([&]<typename T, typename Q>() {
+        Decode<T, Q> decode(sizes);
+        decode.args.causal = true;
+        decode.args.alibi_slopes = slopes.data();
+        if (relative) {  // of distances 1 - kv_len .. 0
+          decode.args.relative_bias = bias.data() + sizes.kv_len - 1;
+          decode.args.ld_relative_bias = sizes.kv_len;
+        }
+        check(decode);
+        decode.args.alibi_slopes = nullptr;
+        check(decode);
+      });
     }
   }
 }
@@ -165,12 +166,14 @@ TEST_P(DecodeAttention, AddsBiasesByKey) {
     GuardedFloats bias(sizes.n_heads * sizes.kv_len);
     fill_random(&bias, &random, 3.0f);
     for (const int64_t window : {int64_t{9}, AttentionF32Args::kUnlimited}) {
-      Decode<float> decode(sizes);
-      decode.args.causal = true;
-      decode.args.window_left = window;
-      decode.args.key_bias = bias.data();
-      decode.args.ld_key_bias = sizes.kv_len;
-      check(decode);
+      for_each_form([&]<typename T, typename Q>() {
+        Decode<T, Q> decode(sizes);
+        decode.args.causal = true;
+        decode.args.window_left = window;
+        decode.args.key_bias = bias.data();
+        decode.args.ld_key_bias = sizes.kv_len;
+        check(decode);
+      });
     }
   }
 }
@@ -180,21 +183,23 @@ TEST_P(DecodeAttention, CapsScoresAndHasSinks) {
   GuardedFloats sinks(3);
   sinks[0] = -3.0f, sinks[1] = 1.0f, sinks[2] = 60.0f;
   for (const bool capped : {false, true}) {
-    Decode<float> decode(sizes, 3.0f);
-    decode.args.softcap = capped ? 2.5f : 0.0f;
-    decode.args.sinks = sinks.data();
-    check(decode);
-    decode.args.sinks = nullptr;
-    check(decode);
+    for_each_form([&]<typename T, typename Q>() {
+      Decode<T, Q> decode(sizes, 3.0f);
+      decode.args.softcap = capped ? 2.5f : 0.0f;
+      decode.args.sinks = sinks.data();
+      check(decode);
+      decode.args.sinks = nullptr;
+      check(decode);
+    });
   }
 }
 
-template <typename T>
+template <typename T, typename Q>
 void check_no_keys(const Table& kernels) {
   GuardedFloats sinks(2);
   sinks[0] = -INFINITY, sinks[1] = 2.0f;
   for (const bool has_sinks : {false, true}) {
-    Decode<T> decode({2, 1, 0, 24, 20});
+    Decode<T, Q> decode({2, 1, 0, 24, 20});
     decode.args.sinks = has_sinks ? sinks.data() : nullptr;
     decode.run(kernels);
     for (int64_t i = 0; i < decode.o.size(); ++i) EXPECT_EQ(get(decode.o[i]), 0.0f);
@@ -202,19 +207,18 @@ void check_no_keys(const Table& kernels) {
 }
 
 TEST_P(DecodeAttention, NoKeysGiveZeros) {
-  check_no_keys<float>(kernels());
-  check_no_keys<Bf16>(kernels());
+  for_each_form([&]<typename T, typename Q>() { check_no_keys<T, Q>(kernels()); });
 }
 
 // A head's bits are those of a call for it alone, over keys that lie one after another.
-template <typename T>
+template <typename T, typename Q>
 void check_alone(const Table& kernels) {
   for (const DecodeSizes& sizes : {DecodeSizes{6, 2, 29, 64, 64}, DecodeSizes{4, 1, 7, 20, 33},
                                    DecodeSizes{11, 1, 40, 16, 16}}) {
-    Decode<T> all(sizes);
+    Decode<T, Q> all(sizes);
     all.run(kernels);
     for (int64_t h = 0; h < sizes.n_heads; ++h) {
-      Decode<T> one({1, 1, sizes.kv_len, sizes.head_dim, sizes.v_dim});
+      Decode<T, Q> one({1, 1, sizes.kv_len, sizes.head_dim, sizes.v_dim});
       const int64_t group = h / sizes.kv_sharing;
       for (int64_t i = 0; i < sizes.head_dim; ++i) one.q[i] = all.q[h * sizes.head_dim + i];
       for (int64_t j = 0; j < sizes.kv_len; ++j) {
@@ -222,25 +226,27 @@ void check_alone(const Table& kernels) {
         const T* v = &all.v[all.rows[j] * all.ldv + group * sizes.v_dim];
         std::copy(k, k + sizes.head_dim, &one.k[j * one.ldk]);
         std::copy(v, v + sizes.v_dim, &one.v[j * one.ldv]);
+        if (!all.kHasScales) continue;
+        one.k_scales[j * one.ld_scales] = all.scale(all.args.k_scales, j, group);
+        one.v_scales[j * one.ld_scales] = all.scale(all.args.v_scales, j, group);
       }
       one.args.rows = nullptr;
       one.run(kernels);
-      EXPECT_EQ(0, std::memcmp(one.o.data(), &all.o[h * sizes.v_dim], sizes.v_dim * sizeof(T)))
+      EXPECT_EQ(0, std::memcmp(one.o.data(), &all.o[h * sizes.v_dim], sizes.v_dim * sizeof(Q)))
           << h;
     }
   }
 }
 
 TEST_P(DecodeAttention, AHeadDependsOnItsOwnOperandsAlone) {
-  check_alone<float>(kernels());
-  check_alone<Bf16>(kernels());
+  for_each_form([&]<typename T, typename Q>() { check_alone<T, Q>(kernels()); });
 }
 
 // A query's bits are the same wherever the calls begin and end that a prompt is cut into.
-template <typename T>
+template <typename T, typename Q>
 void check_chunks(const Table& kernels, const DecodeSizes& sizes, int64_t window) {
   SCOPED_TRACE("q " + std::to_string(sizes.q_len) + " window " + std::to_string(window));
-  Decode<T> whole(sizes, 3.0f);
+  Decode<T, Q> whole(sizes, 3.0f);
   const auto slopes = std::vector<float>(static_cast<size_t>(sizes.n_heads), 0.125f);
   whole.args.causal = true;
   whole.args.window_left = window;
@@ -251,21 +257,21 @@ void check_chunks(const Table& kernels, const DecodeSizes& sizes, int64_t window
   whole.args.key_bias = bias.data();  // ld_key_bias is 0: of all heads
   whole.run(kernels);
   const int64_t width = sizes.n_heads * sizes.v_dim;
-  std::vector<T> expected(whole.o.data(), whole.o.data() + whole.o.size());
+  std::vector<Q> expected(whole.o.data(), whole.o.data() + whole.o.size());
   const auto all = whole.args;
   for (const int64_t chunk : {1, 2, 5, 13, 31, 100}) {
     for (int64_t i = 0; i < sizes.q_len; i += chunk) {
       const int64_t n = std::min(chunk, sizes.q_len - i);
       whole.args.q_len = n;
-      whole.args.q = all.q + i * all.ldq;
-      whole.args.o = all.o + i * all.ldo;
+      whole.args.q = &whole.q[i * all.ldq];
+      whole.args.o = &whole.o[i * all.ldo];
       whole.args.q_offset = all.q_offset + i;
       whole.args.kv_len = whole.args.q_offset + n;
       whole.run(kernels);
     }
     for (int64_t i = 0; i < sizes.q_len; ++i) {
       ASSERT_EQ(0,
-                std::memcmp(&whole.o[i * whole.ldo], &expected[i * whole.ldo], width * sizeof(T)))
+                std::memcmp(&whole.o[i * whole.ldo], &expected[i * whole.ldo], width * sizeof(Q)))
           << "query " << i << " in chunks of " << chunk;
     }
   }
@@ -273,26 +279,24 @@ void check_chunks(const Table& kernels, const DecodeSizes& sizes, int64_t window
 
 TEST_P(DecodeAttention, AQueryHasTheSameBitsInAnyChunk) {
   for (const int64_t window : {int64_t{4}, int64_t{300}, AttentionF32Args::kUnlimited}) {
-    check_chunks<float>(kernels(), {4, 2, 120, 40, 24, 120}, window);
-    check_chunks<float>(kernels(), {3, 1, 630, 64, 64, 150}, window);
-    check_chunks<Bf16>(kernels(), {4, 4, 540, 50, 72, 45}, window);
-    check_chunks<Bf16>(kernels(), {2, 1, 270, 64, 64, 270}, window);
+    for_each_form([&]<typename T, typename Q>() {
+      check_chunks<T, Q>(kernels(), {4, 2, 120, 40, 24, 120}, window);
+      check_chunks<T, Q>(kernels(), {3, 1, 630, 64, 64, 150}, window);
+      check_chunks<T, Q>(kernels(), {4, 4, 540, 50, 72, 45}, window);
+      check_chunks<T, Q>(kernels(), {2, 1, 270, 64, 64, 270}, window);
+    });
   }
 }
 
 // A NaN in a key or a value shows in the queries that see it, and in no other.
-template <typename T>
+template <typename T, typename Q>
 void check_unseen_nan(const Table& kernels) {
   constexpr int64_t kQueries = 40, kKeys = 50, kNan = 30, kWindow = 7;
   for (const bool of_value : {false, true}) {
-    Decode<T> decode({2, 1, kKeys, 16, 16, kQueries});
+    Decode<T, Q> decode({2, 1, kKeys, 16, 16, kQueries});
     decode.args.causal = true;
     decode.args.window_left = kWindow;
-    if (of_value) {
-      set(std::nanf(""), &decode.v[decode.rows[kNan] * decode.ldv]);
-    } else {
-      set(std::nanf(""), &decode.k[decode.rows[kNan] * decode.ldk]);
-    }
+    of_value ? decode.spoil_value(kNan) : decode.spoil_key(kNan);
     decode.run(kernels);
     for (int64_t i = 0; i < kQueries; ++i) {
       const int64_t position = kKeys - kQueries + i;
@@ -303,27 +307,27 @@ void check_unseen_nan(const Table& kernels) {
 }
 
 TEST_P(DecodeAttention, WhatIsNotSeenDoesNotMatter) {
-  check_unseen_nan<float>(kernels());
-  check_unseen_nan<Bf16>(kernels());
+  for_each_form([&]<typename T, typename Q>() { check_unseen_nan<T, Q>(kernels()); });
 }
 
-// A NaN in the query or a key is in all of its head's results; in a value, in its column.
-template <typename T>
+// A NaN in the query or a key is in all of its head's results; in a value, in its column, and in
+// all columns where it is a scale.
+template <typename T, typename Q>
 void check_nan(const Table& kernels) {
   const DecodeSizes sizes = {2, 1, 19, 40, 40};
-  const auto nans = [&](Decode<T>& decode, int64_t h) {
+  const auto nans = [&](Decode<T, Q>& decode, int64_t h) {
     int64_t n = 0;
     for (int64_t i = 0; i < 40; ++i) n += std::isnan(get(decode.o[h * 40 + i]));
     return n;
   };
   for (const int64_t at : {0, 15, 17, 39}) {
-    Decode<T> of_q(sizes), of_k(sizes), of_v(sizes);
+    Decode<T, Q> of_q(sizes), of_k(sizes), of_v(sizes);
     set(std::nanf(""), &of_q.q[at]);
-    set(std::nanf(""), &of_k.k[of_k.rows[18] * of_k.ldk + at]);
-    set(std::nanf(""), &of_v.v[of_v.rows[18] * of_v.ldv + at]);
-    for (Decode<T>* decode : {&of_q, &of_k, &of_v}) {
+    of_k.spoil_key(18, at);
+    of_v.spoil_value(18, at);
+    for (auto* decode : {&of_q, &of_k, &of_v}) {
       decode->run(kernels);
-      EXPECT_EQ(nans(*decode, 0), decode == &of_v ? 1 : 40) << at;
+      EXPECT_EQ(nans(*decode, 0), decode == &of_v && !of_v.kHasScales ? 1 : 40) << at;
       EXPECT_EQ(nans(*decode, 1), 0) << at;
     }
     EXPECT_TRUE(std::isnan(get(of_v.o[at])));
@@ -331,8 +335,7 @@ void check_nan(const Table& kernels) {
 }
 
 TEST_P(DecodeAttention, NanShows) {
-  check_nan<float>(kernels());
-  check_nan<Bf16>(kernels());
+  for_each_form([&]<typename T, typename Q>() { check_nan<T, Q>(kernels()); });
 }
 
 HEADLANE_FOR_EACH_ISA(DecodeAttention);

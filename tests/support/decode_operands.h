@@ -1,4 +1,5 @@
-// Operands of attention over the rows of a cache, and its result in float64.
+// Operands of attention over the rows of a cache, of each of the forms that queries and rows have,
+// and its result in float64.
 #pragma once
 
 #include <numeric>
@@ -16,13 +17,43 @@ struct DecodeSizes {
 
 inline void set(float x, float* y) { *y = x; }
 inline void set(float x, Bf16* y) { *y = nearest_bf16(x); }
+inline void set(float x, int8_t* y) {  // a code, to be multiplied by a scale of about 1 / 32
+  *y = static_cast<int8_t>(std::clamp(std::nearbyint(32 * x), -127.0f, 127.0f));
+}
 inline float get(float x) { return x; }
 inline float get(Bf16 x) { return kernels::widen(x); }
+inline float get(int8_t x) { return x; }
+
+// What queries and results are made of where nothing else is said.
+template <typename T>
+struct QueryOf {
+  using Type = T;
+};
+template <>
+struct QueryOf<int8_t> {
+  using Type = float;
+};
+
+// Calls body.operator()<T, Q>() for each T that rows, and each Q that queries may have.
+template <typename Body>
+void for_each_form(Body body) {
+  body.template operator()<float, float>();
+  body.template operator()<Bf16, Bf16>();
+  body.template operator()<Bf16, float>();
+  body.template operator()<float, Bf16>();
+  body.template operator()<int8_t, float>();
+  body.template operator()<int8_t, Bf16>();
+}
 
 // The operands of a call, each ending at a guard page. The cache has rows that no key names and
-// gaps between rows; both hold NaN.
-template <typename T>
+// gaps between rows; both hold NaN, and so do the scales of such rows. Scales have so few bits that
+// their products with codes are floats.
+template <typename T, typename Q = typename QueryOf<T>::Type>
 struct Decode {
+  using Row = T;
+  using Query = Q;
+  static constexpr bool kHasScales = sizeof(T) == sizeof(int8_t);
+
   explicit Decode(DecodeSizes s, float spread = 1.0f)
       : sizes(s),
         groups((s.n_heads + s.kv_sharing - 1) / s.kv_sharing),
@@ -35,6 +66,9 @@ struct Decode {
         k(n_rows * ldk - 5),
         v(n_rows * ldv - 3),
         o(s.q_len * ldo - 1),
+        ld_scales(groups + 1),
+        k_scales(kHasScales ? n_rows * ld_scales - 1 : 0),
+        v_scales(k_scales.size()),
         rows(s.kv_len) {
     std::mt19937 random(static_cast<uint32_t>(s.kv_len * 101 + s.head_dim * 7 + s.n_heads));
     std::normal_distribution<float> normal(0.0f, spread);
@@ -51,6 +85,10 @@ struct Decode {
       for (int64_t i = 0; i < groups * s.v_dim; ++i) {
         set(normal(random) / spread, &v[rows[j] * ldv + i]);
       }
+      for (int64_t g = 0; kHasScales && g < groups; ++g) {
+        k_scales[rows[j] * ld_scales + g] = static_cast<float>(16 + random() % 16) / 512;
+        v_scales[rows[j] * ld_scales + g] = static_cast<float>(16 + random() % 16) / 512;
+      }
     }
     args = {.n_heads = s.n_heads,
             .kv_sharing = s.kv_sharing,
@@ -58,6 +96,7 @@ struct Decode {
             .v_dim = s.v_dim,
             .scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim)),
             .q_len = s.q_len,
+            .element = sizeof(Q) == sizeof(Bf16) ? Element::kBf16 : Element::kF32,
             .q = q.data(),
             .ldq = ldq,
             .kv_len = s.kv_len,
@@ -67,6 +106,9 @@ struct Decode {
             .ldk = ldk,
             .v = v.data(),
             .ldv = ldv,
+            .k_scales = kHasScales ? k_scales.data() : nullptr,
+            .v_scales = kHasScales ? v_scales.data() : nullptr,
+            .ld_scales = ld_scales,
             .o = o.data(),
             .ldo = ldo};
   }
@@ -74,10 +116,34 @@ struct Decode {
   void run(const kernels::Table& kernels) {
     GuardedFloats scratch(kernels.decode_scratch_floats(sizes.head_dim, sizes.v_dim));
     args.scratch = scratch.data();
-    if constexpr (sizeof(T) == sizeof(float)) {
+    if constexpr (kHasScales) {
+      kernels.decode_attention_s8(args);
+    } else if constexpr (sizeof(T) == sizeof(float)) {
       kernels.decode_attention_f32(args);
     } else {
       kernels.decode_attention_bf16(args);
+    }
+  }
+
+  const Q* query(int64_t i) const { return static_cast<const Q*>(args.q) + i * args.ldq; }
+  Q* result(int64_t i) const { return static_cast<Q*>(args.o) + i * args.ldo; }
+  // The scale of a group's key or value at j.
+  float scale(const float* scales, int64_t j, int64_t group) const {
+    return scales ? scales[(args.rows ? args.rows[j] : j) * args.ld_scales + group] : 1.0f;
+  }
+  // Column i of the key at j, of the first group, becomes NaN; of codes, all columns do.
+  void spoil_key(int64_t j, int64_t i = 0) {
+    if constexpr (kHasScales) {
+      k_scales[rows[j] * ld_scales] = std::nanf("");
+    } else {
+      set(std::nanf(""), &k[rows[j] * ldk + i]);
+    }
+  }
+  void spoil_value(int64_t j, int64_t i = 0) {
+    if constexpr (kHasScales) {
+      v_scales[rows[j] * ld_scales] = std::nanf("");
+    } else {
+      set(std::nanf(""), &v[rows[j] * ldv + i]);
     }
   }
 
@@ -86,15 +152,17 @@ struct Decode {
     const int64_t group = h / sizes.kv_sharing;
     std::vector<float> wide_q, wide_k, wide_v;
     for (int64_t i = 0; i < sizes.head_dim; ++i) {
-      wide_q.push_back(get(args.q[i_query * ldq + h * sizes.head_dim + i]));
+      wide_q.push_back(get(query(i_query)[h * sizes.head_dim + i]));
     }
     for (int64_t j = 0; j < sizes.kv_len; ++j) {
       const int64_t row = args.rows ? args.rows[j] : j;
       for (int64_t i = 0; i < sizes.head_dim; ++i) {
-        wide_k.push_back(get(args.k[row * args.ldk + group * sizes.head_dim + i]));
+        wide_k.push_back(get(args.k[row * args.ldk + group * sizes.head_dim + i]) *
+                         scale(args.k_scales, j, group));
       }
       for (int64_t i = 0; i < sizes.v_dim; ++i) {
-        wide_v.push_back(get(args.v[row * args.ldv + group * sizes.v_dim + i]));
+        wide_v.push_back(get(args.v[row * args.ldv + group * sizes.v_dim + i]) *
+                         scale(args.v_scales, j, group));
       }
     }
     AttentionF32Args a;
@@ -114,13 +182,21 @@ struct Decode {
     if (args.key_bias) a.bias = args.key_bias + h * args.ld_key_bias;
     if (args.alibi_slopes) a.alibi_slope = args.alibi_slopes[h];
     a.sink = args.sinks ? args.sinks + h : nullptr;
+    // A weight is multiplied by its value's scale. A score has a key's scale, too; it is one of the
+    // roundings that are allowed for its sum anyway.
     return reference(a, 0,
-                     {.o = sizeof(T) == sizeof(Bf16) ? kBf16Eps : 0, .exact_scores = exact_scores});
+                     {.p = kHasScales ? kEps : 0,
+                      .o = sizeof(Q) == sizeof(Bf16) ? kBf16Eps : 0,
+                      .exact_scores = exact_scores});
   }
 
   DecodeSizes sizes;
   int64_t groups, n_rows, ldk, ldv, ldq, ldo;
-  Guarded<T> q, k, v, o;
+  Guarded<Q> q;
+  Guarded<T> k, v;
+  Guarded<Q> o;
+  int64_t ld_scales;
+  GuardedFloats k_scales, v_scales;
   Guarded<int32_t> rows;
   kernels::DecodeAttentionArgs<T> args;
 };

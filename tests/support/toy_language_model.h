@@ -90,7 +90,8 @@ class ToyStepGraph {
     return {.graph = &graph_,
             .kernels = &kernels,
             .n_layers = ToyLanguageModel::kLayers,
-            .row_floats = kernels::padded_floats(element_, spec.k_width() + spec.v_width()),
+            .cache_row = cache_row(
+                spec, element_ == Element::kBf16 ? kernels::Format::kBf16 : kernels::Format::kF32),
             .d_model = ToyLanguageModel::kModel,
             .vocab_size = ToyLanguageModel::kVocab,
             .n_ranges = TopLogits::n_ranges(kernels, precision_, ToyLanguageModel::kVocab)};

@@ -69,7 +69,7 @@ class Targets {
 };
 
 TEST(KvCache, TargetsThatBranchShareRows) {
-  Targets targets({2, 16, 4, 10, 8});
+  Targets targets({2, {.floats = 16}, 4, 10, 8});
   targets.step({{-1, 3}});
   targets.step({{0, 1}, {0, 2}, {-1, 1}});
   targets.check();
@@ -84,7 +84,7 @@ TEST(KvCache, TargetsThatBranchShareRows) {
 }
 
 TEST(KvCache, AStepCanBeUndone) {
-  Targets targets({1, 16, 2, 4, 4});
+  Targets targets({1, {.floats = 16}, 2, 4, 4});
   targets.step({{-1, 2}, {-1, 1}});
   for (int64_t i = 0; i < 20; ++i) {
     targets.step({{1, 2}, {-1, 1}});
@@ -97,7 +97,7 @@ TEST(KvCache, AStepCanBeUndone) {
 
 // Full to the last row: all targets are as long as they may be, and all begin anew.
 TEST(KvCache, HasRoomForAllTargetsAndAStep) {
-  const KvCacheLimits limits = {1, 16, 3, 5, 15};
+  const KvCacheLimits limits = {1, {.floats = 16}, 3, 5, 15};
   Targets targets(limits);
   for (int64_t i = 0; i < 7; ++i) {
     targets.step({{-1, 5}, {-1, 5}, {-1, 5}});
@@ -107,7 +107,7 @@ TEST(KvCache, HasRoomForAllTargetsAndAStep) {
 }
 
 TEST(KvCache, KeepsTokensOverManySteps) {
-  const KvCacheLimits limits = {3, 16, 5, 12, 9};
+  const KvCacheLimits limits = {3, {.floats = 16}, 5, 12, 9};
   Targets targets(limits);
   std::mt19937 random(7);
   for (int64_t i = 0; i < 500; ++i) {

@@ -12,7 +12,7 @@
 namespace headlane {
 namespace {
 
-constexpr RowListsLimits kLimits = {{2, 16, 50}, 5, 30};
+constexpr RowListsLimits kLimits = {{2, {.floats = 16}, 50}, 5, 30};
 
 class RowListsTest : public testing::Test {
  protected:
