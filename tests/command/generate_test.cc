@@ -154,6 +154,22 @@ TEST_F(Generate, TellsLogProbabilities) {
   EXPECT_EQ(generate(model, {"--logprobs", "3", "a"}).status, 2);
 }
 
+// The probabilities that are told are those that the tokens were chosen by.
+TEST_F(Generate, KeepsKeysInFewerBits) {
+  const std::string model = converted("llama_texts");
+  const std::string plain = output(model, {"--json", "--logprobs", "1", "a"});
+  EXPECT_EQ(output(model, {"--json", "--logprobs", "1", "--cache", "f32", "a"}), plain);
+  for (const char* cache : {"bf16", "int8"}) {
+    const std::string told = output(model, {"--json", "--logprobs", "1", "--cache", cache, "a"});
+    EXPECT_NE(told, plain);
+    const json answer = json::parse(told);
+    for (size_t i = 0; i < answer["ids"].size(); ++i) {
+      EXPECT_EQ(answer["logprobs"][i]["top"][0]["id"], answer["ids"][i]);
+    }
+  }
+  EXPECT_EQ(generate(model, {"--cache", "int4", "a"}).status, 2);
+}
+
 TEST_F(Generate, DrawsBySeed) {
   const std::string model = converted("llama_texts");
   const auto drawn = [&](const char* seed, const char* batch) {

@@ -43,6 +43,18 @@ TEST_F(LanguageModelInfo, TellsMemoryAtAContext) {
   EXPECT_LT(facts({"--precision", "bf16"})["cache_token_bytes"], token);
 }
 
+TEST_F(LanguageModelInfo, TellsMemoryOfAFormatOfTheCache) {
+  const json own = facts({});
+  for (const std::string cache : {"f32", "bf16", "int8"}) {
+    const json all = facts({"--cache", cache});
+    EXPECT_EQ(all["cache_token_bytes"], own["cache_token_bytes_" + cache]);
+    EXPECT_EQ(all["context_bytes"] < own["context_bytes"], cache != "f32");
+  }
+  EXPECT_EQ(facts({"--cache", "f32"})["context_bytes"], own["context_bytes"]);
+  EXPECT_LE(own["cache_token_bytes_int8"], own["cache_token_bytes_bf16"]);  // rows are padded
+  EXPECT_EQ(run_headlane({"info", model_, "--cache", "int4"}).status, 2);
+}
+
 TEST_F(LanguageModelInfo, IsPrintedForPeople) {
   const Finished done = run_headlane({"info", model_, "--context", "100"});
   EXPECT_EQ(done.status, 0) << done.err;
@@ -61,6 +73,7 @@ TEST_F(LanguageModelInfo, SaysWhatIsWrong) {
   const Finished other = run_headlane({"info", translator, "--context", "10"});
   EXPECT_EQ(other.status, 1);
   EXPECT_NE(other.err.find("is not a language model"), std::string::npos) << other.err;
+  EXPECT_EQ(run_headlane({"info", translator, "--cache", "bf16"}).err, other.err);
 }
 
 }  // namespace

@@ -73,6 +73,25 @@ TEST_F(Perplexity, IsPrintedForPeople) {
   EXPECT_NE(done.out.find(" +/- "), std::string::npos) << done.out;
 }
 
+TEST_F(Perplexity, OfACacheInFewerBits) {
+  const std::string model = converted("llama_texts");
+  const auto value = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"perplexity", "-m", model, "--context", "64", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Finished done = run_headlane(arguments, {.input = first_lines(40), .more = {}});
+    EXPECT_EQ(done.status, 0) << done.err;
+    const size_t last = done.out.rfind('\n', done.out.size() - 2);
+    return json::parse(done.out.substr(last + 1))["perplexity"].get<double>();
+  };
+  const double plain = value({});
+  EXPECT_EQ(value({"--cache", "f32"}), plain);
+  for (const char* cache : {"bf16", "int8"}) {
+    const double rounded = value({"--cache", cache});
+    EXPECT_NE(rounded, plain);
+    EXPECT_NEAR(rounded, plain, 0.01 * plain) << cache;
+  }
+}
+
 TEST_F(Perplexity, SaysWhatIsWrong) {
   const std::string model = converted("llama_texts");
   const auto message = [&](const std::vector<std::string>& more, const std::string& input) {

@@ -114,6 +114,7 @@ class Writer {
     limits.max_new_tokens = options_.max_new_tokens;
     limits.all_logits = 1;  // room that only searches which need it ever touch
     limits.n_threads = options_.run.n_threads;
+    limits.cache = options_.run.cache_or_null();
     return Generator(model_, limits);
   }
 
@@ -187,8 +188,8 @@ class Writer {
     if (!options_.ids) object.set("prompt", prompt.text, "text", text);
     object.set("ids", std::vector<int64_t>(ids.begin(), ids.end()), "finish_reason", finish_reason);
     if (options_.logprobs > 0) {
-      object.set("logprobs", token_logprobs(model_, prompt.ids, ids, options_.logprobs,
-                                            options_.run.n_threads));
+      object.set("logprobs",
+                 token_logprobs(model_, prompt.ids, ids, options_.logprobs, options_.run));
     }
     print(object.dump() + "\n");
   }
@@ -291,6 +292,7 @@ void add_search(Command* command, GenerateOptions* options) {
 void declare_generate(Command* command) {
   const auto options = std::make_shared<GenerateOptions>();
   add_model_and_machine(command, &options->run);
+  add_cache(command, &options->run);
   command->each("--stop", &options->stops, "A text that an answer ends before; may be given again")
       ->not_empty();
   const Option* words = command->texts("PROMPT", &options->texts.of_command_line,

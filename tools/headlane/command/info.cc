@@ -110,8 +110,15 @@ void add_decoder_facts(const headlane_model_facts& f, Report* report) {
 
 // The memory that one sequence of a language model takes, beside the weights.
 struct ContextMemory {
+  int64_t token_bytes = 0;  // of the cache
   int64_t context = 0, bytes = 0;
 };
+
+int64_t token_bytes_of(const headlane_model_facts& f, const std::string& cache) {
+  if (cache == "f32") return f.cache_token_bytes_f32;
+  if (cache == "bf16") return f.cache_token_bytes_bf16;
+  return cache == "int8" ? f.cache_token_bytes_int8 : f.cache_token_bytes;
+}
 
 bool is_language_model(const headlane_model_facts& f) {
   return f.has_decoder != 0 && f.n_layers == 0;
@@ -124,17 +131,19 @@ ContextMemory memory_of(const Model& model, const InfoOptions& options) {
                              ", and the model has room for " + std::to_string(most) + " tokens");
   }
   ContextMemory memory;
+  memory.token_bytes = token_bytes_of(model.facts(), options.run.cache);
   memory.context = options.context > 0 ? options.context : most;
   headlane::SequencesOptions limits;
   limits.max_sequences = 1;
   limits.max_len = memory.context;
   limits.max_tokens = memory.context;
+  limits.cache = options.run.cache_or_null();
   memory.bytes = static_cast<int64_t>(headlane::Sequences::bytes(model, limits));
   return memory;
 }
 
 void add_memory_facts(const headlane_model_facts& f, const ContextMemory& memory, Report* report) {
-  report->add("cache_token_bytes", f.cache_token_bytes);
+  report->add("cache_token_bytes", memory.token_bytes);
   report->add("context", memory.context);
   report->add("context_bytes", memory.bytes);
   report->add("memory_bytes", f.packed_bytes + memory.bytes);
@@ -146,15 +155,17 @@ void print_json(const Model& model, const InfoOptions& options) {
   facts.set("file", options.run.model_path);
   if (is_language_model(model.facts())) {
     const ContextMemory memory = memory_of(model, options);
-    facts.set("context", memory.context, "context_bytes", memory.bytes, "memory_bytes",
-              model.facts().packed_bytes + memory.bytes);
+    facts.set("cache_token_bytes", memory.token_bytes, "context", memory.context, "context_bytes",
+              memory.bytes, "memory_bytes", model.facts().packed_bytes + memory.bytes);
   }
   print(facts.dump(2) + "\n");
 }
 
 void info(const InfoOptions& options) {
   const Model model = open_sizes(options.run);
-  if (options.context > 0) check_language_model(model.facts(), options.run.model_path);
+  if (options.context > 0 || !options.run.cache.empty()) {
+    check_language_model(model.facts(), options.run.model_path);
+  }
   if (options.as_json) return print_json(model, options);
   const headlane::ModelFacts f = model.facts();
   Report report;
@@ -200,6 +211,7 @@ void declare_info(Command* command) {
                 "exit status 1 if something is wrong");
   command->integer("--context", &options->context, 1, kMostCount,
                    "Of a language model: the memory for a sequence of this many tokens");
+  add_cache(command, &options->run);
   add_isa(command, &options->run.isa);
   add_precision(command, &options->run.precision);
   command->run = [options] { options->check ? check_file(*options) : info(*options); };

@@ -102,6 +102,7 @@ class Measurement {
     limits.max_tokens = limits.max_sequences * length;
     limits.max_step_tokens = kStepTokens;
     limits.n_threads = options_.run.n_threads;
+    limits.cache = options_.run.cache_or_null();
     headlane::Sequences sequences(model, limits);
     const std::span<const Window> all(windows_);
     for (size_t i = 0; i < all.size();) {
@@ -210,6 +211,7 @@ void perplexity(const PerplexityOptions& options) {
 void declare_perplexity(Command* command) {
   const auto options = std::make_shared<PerplexityOptions>();
   add_model_and_machine(command, &options->run);
+  add_cache(command, &options->run);
   command->file("-i,--input", &options->file,
                 "A text as a whole; -, or without it: standard input");
   command

@@ -22,6 +22,12 @@ void add_precision(Command* command, std::string* precision) {
   command->choice("--precision", precision, names, help.c_str());
 }
 
+void add_cache(Command* command, RunOptions* run) {
+  command->choice(
+      "--cache", &run->cache, {"f32", "bf16", "int8"},
+      "In what keys and values are kept; none given: f32 where products are, else bf16");
+}
+
 void add_machine(Command* command, RunOptions* run) {
   command->integer("--threads", &run->n_threads, 0, 1024, "How many threads; 0: one for each CPU");
   add_isa(command, &run->isa);

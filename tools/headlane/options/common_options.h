@@ -16,6 +16,8 @@ inline const std::vector<std::string> kPrecisions = {"f32", "bf16", "int8", "int
 inline const std::vector<std::string> kPoolings = {
     "mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"};
 void add_precision(Command* command, std::string* precision);
+// In what a language model keeps keys and values.
+void add_cache(Command* command, RunOptions* run);
 void add_machine(Command* command, RunOptions* run);
 void add_model_and_machine(Command* command, RunOptions* run);
 void add_run_options(Command* command, RunOptions* run);

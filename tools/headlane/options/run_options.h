@@ -18,6 +18,7 @@ struct RunOptions {
   std::string isa;  // "": the fastest there is
   std::string gemm = "headlane";
   std::string precision;  // "": that of the file's weights
+  std::string cache;      // of keys and values of language models; "": as the library has it
   int n_threads = 0;
   int64_t batch_tokens = 2048;  // as fast as more, in less memory
   int64_t max_length = 0;       // 0: the model's own
@@ -30,6 +31,8 @@ struct RunOptions {
   // makers mean.
   std::string pooling;
   int64_t truncate_dim = 0;
+
+  const char* cache_or_null() const { return cache.empty() ? nullptr : cache.c_str(); }
 };
 
 Model open_model(const RunOptions& options);

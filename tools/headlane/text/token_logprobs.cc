@@ -13,13 +13,14 @@ struct Places {
 
 // All tokens go through the model once more, as a prompt: that gives the same bits as one by one.
 Places compute(const Model& model, const std::vector<int32_t>& all, int64_t first, int64_t n_top,
-               int n_threads) {
+               const RunOptions& run) {
   headlane::SequencesOptions limits;
   limits.max_sequences = 1;
   limits.max_len = std::ssize(all);
   limits.max_tokens = limits.max_len;
   limits.max_candidates = n_top;
-  limits.n_threads = n_threads;
+  limits.n_threads = run.n_threads;
+  limits.cache = run.cache_or_null();
   headlane::Sequences sequences(model, limits);
   headlane::SequenceOptions options;
   options.max_new_tokens = HEADLANE_NO_NEW_TOKENS;
@@ -50,12 +51,12 @@ Json one(const Model& model, bool has_text, int32_t id, float logprob) {
 }  // namespace
 
 Json token_logprobs(const Model& model, const std::vector<int32_t>& prompt,
-                    const std::vector<int32_t>& ids, int64_t n_top, int n_threads) {
+                    const std::vector<int32_t>& ids, int64_t n_top, const RunOptions& run) {
   Json list = Json::array();
   if (ids.empty()) return list;
   std::vector<int32_t> all = prompt;
   all.insert(all.end(), ids.begin(), ids.end());
-  const Places places = compute(model, all, std::ssize(prompt), n_top, n_threads);
+  const Places places = compute(model, all, std::ssize(prompt), n_top, run);
   const bool has_text = model.facts().has_tokenizer != 0;
   for (size_t i = 0; i < ids.size(); ++i) {
     Json token = one(model, has_text, ids[i], places.logprobs[i]);

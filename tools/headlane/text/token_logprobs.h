@@ -13,6 +13,6 @@ namespace tool {
 // model has a tokenizer, "logprob", and "top", the n_top likeliest tokens at its place. The
 // logarithms are those of the model, before temperature and penalties. Throws.
 Json token_logprobs(const Model& model, const std::vector<int32_t>& prompt,
-                    const std::vector<int32_t>& ids, int64_t n_top, int n_threads);
+                    const std::vector<int32_t>& ids, int64_t n_top, const RunOptions& run);
 
 }  // namespace tool
