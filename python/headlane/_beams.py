@@ -13,7 +13,7 @@ from headlane._cancel import Cancel
 from headlane._checked import natural
 from headlane._continuations import Continuation
 from headlane._library import Handle, check, interruptible, lib
-from headlane._model import Model, text_at, threads_asked_for
+from headlane._model import Model, address_of, text_at, threads_asked_for
 from headlane.tokenizer import Tokenizer
 
 Ids = NDArray[np.int32]
@@ -84,6 +84,7 @@ def _of_batch(
     sizes.max_sources, sizes.max_source_tokens, sizes.max_source_len = len(prompts), sum(lengths), max(lengths)
     sizes.max_beams, sizes.max_new_tokens, sizes.all_logits = search.n_beams, search.max_new_tokens, 1
     sizes.n_threads = n_threads
+    sizes.cache = address_of(model.cache)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     ids = np.concatenate(prompts)
     batch = _abi.headlane_batch()

@@ -59,6 +59,7 @@ class Model(Holdable):
         n_threads: int | None = None,
     ) -> None:
         self.path = os.fspath(path)
+        self.cache: bytes | None = None  # in what keys and values are kept; None: as the library has it
         self._options = (precision, isa, threads_asked_for(n_threads))
         self._in_doubt = False
         super().__init__("the model has been closed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Ids = NDArray[np.int32]
 Prompt = str | Iterable[int]
+CacheFormat = Literal["f32", "bf16", "int8"]
 _WHOLE = 2**31 - 1  # tokens of a prompt, which is never cut
 
 
@@ -34,14 +35,24 @@ class LanguageModel(OpenModel):
     on threads.
 
     The options are those of Embedder: device, cache_folder, revision, local_files_only, token, precision, isa.
+    cache: in what keys and values are kept: f32, bf16, or int8 with a scale for each token and head; as
+    headlane_sequences_options has it where it is None.
     A prompt is a text, or token ids; a model without a tokenizer takes ids alone. Chat templates are not applied."""
 
     _kind = "a language model"
 
     def __init__(
-        self, model_name_or_path: str | os.PathLike[str], *, n_threads: int | None = None, **options: Any
+        self,
+        model_name_or_path: str | os.PathLike[str],
+        *,
+        cache: CacheFormat | None = None,
+        n_threads: int | None = None,
+        **options: Any,
     ) -> None:
+        if cache is not None and cache not in get_args(CacheFormat):
+            raise ValueError(f"cache is {cache!r}, and must be one of {', '.join(get_args(CacheFormat))}")
         super().__init__(model_name_or_path, n_threads=n_threads, **options)
+        self._model.cache = None if cache is None else cache.encode()
         self._n_threads = n_threads
         self._tokenizer = Tokenizer._of(self._model) if self._model.facts.has_tokenizer else None
 

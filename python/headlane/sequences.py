@@ -20,7 +20,7 @@ from headlane._checked import natural, utf8
 from headlane._choices import Choices, Kept, OfSequence, Request, request_of
 from headlane._holdable import Holdable
 from headlane._library import Error, Handle, check, error_of, interruptible, lib
-from headlane._model import Model, text_at, threads_asked_for
+from headlane._model import Model, address_of, text_at, threads_asked_for
 from headlane.tokenizer import _as_ids
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ class _Step:
 def sequences_bytes(model: Model, sizes: Sizes, n_threads: int | None) -> int:
     """The exact size of the block in which sequences of these sizes are computed, their cache included."""
     options, n_bytes = sizes.struct(threads_asked_for(n_threads)), c_size_t()
+    options.cache = address_of(model.cache)
     with model.hold() as address:
         check(lib.headlane_sequences_bytes(address, byref(options), byref(n_bytes)))
     return n_bytes.value
@@ -139,6 +140,7 @@ class Sequences(Holdable):
         self._callback = _abi.headlane_on_sequence_token(self._listeners.tell)
         self._callback_address = ctypes.cast(self._callback, c_void_p).value
         options, out = sizes.struct(threads_asked_for(n_threads)), c_void_p()
+        options.cache = address_of(model.cache)
         holding = model.hold()
 
         def destroy(address: int) -> None:

@@ -226,6 +226,26 @@ def test_memory_is_known_before(llama: headlane.LanguageModel) -> None:
     assert large - small >= 1000 * llama._model.facts.cache_token_bytes
 
 
+@pytest.mark.parametrize("cache", ["f32", "bf16", "int8"])
+def test_a_cache_of_fewer_bits(llama: headlane.LanguageModel, cache: Any) -> None:
+    model = headlane.LanguageModel(llama.path, cache=cache)
+    facts = model._model.facts
+    small, large = (model.sequences_bytes(max_sequences=2, max_tokens=n, max_len=100) for n in (1000, 2000))
+    token = getattr(facts, f"cache_token_bytes_{cache}")
+    assert token <= (large - small) / 1000 < token + 64
+    assert (token < facts.cache_token_bytes) == (cache != "f32")
+    (told,) = command(model, "generate", "--cache", cache, "--max-new-tokens", "9", "--beams", "1", BUSY[0])
+    assert model.generate(BUSY[0], max_new_tokens=9, temperature=0).ids == told["ids"]
+    assert model.generate(BUSY[0], max_new_tokens=9, beams=2).ids
+    different = (model.logprobs(BUSY[0]) != llama.logprobs(BUSY[0]))[1:]
+    assert different.any() == (cache != "f32")
+
+
+def test_caches_that_there_are_not(llama: headlane.LanguageModel) -> None:
+    with pytest.raises(ValueError, match="cache is 'int4', and must be one of f32, bf16, int8"):
+        headlane.LanguageModel(llama.path, cache="int4")  # type: ignore[arg-type]
+
+
 def test_many_threads(llama: headlane.LanguageModel) -> None:
     expected = [row.ids for row in llama.generate(BUSY, max_new_tokens=16)]
 
