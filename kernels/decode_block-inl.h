@@ -96,16 +96,29 @@ class RowsAhead {
   int64_t dim_;
 };
 
-// s[r] = s[r] * scales [n], for `rows` rows of a block's scores or weights, n <= 16.
-inline void multiply_rows(const float* scales, int64_t n, int64_t rows, float* s) {
-  for_each_vector(n, [&](int64_t i, int64_t width) {
-    const F32 scale = load_up_to(scales + i, width);
-    for (int64_t r = 0; r < rows; ++r) {
-      float* at = s + r * kDecodeBlock + i;
-      store_up_to(at, load_up_to(at, width) * scale, width);
-    }
-  });
-}
+// The scales of some keys, or of their values, for each group of a strip. They are put together
+// before groups need them: a vector that is read right after its numbers were stored one by one
+// waits for them.
+class KeyScales {
+ public:
+  void put(int64_t i, const float* of_groups, int64_t n_groups) {
+    for (int64_t g = 0; g < n_groups; ++g) scales_[g][i] = of_groups[g];
+  }
+  // Multiplies group g's rows of scores or weights s by those of n keys.
+  template <typename T>
+  void multiply(const DecodeStrip<T>& strip, int64_t g, int64_t n, float* s) const {
+    for_each_vector(n, [&](int64_t i, int64_t width) {
+      const F32 scale = load_up_to(scales_[g] + i, width);
+      for (int64_t r = g * strip.rows; r < (g + 1) * strip.rows; ++r) {
+        float* at = s + r * kDecodeBlock + i;
+        store_up_to(at, load_up_to(at, width) * scale, width);
+      }
+    });
+  }
+
+ private:
+  float scales_[kStripRows][kValueKeys];
+};
 
 // The products of all rows with the keys `seen`, each vector of which begins at a multiple of
 // kWidth. Beyond the ends, the nearest key stands for those that are not there.
@@ -116,10 +129,11 @@ inline void score_block(const DecodeStrip<T>& strip, const Keys& keys, int64_t b
   const int64_t dim = keys.k_dim();
   for (int64_t j = seen.begin / kWidth * kWidth; j < seen.end; j += kWidth) {
     const E* k[kWidth];
-    int64_t key[kWidth];
+    KeyScales scales;
     for (int64_t u = 0; u < kWidth; ++u) {
-      key[u] = j + u < seen.begin ? seen.begin : smaller(j + u, seen.end - 1);
-      k[u] = keys.k(key[u]);
+      const int64_t key = j + u < seen.begin ? seen.begin : smaller(j + u, seen.end - 1);
+      k[u] = keys.k(key);
+      if constexpr (Keys::kHasScales) scales.put(u, keys.k_scales(key), strip.n_groups);
     }
     const RowsAhead<Keys> ahead(keys, j + kWidth, seen);
     for (int64_t g = 0; g < strip.n_groups; ++g) {
@@ -129,12 +143,7 @@ inline void score_block(const DecodeStrip<T>& strip, const Keys& keys, int64_t b
                                    seen.end - j, g * dim, dim,
                                    strip.scores + r * kDecodeBlock + j - block);
       }
-      if constexpr (Keys::kHasScales) {
-        float scales[kWidth];
-        for (int64_t u = 0; u < kWidth; ++u) scales[u] = keys.k_scale(key[u], g);
-        multiply_rows(scales, kWidth, strip.rows,
-                      strip.scores + g * strip.rows * kDecodeBlock + j - block);
-      }
+      if constexpr (Keys::kHasScales) scales.multiply(strip, g, kWidth, strip.scores + j - block);
     }
   }
 }
@@ -321,16 +330,15 @@ inline void weigh_block(const DecodeStrip<T>& strip, const Keys& keys, int64_t b
   for (int64_t j = seen.begin; j < seen.end; j += kValueKeys) {
     const int64_t n = smaller(kValueKeys, seen.end - j);
     const E *v[kValueKeys], *next[kValueKeys];
-    for (int64_t u = 0; u < n; ++u) v[u] = keys.v(j + u);
+    KeyScales scales;
+    for (int64_t u = 0; u < n; ++u) {
+      v[u] = keys.v(j + u);
+      if constexpr (Keys::kHasScales) scales.put(u, keys.v_scales(j + u), strip.n_groups);
+    }
     const int64_t n_next = DecodeRow<E>::kFetches ? smaller(n, seen.end - j - n) : 0;
     for (int64_t u = 0; u < n_next; ++u) next[u] = keys.v(j + n + u);
     for (int64_t g = 0; g < strip.n_groups; ++g) {
-      if constexpr (Keys::kHasScales) {
-        float scales[kValueKeys];
-        for (int64_t u = 0; u < n; ++u) scales[u] = keys.v_scale(j + u, g);
-        multiply_rows(scales, n, strip.rows,
-                      strip.scores + g * strip.rows * kDecodeBlock + j - block);
-      }
+      if constexpr (Keys::kHasScales) scales.multiply(strip, g, n, strip.scores + j - block);
       for (int64_t u = 0; u < n_next; ++u) fetch_row(next[u] + g * dim, dim);
       for (int64_t x = 0; x < strip.rows; x += kDecodeTile) {
         weigh_some<T, kDecodeTile>(strip, g * strip.rows + x, strip.rows - x, v, g * dim, dim,

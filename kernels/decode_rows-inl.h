@@ -192,9 +192,10 @@ struct CachedKeys {
   int64_t row(int64_t j) const { return args.rows ? args.rows[j] : j; }
   const T* k(int64_t j) const { return args.k + row(j) * args.ldk + first_group * args.head_dim; }
   const T* v(int64_t j) const { return args.v + row(j) * args.ldv + first_group * args.v_dim; }
-  float k_scale(int64_t j, int64_t g) const { return args.k_scales[scale_of(j, g)]; }
-  float v_scale(int64_t j, int64_t g) const { return args.v_scales[scale_of(j, g)]; }
-  int64_t scale_of(int64_t j, int64_t g) const { return row(j) * args.ld_scales + first_group + g; }
+  // Of each group of the strip.
+  const float* k_scales(int64_t j) const { return args.k_scales + first_scale(j); }
+  const float* v_scales(int64_t j) const { return args.v_scales + first_scale(j); }
+  int64_t first_scale(int64_t j) const { return row(j) * args.ld_scales + first_group; }
 };
 
 // Codes are packed as floats; their scales stay in the cache.
@@ -209,8 +210,8 @@ struct PackedKeys {
   int64_t v_dim() const { return n_v; }
   const float* k(int64_t j) const { return at.k + (j - block) * at.ldq; }
   const float* v(int64_t j) const { return at.v + (j - block) * at.ldo; }
-  float k_scale(int64_t j, int64_t g) const { return cached.k_scale(j, g); }
-  float v_scale(int64_t j, int64_t g) const { return cached.v_scale(j, g); }
+  const float* k_scales(int64_t j) const { return cached.k_scales(j); }
+  const float* v_scales(int64_t j) const { return cached.v_scales(j); }
 };
 
 }  // namespace headlane::kernels::HEADLANE_ISA
