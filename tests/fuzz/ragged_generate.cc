@@ -11,7 +11,8 @@ constexpr int64_t kPrefix = 3;
 
 class OpenGenerator {
  public:
-  OpenGenerator(const char* folder, const char* precision, bool all_logits)
+  OpenGenerator(const char* folder, const char* precision, bool all_logits,
+                const char* cache = nullptr)
       : model_(folder, precision), all_logits_(all_logits) {
     headlane_generator_options options = HEADLANE_INIT(headlane_generator_options);
     options.max_sources = kSources;
@@ -22,6 +23,7 @@ class OpenGenerator {
     options.max_prefix = kPrefix;
     options.all_logits = all_logits;
     options.n_threads = 1;
+    options.cache = cache;
     size_t bytes = 0;
     if (headlane_generator_bytes(model_.get(), &options, &bytes) != HEADLANE_OK) {
       finding(folder, headlane_error());
@@ -51,7 +53,9 @@ class OpenGenerator {
 const OpenGenerator& any_generator(Input* input) {
   static const OpenGenerator generators[] = {{"encoder_decoder/m2m_100", "f32", false},
                                              {"encoder_decoder/t5_v1_1", "int8", true},
-                                             {"encoder_decoder/marian_separate", "bf16", true}};
+                                             {"encoder_decoder/marian_separate", "bf16", true},
+                                             {"encoder_decoder/m2m_100", "f32", true, "bf16"},
+                                             {"encoder_decoder/t5_v1_1", "f32", true, "int8"}};
   return generators[input->byte() % std::size(generators)];
 }
 

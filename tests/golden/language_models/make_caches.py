@@ -3,8 +3,8 @@
 What transformers 5.24.0 makes, in float64, of prompts of some of these models where keys and values
 are rounded as they come into its cache: to bf16, or to int8 with a scale for each token and head.
 Scales are the largest magnitude / 127, codes the nearest whole numbers to x * (127 / largest), both
-of floats, ties to even. Of each prompt there are the likeliest tokens that come after it, and their
-log-probabilities.
+of floats, ties to even. Of each prompt there are the likeliest tokens that come after it, their
+log-probabilities, and `plain`, those of the same tokens without any rounding.
 
     float32_from_float64    how far logits are off at most, if all is computed in float32: that a
                             number is rounded to another one beside it is a part of it
@@ -67,7 +67,7 @@ def generate(model, ids, round_to, follow=None):
 
 def measure(models, prompts, round_to):
     exact, single = models
-    found = {"lines": [], "ids": [], "logprobs": [], "float32_from_float64": 0.0, "rounding": 0.0}
+    found = {"lines": [], "ids": [], "logprobs": [], "plain": [], "float32_from_float64": 0.0, "rounding": 0.0}
     chosen = [*range(len(prompts) - N_LONG, len(prompts)), *range(len(prompts) - N_LONG)]
     for line in chosen:
         if len(found["ids"]) == N_PROMPTS:
@@ -78,10 +78,11 @@ def measure(models, prompts, round_to):
         if (best[:, 0] - best[:, 1]).min() < LEAST_GAP or new != single_new:
             continue
         _, unrounded = generate(exact, prompts[line], lambda x: x, new)
-        logprobs = rows.log_softmax(-1)
         found["lines"].append(line)
         found["ids"].append(new)
-        found["logprobs"].append([float("%.9g" % logprobs[i, id]) for i, id in enumerate(new)])
+        for name, logits in (("logprobs", rows), ("plain", unrounded)):
+            logprobs = logits.log_softmax(-1)
+            found[name].append([float("%.9g" % logprobs[i, id]) for i, id in enumerate(new)])
         for name, others in (("float32_from_float64", single_rows), ("rounding", unrounded)):
             found[name] = max(found[name], (others - rows).abs().max().item())
     return found
