@@ -6,7 +6,8 @@
 //              4 in the low halves of its bytes, and in the high ones those 16 columns further
 //
 // zeros beyond N and K. So a panel is read from front to back, and one row of A is bound by memory.
-// Many rows have loops of their own (gemm_grouped_many-inl.h). A sum over a group is exact, and
+// Many rows have loops of their own (gemm_grouped_many-inl.h), and so have CPUs that multiply four
+// bytes at once (gemm_grouped_dots-inl.h). A sum over a group is exact, and
 // groups are added in their order, so an element's bits depend on its row and its column alone, and
 // are those of every table (product.h).
 #pragma once
@@ -26,6 +27,7 @@ struct U4Codes {
   static constexpr Format kFormat = Format::kU4Groups;
   static constexpr bool kHasMin = true;
   static constexpr int kVectors = 4, kParts = 2, kApart = 4;
+  static constexpr uint32_t kFlipped = 0;  // bits of each four codes, as they are packed
   static Groups part(Groups codes, int i) {
     return i == 0 ? low_halves(codes) : high_halves(codes);
   }
@@ -45,6 +47,7 @@ struct S8Codes {
   static constexpr Format kFormat = Format::kS8Groups;
   static constexpr bool kHasMin = false;
   static constexpr int kVectors = 8, kParts = 1, kApart = 0;
+  static constexpr uint32_t kFlipped = 0;
   static Groups part(Groups codes, int) { return codes; }
   static Groups step(Groups sum, Groups codes, Groups a) {
     const Groups signed_a = with_signs_8(a, codes);
@@ -93,7 +96,10 @@ inline void pack_grouped_panel(const PanelArgs& args) {
       __builtin_memcpy(out + j * 2, &row.scale, 2);
       if constexpr (Codes::kHasMin) __builtin_memcpy(out + (kNR + j) * 2, &row.min, 2);
       for (int64_t i = 0; i < Codes::kVectors; ++i) {
-        __builtin_memcpy(out + kGroupHeader<Codes> + (i * kNR + j) * 4, row.codes + i * 4, 4);
+        uint32_t codes;
+        __builtin_memcpy(&codes, row.codes + i * 4, 4);
+        codes ^= Codes::kFlipped;
+        __builtin_memcpy(out + kGroupHeader<Codes> + (i * kNR + j) * 4, &codes, 4);
       }
     }
   }
@@ -234,6 +240,25 @@ inline void multiply_few(const ProductArgs& args, int64_t p, int64_t first, int6
     PendingTile<Bf16Finish, kNR> done = {Bf16Finish(nullptr), m0, rows, column, vectors, tile};
     done.write(args, 0, 1);
   }
+}
+
+// What a product does when its last panel is done.
+inline void end_rows(const ProductArgs& args) {
+  if (args.panel_end * kNR >= args.n && args.c_element == Element::kBf16) {
+    fill_row_ends(args, round_up(args.n, kWidth));
+  }
+}
+
+template <typename Codes>
+constexpr Product make_grouped_product(const char* name, int64_t mr,
+                                       void (*run)(const ProductArgs& args)) {
+  return {.name = name,
+          .native = true,
+          .mr = mr,
+          .nr = kNR,
+          .panel_bytes = grouped_panel_bytes<Codes>,
+          .pack_panel = pack_grouped_panel<Codes>,
+          .run = run};
 }
 
 }  // namespace headlane::kernels::HEADLANE_ISA

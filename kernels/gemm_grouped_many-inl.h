@@ -11,10 +11,9 @@
 #pragma once
 
 #include "kernels/gemm_grouped-inl.h"
+#include "kernels/gemm_grouped_strips-inl.h"
 
 namespace headlane::kernels::HEADLANE_ISA {
-
-constexpr int kSteps = kGroupSize / 4;  // of 4 columns, of a group
 
 // A group of a panel, as products of many rows read it.
 struct WideGroup {
@@ -22,15 +21,6 @@ struct WideGroup {
   alignas(64) float mins[kNR];
   alignas(64) uint32_t codes[kSteps * kNR];
 };
-
-// A group of a strip's MR rows.
-template <int MR>
-struct StripGroup {
-  uint32_t codes[kSteps][MR];
-  float scales[MR], sums[MR];
-  uint32_t offsets[MR];  // two 16-bit lanes: what takes off the offset of 5 bits
-};
-static_assert(sizeof(StripGroup<2>) == 2 * sizeof(StripGroup<1>));
 
 // tile[MR, NR] goes on by some groups. A lane of 5 bits adds up 16 products: 16 * 16 * 127 < 2^15.
 template <typename Codes, int MR>
@@ -94,39 +84,19 @@ constexpr WideKernels<Codes> kWideKernels = [] {
   return table;
 }();
 
-// -16 times the sums of the codes that the two lanes of 16 bits get.
-inline uint32_t offset_of(const int8_t* codes) {
-  int32_t first = 0, second = 0;
-  for (int64_t i = 0; i < kGroupSize; i += 4) {
-    first += codes[i] + codes[i + 1];
-    second += codes[i + 2] + codes[i + 3];
-  }
-  return (static_cast<uint32_t>(-16 * second) << 16) |
-         (static_cast<uint32_t>(-16 * first) & 0xffff);
-}
-
-// The groups of a strip's rows, beside each other.
-template <int MR>
-inline void gather_strip(const GroupedRows& a, int64_t groups, void* strip) {
-  auto* to = static_cast<StripGroup<MR>*>(strip);
-  for (int64_t g = 0; g < groups; ++g, ++to) {
-    for (int r = 0; r < MR; ++r) {
-      const char* codes = a.codes + r * a.ld + g * kGroupSize;
-      for (int64_t i = 0; i < kSteps; ++i) __builtin_memcpy(&to->codes[i][r], codes + 4 * i, 4);
-      __builtin_memcpy(to->scales + r, a.scales + r * a.ld + g * 4, 4);
-      __builtin_memcpy(to->sums + r, a.sums + r * a.ld + g * 4, 4);
-      to->offsets[r] = offset_of(reinterpret_cast<const int8_t*>(codes));
+// -16 times the sums of the codes that the two lanes of 16 bits get, which takes off the offset of
+// 5 bits.
+struct Offset16 {
+  static uint32_t of(const int8_t* codes) {
+    int32_t first = 0, second = 0;
+    for (int64_t i = 0; i < kGroupSize; i += 4) {
+      first += codes[i] + codes[i + 1];
+      second += codes[i + 2] + codes[i + 3];
     }
+    return (static_cast<uint32_t>(-16 * second) << 16) |
+           (static_cast<uint32_t>(-16 * first) & 0xffff);
   }
-}
-
-template <int MR = kGroupedMR>
-inline void gather_rows(int64_t rows, const GroupedRows& a, int64_t groups, void* strip) {
-  if constexpr (MR > 1) {
-    if (rows < MR) return gather_rows<MR - 1>(rows, a, groups, strip);
-  }
-  gather_strip<MR>(a, groups, strip);
-}
+};
 
 // Codes of 8 bits are 5 where the upper four bits of each are alike.
 inline bool are_five_bits(const uint32_t* codes) {
@@ -154,12 +124,10 @@ inline void widen_f16_row(const uint16_t* from, float* to) {
 template <typename Codes>
 class WideProduct {
  public:
-  // 6 KB of sums; 96 KB of strips, which hold all those rows for K = 640, and lie in L2. A block is
-  // 13 KB on AVX2, beside which a strip's groups stay in L1.
-  static constexpr int64_t kRows = 96, kStripBytes = 98304, kBlock = kNV < 3 ? 20 : 8;
-  static constexpr int64_t kRowBytes = sizeof(StripGroup<1>);  // of a group
+  // 6 KB of sums. A block is 13 KB on AVX2, beside which a strip's groups stay in L1.
+  static constexpr int64_t kRows = 96, kBlock = kNV < 3 ? 20 : 8;
   // Groups of K, beyond which there is no room for a strip.
-  static constexpr int64_t kMostGroups = kStripBytes / (kGroupedMR * kRowBytes);
+  static constexpr int64_t kMostGroups = kStripBytes / (kGroupedMR * kStripRowBytes);
 
   explicit WideProduct(const ProductArgs& args)
       : args_(args),
@@ -167,7 +135,7 @@ class WideProduct {
         panel_bytes_(grouped_panel_bytes<Codes>(kNR, args.k)) {}
 
   void run() {
-    const int64_t fitting = kStripBytes / (groups_ * kRowBytes) / kGroupedMR * kGroupedMR;
+    const int64_t fitting = kStripBytes / (groups_ * kStripRowBytes) / kGroupedMR * kGroupedMR;
     const Strips blocks(args_.m, smaller(kRows, fitting));
     for (int64_t i = 0; i < blocks.count(); ++i) {
       m0_ = blocks.begin(i);
@@ -184,7 +152,7 @@ class WideProduct {
 
  private:
   // The groups of the strip that begins with row r of the block.
-  char* strip(int64_t r) { return strips_ + r * groups_ * kRowBytes; }
+  char* strip(int64_t r) { return strips_ + r * groups_ * kStripRowBytes; }
 
   const char* panel(int64_t p) const {
     return static_cast<const char*>(args_.packed) + p * panel_bytes_;
@@ -209,7 +177,7 @@ class WideProduct {
     const Strips strips(rows_, kGroupedMR);
     for (int64_t s = 0; s < strips.count(); ++s) {
       const GroupedRows a(args_, m0_ + strips.begin(s));
-      gather_rows(strips.rows(s), a, groups_, strip(strips.begin(s)));
+      gather_rows<Offset16, kGroupedMR>(strips.rows(s), a, 0, groups_, strip(strips.begin(s)));
     }
     gathered_ = true;
   }
@@ -245,7 +213,8 @@ class WideProduct {
     const Strips strips(rows_, kGroupedMR);
     for (int64_t i = 0; i < strips.count(); ++i) {
       const int64_t r = strips.begin(i), rows = strips.rows(i);
-      kWideKernels<Codes>.of[rows - 1](strip(r) + g * rows * kRowBytes, n, w_, tile_ + r * kNR);
+      kWideKernels<Codes>.of[rows - 1](strip(r) + g * rows * kStripRowBytes, n, w_,
+                                       tile_ + r * kNR);
     }
   }
 
@@ -271,25 +240,14 @@ inline void gemm_grouped_run(const ProductArgs& args) {
       multiply_few<Codes>(args, p, 0, args.m);
     }
   }
-  if (args.panel_end * kNR >= args.n && args.c_element == Element::kBf16) {
-    fill_row_ends(args, round_up(args.n, kWidth));
-  }
-}
-
-template <typename Codes>
-constexpr Product make_grouped_product(const char* name) {
-  return {.name = name,
-          .native = true,
-          .mr = kGroupedMR,
-          .nr = kNR,
-          .panel_bytes = grouped_panel_bytes<Codes>,
-          .pack_panel = pack_grouped_panel<Codes>,
-          .run = gemm_grouped_run<Codes>};
+  end_rows(args);
 }
 
 constexpr void fill_grouped_products(Table* table, const char* name) {
-  table->product(Precision::kInt8Groups) = make_grouped_product<S8Codes>(name);
-  table->product(Precision::kInt4) = make_grouped_product<U4Codes>(name);
+  table->product(Precision::kInt8Groups) =
+      make_grouped_product<S8Codes>(name, kGroupedMR, gemm_grouped_run<S8Codes>);
+  table->product(Precision::kInt4) =
+      make_grouped_product<U4Codes>(name, kGroupedMR, gemm_grouped_run<U4Codes>);
 }
 
 }  // namespace headlane::kernels::HEADLANE_ISA

@@ -2,6 +2,7 @@
 #define HEADLANE_ISA avx2_vnni
 #include "kernels/simd/avx2_vnni-inl.h"
 // The algorithms, in any order.
+#include "kernels/gemm_grouped_dots-inl.h"
 #include "kernels/gemm_narrow-inl.h"
 #include "kernels/isa/isas.h"
 
@@ -9,6 +10,7 @@ namespace headlane::kernels {
 
 void avx2_vnni::fill(Table* table) {
   table->product(Precision::kInt8) = make_int8_product<NativeU8>("avx2_vnni", true);
+  avx2_vnni::fill_dot_products(table, "avx2_vnni");
 }
 
 }  // namespace headlane::kernels
