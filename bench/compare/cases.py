@@ -10,6 +10,9 @@
                                             XLM-RoBERTa with a head of one label
                                             random-marian N_LAYERS D_MODEL N_HEADS D_FF VOCAB:
                                             as many layers of the encoder as of the decoder
+                                            random-llama N_LAYERS D_MODEL N_HEADS N_KV_HEADS D_FF
+                                            VOCAB TYPE: a GGUF file of a type of llama.cpp's, such as
+                                            q4_k_m, or bf16, which is for --precision bf16
     32x128                                  token ids in, hidden states out: 32 sequences of 128
     corpus FILE                             texts in, vectors out, one text a line, 500 of them;
                                             sentences/s
@@ -25,7 +28,8 @@
     encode BATCH                            the encoder of such a model alone, on the same sources
     decode SEQUENCES CONTEXT                sequences of so many token ids each (0: of one) go on by
                                             16 tokens, the likeliest; tokens/s without the context's
-                                            own time. Of gemma (tools/fetch-model) or a GGUF file
+                                            own time. Of gemma (tools/fetch-model), random-llama or a
+                                            GGUF file
     prompt TOKENS                           a sequence of so many ids up to its first new token;
                                             tokens/s, of such a model
     encoder-layer BATCH SEQ D_MODEL N_HEADS D_FF
@@ -68,7 +72,9 @@ RANDOM = {  # models made of random weights: what their lines hold
     "random-mpnet": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF"),
     "random-reranker": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF", "VOCAB"),
     "random-marian": ("N_LAYERS", "D_MODEL", "N_HEADS", "D_FF", "VOCAB"),
+    "random-llama": ("N_LAYERS", "D_MODEL", "N_HEADS", "N_KV_HEADS", "D_FF", "VOCAB", "TYPE"),
 }
+TYPES = ("bf16", "q8_0", "q4_0", "q4_k_m")  # of random-llama
 UNITS = {"corpus": "sentences/s", "memory": "MB",
          **dict.fromkeys(decoding.KINDS, "tokens/s")}  # ms otherwise
 
@@ -135,8 +141,11 @@ def parse_line(words, group, model, folder):
 def parse_model(words, folder):
     sizes = RANDOM.get(words[0]) if words else None
     if sizes:
-        if len(words) != 1 + len(sizes) or not all(map(is_size, words[1:])):
-            raise CaseError(f"{words[0]} takes {' '.join(sizes)}")
+        fit = [word in TYPES if size == "TYPE" else is_size(word)
+               for size, word in zip(sizes, words[1:])]
+        if len(words) != 1 + len(sizes) or not all(fit):
+            raise CaseError(f"{words[0]} takes {' '.join(sizes)}" +
+                            (f"; a type is {', '.join(TYPES)}" if "TYPE" in sizes else ""))
     elif len(words) != 1:
         raise CaseError(f"model takes {' or '.join(FETCHED)}, a folder, a GGUF file, or "
                         f"{' or '.join(RANDOM)} and its sizes")

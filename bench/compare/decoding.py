@@ -14,7 +14,7 @@ NOT_READ = "token_embd.weight"  # of which a token reads a row, unless it is the
 @functools.cache
 def facts(path):
     """Of a GGUF file: how many weights of products it has, in how many bytes: those of the layers, and
-    those of the head."""
+    those of the head. What has blocks of codes is multiplied in bytes."""
     import gguf
     tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
     words = tensors[NOT_READ]
@@ -23,7 +23,8 @@ def facts(path):
               if name.startswith("blk.") and len(tensor.shape) > 1]
     return {"head_weights": int(head.n_elements), "head_bytes": int(head.n_bytes),
             "layer_weights": sum(int(tensor.n_elements) for tensor in layers),
-            "layer_bytes": sum(int(tensor.n_bytes) for tensor in layers)}
+            "layer_bytes": sum(int(tensor.n_bytes) for tensor in layers),
+            "products": "bf16" if head.tensor_type.name == "BF16" else "int8"}
 
 
 def n_tokens(case):
@@ -60,7 +61,7 @@ def least(case, model, limits, threads):
     step, n_steps = step_of(case)
     n_bytes = model["layer_bytes"] + model["head_bytes"]
     reading = n_bytes / (limits["read_memory"] * threads)
-    ops = figures.product_limit(limits, "int8")
+    ops = figures.product_limit(limits, model["products"])
     if ops is None:
         return None
     products = step.flops(model) / (ops * threads)

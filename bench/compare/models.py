@@ -78,8 +78,65 @@ model = transformers.MarianMTModel(config)
 model.generation_config.bad_words_ids = [[pad]]
 model.save_pretrained(sys.argv[1])
 """
+# A GGUF file without a tokenizer, of weights that products leave as large as they were. llama.cpp makes
+# the types other than bf16.
+RANDOM_LLAMA = """
+import ctypes, os, sys, gguf, numpy
+path, kind = sys.argv[1], sys.argv[8]
+n_layers, d_model, n_heads, n_kv_heads, d_ff, vocab_size = map(int, sys.argv[2:8])
+head_dim, bf16 = d_model // n_heads, gguf.GGMLQuantizationType.BF16
+random = numpy.random.default_rng(1)
+first = path + ".bf16" if kind != "bf16" else path + ".part"
+writer = gguf.GGUFWriter(first, "llama", use_temp_file=True)
+writer.add_context_length(8192)
+writer.add_embedding_length(d_model)
+writer.add_block_count(n_layers)
+writer.add_feed_forward_length(d_ff)
+writer.add_head_count(n_heads)
+writer.add_head_count_kv(n_kv_heads)
+writer.add_layer_norm_rms_eps(1e-5)
+writer.add_rope_dimension_count(head_dim)
+writer.add_vocab_size(vocab_size)
+writer.add_tokenizer_model("no_vocab")
+def add(name, *shape):
+    weights = random.standard_normal(shape, dtype=numpy.float32) / shape[1] ** 0.5
+    writer.add_tensor(name, gguf.quants.quantize(weights, bf16), raw_dtype=bf16)
+def add_norm(name):
+    writer.add_tensor(name, numpy.ones(d_model, dtype=numpy.float32))
+add("token_embd.weight", vocab_size, d_model)
+for i in range(n_layers):
+    add_norm(f"blk.{i}.attn_norm.weight")
+    add_norm(f"blk.{i}.ffn_norm.weight")
+    add(f"blk.{i}.attn_q.weight", n_heads * head_dim, d_model)
+    add(f"blk.{i}.attn_k.weight", n_kv_heads * head_dim, d_model)
+    add(f"blk.{i}.attn_v.weight", n_kv_heads * head_dim, d_model)
+    add(f"blk.{i}.attn_output.weight", d_model, n_heads * head_dim)
+    add(f"blk.{i}.ffn_gate.weight", d_ff, d_model)
+    add(f"blk.{i}.ffn_up.weight", d_ff, d_model)
+    add(f"blk.{i}.ffn_down.weight", d_model, d_ff)
+add_norm("output_norm.weight")
+add("output.weight", vocab_size, d_model)
+writer.write_header_to_file()
+writer.write_kv_data_to_file()
+writer.write_tensors_to_file()
+writer.close()
+if kind == "bf16":
+    os.rename(first, path)
+    sys.exit()
+import llama_cpp
+options = llama_cpp.llama_model_quantize_default_params()
+options.ftype = getattr(llama_cpp, "LLAMA_FTYPE_MOSTLY_" + kind.upper())
+log = llama_cpp.llama_log_callback(lambda *_: None)
+llama_cpp.llama_log_set(log, ctypes.c_void_p())
+part = path + ".part"
+if llama_cpp.llama_model_quantize(first.encode(), part.encode(), ctypes.byref(options)) != 0:
+    sys.exit("llama.cpp could not make the type " + kind)
+os.remove(first)
+os.rename(part, path)
+"""
 MAKERS = {"random-bert": RANDOM_BERT, "random-mpnet": RANDOM_MPNET,
-          "random-reranker": RANDOM_RERANKER, "random-marian": RANDOM_MARIAN}
+          "random-reranker": RANDOM_RERANKER, "random-marian": RANDOM_MARIAN,
+          "random-llama": RANDOM_LLAMA}
 
 
 class ModelError(RuntimeError):
@@ -98,11 +155,19 @@ class Store:
         if words[0] not in MAKERS:
             return model
         folder = self.root / "models" / "-".join(words)
+        if words[0] == "random-llama":
+            return self.made_file(folder.with_suffix(".gguf"), words)
         if not (folder / "config.json").is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
             needs = [self.folder("minilm")] if words[0] == "random-mpnet" else []
             self.told([sys.executable, "-c", MAKERS[words[0]], str(folder), *words[1:], *needs])
         return str(folder)
+
+    def made_file(self, path, words):
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.told([sys.executable, "-c", MAKERS[words[0]], str(path), *words[1:]])
+        return str(path)
 
     @staticmethod
     def told(command):
