@@ -162,7 +162,8 @@ class Translation(unittest.TestCase):
 
 
 class Decoding(unittest.TestCase):
-    MODEL = {"layer_weights": 100, "layer_bytes": 60, "head_weights": 50, "head_bytes": 40}
+    MODEL = {"layer_weights": 100, "layer_bytes": 60, "head_weights": 50, "head_bytes": 40,
+             "products": "int8"}
     LIMITS = {"read_memory": 1000.0, "products": [{"precision": "int8", "ops": 4000.0}]}
 
     def least(self, line, threads=1, **limits):
@@ -180,7 +181,7 @@ class Decoding(unittest.TestCase):
         self.assertEqual(found, {"step_bytes": 100, "step_from": "memory", "step_by": "weights"})
         self.assertAlmostEqual(self.least("decode 4 0")["seconds"], 2 * 150 / 4000)
         self.assertEqual(self.least("prompt 10")["step_by"], "products")
-        self.assertIsNone(self.least("prompt 10", products=[]))
+        self.assertIsNone(self.least("prompt 10", products=[{"precision": "bf16", "ops": 1.0}]))
 
 
 class Figures(unittest.TestCase):
