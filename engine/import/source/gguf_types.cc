@@ -80,13 +80,17 @@ void widen_iq4_nl(const std::byte* from, float* to) {
 }
 
 // The scale is half of a power of two, whose biased exponent is the first byte.
-void widen_mxfp4(const std::byte* from, float* to) {
+float mxfp4_scale(const std::byte* from) {
   const auto exponent = static_cast<uint32_t>(byte_at(from, 0));
-  const uint32_t bits = exponent < 2 ? 0x00200000U << exponent : (exponent - 1) << 23;
-  const auto scale = std::bit_cast<float>(bits);
-  for (int i = 0; i < 32; ++i) {
-    to[i] = scale * static_cast<float>(kMxfp4[static_cast<size_t>(nibble_of_32(from + 1, i))]);
-  }
+  return std::bit_cast<float>(exponent < 2 ? 0x00200000U << exponent : (exponent - 1) << 23);
+}
+
+int mxfp4_code(const std::byte* from, int i) {
+  return kMxfp4[static_cast<size_t>(nibble_of_32(from + 1, i))];
+}
+
+void widen_mxfp4(const std::byte* from, float* to) {
+  for (int i = 0; i < 32; ++i) to[i] = mxfp4_scale(from) * static_cast<float>(mxfp4_code(from, i));
 }
 
 // The scale and the minimum of each 32 of a block of 256, of six bits each, in twelve bytes: those
@@ -234,6 +238,12 @@ void iq4_xs_to_groups(const std::byte* from, std::byte* to) {
   }
 }
 
+// A scale that an f16 has no bits for becomes what it does in weights of floats: 0, or no number.
+void mxfp4_to_groups(const std::byte* from, std::byte* to) {
+  to_s8_group(
+      f16_from_f32(mxfp4_scale(from)), [&](int i) { return mxfp4_code(from, i); }, to);
+}
+
 constexpr GgufType kGgufTypes[] = {
     {0, "F32", 1, 4, widen_f32},
     {1, "F16", 1, 2, widen_f16},
@@ -266,7 +276,7 @@ constexpr GgufType kGgufTypes[] = {
     {30, "BF16", 1, 2, widen_bf16},
     {34, "TQ1_0", 256, 54, nullptr},
     {35, "TQ2_0", 256, 66, nullptr},
-    {39, "MXFP4", 32, 17, widen_mxfp4, Format::kS8Groups},
+    {39, "MXFP4", 32, 17, widen_mxfp4, Format::kS8Groups, mxfp4_to_groups},
 };
 
 constexpr bool blocks_fit() {
