@@ -7,6 +7,7 @@
 #include "engine/import/tokenizers/tokenizer.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/golden_texts.h"
+#include "tests/support/sanitizers.h"
 #include "tests/support/tokenizer_testing.h"
 
 namespace headlane {
@@ -170,6 +171,7 @@ void expect_pairs(const std::string& name) {
   const auto left = golden_tokenizer(imported);
   std::vector<int32_t> five, types;
   for (size_t i = 0; i < kPairs; ++i) {
+    if (kUnderAddressSanitizer && i / 5 % 5 != 0) continue;  // five pairs have a hash
     const bool no_first = i % 100 == 0, no_second = i % 150 == 0;
     const std::string first = no_first ? "" : lines[used[i * 7 % used.size()]];
     const std::string second = no_second ? "" : lines[used[(i * 13 + i / 11) % used.size()]];
