@@ -155,7 +155,7 @@ inline Expected reference(const AttentionF32Args& a, int64_t i, const Roundings&
     score[j] += bias + relative - alibi;
     if (!roundings.exact_scores) {
       own_error += (a.relative_bias ? 5 : 4) * kEps *
-                   (std::fabs(score[j]) + std::fabs(bias) + std::fabs(relative) + alibi);
+                   (std::fabs(score[j]) + std::fabs(bias) + std::fabs(relative) + std::fabs(alibi));
     }
     error = std::max(error, own_error);
     largest = std::max(largest, score[j]);
