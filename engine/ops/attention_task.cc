@@ -184,6 +184,15 @@ template void run_attention(const AttentionSpec&, const AttentionTables&, const 
                             const AttentionBatch<kernels::Bf16>&, const AttentionSplit&, int64_t,
                             const AttentionMaps&, float*);
 
+int64_t score_rows(const SeqRows& rows, int64_t n_seqs) {
+  int64_t most = 0;
+  for (int64_t seq = 0; seq < n_seqs; ++seq) {
+    const int64_t len = rows.of(seq).len;
+    if (len > 0) most = std::max(most, rows.score_begin(seq) + len);
+  }
+  return most;
+}
+
 // Taken from the smallest, each stride must step over all that those before it reach.
 void check_strides(const char* name, int64_t row, std::array<Dimension, 4> dimensions) {
   for (const Dimension& dimension : dimensions) {

@@ -38,6 +38,9 @@ struct SeqRows {
   int64_t score_begin(int64_t seq) const { return offsets ? 0 : of(seq).begin; }
 };
 
+// The rows that a mask or map needs for these sequences, as score_begin places them.
+int64_t score_rows(const SeqRows& rows, int64_t n_seqs);
+
 // Element [seq, token, head, c] of a tensor lies at data + seq * seq_stride + token * token_stride
 // + head * head_stride + c.
 template <typename T>

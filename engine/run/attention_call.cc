@@ -59,14 +59,14 @@ void AttentionCall<T>::check(const AttentionBatch<T>& batch) const {
 template <typename T>
 void AttentionCall<T>::run(const AttentionBatch<T>& batch, const AttentionMaps& maps) {
   check(batch);
-  int64_t longest = 0, longest_kv = 0, n_pairs = 0;
+  int64_t longest = 0, n_pairs = 0;
   for (int64_t seq = 0; seq < batch.n_seqs; ++seq) {
     const int64_t q_len = batch.q_rows.of(seq).len, kv_len = batch.kv_rows.of(seq).len;
     longest = std::max(longest, q_len);
-    longest_kv = std::max(longest_kv, kv_len);
     n_pairs += q_len * kv_len;
   }
-  check_maps({maps, 0, 0, 1}, batch.n_seqs, longest, longest_kv);
+  check_maps({maps, 0, 0, 1}, batch.n_seqs, score_rows(batch.q_rows, batch.n_seqs),
+             score_rows(batch.kv_rows, batch.n_seqs));
   // Short sequences run at a fraction of long ones' speed, so each head has a share of its own.
   const double seconds = attention_flops(spec_, n_pairs) / 100e9 +
                          static_cast<double>(batch.n_seqs * spec_.n_heads) * 0.2e-6;

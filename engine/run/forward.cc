@@ -94,7 +94,8 @@ void Session::forward(const ActivationBatch& batch, const LayerMaps* maps) {
   }
   if (maps) {  // a decoder's are of its attention to itself
     const bool to_kv = limits_.has_kv && !model_.config().has_decoder();
-    check_maps(*maps, batch.n_seqs, run.longest, to_kv ? run.longest_kv : run.longest);
+    check_maps(*maps, batch.n_seqs, score_rows(batch.q_rows, batch.n_seqs),
+               score_rows(to_kv ? batch.kv_rows : batch.q_rows, batch.n_seqs));
   }
   map_rows(batch.q_rows, batch.n_seqs, tokens_);
   if (limits_.has_kv) map_rows(batch.kv_rows, batch.n_seqs, kv_);

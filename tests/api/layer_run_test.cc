@@ -278,6 +278,11 @@ TEST_P(LayerRun, WhatIsWrongIsNamed) {
   maps.head_stride = 64;
   maps.query_stride = 7;
   expect_refused(bad, HEADLANE_INVALID_ARGUMENT, "strides of maps overlap");
+  const int64_t one[] = {1};  // whose map is the last row of those that the batch has
+  bad.q_lengths = one;
+  bad.left_padded = 1;
+  maps.query_stride = INT64_MAX;
+  expect_refused(bad, HEADLANE_INVALID_ARGUMENT, "no memory is as large");
   const headlane_batch tokens{.struct_size = sizeof tokens, .offsets = offsets};
   const headlane_outputs outputs{.struct_size = sizeof outputs, .hidden = out.data()};
   expect_failure(headlane_session_encode(session_.get(), &tokens, &outputs), HEADLANE_UNSUPPORTED,
