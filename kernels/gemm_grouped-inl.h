@@ -207,23 +207,32 @@ inline void grouped_kernel(const GroupedRows& a, int64_t groups, const char* pan
 // Rows of a strip. Sums of 6 by 2 vectors would leave AVX2 too few registers for codes.
 constexpr int kGroupedMR = kNV < 3 ? 4 : kMR;
 
-template <typename Codes>
-struct GroupedKernels {
-  void (*of[kGroupedMR])(const GroupedRows& a, int64_t groups, const char* panel, float* tile);
+// The instances of a kernel for 1 to MOST rows, Kernels::kOf<MR>, by [rows - 1]; Kernels::Pointer
+// is their type.
+template <typename Kernels, int MOST>
+struct ByRows {
+  typename Kernels::Pointer of[MOST];
 };
 
-template <typename Codes, int MR = kGroupedMR>
-constexpr void fill_grouped_kernels(GroupedKernels<Codes>* table) {
-  table->of[MR - 1] = grouped_kernel<Codes, MR>;
-  if constexpr (MR > 1) fill_grouped_kernels<Codes, MR - 1>(table);
+template <typename Kernels, int MOST, int MR = MOST>
+constexpr void fill_by_rows(ByRows<Kernels, MOST>* table) {
+  table->of[MR - 1] = Kernels::template kOf<MR>;
+  if constexpr (MR > 1) fill_by_rows<Kernels, MOST, MR - 1>(table);
 }
 
-template <typename Codes>
-constexpr GroupedKernels<Codes> kGroupedKernels = [] {
-  GroupedKernels<Codes> table = {};
-  fill_grouped_kernels(&table);
+template <typename Kernels, int MOST>
+constexpr ByRows<Kernels, MOST> kByRows = [] {
+  ByRows<Kernels, MOST> table = {};
+  fill_by_rows(&table);
   return table;
 }();
+
+template <typename Codes>
+struct GroupedKernels {
+  using Pointer = void (*)(const GroupedRows& a, int64_t groups, const char* panel, float* tile);
+  template <int MR>
+  static constexpr Pointer kOf = grouped_kernel<Codes, MR>;
+};
 
 // Panel p by some rows.
 template <typename Codes>
@@ -236,13 +245,14 @@ inline void multiply_few(const ProductArgs& args, int64_t p, int64_t first, int6
   const Strips strips(n_rows, kGroupedMR);
   for (int64_t i = 0; i < strips.count(); ++i) {
     const int64_t m0 = first + strips.begin(i), rows = strips.rows(i);
-    kGroupedKernels<Codes>.of[rows - 1](GroupedRows(args, m0), groups, panel, tile);
+    kByRows<GroupedKernels<Codes>, kGroupedMR>.of[rows - 1](GroupedRows(args, m0), groups, panel,
+                                                            tile);
     PendingTile<Bf16Finish, kNR> done = {Bf16Finish(nullptr), m0, rows, column, vectors, tile};
     done.write(args, 0, 1);
   }
 }
 
-// What a product does when its last panel is done.
+// A product ends its rows once its last panel is done.
 inline void end_rows(const ProductArgs& args) {
   if (args.panel_end * kNR >= args.n && args.c_element == Element::kBf16) {
     fill_row_ends(args, round_up(args.n, kWidth));

@@ -11,14 +11,9 @@
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-struct U4Dots : U4Codes {
-  static Groups first_sum(const uint32_t*) { return zero_groups(); }
+struct NoOffset {
+  static uint32_t of(const int8_t*) { return 0; }
 };
-struct S8Dots : S8Codes {
-  static constexpr uint32_t kFlipped = 0x80808080;
-  static Groups first_sum(const uint32_t* offset) { return broadcast_group(offset); }
-};
-
 // -128 times the sum of a group's codes.
 struct Offset128 {
   static uint32_t of(const int8_t* codes) {
@@ -26,6 +21,16 @@ struct Offset128 {
     for (int64_t i = 0; i < kGroupSize; ++i) sum += codes[i];
     return static_cast<uint32_t>(-128 * sum);
   }
+};
+
+struct U4Dots : U4Codes {
+  using Offset = NoOffset;
+  static Groups first_sum(const uint32_t*) { return zero_groups(); }
+};
+struct S8Dots : S8Codes {
+  using Offset = Offset128;
+  static constexpr uint32_t kFlipped = 0x80808080;
+  static Groups first_sum(const uint32_t* offset) { return broadcast_group(offset); }
 };
 
 // The exact sums of a group: those of a strip's MR rows by a panel's columns.
@@ -55,12 +60,12 @@ inline void dot_group(const StripGroup<MR>& a, const char* codes, Groups (&sums)
 }
 
 // Rows of a strip: as many as leave the sums of all groups so far in registers, beside those of the
-// group at hand. Twice as many, whose sums wait in memory meanwhile, take 1.2 times as long
+// group at hand. Twice as many, whose sums wait in memory meanwhile, are slower
 // (docs/experiments.md).
 constexpr int kDotMR = kNV < 3 ? 3 : 4;
 
 // tile[MR, NR] = first row + A * some groups of a panel; without a first row it goes on from what
-// it holds. What comes kAhead bytes behind what is read is fetched.
+// it holds. On the way, bytes of the panel are fetched kAhead bytes before they are read.
 template <typename Codes, int MR>
 inline void dot_kernel(const void* strip, int64_t groups, const char* at, const float* first,
                        float* tile) {
@@ -102,22 +107,11 @@ inline void dot_kernel(const void* strip, int64_t groups, const char* at, const 
 
 template <typename Codes>
 struct DotKernels {
-  void (*of[kDotMR])(const void* strip, int64_t groups, const char* at, const float* first,
-                     float* tile);
+  using Pointer = void (*)(const void* strip, int64_t groups, const char* at, const float* first,
+                           float* tile);
+  template <int MR>
+  static constexpr Pointer kOf = dot_kernel<Codes, MR>;
 };
-
-template <typename Codes, int MR = kDotMR>
-constexpr void fill_dot_kernels(DotKernels<Codes>* table) {
-  table->of[MR - 1] = dot_kernel<Codes, MR>;
-  if constexpr (MR > 1) fill_dot_kernels<Codes, MR - 1>(table);
-}
-
-template <typename Codes>
-constexpr DotKernels<Codes> kDotKernels = [] {
-  DotKernels<Codes> table = {};
-  fill_dot_kernels(&table);
-  return table;
-}();
 
 template <typename Codes>
 class DotProduct {
@@ -159,13 +153,13 @@ class DotProduct {
 
   // Some groups of a strip.
   void gather(int64_t r, int64_t rows, int64_t g, int64_t n) {
-    gather_rows<Offset128, kDotMR>(rows, GroupedRows(args_, m0_ + r), g, n, strip(r));
+    gather_rows<typename Codes::Offset, kDotMR>(rows, GroupedRows(args_, m0_ + r), g, n, strip(r));
   }
   void multiply(int64_t p, int64_t r, int64_t rows, int64_t g, int64_t n) {
     const char* panel = static_cast<const char*>(args_.packed) + p * panel_bytes_;
     const float* bias = reinterpret_cast<const float*>(panel);
-    kDotKernels<Codes>.of[rows - 1](strip(r), n, panel + kNR * 4 + g * kGroupBytes<Codes>,
-                                    g == 0 ? bias : nullptr, tile_);
+    kByRows<DotKernels<Codes>, kDotMR>.of[rows - 1](
+        strip(r), n, panel + kNR * 4 + g * kGroupBytes<Codes>, g == 0 ? bias : nullptr, tile_);
   }
 
   void multiply_long(int64_t p) {

@@ -68,21 +68,10 @@ inline void wide_kernel(const void* strip, int64_t groups, const WideGroup* w, f
 
 template <typename Codes>
 struct WideKernels {
-  void (*of[kGroupedMR])(const void* strip, int64_t groups, const WideGroup* w, float* tile);
+  using Pointer = void (*)(const void* strip, int64_t groups, const WideGroup* w, float* tile);
+  template <int MR>
+  static constexpr Pointer kOf = wide_kernel<Codes, MR>;
 };
-
-template <typename Codes, int MR = kGroupedMR>
-constexpr void fill_wide_kernels(WideKernels<Codes>* table) {
-  table->of[MR - 1] = wide_kernel<Codes, MR>;
-  if constexpr (MR > 1) fill_wide_kernels<Codes, MR - 1>(table);
-}
-
-template <typename Codes>
-constexpr WideKernels<Codes> kWideKernels = [] {
-  WideKernels<Codes> table = {};
-  fill_wide_kernels(&table);
-  return table;
-}();
 
 // -16 times the sums of the codes that the two lanes of 16 bits get, which takes off the offset of
 // 5 bits.
@@ -213,8 +202,8 @@ class WideProduct {
     const Strips strips(rows_, kGroupedMR);
     for (int64_t i = 0; i < strips.count(); ++i) {
       const int64_t r = strips.begin(i), rows = strips.rows(i);
-      kWideKernels<Codes>.of[rows - 1](strip(r) + g * rows * kStripRowBytes, n, w_,
-                                       tile_ + r * kNR);
+      kByRows<WideKernels<Codes>, kGroupedMR>.of[rows - 1](strip(r) + g * rows * kStripRowBytes, n,
+                                                           w_, tile_ + r * kNR);
     }
   }
 

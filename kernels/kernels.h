@@ -203,8 +203,7 @@ struct DecodeAttentionArgs {
   // for keys not seen. Written exactly.
   float* p = nullptr;  // or null
   int64_t p_head_stride = 0, ldp = 0;
-  void* o =
-      nullptr;  // [q_len, n_heads, v_dim], a query ldo elements behind the last; written exactly
+  void* o = nullptr;  // [q_len, n_heads, v_dim], as q with ldo; written exactly
   int64_t ldo = 0;
   float* scratch = nullptr;  // decode_scratch_floats(head_dim, v_dim), 64-byte aligned
 };

@@ -210,7 +210,7 @@ def measure(arguments, wanted):
         comparison = Comparison(arguments, store, pathlib.Path(logs))
         try:
             for case in filter(lambda case: case.model, wanted):
-                store.check(case)
+                store.check(case, arguments.precision)
             model = next((case.model for case in wanted
                           if case.model and case.kind not in (*translation.KINDS, *decoding.KINDS)), None)
             known = machine(arguments, store.headlane_file(model, comparison.environment)

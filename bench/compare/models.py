@@ -183,12 +183,15 @@ class Store:
         path = path / "config.json"
         return json.loads(path.read_text(encoding="utf-8"))
 
-    def check(self, case):
-        """A case that the model is not of."""
+    def check(self, case, precision):
+        """A case that the model is not of, or weights that would become others in the precision."""
         decodes = pathlib.Path(self.folder(case.model)).is_file()
         if decodes != (case.kind in decoding.KINDS):
             what = "is a GGUF file" if decodes else "is no GGUF file"
             raise ModelError(f"{case.group}: {case.name}: the model {what}")
+        if self.config(case.model).get("products") == "bf16" and precision != "bf16":
+            raise ModelError(f"{case.group}: {case.name}: the model's weights are in bf16; give "
+                             "--precision bf16")
         translates = bool(self.config(case.model).get("is_encoder_decoder"))
         if translates != (case.kind in translation.KINDS):
             what = "a decoder" if translates else "no decoder"

@@ -38,8 +38,8 @@ struct DecoderLimits {
 
 // Throws Error(kUnsupported) unless the model has a decoder, and kernels for it.
 void check_generates(const Model& model);
-// What a step's attention multiplies by: the format that keys and values have unless another one is
-// asked for.
+// Returns the format that keys and values have unless another one is asked for: the one that the
+// attention of a step computes in.
 kernels::Format default_cache_format(Precision precision);
 // The steps of the model's decoder.
 StepModel step_model(const Model& model, Precision precision, kernels::Format cache);

@@ -65,7 +65,7 @@ void fill_rotary_table(const RotarySpec& spec, float* table /* [max_positions, d
 // Press et al. 2021, "Train Short, Test Long": a geometric sequence for powers of two; for other
 // counts the sequence of the power below, then every other one of the power above.
 void fill_alibi_slopes(int64_t n_heads, float* slopes /* [n_heads] */);
-// What KeyAlibiSpec adds to the scores of the keys from position 0 on.
+// Writes what KeyAlibiSpec adds to the scores of the keys from position 0 on.
 void fill_key_alibi(float slope, float scale, std::span<float> bias);
 
 // The bucket of T5 (Raffel et al. 2019) for distance = key - query: half of a direction's buckets

@@ -209,6 +209,14 @@ TEST_P(GemmGrouped, ManyLongRowsHaveTheBitsOfTheModel) {
   check(p);
 }
 
+// Not even one row of these has room there.
+TEST_P(GemmGrouped, RowsLongerThanAllRoomHaveTheBitsOfTheModel) {
+  GroupedProduct<S8Group> bytes(2, 3, 71500);
+  check(bytes);
+  GroupedProduct<U4Group> halves(2, 3, 71500);
+  check(halves);
+}
+
 // Sums of two and of a whole group that are as large as they get; -128 is in no weight of ours, and
 // files may hold it.
 TEST_P(GemmGrouped, ExtremesDoNotSaturate) {

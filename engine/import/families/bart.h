@@ -11,7 +11,7 @@
 
 namespace headlane {
 
-// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+// Returns what a config.json need not say, as ClassDefaults has it (class_defaults.h).
 Json bart_defaults(const std::string&);
 
 // Everything of the config but max_seq_len and the generation's defaults, which other files say.

@@ -8,8 +8,6 @@ namespace headlane {
 
 using json = Json;
 
-// Each function lists the fields that the importers read, for which the class has more than null,
-// and which the importers do not take for granted otherwise.
 json bert_defaults(const std::string&) {
   return {{"vocab_size", 30522},
           {"hidden_size", 768},

@@ -12,7 +12,7 @@
 
 namespace headlane {
 
-// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+// Returns what a config.json need not say, as ClassDefaults has it (class_defaults.h).
 Json electra_defaults(const std::string&);
 
 // As bert_config.

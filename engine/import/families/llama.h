@@ -12,7 +12,7 @@
 
 namespace headlane {
 
-// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+// Returns what a config.json need not say, as ClassDefaults has it (class_defaults.h).
 Json llama_defaults(const std::string&);
 
 // `config` is config.json, at `path`, with its class's defaults filled in. Throws Error that names

@@ -10,7 +10,7 @@
 
 namespace headlane {
 
-// What a config.json does not say (ClassDefaults of engine/import/families/class_defaults.h).
+// Returns what a config.json need not say, as ClassDefaults has it (class_defaults.h).
 Json t5_defaults(const std::string&);
 
 // Everything of the config but max_seq_len and the generation's defaults, which other files say.

@@ -238,10 +238,19 @@ void iq4_xs_to_groups(const std::byte* from, std::byte* to) {
   }
 }
 
-// A scale that an f16 has no bits for becomes what it does in weights of floats: 0, or no number.
+// A block whose scale no f16 is equal to is quantised again.
 void mxfp4_to_groups(const std::byte* from, std::byte* to) {
-  to_s8_group(
-      f16_from_f32(mxfp4_scale(from)), [&](int i) { return mxfp4_code(from, i); }, to);
+  const uint16_t scale = f16_from_f32(mxfp4_scale(from));
+  if (f32_from_f16(scale) == mxfp4_scale(from)) {
+    to_s8_group(
+        scale, [&](int i) { return mxfp4_code(from, i); }, to);
+    return;
+  }
+  float values[kGroupSize];
+  widen_mxfp4(from, values);
+  S8Group group;
+  floats_to_groups(Format::kS8Groups, values, kGroupSize, &group);
+  std::memcpy(to, &group, sizeof group);
 }
 
 constexpr GgufType kGgufTypes[] = {
