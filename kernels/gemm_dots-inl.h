@@ -16,7 +16,7 @@ struct DotTile {
   static constexpr int kMR = HEADLANE_ISA::kMR;
   static constexpr int64_t kNR = HEADLANE_ISA::kNR;
   static constexpr int64_t kStep = 1;  // groups that K is rounded up to
-  struct Unit {};                      // what products need to be set up: nothing
+  struct Unit {};                      // what products of attention need set up: nothing
 
   static Strips strips(int64_t rows) { return {rows, kMR}; }
 
@@ -30,11 +30,7 @@ struct DotTile {
     const float* init;
     int64_t vectors;
 
-    // between(i, n), i = 0 .. n - 1, is called in the course of it.
-    template <typename Between>
-    void multiply(Unit*, int64_t strip, const uint32_t* a, int64_t lda, float* tile,
-                  Between between) const {
-      between(0, 1);
+    void multiply(int64_t strip, const uint32_t* a, int64_t lda, float* tile) const {
       const Fetch<uint32_t> fetch(strips, groups, next, groups * kNR);
       multiply_strip<Dot>(strips, strip, vectors, groups, a, lda, panel, init, tile, kNR, fetch);
     }

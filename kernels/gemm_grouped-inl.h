@@ -248,7 +248,7 @@ inline void multiply_few(const ProductArgs& args, int64_t p, int64_t first, int6
     kByRows<GroupedKernels<Codes>, kGroupedMR>.of[rows - 1](GroupedRows(args, m0), groups, panel,
                                                             tile);
     PendingTile<Bf16Finish, kNR> done = {Bf16Finish(nullptr), m0, rows, column, vectors, tile};
-    done.write(args, 0, 1);
+    done.write(args);
   }
 }
 

@@ -175,7 +175,7 @@ class DotProduct {
     const int64_t vectors = (smaller(kNR, args_.n - column) + kWidth - 1) / kWidth;
     PendingTile<Bf16Finish, kNR> done = {
         Bf16Finish(nullptr), m0_ + r, rows, column, vectors, tile_};
-    done.write(args_, 0, 1);
+    done.write(args_);
   }
 
   const ProductArgs& args_;

@@ -183,7 +183,7 @@ class WideProduct {
     const int64_t column = p * kNR;
     const int64_t vectors = (smaller(kNR, args_.n - column) + kWidth - 1) / kWidth;
     PendingTile<Bf16Finish, kNR> done = {Bf16Finish(nullptr), m0_, rows_, column, vectors, tile_};
-    done.write(args_, 0, 1);
+    done.write(args_);
   }
 
   void widen_block(const char* groups, int64_t n) {

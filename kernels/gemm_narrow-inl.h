@@ -93,36 +93,67 @@ struct U8Finish {
   Groups zero_;
 };
 
-// A strip's sums on their way to C. They are taken there in parts, while the next strip's products
-// are made.
+// body(f), where f is what an activation does to a vector: chosen once for many of them.
+template <typename Body>
+inline void with_activation(Activation activation, Body body) {
+  switch (activation) {
+    case Activation::kNone:
+      return body([](F32 x) { return x; });
+    case Activation::kGelu:
+      return body([](F32 x) { return gelu_narrow(x); });
+    default:
+      return body([=](F32 x) { return activate(activation, x); });
+  }
+}
+
+// A strip's sums on their way to C. They may be taken there in parts, while the next strip's
+// products are made.
 template <typename Finish, int64_t NR>
 struct PendingTile {
   Finish finish;
   int64_t m0, rows, column, vectors;
   const float* tile;
 
-  // The i-th of n parts.
-  void write(const ProductArgs& args, int64_t i, int64_t n) {
-    for (int64_t r = rows * i / n; r < rows * (i + 1) / n; ++r) {
-      finish.row(args, m0 + r);
-      float* c = static_cast<float*>(args.c) + (m0 + r) * args.ldc;
+  void write(const ProductArgs& args) { write(args, 0, rows); }
+
+  // Rows begin .. end.
+  void write(const ProductArgs& args, int64_t begin, int64_t end) {
+    if (begin >= end) return;
+    with_activation(args.activation, [&](auto activation) {
       if (args.c_element == Element::kBf16) {
-        write_row(args, r, reinterpret_cast<Bf16*>(c) + column);
+        write_rows<Bf16>(args, begin, end, activation);
       } else {
-        write_row(args, r, c + column);
+        write_rows<float>(args, begin, end, activation);
       }
-    }
+    });
   }
 
  private:
+  static constexpr int64_t kWhole = NR / kWidth;
   static void put(float* to, F32 x) { store(to, x); }
   static void put(Bf16* to, F32 x) { store_bf16(to, x); }
 
-  template <typename T>
-  void write_row(const ProductArgs& args, int64_t r, T* to) const {
-    for (int64_t j = 0; j < vectors * kWidth; j += kWidth) {
-      const F32 x = finish.element(tile + r * NR + j, j);
-      put(to + j, activate_narrow(args.activation, x));
+  template <typename T, typename F>
+  void write_rows(const ProductArgs& args, int64_t begin, int64_t end, F activation) const {
+    if (vectors == kWhole) {
+      write_vectors<T>(args, begin, end, activation, [] { return kWhole; });
+    } else {
+      write_vectors<T>(args, begin, end, activation, [n = vectors] { return n; });
+    }
+  }
+
+  // What it reads again and again is local: nothing that it stores can change that.
+  template <typename T, typename F, typename N>
+  void write_vectors(const ProductArgs& args, int64_t begin, int64_t end, F activation, N n) const {
+    Finish own = finish;
+    const float* sums = tile + begin * NR;
+    float* c = static_cast<float*>(args.c) + (m0 + begin) * args.ldc;
+    for (int64_t r = begin; r < end; ++r, c += args.ldc, sums += NR) {
+      own.row(args, m0 + r);
+      T* to = reinterpret_cast<T*>(c) + column;
+      for (int64_t v = 0; v < n(); ++v) {
+        put(to + v * kWidth, activation(own.element(sums + v * kWidth, v * kWidth)));
+      }
     }
   }
 };
@@ -143,10 +174,7 @@ inline void gemm_narrow_run(const ProductArgs& args) {
   const int64_t groups = groups_of<Tile, Panels>(args.k);
   const int64_t panel_floats = narrow_panel_bytes<Tile, Panels>(kNR, args.k) / 4;
   const uint32_t* a = static_cast<const uint32_t*>(args.a);
-  alignas(64) float tiles[2][kMR * kNR];
-  int which = 0;
-  typename Tile::Unit unit;
-  PendingTile<Finish, kNR> pending = {Finish(nullptr), 0, 0, 0, 0, nullptr};
+  alignas(64) float tile[kMR * kNR];
   const auto strips = Tile::strips(args.m);
   for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
     const float* panel = static_cast<const float*>(args.packed) + p * panel_floats;
@@ -163,39 +191,42 @@ inline void gemm_narrow_run(const ProductArgs& args) {
     };
     for (int64_t i = 0; i < strips.count(); ++i) {
       const int64_t m0 = strips.begin(i);
-      product.multiply(&unit, i, a + m0 * args.lda, args.lda, tiles[which],
-                       [&](int64_t part, int64_t n) { pending.write(args, part, n); });
-      pending = {Finish(panel), m0, strips.rows(i), column, product.vectors, tiles[which]};
-      which ^= 1;
+      product.multiply(i, a + m0 * args.lda, args.lda, tile);
+      PendingTile<Finish, kNR> done = {Finish(panel),   m0,  strips.rows(i), column,
+                                       product.vectors, tile};
+      done.write(args);
     }
     const bool ends_row = column + kNR >= args.n;
     if (ends_row && args.c_element == Element::kBf16) {
       fill_row_ends(args, column + product.vectors * kWidth);
     }
   }
-  pending.write(args, 0, 1);
 }
 
 template <typename Tile>
-constexpr Product make_bf16_product(const char* name, bool native) {
+constexpr Product make_bf16_product(
+    const char* name, bool native,
+    void (*run)(const ProductArgs& args) = gemm_narrow_run<Tile, Bf16Panels, Bf16Finish>) {
   return {.name = name,
           .native = native,
           .mr = Tile::kMR,
           .nr = Tile::kNR,
           .panel_bytes = narrow_panel_bytes<Tile, Bf16Panels>,
           .pack_panel = pack_bf16_panel<Tile>,
-          .run = gemm_narrow_run<Tile, Bf16Panels, Bf16Finish>};
+          .run = run};
 }
 
 template <typename Tile>
-constexpr Product make_int8_product(const char* name, bool native) {
+constexpr Product make_int8_product(
+    const char* name, bool native,
+    void (*run)(const ProductArgs& args) = gemm_narrow_run<Tile, U8Panels, U8Finish<Tile::kNR>>) {
   return {.name = name,
           .native = native,
           .mr = Tile::kMR,
           .nr = Tile::kNR,
           .panel_bytes = narrow_panel_bytes<Tile, U8Panels>,
           .pack_panel = pack_u8_panel<Tile>,
-          .run = gemm_narrow_run<Tile, U8Panels, U8Finish<Tile::kNR>>};
+          .run = run};
 }
 
 }  // namespace headlane::kernels::HEADLANE_ISA

@@ -120,7 +120,7 @@ class PairsProduct {
   void finish(int64_t p, int64_t r, int64_t rows, int64_t vectors, const float* tile) {
     PendingTile<U8Finish<kNR>, kTileStride> done = {
         U8Finish<kNR>(panel(p)), m0_ + r, rows, p * kNR, vectors, tile};
-    done.write(args_, 0, 1);
+    done.write(args_);
   }
 
   // Whole vectors: rows of A have 64 bytes or more behind their last number's.

@@ -2,8 +2,8 @@
 //
 // A strip is 32 rows of A, a panel 32 columns of B: four tiles of sums, two of A, two of B, so that
 // each load of a tile serves two products. B's panel stays in L1, A passes by once, which its loads
-// say (TILELOADDT1 keeps it from driving the panel out). What is done with one strip's sums is done
-// between the products of the next, whose unit is another.
+// say (TILELOADDT1 keeps it from driving the panel out). A product of tiles takes as many cycles as
+// A has rows, or B has if that is more: 16 of whole ones.
 #pragma once
 
 #include "kernels/loops-inl.h"
@@ -16,8 +16,8 @@ constexpr int64_t kTileGroups = 16;  // of a tile's row
 // The compiler does not know what tile loads read and tile stores write.
 inline void settle_memory() { __asm__ volatile("" ::: "memory"); }
 
-// Tiles 0 to 3 are sums: 0 and 1 of the first 16 rows, 2 and 3 of the second; 4 and 5 are of A, 6
-// and 7 of B. Configured while it lives, for strips of any rows; released with it.
+// Tiles 0 to 3 are sums: 0 and 1 of the first 16 rows, 2 and 3 of the last; 4 and 5 are of A, 6 and
+// 7 of B. Configured while it lives, for strips of any rows; released with it.
 class TileUnit {
  public:
   TileUnit() = default;
@@ -27,20 +27,18 @@ class TileUnit {
     if (rows_ > 0) _tile_release();
   }
 
-  void configure(int64_t rows) {
+  // Tiles of A and of sums have 16 rows, or all that there are.
+  void configure(int64_t strip_rows) {
+    const int64_t rows = smaller(strip_rows, kTileRows);
     if (rows == rows_) return;
     struct alignas(64) {
       uint8_t palette = 1, start_row = 0, reserved[14] = {};
       uint16_t row_bytes[16] = {};
       uint8_t rows[16] = {};
     } config;
-    const auto first = static_cast<uint8_t>(smaller(rows, kTileRows));
-    const auto second = static_cast<uint8_t>(rows > kTileRows ? rows - kTileRows : kTileRows);
-    const uint8_t tile_rows[8] = {first, first,  second,    second,
-                                  first, second, kTileRows, kTileRows};
     for (int i = 0; i < 8; ++i) {
       config.row_bytes[i] = 64;
-      config.rows[i] = tile_rows[i];
+      config.rows[i] = static_cast<uint8_t>(i < 6 ? rows : kTileRows);
     }
     // All 64 bytes: gcc 12 takes it that the intrinsic reads the first eight.
     __asm__ volatile("" : : "r"(&config) : "memory");
@@ -66,21 +64,25 @@ struct U8Tiles {
   static void c11() { _tile_dpbusd(3, 5, 7); }
 };
 
-// C[up to 32 rows, up to 32 columns] = init + A * B; a null `init` adds to what C holds. ROWS and
-// COLUMNS count tiles. A is streamed where STREAM_A says so, else B is. between(step, steps) is
-// called after each step of K. Strides count groups, which are as large as floats.
-template <typename Dot, int ROWS, int COLUMNS, bool STREAM_A, typename Between>
-inline void tile_kernel(int64_t steps, const uint32_t* a, int64_t lda, const uint32_t* b,
-                        int64_t ldb, const float* init, float* c, int64_t ldc, Between between) {
+// C[rows, up to 32 columns] = init + A * B; a null `init` adds to what C holds. Of more than 16
+// rows, the second tile has the last 16: where there are fewer than 32, both tiles have the same
+// sums of the rows between, to the bit, and no tile is configured anew. COLUMNS counts tiles. A is
+// streamed where STREAM_A says so, else B is. between(step) is called after each step of K. Strides
+// count groups, which are as large as floats.
+template <typename Dot, bool TWO_ROWS, int COLUMNS, bool STREAM_A, typename Between>
+inline void tile_kernel(int64_t rows, int64_t steps, const uint32_t* a, int64_t lda,
+                        const uint32_t* b, int64_t ldb, const float* init, float* c, int64_t ldc,
+                        Between between) {
+  const int64_t second = rows - kTileRows;
   const float* from = init ? init : c;
   const int64_t from_stride = init ? 0 : ldc * 4;  // a stride of 0 repeats one row
-  const float* from_second = init ? init : c + kTileRows * ldc;
+  const float* from_second = init ? init : c + second * ldc;
   settle_memory();
   _tile_loadd(0, from, from_stride);
   if constexpr (COLUMNS == 2) _tile_loadd(1, from + 16, from_stride);
-  if constexpr (ROWS == 2) _tile_loadd(2, from_second, from_stride);
-  if constexpr (ROWS == 2 && COLUMNS == 2) _tile_loadd(3, from_second + 16, from_stride);
-  const uint32_t* a_second = a + kTileRows * lda;
+  if constexpr (TWO_ROWS) _tile_loadd(2, from_second, from_stride);
+  if constexpr (TWO_ROWS && COLUMNS == 2) _tile_loadd(3, from_second + 16, from_stride);
+  const uint32_t* a_second = a + second * lda;
   for (int64_t step = 0; step < steps; ++step) {
     if constexpr (STREAM_A) {
       _tile_loadd(6, b, ldb * 4);
@@ -98,7 +100,7 @@ inline void tile_kernel(int64_t steps, const uint32_t* a, int64_t lda, const uin
       }
       Dot::c01();
     }
-    if constexpr (ROWS == 2) {
+    if constexpr (TWO_ROWS) {
       if constexpr (STREAM_A) {
         _tile_stream_loadd(5, a_second, lda * 4);
       } else {
@@ -107,15 +109,15 @@ inline void tile_kernel(int64_t steps, const uint32_t* a, int64_t lda, const uin
       Dot::c10();
       if constexpr (COLUMNS == 2) Dot::c11();
     }
-    between(step, steps);
+    between(step);
     a += kTileGroups;
     a_second += kTileGroups;
     b += kTileGroups * ldb;
   }
   _tile_stored(0, c, ldc * 4);
   if constexpr (COLUMNS == 2) _tile_stored(1, c + 16, ldc * 4);
-  if constexpr (ROWS == 2) _tile_stored(2, c + kTileRows * ldc, ldc * 4);
-  if constexpr (ROWS == 2 && COLUMNS == 2) _tile_stored(3, c + kTileRows * ldc + 16, ldc * 4);
+  if constexpr (TWO_ROWS) _tile_stored(2, c + second * ldc, ldc * 4);
+  if constexpr (TWO_ROWS && COLUMNS == 2) _tile_stored(3, c + second * ldc + 16, ldc * 4);
   settle_memory();
 }
 
@@ -125,17 +127,17 @@ inline void multiply_tiles(int64_t rows, int64_t columns, int64_t steps, const u
                            int64_t lda, const uint32_t* b, int64_t ldb, const float* init, float* c,
                            int64_t ldc, Between between) {
   if (rows > kTileRows && columns > 16) {
-    tile_kernel<Dot, 2, 2, STREAM_A>(steps, a, lda, b, ldb, init, c, ldc, between);
+    tile_kernel<Dot, true, 2, STREAM_A>(rows, steps, a, lda, b, ldb, init, c, ldc, between);
   } else if (rows > kTileRows) {
-    tile_kernel<Dot, 2, 1, STREAM_A>(steps, a, lda, b, ldb, init, c, ldc, between);
+    tile_kernel<Dot, true, 1, STREAM_A>(rows, steps, a, lda, b, ldb, init, c, ldc, between);
   } else if (columns > 16) {
-    tile_kernel<Dot, 1, 2, STREAM_A>(steps, a, lda, b, ldb, init, c, ldc, between);
+    tile_kernel<Dot, false, 2, STREAM_A>(rows, steps, a, lda, b, ldb, init, c, ldc, between);
   } else {
-    tile_kernel<Dot, 1, 1, STREAM_A>(steps, a, lda, b, ldb, init, c, ldc, between);
+    tile_kernel<Dot, false, 1, STREAM_A>(rows, steps, a, lda, b, ldb, init, c, ldc, between);
   }
 }
 
-// Rows cut into strips of mr, the last of what is left.
+// Rows cut into strips of mr, the last of what is left: a tile of 16 rows takes as long for one.
 class FullStrips {
  public:
   FullStrips(int64_t rows, int64_t mr) : rows_(rows), mr_(mr) {}
@@ -147,45 +149,17 @@ class FullStrips {
   int64_t rows_, mr_;
 };
 
-// How products are multiplied in tiles: the twin of DotTile.
-template <typename Dot>
+// How attention multiplies in tiles: the twin of DotTile. Products are TileProduct's
+// (gemm_tile_products-inl.h).
+template <typename TileDot>
 struct AmxTile {
+  using Dot = TileDot;
   static constexpr int kMR = 32;
   static constexpr int64_t kNR = 32;
   static constexpr int64_t kStep = kTileGroups;
   using Unit = TileUnit;
 
-  // Full strips and a rest: a tile costs what its rows do, and a rest of one tile saves loads.
   static FullStrips strips(int64_t rows) { return {rows, kMR}; }
-
-  // The strips of a product by one panel. All of them fetch the next panel into L2, a part with
-  // each step.
-  struct Panel {
-    FullStrips strips;
-    int64_t groups;
-    const uint32_t* panel;  // [groups, kNR]
-    const uint32_t* next;   // of the panel that comes after, or null
-    const float* init;
-    int64_t vectors;
-
-    template <typename Between>
-    void multiply(Unit* unit, int64_t strip, const uint32_t* a, int64_t lda, float* tile,
-                  Between between) const {
-      const int64_t rows = strips.rows(strip);
-      unit->configure(rows);
-      const int64_t steps = groups / kStep;
-      const int64_t lines = next ? groups * kNR / 16 : 0, parts = strips.count() * steps;
-      multiply_tiles<Dot, true>(rows, vectors * 16, steps, a, lda, panel, kNR, init, tile, kNR,
-                                [&](int64_t step, int64_t) {
-                                  const int64_t part = strip * steps + step;
-                                  for (int64_t i = lines * part / parts;
-                                       i < lines * (part + 1) / parts; ++i) {
-                                    __builtin_prefetch(next + i * 16, 0, 2);
-                                  }
-                                  between(step, steps);
-                                });
-    }
-  };
 
   // tile[rows, n] = (init or tile) + A[rows, groups] * B[groups, n], B in rows of stride ldb, n a
   // multiple of 16.
@@ -195,7 +169,7 @@ struct AmxTile {
     unit->configure(rows);
     for (int64_t j = 0; j < n; j += kNR) {
       multiply_tiles<Dot, false>(rows, smaller(kNR, n - j), groups / kStep, a, lda, b + j, ldb,
-                                 init, tile + j, ld, [](int64_t, int64_t) {});
+                                 init, tile + j, ld, [](int64_t) {});
     }
   }
 };

@@ -155,7 +155,7 @@ class WidenedProduct {
       if (g0 + groups < groups_) continue;
       PendingTile<Finish, kNR> done = {Finish(panel), m0_ + r, rows,
                                        p * kNR,       vectors, tile + r * kNR};
-      done.write(args_, 0, 1);
+      done.write(args_);
     }
   }
 

@@ -6,14 +6,13 @@
 #include "kernels/attention-inl.h"
 #include "kernels/attention_bf16-inl.h"
 #include "kernels/attention_probabilities-inl.h"
-#include "kernels/gemm_narrow-inl.h"
+#include "kernels/gemm_tile_products-inl.h"
 #include "kernels/isa/isas.h"
 
 namespace headlane::kernels {
 
 void amx::fill(Table* table) {
-  table->product(Precision::kBf16) = make_bf16_product<NativeBf16>("amx", true);
-  table->product(Precision::kInt8) = make_int8_product<NativeU8>("amx", true);
+  amx::fill_tile_products(table, "amx");
   table->attention_bf16 = attention<Bf16>;
   table->attention_probabilities_bf16 = attention_probabilities<Bf16>;
   table->attention_bf16_scratch_floats = attention_scratch_floats<Bf16>;

@@ -62,7 +62,7 @@ TEST_P(GemmBf16, MatchesFloat64WhenDeep) {
 }
 
 TEST_P(GemmBf16, ARowHasTheSameBitsInAnyNumber) {
-  for (const int64_t k : {1, 32, 33, 390}) check_row_counts(kA, 53, k);
+  for (const int64_t k : {1, 32, 33, 390, 800}) check_row_counts(kA, 53, k);
 }
 
 TEST_P(GemmBf16, PartsHaveTheBitsOfTheWhole) {

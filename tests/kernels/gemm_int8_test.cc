@@ -96,7 +96,7 @@ TEST_P(GemmInt8, SumsDoNotOverflowUpToTheLongest) {
 }
 
 TEST_P(GemmInt8, ARowHasTheSameBitsInAnyNumber) {
-  for (const int64_t k : {3, 64, 390}) check_row_counts(kA, 53, k);
+  for (const int64_t k : {3, 64, 390, 800}) check_row_counts(kA, 53, k);
 }
 
 TEST_P(GemmInt8, PartsHaveTheBitsOfTheWhole) {

@@ -161,11 +161,13 @@ class NarrowGemmTest : public KernelTest {
 
   // The first rows of a product of 33, for every number of them.
   void check_row_counts(Element element, int64_t n, int64_t k) {
-    NarrowProduct p(element, 33, n, k);
-    NarrowRows all(Element::kF32, 33, n);
+    constexpr int64_t kMost = 131;
+    NarrowProduct p(element, kMost, n, k);
+    NarrowRows all(Element::kF32, kMost, n);
     p.run(kernels(), Activation::kNone, &all);
-    for (int64_t m = 1; m <= 17; ++m) {
-      NarrowRows some(Element::kF32, 33, n);
+    // Each up to 17; then around strips of 32 rows, whose last one may be short, and blocks of 128.
+    for (int64_t m = 1; m < kMost; m += m == 17 ? 14 : m == 33 ? 15 : m == 49 ? 78 : 1) {
+      NarrowRows some(Element::kF32, kMost, n);
       p.run(kernels(), Activation::kNone, &some, 0, m);
       for (int64_t r = 0; r < m; ++r) {
         ASSERT_EQ(0, std::memcmp(all.row(r), some.row(r), static_cast<size_t>(n) * 4)) << m << r;
