@@ -47,14 +47,37 @@ ISA_CAPS = {  # of the peers, where they offer one
 UNCAPPED = {"onnxruntime": "has no cap: uses all that the machine has",
             "openvino": "ignores ONEDNN_MAX_CPU_ISA in its products: uses all that the machine has",
             "llama-cpp": "built for this machine: uses all that it has"}
+ASKS_CPUID = ("onnxruntime", "openvino")  # and so can be shown a smaller CPU
+HIDES = "HEADLANE_BENCH_HIDES_AVX512"  # bench/hide_avx512.cc sets it where it can
+
+
+def hiding_library(arguments):
+    """What shows engines a CPU without AVX-512, if it is asked for and can be done here."""
+    library = arguments.build / "lib/libheadlane_hide_avx512.so"
+    if arguments.isa != "avx2" or not library.exists():
+        return None
+    program = f"import os; print(os.environ.get('{HIDES}'))"
+    told = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE,
+                          env={**os.environ, "LD_PRELOAD": str(library)})
+    return library if told.stdout.strip() == b"1" else None
+
+
+def uncapped(arguments):
+    """{engine: why} of those that use more than --isa says."""
+    if not arguments.isa:
+        return {}
+    hidden = ASKS_CPUID if hiding_library(arguments) else ()
+    return {name: why for name, why in UNCAPPED.items() if name not in hidden}
 
 
 def environment(arguments):
     n = str(arguments.threads)
+    library = hiding_library(arguments)
+    preload = {"LD_PRELOAD": str(library)} if library else {}
     return {**os.environ, "OMP_NUM_THREADS": n, "MKL_NUM_THREADS": n, "RAYON_NUM_THREADS": n,
             "TOKENIZERS_PARALLELISM": "true" if arguments.threads > 1 else "false",
             "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore",
-            **ISA_CAPS.get(arguments.isa, {})}
+            **ISA_CAPS.get(arguments.isa, {}), **preload}
 
 
 class Comparison:
@@ -222,16 +245,16 @@ def measure(arguments, wanted):
                 config = store.config(case.model) if case.model else None
                 results.append(figures.summarise(
                     case, values, failures, extras, limit, cases.flops(case, config, lengths),
-                    UNCAPPED if arguments.isa else (),
+                    uncapped(arguments),
                     bound_of(case, config, lengths, known["limits"], arguments)))
                 report.print_case(results[-1])
         finally:
             comparison.stop()
     engines = {name: {"settings": text, "versions": versions(name)}
                for name, text in comparison.settings.items()}
-    for name in engines.keys() & UNCAPPED.keys():
-        if arguments.isa:
-            engines[name]["settings"] += "; " + UNCAPPED[name]
+    for name, why in uncapped(arguments).items():
+        if name in engines:
+            engines[name]["settings"] += "; " + why
     return {"date": datetime.date.today().isoformat(), "threads": arguments.threads,
             "isa": arguments.isa, "precision": arguments.precision, "rounds": arguments.rounds,
             "machine": known, "engines": engines, "results": results}
@@ -246,7 +269,8 @@ def parse_arguments():
                         help=", ".join(peers.ENGINES))
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--isa", default="", choices=["", *ISA_CAPS],
-                        help="cap Headlane's instruction set, and the peers' where they allow it")
+                        help="cap Headlane's instruction set, and the peers': by their own settings, "
+                             "and on Intel CPUs by hiding AVX-512 from them")
     parser.add_argument("--precision", default="f32", choices=peers.PRECISIONS,
                         help="of weights and products, in every engine that has it; f32")
     parser.add_argument("--rounds", type=int, default=7)
