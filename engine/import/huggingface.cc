@@ -26,6 +26,8 @@
 #include "engine/import/families/phi3.h"
 #include "engine/import/families/roberta.h"
 #include "engine/import/families/t5.h"
+#include "engine/import/quantized/quantization.h"
+#include "engine/import/quantized/quantized_checkpoint.h"
 #include "engine/import/source/json_file.h"
 #include "engine/import/source/safetensors.h"
 #include "engine/import/source/sentence_transformers.h"
@@ -225,7 +227,9 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   const SentenceModules modules = read_sentence_modules(hf_dir);
   const std::string& dir = modules.transformer_dir;
   const std::string config_path = dir + "/config.json";
-  const json own_config = read_json_file(config_path);
+  json own_config = read_json_file(config_path);
+  const std::optional<Quantization> how = read_quantization(own_config, config_path, options.log);
+  if (how) own_config.erase("quantization_config");  // families know weights that are not quantised
   const Family& family = find_family(own_config, config_path);
   const json source_config = with_class_defaults(own_config, family.defaults);
   check_class(own_config, config_path, family.class_name, family.own_module);
@@ -254,21 +258,23 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
         "left out",
         config_path.c_str(), static_cast<long long>(n_left_out));
   }
-  std::vector<TensorRecipe> recipes =
-      family.tensors(checkpoint, source_config, config_path, config);
+  std::optional<QuantizedCheckpoint> quantized;
+  if (how) quantized.emplace(checkpoint, *how);
+  const Checkpoint& weights = quantized ? static_cast<const Checkpoint&>(*quantized) : checkpoint;
+  std::vector<TensorRecipe> recipes = family.tensors(weights, source_config, config_path, config);
   if (config.head.kind == HeadKind::kPool) {
     open_sentence_weights(modules.head, &checkpoint);
-    for (TensorRecipe& recipe : sentence_tensors(modules.head, checkpoint)) {
+    for (TensorRecipe& recipe : sentence_tensors(modules.head, weights)) {
       recipes.push_back(std::move(recipe));
     }
   }
   if (config.head.kind == HeadKind::kClassify) {
-    for (TensorRecipe& recipe : classifier_tensors(checkpoint, *family.classifier, config)) {
+    for (TensorRecipe& recipe : classifier_tensors(weights, *family.classifier, config)) {
       recipes.push_back(std::move(recipe));
     }
   }
-  write_converted(out_path, std::move(config), config_path, checkpoint, recipes, tokenizer,
-                  options);
+  if (quantized) quantized->refuse_transposed(recipes);
+  write_converted(out_path, std::move(config), config_path, weights, recipes, tokenizer, options);
 } catch (const std::bad_alloc&) {
   fail(Status::kOutOfMemory, "%s: no memory to convert it", hf_dir.c_str());
 }

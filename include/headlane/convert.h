@@ -20,8 +20,8 @@ typedef struct headlane_convert_options {
   /** What weights of products and the table of words are stored in: "f32", "bf16" (half the bytes),
    * "int8" (a quarter, with a scale for each row), "int8g" (8.5 bits, with a scale for each 32
    * columns), "int4" (5 bits, with a scale and a minimum for each 32 columns). Everything else
-   * stays f32. Null: f32; of a GGUF file, tensors of 4 bits stay so, in int4, and those of 5 to 8
-   * bits become int8g. */
+   * stays f32. Null: f32; of a GGUF file, and of a folder that was quantised, tensors of 4 bits
+   * stay so, in int4, and those of 5 to 8 bits become int8g. */
   const char* precision;
   /** [n_higher_precision] names of products that stay in bf16 where others are int8 or int8g, and
    * in int8g where others are int4, such as "encoder.layers.3.attention.qkv"; the file's config

@@ -167,6 +167,11 @@ void SafetensorsFile::read(const std::string& name, int64_t first, std::span<flo
   check_type(name);
 }
 
+void SafetensorsFile::read_bytes(const std::string& name, int64_t first,
+                                 std::span<std::byte> to) const {
+  file_.read(entries_.at(name).offset + first, to);
+}
+
 SafetensorsModel::SafetensorsModel(const std::string& dir) {
   const std::string single = dir + "/model.safetensors";
   const std::string index = dir + "/model.safetensors.index.json";
@@ -223,9 +228,13 @@ std::vector<std::string> SafetensorsModel::names() const {
   return names;
 }
 
-const std::vector<int64_t>& SafetensorsModel::shape_of(const std::string& name) const {
+const SafetensorsEntry& SafetensorsModel::entry_of(const std::string& name) const {
   const Place& place = places_.at(name);
-  return place.file->entries().at(place.name).shape;
+  return place.file->entries().at(place.name);
+}
+
+const std::vector<int64_t>& SafetensorsModel::shape_of(const std::string& name) const {
+  return entry_of(name).shape;
 }
 
 void SafetensorsModel::open_shards(const std::string& dir, const std::string& index_path) {
@@ -277,6 +286,24 @@ void SafetensorsModel::check_type(const std::string& name) const {
 void SafetensorsModel::read(const std::string& name, int64_t first, std::span<float> to) const {
   const Place& place = places_.at(name);
   place.file->read(place.name, first, to);
+}
+
+void SafetensorsModel::read_bytes(const std::string& name, int64_t first,
+                                  std::span<std::byte> to) const {
+  const Place& place = places_.at(name);
+  place.file->read_bytes(place.name, first, to);
+}
+
+std::vector<int64_t> SafetensorsModel::read_integers(const std::string& name) const {
+  const SafetensorsEntry& entry = entry_of(name);
+  if (entry.type_name == "I64") {
+    std::vector<int64_t> elements(static_cast<size_t>(entry.bytes / 8));
+    read_bytes(name, 0, std::as_writable_bytes(std::span(elements)));
+    return elements;
+  }
+  std::vector<int32_t> elements(static_cast<size_t>(entry.bytes / 4));
+  read_bytes(name, 0, std::as_writable_bytes(std::span(elements)));
+  return {elements.begin(), elements.end()};
 }
 
 float f32_from_f16(uint16_t bits) {

@@ -8,6 +8,7 @@
 // Files are hostile until checked, as .headlane files are. A key "__metadata__" is skipped.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -39,6 +40,8 @@ class SafetensorsFile {
   // As Checkpoint: of an entry of this file.
   void check_type(const std::string& name) const;
   void read(const std::string& name, int64_t first, std::span<float> to) const;
+  // Bytes from `first` on of an entry of any type, which must have so many.
+  void read_bytes(const std::string& name, int64_t first, std::span<std::byte> to) const;
 
  private:
   InputFile file_;
@@ -65,7 +68,12 @@ class SafetensorsModel : public Checkpoint {
   const std::vector<int64_t>& shape_of(const std::string& name) const override;
   void read(const std::string& name, int64_t first, std::span<float> to) const override;
 
- protected:
+  // Tensors that are no weights as they are, of any type; each must be there.
+  const SafetensorsEntry& entry_of(const std::string& name) const;
+  void read_bytes(const std::string& name, int64_t first, std::span<std::byte> to) const;
+  // All elements of a small one, of type I32 or I64.
+  std::vector<int64_t> read_integers(const std::string& name) const;
+
   std::string where(const std::string& name) const override;
   void check_type(const std::string& name) const override;
 

@@ -272,7 +272,7 @@ TEST_F(EncoderDecoderImport, RefusesHalvesOfAModel) {
 
 TEST_F(EncoderDecoderImport, RefusesQuantizedAndPruned) {
   refuse_config("t5_v1_0", {{"quantization_config", {{"bits", 8}}}}, Status::kUnsupported,
-                "\"quantization_config\" is not empty");
+                "\"quantization_config\": field \"quant_method\"");
   refuse_config("bart", {{"pruned_heads", {{"1", {0}}}}}, Status::kUnsupported,
                 "\"pruned_heads\" is not empty");
 }
