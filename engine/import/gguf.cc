@@ -8,6 +8,7 @@
 #include "engine/base/error.h"
 #include "engine/file/input_file.h"
 #include "engine/import/families/generation.h"
+#include "engine/import/families/language_model.h"
 #include "engine/import/gguf/gguf_architecture.h"
 #include "engine/import/gguf/gguf_checkpoint.h"
 #include "engine/import/gguf/gguf_tokenizer.h"
@@ -23,6 +24,25 @@ ImportedTokenizer import_tokenizer_of(const GgufCheckpoint& checkpoint) {
   return file.is_null() ? ImportedTokenizer() : import_tokenizer_json(file, checkpoint.path());
 }
 
+// The file says at most what is pooled. llama.cpp's own tools divide vectors by their length.
+void read_head(const GgufConfig& own, const std::string& path, const ConvertOptions& options,
+               ModelConfig* config) {
+  HeadConfig& head = config->head;
+  head.pooling = options.pooling ? *options.pooling : own.pooling.value_or(Pooling::kMean);
+  head.kind = head.pooling == Pooling::kNone ? HeadKind::kHidden : HeadKind::kPool;
+  head.normalize = head.kind == HeadKind::kPool;
+  if (!head.normalize) return;
+  options.log.info(
+      "%s: does not say what is done to vectors of texts behind the pooling; they are divided by "
+      "their length, as llama.cpp's tools do",
+      path.c_str());
+  if (own.pooling || options.pooling) return;
+  options.log.info(
+      "%s: does not say how the vector of a text is made; it is the mean of the text's hidden "
+      "states unless an option of the conversion, --pooling, says otherwise",
+      path.c_str());
+}
+
 }  // namespace
 
 bool is_gguf_file(const std::string& path) {
@@ -35,20 +55,25 @@ bool is_gguf_file(const std::string& path) {
 
 void convert_gguf(const std::string& path, const std::string& out_path,
                   const ConvertOptions& options) try {
-  if (options.pooling) {
+  GgufCheckpoint checkpoint(path);
+  const GgufConfig own = read_gguf_config(&checkpoint);
+  const Family& family = find_family(own.fields, path);
+  const Json source = with_class_defaults(own.fields, family.defaults);
+  ModelConfig config = family.config(source, path);
+  if (config.is_language_model() && options.pooling) {
     fail(Status::kUnsupported, "%s: a language model has no pooling", path.c_str());
   }
-  GgufCheckpoint checkpoint(path);
-  const Json fields = read_gguf_config(&checkpoint);
-  const Family& family = find_family(fields, path);
-  const Json source = with_class_defaults(fields, family.defaults);
-  ModelConfig config = family.config(source, path);
-  config.max_seq_len = config.decoder.max_positions;
-  // There is no generation_config.json: the roles of ids are in the config.
-  config.generation =
-      read_generation_defaults(path, source, family.defaults, path, config, options.log);
-  const ImportedTokenizer tokenizer = import_tokenizer_of(checkpoint);
+  config.max_seq_len = config.first_stack().max_positions;
   const std::vector<TensorRecipe> recipes = family.tensors(checkpoint, source, path, config);
+  if (config.is_language_model()) {
+    // There is no generation_config.json: the roles of ids are in the config.
+    config.generation =
+        read_generation_defaults(path, source, family.defaults, path, config, options.log);
+  } else {
+    read_head(own, path, options, &config);
+    refuse_left_over(checkpoint, recipes, [](const std::string&) { return false; });
+  }
+  const ImportedTokenizer tokenizer = import_tokenizer_of(checkpoint);
   write_converted(out_path, std::move(config), path, checkpoint, recipes, tokenizer, options);
 } catch (const std::bad_alloc&) {
   fail(Status::kOutOfMemory, "%s: no memory to convert it", path.c_str());

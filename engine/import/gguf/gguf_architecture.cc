@@ -72,7 +72,8 @@ constexpr Architecture kArchitectures[] = {{"llama", kRms, read_gguf_llama, kPai
                                            {"baichuan", kRms, read_gguf_baichuan, kPairs},
                                            {"gpt2", kLayer, read_gguf_gpt2},
                                            {"falcon", kLayer, read_gguf_falcon, kParts},
-                                           {"bloom", kLayer, read_gguf_bloom}};
+                                           {"bloom", kLayer, read_gguf_bloom},
+                                           {"bert", kLayer, read_gguf_bert}};
 
 // A file may name the order of its rows. Weights of another one would give wrong answers.
 void check_layout(ArchitectureFields* fields, const char* layout) {
@@ -112,16 +113,16 @@ void read_roles(const json& fields, const std::string& path, json* config) {
 
 }  // namespace
 
-json read_gguf_config(GgufCheckpoint* checkpoint) {
+GgufConfig read_gguf_config(GgufCheckpoint* checkpoint) {
   ArchitectureFields fields(*checkpoint);
   const Architecture& architecture = find_architecture(fields);
-  json config = json::object();
-  const GgufSource source = {checkpoint, &fields, &config};
+  GgufConfig config = {json::object(), {}};
+  const GgufSource source = {checkpoint, &fields, &config.fields, &config.pooling};
   read_sizes(source, architecture.norm_eps);
   check_layout(&fields, architecture.layout);
   architecture.read(source);
   fields.refuse_others();
-  read_roles(checkpoint->fields(), checkpoint->path(), &config);
+  read_roles(checkpoint->fields(), checkpoint->path(), &config.fields);
   return config;
 }
 

@@ -30,6 +30,10 @@ double ArchitectureFields::number(const char* key) {
   return json_number(fields_, full(key).c_str(), path_);
 }
 
+bool ArchitectureFields::flag(const char* key, bool otherwise) {
+  return json_bool(fields_, full(key).c_str(), path_, otherwise);
+}
+
 std::string ArchitectureFields::text(const char* key, const char* otherwise) {
   return json_string(fields_, full(key).c_str(), path_, otherwise);
 }

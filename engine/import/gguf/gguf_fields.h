@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
 
 #include "engine/file/json.h"
 #include "engine/import/gguf/gguf_checkpoint.h"
+#include "engine/spec/config.h"
 
 namespace headlane {
 
@@ -32,6 +34,7 @@ class ArchitectureFields {
   }
   double number(const char* key);
   double number(const char* key, double otherwise) { return has(key) ? number(key) : otherwise; }
+  bool flag(const char* key, bool otherwise);
   std::string text(const char* key, const char* otherwise);
 
   // Throws Error(kUnsupported): the field `why`, "is not ...".
@@ -79,6 +82,7 @@ struct GgufSource {
   GgufCheckpoint* checkpoint;
   ArchitectureFields* fields;
   Json* config;
+  std::optional<Pooling>* pooling;  // of an encoder; nothing: the file does not say it
 
   bool has_tensor(const char* name) const { return checkpoint->entry(name) != nullptr; }
 };
@@ -102,5 +106,7 @@ void read_gguf_gemma3(const GgufSource& source);
 void read_gguf_gpt2(const GgufSource& source);
 void read_gguf_falcon(const GgufSource& source);
 void read_gguf_bloom(const GgufSource& source);
+// Encoders, in gguf_encoders.cc.
+void read_gguf_bert(const GgufSource& source);
 
 }  // namespace headlane

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
@@ -332,12 +333,75 @@ json sentencepiece(const json& fields, const std::string& path) {
             {"merges", std::move(merges)}}}};
 }
 
+// A token that continues a word is there without BERT's mark, and one that begins a word has
+// SentencePiece's.
+std::string in_word_piece(const Vocabulary& vocabulary, int64_t id) {
+  constexpr std::string_view kBlank = "\xE2\x96\x81";
+  const std::string& token = vocabulary.token(id);
+  const int64_t type = vocabulary.type(id);
+  if (type == kControl || type == kUnknown) return token;
+  return token.starts_with(kBlank) ? token.substr(kBlank.size()) : "##" + token;
+}
+
+// The token with a role, by the file's field or by the name that BERT has for it.
+json role_of(const Vocabulary& vocabulary, std::initializer_list<const char*> roles,
+             const char* name, const std::string& path) {
+  const std::string* token = nullptr;
+  for (const char* role : roles) {
+    if (token == nullptr) token = vocabulary.special(role);
+  }
+  if (token == nullptr && vocabulary.find(name) < 0) {
+    fail(Status::kBadFile, "%s: its tokenizer has no token in the place of \"%s\"", path.c_str(),
+         name);
+  }
+  const std::string text = token == nullptr ? name : *token;
+  return json::array({text, vocabulary.find(text)});
+}
+
+// BERT's WordPiece.
+json word_piece(const json& fields, const std::string& path) {
+  const Vocabulary vocabulary(fields, path);
+  for (const char* key : {"add_bos_token", "add_sep_token"}) {
+    if (vocabulary.flag(key, true)) continue;
+    fail(Status::kUnsupported, "%s field \"tokenizer.ggml.%s\" is false; only true is supported",
+         path.c_str(), key);
+  }
+  json tokens = json::object();
+  for (int64_t id = 0; id < vocabulary.size(); ++id) {
+    const std::string token = in_word_piece(vocabulary, id);
+    if (tokens.emplace(token, static_cast<uint64_t>(id)).second) continue;
+    fail(Status::kBadFile, "%s field \"tokenizer.ggml.tokens\" has \"%s\" twice", path.c_str(),
+         printable(token).c_str());
+  }
+  const bool lowercase = vocabulary.flag("normalizer.lowercase", true);
+  return {{"added_tokens", vocabulary.added()},
+          {"normalizer",
+           {{"type", "BertNormalizer"},
+            {"clean_text", true},
+            {"handle_chinese_chars", true},
+            {"strip_accents", vocabulary.flag("normalizer.strip_accents", lowercase)},
+            {"lowercase", lowercase}}},
+          {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
+          {"post_processor",
+           {{"type", "BertProcessing"},
+            {"sep", role_of(vocabulary, {"seperator"}, "[SEP]", path)},
+            {"cls", role_of(vocabulary, {"cls", "bos"}, "[CLS]", path)}}},
+          {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}},
+          {"model",
+           {{"type", "WordPiece"},
+            {"unk_token", role_of(vocabulary, {"unknown"}, "[UNK]", path)[0]},
+            {"continuing_subword_prefix", "##"},
+            {"max_input_chars_per_word", 100},
+            {"vocab", std::move(tokens)}}}};
+}
+
 }  // namespace
 
 json read_gguf_tokenizer(const json& fields, const std::string& path) {
   constexpr const char* kModel = "tokenizer.ggml.model";
   const std::string model = json_string(fields, kModel, path, "none");
   if (model == "none" || model == "no_vocab") return {};
+  if (model == "bert") return word_piece(fields, path);
   for (const char* key :
        {"add_sep_token", "remove_extra_whitespaces", "treat_whitespace_as_suffix"}) {
     const std::string field = std::string("tokenizer.ggml.") + key;
@@ -347,8 +411,8 @@ json read_gguf_tokenizer(const json& fields, const std::string& path) {
   }
   if (model == "llama") return sentencepiece(fields, path);
   if (model == "gpt2") return byte_level(fields, path);
-  fail(Status::kUnsupported, "%s field \"%s\" is \"%s\", not one of: llama, gpt2", path.c_str(),
-       kModel, printable(model).c_str());
+  fail(Status::kUnsupported, "%s field \"%s\" is \"%s\", not one of: llama, gpt2, bert",
+       path.c_str(), kModel, printable(model).c_str());
 }
 
 }  // namespace headlane

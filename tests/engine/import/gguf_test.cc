@@ -74,6 +74,44 @@ TEST_F(Gguf, TheTensorsOfItsFolder) {
   }
 }
 
+// An encoder, with the way in which its vectors are made.
+TEST_F(Gguf, TheEncoderOfItsFolder) {
+  const std::string path = kGolden + "/gguf/bert.gguf";
+  const std::string folder = kGolden + "/bert/head_dim_16_mean_normalize";
+  const Container gguf = convert(path, "a"), other = convert(folder, "b");
+  for (const char* key : {"encoder", "head", "d_model"}) {
+    EXPECT_EQ(gguf.config()[key].dump(), other.config()[key].dump()) << key;
+  }
+  for (const TensorInfo& tensor : other.tensors()) {
+    if (tensor.dtype == Format::kU8) continue;  // a tokenizer's, which another test compares
+    const TensorInfo* own = gguf.find(tensor.name);
+    ASSERT_NE(own, nullptr) << tensor.name;
+    EXPECT_TRUE(std::ranges::equal(gguf.data(*own), other.data(tensor))) << tensor.name;
+  }
+  ConvertOptions options;
+  options.pooling = Pooling::kCls;
+  convert_model(path, dir_.file("c"), options);
+  EXPECT_EQ(Container::open(dir_.file("c")).config()["head"]["pooling"].text(), "cls");
+}
+
+TEST_F(Gguf, EncodersThatAreOtherwise) {
+  const std::string bytes = read_file(kGolden + "/gguf/bert.gguf");
+  const auto change = [&](std::string_view key, size_t skip, char value) {
+    std::string changed = bytes;
+    changed[changed.find(key) + key.size() + skip] = value;
+    write_file(path_, changed);
+  };
+  change("bert.pooling_type", sizeof(uint32_t), 4);
+  EXPECT_ERROR(convert(path_), Status::kUnsupported, "field \"bert.pooling_type\" is 4; only none");
+  change("bert.attention.causal", sizeof(uint32_t), 1);
+  EXPECT_ERROR(convert(path_), Status::kUnsupported, "\"bert.attention.causal\" is true");
+  std::string changed = bytes;
+  changed.replace(changed.find("token_types.weight"), 18, "classifier0.weight");
+  write_file(path_, changed);
+  EXPECT_ERROR(convert(path_), Status::kUnsupported,
+               "\"classifier0.weight\" is none that Headlane computes with");
+}
+
 // Falcon's converter has no place for the biases of products, and none for the width of the
 // feed-forward, both of which the folder has.
 TEST_F(Gguf, FalconWithTwoNorms) {
@@ -181,6 +219,11 @@ TEST_F(Gguf, TheTokenizerOfItsFolder) {
   expect_ids(kGolden + "/gguf/qwen2_texts.gguf", kGolden + "/language_models/qwen2_texts");
 }
 
+// By WordPiece, whose tokens have other marks there.
+TEST_F(Gguf, TheTokenizerOfAnEncodersFolder) {
+  expect_ids(kGolden + "/gguf/bert.gguf", kGolden + "/bert/head_dim_16_mean_normalize");
+}
+
 // The fields of a file with the tokenizer of a folder.
 Json fields_of(const Json& file, const char* pre) {
   const Json& model = file["model"];
@@ -239,6 +282,15 @@ TEST_F(Gguf, OtherTokenizers) {
   EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported, "\"rwkv\", not one of");
   fields["tokenizer.ggml.remove_extra_whitespaces"] = true;
   EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported, "is true");
+  fields = {{"tokenizer.ggml.model", "bert"}, {"tokenizer.ggml.tokens", Json::array({"[CLS]"})}};
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kBadFile, "place of \"[SEP]\"");
+  fields["tokenizer.ggml.tokens"] = Json::array({"[CLS]", "[SEP]", "[UNK]", "##x", "####x"});
+  EXPECT_NO_THROW(read_gguf_tokenizer(fields, "a.gguf"));
+  fields["tokenizer.ggml.tokens"] = Json::array({"x", "\xE2\x96\x81##x"});
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kBadFile, "has \"##x\" twice");
+  fields["tokenizer.ggml.add_sep_token"] = false;
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported,
+               "add_sep_token\" is false");
   fields = {{"tokenizer.ggml.model", "gpt2"}, {"tokenizer.ggml.pre", "tekken"}};
   EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported,
                "\"tokenizer.ggml.pre\" is \"tekken\", not one of: gpt-2, llama-bpe, qwen2, dbrx");
@@ -311,6 +363,9 @@ TEST_F(Gguf, OtherOrdersAndHeads) {
 TEST_F(Gguf, OtherArchitectures) {
   write_file(path_, GgufBytes().begin(0, 1).text_field("general.architecture", "mamba").bytes());
   EXPECT_ERROR(convert(path_), Status::kUnsupported, "\"mamba\", not one of: llama");
+  write_file(path_,
+             GgufBytes().begin(0, 1).text_field("general.architecture", "nomic-bert").bytes());
+  EXPECT_ERROR(convert(path_), Status::kUnsupported, "\"nomic-bert\", not one of");
   write_file(path_, GgufBytes().begin(0, 0).bytes());
   EXPECT_ERROR(convert(path_), Status::kBadFile, "general.architecture");
 }

@@ -6,6 +6,7 @@ LLAMA_CPP is a checkout of llama.cpp, or vendor/llama.cpp of llama-cpp-python's 
 
     NAME.gguf          ../language_models/NAME in f32: what `headlane convert` makes of it must be
                        what it makes of that folder. Only those called NAME_texts have a tokenizer
+    bert.gguf          ../bert/head_dim_16_mean_normalize likewise, with its tokenizer
     pieces.gguf        a Llama of one layer with ../tokenizer_classes/llama/tokenizer.model
     types.gguf         a tensor of each type, random blocks of it
     types.safetensors  the same tensors as the package gguf widens them to f32
@@ -22,7 +23,9 @@ import numpy as np
 
 # By the name that llama.cpp would give to the way in which it splits texts, which it tells by the
 # ids of a large vocabulary.
-TEXTS = {"qwen2_texts": "qwen2"}
+TEXTS = {"qwen2_texts": "qwen2", "bert": "bert-bge"}
+# Folders that are not in ../language_models.
+FOLDERS = {"bert": "bert/head_dim_16_mean_normalize"}
 MODELS = ["llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2", "qwen3",
           "gemma", "gemma2", "smollm3", "olmo2", "phi3", "phi3_longrope", "glm4", "gpt2", "falcon",
           "falcon_new", "falcon_one_norm", "bloom", "baichuan_7b"]
@@ -66,7 +69,8 @@ def convert(llama_cpp, name, folder, out):
 
     import torch
     import transformers
-    transformers.AutoTokenizer = transformers.PreTrainedTokenizerFast  # which adds no token
+    if name != "bert":  # whose tokenizer has no file that the class below reads
+        transformers.AutoTokenizer = transformers.PreTrainedTokenizerFast  # which adds no token
     with torch.inference_mode():
         Model(folder, gguf.LlamaFileType.ALL_F32, out).write()
 
@@ -158,8 +162,8 @@ def main():
         elif name == "pieces":
             write_pieces(args.llama_cpp, here, args.out / "pieces.gguf")
         else:
-            convert_folder(args.llama_cpp, name, here.parent / "language_models" / name,
-                           args.out / f"{name}.gguf")
+            source = here.parent / FOLDERS.get(name, f"language_models/{name}")
+            convert_folder(args.llama_cpp, name, source, args.out / f"{name}.gguf")
 
 
 if __name__ == "__main__":
