@@ -1,9 +1,10 @@
-// Products of weights in groups along K, of 8 or of 4 bits, and activations in groups of s8.
+// Products of weights in groups along K, of 4 to 8 bits, and activations in groups of s8.
 //
 //   a panel:   bias [NR] f32, then, for each 32 columns of W:
-//              scales [NR] f16, of 4 bits also minimums [NR] f16,
-//              codes [8 or 4, NR] in groups of 4 bytes: a lane has 4 columns of W, or of 4 bits 8:
-//              4 in the low halves of its bytes, and in the high ones those 16 columns further
+//              numbers [1 or 2, NR] f16: scales, then minimums or the scales of the second half
+//              codes [4 to 8, NR] in groups of 4 bytes: a lane has 4 columns of W, or of 4 bits 8:
+//              4 in the low halves of its bytes, and in the high ones those 16 columns further. Of
+//              5 and 6 bits the rest of all 32 columns comes behind these (format.h)
 //
 // zeros beyond N and K. So a panel is read from front to back, and one row of A is bound by memory.
 // Many rows have loops of their own (gemm_grouped_many-inl.h), and so have CPUs that multiply four
@@ -17,8 +18,17 @@
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-// How the codes of a format are multiplied: a vector of codes has kParts operands, each of which
-// meets a group of A of its own, kApart groups behind the one before. Tables of words are in these
+constexpr int kSteps = kGroupSize / 4;  // of 4 columns, of a group
+
+// The four codes of a lane in a part of the halves of a vector: the low halves, or the high ones.
+inline Groups half_of(const uint32_t* codes, int part) {
+  const Groups both = load_groups(codes);
+  return part == 0 ? low_halves(both) : high_halves(both);
+}
+
+// How the codes of a format are multiplied. A group has kParts parts, of which each has kSteps /
+// kParts steps of 4 columns: codes(at, i, part) are those of step i. kParts / kScales parts share a
+// scale, and of kPartsAtOnce the sums of step() are joined at once. Tables of words are in these
 // formats too, and are read as weights.
 //
 // 4 bits: products of two are 3810 at most, and 8 of those fit 16 bits.
@@ -26,17 +36,56 @@ struct U4Codes {
   using Row = U4Group;
   static constexpr Format kFormat = Format::kU4Groups;
   static constexpr bool kHasMin = true;
-  static constexpr int kVectors = 4, kParts = 2, kApart = 4;
+  static constexpr int kScales = 1, kVectors = 4, kParts = 2, kPartsAtOnce = 2;
   static constexpr uint32_t kFlipped = 0;  // bits of each four codes, as they are packed
-  static Groups part(Groups codes, int i) {
-    return i == 0 ? low_halves(codes) : high_halves(codes);
+  static Groups codes(const uint32_t* at, int i, int part) { return half_of(at + i * kNR, part); }
+  static Groups step(Groups sum, Groups codes, Groups a) { return add_pairs_8(sum, codes, a); }
+  static Groups joined(Groups sum) { return join_pairs(sum); }
+  static float weight(const Row& group, int64_t i) {
+    return static_cast<float>(group.code(i)) * widen_f16(group.scale) - widen_f16(group.min);
+  }
+};
+
+// 5 bits: products of two are 7874 at most, and 4 of those fit 16 bits. The fifth bits of all steps
+// are one vector.
+struct U5Codes {
+  using Row = U5Group;
+  static constexpr Format kFormat = Format::kU5Groups;
+  static constexpr bool kHasMin = true;
+  static constexpr int kScales = 1, kVectors = 5, kParts = 2, kPartsAtOnce = 1;
+  static constexpr uint32_t kFlipped = 0;
+  static Groups codes(const uint32_t* at, int i, int part) {
+    const Groups fifth = shift_left(load_groups(at + 4 * kNR), 4 - (i + 4 * part));
+    return with_bits(half_of(at + i * kNR, part), fifth, 0x10101010);
   }
   static Groups step(Groups sum, Groups codes, Groups a) { return add_pairs_8(sum, codes, a); }
-  static F32 finish(Groups sum) { return to_float(join_pairs(sum)); }
-  static F32 weights(const Row& group, int64_t first, int64_t) {
-    alignas(64) float codes[kWidth];
-    for (int64_t i = 0; i < kWidth; ++i) codes[i] = static_cast<float>(group.code(first + i));
-    return load(codes) * broadcast(widen_f16(group.scale)) - broadcast(widen_f16(group.min));
+  static Groups joined(Groups sum) { return join_pairs(sum); }
+  static float weight(const Row& group, int64_t i) {
+    return static_cast<float>(group.code(i)) * widen_f16(group.scale) - widen_f16(group.min);
+  }
+};
+
+// 6 bits with a sign: magnitudes of codes are the unsigned operand, as of 8 bits, and 32 at most:
+// products of two are 8128, and 4 of those fit 16 bits. The two high bits of a part's steps are one
+// vector.
+struct S6Codes {
+  using Row = S6Group;
+  static constexpr Format kFormat = Format::kS6Groups;
+  static constexpr bool kHasMin = false;
+  static constexpr int kScales = 2, kVectors = 6, kParts = 2, kPartsAtOnce = 1;
+  static constexpr uint32_t kFlipped = 0;
+  // 32 above what they stand for.
+  static Groups codes(const uint32_t* at, int i, int part) {
+    const Groups high = shift_left(load_groups(at + (4 + part) * kNR), 4 - 2 * i);
+    return with_bits(half_of(at + i * kNR, part), high, 0x30303030);
+  }
+  static Groups step(Groups sum, Groups codes, Groups a) {
+    const Groups w = subtract_8(codes, broadcast_32(kS6Offset * 0x01010101));
+    return add_pairs_8(sum, magnitudes_8(w), with_signs_8(a, w));
+  }
+  static Groups joined(Groups sum) { return join_pairs(sum); }
+  static float weight(const Row& group, int64_t i) {
+    return static_cast<float>(group.code(i) - kS6Offset) * widen_f16(group.scales[i / 16]);
   }
 };
 
@@ -46,34 +95,42 @@ struct S8Codes {
   using Row = S8Group;
   static constexpr Format kFormat = Format::kS8Groups;
   static constexpr bool kHasMin = false;
-  static constexpr int kVectors = 8, kParts = 1, kApart = 0;
+  static constexpr int kScales = 1, kVectors = 8, kParts = 1, kPartsAtOnce = 1;
   static constexpr uint32_t kFlipped = 0;
-  static Groups part(Groups codes, int) { return codes; }
+  static Groups codes(const uint32_t* at, int i, int) { return load_groups(at + i * kNR); }
   static Groups step(Groups sum, Groups codes, Groups a) {
     const Groups signed_a = with_signs_8(a, codes);
     return add_32(sum, join_pairs(add_pairs_8(zero_groups(), magnitudes_8(codes), signed_a)));
   }
-  static F32 finish(Groups sum) { return to_float(sum); }
-  static F32 weights(const Row& group, int64_t first, int64_t n) {
-    return load_s8_n(group.codes + first, n) * broadcast(widen_f16(group.scale));
-  }
+  static Groups joined(Groups sum) { return sum; }
 };
 
 // has_groups without its table, which the files of all instruction sets would hold a copy of.
 inline bool are_in_groups(Format format) {
-  return format == S8Codes::kFormat || format == U4Codes::kFormat;
+  return format == S8Codes::kFormat || format == S6Codes::kFormat || format == U5Codes::kFormat ||
+         format == U4Codes::kFormat;
 }
 // Weights from `first` to first + n of a group, n <= kWidth.
+template <typename Codes>
+inline F32 load_weights_of(const void* row, int64_t group, int64_t first, int64_t n) {
+  const auto& own = static_cast<const typename Codes::Row*>(row)[group];
+  alignas(64) float weights[kWidth] = {};
+  for (int64_t i = 0; i < n; ++i) weights[i] = Codes::weight(own, first + i);
+  return load(weights);
+}
 inline F32 load_weights(Format format, const void* row, int64_t group, int64_t first, int64_t n) {
-  if (format == U4Codes::kFormat) {
-    return U4Codes::weights(static_cast<const U4Group*>(row)[group], first, n);
-  }
-  return S8Codes::weights(static_cast<const S8Group*>(row)[group], first, n);
+  if (format == U4Codes::kFormat) return load_weights_of<U4Codes>(row, group, first, n);
+  if (format == U5Codes::kFormat) return load_weights_of<U5Codes>(row, group, first, n);
+  if (format == S6Codes::kFormat) return load_weights_of<S6Codes>(row, group, first, n);
+  const S8Group& own = static_cast<const S8Group*>(row)[group];
+  return load_s8_n(own.codes + first, n) * broadcast(widen_f16(own.scale));
 }
 
-// Bytes of a group's scales, and minimums, in a panel, and of all of it.
+// Numbers of a group, and in a panel their bytes, and those of all of it.
 template <typename Codes>
-constexpr int64_t kGroupHeader = kNR*(Codes::kHasMin ? 4 : 2);
+constexpr int kNumbers = Codes::kScales + (Codes::kHasMin ? 1 : 0);
+template <typename Codes>
+constexpr int64_t kGroupHeader = kNumbers<Codes>* kNR * 2;
 template <typename Codes>
 constexpr int64_t kGroupBytes = kGroupHeader<Codes> + Codes::kVectors* kNR * 4;
 
@@ -93,8 +150,10 @@ inline void pack_grouped_panel(const PanelArgs& args) {
   for (int64_t g = 0; g < groups; ++g, out += kGroupBytes<Codes>) {
     for (int64_t j = 0; j < args.rows; ++j) {
       const Row& row = static_cast<const Row*>(args.w)[j * groups + g];
-      __builtin_memcpy(out + j * 2, &row.scale, 2);
-      if constexpr (Codes::kHasMin) __builtin_memcpy(out + (kNR + j) * 2, &row.min, 2);
+      for (int64_t i = 0; i < kNumbers<Codes>; ++i) {
+        const char* number = reinterpret_cast<const char*>(&row) + i * 2;
+        __builtin_memcpy(out + (i * kNR + j) * 2, number, 2);
+      }
       for (int64_t i = 0; i < Codes::kVectors; ++i) {
         uint32_t codes;
         __builtin_memcpy(&codes, row.codes + i * 4, 4);
@@ -127,10 +186,11 @@ struct GroupedRows {
   }
 };
 
-// The exact sums of a group: those of MR rows by a panel's columns.
+// Sums of some parts of a group, those of MR rows by a panel's columns, as step() leaves them.
 template <typename Codes, int MR>
-inline void multiply_group(const GroupedRows& a, int64_t g, const char* codes,
+inline void multiply_parts(const GroupedRows& a, int64_t g, const uint32_t* codes, int first,
                            Groups (&sums)[MR][kNV]) {
+  constexpr int kPartSteps = kSteps / Codes::kParts;
   HEADLANE_UNROLL
   for (int r = 0; r < MR; ++r) {
     HEADLANE_UNROLL
@@ -138,18 +198,37 @@ inline void multiply_group(const GroupedRows& a, int64_t g, const char* codes,
   }
   const char* a_codes = a.codes + g * kGroupSize;
   HEADLANE_UNROLL
-  for (int i = 0; i < Codes::kVectors; ++i) {
-    const uint32_t* at = reinterpret_cast<const uint32_t*>(codes) + i * kNR;
+  for (int i = 0; i < kPartSteps; ++i) {
     HEADLANE_UNROLL
-    for (int part = 0; part < Codes::kParts; ++part) {
+    for (int part = first; part < first + Codes::kPartsAtOnce; ++part) {
       Groups w[kNV];
       HEADLANE_UNROLL
-      for (int v = 0; v < kNV; ++v) w[v] = Codes::part(load_groups(at + v * kWidth), part);
+      for (int v = 0; v < kNV; ++v) w[v] = Codes::codes(codes + v * kWidth, i, part);
       HEADLANE_UNROLL
       for (int r = 0; r < MR; ++r) {
-        const Groups a_r = broadcast_group(a_codes + r * a.ld + (i + part * Codes::kApart) * 4);
+        const Groups a_r = broadcast_group(a_codes + r * a.ld + (i + part * kPartSteps) * 4);
         HEADLANE_UNROLL
         for (int v = 0; v < kNV; ++v) sums[r][v] = in_order(Codes::step(sums[r][v], w[v], a_r));
+      }
+    }
+  }
+}
+
+// The exact sums of what shares scale number s of a group.
+template <typename Codes, int MR>
+inline void multiply_group(const GroupedRows& a, int64_t g, const uint32_t* codes, int s,
+                           Groups (&sums)[MR][kNV]) {
+  constexpr int kScaleParts = Codes::kParts / Codes::kScales;
+  HEADLANE_UNROLL
+  for (int part = 0; part < kScaleParts; part += Codes::kPartsAtOnce) {
+    Groups some[MR][kNV];
+    multiply_parts<Codes, MR>(a, g, codes, s * kScaleParts + part, some);
+    HEADLANE_UNROLL
+    for (int r = 0; r < MR; ++r) {
+      HEADLANE_UNROLL
+      for (int v = 0; v < kNV; ++v) {
+        const Groups joined = Codes::joined(some[r][v]);
+        sums[r][v] = part == 0 ? joined : add_32(sums[r][v], joined);
       }
     }
   }
@@ -177,22 +256,28 @@ inline void grouped_kernel(const GroupedRows& a, int64_t groups, const char* pan
   for (int64_t g = 0; g < groups; ++g, at += kGroupBytes<Codes>) {
     HEADLANE_UNROLL
     for (int64_t i = 0; i < kGroupBytes<Codes>; i += 64) __builtin_prefetch(at + kAhead + i);
-    Groups sums[MR][kNV];
-    multiply_group<Codes, MR>(a, g, at + kGroupHeader<Codes>, sums);
+    const uint16_t* numbers = reinterpret_cast<const uint16_t*>(at);
+    const uint32_t* codes = reinterpret_cast<const uint32_t*>(at + kGroupHeader<Codes>);
     HEADLANE_UNROLL
-    for (int v = 0; v < kNV; ++v) {
-      const uint16_t* header = reinterpret_cast<const uint16_t*>(at) + v * kWidth;
-      const F32 scale = load_f16(header);
+    for (int s = 0; s < Codes::kScales; ++s) {
+      Groups sums[MR][kNV];
+      multiply_group<Codes, MR>(a, g, codes, s, sums);
       HEADLANE_UNROLL
-      for (int r = 0; r < MR; ++r) {
-        float* to = tile + r * kNR + v * kWidth;
-        F32 sum = kInRegisters ? kept[r][v] : load(to);
-        sum = fma(Codes::finish(sums[r][v]), scale * a.scale(r, g), sum);
-        if constexpr (Codes::kHasMin) sum = fnma(load_f16(header + kNR), a.sum(r, g), sum);
-        if (kInRegisters)
-          kept[r][v] = sum;
-        else
-          store(to, sum);
+      for (int v = 0; v < kNV; ++v) {
+        const F32 scale = load_f16(numbers + s * kNR + v * kWidth);
+        HEADLANE_UNROLL
+        for (int r = 0; r < MR; ++r) {
+          float* to = tile + r * kNR + v * kWidth;
+          F32 sum = kInRegisters ? kept[r][v] : load(to);
+          sum = fma(to_float(sums[r][v]), scale * a.scale(r, g), sum);
+          if constexpr (Codes::kHasMin) {
+            sum = fnma(load_f16(numbers + kNR + v * kWidth), a.sum(r, g), sum);
+          }
+          if (kInRegisters)
+            kept[r][v] = sum;
+          else
+            store(to, sum);
+        }
       }
     }
   }

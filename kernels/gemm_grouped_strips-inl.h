@@ -6,14 +6,12 @@
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-constexpr int kSteps = kGroupSize / 4;  // of 4 columns, of a group
-
 // A group of a strip's MR rows.
 template <int MR>
 struct StripGroup {
   uint32_t codes[kSteps][MR];
   float scales[MR], sums[MR];
-  uint32_t offsets[MR];  // what takes off the offset that codes of W have
+  uint32_t offsets[2][MR];  // what takes off the offset that codes of W have, for each scale
 };
 static_assert(sizeof(StripGroup<2>) == 2 * sizeof(StripGroup<1>));
 
@@ -21,7 +19,11 @@ constexpr int64_t kStripRowBytes = sizeof(StripGroup<1>);  // of a group of a ro
 // Strips that are gathered at once hold 96 rows for K = 640, and lie in L2.
 constexpr int64_t kStripBytes = 98304;
 
-// Some groups of a strip's rows. Offset::of makes an offset of a group's codes.
+struct NoOffset {
+  static uint32_t of(const int8_t*, int) { return 0; }
+};
+
+// Some groups of a strip's rows. Offset::of makes an offset of a group's codes for its scale s.
 template <typename Offset, int MR>
 inline void gather_strip(const GroupedRows& a, int64_t first, int64_t groups, void* strip) {
   auto* to = static_cast<StripGroup<MR>*>(strip);
@@ -31,7 +33,9 @@ inline void gather_strip(const GroupedRows& a, int64_t first, int64_t groups, vo
       for (int64_t i = 0; i < kSteps; ++i) __builtin_memcpy(&to->codes[i][r], codes + 4 * i, 4);
       __builtin_memcpy(to->scales + r, a.scales + r * a.ld + g * 4, 4);
       __builtin_memcpy(to->sums + r, a.sums + r * a.ld + g * 4, 4);
-      to->offsets[r] = Offset::of(reinterpret_cast<const int8_t*>(codes));
+      for (int s = 0; s < 2; ++s) {
+        to->offsets[s][r] = Offset::of(reinterpret_cast<const int8_t*>(codes), s);
+      }
     }
   }
 }

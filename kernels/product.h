@@ -8,8 +8,8 @@
 namespace headlane::kernels {
 
 // The precision of products is a kind of product, which is an element of activations times a
-// format of weights.
-enum class Precision { kF32, kBf16, kInt8, kInt8Groups, kInt4 };
+// format of weights. Each one comes behind those that lose less.
+enum class Precision { kF32, kBf16, kInt8, kInt8Groups, kInt6, kInt5, kInt4 };
 
 struct ProductKind {
   Precision precision;
@@ -30,6 +30,10 @@ inline constexpr ProductKind kProductKinds[] = {
     {Precision::kInt8, "int8", Element::kU8, Format::kS8, 3, 65536, Precision::kBf16, true},
     {Precision::kInt8Groups, "int8g", Element::kS8Groups, Format::kS8Groups, 2, INT64_MAX,
      Precision::kBf16, false},
+    {Precision::kInt6, "int6", Element::kS8Groups, Format::kS6Groups, 2, INT64_MAX,
+     Precision::kInt8Groups, false},
+    {Precision::kInt5, "int5", Element::kS8Groups, Format::kU5Groups, 2, INT64_MAX,
+     Precision::kInt8Groups, false},
     {Precision::kInt4, "int4", Element::kS8Groups, Format::kU4Groups, 3, INT64_MAX,
      Precision::kInt8Groups, false},
 };
@@ -86,7 +90,8 @@ struct ProductArgs {
 // Where both have groups along K, each group's products are summed exactly, and the groups one
 // after another, in every table alike, g counting them: sum = bias[n], then for each g
 // sum = fma(float(sum_of_products), weight_scale[n, g] * row_scale[g], sum) and, of codes with a
-// minimum, sum = fma(-min[n, g], row_sum[g], sum).
+// minimum, sum = fma(-min[n, g], row_sum[g], sum). Where weights have a scale for each half of a
+// group, a half's products are summed, and the halves are added one after the other.
 struct Product {
   // nr of who takes all columns as one panel, whatever their number.
   static constexpr int64_t kAllColumns = int64_t{1} << 40;

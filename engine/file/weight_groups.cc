@@ -14,8 +14,11 @@ namespace {
 using kernels::Format;
 using kernels::groups_in;
 using kernels::kGroupSize;
+using kernels::kS6Offset;
+using kernels::S6Group;
 using kernels::S8Group;
 using kernels::U4Group;
+using kernels::U5Group;
 using kernels::widen_f16;
 
 constexpr uint16_t kNanF16 = 0x7e00;
@@ -44,24 +47,25 @@ struct GroupFloats {
   }
 };
 
-// A scale and a minimum, as f16 can have them, and the codes that come nearest to a group with
-// them.
-struct U4Try {
+// A scale and a minimum, as f16 can have them, and the codes from 0 to kMost that come nearest to a
+// group with them.
+template <int kMost>
+struct CodesTry {
   float scale, min, codes[kGroupSize], error = 0;
 
-  U4Try(const GroupFloats& group, float s, float m)
+  CodesTry(const GroupFloats& group, float s, float m)
       : scale(widen_f16(f16_from_f32(s))), min(widen_f16(f16_from_f32(m))) {
     const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
     for (int64_t i = 0; i < group.n; ++i) {
       const float code = std::nearbyint((group.x[i] + min) * inverse);
-      codes[i] = std::min(std::max(code, 0.0f), 15.0f);
+      codes[i] = std::min(std::max(code, 0.0f), float{kMost});
       const float off = scale * codes[i] - min - group.x[i];
       error += off * off;
     }
   }
 
   // The scale and the minimum that are the best for these codes.
-  U4Try fitted(const GroupFloats& group) const {
+  CodesTry fitted(const GroupFloats& group) const {
     float sum_c = 0, sum_cc = 0, sum_x = 0, sum_cx = 0;
     for (int64_t i = 0; i < group.n; ++i) {
       sum_c += codes[i];
@@ -81,13 +85,15 @@ struct U4Try {
 // result is found, in parts of the range: outliers cost all others accuracy (docs/precision.md).
 constexpr float kCuts[] = {0.0f, 0.015f, 0.03f, 0.05f, 0.07f, 0.1f};
 
-U4Try best_of(const GroupFloats& group) {
+template <int kMost>
+CodesTry<kMost> best_of(const GroupFloats& group) {
+  using Try = CodesTry<kMost>;
   const float range = group.high - group.low;
-  U4Try best(group, range / 15.0f, -group.low);
+  Try best(group, range / kMost, -group.low);
   for (const float cut : kCuts) {
     const float low = group.low + cut * range;
-    const U4Try tried(group, (1 - 2 * cut) * range / 15.0f, -low);
-    const U4Try fitted = tried.fitted(group);
+    const Try tried(group, (1 - 2 * cut) * range / kMost, -low);
+    const Try fitted = tried.fitted(group);
     if (tried.error < best.error) best = tried;
     if (fitted.error < best.error) best = fitted;
   }
@@ -103,8 +109,19 @@ void s8_groups_to_floats(const void* row, int64_t k, float* to) {
   }
 }
 
-void u4_groups_to_floats(const void* row, int64_t k, float* to) {
-  const auto* groups = static_cast<const U4Group*>(row);
+void s6_groups_to_floats(const void* row, int64_t k, float* to) {
+  const auto* groups = static_cast<const S6Group*>(row);
+  for (int64_t i = 0; i < k; ++i) {
+    const S6Group& group = groups[i / kGroupSize];
+    const int64_t at = i % kGroupSize;
+    *to++ = static_cast<float>(group.code(at) - kS6Offset) * widen_f16(group.scales[at / 16]);
+  }
+}
+
+// U5Group or U4Group.
+template <typename Group>
+void min_groups_to_floats(const void* row, int64_t k, float* to) {
+  const auto* groups = static_cast<const Group*>(row);
   for (int64_t g = 0; g < groups_in(k); ++g) {
     const float scale = widen_f16(groups[g].scale), min = widen_f16(groups[g].min);
     const int64_t n = std::min(kGroupSize, k - g * kGroupSize);
@@ -112,6 +129,15 @@ void u4_groups_to_floats(const void* row, int64_t k, float* to) {
       const float product = static_cast<float>(groups[g].code(i)) * scale;
       *to++ = product - min;
     }
+  }
+}
+
+// The codes of n floats of which the largest magnitude is `most` times the scale; 0 for a scale
+// that is none.
+void nearest_codes(const float* x, int64_t n, float scale, float most, float* codes) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float code = scale > 0 ? std::nearbyint(x[i] / scale) : 0.0f;
+    codes[i] = std::min(std::max(code, -most), most);
   }
 }
 
@@ -123,30 +149,45 @@ void floats_to_s8_groups(const float* from, int64_t k, void* row) {
     const float most = std::max(group.high, -group.low);
     to = {};
     to.scale = group.finite ? f16_not_below(most / 127.0f) : kNanF16;
-    const float scale = widen_f16(to.scale);
-    if (!(scale > 0)) continue;
-    for (int64_t i = 0; i < group.n; ++i) {
-      const float code = std::nearbyint(group.x[i] / scale);
-      to.codes[i] = static_cast<int8_t>(std::min(std::max(code, -127.0f), 127.0f));
+    float codes[kGroupSize];
+    nearest_codes(group.x, group.n, widen_f16(to.scale), 127.0f, codes);
+    for (int64_t i = 0; i < group.n; ++i) to.codes[i] = static_cast<int8_t>(codes[i]);
+  }
+}
+
+void floats_to_s6_groups(const float* from, int64_t k, void* row) {
+  auto* groups = static_cast<S6Group*>(row);
+  for (int64_t g = 0; g < groups_in(k); ++g) {
+    const GroupFloats group(from, k, g);
+    S6Group& to = groups[g];
+    to = {};
+    for (int64_t first = 0; first < kGroupSize; first += 16) {
+      float most = 0, codes[16];
+      for (int64_t i = 0; i < 16; ++i) most = std::max(most, std::fabs(group.x[first + i]));
+      uint16_t& scale = to.scales[first / 16];
+      scale = group.finite ? f16_not_below(most / 31.0f) : kNanF16;
+      nearest_codes(group.x + first, 16, widen_f16(scale), 31.0f, codes);
+      for (int64_t i = 0; i < 16; ++i) {
+        to.set_code(first + i, static_cast<int>(codes[i]) + kS6Offset);
+      }
     }
   }
 }
 
-void floats_to_u4_groups(const float* from, int64_t k, void* row) {
-  auto* groups = static_cast<U4Group*>(row);
+// U5Group or U4Group, whose codes are 0 to kMost.
+template <typename Group, int kMost>
+void floats_to_min_groups(const float* from, int64_t k, void* row) {
+  auto* groups = static_cast<Group*>(row);
   for (int64_t g = 0; g < groups_in(k); ++g) {
     const GroupFloats group(from, k, g);
-    U4Group& to = groups[g];
+    Group& to = groups[g];
     to = {};
     to.scale = to.min = kNanF16;
     if (!group.finite || std::max(group.high, -group.low) > kLargestF16 / 2) continue;
-    const U4Try best = best_of(group);
+    const CodesTry<kMost> best = best_of<kMost>(group);
     to.scale = f16_from_f32(best.scale);
     to.min = f16_from_f32(best.min);
-    for (int64_t i = 0; i < group.n; ++i) {
-      const auto code = static_cast<uint8_t>(best.codes[i]);
-      to.codes[i % 16] |= static_cast<uint8_t>(i < 16 ? code : code << 4);
-    }
+    for (int64_t i = 0; i < group.n; ++i) to.set_code(i, static_cast<int>(best.codes[i]));
   }
 }
 
@@ -157,7 +198,9 @@ struct GroupConversion {
 };
 constexpr GroupConversion kGroupConversions[] = {
     {Format::kS8Groups, s8_groups_to_floats, floats_to_s8_groups},
-    {Format::kU4Groups, u4_groups_to_floats, floats_to_u4_groups},
+    {Format::kS6Groups, s6_groups_to_floats, floats_to_s6_groups},
+    {Format::kU5Groups, min_groups_to_floats<U5Group>, floats_to_min_groups<U5Group, 31>},
+    {Format::kU4Groups, min_groups_to_floats<U4Group>, floats_to_min_groups<U4Group, 15>},
 };
 
 const GroupConversion& group_conversion_of(Format format) {

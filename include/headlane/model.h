@@ -30,8 +30,9 @@ typedef struct headlane_model_options {
    * many rows came along. */
   const char* gemm;
   /** What products are computed in, for sessions that do not ask otherwise: "f32"; "bf16", summed
-   * in f32; "int8", activations quantised row by row, sums exact; "int8g" and "int4", weights of 8
-   * and 4 bits, with a scale for each 32 columns, as activations of 8 bits have; "auto": int8 where
+   * in f32; "int8", activations quantised row by row, sums exact; "int8g", "int6", "int5" and
+   * "int4", weights of so many bits, with a scale for each 16 or 32 columns, as activations of 8
+   * bits have; "auto": int8 where
    * the machine has instructions for it, else bf16, else f32; null: what the file's weights are
    * stored in. Weights are converted as they are packed; norms, residuals, softmax and pooling are
    * f32 always.
@@ -102,8 +103,8 @@ typedef struct headlane_model_facts {
   /** For "layers": 1: its arrays are [batch, seq, d_model] by custom, 0: [seq, batch, d_model]; the
    * strides of a call say how its own arrays lie. */
   int32_t batch_first;
-  const char*
-      precision; /**< what products are computed in: "f32", "bf16", "int8", "int8g", "int4" */
+  /** What products are computed in: "f32", "bf16", "int8", "int8g", "int6", "int5", "int4". */
+  const char* precision;
   const char* file_precision; /**< what the file's weights are stored in */
   const char* auto_precision; /**< what precision "auto" is on this machine */
   /** 1: headlane_generator_generate works; those below are its, the first three also of decoder

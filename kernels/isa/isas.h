@@ -69,9 +69,9 @@ struct IsaRow : Isa {
 inline constexpr std::array kIsaRows = {
     IsaRow{{"ref", "all"}, ref::fill, &Cpu::any},
     IsaRow{{"avx2", "all"}, avx2::fill, &Cpu::avx2},
-    IsaRow{{"avx2_vnni", "int8 int8g int4"}, avx2_vnni::fill, &Cpu::avx2_vnni},
+    IsaRow{{"avx2_vnni", "int8 int8g int6 int5 int4"}, avx2_vnni::fill, &Cpu::avx2_vnni},
     IsaRow{{"avx512", "all"}, avx512::fill, &Cpu::avx512},
-    IsaRow{{"avx512_vnni", "int8 int8g int4"}, avx512_vnni::fill, &Cpu::avx512_vnni},
+    IsaRow{{"avx512_vnni", "int8 int8g int6 int5 int4"}, avx512_vnni::fill, &Cpu::avx512_vnni},
     IsaRow{{"avx512_bf16", "bf16"}, avx512_bf16::fill, &Cpu::avx512_bf16},
     IsaRow{{"amx", "bf16 int8"}, amx::fill, &Cpu::amx},
 };

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/isa/ref_narrow.h"
 
@@ -27,34 +28,45 @@ void pack(const PanelArgs& args) {
               static_cast<size_t>(args.rows * groups_in(args.k)) * sizeof(Group));
 }
 
+// Code i, as a number that its scale multiplies.
 int code_of(const S8Group& group, int64_t i) { return group.codes[i]; }
+int code_of(const S6Group& group, int64_t i) { return group.code(i) - kS6Offset; }
+int code_of(const U5Group& group, int64_t i) { return group.code(i); }
 int code_of(const U4Group& group, int64_t i) { return group.code(i); }
-float weight_of(const S8Group& group, int64_t i) {
-  return static_cast<float>(group.codes[i]) * widen_f16(group.scale);
+// The scale of code i, and what its product is less by.
+template <typename Group>
+float scale_of(const Group& group, int64_t) {
+  return widen_f16(group.scale);
 }
-float weight_of(const U4Group& group, int64_t i) {
-  const float product = static_cast<float>(group.code(i)) * widen_f16(group.scale);
-  return product - widen_f16(group.min);
-}
-float add_min(const S8Group&, float, float sum) { return sum; }
-float add_min(const U4Group& group, float row_sum, float sum) {
-  return std::fma(-widen_f16(group.min), row_sum, sum);
+float scale_of(const S6Group& group, int64_t i) { return widen_f16(group.scales[i / 16]); }
+template <typename Group>
+constexpr bool kHasMin = requires(const Group& group) {
+  group.min;
+};
+template <typename Group>
+float weight_of(const Group& group, int64_t i) {
+  const float product = static_cast<float>(code_of(group, i)) * scale_of(group, i);
+  if constexpr (kHasMin<Group>) return product - widen_f16(group.min);
+  return product;
 }
 
 // The sum of a column's weights, and of its bias, with row `a`.
 template <typename Group>
 float element(const Group* w, float bias, const char* a, int64_t k) {
+  constexpr int64_t kColumns = std::is_same_v<Group, S6Group> ? kGroupSize / 2 : kGroupSize;
   const auto* codes = reinterpret_cast<const int8_t*>(a);
   const auto* scales = reinterpret_cast<const float*>(a + group_scales_offset(k));
   const auto* sums = reinterpret_cast<const float*>(a + group_sums_offset(k));
   float sum = bias;
   for (int64_t g = 0; g < groups_in(k); ++g) {
-    int products = 0;
-    for (int64_t i = 0; i < kGroupSize; ++i) {
-      products += code_of(w[g], i) * codes[g * kGroupSize + i];
+    for (int64_t first = 0; first < kGroupSize; first += kColumns) {
+      int products = 0;
+      for (int64_t i = first; i < first + kColumns; ++i) {
+        products += code_of(w[g], i) * codes[g * kGroupSize + i];
+      }
+      sum = std::fma(static_cast<float>(products), scale_of(w[g], first) * scales[g], sum);
     }
-    sum = std::fma(static_cast<float>(products), widen_f16(w[g].scale) * scales[g], sum);
-    sum = add_min(w[g], sums[g], sum);
+    if constexpr (kHasMin<Group>) sum = std::fma(-widen_f16(w[g].min), sums[g], sum);
   }
   return sum;
 }
@@ -99,9 +111,13 @@ constexpr Product make_product() {
 }  // namespace
 
 float weight_in_groups(Format format, const void* row, int64_t i) {
-  const int64_t group = i / kGroupSize, at = i % kGroupSize;
-  return format == Format::kS8Groups ? weight_of(static_cast<const S8Group*>(row)[group], at)
-                                     : weight_of(static_cast<const U4Group*>(row)[group], at);
+  const auto of = [i](const auto* groups) {
+    return weight_of(groups[i / kGroupSize], i % kGroupSize);
+  };
+  if (format == Format::kS8Groups) return of(static_cast<const S8Group*>(row));
+  if (format == Format::kS6Groups) return of(static_cast<const S6Group*>(row));
+  if (format == Format::kU5Groups) return of(static_cast<const U5Group*>(row));
+  return of(static_cast<const U4Group*>(row));
 }
 
 void row_to_s8_groups(Element from, const void* row, int64_t n, int8_t* y) {
@@ -133,6 +149,8 @@ void row_to_s8_groups(Element from, const void* row, int64_t n, int8_t* y) {
 
 void fill_grouped_products(Table* table) {
   table->product(Precision::kInt8Groups) = make_product<S8Group>();
+  table->product(Precision::kInt6) = make_product<S6Group>();
+  table->product(Precision::kInt5) = make_product<U5Group>();
   table->product(Precision::kInt4) = make_product<U4Group>();
 }
 

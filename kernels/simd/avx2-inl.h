@@ -172,6 +172,18 @@ inline F32 to_float(Groups x) { return _mm256_cvtepi32_ps(x); }
 // The low and the high half of each byte.
 inline Groups low_halves(Groups x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
 inline Groups high_halves(Groups x) { return low_halves(_mm256_srli_epi16(x, 4)); }
+// Groups moved by n bits, to the right where n is negative.
+inline Groups shift_left(Groups x, int n) {
+  const auto lanes = reinterpret_cast<__v8su>(x);
+  return reinterpret_cast<Groups>(n < 0 ? lanes >> -n : lanes << n);
+}
+// x, and of `more` those bits that each group's `mask` has.
+inline Groups with_bits(Groups x, Groups more, int32_t mask) {
+  return _mm256_or_si256(x, _mm256_and_si256(more, broadcast_32(mask)));
+}
+// x with the bits of each group that `mask` has the other way round.
+inline Groups flip_bits(Groups x, int32_t mask) { return _mm256_xor_si256(x, broadcast_32(mask)); }
+inline Groups subtract_8(Groups a, Groups b) { return _mm256_sub_epi8(a, b); }
 // Returns sum + a0 b0 + a1 b1 and sum + a2 b2 + a3 b3 of each group, as integers of 16 bits. `a` is
 // unsigned and `b` signed; the caller keeps them so small that nothing overflows.
 inline Groups add_pairs_8(Groups sum, Groups a, Groups b) {

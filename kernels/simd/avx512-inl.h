@@ -153,6 +153,15 @@ inline F32 to_float(Groups x) { return _mm512_cvtepi32_ps(x); }
 // The comments of these functions are in avx2-inl.h.
 inline Groups low_halves(Groups x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
 inline Groups high_halves(Groups x) { return low_halves(_mm512_srli_epi16(x, 4)); }
+inline Groups shift_left(Groups x, int n) {
+  const auto lanes = reinterpret_cast<__v16su>(x);
+  return reinterpret_cast<Groups>(n < 0 ? lanes >> -n : lanes << n);
+}
+inline Groups with_bits(Groups x, Groups more, int32_t mask) {
+  return _mm512_ternarylogic_epi32(x, more, broadcast_32(mask), 0xf8);  // x | (more & mask)
+}
+inline Groups flip_bits(Groups x, int32_t mask) { return _mm512_xor_si512(x, broadcast_32(mask)); }
+inline Groups subtract_8(Groups a, Groups b) { return _mm512_sub_epi8(a, b); }
 inline Groups add_pairs_8(Groups sum, Groups a, Groups b) {
   return _mm512_add_epi16(sum, _mm512_maddubs_epi16(a, b));
 }

@@ -19,7 +19,7 @@ from headlane._progress import Bar
 from headlane._sessions import Lease, Sessions
 from headlane.tokenizer import Tokenizer
 
-Precision = Literal["f32", "bf16", "int8", "int8g", "int4", "auto"]
+Precision = Literal["f32", "bf16", "int8", "int8g", "int6", "int5", "int4", "auto"]
 Self = TypeVar("Self", bound="OpenModel")
 
 # As the command has: some MB of working memory for a model of MiniLM's size.
@@ -106,7 +106,7 @@ class OpenModel:
 
     @property
     def precision(self) -> str:
-        """What products are computed in: "f32", "bf16", "int8", "int8g" or "int4"."""
+        """What products are computed in: "f32", "bf16", "int8", "int8g", "int6", "int5" or "int4"."""
         return self._model.precision
 
     @property

@@ -19,7 +19,7 @@ from headlane._model import address_of, encoded
 
 # A conversion reads these files of a folder; nothing else is fetched from a hub, and nothing else makes a conversion stale.
 PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "*.spm"]
-FILE_PRECISIONS = ("f32", "bf16", "int8", "int8g", "int4")
+FILE_PRECISIONS = ("f32", "bf16", "int8", "int8g", "int6", "int5", "int4")
 
 
 def cache_folder(named: str | os.PathLike[str] | None) -> Path:
@@ -51,8 +51,8 @@ def convert(
 ) -> None:
     """Writes one .headlane file from a folder of Hugging Face's or of a PyTorch module, whole or not at all.
 
-    precision: what weights are stored in: "f32", "bf16", "int8", "int8g", "int4". None: f32, and what a GGUF file has
-        in 4 to 8 bits in int4 or int8g.
+    precision: what weights are stored in: "f32", "bf16", "int8", "int8g", "int6", "int5", "int4". None: f32, and
+        what a GGUF file has in 4 to 8 bits in as many.
     pooling: "mean", "cls", "max", "none"; None: as the folder says.
     """
     texts = encoded("precision", precision), encoded("pooling", pooling)

@@ -22,8 +22,8 @@ class Embedder(Encoding):
 
     model_name_or_path: a .headlane file, a folder of Hugging Face's, or the name of a repository of its hub. Folders
         and repositories are converted once, into cache_folder ($HEADLANE_CACHE, or ~/.cache/headlane).
-    precision: what products are computed in: "f32", "bf16", "int8", "int8g", "int4", or "auto" for the fastest of the
-        first three that this machine has instructions for. None: what the file has; of a folder, f32.
+    precision: what products are computed in: "f32", "bf16", "int8", "int8g", "int6", "int5", "int4", or "auto" for
+        the fastest of the first three that this machine has instructions for. None: what the file has; of a folder, f32.
     n_threads: None: $OMP_NUM_THREADS, or one for each CPU that the process may run on.
     The other parameters are those of SentenceTransformer. Whatever Embedder has not got is a TypeError.
 

@@ -34,7 +34,7 @@ TEST_P(SmallStack, IsEnoughForEachPrecision) {
   const std::string path = temp.file("model.headlane");
   convert_to(folder, path, "");
   const Sequences ids = read_ids(folder + "/ids.txt");
-  for (const char* precision : {"f32", "bf16", "int8", "int8g", "int4"}) {
+  for (const char* precision : {"f32", "bf16", "int8", "int8g", "int6", "int5", "int4"}) {
     Encoder encoder(path, GetParam(), 1, 4096, "headlane", precision);
     const std::vector<float> expected = encoder.encode(ids).hidden;
     std::vector<float> got;

@@ -2,6 +2,7 @@
 // order, so every row of the table has the same bits, those of a plain model.
 #include <algorithm>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "tests/support/narrow.h"
@@ -14,21 +15,40 @@ using test::GuardedFloats;
 using test::NarrowRows;
 using test::nearest_bf16;
 
+// Code i, as a number that its scale multiplies, and that scale.
 int code_of(const S8Group& group, int64_t i) { return group.codes[i]; }
+int code_of(const S6Group& group, int64_t i) { return group.code(i) - 32; }
+int code_of(const U5Group& group, int64_t i) { return group.code(i); }
 int code_of(const U4Group& group, int64_t i) { return group.code(i); }
-float min_of(const S8Group&) { return 0; }
-float min_of(const U4Group& group) { return widen_f16(group.min); }
+template <typename Group>
+float scale_of(const Group& group, int64_t) {
+  return widen_f16(group.scale);
+}
+float scale_of(const S6Group& group, int64_t i) { return widen_f16(group.scales[i / 16]); }
+
+// Columns that share a scale, and whether they share a minimum.
+template <typename Group>
+constexpr int64_t kScaled = std::is_same_v<Group, S6Group> ? 16 : 32;
+template <typename Group>
+constexpr bool kHasMin = std::is_same_v<Group, U5Group> || std::is_same_v<Group, U4Group>;
+template <typename Group>
+constexpr Precision kPrecisionOf = std::is_same_v<Group, S8Group>   ? Precision::kInt8Groups
+                                   : std::is_same_v<Group, S6Group> ? Precision::kInt6
+                                   : std::is_same_v<Group, U5Group> ? Precision::kInt5
+                                                                    : Precision::kInt4;
+
 uint16_t any_f16(std::mt19937* random) {  // of 2^-10 to 2^2, or its negative
   return static_cast<uint16_t>(0x1400 + (*random)() % 0x3000 + ((*random)() % 2 << 15));
 }
-void randomize(S8Group* group, std::mt19937* random) {
-  group->scale = any_f16(random);
-  for (int8_t& code : group->codes) code = static_cast<int8_t>((*random)());
-}
-void randomize(U4Group* group, std::mt19937* random) {
-  group->scale = any_f16(random);
-  group->min = any_f16(random);
-  for (uint8_t& codes : group->codes) codes = static_cast<uint8_t>((*random)());
+template <typename Group>
+void randomize(Group* group, std::mt19937* random) {
+  if constexpr (std::is_same_v<Group, S6Group>) {
+    for (uint16_t& scale : group->scales) scale = any_f16(random);
+  } else {
+    group->scale = any_f16(random);
+  }
+  if constexpr (kHasMin<Group>) group->min = any_f16(random);
+  for (auto& codes : group->codes) codes = static_cast<uint8_t>((*random)());
 }
 
 // Codes become those of files of 5 bits, from -16 to 15, which many rows have a loop of their own
@@ -36,13 +56,13 @@ void randomize(U4Group* group, std::mt19937* random) {
 void keep_five_bits(S8Group* group) {
   for (int8_t& code : group->codes) code = static_cast<int8_t>(code >> 3);
 }
-void keep_five_bits(U4Group*) {}
+template <typename Group>
+void keep_five_bits(Group*) {}
 
 // A and W random, ending at guard pages; what a test changes, it changes before run().
 template <typename Group>
 struct GroupedProduct {
-  static constexpr Precision kPrecision =
-      sizeof(Group) == sizeof(S8Group) ? Precision::kInt8Groups : Precision::kInt4;
+  static constexpr Precision kPrecision = kPrecisionOf<Group>;
 
   GroupedProduct(int64_t rows, int64_t columns, int64_t depth)
       : m(rows), n(columns), k(depth), a(Element::kS8Groups, m, k), w(n * groups_in(k)), bias(n) {
@@ -86,14 +106,16 @@ struct GroupedProduct {
     float sum = bias[j];
     for (int64_t g = 0; g < groups_in(k); ++g) {
       const Group& group = w[j * groups_in(k) + g];
-      int64_t products = 0;
-      for (int64_t kk = 0; kk < kGroupSize; ++kk) {
-        products += code_of(group, kk) * a.s8(i)[g * kGroupSize + kk];
+      for (int64_t first = 0; first < kGroupSize; first += kScaled<Group>) {
+        int64_t products = 0;
+        for (int64_t kk = first; kk < first + kScaled<Group>; ++kk) {
+          products += code_of(group, kk) * a.s8(i)[g * kGroupSize + kk];
+        }
+        const float scale = scale_of(group, first) * a.group_scales(i)[g];
+        sum = std::fma(static_cast<float>(products), scale, sum);
       }
-      const float scale = widen_f16(group.scale) * a.group_scales(i)[g];
-      sum = std::fma(static_cast<float>(products), scale, sum);
-      if (sizeof(Group) == sizeof(U4Group)) {
-        sum = std::fma(-min_of(group), a.group_sums(i)[g], sum);
+      if constexpr (kHasMin<Group>) {
+        sum = std::fma(-widen_f16(group.min), a.group_sums(i)[g], sum);
       }
     }
     return sum;
@@ -169,6 +191,17 @@ class GemmGrouped : public test::KernelTest {
     }
   }
 
+  // All of A is the same, and so are all bytes of codes.
+  template <typename Group>
+  void check_all_codes(int64_t m, int a, uint8_t codes) {
+    GroupedProduct<Group> p(m, 20, 64);
+    for (int64_t r = 0; r < p.m; ++r) std::fill_n(p.a.s8(r), p.k, static_cast<int8_t>(a));
+    for (int64_t i = 0; i < p.w.size(); ++i) {
+      std::fill_n(p.w[i].codes, sizeof p.w[i].codes, codes);
+    }
+    check(p);
+  }
+
   // The first rows of a product of 19, for every number of them, and panels one by one.
   template <typename Group>
   void check_parts(Activation activation, bool five_bits = false) {
@@ -194,11 +227,15 @@ class GemmGrouped : public test::KernelTest {
 
 TEST_P(GemmGrouped, HasTheBitsOfTheModelAroundTileSizes) {
   check_sizes<S8Group>();
+  check_sizes<S6Group>();
+  check_sizes<U5Group>();
   check_sizes<U4Group>();
 }
 
 TEST_P(GemmGrouped, HasTheBitsOfTheModelForManyRows) {
   check_many_rows<S8Group>();
+  check_many_rows<S6Group>();
+  check_many_rows<U5Group>();
   check_many_rows<U4Group>();
 }
 
@@ -213,6 +250,8 @@ TEST_P(GemmGrouped, ManyLongRowsHaveTheBitsOfTheModel) {
 TEST_P(GemmGrouped, RowsLongerThanAllRoomHaveTheBitsOfTheModel) {
   GroupedProduct<S8Group> bytes(2, 3, 71500);
   check(bytes);
+  GroupedProduct<S6Group> with_two_scales(2, 3, 71500);
+  check(with_two_scales);
   GroupedProduct<U4Group> halves(2, 3, 71500);
   check(halves);
 }
@@ -230,10 +269,10 @@ TEST_P(GemmGrouped, ExtremesDoNotSaturate) {
       check(p);
     }
     for (const int m : {7, 11}) {
-      GroupedProduct<U4Group> p(m, 20, 64);
-      for (int64_t r = 0; r < p.m; ++r) std::fill_n(p.a.s8(r), p.k, static_cast<int8_t>(a));
-      for (int64_t i = 0; i < p.w.size(); ++i) std::fill_n(p.w[i].codes, 16, uint8_t{0xff});
-      check(p);
+      check_all_codes<S6Group>(m, a, 0xff);
+      check_all_codes<S6Group>(m, a, 0);
+      check_all_codes<U5Group>(m, a, 0xff);
+      check_all_codes<U4Group>(m, a, 0xff);
     }
   }
 }
@@ -242,6 +281,8 @@ TEST_P(GemmGrouped, ARowHasTheSameBitsInAnyNumberAndPanel) {
   for (const Activation activation : {Activation::kNone, Activation::kSilu}) {
     check_parts<S8Group>(activation);
     check_parts<S8Group>(activation, true);
+    check_parts<S6Group>(activation);
+    check_parts<U5Group>(activation);
     check_parts<U4Group>(activation);
   }
 }

@@ -169,6 +169,27 @@ class EmbedKernel : public test::KernelTest {
     check_scaled(narrow, word);
   }
 
+  // Words in groups, of random bytes; `weight` is what element i of a group stands for.
+  template <typename Group, typename Weight>
+  void check_groups(int64_t d, Format format, Weight weight) {
+    std::mt19937 random(3);
+    GuardedFloats word(kWords * d);
+    Guarded<Group> groups(kWords * groups_in(d));
+    char* bytes = reinterpret_cast<char*>(groups.data());
+    for (int64_t i = 0; i < groups.size() * int64_t{sizeof(Group)}; ++i) {
+      bytes[i] = static_cast<char>(random() % 124);  // no f16 of these is infinite or NaN
+    }
+    for (int64_t i = 0; i < word.size(); ++i) {
+      const int64_t column = i % d;
+      const Group& group = groups[i / d * groups_in(d) + column / kGroupSize];
+      word[i] = weight(group, column % kGroupSize);
+    }
+    EmbedF32Args args;
+    args.word = groups.data();
+    args.word_format = format;
+    check(d, word, args);
+  }
+
   void check_scaled(const EmbedF32Args& args, GuardedFloats& word) {
     kernels().embed_f32(args);
     for (int64_t i = 0; i < kRows * args.d; ++i) {
@@ -231,40 +252,20 @@ TEST_P(EmbedKernel, AddsTableRowsOfBytes) {
   }
 }
 
-template <typename Group>
-void fill_groups(Guarded<Group>* groups, std::mt19937* random) {
-  char* bytes = reinterpret_cast<char*>(groups->data());
-  for (int64_t i = 0; i < groups->size() * int64_t{sizeof(Group)}; ++i) {
-    bytes[i] = static_cast<char>((*random)() % 124);  // no f16 of these is infinite or NaN
-  }
-}
-
 TEST_P(EmbedKernel, AddsTableRowsOfGroups) {
   for (const int64_t d : kWidths) {
-    std::mt19937 random(3);
-    GuardedFloats word(kWords * d);
-    Guarded<S8Group> s8(kWords * groups_in(d));
-    Guarded<U4Group> u4(kWords * groups_in(d));
-    fill_groups(&s8, &random);
-    fill_groups(&u4, &random);
-    EmbedF32Args args;
-    const auto group_of = [&](int64_t i) { return i / d * groups_in(d) + i % d / kGroupSize; };
-    for (int64_t i = 0; i < word.size(); ++i) {
-      const S8Group& group = s8[group_of(i)];
-      word[i] = static_cast<float>(group.codes[i % d % kGroupSize]) * widen_f16(group.scale);
-    }
-    args.word = s8.data();
-    args.word_format = Format::kS8Groups;
-    check(d, word, args);
-    for (int64_t i = 0; i < word.size(); ++i) {
-      const U4Group& group = u4[group_of(i)];
-      const float product =
-          static_cast<float>(group.code(i % d % kGroupSize)) * widen_f16(group.scale);
-      word[i] = product - widen_f16(group.min);
-    }
-    args.word = u4.data();
-    args.word_format = Format::kU4Groups;
-    check(d, word, args);
+    check_groups<S8Group>(d, Format::kS8Groups, [](const S8Group& group, int64_t i) {
+      return static_cast<float>(group.codes[i]) * widen_f16(group.scale);
+    });
+    check_groups<S6Group>(d, Format::kS6Groups, [](const S6Group& group, int64_t i) {
+      return static_cast<float>(group.code(i) - 32) * widen_f16(group.scales[i / 16]);
+    });
+    const auto less_min = [](const auto& group, int64_t i) {
+      const float product = static_cast<float>(group.code(i)) * widen_f16(group.scale);
+      return product - widen_f16(group.min);
+    };
+    check_groups<U5Group>(d, Format::kU5Groups, less_min);
+    check_groups<U4Group>(d, Format::kU4Groups, less_min);
   }
 }
 

@@ -86,9 +86,12 @@ class AnyProduct {
 
  private:
   double min(int64_t j, int64_t kk) const {
-    if (kind_.w != Format::kU4Groups) return 0;
-    const auto* groups = static_cast<const kernels::U4Group*>(w_.data);
-    return kernels::widen_f16(groups[j * kernels::groups_in(k) + kk / kernels::kGroupSize].min);
+    const auto of = [&](const auto* groups) {
+      return kernels::widen_f16(groups[j * kernels::groups_in(k) + kk / kernels::kGroupSize].min);
+    };
+    if (kind_.w == Format::kU5Groups) return of(static_cast<const kernels::U5Group*>(w_.data));
+    if (kind_.w == Format::kU4Groups) return of(static_cast<const kernels::U4Group*>(w_.data));
+    return 0;
   }
 
   double a(int64_t i, int64_t kk) {

@@ -16,8 +16,10 @@ namespace {
 
 using kernels::Format;
 using kernels::kGroupSize;
+using kernels::S6Group;
 using kernels::S8Group;
 using kernels::U4Group;
+using kernels::U5Group;
 using kernels::widen_f16;
 
 // The value of an f16's bits by its definition: sign, 5 bits of exponent, 10 of fraction.
@@ -100,24 +102,65 @@ TEST(WeightGroups, CodesOf8BitsAreOffByHalfAStep) {
   }
 }
 
-// The first that is tried has steps of a 15th of the range, whose weights are off by half a step at
-// most, and by the roundings of its scale, 15 codes of it, and minimum. What is kept instead has a
-// smaller sum of squares, so no weight is off by more than sqrt(32) times that.
-TEST(WeightGroups, CodesOf4BitsAreNoWorseThanThoseOfEvenSteps) {
+// The same for each 16 columns and steps of 31.
+TEST(WeightGroups, CodesOf6BitsAreOffByHalfAStepOfTheirHalf) {
+  for (const int64_t k : {1, 15, 16, 17, 31, 33, 640}) {
+    for (const float size : {1e-6f, 1e-3f, 1.0f, 1e5f}) {
+      const std::vector<float> row = random_row(k, size);
+      std::vector<S6Group> groups(static_cast<size_t>(kernels::groups_in(k)));
+      std::vector<float> back(row.size());
+      floats_to_groups(Format::kS6Groups, row.data(), k, groups.data());
+      groups_to_floats(Format::kS6Groups, groups.data(), k, back.data());
+      for (int64_t i = 0; i < k; ++i) {
+        double most = 0;
+        for (int64_t j = i / 16 * 16; j < std::min(k, i / 16 * 16 + 16); ++j) {
+          most = std::max<double>(most, std::fabs(row[static_cast<size_t>(j)]));
+        }
+        const double step = most / 31.0 * (1 + 0x1p-10) + 0x1p-24;
+        const auto at = static_cast<size_t>(i);
+        ASSERT_NEAR(back[at], row[at], step / 2 * (1 + 1e-6)) << k << " " << size << " " << i;
+      }
+    }
+  }
+}
+
+// Each code of a group comes back, and no other is changed by it.
+template <typename Group, int kMost>
+void check_codes() {
+  std::mt19937 random(1);
+  Group group = {};
+  int codes[kGroupSize];
+  for (int64_t i = 0; i < kGroupSize; ++i) {
+    codes[i] = static_cast<int>(random()) & kMost;
+    group.set_code(i, codes[i]);
+  }
+  for (int64_t i = 0; i < kGroupSize; ++i) EXPECT_EQ(group.code(i), codes[i]) << i;
+}
+TEST(WeightGroups, CodesStayWhatTheyWereSetTo) {
+  check_codes<U4Group, 15>();
+  check_codes<U5Group, 31>();
+  check_codes<S6Group, 63>();
+}
+
+// The first that is tried has steps of a kMost-th of the range, whose weights are off by half a
+// step at most, and by the roundings of its scale, kMost codes of it, and minimum. What is kept
+// instead has a smaller sum of squares, so no weight is off by more than sqrt(32) times that.
+template <typename Group, int kMost>
+void check_min_codes(Format format) {
   double squares = 0, even_squares = 0;
   for (const int64_t k : {1, 31, 32, 33, 640}) {
     for (const float size : {1e-6f, 1e-3f, 1.0f}) {
       const std::vector<float> row = random_row(k, size);
-      std::vector<U4Group> groups(static_cast<size_t>(kernels::groups_in(k)));
+      std::vector<Group> groups(static_cast<size_t>(kernels::groups_in(k)));
       std::vector<float> back(row.size());
-      floats_to_groups(Format::kU4Groups, row.data(), k, groups.data());
-      groups_to_floats(Format::kU4Groups, groups.data(), k, back.data());
+      floats_to_groups(format, row.data(), k, groups.data());
+      groups_to_floats(format, groups.data(), k, back.data());
       for (int64_t i = 0; i < k; ++i) {
         const auto [low, high] = range_of(row, i);
-        const double step = (high - low) / 15.0;
+        const double step = (high - low) / double{kMost};
         const double largest = std::max(std::fabs(high), std::fabs(low));
         const double even =
-            step / 2 + 15 * (step * 0x1p-11 + 0x1p-25) + largest * 0x1p-11 + 0x1p-25;
+            step / 2 + kMost * (step * 0x1p-11 + 0x1p-25) + largest * 0x1p-11 + 0x1p-25;
         const auto at = static_cast<size_t>(i);
         ASSERT_NEAR(back[at], row[at], even * std::sqrt(32.0)) << k << " " << size << " " << i;
         if (size < 1.0f) continue;
@@ -129,34 +172,37 @@ TEST(WeightGroups, CodesOf4BitsAreNoWorseThanThoseOfEvenSteps) {
   }
   EXPECT_LT(squares, even_squares);
 }
+TEST(WeightGroups, CodesOf4BitsAreNoWorseThanThoseOfEvenSteps) {
+  check_min_codes<U4Group, 15>(Format::kU4Groups);
+}
+TEST(WeightGroups, CodesOf5BitsAreNoWorseThanThoseOfEvenSteps) {
+  check_min_codes<U5Group, 31>(Format::kU5Groups);
+}
 
 TEST(WeightGroups, WhatIsNoNumberShows) {
   for (const float bad : {std::nanf(""), INFINITY, -INFINITY, 1e30f}) {
     std::vector<float> row = random_row(64, 1.0f), back(64);
     row[40] = bad;
-    S8Group s8[2];
-    floats_to_groups(Format::kS8Groups, row.data(), 64, s8);
-    groups_to_floats(Format::kS8Groups, s8, 64, back.data());
-    EXPECT_FALSE(std::isnan(back[3]));
-    EXPECT_TRUE(std::isnan(back[35])) << bad;
-    U4Group u4[2];
-    floats_to_groups(Format::kU4Groups, row.data(), 64, u4);
-    groups_to_floats(Format::kU4Groups, u4, 64, back.data());
-    EXPECT_FALSE(std::isnan(back[3]));
-    EXPECT_TRUE(std::isnan(back[35])) << bad;
+    for (const Format format :
+         {Format::kS8Groups, Format::kS6Groups, Format::kU5Groups, Format::kU4Groups}) {
+      std::vector<char> groups(static_cast<size_t>(row_bytes(format, 64)));
+      floats_to_groups(format, row.data(), 64, groups.data());
+      groups_to_floats(format, groups.data(), 64, back.data());
+      EXPECT_FALSE(std::isnan(back[3]));
+      EXPECT_TRUE(std::isnan(back[35])) << bad << " " << name_of(format);
+    }
   }
 }
 
 TEST(WeightGroups, ZerosAreZeros) {
   std::vector<float> row(40, 0.0f), back(40, 1.0f);
-  S8Group s8[2];
-  floats_to_groups(Format::kS8Groups, row.data(), 40, s8);
-  groups_to_floats(Format::kS8Groups, s8, 40, back.data());
-  EXPECT_EQ(back, row);
-  U4Group u4[2];
-  floats_to_groups(Format::kU4Groups, row.data(), 40, u4);
-  groups_to_floats(Format::kU4Groups, u4, 40, back.data());
-  EXPECT_EQ(back, row);
+  for (const Format format :
+       {Format::kS8Groups, Format::kS6Groups, Format::kU5Groups, Format::kU4Groups}) {
+    std::vector<char> groups(static_cast<size_t>(row_bytes(format, 40)));
+    floats_to_groups(format, row.data(), 40, groups.data());
+    groups_to_floats(format, groups.data(), 40, back.data());
+    EXPECT_EQ(back, row) << name_of(format);
+  }
 }
 
 }  // namespace

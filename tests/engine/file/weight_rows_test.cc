@@ -23,7 +23,8 @@ class RowBufferTest : public testing::Test {
   WeightRows floats() const { return {Format::kF32, floats_.data()}; }
 
   static constexpr int64_t kRows = 5, kCols = 37;
-  static constexpr Format kAll[] = {Format::kF32, Format::kBf16, Format::kS8, Format::kS8Groups,
+  static constexpr Format kAll[] = {Format::kF32,      Format::kBf16,     Format::kS8,
+                                    Format::kS8Groups, Format::kS6Groups, Format::kU5Groups,
                                     Format::kU4Groups};
   std::vector<float> floats_;
 };
@@ -51,13 +52,16 @@ TEST_F(RowBufferTest, EachFormatComesFromEachOtherByWayOfFloats) {
       const WeightRows meant = back.convert(ref(), there, kRows, kCols, Format::kF32);
       for (int64_t i = 0; i < kRows * kCols; ++i) {
         // Half a step of 254 between the largest of both signs, and half of one of 2^8, each at
-        // most once on the way there and once from there; of 4 bits what weight_groups_test.cc
-        // says.
+        // most once on the way there and once from there; likewise half of one of 62; of 4 and 5
+        // bits what weight_groups_test.cc says.
         const double x = floats_[static_cast<size_t>(i)];
-        const bool has_4_bits = from == Format::kU4Groups || to == Format::kU4Groups;
-        const double of_4_bits = has_4_bits ? 2 * most * (0.1 + 0.5 / 15) : 0;
-        EXPECT_NEAR(static_cast<const float*>(meant.data)[i], x,
-                    2 * (std::fabs(x) / 256 + most / 254 + of_4_bits) * 1.01)
+        const auto has = [&](Format format) { return from == format || to == format; };
+        const double of_4_bits = has(Format::kU4Groups) ? 2 * most * (0.1 + 0.5 / 15) : 0;
+        const double of_5_bits = has(Format::kU5Groups) ? 2 * most * (0.1 + 0.5 / 31) : 0;
+        const double of_6_bits = has(Format::kS6Groups) ? most / 62 : 0;
+        EXPECT_NEAR(
+            static_cast<const float*>(meant.data)[i], x,
+            2 * (std::fabs(x) / 256 + most / 254 + of_4_bits + of_5_bits + of_6_bits) * 1.01)
             << name_of(from) << " to " << name_of(to) << ", " << i;
       }
     }

@@ -271,7 +271,8 @@ TEST_P(GoldenLanguageModel, NarrowLogits) {
 // of the largest of their 32, so their lengths by sqrt(32) times that at most, where those of bf16
 // are off by 1 / 256: logits may be off by so many times what those of bf16 are.
 TEST_P(GoldenLanguageModel, LogitsOfWeightsInGroups) {
-  for (const Precision precision : {Precision::kInt8Groups, Precision::kInt4}) {
+  for (const Precision precision :
+       {Precision::kInt8Groups, Precision::kInt6, Precision::kInt5, Precision::kInt4}) {
     const std::unique_ptr<Model> model = open(precision), twin = open(precision, "", "f32");
     EXPECT_EQ(model->precision(), precision);
     Generator generator(*model, limits(*model, 1), nullptr, {});

@@ -12,7 +12,8 @@ namespace tool {
 constexpr int64_t kMostCount = int64_t{1} << 20;  // of what a user counts: layers, beams, tokens
 
 void add_isa(Command* command, std::string* isa);
-inline const std::vector<std::string> kPrecisions = {"f32", "bf16", "int8", "int8g", "int4"};
+inline const std::vector<std::string> kPrecisions = {"f32",  "bf16", "int8", "int8g",
+                                                     "int6", "int5", "int4"};
 inline const std::vector<std::string> kPoolings = {
     "mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"};
 void add_precision(Command* command, std::string* precision);
