@@ -1,7 +1,5 @@
 #include "engine/graph/graph.h"
 
-#include <algorithm>
-
 namespace headlane {
 
 ValueId Graph::add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows rows, int64_t cols,
@@ -21,10 +19,8 @@ void Graph::add_last(std::unique_ptr<Op> op, std::vector<ValueId> inputs) {
 
 Precision product_precision(const ModelConfig& config, Precision precision, const std::string& name,
                             int64_t k) {
-  const kernels::ProductKind& kind = kind_of(precision);
-  const auto& higher = config.higher_precision;
-  const bool kept = std::find(higher.begin(), higher.end(), name) != higher.end();
-  return kept || k > kind.most_k ? kind.higher : precision;
+  const kernels::ProductKind& kind = kind_of(config.precision_of(name, precision));
+  return k > kind.most_k ? kind.higher : kind.precision;
 }
 
 }  // namespace headlane

@@ -1,5 +1,7 @@
 #include "engine/graph/graph_builder.h"
 
+#include <algorithm>
+
 #include "engine/base/error.h"
 
 namespace headlane {
@@ -105,32 +107,71 @@ const PackedWeight* GraphBuilder::weight(const std::string& name, WeightRows row
 
 ValueId GraphBuilder::linear(const std::string& name, ValueId x, int64_t n, bool must,
                              kernels::Activation activation, Element element) {
-  const int64_t k = cols_of(x);
-  const WeightRows rows = weights_.weight(name + ".weight", name + ".scale", n, k);
-  const PackedWeight* own = weight(name, rows, bias(name, n, must), n, k, activation, precision_);
-  return product(own, x, element);
-}
-
-ValueId GraphBuilder::product(const PackedWeight* weight, ValueId x, Element element) {
-  if (weight->precision == Precision::kF32) element = Element::kF32;
-  const ValueId in = operand(x, weight->precision);
-  return graph_.add(std::make_unique<Linear>(weight, element), {in}, rows_of(x), weight->n,
-                    element);
+  const std::vector<StoredPart> stored = stored_parts(name, n);
+  return product({name, n, must, activation, element}, stored, x, 0, n);
 }
 
 ValueId GraphBuilder::some_of_linear(const std::string& name, ValueId x, int64_t n_all,
                                      int64_t first, int64_t n, bool must, Element element) {
+  const std::vector<StoredPart> stored = stored_parts(name, n_all);
+  return product({name, n_all, must, kernels::Activation::kNone, element}, stored, x, first, n);
+}
+
+std::vector<GraphBuilder::StoredPart> GraphBuilder::stored_parts(const std::string& name,
+                                                                 int64_t n) const {
+  const auto part_name = [&](size_t i) { return part_of_product(name, i); };
+  if (has(name + ".weight") || !has(part_name(0) + ".weight")) return {{name, 0, n}};
+  std::vector<StoredPart> parts;
+  int64_t first = 0;
+  while (first < n) {
+    const std::string own = part_name(parts.size());
+    const TensorInfo* tensor = weights_.find(own + ".weight");
+    const int64_t rows = tensor == nullptr || tensor->shape.empty() ? 0 : tensor->shape[0];
+    const bool is_last = rows == n - first;
+    if (rows < 1 || rows > n - first || (!is_last && rows % kPartColumns != 0)) {
+      fail(Status::kBadFile,
+           "%s: tensor \"%s.weight\" has %lld rows; the parts of \"%s\" must have %lld rows in "
+           "all, and each but the last a multiple of %lld",
+           weights_.path().c_str(), own.c_str(), static_cast<long long>(rows), name.c_str(),
+           static_cast<long long>(n), static_cast<long long>(kPartColumns));
+    }
+    parts.push_back({own, first, rows});
+    first += rows;
+  }
+  return parts;
+}
+
+ValueId GraphBuilder::product(const LinearSpec& spec, std::span<const StoredPart> stored, ValueId x,
+                              int64_t first, int64_t n) {
   const int64_t k = cols_of(x);
-  const WeightRows rows = weights_.weight(name + ".weight", name + ".scale", n_all, k);
-  const float* all = bias(name, n_all, must);
-  PackedWeight source;
-  source.name = name + " from " + std::to_string(first);
-  source.n = n;
-  source.k = k;
-  source.rows = rows_from(rows, first, k);
-  source.bias = all ? all + first : nullptr;
-  source.precision = product_precision(config_, precision_, name, k);
-  return product(packed_.add(std::move(source)), x, element);
+  std::vector<const PackedWeight*> parts;
+  for (const StoredPart& part : stored) {
+    const int64_t begin = std::max(first, part.first);
+    const int64_t end = std::min(first + n, part.first + part.n);
+    if (begin >= end) continue;
+    const WeightRows rows = weights_.weight(part.name + ".weight", part.name + ".scale", part.n, k);
+    const float* all = bias(spec.name, spec.n, spec.must);
+    PackedWeight source;
+    source.name = part.name;
+    if (end - begin < part.n) source.name += " from " + std::to_string(begin);
+    source.n = end - begin;
+    source.k = k;
+    source.rows = rows_from(rows, begin - part.first, k);
+    source.bias = all ? all + begin : nullptr;
+    source.activation = spec.activation;
+    source.precision = product_precision(config_, precision_, part.name, k);
+    parts.push_back(packed_.add(std::move(source)));
+  }
+  const Precision precision = parts.front()->precision;
+  for (const PackedWeight* part : parts) {
+    if (kind_of(part->precision).a == kind_of(precision).a) continue;
+    fail(Status::kBadFile, "%s: the parts of \"%s\" are in %s and in %s, which do not go together",
+         weights_.path().c_str(), spec.name.c_str(), name_of(precision), name_of(part->precision));
+  }
+  const Element element = precision == Precision::kF32 ? Element::kF32 : spec.element;
+  const ValueId in = operand(x, precision);
+  return graph_.add(std::make_unique<Linear>(std::move(parts), element), {in}, rows_of(x), n,
+                    element);
 }
 
 ValueId GraphBuilder::take(ValueId x) {
@@ -154,8 +195,8 @@ ValueId GraphBuilder::dense(const std::string& name, ValueId x, int64_t n, Activ
   const WeightRows rows = weights_.weight(name + ".weight", name + ".scale", n, k);
   const PackedWeight* own =
       weight(name, rows, bias(name, n, false), n, k, kernel_of(activation), Precision::kF32);
-  return graph_.add(std::make_unique<Linear>(own, Element::kF32), {operand(x, Precision::kF32)},
-                    rows_of(x), n);
+  auto op = std::make_unique<Linear>(std::vector{own}, Element::kF32);
+  return graph_.add(std::move(op), {operand(x, Precision::kF32)}, rows_of(x), n);
 }
 
 ValueId GraphBuilder::step(const HeadStep& step, const std::string& name, ValueId x) {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "engine/graph/graph.h"
 
@@ -71,7 +73,24 @@ class GraphBuilder {
  private:
   // x as products of that precision take it.
   ValueId operand(ValueId x, Precision precision);
-  ValueId product(const PackedWeight* weight, ValueId x, Element element);
+  // A product as its layer wants it: n columns, and whether a bias `must` be there.
+  struct LinearSpec {
+    const std::string& name;
+    int64_t n;
+    bool must;
+    kernels::Activation activation;
+    Element element;
+  };
+  // Columns of a product whose weight is a tensor by itself.
+  struct StoredPart {
+    std::string name;
+    int64_t first, n;
+  };
+  // The product's own name, where that has a weight, or those of its parts.
+  std::vector<StoredPart> stored_parts(const std::string& name, int64_t n) const;
+  // The columns first .. first + n of it.
+  ValueId product(const LinearSpec& spec, std::span<const StoredPart> stored, ValueId x,
+                  int64_t first, int64_t n);
   // Packed under that name: rows [n, k]; bias [n], or null.
   const PackedWeight* weight(const std::string& name, WeightRows rows, const float* bias, int64_t n,
                              int64_t k, kernels::Activation activation, Precision precision);

@@ -212,11 +212,16 @@ void write_converted(const std::string& out_path, ModelConfig config,
   }
   config.higher_precision = higher_precision_of(config, options);
   Precision precision = options.precision.value_or(Precision::kF32);
-  const std::optional<KeptTypes> kept =
-      options.precision ? std::nullopt : kept_types(checkpoint, recipes);
+  using Names = std::vector<std::string>;
+  std::optional<KeptTypes> kept;
+  if (!options.precision) {
+    kept = kept_types(checkpoint, recipes, options.higher_precision.value_or(Names()));
+  }
   if (kept) {
     precision = kept->precision;
-    if (!options.higher_precision) config.higher_precision = kept->higher_precision;
+    config.higher_precision = options.higher_precision.value_or(Names());
+    set_precisions(*kept, options.higher_precision.has_value(), &config);
+    recipes = kept->recipes;
   }
   const StoredTensors stored(checkpoint, recipes, config, precision, kept.has_value());
   write_model(out_path, config, stored, tokenizer.spec, texts_of(tokenizer));

@@ -26,12 +26,16 @@ Share share_of(int64_t n_rows, int64_t n_panels, Slice slice) {
 
 void Linear::run_rows(const Run& run, int64_t, int64_t n_rows, Slice slice,
                       std::span<const View> inputs, View output) const {
-  const PackedView w = view_of(weight_);
-  const Share share = share_of(n_rows, run.kernels->product(w.precision).n_panels(w.n), slice);
-  const auto from = [&](const View& view) -> View {
-    return {view.data + share.rows.begin * view.ld, view.ld};
-  };
-  multiply(*run.kernels, w, share.panels, share.n_rows(), from(inputs[0]), element_, from(output));
+  for (const PackedWeight* part : parts_) {
+    const PackedView w = view_of(*part);
+    const Share share = share_of(n_rows, run.kernels->product(w.precision).n_panels(w.n), slice);
+    const auto from = [&](const View& view) -> View {
+      return {view.data + share.rows.begin * view.ld, view.ld};
+    };
+    multiply(*run.kernels, w, share.panels, share.n_rows(), from(inputs[0]), element_,
+             from(output));
+    output.data += element_ == Element::kF32 ? w.n : w.n / 2;  // floats
+  }
 }
 
 }  // namespace headlane

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "engine/base/buffer.h"
 #include "engine/ops/op.h"
@@ -105,23 +107,31 @@ class Convert : public RowOp {
 };
 
 // output = activation(input * weight^T + bias). The input's elements are those of the weight's
-// precision.
+// precision. A weight may come in parts, whose columns stand side by side: all but the last have
+// multiples of kPartColumns of them, and all have precisions that take the same elements.
 class Linear : public RowOp {
  public:
-  Linear(const PackedWeight* weight, Element output) : weight_(*weight), element_(output) {}
+  Linear(std::vector<const PackedWeight*> parts, Element output)
+      : parts_(std::move(parts)), element_(output) {}
   bool divides_rows() const override { return false; }
   const char* name() const override { return "linear"; }
   double flops(const Run&, int64_t rows) const override {
-    return 2.0 * static_cast<double>(weight_.n) * static_cast<double>(weight_.k * rows);
+    double columns = 0;
+    for (const PackedWeight* part : parts_) columns += static_cast<double>(part->n);
+    return 2.0 * columns * static_cast<double>(parts_.front()->k * rows);
   }
   double weight_bytes(const kernels::Table& kernels) const override {
-    return static_cast<double>(packed_bytes(kernels, weight_));
+    double bytes = 0;
+    for (const PackedWeight* part : parts_) {
+      bytes += static_cast<double>(packed_bytes(kernels, *part));
+    }
+    return bytes;
   }
-  double speed() const override { return kind_of(weight_.precision).speed; }
+  double speed() const override { return kind_of(parts_.front()->precision).speed; }
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:
-  const PackedWeight& weight_;
+  std::vector<const PackedWeight*> parts_;
   Element element_;
 };
 

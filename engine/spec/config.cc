@@ -36,6 +36,17 @@ constexpr EnumName<HeadStepKind> kSteps[] = {{HeadStepKind::kDense, "dense"},
                                              {HeadStepKind::kLayerNorm, "layer_norm"},
                                              {HeadStepKind::kNormalize, "normalize"}};
 
+struct PrecisionNames {
+  EnumName<Precision> names[kPrecisions];
+};
+constexpr PrecisionNames kPrecisionNames = [] {
+  PrecisionNames all = {};
+  for (int i = 0; i < kPrecisions; ++i) {
+    all.names[i] = {kernels::kProductKinds[i].precision, kernels::kProductKinds[i].name};
+  }
+  return all;
+}();
+
 void check_stacks(const ModelConfig& config, const std::string& where) {
   if (!config.has_encoder() && !config.has_decoder()) {
     fail(Status::kBadFile, "%s has no layers: neither field \"encoder\" nor \"decoder\"",
@@ -253,6 +264,11 @@ void visit_fields(HeadConfig* head, FieldVisitor* fields) {
   if (head->kind == HeadKind::kClassify) fields->object("classifier", &head->classifier);
 }
 
+void visit_fields(ProductPrecision* product, FieldVisitor* fields) {
+  fields->text("name", &product->name);
+  fields->choice("precision", &product->precision, kPrecisionNames.names);
+}
+
 void visit_fields(ModelConfig* config, FieldVisitor* fields) {
   fields->text("architecture", &config->architecture);
   fields->choice("inputs", &config->inputs, kInputs);
@@ -272,6 +288,7 @@ void visit_fields(ModelConfig* config, FieldVisitor* fields) {
   fields->object("head", &config->head);
   if (config->head.kind == HeadKind::kLogits) fields->object("generation", &config->generation);
   fields->names("higher_precision", &config->higher_precision, file_limits::kProductNames);
+  fields->list("precisions", &config->precisions, file_limits::kProductNames);
 }
 
 void ModelConfig::validate(const std::string& file) const {
@@ -289,6 +306,19 @@ void ModelConfig::validate(const std::string& file) const {
   check_rooms(decoder, generates(), "decoder", where);
   check_head(*this, where);
   if (generates()) check_steps(*this, where);
+}
+
+Precision ModelConfig::precision_of(const std::string& product, Precision precision) const {
+  for (const ProductPrecision& own : precisions) {
+    if (own.name == product) precision = std::min(precision, own.precision);
+  }
+  const bool is_higher = std::find(higher_precision.begin(), higher_precision.end(), product) !=
+                         higher_precision.end();
+  return is_higher ? kind_of(precision).higher : precision;
+}
+
+std::string part_of_product(const std::string& product, size_t i) {
+  return product + ".part." + std::to_string(i);
 }
 
 Json ModelConfig::to_json() const { return write_fields(*this); }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/file/json.h"
+#include "engine/file/precision.h"
 #include "engine/spec/classifier.h"
 #include "engine/spec/generation.h"
 #include "engine/spec/prompts.h"
@@ -103,6 +104,17 @@ struct HeadConfig {
   int64_t columns(int64_t d_model) const;
 };
 
+// A product that has a precision of its own.
+struct ProductPrecision {
+  std::string name;  // such as "decoder.layers.3.ffn.down"
+  Precision precision = Precision::kF32;
+};
+
+// The columns of each part of a product but the last are a multiple of this: 64 bytes of bf16.
+inline constexpr int64_t kPartColumns = 32;
+// The name of part i of a product whose weight comes in parts: its rows are the next ones.
+std::string part_of_product(const std::string& product, size_t i);
+
 struct ModelConfig {
   std::string architecture;  // a name for people, such as "bert"; nothing depends on it
   InputKind inputs = InputKind::kTokens;
@@ -122,6 +134,11 @@ struct ModelConfig {
   // Products that are computed in bf16 where the others are in int8, such as
   // "encoder.layers.3.attention.qkv".
   std::vector<std::string> higher_precision;
+  // Products that are never computed in less than this.
+  std::vector<ProductPrecision> precisions;
+
+  // The precision of a product where the model is run in `precision`: that one, or a higher one.
+  Precision precision_of(const std::string& product, Precision precision) const;
 
   bool takes_tokens() const { return inputs == InputKind::kTokens; }
   bool has_encoder() const { return encoder.n_layers != 0; }

@@ -19,14 +19,15 @@ typedef struct headlane_convert_options {
   size_t struct_size; /**< sizeof this struct */
   /** What weights of products and the table of words are stored in: "f32", "bf16" (half the bytes),
    * "int8" (a quarter, with a scale for each row), "int8g" (8.5 bits, with a scale for each 32
-   * columns), "int4" (5 bits, with a scale and a minimum for each 32 columns). Everything else
-   * stays f32. Null: f32; of a GGUF file, and of a folder that was quantised, tensors of 4 bits
-   * stay so, in int4, and those of 5 to 8 bits become int8g. */
+   * columns), "int6" (7 bits, with a scale for each 16 columns), "int5" and "int4" (6 and 5 bits,
+   * with a scale and a minimum for each 32 columns). Everything else stays f32. Null: f32; of a
+   * GGUF file, and of a folder that was quantised, each tensor is stored in as many bits as it has
+   * there, of 4, 5, 6 or 8. */
   const char* precision;
   /** [n_higher_precision] names of products that stay in bf16 where others are int8 or int8g, and
-   * in int8g where others are int4, such as "encoder.layers.3.attention.qkv"; the file's config
-   * keeps them, and they count wherever the file runs in int8. Null: those that measurements chose
-   * for the kind of model. */
+   * in int8g where others are int6, int5 or int4, such as "encoder.layers.3.attention.qkv"; the
+   * file's config keeps them, and they count wherever the file runs in int8. Null: those that
+   * measurements chose for the kind of model. */
   const char* const* higher_precision;
   int64_t n_higher_precision; /**< how many */
   /** How the vector of a text is made: "mean" of its hidden states, "cls" (the first), "max",

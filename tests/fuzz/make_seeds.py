@@ -253,11 +253,28 @@ def with_sentencepiece(model, folder, source, target=None, **spec):
     return model
 
 
+GROUP_BYTES = {"s8g32": 34, "s6g16": 28, "u5g32": 24, "u4g32": 20}
+
+
+def with_parts(model, product, parts):
+    """The weight of a product in parts of (precision, dtype, rows), in one group of columns."""
+    at = next(i for i, tensor in enumerate(model.tensors) if tensor[0] == f"{product}.weight")
+    cols = model.tensors.pop(at)[2][1]
+    for i, (precision, dtype, rows) in enumerate(parts):
+        name = f"{product}.part.{i}"
+        data = random.integers(0, 48, rows * GROUP_BYTES[dtype]).astype("u1").tobytes()
+        model.tensors.insert(at + i, (f"{name}.weight", dtype, [rows, cols], data))
+        model.config.setdefault("precisions", []).append({"name": name, "precision": precision})
+    return model
+
+
 def models():
     yield "bert", bert()
     yield "bert_cls_two_layers", bert(pooling="cls", n_layers=2, activation="gelu_tanh", n_types=0)
     yield "bert_bf16", bert("bf16", pooling="max")
     yield "bert_int8", bert("int8", pooling=None, higher_precision=["encoder.layers.0.ffn.down"])
+    yield "bert_parts", with_parts(bert(d_ff=72), "encoder.layers.0.ffn.up",
+                                   [("int6", "s6g16", 32), ("int4", "u4g32", 32), ("int5", "u5g32", 8)])
     window, all_keys = {"left": 1, "right": 1}, {"left": None, "right": None}
     yield "bert_windows", bert(n_layers=3, windows=[window, all_keys])
     yield "layers", layers()

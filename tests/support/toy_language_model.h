@@ -142,7 +142,8 @@ class ToyStepGraph {
   ValueId linear(const std::string& name, const std::vector<float>& w, ValueId x, int64_t n) {
     const ValueId in = operand(x);
     const int64_t k = graph_.values[static_cast<size_t>(in)].cols;
-    return add_value(std::make_unique<Linear>(weight(name, w, n, k), Element::kF32), {in}, n);
+    auto op = std::make_unique<Linear>(std::vector{weight(name, w, n, k)}, Element::kF32);
+    return add_value(std::move(op), {in}, n);
   }
   ValueId attention(int64_t i, ValueId x) {
     AttentionSpec spec = model_.spec;

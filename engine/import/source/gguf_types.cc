@@ -127,22 +127,29 @@ void widen_q4_k(const std::byte* from, float* to) {
   widen_k(from, to, [&](int i, int j) { return nibble_of_256(from + 16, i, j); });
 }
 
+int code_of_q5_k(const std::byte* from, int i, int j) {
+  return nibble_of_256(from + 48, i, j) | (byte_at(from + 16, j) >> i & 1) << 4;
+}
+
 void widen_q5_k(const std::byte* from, float* to) {
-  widen_k(from, to, [&](int i, int j) {
-    return nibble_of_256(from + 48, i, j) | (byte_at(from + 16, j) >> i & 1) << 4;
-  });
+  widen_k(from, to, [&](int i, int j) { return code_of_q5_k(from, i, j); });
 }
 
 // 128 bytes of low halves, 64 of the two high bits, 16 scales of 16 codes each, and their scale.
+int code_of_q6_k(const std::byte* from, int i) {
+  const std::byte *low = from, *high = from + 128;
+  const int of_128 = i / 128, in_128 = i % 128;
+  const int four = byte_at(low, 64 * of_128 + in_128 % 64) >> in_128 / 64 * 4 & 15;
+  const int two = byte_at(high, 32 * of_128 + in_128 % 32) >> in_128 / 32 * 2 & 3;
+  return four | two << 4;
+}
+float scale_of_q6_k(const std::byte* from, int i) {
+  return half(from + 208) * static_cast<float>(load<int8_t>(from + 192 + i));
+}
+
 void widen_q6_k(const std::byte* from, float* to) {
-  const std::byte *low = from, *high = from + 128, *scales = from + 192;
-  const float scale = half(from + 208);
   for (int i = 0; i < 256; ++i) {
-    const int of_128 = i / 128, in_128 = i % 128;
-    const int four = byte_at(low, 64 * of_128 + in_128 % 64) >> in_128 / 64 * 4 & 15;
-    const int two = byte_at(high, 32 * of_128 + in_128 % 32) >> in_128 / 32 * 2 & 3;
-    const float own = scale * static_cast<float>(load<int8_t>(scales + i / 16));
-    to[i] = own * static_cast<float>((four | two << 4) - 32);
+    to[i] = scale_of_q6_k(from, i / 16) * static_cast<float>(code_of_q6_k(from, i) - 32);
   }
 }
 
@@ -165,8 +172,10 @@ void widen_iq4_xs(const std::byte* from, float* to) {
 
 using kernels::Format;
 using kernels::kGroupSize;
+using kernels::S6Group;
 using kernels::S8Group;
 using kernels::U4Group;
+using kernels::U5Group;
 
 // Q8_0 has a group's scale and codes as they are.
 void q8_0_to_groups(const std::byte* from, std::byte* to) {
@@ -206,6 +215,46 @@ void q4_k_to_groups(const std::byte* from, std::byte* to) {
   }
 }
 
+// Sixteen scales are the minimum, as of Q4_0.
+void q5_0_to_groups(const std::byte* from, std::byte* to) {
+  U5Group group = {};
+  group.scale = load<uint16_t>(from);
+  group.min = f16_from_f32(16 * half(from));
+  for (int i = 0; i < kGroupSize; ++i) group.set_code(i, code_of_5(from + 2, i));
+  std::memcpy(to, &group, sizeof group);
+}
+
+void q5_1_to_groups(const std::byte* from, std::byte* to) {
+  U5Group group = {};
+  group.scale = load<uint16_t>(from);
+  group.min = load<uint16_t>(from + 2) ^ 0x8000;
+  for (int i = 0; i < kGroupSize; ++i) group.set_code(i, code_of_5(from + 4, i));
+  std::memcpy(to, &group, sizeof group);
+}
+
+void q5_k_to_groups(const std::byte* from, std::byte* to) {
+  const float scale = half(from), min = half(from + 2);
+  for (int i = 0; i < 8; ++i) {
+    const ScaleAndMin own = scale_and_min(from + 4, i);
+    U5Group group = {};
+    group.scale = f16_from_f32(scale * static_cast<float>(own.scale));
+    group.min = f16_from_f32(min * static_cast<float>(own.min));
+    for (int j = 0; j < kGroupSize; ++j) group.set_code(j, code_of_q5_k(from, i, j));
+    std::memcpy(to + i * static_cast<int>(sizeof group), &group, sizeof group);
+  }
+}
+
+void q6_k_to_groups(const std::byte* from, std::byte* to) {
+  for (int i = 0; i < 8; ++i) {
+    S6Group group = {};
+    for (int half = 0; half < 2; ++half) {
+      group.scales[half] = f16_from_f32(scale_of_q6_k(from, 2 * i + half));
+    }
+    for (int j = 0; j < kGroupSize; ++j) group.set_code(j, code_of_q6_k(from, 32 * i + j));
+    std::memcpy(to + i * static_cast<int>(sizeof group), &group, sizeof group);
+  }
+}
+
 // 32 codes of 8 bits; `code` gives code i.
 template <typename Code>
 void to_s8_group(uint16_t scale, Code code, std::byte* to) {
@@ -213,11 +262,6 @@ void to_s8_group(uint16_t scale, Code code, std::byte* to) {
   group.scale = scale;
   for (int i = 0; i < kGroupSize; ++i) group.codes[i] = static_cast<int8_t>(code(i));
   std::memcpy(to, &group, sizeof group);
-}
-
-void q5_0_to_groups(const std::byte* from, std::byte* to) {
-  to_s8_group(
-      load<uint16_t>(from), [&](int i) { return code_of_5(from + 2, i) - 16; }, to);
 }
 
 int iq4_of(const std::byte* codes, int i) {
@@ -258,15 +302,15 @@ constexpr GgufType kGgufTypes[] = {
     {1, "F16", 1, 2, widen_f16},
     {2, "Q4_0", 32, 18, widen_q4_0, Format::kU4Groups, q4_0_to_groups},
     {3, "Q4_1", 32, 20, widen_q4_1, Format::kU4Groups, q4_1_to_groups},
-    {6, "Q5_0", 32, 22, widen_q5_0, Format::kS8Groups, q5_0_to_groups},
-    {7, "Q5_1", 32, 24, widen_q5_1, Format::kS8Groups},
+    {6, "Q5_0", 32, 22, widen_q5_0, Format::kU5Groups, q5_0_to_groups},
+    {7, "Q5_1", 32, 24, widen_q5_1, Format::kU5Groups, q5_1_to_groups},
     {8, "Q8_0", 32, 34, widen_q8_0, Format::kS8Groups, q8_0_to_groups},
     {9, "Q8_1", 32, 36, nullptr},
     {10, "Q2_K", 256, 84, nullptr},
     {11, "Q3_K", 256, 110, nullptr},
     {12, "Q4_K", 256, 144, widen_q4_k, Format::kU4Groups, q4_k_to_groups},
-    {13, "Q5_K", 256, 176, widen_q5_k, Format::kS8Groups},
-    {14, "Q6_K", 256, 210, widen_q6_k, Format::kS8Groups},
+    {13, "Q5_K", 256, 176, widen_q5_k, Format::kU5Groups, q5_k_to_groups},
+    {14, "Q6_K", 256, 210, widen_q6_k, Format::kS6Groups, q6_k_to_groups},
     {15, "Q8_K", 256, 292, nullptr},
     {16, "IQ2_XXS", 256, 66, nullptr},
     {17, "IQ2_XS", 256, 74, nullptr},

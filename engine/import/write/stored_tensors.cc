@@ -15,11 +15,11 @@ constexpr std::string_view kWeight = ".weight", kWords = "encoder.embeddings.wor
 constexpr std::string_view kStacks[] = {"encoder.layers.", "decoder.layers.",
                                         "encoder.embeddings.projection"};
 
+}  // namespace
+
 bool is_words(const TensorRecipe& tensor) {
   return tensor.name == kWords || tensor.name == kDecoderWords;
 }
-
-}  // namespace
 
 std::string product_of(const TensorRecipe& tensor, std::span<const TensorRecipe> all) {
   if (tensor.name == kDecoderWords) {
@@ -55,11 +55,10 @@ StoredTensors::StoredTensors(const Checkpoint& checkpoint, std::span<const Tenso
   std::vector<std::string> not_found = config.higher_precision;
   for (const TensorRecipe& recipe : recipes) {
     const std::string product = product_of(recipe, recipes);
-    const bool is_higher = !product.empty() && std::erase(not_found, product) > 0;
+    std::erase(not_found, product);
     Format format = Format::kF32;
-    if (!product.empty() || is_words(recipe)) {
-      format = kind_of(is_higher ? kind_of(precision).higher : precision).w;
-    }
+    if (!product.empty()) format = kind_of(config.precision_of(product, precision)).w;
+    if (product.empty() && is_words(recipe)) format = kind_of(precision).w;
     if (keeps_words && is_words(recipe) && product.empty()) {
       format = checkpoint.group_format_of(recipe.slices.front().tensor).format;
     }

@@ -24,6 +24,8 @@ std::vector<std::string> higher_precision_of(const ModelConfig& config,
 // product; of a decoder's table of words, "lm_head" where `all` have no other; else "".
 std::string product_of(const TensorRecipe& tensor, std::span<const TensorRecipe> all);
 
+bool is_words(const TensorRecipe& tensor);  // a table of words
+
 // Weights of products and the table of words in the precision asked for, all else in f32. With
 // `keeps_words`, a table that no product uses is in what the checkpoint has its elements in.
 class StoredTensors {

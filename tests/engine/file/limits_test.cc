@@ -43,7 +43,7 @@ TEST(Limits, DocsShowThem) {
       {"heads", kHeads},
       {"columns of a head", kHeadDim},
       {"buckets of relative positions", kRelativeBuckets},
-      {"names of `higher_precision`", kProductNames},
+      {"names of `higher_precision`, and of `precisions`", kProductNames},
       {"beams, as a file's default", kBeams},
       {"ids of a list of a generation's", kTokenIds},
       {"steps of a head", kHeadSteps},

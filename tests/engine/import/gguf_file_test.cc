@@ -18,15 +18,24 @@ namespace {
 
 const std::string kGgufFolder = std::string(HEADLANE_GOLDEN_DIR) + "/gguf/";
 
-// How far off a weight of a group may be whose scale and minimum were rounded to f16: by 2^-11 of
+// How far off weight i may be whose scale and minimum were rounded to f16: by 2^-11 of
 // them, or by half of the least f16, the scale's error times the largest code; and in floats, where
 // each is rounded on its way, by less than a tenth of that.
-double rounding_of(const WeightRows& rows, int64_t group) {
+double rounding_of(const WeightRows& rows, int64_t i) {
+  const int64_t group = i / kernels::kGroupSize;
   const auto of = [](uint16_t f16, int most) {
     return most * (std::fabs(double{kernels::widen_f16(f16)}) * 0x1p-11 + 0x1p-25) * 1.1;
   };
   if (rows.format == kernels::Format::kS8Groups) {
     return of(static_cast<const kernels::S8Group*>(rows.data)[group].scale, 127);
+  }
+  if (rows.format == kernels::Format::kS6Groups) {
+    const auto& own = static_cast<const kernels::S6Group*>(rows.data)[group];
+    return of(own.scales[i % kernels::kGroupSize / 16], 32);
+  }
+  if (rows.format == kernels::Format::kU5Groups) {
+    const auto& own = static_cast<const kernels::U5Group*>(rows.data)[group];
+    return of(own.scale, 31) + of(own.min, 1);
   }
   const auto& own = static_cast<const kernels::U4Group*>(rows.data)[group];
   return of(own.scale, 15) + of(own.min, 1);
@@ -63,12 +72,15 @@ TEST(GgufFile, APartHasTheBitsOfTheWhole) {
   }
 }
 
-// How far off a weight of a group may be. Types whose scales are products of an f16 and 6 bits have
+// How far off weight i may be. Types whose scales are products of an f16 and 6 bits have
 // them rounded; a scale of MXFP4 below the least f16, 2^-24, becomes that one, or 0.
-double allowed_error(const std::string& type, const WeightRows& rows, int64_t group) {
-  if (type == "Q4_K" || type == "IQ4_XS") return rounding_of(rows, group);
+double allowed_error(const std::string& type, const WeightRows& rows, int64_t i) {
+  for (const char* rounded : {"Q4_K", "Q5_K", "Q6_K", "IQ4_XS"}) {
+    if (type == rounded) return rounding_of(rows, i);
+  }
   if (type != "MXFP4") return 0;
-  return static_cast<const kernels::S8Group*>(rows.data)[group].scale <= 1 ? 0x1p-25 : 0;
+  const auto* groups = static_cast<const kernels::S8Group*>(rows.data);
+  return groups[i / kernels::kGroupSize].scale <= 1 ? 0x1p-25 : 0;
 }
 
 TEST(GgufFile, GroupsHaveTheBitsOfTheReferenceOrOneRoundingOfAScale) {
@@ -89,12 +101,11 @@ TEST(GgufFile, GroupsHaveTheBitsOfTheReferenceOrOneRoundingOfAScale) {
     const auto* found = static_cast<const float*>(meant.data);
     const std::string type = entry.type->name;
     for (int64_t i = 0; i < n; ++i) {
-      ASSERT_NEAR(found[i], values[static_cast<size_t>(i)],
-                  allowed_error(type, stored, i / kernels::kGroupSize))
+      ASSERT_NEAR(found[i], values[static_cast<size_t>(i)], allowed_error(type, stored, i))
           << name << " " << i;
     }
   }
-  EXPECT_EQ(types, 8);
+  EXPECT_EQ(types, 11);
 }
 
 class BadGguf : public testing::Test {

@@ -42,7 +42,7 @@ void declare_convert(Command* command) {
   command->file("-o,--output", &options->output, "The .headlane file to write")->required();
   command->choice("--precision", &options->precision, kPrecisions,
                   "What weights are stored in; none given: f32, and what a GGUF file has in 4 to 8 "
-                  "bits in int4 or int8g");
+                  "bits in as many");
   std::vector<std::string> poolings = kPoolings;
   poolings.emplace_back("none");
   command->choice("--pooling", &options->pooling, poolings,
