@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <random>
 #include <utility>
 #include <vector>
 
@@ -368,6 +369,44 @@ TEST_F(Gguf, OtherArchitectures) {
   EXPECT_ERROR(convert(path_), Status::kUnsupported, "\"nomic-bert\", not one of");
   write_file(path_, GgufBytes().begin(0, 0).bytes());
   EXPECT_ERROR(convert(path_), Status::kBadFile, "general.architecture");
+}
+
+// One place of each copy is otherwise, mostly in its fields and its list of tensors, or the copy
+// ends early. It is converted or refused by a sentence that names it, and nothing half-written
+// stays. tests/golden/gguf/damage.py does the same to a real file.
+TEST_F(Gguf, DamagedCopies) {
+  std::mt19937 random(19);
+  const std::string out = dir_.file("out");
+  for (const char* name : {"bert", "qwen2_texts", "phi3_longrope"}) {
+    const std::string bytes = read_file(kGolden + "/gguf/" + name + ".gguf");
+    const size_t header = bytes.rfind(".weight") + 64;
+    int n_refused = 0;
+    for (int i = 0; i < 40; ++i) {
+      std::string copy = bytes;
+      const size_t at = random() % (i % 4 == 0 ? bytes.size() : header);
+      switch (i % 5) {
+        case 0:
+          copy.resize(at);
+          break;
+        case 1:
+          copy.replace(at, 8, std::string(8, '\xff'));
+          break;
+        default:
+          copy[at] = static_cast<char>(copy[at] ^ 1 << random() % 8);
+      }
+      write_file(path_, copy);
+      std::filesystem::remove(out);
+      try {
+        convert_model(path_, out, {});
+        EXPECT_NO_THROW(Container::open(out)) << name << " " << i;
+      } catch (const Error& error) {
+        ++n_refused;
+        EXPECT_NE(std::string(error.what()).find(path_), std::string::npos) << error.what();
+        EXPECT_FALSE(std::filesystem::exists(out)) << name << " " << i;
+      }
+    }
+    EXPECT_GE(n_refused, 8) << name;  // those that end early at least
+  }
 }
 
 TEST_F(Gguf, FilesOfASplit) {
