@@ -47,6 +47,13 @@ struct GroupFloats {
   }
 };
 
+// The nearest whole number, ties to even, of one below 2^22: baseline x86 has no instruction for
+// it, and a call for each weight takes longer than all the rest.
+float nearest_whole(float x) {
+  constexpr float kWholeFrom = 0x1.8p23f;
+  return (x + kWholeFrom) - kWholeFrom;
+}
+
 // A scale and a minimum, as f16 can have them, and the codes from 0 to kMost that come nearest to a
 // group with them.
 template <int kMost>
@@ -56,15 +63,18 @@ struct CodesTry {
   CodesTry(const GroupFloats& group, float s, float m)
       : scale(widen_f16(f16_from_f32(s))), min(widen_f16(f16_from_f32(m))) {
     const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
+    for (int64_t i = 0; i < kGroupSize; ++i) {
+      const float code = std::min(std::max((group.x[i] + min) * inverse, 0.0f), float{kMost});
+      codes[i] = nearest_whole(code);
+    }
     for (int64_t i = 0; i < group.n; ++i) {
-      const float code = std::nearbyint((group.x[i] + min) * inverse);
-      codes[i] = std::min(std::max(code, 0.0f), float{kMost});
       const float off = scale * codes[i] - min - group.x[i];
       error += off * off;
     }
   }
 
-  // The scale and the minimum that are the best for these codes.
+  // The scale and the minimum that are the best for these codes, with the codes that are then
+  // nearest.
   CodesTry fitted(const GroupFloats& group) const {
     float sum_c = 0, sum_cc = 0, sum_x = 0, sum_cx = 0;
     for (int64_t i = 0; i < group.n; ++i) {
@@ -81,21 +91,36 @@ struct CodesTry {
   }
 };
 
-// How far the ends of a group's range are moved inwards before the best scale for the codes that
-// result is found, in parts of the range: outliers cost all others accuracy (docs/precision.md).
-constexpr float kCuts[] = {0.0f, 0.015f, 0.03f, 0.05f, 0.07f, 0.1f};
+// Where a search begins: how far the ends of a group's range are moved inwards, in parts of the
+// range, since outliers cost all others accuracy, and how many steps fewer than there are codes the
+// range has. With fewer steps it finds the codes of weights that were of as many bits before and do
+// not use all codes.
+struct Start {
+  float low_cut, high_cut, fewer_steps;
+};
+constexpr Start kStarts[] = {{0, 0, 0},         {0, 0, 1},         {0, 0, 2},
+                             {0.03f, 0.03f, 0}, {0.07f, 0.07f, 0}, {0.12f, 0.12f, 0},
+                             {0, 0.06f, 0},     {0.06f, 0, 0},     {0, 0.12f, 0},
+                             {0.12f, 0, 0},     {0.03f, 0.1f, 0},  {0.1f, 0.03f, 0}};
 
 template <int kMost>
 CodesTry<kMost> best_of(const GroupFloats& group) {
   using Try = CodesTry<kMost>;
   const float range = group.high - group.low;
   Try best(group, range / kMost, -group.low);
-  for (const float cut : kCuts) {
-    const float low = group.low + cut * range;
-    const Try tried(group, (1 - 2 * cut) * range / kMost, -low);
+  for (const Start& start : kStarts) {
+    const float part = 1 - start.low_cut - start.high_cut;
+    const Try tried(group, part * range / (kMost - start.fewer_steps),
+                    -(group.low + start.low_cut * range));
     const Try fitted = tried.fitted(group);
     if (tried.error < best.error) best = tried;
     if (fitted.error < best.error) best = fitted;
+  }
+  constexpr int kMostFits = 4;  // further ones find hardly anything
+  for (int i = 0; i < kMostFits; ++i) {
+    const Try fitted = best.fitted(group);
+    if (!(fitted.error < best.error)) break;
+    best = fitted;
   }
   return best;
 }

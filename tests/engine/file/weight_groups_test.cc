@@ -179,6 +179,29 @@ TEST(WeightGroups, CodesOf5BitsAreNoWorseThanThoseOfEvenSteps) {
   check_min_codes<U5Group, 31>(Format::kU5Groups);
 }
 
+// Weights that were of 4 bits before come back, whichever of the 16 codes they use, from the first
+// to the last of 13 or more: what is left are the roundings of a scale and a minimum to f16.
+TEST(WeightGroups, CodesOf4BitsAreFoundAgain) {
+  std::mt19937 random(19);
+  for (int i = 0; i < 2000; ++i) {
+    const int first = static_cast<int>(random() % 2), last = 15 - static_cast<int>(random() % 2);
+    const float scale = kernels::widen_f16(static_cast<uint16_t>(0x1c00 + random() % 0x1000));
+    const float least = scale * static_cast<float>(random() % 16);
+    std::vector<float> row(kernels::kGroupSize), back(row.size());
+    for (float& x : row) {
+      const int code = first + static_cast<int>(random() % static_cast<uint32_t>(last - first + 1));
+      x = scale * static_cast<float>(code) - least;
+    }
+    row[3] = scale * static_cast<float>(first) - least;
+    row[20] = scale * static_cast<float>(last) - least;
+    U4Group group;
+    floats_to_groups(Format::kU4Groups, row.data(), kernels::kGroupSize, &group);
+    groups_to_floats(Format::kU4Groups, &group, kernels::kGroupSize, back.data());
+    const double bound = 0x1p-11 * (15 * scale + std::fabs(kernels::widen_f16(group.min)));
+    for (size_t j = 0; j < row.size(); ++j) ASSERT_NEAR(back[j], row[j], bound) << i << " " << j;
+  }
+}
+
 TEST(WeightGroups, WhatIsNoNumberShows) {
   for (const float bad : {std::nanf(""), INFINITY, -INFINITY, 1e30f}) {
     std::vector<float> row = random_row(64, 1.0f), back(64);
