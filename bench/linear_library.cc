@@ -32,7 +32,7 @@ class LinearLayer {
     source.bias = bias;
     source.precision = choose_precision(precision, kernels_, Precision::kF32);
     const PackedWeight* packed = weights_.add(std::move(source));
-    weights_.pack(kernels_, &team_);
+    weights_.pack(kernels_, nullptr, &team_);
     graph_.hidden = graph_.add(std::make_unique<Linear>(std::vector{packed}, Element::kF32),
                                {operand(packed->precision)}, Rows::kTokens, shape.d_out);
     Limits limits;

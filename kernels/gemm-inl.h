@@ -110,6 +110,7 @@ inline void run_f32(const ProductArgs& args) {
 
 constexpr Product make_f32_product(const char* name) {
   return {.name = name,
+          .layout = "columns",
           .native = true,
           .mr = kMR,
           .nr = kNR,

@@ -348,6 +348,7 @@ template <typename Codes>
 constexpr Product make_grouped_product(const char* name, int64_t mr,
                                        void (*run)(const ProductArgs& args)) {
   return {.name = name,
+          .layout = Codes::kFlipped == 0 ? "groups" : "groups128",
           .native = true,
           .mr = mr,
           .nr = kNR,

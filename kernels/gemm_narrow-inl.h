@@ -208,6 +208,7 @@ constexpr Product make_bf16_product(
     const char* name, bool native,
     void (*run)(const ProductArgs& args) = gemm_narrow_run<Tile, Bf16Panels, Bf16Finish>) {
   return {.name = name,
+          .layout = "lanes",
           .native = native,
           .mr = Tile::kMR,
           .nr = Tile::kNR,
@@ -221,6 +222,7 @@ constexpr Product make_int8_product(
     const char* name, bool native,
     void (*run)(const ProductArgs& args) = gemm_narrow_run<Tile, U8Panels, U8Finish<Tile::kNR>>) {
   return {.name = name,
+          .layout = "lanes",
           .native = native,
           .mr = Tile::kMR,
           .nr = Tile::kNR,

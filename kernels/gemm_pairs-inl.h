@@ -175,6 +175,7 @@ inline void run_pairs(const ProductArgs& args) {
 
 constexpr Product make_pairs_product(const char* name) {
   return {.name = name,
+          .layout = "pairs",
           .native = false,
           .mr = kMR,
           .nr = kNR,

@@ -97,8 +97,11 @@ struct Product {
   static constexpr int64_t kAllColumns = int64_t{1} << 40;
 
   const char* name = nullptr;  // who multiplies; null: nobody
-  bool native = false;         // the machine multiplies these; otherwise they are widened first
-  int64_t mr = 0, nr = 0;      // register tile
+  // How a panel's numbers lie. Panels of one precision, nr, layout and size are the same bytes
+  // whoever packs them, so files may keep them. Null: they are of use to this process alone.
+  const char* layout = nullptr;
+  bool native = false;     // the machine multiplies these; otherwise they are widened first
+  int64_t mr = 0, nr = 0;  // register tile
   int64_t (*panel_bytes)(int64_t rows, int64_t k) = nullptr;  // a multiple of 64
   void (*pack_panel)(const PanelArgs& args) = nullptr;
   void (*run)(const ProductArgs& args) = nullptr;

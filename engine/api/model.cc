@@ -61,7 +61,8 @@ headlane::ModelOptions headlane::c_api::model_options(const headlane_model_optio
           threads.count,
           threads.pool,
           read_log(options.log, options.log_user),
-          options.sizes_only != 0};
+          options.sizes_only != 0,
+          {options.map != 0, options.verify != 0}};
 }
 
 headlane_model* headlane::c_api::new_model(std::unique_ptr<headlane::Model> made) {

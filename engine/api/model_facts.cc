@@ -23,6 +23,15 @@ Json tensors_of(const headlane::Container& container) {
   return tensors;
 }
 
+Json list_panels(const headlane::Container& container) {
+  Json panels = Json::array();
+  for (const headlane::PanelsInfo& entry : container.panels()) {
+    panels.push_back(
+        Json::object({{"weight", entry.weight}, {"layout", entry.layout}, {"bytes", entry.bytes}}));
+  }
+  return panels;
+}
+
 // The lines "slot: implementation" as members.
 Json kernels_of(const std::string& lines) {
   Json kernels = Json::object();
@@ -102,7 +111,12 @@ headlane_model_facts headlane::c_api::facts_of(const Model& model) {
   facts.has_tokenizer = model.tokenizer() != nullptr;
   facts.n_parameters = model.n_parameters();
   facts.file_bytes = model.container().file_bytes();
-  facts.packed_bytes = model.packed_bytes();
+  const Model::PackedFacts packed = model.packed_facts();
+  facts.packed_bytes = packed.bytes;
+  facts.mapped_bytes = packed.mapped_bytes;
+  facts.n_products = packed.n_products;
+  facts.n_stored_products = packed.n_stored;
+  facts.n_panels = std::ssize(model.container().panels());
   facts.n_tensors = std::ssize(model.container().tensors());
   facts.kdim = config.kdim;
   facts.vdim = config.vdim;
@@ -154,6 +168,10 @@ Json headlane::c_api::json_of(const headlane_model& handle) {
                        {"n_parameters", facts.n_parameters},
                        {"file_bytes", facts.file_bytes},
                        {"packed_bytes", facts.packed_bytes},
+                       {"mapped_bytes", facts.mapped_bytes},
+                       {"n_products", facts.n_products},
+                       {"n_stored_products", facts.n_stored_products},
+                       {"panels", list_panels(model.container())},
                        {"cache_token_bytes", facts.cache_token_bytes},
                        {"cache_token_bytes_f32", facts.cache_token_bytes_f32},
                        {"cache_token_bytes_bf16", facts.cache_token_bytes_bf16},

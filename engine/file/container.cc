@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "engine/base/error.h"
 #include "engine/file/container_format.h"
 #include "engine/file/container_header.h"
+#include "engine/file/file_checksum.h"
 #include "engine/file/json_fields.h"
 #include "engine/file/row_table.h"
 #include "engine/file/tensor_shape.h"
@@ -22,6 +24,9 @@ using json = Json;
 struct Container::Impl {
   Impl(std::string name, ContainerHeader read) : path(std::move(name)), header(std::move(read)) {
     for (size_t i = 0; i < header.tensors.size(); ++i) index.emplace(header.tensors[i].name, i);
+    for (const PanelsInfo& panels : header.panels) {
+      panels_index.emplace(PanelsKey(panels.weight, panels.layout), &panels);
+    }
   }
 
   // The system gives memory only to what is written to.
@@ -41,7 +46,9 @@ struct Container::Impl {
 
   std::string path;
   ContainerHeader header;
-  std::unordered_map<std::string_view, size_t> index;  // views of the tensors' names
+  std::unordered_map<std::string_view, size_t> index;               // views of the tensors' names
+  using PanelsKey = std::pair<std::string_view, std::string_view>;  // weight and layout, views too
+  std::map<PanelsKey, const PanelsInfo*> panels_index;
   int64_t bytes = 0;
   // The tensors that were read so far, if there is a file; otherwise all tensors.
   std::optional<InputFile> file;
@@ -58,7 +65,7 @@ namespace {
 // The table of tensors that stand one behind the other in some memory.
 ContainerHeader header_of(json config, json tokenizer, std::span<const TensorSource> tensors,
                           int64_t* bytes) {
-  ContainerHeader header{std::move(config), std::move(tokenizer), {}, -1};
+  ContainerHeader header{std::move(config), std::move(tokenizer), {}, {}, -1};
   *bytes = 0;
   for (const TensorSource& tensor : tensors) {
     const int64_t size = shape_bytes(tensor.shape, tensor.dtype).value_or(0);
@@ -70,7 +77,7 @@ ContainerHeader header_of(json config, json tokenizer, std::span<const TensorSou
 
 }  // namespace
 
-Container Container::open(const std::string& path) try {
+Container Container::open(const std::string& path, const ContainerOptions& options) try {
   InputFile file(path);
   container_format::Prefix prefix = {};
   const auto first = std::as_writable_bytes(std::span(&prefix, 1))
@@ -79,6 +86,8 @@ Container Container::open(const std::string& path) try {
   const int64_t header_bytes = read_prefix(first, file.bytes(), path);
   const std::string text = file.read_text(sizeof prefix, header_bytes);
   auto impl = std::make_unique<Impl>(path, read_header(text, file.bytes(), path));
+  if (options.verify) verify_checksum(file, impl->header.checksum_offset);
+  if (options.map) file.map();
   impl->bytes = file.bytes();
   impl->file = std::move(file);
   impl->read.resize(impl->header.tensors.size());
@@ -122,6 +131,8 @@ const json& Container::tokenizer() const { return impl_->header.tokenizer; }
 int64_t Container::file_bytes() const { return impl_->bytes; }
 const std::vector<TensorInfo>& Container::tensors() const { return impl_->header.tensors; }
 int64_t Container::checksum_offset() const { return impl_->header.checksum_offset; }
+const std::vector<PanelsInfo>& Container::panels() const { return impl_->header.panels; }
+const std::byte* Container::mapped() const { return impl_->file ? impl_->file->mapped() : nullptr; }
 const InputFile* Container::file() const { return impl_->file ? &*impl_->file : nullptr; }
 
 const TensorInfo* Container::find(std::string_view name) const {
@@ -129,9 +140,17 @@ const TensorInfo* Container::find(std::string_view name) const {
   return found != impl_->index.end() ? &tensors()[found->second] : nullptr;
 }
 
+const PanelsInfo* Container::find_panels(std::string_view weight, std::string_view layout,
+                                         int64_t bytes) const {
+  const auto found = impl_->panels_index.find({weight, layout});
+  const bool is_there = found != impl_->panels_index.end() && found->second->bytes == bytes;
+  return is_there ? found->second : nullptr;
+}
+
 std::span<const std::byte> Container::data(const TensorInfo& tensor) const {
   const size_t i = impl_->number_of(tensor);
   const auto bytes = static_cast<size_t>(tensor.bytes);
+  if (mapped() != nullptr) return {mapped() + tensor.offset, bytes};
   if (!impl_->file && impl_->given[i].size() == bytes) return impl_->given[i];
   const std::lock_guard lock(impl_->reading);
   if (!impl_->file) {
@@ -185,6 +204,10 @@ WeightRows Container::row_table(std::string_view name, std::string_view scales, 
                                 int64_t cols) const {
   WeightRows weight = this->weight(name, scales, rows, cols);
   if (!impl_->file) return weight;
+  if (mapped() != nullptr) {
+    weight.data = mapped() + weight.offset;
+    return weight;
+  }
   const std::lock_guard lock(impl_->reading);
   std::unique_ptr<RowTable>& table = impl_->tables[impl_->number_of(at(name))];
   if (!table) {

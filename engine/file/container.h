@@ -7,10 +7,13 @@
 //         24   header: JSON, UTF-8         { "config": {...}, "tokenizer": {...} or null,
 //                                            "tensors": [
 //                                            {"name","dtype","shape","offset","bytes"}, ... ],
+//                                            "panels": [
+//                                            {"weight","layout","offset","bytes"}, ... ],
 //                                            "checksum": {"type": "xxh3_128", "offset"} }
 //              zero padding up to 64
 //              tensors, each at a multiple of 64 from the start of the file, canonical row-major,
 //              little endian, in the order of the table, zero padding between
+//              panels of products' weights, likewise; mostly there are none
 //              checksum: XXH3, 128 bits, big endian, of all bytes before it
 //
 // Limits, beyond which a file is refused: limits.h. No key may be twice in an object, no tensor
@@ -18,8 +21,10 @@
 // the last tensor. Files made before there was a checksum have none; opening does not compute it,
 // which would read all of a file (file_check.h does).
 //
-// Packed layouts belong to a machine, not to a file, so none is stored. A file is hostile until
-// checked: see Container::open.
+// A product's weight may be there a second time, packed into panels for machines whose layout it
+// names (layout_of): those read it as it is, and all others pack the tensor. Panels are numbers
+// alone, so wrong ones give wrong numbers and nothing worse. A file is hostile until checked: see
+// Container::open.
 #pragma once
 
 #include <cstddef>
@@ -54,6 +59,21 @@ struct TensorSource {
   std::span<const std::byte> data;  // canonical row-major, shape_bytes(shape, dtype) of them
 };
 
+// The panels of a product's weight, all of them in their order, each as Product::pack_panel makes
+// it.
+struct PanelsInfo {
+  std::string weight, layout;  // names of a PackedWeight and of layout_of
+  int64_t offset = 0;          // as of TensorInfo
+  int64_t bytes = 0;
+
+  int64_t end() const { return offset + bytes; }
+};
+
+struct ContainerOptions {
+  bool map = false;     // the file is mapped, and what is mapped is not read
+  bool verify = false;  // all of the file is read for its checksum
+};
+
 // `path` is either the old file or the whole new one, checked by what reads it. The same input
 // gives the same bytes. Throws Error: kIo, kTooLarge beyond the format's limits, kInvalidArgument;
 // nothing half-written stays.
@@ -68,7 +88,8 @@ void write_container(const std::string& path, const Json& config, const Json& to
 // nothing to who has read.
 class Container {
  public:
-  static Container open(const std::string& path);  // throws Error(kIo or kBadFile)
+  // Throws Error(kIo or kBadFile), the latter also if there is no checksum to verify.
+  static Container open(const std::string& path, const ContainerOptions& options = {});
   // One that was never a file: the tensors are copied into memory of its own, or, in a view, stay
   // where they are. A view's tensors without data are zeros, and its weights without data are
   // nowhere: it shows whether names, types and shapes are a model's before there are any numbers.
@@ -86,10 +107,15 @@ class Container {
   const Json& tokenizer() const;  // the header's "tokenizer": an object, or null
   int64_t file_bytes() const;     // of one that is no file: of its tensors
   const std::vector<TensorInfo>& tensors() const;
+  const std::vector<PanelsInfo>& panels() const;
   const InputFile* file() const;    // null if there is none
+  const std::byte* mapped() const;  // all of the file, or null if it is not mapped
   int64_t checksum_offset() const;  // -1: the file has none
 
   const TensorInfo* find(std::string_view name) const;  // null if there is none
+  // Of this size; null if there are none.
+  const PanelsInfo* find_panels(std::string_view weight, std::string_view layout,
+                                int64_t bytes) const;
   // All functions below may be called from several threads, and throw Error also as InputFile does.
   // They return pointers that are valid as long as the container.
   std::span<const std::byte> data(const TensorInfo& tensor) const;

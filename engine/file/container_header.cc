@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 #include <unordered_set>
 
 #include "engine/base/error.h"
@@ -18,13 +19,26 @@ using json = Json;
 using ll = long long;
 using ull = unsigned long long;
 
-std::string read_name(const json& entry, const std::string& where) {
-  std::string name = json_string(entry, "name", where);
+std::string read_name(const json& entry, const char* key, const std::string& where) {
+  std::string name = json_string(entry, key, where);
   if (!format::is_name(name)) {
-    fail(Status::kBadFile, "%s field \"name\" is \"%s\"; it must be 1 to %lld printable bytes",
-         where.c_str(), printable(name).c_str(), ll{file_limits::kNameBytes});
+    fail(Status::kBadFile, "%s field \"%s\" is \"%s\"; it must be 1 to %lld printable bytes",
+         where.c_str(), key, printable(name).c_str(), ll{file_limits::kNameBytes});
   }
   return name;
+}
+
+// `bytes` is not negative.
+void check_place(int64_t offset, int64_t bytes, int64_t data_begin, int64_t file_bytes,
+                 const std::string& where) {
+  if (offset < data_begin || offset > file_bytes || offset % format::kAlignment != 0) {
+    fail(Status::kBadFile, "%s field \"offset\" is %lld, not a multiple of %lld in [%lld, %lld]",
+         where.c_str(), ll{offset}, ll{format::kAlignment}, ll{data_begin}, ll{file_bytes});
+  }
+  if (bytes > file_bytes - offset) {
+    fail(Status::kBadFile, "%s field \"bytes\" is %lld, but the file ends %lld bytes after it",
+         where.c_str(), ll{bytes}, ll{file_bytes - offset});
+  }
 }
 
 Format read_dtype(const json& entry, const std::string& where) {
@@ -43,7 +57,7 @@ TensorInfo read_tensor(const json& entry, size_t i_tensor, int64_t data_begin, i
                        const std::string& path) {
   const std::string number = path + ": tensor " + std::to_string(i_tensor);
   TensorInfo tensor;
-  tensor.name = read_name(entry, number);
+  tensor.name = read_name(entry, "name", number);
   const std::string where = path + ": tensor \"" + printable(tensor.name) + "\"";
   tensor.dtype = read_dtype(entry, where);
   tensor.shape = json_sizes(entry, "shape", where);
@@ -55,16 +69,47 @@ TensorInfo read_tensor(const json& entry, size_t i_tensor, int64_t data_begin, i
     fail(Status::kBadFile, "%s field \"bytes\" is %lld, which is not the size of %s %s",
          where.c_str(), ll{tensor.bytes}, name_of(tensor.dtype), shape_text(tensor.shape).c_str());
   }
-  if (tensor.offset < data_begin || tensor.offset > file_bytes ||
-      tensor.offset % format::kAlignment != 0) {
-    fail(Status::kBadFile, "%s field \"offset\" is %lld, not a multiple of %lld in [%lld, %lld]",
-         where.c_str(), ll{tensor.offset}, ll{format::kAlignment}, ll{data_begin}, ll{file_bytes});
-  }
-  if (tensor.bytes > file_bytes - tensor.offset) {
-    fail(Status::kBadFile, "%s field \"bytes\" is %lld, but the file ends %lld bytes after it",
-         where.c_str(), ll{tensor.bytes}, ll{file_bytes - tensor.offset});
-  }
+  check_place(tensor.offset, tensor.bytes, data_begin, file_bytes, where);
   return tensor;
+}
+
+PanelsInfo read_panels_entry(const json& entry, size_t i, int64_t data_begin, int64_t file_bytes,
+                             const std::string& path) {
+  const std::string where = path + ": panels " + std::to_string(i);
+  PanelsInfo panels;
+  panels.weight = read_name(entry, "weight", where);
+  panels.layout = read_name(entry, "layout", where);
+  panels.offset = json_int(entry, "offset", where);
+  panels.bytes = json_int(entry, "bytes", where);
+  if (panels.bytes < 0) {
+    fail(Status::kBadFile, "%s field \"bytes\" is %lld, which is negative", where.c_str(),
+         ll{panels.bytes});
+  }
+  check_place(panels.offset, panels.bytes, data_begin, file_bytes, where);
+  return panels;
+}
+
+// Each number of the result is inside the file.
+std::vector<PanelsInfo> read_panels(const json& header, int64_t data_begin, int64_t file_bytes,
+                                    const std::string& path) {
+  std::vector<PanelsInfo> panels;
+  if (!json_has(header, "panels", path + ": header")) return panels;
+  const json& table = header["panels"];
+  if (!table.is_array() || std::ssize(table) > file_limits::kTensors) {
+    fail(Status::kBadFile, "%s: header field \"panels\" is not an array of at most %lld",
+         path.c_str(), ll{file_limits::kTensors});
+  }
+  panels.reserve(table.size());
+  for (const json& entry : table) {
+    panels.push_back(read_panels_entry(entry, panels.size(), data_begin, file_bytes, path));
+  }
+  std::set<std::pair<std::string_view, std::string_view>> known;
+  for (const PanelsInfo& entry : panels) {
+    if (known.insert({entry.weight, entry.layout}).second) continue;
+    fail(Status::kBadFile, "%s: panels of \"%s\" in the layout \"%s\" are in the table twice",
+         path.c_str(), printable(entry.weight).c_str(), printable(entry.layout).c_str());
+  }
+  return panels;
 }
 
 std::vector<TensorInfo> read_tensors(const json& header, int64_t data_begin, int64_t file_bytes,
@@ -80,30 +125,38 @@ std::vector<TensorInfo> read_tensors(const json& header, int64_t data_begin, int
     tensors.push_back(read_tensor(entry, tensors.size(), data_begin, file_bytes, path));
   }
   std::unordered_set<std::string_view> names;
-  std::vector<TensorRange> ranges;
-  ranges.reserve(tensors.size());
   for (const TensorInfo& tensor : tensors) {
-    if (!names.insert(tensor.name).second) {
-      fail(Status::kBadFile, "%s: tensor \"%s\" is in the table twice", path.c_str(),
-           printable(tensor.name).c_str());
-    }
-    ranges.push_back({tensor.name, tensor.offset, tensor.end()});
+    if (names.insert(tensor.name).second) continue;
+    fail(Status::kBadFile, "%s: tensor \"%s\" is in the table twice", path.c_str(),
+         printable(tensor.name).c_str());
   }
-  check_disjoint(std::move(ranges), path);
   return tensors;
 }
 
-// Where the checksum is, behind all tensors; -1 if there is none, or one of another type, which a
-// later version may have.
-int64_t read_checksum(const json& header, const std::vector<TensorInfo>& tensors,
-                      int64_t data_begin, int64_t file_bytes, const std::string& path) {
+void check_no_byte_is_two(const ContainerHeader& header, const std::string& path) {
+  std::vector<TensorRange> ranges;
+  ranges.reserve(header.tensors.size() + header.panels.size());
+  for (const TensorInfo& tensor : header.tensors) {
+    ranges.push_back({tensor.name, tensor.offset, tensor.end()});
+  }
+  for (const PanelsInfo& panels : header.panels) {
+    ranges.push_back({panels.weight, panels.offset, panels.end()});
+  }
+  check_disjoint(std::move(ranges), path);
+}
+
+// Where the checksum is, behind all tensors and panels; -1 if there is none, or one of another
+// type, which a later version may have.
+int64_t read_checksum(const json& header, const ContainerHeader& read, int64_t data_begin,
+                      int64_t file_bytes, const std::string& path) {
   const std::string where = path + ": header field \"checksum\":";
   if (!json_has(header, "checksum", path + ": header")) return -1;
   const json& checksum = header["checksum"];
   if (json_string(checksum, "type", where) != format::kChecksumType) return -1;
   const int64_t offset = json_int(checksum, "offset", where);
   int64_t end = data_begin;
-  for (const TensorInfo& tensor : tensors) end = std::max(end, tensor.end());
+  for (const TensorInfo& tensor : read.tensors) end = std::max(end, tensor.end());
+  for (const PanelsInfo& panels : read.panels) end = std::max(end, panels.end());
   if (offset < end || offset > file_bytes - format::kChecksumBytes) {
     fail(Status::kBadFile,
          "%s \"offset\" is %lld: the tensors end at %lld, and the file, with %lld bytes for it, at "
@@ -165,7 +218,9 @@ ContainerHeader read_header(std::string_view text, int64_t file_bytes, const std
   header.config = take_object(&json_header, "config", false, path);
   header.tokenizer = take_object(&json_header, "tokenizer", true, path);
   header.tensors = read_tensors(json_header, data_begin, file_bytes, path);
-  header.checksum_offset = read_checksum(json_header, header.tensors, data_begin, file_bytes, path);
+  header.panels = read_panels(json_header, data_begin, file_bytes, path);
+  check_no_byte_is_two(header, path);
+  header.checksum_offset = read_checksum(json_header, header, data_begin, file_bytes, path);
   return header;
 }
 

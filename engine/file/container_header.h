@@ -16,6 +16,7 @@ namespace headlane {
 struct ContainerHeader {
   Json config, tokenizer;
   std::vector<TensorInfo> tensors;
+  std::vector<PanelsInfo> panels;
   int64_t checksum_offset = -1;  // -1: there is none
 };
 

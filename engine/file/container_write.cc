@@ -62,13 +62,32 @@ struct Head {
   int64_t checksum_offset = 0;
 };
 
+// What a file holds, all but the data.
+struct Contents {
+  const json &config, &tokenizer;
+  std::span<const TensorSource> tensors;
+  std::span<const PanelsSource> panels;
+};
+
+// The table of panels if they begin at *offset, which becomes where they end.
+json make_panels(std::span<const PanelsSource> panels, int64_t* offset) {
+  json table = json::array();
+  for (const PanelsSource& source : panels) {
+    table.push_back({{"weight", source.weight},
+                     {"layout", source.layout},
+                     {"offset", *offset},
+                     {"bytes", source.bytes}});
+    *offset = format::align_up(*offset + source.bytes);
+  }
+  return table;
+}
+
 // The header's JSON if the tensors begin at data_begin.
-std::string make_header(const std::string& path, const json& config, const json& tokenizer,
-                        std::span<const TensorSource> tensors, int64_t data_begin,
+std::string make_header(const std::string& path, const Contents& contents, int64_t data_begin,
                         int64_t* checksum_offset) {
   json table = json::array();
   int64_t offset = data_begin;
-  for (const TensorSource& tensor : tensors) {
+  for (const TensorSource& tensor : contents.tensors) {
     const int64_t bytes = bytes_of(tensor);
     table.push_back({{"name", tensor.name},
                      {"dtype", name_of(tensor.dtype)},
@@ -77,11 +96,11 @@ std::string make_header(const std::string& path, const json& config, const json&
                      {"bytes", bytes}});
     offset = format::align_up(offset + bytes);
   }
+  json header = {
+      {"config", contents.config}, {"tokenizer", contents.tokenizer}, {"tensors", table}};
+  if (!contents.panels.empty()) header["panels"] = make_panels(contents.panels, &offset);
+  header["checksum"] = {{"type", format::kChecksumType}, {"offset", offset}};
   *checksum_offset = offset;
-  const json header = {{"config", config},
-                       {"tokenizer", tokenizer},
-                       {"tensors", table},
-                       {"checksum", {{"type", format::kChecksumType}, {"offset", offset}}}};
   try {
     return header.dump();
   } catch (const Error& error) {
@@ -89,8 +108,7 @@ std::string make_header(const std::string& path, const json& config, const json&
   }
 }
 
-Head make_head(const std::string& path, const json& config, const json& tokenizer,
-               std::span<const TensorSource> tensors) {
+Head make_head(const std::string& path, const Contents& contents) {
   // The header holds the offsets and the offsets depend on the header's length. Larger offsets
   // never make it shorter, so this ends, in practice after two or three rounds.
   Head head;
@@ -98,7 +116,7 @@ Head make_head(const std::string& path, const json& config, const json& tokenize
   std::string header;
   for (int64_t needed = format::kAlignment; needed != data_begin;) {
     data_begin = needed;
-    header = make_header(path, config, tokenizer, tensors, data_begin, &head.checksum_offset);
+    header = make_header(path, contents, data_begin, &head.checksum_offset);
     const auto end = static_cast<int64_t>(sizeof(format::Prefix) + header.size());
     needed = format::align_up(end);
   }
@@ -124,10 +142,9 @@ void check_head(const Head& head, const std::string& path) try {
 }
 
 // The head, which what reads the file does not refuse.
-std::string make_checked_head(const std::string& path, const json& config, const json& tokenizer,
-                              std::span<const TensorSource> tensors) {
-  check_sources(path, config, tokenizer, tensors);
-  Head head = make_head(path, config, tokenizer, tensors);
+std::string make_checked_head(const std::string& path, const Contents& contents) {
+  check_sources(path, contents.config, contents.tokenizer, contents.tensors);
+  Head head = make_head(path, contents);
   check_head(head, path);
   return std::move(head.bytes);
 }
@@ -135,10 +152,14 @@ std::string make_checked_head(const std::string& path, const json& config, const
 }  // namespace
 
 ContainerWriter::ContainerWriter(const std::string& path, const json& config, const json& tokenizer,
-                                 std::span<const TensorSource> tensors)
-    : ContainerWriter(path, make_checked_head(path, config, tokenizer, tensors)) {
+                                 std::span<const TensorSource> tensors,
+                                 std::span<const PanelsSource> panels)
+    : ContainerWriter(path, make_checked_head(path, {config, tokenizer, tensors, panels})) {
   for (const TensorSource& tensor : tensors) {
     if (bytes_of(tensor) > 0) left_.push_back(bytes_of(tensor));
+  }
+  for (const PanelsSource& source : panels) {
+    if (source.bytes > 0) left_.push_back(source.bytes);
   }
 }
 

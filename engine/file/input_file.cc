@@ -1,12 +1,14 @@
 #include "engine/file/input_file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <new>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -42,18 +44,32 @@ InputFile::InputFile(InputFile&& other) noexcept
     : path_(std::move(other.path_)),
       fd_(std::exchange(other.fd_, -1)),
       bytes_(other.bytes_),
-      written_(other.written_) {}
+      written_(other.written_),
+      map_(std::exchange(other.map_, nullptr)) {}
 
 InputFile& InputFile::operator=(InputFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(fd_, other.fd_);
   std::swap(bytes_, other.bytes_);
   std::swap(written_, other.written_);
+  std::swap(map_, other.map_);
   return *this;
 }
 
 InputFile::~InputFile() {
+  if (map_ != nullptr) {
+    ::munmap(const_cast<std::byte*>(map_), static_cast<size_t>(bytes_));
+  }
   if (fd_ >= 0) ::close(fd_);
+}
+
+void InputFile::map() {
+  if (map_ != nullptr || bytes_ == 0) return;
+  void* memory = ::mmap(nullptr, static_cast<size_t>(bytes_), PROT_READ, MAP_SHARED, fd_, 0);
+  if (memory == MAP_FAILED && errno == ENOMEM) throw std::bad_alloc();
+  if (memory == MAP_FAILED) fail_io(path_, "map", errno);
+  map_ = static_cast<const std::byte*>(memory);
+  check_unchanged();
 }
 
 void InputFile::read(int64_t offset, std::span<std::byte> to) const {

@@ -1,6 +1,7 @@
 // A file that stays open and is read where and when somebody asks, into memory that is the reader's
-// own. It is not mapped: a file that is cut while it is mapped takes pages away from under whoever
-// reads them (SIGBUS), and with them the whole process. Here it is an Error.
+// own. It is not mapped unless its user asked for that: a file that is cut while it is mapped takes
+// pages away from under whoever reads them (SIGBUS), and with them the whole process. What is read
+// is an Error then.
 #pragma once
 
 #include <cstddef>
@@ -31,13 +32,20 @@ class InputFile {
   void read(int64_t offset, std::span<std::byte> to) const;
   std::string read_text(int64_t offset, int64_t bytes) const;
 
- private:
+  // Maps all of it, which no process that maps it too has in memory twice. Throws Error(kIo) or
+  // std::bad_alloc.
+  void map();
+  // The bytes, [bytes()], or null if it was not mapped.
+  const std::byte* mapped() const { return map_; }
+  // Throws Error as read() if the file is not the one any more that was opened.
   void check_unchanged() const;
 
+ private:
   std::string path_;
   int fd_ = -1;
   int64_t bytes_ = 0;
   timespec written_ = {};  // when it was last written to
+  const std::byte* map_ = nullptr;
 };
 
 // Throws Error(kBadFile) if the file is what git leaves of a large one where git-lfs is not

@@ -30,6 +30,9 @@ struct Graph {
   std::optional<PoolPart> read;
   // These values stay where they are until the next run: keys and values of a decoder's layers.
   std::vector<ValueId> kept;
+  // The model's file where weights lie in its map: each run asks first whether it was changed,
+  // since reading what was cut off ends the process. Null: no weight does.
+  const InputFile* mapped = nullptr;
 
   // Appends an op and returns its output, a new value of `rows` x `cols`.
   ValueId add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows rows, int64_t cols,

@@ -263,6 +263,7 @@ void GraphBuilder::add_head(ValueId hidden, const std::string& words) {
 
 Graph GraphBuilder::finish(ValueId hidden) && {
   graph_.hidden = hidden;
+  if (weights_.mapped() != nullptr) graph_.mapped = weights_.file();
   return std::move(graph_);
 }
 

@@ -1,38 +1,13 @@
 #include "engine/model/file_check.h"
 
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
-#include <vector>
 
-#include "engine/file/checksum.h"
-#include "engine/file/container_format.h"
+#include "engine/file/file_checksum.h"
 #include "engine/model/model_check.h"
 
 namespace headlane {
 namespace {
-
-constexpr int64_t kChunk = int64_t{1} << 20;  // in L2, and large enough for the disk
-
-// Calls body(bytes) with one part after the other of [begin, end).
-template <typename Body>
-void read_parts(const InputFile& file, int64_t begin, int64_t end, Body body) {
-  std::vector<std::byte> memory(static_cast<size_t>(std::min(kChunk, end - begin)));
-  for (int64_t at = begin; at < end; at += kChunk) {
-    const auto part = std::span(memory).first(static_cast<size_t>(std::min(kChunk, end - at)));
-    file.read(at, part);
-    body(std::span<const std::byte>(part));
-  }
-}
-
-bool checksum_matches(const InputFile& file, int64_t offset) {
-  Checksum checksum;
-  read_parts(file, 0, offset, [&](std::span<const std::byte> part) { checksum.add(part); });
-  std::array<std::byte, container_format::kChecksumBytes> stored;
-  file.read(offset, stored);
-  return checksum.value() == stored;
-}
 
 // Elements whose exponent has all bits set, by what their other bits say.
 template <typename Bits>

@@ -23,23 +23,12 @@ kernels::Table choose_kernels(const std::string& isa, const std::string& gemm) {
   return table;
 }
 
-// The lowest of the file's tensors.
-Precision precision_of(const Container& container) {
-  Precision lowest = Precision::kF32;
-  for (const TensorInfo& tensor : container.tensors()) {
-    for (const kernels::ProductKind& kind : kernels::kProductKinds) {
-      if (kind.w == tensor.dtype) lowest = std::max(lowest, kind.precision);
-    }
-  }
-  return lowest;
-}
-
 }  // namespace
 
 std::unique_ptr<Model> Model::open(const std::string& path, const ModelOptions& options) {
   // Before the file: an option's mistake costs no reading.
   choose_precision(options.precision, choose_kernels(options.isa, options.gemm), Precision::kF32);
-  Container container = Container::open(path);
+  Container container = Container::open(path, options.file);
   ModelConfig config = read_config(container);
   return make(std::move(container), std::move(config), options);
 }
@@ -91,6 +80,23 @@ void Model::log_kernels(const std::string& isa) const {
   }
 }
 
+void Model::log_packed(const PackedWeights& packed, Precision precision) const {
+  const int64_t n = std::ssize(packed.weights()), n_packed = n - packed.n_stored();
+  if (n_packed > 0) {
+    log_.info("packed %zu bytes of weights for products in %s, with %lld threads", packed.bytes(),
+              name_of(precision), static_cast<long long>(n_threads_));
+  }
+  if (container_.panels().empty()) return;
+  log_.info("the file has %lld of %lld products' weights as kernels %s read them in %s: %s",
+            static_cast<long long>(packed.n_stored()), static_cast<long long>(n), kernels_.isa,
+            name_of(precision), container_.mapped() != nullptr ? "mapped" : "read");
+  if (n_packed == 0) return;
+  log_.warn(
+      "the file is packed for other kernels or another precision than %s in %s: %lld products"
+      " were packed anew",
+      kernels_.isa, name_of(precision), static_cast<long long>(n_packed));
+}
+
 const Program& Model::program(Precision precision) const {
   const std::lock_guard lock(making_);
   std::unique_ptr<Program>& made = programs_[static_cast<int>(precision)];
@@ -106,14 +112,13 @@ const Program& Model::program(Precision precision) const {
       program->graphs[static_cast<int>(part)] = build_graph(source, part);
   }
   if (sizes_only_) {
-    program->packed.measure(kernels_);
+    program->packed.measure(kernels_, &container_);
     made = std::move(program);
     return *made;
   }
   Team team(static_cast<int>(n_threads_), pool_);
-  program->packed.pack(kernels_, &team);
-  log_.info("packed %zu bytes of weights for products in %s, with %lld threads",
-            program->packed.bytes(), name_of(precision), static_cast<long long>(n_threads_));
+  program->packed.pack(kernels_, &container_, &team);
+  log_packed(program->packed, precision);
   made = std::move(program);
   return *made;
 }
@@ -128,13 +133,17 @@ int64_t Model::n_parameters() const {
   return n;
 }
 
-int64_t Model::packed_bytes() const {
+Model::PackedFacts Model::packed_facts() const {
   const std::lock_guard lock(making_);
-  int64_t bytes = 0;
+  PackedFacts facts;
   for (const auto& program : programs_) {
-    if (program) bytes += static_cast<int64_t>(program->packed.bytes());
+    if (!program) continue;
+    facts.bytes += static_cast<int64_t>(program->packed.bytes());
+    facts.mapped_bytes += program->packed.mapped_bytes();
+    facts.n_products += std::ssize(program->packed.weights());
+    facts.n_stored += program->packed.n_stored();
   }
-  return bytes;
+  return facts;
 }
 
 }  // namespace headlane

@@ -25,6 +25,7 @@ struct ModelOptions {
   CallerPool pool;                // likewise; none: threads that are made for it, and end with it
   Log log;
   bool sizes_only = false;  // weights are not read, so nothing can run
+  ContainerOptions file;    // of a model that is opened
 };
 
 // A model runs as this in one precision: its graphs, and the weights packed for them.
@@ -56,7 +57,12 @@ class Model {
   }
   const Tokenizer* tokenizer() const { return tokenizer_.get(); }  // null if the file has none
   int64_t n_parameters() const;
-  int64_t packed_bytes() const;  // of all programs made
+  // Of all programs made: bytes of packed weights, and how many of these lie in the mapped file;
+  // weights of products, and how many of these the file has packed for this machine.
+  struct PackedFacts {
+    int64_t bytes = 0, mapped_bytes = 0, n_products = 0, n_stored = 0;
+  };
+  PackedFacts packed_facts() const;
   const Log& log() const { return log_; }
   // Throws Error(kUnsupported) if there are no weights to run with.
   void require_weights() const;
@@ -64,6 +70,7 @@ class Model {
  private:
   Model(Container container, const ModelOptions& options);
   void log_kernels(const std::string& isa) const;
+  void log_packed(const PackedWeights& packed, Precision precision) const;
 
   Container container_;
   ModelConfig config_;

@@ -69,6 +69,16 @@ ModelConfig read_config(const Container& container) {
   return config;
 }
 
+Precision precision_of(const Container& container) {
+  Precision lowest = Precision::kF32;
+  for (const TensorInfo& tensor : container.tensors()) {
+    for (const kernels::ProductKind& kind : kernels::kProductKinds) {
+      if (kind.w == tensor.dtype) lowest = std::max(lowest, kind.precision);
+    }
+  }
+  return lowest;
+}
+
 std::unique_ptr<Tokenizer> read_tokenizer(const Container& container, const ModelConfig& config) {
   if (container.tokenizer().is_null()) return nullptr;
   const std::string& path = container.path();

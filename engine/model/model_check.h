@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "engine/file/container.h"
+#include "engine/file/precision.h"
 #include "engine/spec/config.h"
 #include "engine/text/tokenizer.h"
 
@@ -16,6 +17,9 @@ namespace headlane {
 // The config, no larger than the tensors that are there: nothing is allocated by what it says
 // alone.
 ModelConfig read_config(const Container& container);
+
+// The precision of the file's weights: the lowest of its tensors.
+Precision precision_of(const Container& container);
 
 // The tokenizer, whose tokens all have embeddings; null if there is none.
 std::unique_ptr<Tokenizer> read_tokenizer(const Container& container, const ModelConfig& config);

@@ -3,9 +3,11 @@
 
 #include <deque>
 #include <string>
+#include <vector>
 
 #include "engine/base/buffer.h"
 #include "engine/base/team.h"
+#include "engine/file/container.h"
 #include "engine/file/precision.h"
 #include "engine/file/weight_rows.h"
 #include "engine/ops/op.h"
@@ -24,6 +26,15 @@ struct PackedWeight {
 
 // The size of the packed weight in bytes, a multiple of 64.
 int64_t packed_bytes(const kernels::Table& kernels, const PackedWeight& weight);
+
+// What files call the layout of its panels (PanelsInfo): "int4/groups/48", by precision, layout and
+// nr. "" where files keep no such panels.
+std::string layout_of(const kernels::Table& kernels, const PackedWeight& weight);
+
+// Packs some panels to `to`, 64-byte aligned, which has room for them. Throws Error if a file
+// cannot be read.
+void pack_panels(const kernels::Table& kernels, const PackedWeight& weight, Range panels, char* to,
+                 RowBuffer* buffer);
 
 // A packed weight, or some of its panels, as a product takes it.
 struct PackedView {
@@ -47,16 +58,30 @@ class PackedWeights {
  public:
   // The weight of that name, made if there is none yet. Valid as long as this.
   const PackedWeight* add(PackedWeight weight);
-  // Packs all of them on the team's threads; called once, after the last add. Throws Error if a
-  // file cannot be read.
-  void pack(const kernels::Table& kernels, Team* team);
-  // Looks only at how much memory pack() would take.
-  void measure(const kernels::Table& kernels);
-  size_t bytes() const { return static_cast<size_t>(bytes_); }
+  // Packs all of them on the team's threads; called once, after the last add. What `file` has
+  // packed for these kernels is read instead, or, where it is mapped, stays there. Null: there is
+  // no file. Throws Error if a file cannot be read.
+  void pack(const kernels::Table& kernels, const Container* file, Team* team);
+  // Looks only at what pack() would do.
+  void measure(const kernels::Table& kernels, const Container* file);
+  const std::deque<PackedWeight>& weights() const { return weights_; }
+  size_t bytes() const { return static_cast<size_t>(bytes_); }  // those in a mapped file too
+  int64_t mapped_bytes() const { return mapped_bytes_; }
+  // Weights whose panels are those of the file.
+  int64_t n_stored() const { return n_stored_; }
 
  private:
+  // Where a weight's panels come from, and where they will be.
+  struct Place {
+    const PanelsInfo* stored = nullptr;  // in the file; null: they are packed
+    int64_t offset = -1;                 // in memory_; -1: they stay in the mapped file
+  };
+  std::vector<Place> make_places(const kernels::Table& kernels, const Container* file);
+  void fill(const kernels::Table& kernels, const Container* file, const std::vector<Place>& places,
+            Slice part);
+
   std::deque<PackedWeight> weights_;  // a deque, since ops point to its elements
-  int64_t bytes_ = 0;
+  int64_t bytes_ = 0, mapped_bytes_ = 0, n_stored_ = 0;
   Buffer memory_;
 };
 

@@ -38,6 +38,7 @@ PlanRunner::PlanRunner(const Graph& graph, const kernels::Table& kernels, const 
                        Team* team)
     : plan_(make_plan(graph, kernels, limits, block_bytes())),
       d_hidden_(graph.values[graph.hidden].cols),
+      mapped_(graph.mapped),
       team_(*team),
       profile_(plan_, graph, kernels, limits.n_threads),
       next_(plan_.passes.size()) {
@@ -93,6 +94,7 @@ void PlanRunner::list_phases(const Run& run, bool wants_hidden, bool wants_poole
 }
 
 void PlanRunner::run(const Run& run, const RowTarget& hidden, float* pooled) {
+  if (mapped_ != nullptr) mapped_->check_unchanged();
   plan_.passes.front().steps.front().op->prepare(run);
   for (auto& next : next_) next.store(0, std::memory_order_relaxed);
   profile_.begin_run();

@@ -32,8 +32,8 @@ class PlanRunner {
   void use(void* memory);
   // Takes everything of `run` but n_threads, which is the runner's. Where the run has no map of its
   // tokens, they are the target's in order. `pooled` may be null. Throws Error, before anything is
-  // computed, if the model's file has to be read and cannot be, and Error(kCancelled) if the team
-  // was told so: what the targets have then is nothing.
+  // computed, if the model's file has to be read and cannot be, or is mapped and was changed, and
+  // Error(kCancelled) if the team was told so: what the targets have then is nothing.
   void run(const Run& run, const RowTarget& hidden, float* pooled);
 
   // The i-th of the graph's values that stay, as the last run left it.
@@ -65,6 +65,7 @@ class PlanRunner {
 
   Plan plan_;
   int64_t d_hidden_;
+  const InputFile* mapped_;  // or null
   Team& team_;
   float* arena_ = nullptr;    // [plan_.arena_floats]
   float* scratch_ = nullptr;  // [n_threads, plan_.scratch_floats]

@@ -76,6 +76,7 @@ using RelativeBias = Sized<headlane_relative_bias>;         /**< of AttentionOpt
 using LayerOptions = Sized<headlane_layer_options>;         /**< of Model::layer */
 using ForwardBatch = Sized<headlane_forward_batch>;         /**< of Session::forward */
 using ConvertOptions = Sized<headlane_convert_options>;     /**< of convert */
+using PackOptions = Sized<headlane_pack_options>;           /**< of pack */
 
 }  // namespace v0
 }  // namespace headlane

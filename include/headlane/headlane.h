@@ -50,6 +50,7 @@
 #include <headlane/init.h>
 #include <headlane/layer.h>
 #include <headlane/model.h>
+#include <headlane/pack.h>
 #include <headlane/profile.h>
 #include <headlane/sequences.h>
 #include <headlane/session.h>

@@ -50,6 +50,15 @@ typedef struct headlane_model_options {
   /** 1: no weight is read. The model tells its facts, tokenizes, and says what sessions, generators
    * and sequences would take (headlane_session_bytes and the like), which cannot be made. */
   int64_t sizes_only;
+  /** 1: the file is mapped, and what it has as this machine reads it (headlane_pack) stays there,
+   * so that processes with the same file share it. As long as the model is open, the file must not
+   * be written to nor cut: a call that begins afterwards returns BAD_FILE, and one that is running
+   * then may end the process by SIGBUS. Replacing the file by another of its name does no harm. 0:
+   * it is read. */
+  int32_t map;
+  /** 1: all of the file is read for its checksum, which must match (headlane_check_file); 0: what
+   * is not needed is not read. */
+  int32_t verify;
 } headlane_model_options;
 
 /** Opens a .headlane file, checks all of it, and packs the weights for this machine's kernels.
@@ -156,6 +165,12 @@ typedef struct headlane_model_facts {
   int64_t cache_token_bytes_f32;
   int64_t cache_token_bytes_bf16; /**< likewise */
   int64_t cache_token_bytes_int8; /**< likewise */
+  int64_t mapped_bytes;           /**< of packed_bytes, those that lie in the mapped file */
+  int64_t n_products;             /**< weights that packed_bytes are of */
+  /** Of these, how many the file has as this machine reads them (headlane_pack); the others are
+   * packed when the model is opened. */
+  int64_t n_stored_products;
+  int64_t n_panels; /**< weights that the file has packed, for this machine and for others */
 } headlane_model_facts;
 
 /** What the model is.

@@ -289,6 +289,16 @@ inline void convert(const std::string& path, const std::string& out_path,
   check(headlane_convert(path.c_str(), out_path.c_str(), &options));
 }
 
+/** Writes a .headlane file anew, with its weights packed as machines read them too.
+ * @param path of a .headlane file
+ * @param out_path of the file to write; it may be `path`
+ * @param options see headlane_pack_options
+ * @throw Error for each error of headlane_pack */
+inline void pack(const std::string& path, const std::string& out_path,
+                 const headlane_pack_options& options = PackOptions()) {
+  check(headlane_pack(path.c_str(), out_path.c_str(), &options));
+}
+
 }  // namespace v0
 }  // namespace headlane
 

@@ -245,6 +245,7 @@ void ref::fill(Table* table) {
       .activate_f32 = activate_all,
   };
   table->product(Precision::kF32) = {.name = "ref",
+                                     .layout = "columns",
                                      .native = true,
                                      .mr = kMR,
                                      .nr = kNR,

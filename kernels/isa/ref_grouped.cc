@@ -100,6 +100,7 @@ void run(const ProductArgs& args) {
 template <typename Group>
 constexpr Product make_product() {
   return {.name = "ref",
+          .layout = "rows",
           .native = true,
           .mr = 1,
           .nr = kNR,

@@ -172,6 +172,7 @@ void quantize_weights(const float* w, int64_t k, int8_t* q, float* scale) {
 
 void fill_narrow_products(Table* table) {
   table->product(Precision::kBf16) = {.name = "ref",
+                                      .layout = "rows",
                                       .native = false,
                                       .mr = 1,
                                       .nr = kNR,
@@ -179,6 +180,7 @@ void fill_narrow_products(Table* table) {
                                       .pack_panel = pack_bf16,
                                       .run = run<Bf16Panel>};
   table->product(Precision::kInt8) = {.name = "ref",
+                                      .layout = "rows",
                                       .native = false,
                                       .mr = 1,
                                       .nr = kNR,

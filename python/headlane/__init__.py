@@ -11,7 +11,7 @@ from __future__ import annotations
 from headlane._attention import attention
 from headlane._cancel import Cancel
 from headlane._continuations import Continuation
-from headlane._files import convert
+from headlane._files import convert, pack
 from headlane._layer import MultiheadAttention
 from headlane._library import (
     BadFile,
@@ -64,4 +64,5 @@ __all__ = [
     "__version__",
     "attention",
     "convert",
+    "pack",
 ]

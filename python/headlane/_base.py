@@ -73,6 +73,8 @@ class OpenModel:
         pooling: str | None = None,
         n_threads: int | None = None,
         isa: str | None = None,
+        map: bool = False,
+        verify: bool = False,
     ) -> None:
         check_device(device)
         path, _ = _files.find(
@@ -85,7 +87,7 @@ class OpenModel:
             token=token,
             namespace=self._namespace,
         )
-        self._model = Model(path, precision=precision, isa=isa, n_threads=n_threads)
+        self._model = Model(path, precision=precision, isa=isa, n_threads=n_threads, map=map, verify=verify)
         if not self._fits(self._model.facts):
             raise Unsupported(f"{path} is not {self._kind}; headlane info shows what it is")
 

@@ -26,6 +26,8 @@ class Choices(TypedDict, total=False):
     seed: of the random numbers. repetition_penalty: above 1, tokens that have come become less likely.
     stop: a text, or some, that the answer ends before. end_ids: tokens that end it.
     logit_bias: what is added to the logits of tokens, by their ids; -inf: the token never comes.
+    speculate: the most tokens that are guessed in a step, by the model's draft, or from what came after the last tokens
+        before. The answer is the same, sooner where guesses are right. None: 4 if there is a draft, else none.
     """
 
     max_new_tokens: int | None
@@ -39,6 +41,7 @@ class Choices(TypedDict, total=False):
     stop: str | Iterable[str] | None
     end_ids: Iterable[int] | None
     logit_bias: Mapping[int, float] | None
+    speculate: int | None
 
 
 class Kept(TypedDict, total=False):
@@ -96,6 +99,7 @@ def request_of(
     keep: bool = False,
     key: int = 0,
     room: int = 0,
+    speculate: int | None = None,
 ) -> Request:
     struct = _abi.headlane_sequence_options()
     if max_new_tokens is not None:  # 0: the prompt alone
@@ -104,6 +108,7 @@ def request_of(
     _set_sampling(struct, facts, temperature, top_k, top_p, min_p)
     struct.seed, struct.key = natural("seed", seed) % 2**64, natural("key", key) % 2**64
     struct.room = natural("room", room)
+    struct.speculate = natural("speculate", speculate or 0)
     if repetition_penalty is not None:
         struct.repetition_penalty = _positive("repetition_penalty", repetition_penalty)
     struct.logprobs, struct.n_top = int(logprobs is not None), natural("logprobs", logprobs or 0)

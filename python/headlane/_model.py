@@ -57,21 +57,25 @@ class Model(Holdable):
         precision: str | None = None,
         isa: str | None = None,
         n_threads: int | None = None,
+        map: bool = False,
+        verify: bool = False,
     ) -> None:
         self.path = os.fspath(path)
         self.cache: bytes | None = None  # in what keys and values are kept; None: as the library has it
-        self._options = (precision, isa, threads_asked_for(n_threads))
+        self.draft: Model | None = None  # who guesses tokens of sequences
+        self._options = (precision, isa, threads_asked_for(n_threads), map, verify)
         self._in_doubt = False
         super().__init__("the model has been closed")
         self._open()
         _models.add(self)
 
     def _open(self) -> None:
-        precision, isa, n_threads = self._options
+        precision, isa, n_threads, of_map, verify = self._options
         texts = encoded("precision", precision), encoded("isa", isa)
         options = _abi.headlane_model_options()
         options.precision, options.isa = address_of(texts[0]), address_of(texts[1])
         options.n_threads = n_threads
+        options.map, options.verify = int(of_map), int(verify)
         options.log = log_address
         out = c_void_p()
         path = os.fsencode(self.path)

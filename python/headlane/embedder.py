@@ -51,6 +51,8 @@ class Embedder(Encoding):
         pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
         n_threads: int | None = None,
         isa: str | None = None,
+        map: bool = False,
+        verify: bool = False,
         max_tokens: int = MAX_TOKENS,
     ) -> None:
         super().__init__(
@@ -64,6 +66,8 @@ class Embedder(Encoding):
             pooling=pooling,
             n_threads=n_threads,
             isa=isa,
+            map=map,
+            verify=verify,
             max_tokens=max_tokens,
         )
         facts = self._model.facts

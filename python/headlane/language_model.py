@@ -37,6 +37,7 @@ class LanguageModel(OpenModel):
     The options are those of Embedder: device, cache_folder, revision, local_files_only, token, precision, isa.
     cache: in what keys and values are kept: f32, bf16, or int8 with a scale for each token and head; as
     headlane_sequences_options has it where it is None.
+    draft: a smaller model of the same tokens, or what names it, which guesses tokens of answers; these stay the same.
     A prompt is a text, or token ids; a model without a tokenizer takes ids alone. Chat templates are not applied."""
 
     _kind = "a language model"
@@ -46,6 +47,7 @@ class LanguageModel(OpenModel):
         model_name_or_path: str | os.PathLike[str],
         *,
         cache: CacheFormat | None = None,
+        draft: str | os.PathLike[str] | LanguageModel | None = None,
         n_threads: int | None = None,
         **options: Any,
     ) -> None:
@@ -53,6 +55,8 @@ class LanguageModel(OpenModel):
             raise ValueError(f"cache is {cache!r}, and must be one of {', '.join(get_args(CacheFormat))}")
         super().__init__(model_name_or_path, n_threads=n_threads, **options)
         self._model.cache = None if cache is None else cache.encode()
+        if draft is not None:
+            self._model.draft = (draft if isinstance(draft, LanguageModel) else LanguageModel(draft))._model
         self._n_threads = n_threads
         self._tokenizer = Tokenizer._of(self._model) if self._model.facts.has_tokenizer else None
 

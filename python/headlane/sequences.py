@@ -7,6 +7,7 @@ import itertools
 import os
 import weakref
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from ctypes import byref, c_int64, c_size_t, c_void_p
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 State = Literal["waiting", "prompt", "running", "ended"]
+_GUESSES_OF_A_DRAFT = 4  # as many as `headlane generate --draft` takes
 _STATES: tuple[State, ...] = ("waiting", "prompt", "running", "ended")
 
 
@@ -118,11 +120,17 @@ class _Step:
         lib.headlane_sequences_set_cancelled(self.address, 0)
 
 
+def _holding_draft(model: Model) -> AbstractContextManager[int | None]:
+    """The address of the draft, which stays open meanwhile; None: there is none."""
+    return nullcontext() if model.draft is None else model.draft.hold()
+
+
 def sequences_bytes(model: Model, sizes: Sizes, n_threads: int | None) -> int:
     """The exact size of the block in which sequences of these sizes are computed, their cache included."""
     options, n_bytes = sizes.struct(threads_asked_for(n_threads)), c_size_t()
     options.cache = address_of(model.cache)
-    with model.hold() as address:
+    with model.hold() as address, _holding_draft(model) as draft:
+        options.draft = draft
         check(lib.headlane_sequences_bytes(address, byref(options), byref(n_bytes)))
     return n_bytes.value
 
@@ -141,20 +149,21 @@ class Sequences(Holdable):
         self._callback_address = ctypes.cast(self._callback, c_void_p).value
         options, out = sizes.struct(threads_asked_for(n_threads)), c_void_p()
         options.cache = address_of(model.cache)
-        holding = model.hold()
+        holding = ExitStack()
 
         def destroy(address: int) -> None:
             if address:
                 lib.headlane_sequences_destroy(address)
-            holding.__exit__(None, None, None)
+            holding.close()
 
-        address = holding.__enter__()
+        address = holding.enter_context(model.hold())
         try:
+            options.draft = holding.enter_context(_holding_draft(model))
             check(lib.headlane_sequences_create(address, byref(options), byref(out)))
         except BaseException:
             destroy(0)
             raise
-        self.handle = Handle(out.value or 0, destroy, keep=(model, self._callback))
+        self.handle = Handle(out.value or 0, destroy, keep=(model, model.draft, self._callback))
         _all.add(self)
 
     def __enter__(self) -> Sequences:
@@ -185,6 +194,8 @@ class Sequences(Holdable):
         The other options are those of LanguageModel.generate; prompt_logprobs, hidden and keep say what is kept; key
             chooses other random numbers of the same seed; room is for models that choose positions by length.
         """
+        if options.get("speculate") is None and self._model.draft is not None:
+            options["speculate"] = _GUESSES_OF_A_DRAFT
         request = request_of(self._model.facts, **options)
         number = c_int64()
         with self.hold() as address, _Listening(self, on_token, request) as key:

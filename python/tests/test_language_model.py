@@ -246,6 +246,41 @@ def test_caches_that_there_are_not(llama: headlane.LanguageModel) -> None:
         headlane.LanguageModel(llama.path, cache="int4")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("draft", [None, "llama_texts"])
+def test_guessing_changes_nothing(llama: headlane.LanguageModel, draft: str | None) -> None:
+    model = headlane.LanguageModel(llama.path, draft=None if draft is None else MODELS / draft)
+    for options in ({"temperature": 0}, {"temperature": 0.5, "top_k": 4, "seed": 3}):
+        expected = llama.generate(BUSY, max_new_tokens=24, **options)
+        assert model.generate(BUSY, max_new_tokens=24, speculate=4, **options) == expected
+        assert model.generate(BUSY, max_new_tokens=24, **options) == expected
+    stream = model.stream(BUSY[0], max_new_tokens=9, speculate=3)
+    assert "".join(stream) == str(stream.continuation) == str(llama.generate(BUSY[0], max_new_tokens=9))
+    with pytest.raises(ValueError, match="takes none of speculate"):
+        model.generate(BUSY[0], max_new_tokens=4, beams=2, speculate=2)
+    with pytest.raises(ValueError, match="speculate"):
+        model.generate(BUSY[0], max_new_tokens=4, speculate=-1)
+
+
+def test_a_packed_and_mapped_file(llama: headlane.LanguageModel, tmp_path: Path) -> None:
+    packed = tmp_path / "packed.headlane"
+    headlane.pack(llama.path, packed)
+    model = headlane.LanguageModel(packed, map=True, verify=True)
+    facts = model._model.facts
+    assert facts.mapped_bytes == facts.packed_bytes > 0
+    assert model.generate(BUSY, max_new_tokens=8) == llama.generate(BUSY, max_new_tokens=8)
+    headlane.pack(llama.path, packed, isas=["ref"], precision="bf16")
+    assert headlane.LanguageModel(packed).generate(BUSY[0], max_new_tokens=8) == llama.generate(
+        BUSY[0], max_new_tokens=8
+    )
+    data = bytearray(packed.read_bytes())
+    data[-20] ^= 1
+    packed.write_bytes(data)
+    with pytest.raises(headlane.BadFile, match="checksum does not match"):
+        headlane.LanguageModel(packed, verify=True)
+    with pytest.raises(headlane.InvalidArgument, match="quantum"):
+        headlane.pack(llama.path, packed, isas=["quantum"])
+
+
 def test_many_threads(llama: headlane.LanguageModel) -> None:
     expected = [row.ids for row in llama.generate(BUSY, max_new_tokens=16)]
 

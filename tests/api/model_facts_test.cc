@@ -92,6 +92,10 @@ const std::vector<Fact> kFacts = {
     FACT(cache_token_bytes_f32, "/cache_token_bytes_f32"),
     FACT(cache_token_bytes_bf16, "/cache_token_bytes_bf16"),
     FACT(cache_token_bytes_int8, "/cache_token_bytes_int8"),
+    FACT(mapped_bytes, "/mapped_bytes"),
+    FACT(n_products, "/n_products"),
+    FACT(n_stored_products, "/n_stored_products"),
+    FACT(n_panels, "/sizes/panels"),
 };
 #undef FACT
 
@@ -116,6 +120,7 @@ json with_parts(json model) {
       {"generation", config.contains("generation")},
       {"entailment", value_at(config, "/head/classifier/entailment", -1).get<int>() >= 0}};
   more["sizes"] = {{"tensors", size_at(model, "/tensors")},
+                   {"panels", size_at(model, "/panels")},
                    {"languages", size_at(model, "/tokenizer/languages")},
                    {"prompts", size_at(config, "/prompts/texts")},
                    {"labels", size_at(config, "/head/classifier/labels")}};
@@ -143,7 +148,11 @@ class ModelFactsTest : public testing::Test {
     SCOPED_TRACE(folder);
     const std::string path = temp_.file("model.headlane");
     check(headlane_convert(folder.c_str(), path.c_str(), nullptr));
-    const Model model(path);
+    expect_same_of_file(path, ModelOptions());
+  }
+
+  void expect_same_of_file(const std::string& path, const ModelOptions& options) {
+    const Model model(path, options);
     const ModelFacts facts = model.facts();
     const json parts = with_parts(json::parse(model.json()));
     for (const Fact& fact : kFacts) {
@@ -208,6 +217,11 @@ TEST_F(ModelFactsTest, AgreeWithJsonForEveryGoldenModel) {
   expect_same(folder_with(
       "language_models/mistral", "generation_config.json",
       {{"do_sample", true}, {"temperature", 0.7}, {"top_k", 9}, {"top_p", 0.9}, {"min_p", 0.1}}));
+  const std::string path = temp_.file("model.headlane");
+  pack(path, path);
+  ModelOptions mapped;
+  mapped.map = 1;
+  expect_same_of_file(path, mapped);
   for (const Fact& fact : kFacts) EXPECT_TRUE(seen_.contains(fact.name)) << fact.name;
 }
 

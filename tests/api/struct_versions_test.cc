@@ -68,6 +68,8 @@ TEST_F(StructVersions, headlane_model_options) {
   };
   full.log_user = &n_calls;
   full.sizes_only = 1;
+  full.map = 1;
+  full.verify = 1;
   expect_all_versions_read("headlane_model_options", full, [](const auto* options) {
     log.clear();
     headlane_model* opened = nullptr;

@@ -82,7 +82,7 @@ class ToyStepGraph {
     const PackedWeight* head = weight("head", model.head, ToyLanguageModel::kVocab, kModel);
     graph_.add_last(std::make_unique<TopLogits>(head), {operand(graph_.hidden)});
     Team team(1);
-    weights_.pack(kernels, &team);
+    weights_.pack(kernels, nullptr, &team);
   }
 
   StepModel step_model(const kernels::Table& kernels) const {

@@ -6,6 +6,7 @@
 namespace tool {
 
 void declare_convert(Command* command);
+void declare_pack(Command* command);
 void declare_info(Command* command);
 void declare_translate(Command* command);
 void declare_generate(Command* command);

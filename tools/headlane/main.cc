@@ -23,6 +23,8 @@ struct Entry {
 constexpr Entry kCommands[] = {
     {"convert", "Make a .headlane file of a Hugging Face folder or a PyTorch module",
      tool::declare_convert},
+    {"pack", "Write a file anew with its weights packed as this machine reads them",
+     tool::declare_pack},
     {"info", "Show what a file holds and what this machine runs it with", tool::declare_info},
     {"translate", "Translate texts, a line each", tool::declare_translate},
     {"generate", "Go on from prompts, with a language model", tool::declare_generate},

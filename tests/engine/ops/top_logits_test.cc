@@ -58,7 +58,7 @@ class Product {
     weight.precision = precision;
     packed = weights_.add(std::move(weight));
     Team team(1);
-    weights_.pack(kernels, &team);
+    weights_.pack(kernels, nullptr, &team);
     const int64_t ld = kernels::padded_stride(n);
     Buffer c(static_cast<size_t>(rows * ld) * sizeof(float));
     const View to = {static_cast<float*>(c.data()), ld};

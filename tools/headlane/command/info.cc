@@ -149,6 +149,16 @@ void add_memory_facts(const headlane_model_facts& f, const ContextMemory& memory
   report->add("memory_bytes", f.packed_bytes + memory.bytes);
 }
 
+// Only of a file with panels: whether they are those that this machine reads.
+void add_panel_facts(const headlane_model_facts& f, Report* report) {
+  report->add("n_panels", f.n_panels);
+  const std::string all = std::to_string(f.n_products);
+  report->add("packed_in_file", f.n_stored_products == f.n_products
+                                    ? "all " + all + " products, as this machine reads them"
+                                    : std::to_string(f.n_stored_products) + " of " + all +
+                                          " products; this machine packs the others anew");
+}
+
 // Prints the library's facts, and the file that they describe.
 void print_json(const Model& model, const InfoOptions& options) {
   Json facts = Json::parse(model.json());
@@ -188,6 +198,7 @@ void info(const InfoOptions& options) {
   report.add("n_parameters", f.n_parameters);
   report.add("file_bytes", f.file_bytes);
   report.add("packed_bytes", f.packed_bytes);
+  if (f.n_panels > 0) add_panel_facts(f, &report);
   if (is_language_model(f)) add_memory_facts(f, memory_of(model, options), &report);
   report.add("file_precision", f.file_precision);
   report.add("precision", f.precision);

@@ -36,6 +36,10 @@ void add_machine(Command* command, RunOptions* run) {
 
 void add_model_and_machine(Command* command, RunOptions* run) {
   command->file("-m,--model", &run->model_path, "A .headlane file")->required();
+  command->flag("--map", &run->map,
+                "Map the file, which processes then share; it must not be written to meanwhile");
+  command->flag("--verify", &run->verify,
+                "Verify the file's checksum first, which reads all of it");
   add_machine(command, run);
 }
 

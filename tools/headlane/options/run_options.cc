@@ -12,6 +12,8 @@ Model open(const RunOptions& options, bool sizes_only) {
   if (!options.isa.empty()) model_options.isa = options.isa.c_str();
   if (!options.precision.empty()) model_options.precision = options.precision.c_str();
   model_options.gemm = options.gemm.c_str();
+  model_options.map = options.map ? 1 : 0;
+  model_options.verify = options.verify ? 1 : 0;
   return Model(options.model_path, model_options);
 }
 

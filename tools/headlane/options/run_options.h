@@ -19,6 +19,7 @@ struct RunOptions {
   std::string gemm = "headlane";
   std::string precision;  // "": that of the file's weights
   std::string cache;      // of keys and values of language models; "": as the library has it
+  bool map = false, verify = false;  // the file
   int n_threads = 0;
   int64_t batch_tokens = 2048;  // as fast as more, in less memory
   int64_t max_length = 0;       // 0: the model's own
