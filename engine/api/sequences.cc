@@ -31,16 +31,18 @@ static_assert(static_cast<int>(headlane::SequenceState::kEnded) == HEADLANE_SEQU
 
 SequencesLimits limits_of(const headlane_model* model, const headlane_sequences_options& options,
                           const WorkOptions& work) {
-  return sequences_limits(*model->model, {.max_sequences = options.max_sequences,
-                                          .max_tokens = options.max_tokens,
-                                          .max_len = options.max_len,
-                                          .max_step_tokens = options.max_step_tokens,
-                                          .max_candidates = options.max_candidates,
-                                          .all_logits = options.all_logits != 0,
-                                          .hidden = options.hidden != 0,
-                                          .n_threads = work.threads.count,
-                                          .precision = work.precision,
-                                          .cache = options.cache ? options.cache : ""});
+  return sequences_limits(*model->model,
+                          {.max_sequences = options.max_sequences,
+                           .max_tokens = options.max_tokens,
+                           .max_len = options.max_len,
+                           .max_step_tokens = options.max_step_tokens,
+                           .max_candidates = options.max_candidates,
+                           .all_logits = options.all_logits != 0,
+                           .hidden = options.hidden != 0,
+                           .n_threads = work.threads.count,
+                           .precision = work.precision,
+                           .cache = options.cache ? options.cache : "",
+                           .draft = options.draft ? options.draft->model.get() : nullptr});
 }
 
 void check_array(const char* name, const void* array, int64_t n) {
@@ -95,6 +97,7 @@ SequenceRequest request_of(const headlane_sequence_options* options, const Seque
   request.room = in.room;
   request.key = in.key;
   request.keeps = in.keep != 0;
+  request.speculate = in.speculate;
   request.listener = reinterpret_cast<void (*)()>(in.on_token);
   request.user = in.user;
   return request;
@@ -138,6 +141,8 @@ headlane_sequence_facts facts_of(const Sequences& sequences, const Sequence& seq
   facts.text_bytes = static_cast<int64_t>(sequence.text.shown().size());
   facts.n_logprobs = std::ssize(sequence.logprobs.values);
   facts.least_tokens = sequences.least_tokens(sequence);
+  facts.n_guessed = sequence.n_guessed;
+  facts.n_guessed_right = sequence.n_guessed_right;
   return facts;
 }
 

@@ -52,6 +52,21 @@ SequenceState Sequence::state() const {
   return n_computed < n_prompt ? SequenceState::kPrompt : SequenceState::kRunning;
 }
 
+int64_t Sequence::guesses_wanted(int64_t max_len) const {
+  const bool can_guess =
+      request.speculate > 0 && !all_logits && !request.prompt_logprobs && !request.hidden;
+  if (!can_guess || n_pending() != 1) return 0;
+  return std::min({most_guesses, max_new - n_new() - 1, max_len - length() - 1});
+}
+
+// Right guesses are mostly followed by more of them, and wrong ones by none.
+void Sequence::learn_from_guesses(int64_t n_right) {
+  const int64_t n = std::ssize(guesses);
+  n_guessed += n;
+  n_guessed_right += n_right;
+  most_guesses = std::min(request.speculate, n_right == n ? 2 * most_guesses : n_right + 1);
+}
+
 int64_t Sequence::first_scored() const {
   if (request.prompt_logprobs) return 0;
   return request.logprobs ? n_prompt : length();

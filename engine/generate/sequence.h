@@ -35,6 +35,7 @@ struct SequenceRequest {
   int64_t room = 0;     // tokens that it counts as having room for; 0: its prompt and what may come
   bool keeps = false;   // it stays in the cache once it has ended
   bool hidden = false;  // the last hidden state of its last token is wanted
+  int64_t speculate = 0;         // the most tokens that are guessed in a step
   void (*listener)() = nullptr;  // of whoever asked, who knows its type; null: none
   void* user = nullptr;          // likewise
 };
@@ -62,8 +63,11 @@ struct Sequence {
   int64_t k = 1;           // candidates that a choice needs
   bool all_logits = false;
 
-  int32_t place = -1;  // in the cache
-  TokenRules rules;    // where it has a place
+  int32_t place = -1;            // in the cache
+  TokenRules rules;              // where it has a place
+  std::vector<int32_t> guesses;  // of tokens to come, that the step at hand computes too
+  int64_t most_guesses = 0;      // that are worth it, as the last ones turned out
+  int64_t n_guessed = 0, n_guessed_right = 0;
   bool in_step = false;
   // While a step runs, what that step makes of the sequence came to be unwanted.
   bool is_removed = false, is_rewound = false;
@@ -82,6 +86,10 @@ struct Sequence {
   int64_t n_new() const { return length() - n_prompt; }
   SequenceState state() const;
   bool wants_token() const { return n_new() < max_new; }
+  // How many tokens are to be guessed, of the `max_len` that a sequence may have.
+  int64_t guesses_wanted(int64_t max_len) const;
+  // So many of the guesses came to be chosen.
+  void learn_from_guesses(int64_t n_right);
   // The first place that has log-probabilities; length() if there is none.
   int64_t first_scored() const;
   // The places up to `length` have no token and no log-probabilities any more.

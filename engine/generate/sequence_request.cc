@@ -78,6 +78,14 @@ void check_bias(const SequenceRequest& request, int64_t vocab_size) {
   }
 }
 
+void check_guesses(const SequenceRequest& request, const SequencesLimits& limits) {
+  const int64_t most = limits.step.run.max_tokens - 1;
+  if (request.speculate >= 0 && request.speculate <= most) return;
+  fail(request.speculate < 0 ? Status::kInvalidArgument : Status::kTooLarge,
+       "speculate is %lld; it must be from 0 to %lld, one less than max_step_tokens",
+       ll{request.speculate}, ll{most});
+}
+
 void check_scores(const SequenceRequest& request, const SequencesLimits& limits) {
   const int64_t most = limits.step.max_candidates;
   if (request.n_top < 0 || request.n_top > most) {
@@ -122,6 +130,7 @@ void check_request(const SequenceRequest& request, const Model& model,
   check_stops(request, model);
   check_bias(request, vocab_size);
   check_scores(request, limits);
+  check_guesses(request, limits);
 }
 
 }  // namespace headlane

@@ -21,7 +21,7 @@ constexpr int64_t kWorthWaiting = 16;
 
 // The sequences' block has these parts, each at a multiple of 64 bytes.
 struct SequencesParts {
-  size_t cache, stepper, flags, scratch, named, total;
+  size_t cache, stepper, draft, flags, scratch, named, total;
 };
 
 SequencesParts divide(const Model& model, const SequencesLimits& limits) {
@@ -31,6 +31,7 @@ SequencesParts divide(const Model& model, const SequencesLimits& limits) {
   SequencesParts parts;
   parts.cache = block.take(static_cast<int64_t>(SequenceCache::bytes(limits.cache)), 1);
   parts.stepper = block.take(static_cast<int64_t>(SequenceStepper::bytes(of_steps, step)), 1);
+  parts.draft = block.take(static_cast<int64_t>(DraftModel::bytes(limits.draft)), 1);
   parts.flags = block.take(step.max_sequences * of_steps.vocab_size, sizeof(uint8_t));
   // With all logits, what biases replace is kept beside the candidates.
   const int64_t candidates = step.all_logits ? 2 * of_steps.vocab_size : step.max_candidates;
@@ -87,6 +88,10 @@ Sequences::Sequences(const Model& model, const SequencesLimits& limits, Buffer o
   model.require_weights();
   const SequencesParts parts = divide(model, limits);
   char* base = static_cast<char*>(memory ? memory : own_memory_.data());
+  if (limits.draft.model != nullptr) {
+    limits.draft.model->require_weights();
+    draft_.emplace(limits.draft, base + parts.draft, &team_);
+  }
   flags_ = reinterpret_cast<uint8_t*>(base + parts.flags);
   scratch_ = reinterpret_cast<Candidate*>(base + parts.scratch);
   named_ = reinterpret_cast<int32_t*>(base + parts.named);
@@ -136,6 +141,8 @@ std::shared_ptr<Sequence> Sequences::make(SequenceRequest request) const {
     sequence->has_text = true;
     sequence->text = AnswerText(*tokenizer, request.stops, sequence->ids);
   }
+  sequence->most_guesses = request.speculate;
+  sequence->guesses.reserve(static_cast<size_t>(request.speculate));
   if (request.hidden) sequence->hidden.resize(static_cast<size_t>(model_.config().d_model));
   sequence->request = std::move(request);
   reserve(sequence.get());

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/base/buffer.h"
+#include "engine/generate/draft_model.h"
 #include "engine/generate/sequence.h"
 #include "engine/generate/sequence_cache.h"
 #include "engine/generate/sequence_stepper.h"
@@ -31,13 +32,15 @@ struct SequencesOptions {
   int64_t max_candidates = 0;
   bool all_logits = false, hidden = false;
   int64_t n_threads = 0;
-  std::string precision;  // as of choose_precision; "": the model's
-  std::string cache;      // as of choose_cache_format; "": default_cache_format
+  std::string precision;         // as of choose_precision; "": the model's
+  std::string cache;             // as of choose_cache_format; "": default_cache_format
+  const Model* draft = nullptr;  // that guesses; null: sequences look in their own tokens
 };
 
 struct SequencesLimits {
   SequenceStepLimits step;
   SequenceCacheLimits cache;
+  DraftLimits draft;
   int64_t n_rows() const { return cache.n_rows; }
   int64_t max_len() const { return cache.max_len; }
 };
@@ -98,10 +101,10 @@ class Sequences {
   // A part of a step.
   struct Item {
     std::shared_ptr<Sequence> sequence;
-    int64_t n_tokens = 0;      // that are computed
+    int64_t n_tokens = 0;      // that are computed, without guesses
     int64_t first_ranked = 0;  // as of SequenceStepper
-    int64_t n_ranked = 0;
-    int64_t last_token = 0;  // its place among the step's
+    int64_t n_ranked = 0;      // of guesses too
+    int64_t last_token = 0;    // its place among the step's, guesses left out
   };
   // The sequences in the cache have this much of the beginning of another one.
   struct Alike {
@@ -123,18 +126,23 @@ class Sequences {
   void drop(Sequence* sequence, Finish how, const std::string& why);
   bool is_running() const;
 
+  void list_draft_jobs();
+  int64_t guess(Sequence* sequence, int64_t most);
   void plan();
   void list_running();
   void make_room(Sequence* sequence);
   void list_tokens(const std::shared_ptr<Sequence>& sequence, int64_t n_tokens);
+  void name_tokens(const Sequence& sequence, const Item& item);
   int64_t ranked_of(const Sequence& sequence, int64_t n_tokens) const;
   void run();
   void take(const Item& item);
   void take_prompt(const Item& item);
-  void take_token(const Item& item);
+  void take_tokens(const Item& item);
+  void take_token(const Item& item, int64_t ranked);
   void end_step();
   void note(const std::shared_ptr<Sequence>& sequence, int32_t id);
   void tell(TellEvent tell);
+  void forget_untold(const SequenceEvent& event, Sequence* sequence);
   void stop(Sequence* sequence);
   int64_t n_unfinished() const;
 
@@ -144,6 +152,7 @@ class Sequences {
   Team team_;
   SequenceCache cache_;
   SequenceStepper stepper_;
+  std::optional<DraftModel> draft_;
   uint8_t* flags_ = nullptr;      // [max_sequences, vocab_size], of rules
   Candidate* scratch_ = nullptr;  // of one choice
   int32_t* named_ = nullptr;      // [tokens of a step that are ranked]
@@ -157,6 +166,7 @@ class Sequences {
   // The step at hand alone uses these.
   std::vector<std::shared_ptr<Sequence>> running_;
   std::vector<Item> items_;
+  std::vector<DraftModel::Job> draft_jobs_;
   std::vector<SequenceEvent> events_;
   size_t n_events_ = 0;
 };

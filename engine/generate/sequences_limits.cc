@@ -53,6 +53,26 @@ SequenceCacheLimits cache_limits(const ModelConfig& config, const StepModel& ste
   return cache;
 }
 
+// A draft's guesses are tokens of the model, and its step and cache are as large as the model's.
+DraftLimits draft_limits(const Model& model, const Model& draft, const SequencesLimits& limits) {
+  check_model(draft);
+  const int64_t own = draft.config().decoder.vocab_size, theirs = model.config().decoder.vocab_size;
+  if (own != theirs) {
+    fail(Status::kInvalidArgument,
+         "%s has %lld tokens, and guesses for a model that has %lld: the draft must have the same",
+         draft.container().path().c_str(), ll{own}, ll{theirs});
+  }
+  SequencesOptions options;
+  options.max_sequences = limits.step.max_sequences;
+  options.max_tokens = limits.n_rows();
+  options.max_len = std::min(limits.max_len(), draft.config().decoder.max_positions);
+  options.max_step_tokens = limits.step.run.max_tokens;
+  options.max_candidates = 1;
+  options.n_threads = limits.step.run.n_threads;
+  const SequencesLimits of_draft = sequences_limits(draft, options);
+  return {&draft, of_draft.step, of_draft.cache};
+}
+
 }  // namespace
 
 SequencesLimits sequences_limits(const Model& model, const SequencesOptions& options) {
@@ -94,6 +114,7 @@ SequencesLimits sequences_limits(const Model& model, const SequencesOptions& opt
       choose_cache_format(options.cache, default_cache_format(run.precision));
   const StepModel of_steps = step_model(model, run.precision, format);
   limits.cache = cache_limits(config, of_steps, step, n_rows, max_len);
+  if (options.draft != nullptr) limits.draft = draft_limits(model, *options.draft, limits);
   return limits;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/base/error.h"
+#include "engine/generate/guesses.h"
 #include "engine/generate/sequences.h"
 
 namespace headlane {
@@ -32,6 +33,13 @@ class Stepping {
 
 int64_t Sequences::step(TellEvent tell_event) {
   const Stepping stepping(&stepping_);
+  if (draft_) {
+    {
+      const std::lock_guard lock(mutex_);
+      list_draft_jobs();
+    }
+    draft_->guess(&draft_jobs_);
+  }
   {
     const std::lock_guard lock(mutex_);
     plan();
@@ -107,6 +115,37 @@ void Sequences::list_running() {
   });
 }
 
+// The sequences that the draft guesses for. What it guesses counts if they are then as they are
+// now.
+void Sequences::list_draft_jobs() {
+  draft_jobs_.clear();
+  for (const std::shared_ptr<Sequence>& sequence : places_) {
+    if (sequence == nullptr || sequence->finish) continue;
+    const int64_t most = sequence->guesses_wanted(limits_.draft.cache.max_len);
+    if (most < 1) continue;
+    draft_jobs_.push_back(
+        {sequence->place, sequence->number, sequence->room, sequence->ids, most, {}, -1});
+  }
+}
+
+// Guesses at most so many tokens to come, for which the cache gets rows; returns how many they are.
+int64_t Sequences::guess(Sequence* sequence, int64_t most) {
+  std::vector<int32_t>& guesses = sequence->guesses;
+  guesses.clear();
+  most = std::min(most, sequence->guesses_wanted(limits_.max_len()));
+  if (most < 1) return 0;
+  if (!draft_) {
+    guess_from_own(sequence->ids, most, &guesses);
+  } else {
+    for (const DraftModel::Job& job : draft_jobs_) {
+      if (job.number == sequence->number && job.ids == sequence->ids) guesses = job.guesses;
+    }
+    if (std::ssize(guesses) > most) guesses.resize(static_cast<size_t>(most));
+  }
+  if (!cache_.grow(sequence->place, sequence->length() + std::ssize(guesses))) guesses.clear();
+  return std::ssize(guesses);
+}
+
 // Each sequence gets an equal share of the step's tokens; what one has no need of goes to those
 // behind it. So a token that follows another is always computed, and short prompts pass long ones.
 void Sequences::plan() {
@@ -125,7 +164,10 @@ void Sequences::plan() {
       n = std::min(n, 1 + ranks_left / n_left);
       ranks_left -= n - 1;
     }
-    tokens_left -= n;
+    const int64_t guesses =
+        guess(sequence.get(), std::min(tokens_left / n_left - n, ranks_left / n_left));
+    ranks_left -= guesses;
+    tokens_left -= n + guesses;
     --n_left;
     list_tokens(sequence, n);
   }
@@ -138,28 +180,40 @@ int64_t Sequences::ranked_of(const Sequence& sequence, int64_t n_tokens) const {
   return n_tokens == sequence.n_pending() && sequence.wants_token() ? 1 : 0;
 }
 
-void Sequences::list_tokens(const std::shared_ptr<Sequence>& sequence, int64_t n_tokens) {
-  const int64_t begin = sequence->n_computed, end = begin + n_tokens;
-  const bool is_last = end == sequence->length();
-  Item item = {sequence, n_tokens, 0, ranked_of(*sequence, n_tokens), 0};
+// Whose logits are wanted after the tokens that are ranked: of tokens that are known to come, or
+// must.
+void Sequences::name_tokens(const Sequence& sequence, const Item& item) {
+  const int64_t n_guesses = std::ssize(sequence.guesses);
+  const int64_t first = sequence.n_computed + item.n_tokens + n_guesses - item.n_ranked + 1;
   for (int64_t i = 0; i < item.n_ranked; ++i) {
-    const int64_t next = end - item.n_ranked + i + 1;
-    named_[i] = next < sequence->length() ? sequence->ids[static_cast<size_t>(next)]
-                                          : sequence->rules.forced(sequence->n_new(), true);
+    const int64_t next = first + i;
+    named_[i] = next < sequence.length() ? sequence.ids[static_cast<size_t>(next)]
+                                         : sequence.rules.forced(next - sequence.n_prompt, true);
   }
-  const std::span<const int32_t> ids = sequence->ids;
-  cache_.begin_tokens(sequence->place, end);
+}
+
+void Sequences::list_tokens(const std::shared_ptr<Sequence>& sequence, int64_t n_tokens) {
+  const int64_t n_guesses = std::ssize(sequence->guesses), length = sequence->length();
+  const int64_t begin = sequence->n_computed, end = begin + n_tokens;
+  Item item = {sequence, n_tokens, 0, ranked_of(*sequence, n_tokens) + n_guesses, 0};
+  name_tokens(*sequence, item);
+  // Guesses stand behind the others while they are listed, in the room of tokens to come.
+  std::vector<int32_t>& ids = sequence->ids;
+  ids.insert(ids.end(), sequence->guesses.begin(), sequence->guesses.end());
+  cache_.begin_tokens(sequence->place, end + n_guesses);
   item.first_ranked = stepper_.add({
       .rows = cache_.rows(sequence->place),
       .window_rows = cache_.window_rows(sequence->place),
       .position = begin,
       .room = sequence->room,
-      .ids = ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(n_tokens)),
+      .ids = std::span<const int32_t>(ids).subspan(static_cast<size_t>(begin),
+                                                   static_cast<size_t>(n_tokens + n_guesses)),
       .n_ranked = item.n_ranked,
       .named = named_,
-      .all_logits = is_last && item.n_ranked > 0 && sequence->all_logits,
+      .all_logits = end == length && item.n_ranked > 0 && sequence->all_logits,
   });
-  item.last_token = stepper_.n_tokens() - 1;
+  ids.resize(static_cast<size_t>(length));
+  item.last_token = stepper_.n_tokens() - 1 - n_guesses;
   sequence->in_step = true;
   items_.push_back(std::move(item));
 }
@@ -183,6 +237,8 @@ void Sequences::end_step() {
   for (const Item& item : items_) {
     Sequence& sequence = *item.sequence;
     sequence.in_step = false;
+    if (!sequence.guesses.empty()) cache_.cut(sequence.place, sequence.n_computed);
+    sequence.guesses.clear();
     cache_.end_tokens(sequence.place, sequence.n_computed);
     if (sequence.is_removed || (sequence.finish && !sequence.request.keeps)) leave(&sequence);
   }
@@ -199,7 +255,7 @@ void Sequences::take(const Item& item) {
   if (sequence.request.hidden) {
     std::copy_n(stepper_.hidden(item.last_token), sequence.hidden.size(), sequence.hidden.begin());
   }
-  if (sequence.wants_token()) return take_token(item);
+  if (sequence.wants_token()) return take_tokens(item);
   sequence.end(Finish::kLength);
   note(item.sequence, -1);
 }
@@ -215,9 +271,23 @@ void Sequences::take_prompt(const Item& item) {
   }
 }
 
-void Sequences::take_token(const Item& item) {
+// The token that follows, and those that follow guesses, as long as these are what was chosen.
+void Sequences::take_tokens(const Item& item) {
   Sequence* sequence = item.sequence.get();
-  const int64_t ranked = item.first_ranked + item.n_ranked - 1;
+  const int64_t n_guesses = std::ssize(sequence->guesses);
+  const int64_t first = item.first_ranked + item.n_ranked - 1 - n_guesses;
+  int64_t n_right = 0;
+  for (;; ++n_right) {
+    take_token(item, first + n_right);
+    if (sequence->finish || n_right == n_guesses) break;
+    if (sequence->ids.back() != sequence->guesses[static_cast<size_t>(n_right)]) break;
+    ++sequence->n_computed;
+  }
+  if (n_guesses > 0) sequence->learn_from_guesses(n_right);
+}
+
+void Sequences::take_token(const Item& item, int64_t ranked) {
+  Sequence* sequence = item.sequence.get();
   const RowScores scores = stepper_.scores(ranked);
   const Candidate next = choose_token(*sequence, scores, stepper_.all_logits(ranked),
                                       stepper_.named_logit(ranked), scratch_);
@@ -268,11 +338,21 @@ void Sequences::tell(TellEvent tell_event) {
     event.sequence.reset();
     if (next == Next::kGoOn) continue;
     const std::lock_guard lock(mutex_);
+    forget_untold(event, sequence.get());
     if (next == Next::kStopSource) stop(sequence.get());
     if (next != Next::kStopAll) continue;
     for (const auto& entry : sequences_) stop(entry.second.get());
   }
   n_events_ = 0;
+}
+
+// Who ends a sequence at a token has not asked for those that the same step brought after it.
+void Sequences::forget_untold(const SequenceEvent& event, Sequence* sequence) {
+  const bool is_changed = sequence->is_removed || sequence->is_rewound;
+  if (is_changed || event.id < 0 || sequence->n_new() <= event.n_new) return;
+  sequence->cut(sequence->n_prompt + event.n_new);
+  sequence->is_rewound = true;  // so nobody is told of the others
+  if (sequence->place >= 0) cache_.cut(sequence->place, sequence->n_computed);
 }
 
 void Sequences::stop(Sequence* sequence) {

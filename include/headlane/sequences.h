@@ -12,6 +12,8 @@
  *     } while (n_unfinished > 0);
  *     headlane_sequences_get_ids(sequences, sequence, new_ids, capacity, &n_new_ids);
  *
+ * A sequence may be told to guess tokens (speculate), of which a step computes several at once.
+ *
  * The tokens and numbers of a sequence have the same bits whatever other sequences there are,
  * however its prompt was cut into chunks, whatever it shares, and for any number of threads.
  */
@@ -61,6 +63,11 @@ typedef struct headlane_sequences_options {
   /** In what keys and values are kept: "f32", "bf16", or "int8", a byte each and a scale for each
    * token and head. Null: what attention multiplies by, bf16 in every precision except for f32. */
   const char* cache;
+  /** A smaller model of the same tokens, which guesses for sequences that ask for guesses
+   * (speculate of headlane_sequence_options); null: these look in their own tokens. It has a cache
+   * of its own in the block, max_tokens and max_len as here, stays open until the sequences are
+   * destroyed, and may be used by others meanwhile. */
+  const headlane_model* draft;
 } headlane_sequences_options;
 
 /** The exact size of the block in which sequences with these options are computed, the cache
@@ -78,8 +85,8 @@ HEADLANE_API headlane_status headlane_sequences_bytes(const headlane_model* mode
  * @param model with a decoder alone; stays open until the sequences are destroyed
  * @param options null: defaults
  * @param[out] out the caller's, who ends it by headlane_sequences_destroy
- * @return UNSUPPORTED: the model is no language model, or gemm is "onednn"; INVALID_ARGUMENT;
- * OUT_OF_MEMORY */
+ * @return UNSUPPORTED: the model, or draft, is no language model, or gemm is "onednn";
+ * INVALID_ARGUMENT, also if draft has other numbers of tokens; OUT_OF_MEMORY */
 HEADLANE_API headlane_status headlane_sequences_create(headlane_model* model,
                                                        const headlane_sequences_options* options,
                                                        headlane_sequences** out);
@@ -169,6 +176,13 @@ typedef struct headlane_sequence_options {
   /** Chooses other random numbers of the same seed, so that sequences of one request differ; they
    * are those of headlane_generate_options for a source that has this key. */
   uint64_t key;
+  /** The most tokens that are guessed in a step. The step computes them together, and those that
+   * come to be chosen are the sequence's: it then gets several tokens in one step, the same as
+   * without guesses, to the bit, and the callback is told of each. What was guessed wrong leaves no
+   * trace. Fewer are guessed where guesses turn out wrong, and where the step or the cache has no
+   * room; none while all logits are needed (biases, repetition_penalty, sampling without top_k of
+   * some), and none of sequences with prompt_logprobs or hidden. 0: none are. */
+  int64_t speculate;
 } headlane_sequence_options;
 
 /** Adds a sequence. It joins in the next step, or once there is room in the cache. If it begins as
@@ -264,13 +278,15 @@ typedef struct headlane_sequence_facts {
    * "cache_full": max_tokens has none; "callback"; "nan": logits were no numbers, or left nothing
    * to choose. Null: it has not ended. It lives as long as the library. */
   const char* finish_reason;
-  int64_t n_prompt;     /**< tokens of the prompt */
-  int64_t n_new;        /**< tokens that came after it, the end included */
-  int64_t n_computed;   /**< of its tokens, those that went through the layers */
-  int64_t n_shared;     /**< of these, those that were in the cache already when it joined */
-  int64_t text_bytes;   /**< of the text that can be shown */
-  int64_t n_logprobs;   /**< places that have log-probabilities */
-  int64_t least_tokens; /**< the fewest tokens that it can be rewound to now; 0: it cannot */
+  int64_t n_prompt;        /**< tokens of the prompt */
+  int64_t n_new;           /**< tokens that came after it, the end included */
+  int64_t n_computed;      /**< of its tokens, those that went through the layers */
+  int64_t n_shared;        /**< of these, those that were in the cache already when it joined */
+  int64_t text_bytes;      /**< of the text that can be shown */
+  int64_t n_logprobs;      /**< places that have log-probabilities */
+  int64_t least_tokens;    /**< the fewest tokens that it can be rewound to now; 0: it cannot */
+  int64_t n_guessed;       /**< tokens that were guessed and computed (speculate) */
+  int64_t n_guessed_right; /**< of these, those that came to be chosen */
 } headlane_sequence_facts;
 
 /** How far a sequence is.

@@ -1,5 +1,5 @@
-// Equal bits: random traffic of sequences that join, leave, are forked and rewound, with chunks and
-// threads of any number, beside each sequence alone.
+// Equal bits: random traffic of sequences that join, leave, are forked and rewound, and of which
+// some guess tokens, with chunks and threads of any number, beside each sequence alone.
 #include <atomic>
 #include <random>
 #include <thread>
@@ -51,7 +51,12 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
 
   headlane_sequence_options random_options() {
     headlane_sequence_options options = sequence_options(static_cast<int64_t>(1 + below(25)));
-    options.logprobs = options.hidden = 1;
+    options.logprobs = 1;
+    if (below(2) == 0) {
+      options.speculate = static_cast<int64_t>(1 + below(5));
+    } else {
+      options.hidden = 1;  // with which nothing is guessed
+    }
     options.n_top = 3;
     options.prompt_logprobs = below(6) == 0;
     options.keep = below(4) == 0;
@@ -137,8 +142,10 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
 
   void expect_all_as_alone(headlane_model* model, const Growing& growing) {
     for (const Entry& entry : entries_) {
+      headlane_sequence_options alone = entry.options;
+      alone.speculate = 0;
       EXPECT_EQ(growing.grown(entry.number, entry.options),
-                grown_alone(model, entry.prompt, entry.options, GetParam().cache))
+                grown_alone(model, entry.prompt, alone, GetParam().cache))
           << entry.number << ", a prompt of " << entry.prompt.size();
     }
   }

@@ -70,6 +70,25 @@ TEST_P(GenerateTexts, StreamTheSame) {
   }
 }
 
+TEST_P(GenerateTexts, GuessingChangesNothing) {
+  std::vector<std::string> prompts = {"--json", "--stop", "zz", "--"};
+  for (const json& text : texts_) prompts.push_back(text["prompt"]);
+  const std::string expected = output(model_, prompts), prompt = texts_[0]["prompt"];
+  for (const std::vector<std::string>& how :
+       {std::vector<std::string>{"--speculate", "5"}, {"--draft", model_}}) {
+    std::vector<std::string> guessing = how;
+    guessing.insert(guessing.end(), prompts.begin(), prompts.end());
+    EXPECT_EQ(output(model_, guessing), expected);
+    guessing = how;
+    guessing.insert(guessing.end(), {"--", prompt});
+    EXPECT_EQ(output(model_, guessing), output(model_, {"--", prompt}));  // as it grows
+    guessing.insert(guessing.begin(), "--stats");
+    EXPECT_NE(generate(model_, guessing).err.find("guesses were right"), std::string::npos);
+    guessing.insert(guessing.begin(), {"--beams", "2"});
+    EXPECT_EQ(generate(model_, guessing).status, 2);
+  }
+}
+
 TEST_P(GenerateTexts, EndBeforeAStop) {
   const std::string prompt = texts_[0]["prompt"], whole = texts_[0]["text"];
   const size_t begin = whole.find("as") == std::string::npos ? whole.size() / 2 : whole.find("as");

@@ -22,6 +22,8 @@ struct GenerateOptions {
   int64_t max_new_tokens = 0;  // 0: the model's
   int64_t batch = 8;           // prompts that are gone on from together
   int64_t beams = 0;
+  int64_t speculate = 0;  // tokens that are guessed; 0: none, or a few where there is a draft
+  std::string draft;      // a model that guesses; "": prompts and answers do
   std::optional<float> temperature;
   std::optional<int64_t> top_k;
   std::optional<float> top_p, min_p;
@@ -31,6 +33,8 @@ struct GenerateOptions {
   bool ids = false;      // lines are token ids, in and out
   int64_t logprobs = 0;  // likeliest tokens that are told at each place; 0: nothing is told
   bool as_json = false, echo = false, statistics = false;
+
+  bool guesses() const { return speculate > 0 || !draft.empty(); }
 
   // Where no option says how tokens are chosen, it is as the model's makers mean it.
   bool samples(const headlane_model_facts& facts) const {
@@ -68,16 +72,35 @@ headlane::GenerateOptions search_of(const GenerateOptions& options,
   return search;
 }
 
+// The same, of a sequence that guesses.
+headlane::SequenceOptions sequence_of(const GenerateOptions& options,
+                                      const headlane_model_facts& facts) {
+  constexpr int64_t kOfADraft = 4;
+  const headlane::GenerateOptions search = search_of(options, facts);
+  headlane::SequenceOptions sequence;
+  sequence.max_new_tokens = search.max_new_tokens;
+  sequence.sample = search.sample;
+  sequence.temperature = search.temperature;
+  sequence.top_k = search.top_k;
+  sequence.top_p = search.top_p;
+  sequence.min_p = search.min_p;
+  sequence.seed = search.seed;
+  sequence.repetition_penalty = search.repetition_penalty;
+  sequence.speculate = options.speculate > 0 ? options.speculate : kOfADraft;
+  return sequence;
+}
+
 struct GenerateCounts {
   int64_t prompts = 0, prompt_tokens = 0, new_tokens = 0;
+  int64_t guessed = 0, guessed_right = 0;
   double seconds = 0;
 };
 
 // Goes on from prompts, some at a time, and prints what comes.
 class Writer {
  public:
-  Writer(const Model& model, const GenerateOptions& options)
-      : model_(model), options_(options), facts_(model.facts()) {}
+  Writer(const Model& model, const Model* draft, const GenerateOptions& options)
+      : model_(model), draft_(draft), options_(options), facts_(model.facts()) {}
 
   const GenerateCounts& counts() const { return counts_; }
 
@@ -89,7 +112,8 @@ class Writer {
   void flush() {
     if (prompts_.empty()) return;
     const auto start = std::chrono::steady_clock::now();
-    run();
+    begin();
+    options_.guesses() ? guess() : run();
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     counts_.seconds += taken.count();
     prompts_.clear();
@@ -118,31 +142,91 @@ class Writer {
     return Generator(model_, limits);
   }
 
+  void begin() {
+    grown_.clear();
+    shown_.clear();
+    // Ids without a tokenizer have no text, and nothing to stop at.
+    for (const Prompt& prompt : prompts_) {
+      if (!options_.ids) grown_.emplace_back(model_, prompt.ids, options_.stops);
+    }
+    if (streams() && options_.echo) print(prompts_[0].text);
+  }
+
   void run() {
     Generator generator = make_generator();
     headlane::Batch batch;
-    std::vector<Continuation> grown;
     std::vector<uint64_t> keys;
     for (const Prompt& prompt : prompts_) {
       batch.add(prompt.ids);
-      // Ids without a tokenizer have no text, and nothing to stop at.
-      if (!options_.ids) grown.emplace_back(model_, prompt.ids, options_.stops);
       keys.push_back(static_cast<uint64_t>(counts_.prompts + std::ssize(keys)));
     }
     headlane::GenerateOptions search = search_of(options_, facts_);
     search.keys = keys.data();
-    if (streams() && options_.echo) print(prompts_[0].text);
-    shown_.clear();
-    generator.generate(batch, search, [&](int64_t i, int32_t id, int64_t) {
-      return grown.empty() ? HEADLANE_GO_ON : take(&grown[static_cast<size_t>(i)], id);
-    });
+    generator.generate(batch, search, [&](int64_t i, int32_t id, int64_t) { return take(i, id); });
     for (size_t i = 0; i < prompts_.size(); ++i) {
       const headlane::Answer answer = generator.answer(static_cast<int64_t>(i));
-      print_answer(prompts_[i], answer, grown.empty() ? nullptr : &grown[i]);
-      counts_.prompt_tokens += std::ssize(prompts_[i].ids);
-      counts_.new_tokens += std::ssize(answer.ids);
+      end(i, {answer.ids.begin(), answer.ids.end()}, answer.finish_reason);
     }
     counts_.prompts += std::ssize(prompts_);
+  }
+
+  headlane::Sequences make_sequences() const {
+    const int64_t most_new =
+        options_.max_new_tokens > 0 ? options_.max_new_tokens : facts_.max_new_tokens;
+    headlane::SequencesOptions limits;
+    limits.max_sequences = std::ssize(prompts_);
+    for (const Prompt& prompt : prompts_) {
+      const int64_t length = std::min(std::ssize(prompt.ids) + most_new, facts_.max_positions);
+      limits.max_tokens += length;
+      limits.max_len = std::max(limits.max_len, length);
+    }
+    limits.all_logits = 1;
+    limits.n_threads = options_.run.n_threads;
+    limits.cache = options_.run.cache_or_null();
+    limits.draft = draft_ ? draft_->get() : nullptr;
+    return headlane::Sequences(model_, limits);
+  }
+
+  // The same by sequences that guess.
+  void guess() {
+    struct Told {
+      Writer* writer;
+      int64_t i;
+    };
+    headlane::Sequences sequences = make_sequences();
+    headlane::SequenceOptions options = sequence_of(options_, facts_);
+    options.on_token = [](void* user, const headlane_sequence_token* token) {
+      const Told& told = *static_cast<const Told*>(user);
+      return token->id < 0 ? HEADLANE_GO_ON : told.writer->take(told.i, token->id);
+    };
+    std::vector<Told> told;
+    std::vector<int64_t> numbers;
+    for (int64_t i = 0; i < std::ssize(prompts_); ++i) told.push_back({this, i});
+    for (size_t i = 0; i < prompts_.size(); ++i) {
+      options.user = &told[i];
+      options.key = static_cast<uint64_t>(counts_.prompts) + i;
+      numbers.push_back(sequences.add(prompts_[i].ids, options));
+    }
+    while (sequences.step() > 0) {
+    }
+    for (size_t i = 0; i < prompts_.size(); ++i) {
+      const headlane::SequenceFacts facts = sequences.facts(numbers[i]);
+      if (facts.status != HEADLANE_OK) throw std::runtime_error(facts.message);
+      counts_.guessed += facts.n_guessed;
+      counts_.guessed_right += facts.n_guessed_right;
+      end(i, sequences.ids(numbers[i]), facts.finish_reason);
+    }
+    counts_.prompts += std::ssize(prompts_);
+  }
+
+  headlane_next take(int64_t i, int32_t id) {
+    return grown_.empty() ? HEADLANE_GO_ON : take(&grown_[static_cast<size_t>(i)], id);
+  }
+
+  void end(size_t i, const std::vector<int32_t>& ids, const char* finish_reason) {
+    print_answer(prompts_[i], ids, finish_reason);
+    counts_.prompt_tokens += std::ssize(prompts_[i].ids);
+    counts_.new_tokens += std::ssize(ids);
   }
 
   headlane_next take(Continuation* text, int32_t id) {
@@ -158,11 +242,11 @@ class Writer {
     shown_ = text;
   }
 
-  void print_answer(const Prompt& prompt, const headlane::Answer& answer, Continuation* grown) {
-    const std::vector<int32_t> ids(answer.ids.begin(), answer.ids.end());
+  void print_answer(const Prompt& prompt, const std::vector<int32_t>& ids,
+                    const char* finish_reason) {
     std::string text;
     bool has_stopped = false;
-    if (grown) {
+    if (!options_.ids) {
       Continuation whole(model_, prompt.ids, options_.stops);
       for (const int32_t id : ids) {
         if (!whole.add(id)) break;
@@ -171,7 +255,7 @@ class Writer {
       has_stopped = whole.has_stopped();
     }
     if (options_.as_json) {
-      print_json(prompt, ids, text, has_stopped ? "stop" : answer.finish_reason);
+      print_json(prompt, ids, text, has_stopped ? "stop" : finish_reason);
     } else if (options_.ids) {
       print(numbers_of(ids) + "\n");
     } else if (streams()) {
@@ -195,9 +279,11 @@ class Writer {
   }
 
   const Model& model_;
+  const Model* draft_;  // or null
   const GenerateOptions& options_;
   headlane::ModelFacts facts_;
   std::vector<Prompt> prompts_;
+  std::vector<Continuation> grown_;  // of each prompt; with ids, none
   std::string shown_;
   GenerateCounts counts_;
 };
@@ -235,11 +321,20 @@ Texts prompts_of(const GenerateOptions& options) {
   return texts;
 }
 
+Model open_draft(const GenerateOptions& options) {
+  RunOptions run = options.run;
+  run.model_path = options.draft;
+  run.precision.clear();  // its own
+  return open_model(run);
+}
+
 void generate(const GenerateOptions& options) {
   const Model model = open_model(options.run);
   const headlane::ModelFacts facts = model.facts();
   check_model(options, facts);
-  Writer writer(model, options);
+  std::optional<Model> draft;
+  if (!options.draft.empty()) draft.emplace(open_draft(options));
+  Writer writer(model, draft ? &*draft : nullptr, options);
   int64_t n = 0;
   for_each_text(prompts_of(options), [&](const std::string& text, int64_t) {
     const std::string where = "prompt " + std::to_string(++n);
@@ -260,6 +355,10 @@ void generate(const GenerateOptions& options) {
                static_cast<long long>(counts.prompts), static_cast<long long>(counts.prompt_tokens),
                static_cast<long long>(counts.new_tokens), counts.seconds,
                static_cast<double>(counts.new_tokens) / std::max(counts.seconds, 1e-9));
+  if (!options.guesses()) return;
+  std::fprintf(stderr, "%lld of %lld guesses were right\n",
+               static_cast<long long>(counts.guessed_right),
+               static_cast<long long>(counts.guessed));
 }
 
 void add_search(Command* command, GenerateOptions* options) {
@@ -267,6 +366,12 @@ void add_search(Command* command, GenerateOptions* options) {
                    "The most tokens that come after a prompt");
   const Option* beams = command->integer("--beams", &options->beams, 1, kMostCount,
                                          "How many beams; 1: the likeliest token each time");
+  command->integer("--speculate", &options->speculate, 1, 256,
+                   "Guess so many tokens in a step, from what came after the last ones before; "
+                   "answers are the same");
+  command->file("--draft", &options->draft,
+                "A smaller model of the same tokens, which guesses; 4 tokens in a step without "
+                "--speculate");
   command
       ->real("--temperature", &options->temperature, {0, std::numeric_limits<float>::max()},
              "Draw tokens at random, by logits over this number; 0: the likeliest each time")
@@ -315,7 +420,14 @@ void declare_generate(Command* command) {
       ->needs(json);
   command->flag("--echo", &options->echo, "Print the prompt before its answer");
   command->flag("--stats", &options->statistics, "Say how long it took (standard error)");
-  command->run = [options] { generate(*options); };
+  command->run = [options] {
+    if (options->beams > 1 && options->guesses()) {
+      throw UsageError(
+          "a search by beams guesses no tokens; leave out --beams, or --speculate and "
+          "--draft");
+    }
+    generate(*options);
+  };
 }
 
 }  // namespace tool
