@@ -32,6 +32,11 @@
                                             GGUF file
     prompt TOKENS                           a sequence of so many ids up to its first new token;
                                             tokens/s, of such a model
+    shared TOKENS SHARED                    the same of a sequence that has its first SHARED tokens
+                                            in common with one that is in the cache; tokens/s of
+                                            those that it has not
+    first-token TOKENS                      the same, from opening the model's file on, which the
+                                            system has in memory; ms
     encoder-layer BATCH SEQ D_MODEL N_HEADS D_FF
     mha BATCH SEQ D_MODEL N_HEADS
     attention BATCH SEQ N_HEADS HEAD_DIM [causal]
@@ -57,6 +62,8 @@ NUMBERS = {  # of kinds that take numbers, in the order of their line
     "encode": ("batch",),
     "decode": ("sequences", "context"),
     "prompt": ("tokens",),
+    "shared": ("tokens", "shared"),
+    "first-token": ("tokens",),
     "encoder-layer": ("batch", "seq", "d_model", "n_heads", "d_ff"),
     "mha": ("batch", "seq", "d_model", "n_heads"),
     "attention": ("batch", "seq", "n_heads", "head_dim"),
@@ -76,7 +83,7 @@ RANDOM = {  # models made of random weights: what their lines hold
 }
 TYPES = ("bf16", "q8_0", "q4_0", "q4_k_m")  # of random-llama
 UNITS = {"corpus": "sentences/s", "memory": "MB",
-         **dict.fromkeys(decoding.KINDS, "tokens/s")}  # ms otherwise
+         **dict.fromkeys(("decode", "prompt", "shared"), "tokens/s")}  # ms otherwise
 
 
 class CaseError(ValueError):
@@ -133,6 +140,8 @@ def parse_line(words, group, model, folder):
     if not all(is_size(word, name != "context") for name, word in zip(names, rest)):
         raise CaseError(f"{' '.join(rest)}: sizes are whole numbers from 1")
     sizes = dict(zip(names, map(int, rest)))
+    if kind == "shared" and sizes["shared"] >= sizes["tokens"]:
+        raise CaseError("shared tokens are fewer than all")
     if kind in ("encoder-layer", "mha") and sizes["d_model"] % sizes["n_heads"]:
         raise CaseError(f"d_model {sizes['d_model']} is no multiple of {sizes['n_heads']} heads")
     return Case(group, kind, sizes, model=model if kind in OF_MODELS else "", causal=causal)

@@ -1,12 +1,12 @@
-"""The kinds of case "decode" and "prompt", of a language model in a GGUF file: what they cost at
-least. Keys and values, norms and the choice of tokens are left out."""
+"""The kinds of case "decode", "prompt", "shared" and "first-token", of a language model in a GGUF
+file: what they cost at least. Keys and values, norms and the choice of tokens are left out."""
 
 import dataclasses
 import functools
 
 import figures
 
-KINDS = ("decode", "prompt")
+KINDS = ("decode", "prompt", "shared", "first-token")
 N_NEW = 16  # tokens that each sequence of "decode" gets
 NOT_READ = "token_embd.weight"  # of which a token reads a row, unless it is the head too
 
@@ -29,7 +29,9 @@ def facts(path):
 
 def n_tokens(case):
     """That a call computes, and that the unit counts."""
-    return case.sizes["tokens"] if case.kind == "prompt" else case.sizes["sequences"] * N_NEW
+    if case.kind == "decode":
+        return case.sizes["sequences"] * N_NEW
+    return case.sizes["tokens"] - case.sizes.get("shared", 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Step:
 
 def step_of(case):
     """One of the steps of a call, and how many it has."""
-    if case.kind == "prompt":
-        return Step(case.sizes["tokens"], 1), 1
+    if case.kind != "decode":
+        return Step(n_tokens(case), 1), 1
     return Step(case.sizes["sequences"], case.sizes["sequences"]), N_NEW
 
 
@@ -58,6 +60,8 @@ def flops(case, model):
 def least(case, model, limits, threads):
     """The least time of a token, in seconds, and what bounds it: weights are read from memory once a
     step, and products are of bytes. None where the machine has no limit of those."""
+    if case.kind == "first-token":
+        return None  # it is bound by what opening costs
     step, n_steps = step_of(case)
     n_bytes = model["layer_bytes"] + model["head_bytes"]
     reading = n_bytes / (limits["read_memory"] * threads)

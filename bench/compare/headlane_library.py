@@ -60,7 +60,9 @@ ForwardBatch = structure("ForwardBatch", ("struct_size", c_size_t), *SEQS,
                          *several(Rows, "x", "key", "value", "out"), *SCORES)
 
 ModelOptions = structure("ModelOptions", ("struct_size", c_size_t),
-                         *several(c_char_p, "isa", "gemm", "precision"))
+                         *several(c_char_p, "isa", "gemm", "precision"), ("n_threads", c_int32),
+                         *several(c_void_p, "pool", "log", "log_user"), ("sizes_only", c_int64),
+                         *several(c_int32, "map", "verify"))
 ModelFacts = structure(
     "ModelFacts", ("struct_size", c_size_t),
     *several(c_char_p, "architecture", "activation", "pooling", "isa", "gemm"),
@@ -102,7 +104,7 @@ SequenceOptions = structure(
     *several(c_void_p, "bias_ids", "biases"), ("n_bias", c_int64),
     *several(c_int32, "logprobs", "prompt_logprobs"), ("n_top", c_int64),
     *several(c_int32, "hidden", "keep"), *several(c_void_p, "on_token", "user"),
-    ("room", c_int64))
+    ("room", c_int64), ("key", c_uint64), ("speculate", c_int64))
 Answer = structure("Answer", ("struct_size", c_size_t), ("n_answers", c_int64),
                    ("ids", POINTER(c_int32)), ("n_ids", c_int64), ("score", c_float))
 

@@ -94,9 +94,15 @@ class Worker:
 
     def prepare_decoding(self, case, output):
         self.load()
-        self.tokens = decoding.n_tokens(case)
         ids = inputs.prompts(case)
-        self.call = self.peer.prompt(ids[0]) if case.kind == "prompt" else self.peer.decode(ids)
+        if case.kind == "first-token":
+            self.call = self.peer.first_token(ids[0])
+        else:
+            self.tokens = decoding.n_tokens(case)
+            self.call = {"decode": lambda: self.peer.decode(ids),
+                         "prompt": lambda: self.peer.prompt(ids[0]),
+                         "shared": lambda: self.peer.shared(ids[0], case.sizes["shared"]),
+                         }[case.kind]()
         np.save(output, self.call())
 
     def prepare_texts(self, case, output):

@@ -150,6 +150,14 @@ class Peer:
         before: [1, 1]."""
         raise NotOffered("runs no GGUF files")
 
+    def shared(self, ids, n_shared):
+        """The same where the first n_shared of them are in the cache before."""
+        raise NotImplementedError
+
+    def first_token(self, ids):
+        """The same, of a model that is opened in the call and ends with it."""
+        raise NotImplementedError
+
     def embedder(self):
         """Turns texts into vectors."""
         from peers.texts import PaddedEmbedder

@@ -58,7 +58,8 @@ class Headlane(Peer):
 
     def settings(self):
         if self.is_gguf():
-            return "weights in the file's types, tokens by headlane_sequences_step"
+            return ("weights in the file's types, packed by headlane pack, tokens by "
+                    "headlane_sequences_step; first-token maps the file")
         return f"{self.precision}, ragged, sorted by length, {BATCH_TOKENS} tokens a batch"
 
     def path(self):
@@ -66,13 +67,16 @@ class Headlane(Peer):
 
     def export(self):
         self.convert(self.setup.folder, self.path())
+        if self.is_gguf():  # language models are large, and opened as a user of them would
+            subprocess.run([self.build / "bin/headlane", "pack", self.path(), "-o", self.path()],
+                           check=True, stderr=subprocess.DEVNULL)
 
     def convert(self, folder, path):
         subprocess.run([self.build / "bin/headlane", "convert", folder, "-o", path], check=True,
                        stdout=subprocess.DEVNULL)
 
-    def open(self, path):
-        options = hl.make(hl.ModelOptions, isa=self.isa, precision=self.model_precision)
+    def open(self, path, **more):
+        options = hl.make(hl.ModelOptions, isa=self.isa, precision=self.model_precision, **more)
         return self.library.handle("model_open", str(path).encode(), ctypes.byref(options))
 
     def session(self, model, max_tokens):
@@ -118,6 +122,19 @@ class Headlane(Peer):
 
     def prompt(self, ids):
         return Sequences(self, [ids], 1).prompt
+
+    def shared(self, ids, n_shared):
+        sequences = Sequences(self, [ids, ids], 1)
+        sequences.keep(ids[:n_shared])
+        return sequences.prompt
+
+    def first_token(self, ids):
+        def call():
+            model = self.open(self.path(), map=1)
+            found = Sequences(self, [ids], 1, model).prompt()  # the sequences end here
+            self.library.library.headlane_model_destroy(model)
+            return found
+        return call
 
     def rerank(self, query, documents):
         session = self.session(self.model, max(BATCH_TOKENS, self.facts.max_seq_len))

@@ -10,13 +10,15 @@ import headlane_library as hl
 class Sequences:
     """prompts: ids [n] each, int32, all of them of one length."""
 
-    def __init__(self, peer, prompts, n_new):
+    def __init__(self, peer, prompts, n_new, model=None):
+        """model: None: the peer's."""
         self.library, self.prompts, self.n_new = peer.library, prompts, n_new
         self.length = len(prompts[0])
         options = hl.make(hl.SequencesOptions, max_sequences=len(prompts),
                           max_tokens=len(prompts) * (self.length + n_new),
                           n_threads=peer.setup.threads)
-        self.handle = self.library.handle("sequences_create", peer.model, ctypes.byref(options))
+        self.handle = self.library.handle("sequences_create", model or peer.model,
+                                          ctypes.byref(options))
         # Each token but -1 is no end.
         self.options = hl.make(hl.SequenceOptions, max_new_tokens=n_new, min_new_tokens=n_new)
         self.numbers = []
@@ -53,6 +55,11 @@ class Sequences:
                 self.library.sequences_rewind(self.handle, number, ctypes.c_int64(self.length))
         self.run()
         return np.array([self.new_ids(number) for number in self.numbers])
+
+    def keep(self, ids):
+        """A sequence that others begin as, in the cache."""
+        self.add(ids, keep=1)
+        self.run()
 
     def prompt(self):
         """Nothing is shared with the call before, whose sequence has left the cache."""

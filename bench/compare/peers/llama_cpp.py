@@ -120,6 +120,17 @@ class LlamaCpp(Peer):
     def prompt(self, ids):
         return self.decoder.prompt(ids)
 
+    def shared(self, ids, n_shared):
+        return self.decoder.shared(ids, n_shared)
+
+    def first_token(self, ids):
+        def call():
+            decoder = Decoder(self.setup.folder, self.setup.threads)
+            found = decoder.prompt(ids)()
+            decoder.close()
+            return found
+        return call
+
     def embedder(self):
         return Embedder(self)
 

@@ -55,9 +55,10 @@ class Decoder:
         logits = self.lib.llama_get_logits_ith(self.context, i)
         return int(np.ctypeslib.as_array(logits, (self.n_vocab,)).argmax())
 
-    def feed(self, sequence, ids, last_wanted):
+    def feed(self, sequence, ids, last_wanted, begin=0):
+        """The ids from `begin` on."""
         found = []
-        for begin in range(0, len(ids), MOST_AT_ONCE):
+        for begin in range(begin, len(ids), MOST_AT_ONCE):
             part = [int(i) for i in ids[begin:begin + MOST_AT_ONCE]]
             wanted = [last_wanted and begin + i + 1 == len(ids) for i in range(len(part))]
             found = self.compute(part, range(begin, begin + len(part)), [sequence] * len(part),
@@ -89,3 +90,17 @@ class Decoder:
             self.lib.llama_memory_clear(self.memory, False)
             return np.array([self.feed(0, ids, last_wanted=True)], dtype=np.int32)
         return call
+
+    def shared(self, ids, n_shared):
+        """The first n_shared tokens stay in the cache; what comes behind them is computed."""
+        self.start([ids], 1)
+        self.feed(0, ids[:n_shared], last_wanted=False)
+
+        def call():
+            self.lib.llama_memory_seq_rm(self.memory, 0, n_shared, -1)
+            return np.array([self.feed(0, ids, last_wanted=True, begin=n_shared)], dtype=np.int32)
+        return call
+
+    def close(self):
+        self.lib.llama_free(self.context)
+        self.lib.llama_model_free(self.model)
