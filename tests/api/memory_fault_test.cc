@@ -472,5 +472,28 @@ TEST_F(MemoryFault, Converting) {
   }
 }
 
+TEST_F(MemoryFault, PackingAndMapping) {
+  const TempDir dir;
+  const std::string from = dir.file("model.headlane"), path = dir.file("packed.headlane");
+  check(headlane_convert(bert_folder_.c_str(), from.c_str(), nullptr));
+  check(headlane_pack(from.c_str(), path.c_str(), nullptr));
+  const std::string expected = read_file(path);
+  const auto pack = [&] { return headlane_pack(from.c_str(), path.c_str(), nullptr); };
+  const auto intact = [&] {
+    EXPECT_EQ(dir.n_entries(), 2u);
+    EXPECT_EQ(read_file(path), expected);
+  };
+  EXPECT_GT(fail_allocations("pack", pack, intact, 61), 100);
+  headlane_model_options options = HEADLANE_INIT(headlane_model_options);
+  options.map = options.verify = 1;
+  const auto open = [&] {
+    headlane_model* model = nullptr;
+    const headlane_status status = headlane_model_open(path.c_str(), &options, &model);
+    headlane_model_destroy(model);
+    return status;
+  };
+  EXPECT_GT(fail_allocations("open mapped", open, intact, 61), 20);
+}
+
 }  // namespace
 }  // namespace headlane::test

@@ -39,6 +39,7 @@ class Model:
     def __init__(self, config, precision="f32"):
         self.config, self.tokenizer, self.precision = config, None, precision
         self.tensors = []  # name, dtype, shape, bytes
+        self.panels = []  # weight, layout, bytes
 
     def vector(self, name, n):
         self.tensors.append((name, "f32", [n], stored(random.normal(0, 0.3, n), "f32")))
@@ -55,6 +56,17 @@ class Model:
         self.matrix(f"{name}.weight", n, k, f"{name}.scale")
         if bias:
             self.vector(f"{name}.bias", n)
+
+    def pack(self):
+        """Panels of all products in f32, for kernels of 16 columns and of 48: numbers like any."""
+        for name, _, shape, _ in list(self.tensors):
+            if not name.startswith("encoder.layers.") or not name.endswith(".weight") or len(shape) != 2:
+                continue
+            for columns in (16, 48):
+                rows = -(-shape[0] // columns) * columns
+                panels = random.normal(0, 0.3, [rows, shape[1] + 1])
+                self.panels.append((name.removesuffix(".weight"), f"f32/columns/{columns}", stored(panels, "f32")))
+        return self
 
     def norm(self, name, bias=True):
         self.vector(f"{name}.weight", self.config["d_model"])
@@ -73,13 +85,17 @@ class Model:
             for name, dtype, shape, data in self.tensors:
                 table.append({"name": name, "dtype": dtype, "shape": shape, "offset": offset, "bytes": len(data)})
                 offset = align_up(offset + len(data))
-            header = {"config": self.config, "tokenizer": self.tokenizer, "tensors": table}
+            panels = []
+            for weight, layout, data in self.panels:
+                panels.append({"weight": weight, "layout": layout, "offset": offset, "bytes": len(data)})
+                offset = align_up(offset + len(data))
+            header = {"config": self.config, "tokenizer": self.tokenizer, "tensors": table, "panels": panels}
             return json.dumps(header, separators=(",", ":")).encode()
 
         begin = align_up(24 + len(header_of(1 << 20)))
         header = header_of(begin).ljust(begin - 24)
         data = b"HEADLANE" + struct.pack("<IIQ", 2, 0, len(header)) + header
-        for _, _, _, content in self.tensors:
+        for content in [*(row[3] for row in self.tensors), *(row[2] for row in self.panels)]:
             data = data.ljust(align_up(len(data)), b"\0") + content
         path.write_bytes(data)
 
@@ -271,6 +287,7 @@ def with_parts(model, product, parts):
 def models():
     yield "bert", bert()
     yield "bert_cls_two_layers", bert(pooling="cls", n_layers=2, activation="gelu_tanh", n_types=0)
+    yield "bert_packed", bert(pooling="cls").pack()
     yield "bert_bf16", bert("bf16", pooling="max")
     yield "bert_int8", bert("int8", pooling=None, higher_precision=["encoder.layers.0.ffn.down"])
     yield "bert_parts", with_parts(bert(d_ff=72), "encoder.layers.0.ffn.up",
