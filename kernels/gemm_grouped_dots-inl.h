@@ -4,7 +4,7 @@
 // It takes unsigned codes by signed ones. So codes of 8 bits are packed 128 above what they are,
 // and those of 6 bits are 32 above it; each sum begins with what takes that off: -128 or -32 times
 // the sum of the row's codes. All of that is exact in integers, so the bits are those of every
-// table (product.h).
+// table (product.h). Codes of fewer bits are widened to bytes once where many rows need them.
 #pragma once
 
 #include "kernels/gemm_grouped-inl.h"
