@@ -211,6 +211,7 @@ void write_converted(const std::string& out_path, ModelConfig config,
     if (!sentence.empty()) options.log.warn("%s", sentence.c_str());
   }
   config.higher_precision = higher_precision_of(config, options);
+  config.precisions = mixed_precisions_of(config, recipes, options);
   Precision precision = options.precision.value_or(Precision::kF32);
   using Names = std::vector<std::string>;
   std::optional<KeptTypes> kept;

@@ -49,6 +49,29 @@ std::vector<std::string> higher_precision_of(const ModelConfig& config,
   return names;
 }
 
+std::vector<ProductPrecision> mixed_precisions_of(const ModelConfig& config,
+                                                  std::span<const TensorRecipe> recipes,
+                                                  const ConvertOptions& options) {
+  const bool is_asked = options.precision == Precision::kInt4 && !options.higher_precision;
+  if (!is_asked || !config.is_language_model()) return {};
+  std::vector<ProductPrecision> mix = {{std::string(kHead), Precision::kInt5}};
+  const int64_t n_layers = config.decoder.n_layers, eighth = n_layers / 8;
+  for (int64_t i = 0; i < n_layers; ++i) {
+    const std::string layer = "decoder.layers." + std::to_string(i) + ".";
+    mix.push_back({layer + "attention.qkv", Precision::kInt5});
+    if (i < eighth || i >= n_layers - eighth || (i - eighth) % 3 == 2) {
+      mix.push_back({layer + "ffn.down", Precision::kInt6});
+    }
+  }
+  const auto is_there = [&](const ProductPrecision& own) {
+    return std::ranges::any_of(recipes, [&](const TensorRecipe& recipe) {
+      return product_of(recipe, recipes) == own.name;
+    });
+  };
+  std::erase_if(mix, [&](const ProductPrecision& own) { return !is_there(own); });
+  return mix;
+}
+
 StoredTensors::StoredTensors(const Checkpoint& checkpoint, std::span<const TensorRecipe> recipes,
                              const ModelConfig& config, Precision precision, bool keeps_words)
     : checkpoint_(checkpoint) {

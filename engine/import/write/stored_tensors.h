@@ -20,6 +20,14 @@ namespace headlane {
 std::vector<std::string> higher_precision_of(const ModelConfig& config,
                                              const ConvertOptions& options);
 
+// The products of a language model that have more bits where the options ask for int4 and name no
+// product: 5 bits for the logits and the projections of Q, K and V, and 6 for the feed-forward's
+// second product in the first eighth of the layers, the last one and each third of the others. That
+// is what was measured to be worth it (docs/precision.md).
+std::vector<ProductPrecision> mixed_precisions_of(const ModelConfig& config,
+                                                  std::span<const TensorRecipe> recipes,
+                                                  const ConvertOptions& options);
+
 // "encoder.layers.0.ffn.up" of "encoder.layers.0.ffn.up.weight", if that is the weight of a
 // product; of a decoder's table of words, "lm_head" where `all` have no other; else "".
 std::string product_of(const TensorRecipe& tensor, std::span<const TensorRecipe> all);
