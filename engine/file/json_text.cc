@@ -4,40 +4,37 @@
 #include <vector>
 
 #include "engine/base/error.h"
+#include "engine/file/json_events.h"
 #include "engine/file/json_fields.h"
 #include "engine/file/limits.h"
 
 namespace headlane {
 namespace {
 
-// Builds the document as the library's own handler does, within the limits. (The library's callback
-// could check the same. It walks the whole parent after each child, though, which is quadratic in
-// the size of the file.)
-class Builder : public nlohmann::json_sax<nlohmann::json> {
+// Hands on what the library's parser finds, within the limits. (The library's callback could check
+// the same. It walks the whole parent after each child, though, which is quadratic in the size of
+// the file.)
+class EventReader : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit Builder(const std::string& where) : where_(where) {}
+  EventReader(const std::string& where, JsonEvents* events) : where_(where), events_(events) {}
 
-  Json take() { return std::move(root_); }
-
-  bool null() override { return add(nullptr); }
-  bool boolean(bool value) override { return add(value); }
-  bool number_integer(int64_t value) override { return add(value); }
-  bool number_unsigned(uint64_t value) override { return add(value); }
-  bool number_float(double value, const std::string&) override { return add(value); }
-  bool string(std::string& value) override { return add(std::move(value)); }
+  bool null() override { return scalar(nullptr); }
+  bool boolean(bool value) override { return scalar(value); }
+  bool number_integer(int64_t value) override { return scalar(value); }
+  bool number_unsigned(uint64_t value) override { return scalar(value); }
+  bool number_float(double value, const std::string& written) override {
+    count();
+    events_->number(value, written);
+    return true;
+  }
+  bool string(std::string& value) override { return scalar(std::move(value)); }
   bool binary(nlohmann::json::binary_t&) override { return false; }  // JSON text has none
-  bool start_object(size_t) override { return open(Json::object()); }
+  bool start_object(size_t) override { return open(true); }
   bool end_object() override { return close(); }
-  bool start_array(size_t) override { return open(Json::array()); }
+  bool start_array(size_t) override { return open(false); }
   bool end_array() override { return close(); }
-
   bool key(std::string& name) override {
-    const auto [field, is_new] = open_.back()->emplace(name, nullptr);
-    if (!is_new) {
-      fail(Status::kBadFile, "%s has the key \"%s\" twice in one object", where_.c_str(),
-           printable(name).c_str());
-    }
-    slot_ = &*field;
+    events_->key(std::move(name));
     return true;
   }
 
@@ -47,30 +44,63 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   }
 
  private:
-  bool add(Json value) {
-    place(std::move(value));
+  bool scalar(Json value) {
+    count();
+    events_->scalar(std::move(value));
     return true;
   }
 
-  bool open(Json container) {
-    if (std::ssize(open_) >= file_limits::kJsonDepth) {
+  bool open(bool is_object) {
+    if (++depth_ > file_limits::kJsonDepth) {
       fail(Status::kBadFile, "%s is JSON nested deeper than %lld levels", where_.c_str(),
            static_cast<long long>(file_limits::kJsonDepth));
     }
-    open_.push_back(place(std::move(container)));
+    count();
+    events_->begin(is_object);
     return true;
   }
 
   bool close() {
-    open_.pop_back();
+    --depth_;
+    events_->end();
     return true;
   }
 
-  Json* place(Json value) {
-    if (++n_values_ > file_limits::kJsonValues) {
-      fail(Status::kBadFile, "%s has more than %lld JSON values", where_.c_str(),
-           static_cast<long long>(file_limits::kJsonValues));
+  void count() {
+    if (++n_values_ <= file_limits::kJsonValues) return;
+    fail(Status::kBadFile, "%s has more than %lld JSON values", where_.c_str(),
+         static_cast<long long>(file_limits::kJsonValues));
+  }
+
+  const std::string& where_;
+  JsonEvents* events_;
+  int64_t depth_ = 0, n_values_ = 0;
+};
+
+// Builds the document.
+class Builder : public JsonEvents {
+ public:
+  explicit Builder(const std::string& where) : where_(where) {}
+
+  Json take() { return std::move(root_); }
+
+  void scalar(Json value) override { place(std::move(value)); }
+  void number(double value, const std::string&) override { place(value); }
+  void begin(bool is_object) override {
+    open_.push_back(place(is_object ? Json::object() : Json::array()));
+  }
+  void end() override { open_.pop_back(); }
+  void key(std::string name) override {
+    const auto [field, is_new] = open_.back()->emplace(name, nullptr);
+    if (!is_new) {
+      fail(Status::kBadFile, "%s has the key \"%s\" twice in one object", where_.c_str(),
+           printable(name).c_str());
     }
+    slot_ = &*field;
+  }
+
+ private:
+  Json* place(Json value) {
     if (open_.empty()) return &(root_ = std::move(value));
     if (!open_.back()->is_array()) return &(*slot_ = std::move(value));
     open_.back()->push_back(std::move(value));
@@ -82,7 +112,6 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   // The containers not yet closed, outermost first. Only the last one grows, so none of them moves.
   std::vector<Json*> open_;
   Json* slot_ = nullptr;  // the value of the last key
-  int64_t n_values_ = 0;
 };
 
 nlohmann::json scalar(const Json& value) {
@@ -114,19 +143,24 @@ void append_text(const Json& value, std::string* text) {
 
 }  // namespace
 
-Json parse_json(std::string_view text, const std::string& where) {
+void read_json_events(std::string_view text, const std::string& where, JsonEvents* events) {
   // The library takes a NUL for the end of the text and would not look at what follows.
   const size_t nul = text.find('\0');
   if (nul != std::string_view::npos) {
     fail(Status::kBadFile, "%s is not valid JSON: the error is at byte %zu", where.c_str(), nul);
   }
   try {
-    Builder builder(where);
-    nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
-    return builder.take();
+    EventReader reader(where, events);
+    nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
   } catch (const std::bad_alloc&) {
     fail(Status::kOutOfMemory, "%s: there is not enough memory for its JSON", where.c_str());
   }
+}
+
+Json parse_json(std::string_view text, const std::string& where) {
+  Builder builder(where);
+  read_json_events(text, where, &builder);
+  return builder.take();
 }
 
 std::string Json::dump() const try {

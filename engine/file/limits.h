@@ -77,4 +77,15 @@ inline constexpr int64_t kRuleBytes = 32;
 inline constexpr int64_t kReplacementBytes = 64;
 inline constexpr int64_t kExtraIds = 65536;  // T5's
 
+// Chat templates. Published ones have up to 30 KB; they run in some thousands of steps.
+inline constexpr int64_t kChatTemplates = 64;
+inline constexpr int64_t kChatTemplateBytes = int64_t{1} << 20;
+inline constexpr int64_t kChatTokens = 64;  // that templates know by their roles
+// What a run of one may take. Steps are values that it looks at, or 64 bytes of text.
+inline constexpr int64_t kChatSteps = 5'000'000;
+inline constexpr int64_t kChatBytes = int64_t{128} << 20;  // of all texts that it makes
+inline constexpr int64_t kChatDepth = 100;       // of statements, or of expressions, in each other
+inline constexpr int64_t kChatRunDepth = 400;    // of both, and of calls
+inline constexpr int64_t kChatValueDepth = 100;  // of lists in each other
+
 }  // namespace headlane::file_limits

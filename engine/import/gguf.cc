@@ -13,6 +13,7 @@
 #include "engine/import/gguf/gguf_checkpoint.h"
 #include "engine/import/gguf/gguf_tokenizer.h"
 #include "engine/import/huggingface.h"
+#include "engine/import/tokenizers/chat_files.h"
 #include "engine/import/tokenizers/tokenizer.h"
 
 namespace headlane {
@@ -69,6 +70,7 @@ void convert_gguf(const std::string& path, const std::string& out_path,
     // There is no generation_config.json: the roles of ids are in the config.
     config.generation =
         read_generation_defaults(path, source, family.defaults, path, config, options.log);
+    config.chat = read_gguf_chat(checkpoint.fields(), path, options.log);
   } else {
     read_head(own, path, options, &config);
     refuse_left_over(checkpoint, recipes, [](const std::string&) { return false; });

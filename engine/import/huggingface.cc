@@ -31,6 +31,7 @@
 #include "engine/import/source/json_file.h"
 #include "engine/import/source/safetensors.h"
 #include "engine/import/source/sentence_transformers.h"
+#include "engine/import/tokenizers/chat_files.h"
 #include "engine/import/tokenizers/tokenizer.h"
 #include "engine/import/write/kept_types.h"
 #include "engine/import/write/stored_tensors.h"
@@ -253,6 +254,7 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
                            ? max_positions
                            : read_max_seq_len(dir, max_positions, modules.listed);
   config.validate(config_path);
+  if (config.is_language_model()) config.chat = read_chat_files(dir, options.log);
   const ImportedTokenizer tokenizer = import_tokenizer(dir, modules.listed);
   check_vocab(tokenizer, config, config_path);
 

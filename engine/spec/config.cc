@@ -287,6 +287,9 @@ void visit_fields(ModelConfig* config, FieldVisitor* fields) {
   fields->optional("decoder", &config->decoder, config->has_decoder(), tokens);
   fields->object("head", &config->head);
   if (config->head.kind == HeadKind::kLogits) fields->object("generation", &config->generation);
+  if (config->is_language_model()) {
+    fields->optional("chat", &config->chat, !config->chat.templates.empty());
+  }
   fields->names("higher_precision", &config->higher_precision, file_limits::kProductNames);
   fields->list("precisions", &config->precisions, file_limits::kProductNames);
 }
@@ -306,6 +309,7 @@ void ModelConfig::validate(const std::string& file) const {
   check_rooms(decoder, generates(), "decoder", where);
   check_head(*this, where);
   if (generates()) check_steps(*this, where);
+  check_chat(chat, where + " field \"chat\":");
 }
 
 Precision ModelConfig::precision_of(const std::string& product, Precision precision) const {

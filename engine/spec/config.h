@@ -8,6 +8,7 @@
 
 #include "engine/file/json.h"
 #include "engine/file/precision.h"
+#include "engine/spec/chat.h"
 #include "engine/spec/classifier.h"
 #include "engine/spec/generation.h"
 #include "engine/spec/prompts.h"
@@ -131,6 +132,7 @@ struct ModelConfig {
   StackConfig encoder, decoder;
   HeadConfig head;
   GenerationDefaults generation;  // of kLogits
+  ChatConfig chat;                // of a language model
   // Products that are computed in bf16 where the others are in int8, such as
   // "encoder.layers.3.attention.qkv".
   std::vector<std::string> higher_precision;

@@ -51,7 +51,8 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tok
 }
 
 // The leftmost longest token at or behind *pos, which becomes its start; null if there is none.
-const AddedToken* AddedTokens::find(std::string_view text, size_t* pos) const {
+const AddedToken* AddedTokens::find(std::string_view text, const MayStand& may_stand,
+                                    size_t* pos) const {
   for (; !tokens_.empty() && *pos < text.size(); ++*pos) {
     if (only_first_byte_ >= 0) {
       const void* start = std::memchr(text.data() + *pos, only_first_byte_, text.size() - *pos);
@@ -63,7 +64,8 @@ const AddedToken* AddedTokens::find(std::string_view text, size_t* pos) const {
     for (size_t length : lengths_) {
       if (length > text.size() - *pos) continue;
       const auto found = by_content_.find(text.substr(*pos, length));
-      if (found != by_content_.end()) return found->second;
+      if (found == by_content_.end()) continue;
+      if (!may_stand || may_stand(*found->second, *pos)) return found->second;
     }
   }
   return nullptr;
@@ -87,7 +89,7 @@ bool AddedTokens::Splitter::next(TextPart* part) {
 }
 
 bool AddedTokens::Splitter::next_token(TextPart* token) {
-  while (const AddedToken* found = tokens_.find(text_, &search_)) {
+  while (const AddedToken* found = tokens_.find(text_, may_stand_, &search_)) {
     size_t start = search_;
     size_t stop = search_ + found->content.size();
     search_ = stop;

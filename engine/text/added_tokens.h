@@ -6,9 +6,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/file/limits.h"
@@ -41,10 +43,14 @@ class AddedTokens {
 
   bool empty() const { return tokens_.empty(); }
 
+  // Whether the text may have the token at a place; one that it may not have is passed over.
+  using MayStand = std::function<bool(const AddedToken& token, size_t pos)>;
+
   // Walks the parts of a text from left to right.
   class Splitter {
    public:
-    Splitter(const AddedTokens& tokens, std::string_view text) : tokens_(tokens), text_(text) {}
+    Splitter(const AddedTokens& tokens, std::string_view text, MayStand may_stand = nullptr)
+        : tokens_(tokens), text_(text), may_stand_(std::move(may_stand)) {}
     bool next(TextPart* part);  // false at the end
 
    private:
@@ -53,6 +59,7 @@ class AddedTokens {
 
     const AddedTokens& tokens_;
     std::string_view text_;
+    MayStand may_stand_;           // null: all may
     size_t search_ = 0;            // where to look for the next token
     size_t done_ = 0;              // end of the last part
     size_t space_end_ = 0;         // of the white space last taken by rstrip
@@ -60,7 +67,7 @@ class AddedTokens {
   };
 
  private:
-  const AddedToken* find(std::string_view text, size_t* pos) const;
+  const AddedToken* find(std::string_view text, const MayStand& may_stand, size_t* pos) const;
 
   std::vector<AddedToken> tokens_;
   std::unordered_map<std::string_view, const AddedToken*> by_content_;

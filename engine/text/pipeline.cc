@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 #include <numeric>
+#include <set>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -23,12 +25,22 @@ size_t bytes_of(const std::vector<std::string>& tokens) {
       [](size_t bytes, const std::string& token) { return bytes + token.size(); });
 }
 
+bool has_white_space_alone(std::string_view text) {
+  for (size_t pos = 0; pos < text.size();) {
+    if (!is_space(next_char(text, &pos))) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 struct PipelineTokenizer::Encoding {
   std::vector<int32_t>* ids;
   size_t max_ids;  // no more are needed; the last piece may go beyond
   std::unique_ptr<TokenModel::Scratch> scratch;
+  const GuardedText* guard = nullptr;  // null: nothing was given by others
+  // Guarded tokens that were found in normalized text of the part at hand, of each id.
+  std::unordered_map<int32_t, int64_t> n_normalized = {};
 
   bool full() const { return ids->size() >= max_ids; }
 };
@@ -85,6 +97,7 @@ std::vector<AddedToken> PipelineTokenizer::read_added(const json& spec, bool nor
 
 void PipelineTokenizer::read_specials(const json& spec, const std::string& where) {
   is_special_.resize(static_cast<size_t>(vocabulary_.size()));
+  is_added_.resize(static_cast<size_t>(vocabulary_.size()));
   for (const int32_t id : ids_before_) check_id(id, "ids_before", where);
   for (const int32_t id : ids_after_) check_id(id, "ids_after", where);
   for (const int32_t id : read_ids(spec, "special_ids", where, kMaxTokenId)) {
@@ -94,7 +107,10 @@ void PipelineTokenizer::read_specials(const json& spec, const std::string& where
   std::unordered_set<int32_t> seen;
   for (const json& element : spec["added_tokens"]) {
     added_ids_.push_back(read_id(element, where));
-    if (seen.insert(added_ids_.back()).second) continue;
+    if (seen.insert(added_ids_.back()).second) {
+      is_added_[static_cast<size_t>(added_ids_.back())] = true;
+      continue;
+    }
     fail(Status::kBadFile, "%s field \"added_tokens\" has the id %d twice", where.c_str(),
          added_ids_.back());
   }
@@ -120,7 +136,7 @@ void PipelineTokenizer::append_text(std::string_view text, size_t most_ids,
 }
 
 void PipelineTokenizer::encode_text(std::string_view text, Encoding* encoding) const {
-  AddedTokens::Splitter splitter(raw_tokens_, text);
+  AddedTokens::Splitter splitter(raw_tokens_, text, guard_of(*encoding));
   TextPart part;
   while (!encoding->full() && splitter.next(&part)) {
     if (part.id >= 0) {
@@ -136,10 +152,12 @@ void PipelineTokenizer::encode_part(std::string_view text, bool is_first,
   NormalText normal = {std::string(text), 0};
   if (is_first) next_char(text, &normal.first_bytes);
   normalize(normalizers_, &normal);
+  encoding->n_normalized.clear();
   AddedTokens::Splitter splitter(normalized_tokens_, normal.text);
   TextPart part;
   while (!encoding->full() && splitter.next(&part)) {
     if (part.id >= 0) {
+      check_normalized(part.id, text, encoding);
       encoding->ids->push_back(part.id);
       continue;
     }
@@ -158,8 +176,79 @@ void PipelineTokenizer::encode_normalized(std::string_view text, size_t first_by
   }
   for (const TextPiece piece : split.pieces) {
     if (encoding->full()) return;
-    model_->encode(split.view(piece), encoding->scratch.get(), encoding->ids);
+    encode_piece(split.view(piece), encoding);
   }
+}
+
+// What was given is not a token that is guarded, also where the vocabulary has that among its
+// pieces: then the piece is cut behind the first character of each place that spells it.
+void PipelineTokenizer::encode_piece(std::string_view piece, Encoding* encoding) const {
+  const size_t n_before = encoding->ids->size();
+  model_->encode(piece, encoding->scratch.get(), encoding->ids);
+  if (encoding->guard == nullptr) return;
+  std::set<int32_t> guarded;
+  for (size_t i = n_before; i < encoding->ids->size(); ++i) {
+    const int32_t id = (*encoding->ids)[i];
+    if (is_guarded(id, *encoding->guard)) guarded.insert(id);
+  }
+  std::set<size_t> cuts;
+  for (const int32_t id : guarded) {
+    // Where the piece does not spell it, it stands for what the vocabulary lacks.
+    const std::string_view token = vocabulary_.token(id);
+    for (size_t at = piece.find(token); at != std::string_view::npos; at = piece.find(token, at)) {
+      next_char(piece, &at);
+      if (at < piece.size()) cuts.insert(at);
+    }
+  }
+  if (cuts.empty()) return;
+  cuts.insert(piece.size());
+  encoding->ids->resize(n_before);
+  size_t begin = 0;
+  for (const size_t cut : cuts) {
+    encode_piece(piece.substr(begin, cut - begin), encoding);
+    begin = cut;
+  }
+}
+
+bool PipelineTokenizer::is_guarded(int32_t id, const GuardedText& guard) const {
+  if (is_special_[static_cast<size_t>(id)]) return true;
+  if (!is_added_[static_cast<size_t>(id)]) return false;
+  const std::string_view token = vocabulary_.token(id);
+  if (has_white_space_alone(token)) return false;  // it is plain text to whoever writes it
+  return std::any_of(guard.literals.begin(), guard.literals.end(), [&](const std::string& literal) {
+    return literal.find(token) != std::string::npos;
+  });
+}
+
+AddedTokens::MayStand PipelineTokenizer::guard_of(const Encoding& encoding) const {
+  if (encoding.guard == nullptr || encoding.guard->marks.empty()) return nullptr;
+  return [this, &guard = *encoding.guard](const AddedToken& token, size_t pos) {
+    return !guard.is_given(pos, pos + token.content.size()) || !is_guarded(token.id, guard);
+  };
+}
+
+// In normalized text it is not known any more what was given. So a part that has something given
+// may have no more of such a token than what was not given spells.
+void PipelineTokenizer::check_normalized(int32_t id, std::string_view part,
+                                         Encoding* encoding) const {
+  if (encoding->guard == nullptr || !is_guarded(id, *encoding->guard)) return;
+  const std::string_view token = vocabulary_.token(id);
+  const auto offset = static_cast<size_t>(part.data() - encoding->guard->text.data());
+  int64_t n_own = 0;
+  for (size_t at = part.find(token); at != std::string_view::npos;
+       at = part.find(token, at + token.size())) {
+    if (!encoding->guard->is_given(offset + at, offset + at + token.size())) ++n_own;
+  }
+  if (++encoding->n_normalized[id] <= n_own) return;
+  fail(Status::kUnsupported,
+       "the messages spell the token \"%s\", which this tokenizer cannot tell from the template's "
+       "own",
+       printable(token).c_str());
+}
+
+void PipelineTokenizer::encode_guarded(const GuardedText& text, std::vector<int32_t>* ids) const {
+  Encoding encoding{ids, SIZE_MAX, model_->make_scratch(), &text};
+  encode_text(text.text, &encoding);
 }
 
 std::string PipelineTokenizer::decode(std::span<const int32_t> ids) const {

@@ -33,6 +33,7 @@ class PipelineTokenizer : public Tokenizer {
   std::string_view token(int32_t id) const override { return vocabulary_.token(id); }
   int32_t find(std::string_view token) const override;
   std::string decode(std::span<const int32_t> ids) const override;
+  void encode_guarded(const GuardedText& text, std::vector<int32_t>* ids) const override;
 
  protected:
   void append_text(std::string_view text, size_t most_ids,
@@ -48,6 +49,10 @@ class PipelineTokenizer : public Tokenizer {
   void encode_text(std::string_view text, Encoding* encoding) const;
   void encode_part(std::string_view text, bool is_first, Encoding* encoding) const;
   void encode_normalized(std::string_view text, size_t first_bytes, Encoding* encoding) const;
+  void encode_piece(std::string_view piece, Encoding* encoding) const;
+  bool is_guarded(int32_t id, const GuardedText& guard) const;
+  AddedTokens::MayStand guard_of(const Encoding& encoding) const;
+  void check_normalized(int32_t id, std::string_view part, Encoding* encoding) const;
 
   Vocabulary vocabulary_;
   Normalizers normalizers_;
@@ -57,7 +62,7 @@ class PipelineTokenizer : public Tokenizer {
   AddedTokens raw_tokens_, normalized_tokens_;
   std::vector<int32_t> added_ids_;
   std::vector<int32_t> ids_before_, ids_after_;
-  std::vector<bool> is_special_;  // by id
+  std::vector<bool> is_special_, is_added_;  // by id
 };
 
 }  // namespace headlane

@@ -168,6 +168,10 @@ void Tokenizer::encode_target(std::string_view /*text*/, int64_t /*max_len*/,
   fail(Status::kUnsupported, "the model's tokenizer has no targets");
 }
 
+void Tokenizer::encode_guarded(const GuardedText& /*text*/, std::vector<int32_t>* /*ids*/) const {
+  fail(Status::kUnsupported, "the model's tokenizer is of a kind that takes no conversations");
+}
+
 int64_t Tokenizer::n_special_with(const TextLanguages& languages) const {
   return std::ssize(frame_.before) + std::ssize(frame_.after) +
          (id_of_text(languages) >= 0 ? 1 : 0);

@@ -2,6 +2,7 @@
 // header's "type".
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -39,6 +40,19 @@ struct TextFrame {
   std::vector<int32_t> before, after;  // of one text
   PairTemplate pair;
   bool cuts_left = false;  // texts that are too long lose their beginnings, else their ends
+};
+
+// A text of which some was given by others, who may not write tokens with a role of their own:
+// special tokens, and added ones that the rest, or `literals`, has.
+struct GuardedText {
+  std::string_view text;   // well-formed UTF-8
+  std::string_view marks;  // one for each byte, 1 where it was given; or none: nothing was
+  std::span<const std::string> literals;
+
+  bool is_given(size_t begin, size_t end) const {
+    return marks.substr(std::min(begin, marks.size()), end - begin).find('\1') !=
+           std::string_view::npos;
+  }
 };
 
 // The u8 tensors of a .headlane file that belong to its tokenizer; empty: not there.
@@ -115,6 +129,11 @@ class Tokenizer {
   // Error(kUnsupported) where there are no targets.
   virtual void encode_target(std::string_view text, int64_t max_len,
                              std::vector<int32_t>* ids) const;
+
+  // Appends the ids of a text that has all of its special tokens in it. What was given spells none:
+  // it becomes the ids of plain text. Throws Error(kUnsupported) where the tokenizer cannot keep
+  // the two apart.
+  virtual void encode_guarded(const GuardedText& text, std::vector<int32_t>* ids) const;
 
   virtual LanguageUse language_use() const { return LanguageUse::kNone; }
   // "zh", "zho_Hans", as the model's own community names them, in the order of their ids.

@@ -337,6 +337,13 @@ def gguf():
             yield path.stem, path.read_bytes()
 
 
+def chats():
+    """Messages as JSON in the first line, and a template, which is the rest."""
+    families = json.loads((GOLDEN / "chat/templates.json").read_text())["templates"]
+    for name, family in families.items():
+        yield f"chat_{name}", f"{family['cases'][0]['messages']}\n{family['template']}".encode()
+
+
 def regexes():
     """Each expression of the golden steps, with a text."""
     steps = (GOLDEN / "tokenizer_json" / "steps.json").read_text()
@@ -396,6 +403,9 @@ def main():
             (folder / name).write_bytes(data)
     elif target == "gguf":
         for name, data in gguf():
+            (folder / name).write_bytes(data)
+    elif target == "chat":
+        for name, data in chats():
             (folder / name).write_bytes(data)
     elif target == "regex":
         for name, data in regexes():

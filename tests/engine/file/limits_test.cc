@@ -70,6 +70,14 @@ TEST(Limits, DocsShowThem) {
       {"bytes of a rule of it", kRuleBytes},
       {"bytes that a rule makes", kReplacementBytes},
       {"T5's `extra_ids`", kExtraIds},
+      {"chat templates", kChatTemplates},
+      {"bytes of a chat template", kChatTemplateBytes},
+      {"tokens that chat templates know by their roles", kChatTokens},
+      {"steps of a run of a chat template", kChatSteps},
+      {"bytes of text that a run makes", kChatBytes},
+      {"statements or expressions of a chat template in each other", kChatDepth},
+      {"both, and calls, in a run", kChatRunDepth},
+      {"lists in each other in a run", kChatValueDepth},
   };
   size_t n_shown = 0;
   const std::string table = page.substr(page.find("## Limits"));
