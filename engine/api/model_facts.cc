@@ -156,6 +156,7 @@ headlane_model_facts headlane::c_api::facts_of(const Model& model) {
   facts.cache_token_bytes_f32 = cache_token_bytes(model, kernels::Format::kF32);
   facts.cache_token_bytes_bf16 = cache_token_bytes(model, kernels::Format::kBf16);
   facts.cache_token_bytes_int8 = cache_token_bytes(model, kernels::Format::kS8);
+  facts.n_chat_templates = std::ssize(config.chat.templates);
   return facts;
 }
 

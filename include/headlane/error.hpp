@@ -53,6 +53,7 @@ using TensorFacts = Sized<headlane_tensor_facts>;           /**< of Model::tenso
 using LanguageFacts = Sized<headlane_language_facts>;       /**< of Model::language */
 using PromptFacts = Sized<headlane_prompt_facts>;           /**< of Model::prompt */
 using TokenizeOptions = Sized<headlane_tokenize_options>;   /**< of Model::tokenize */
+using ChatOptions = Sized<headlane_chat_options>;           /**< of Model::tokenize_chat */
 using TextArray = Sized<headlane_texts>;                    /**< of Session::embed */
 using EmbedOptions = Sized<headlane_embed_options>;         /**< of Session::embed */
 using LabelFacts = Sized<headlane_label_facts>;             /**< of Model::label */

@@ -41,6 +41,7 @@
 
 #include <headlane/attention.h>
 #include <headlane/batch.h>
+#include <headlane/chat.h>
 #include <headlane/check.h>
 #include <headlane/classify.h>
 #include <headlane/convert.h>

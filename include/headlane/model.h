@@ -171,6 +171,7 @@ typedef struct headlane_model_facts {
    * packed when the model is opened. */
   int64_t n_stored_products;
   int64_t n_panels; /**< weights that the file has packed, for this machine and for others */
+  int64_t n_chat_templates; /**< of a language model; 0: it holds no conversations */
 } headlane_model_facts;
 
 /** What the model is.

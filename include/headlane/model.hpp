@@ -212,6 +212,30 @@ class Model {
     return batch;
   }
 
+  /** The text of a conversation, by the model's chat template.
+   * @param options see headlane_chat_options
+   * @return UTF-8
+   * @throw Error for each error of headlane_model_write_chat */
+  std::string write_chat(const headlane_chat_options& options) const {
+    int64_t n_bytes = 0;
+    check(headlane_model_write_chat(get(), &options, nullptr, 0, &n_bytes));
+    std::string text(static_cast<size_t>(n_bytes), '\0');
+    check(headlane_model_write_chat(get(), &options, text.data(), n_bytes, &n_bytes));
+    return text;
+  }
+
+  /** The token ids of a conversation, whose messages never become special tokens.
+   * @param options see headlane_chat_options
+   * @return one or more, mostly
+   * @throw Error for each error of headlane_model_tokenize_chat */
+  std::vector<int32_t> tokenize_chat(const headlane_chat_options& options) const {
+    int64_t n_ids = 0;
+    check(headlane_model_tokenize_chat(get(), &options, nullptr, 0, &n_ids));
+    std::vector<int32_t> ids(static_cast<size_t>(n_ids));
+    check(headlane_model_tokenize_chat(get(), &options, ids.data(), n_ids, &n_ids));
+    return ids;
+  }
+
   /** The text of ids, without special tokens.
    * @param ids of targets, where these have a vocabulary of their own
    * @return UTF-8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 from collections.abc import Iterable
 from ctypes import byref, c_int32, c_int64, c_size_t, c_void_p
@@ -97,6 +98,36 @@ class Tokenizer:
             check(status)
         return ids[: n_ids.value]
 
+    def apply_chat_template(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        tools: list[dict[str, Any]] | None = None,
+        documents: list[dict[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
+        tokenize: bool = True,
+        **variables: Any,
+    ) -> Any:
+        """The token ids of a conversation, by the model's template; tokenize=False: its text. What messages, tools,
+        documents and variables spell is never a special token; elsewhere the ids are those of transformers.
+
+        messages: [{"role": "user", "content": "Hello"}, ...]
+        variables: further names that the template knows, such as enable_thinking=False
+        """
+        texts = [_json_or_none(given) for given in (messages, tools, documents, variables or None)]
+        options = _abi.headlane_chat_options()
+        options.messages, options.tools = address_of(texts[0]), address_of(texts[1])
+        options.documents, options.variables = address_of(texts[2]), address_of(texts[3])
+        options.no_answer = int(not add_generation_prompt)
+        write = lib.headlane_model_tokenize_chat if tokenize else lib.headlane_model_write_chat
+        n = c_int64()
+        with self._model.hold() as address:
+            check(write(address, byref(options), None, 0, byref(n)))
+            made = np.empty(n.value, np.int32 if tokenize else np.uint8)
+            if n.value > 0:
+                check(write(address, byref(options), made.ctypes.data, n.value, byref(n)))
+        return made.tolist() if tokenize else made.tobytes().decode("utf-8", "replace")
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, special tokens left out. Of models that translate, ids of targets."""
         numbers = np.ascontiguousarray(_as_ids(ids))
@@ -159,3 +190,7 @@ def _as_ids(ids: Iterable[int]) -> NDArray[np.int32]:
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
         raise TypeError(f"ids must be a list of int, and is {type(ids).__name__}")
     return np.array([_as_id(number) for number in ids], np.int32)
+
+
+def _json_or_none(value: Any) -> bytes | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "tests/api/encoder.h"
+#include "tests/support/chat_folder.h"
 #include "tests/support/polyglot_folder.h"
 #include "tests/support/temp_dir.h"
 
@@ -96,6 +97,7 @@ const std::vector<Fact> kFacts = {
     FACT(n_products, "/n_products"),
     FACT(n_stored_products, "/n_stored_products"),
     FACT(n_panels, "/sizes/panels"),
+    FACT(n_chat_templates, "/sizes/chat_templates"),
 };
 #undef FACT
 
@@ -123,7 +125,8 @@ json with_parts(json model) {
                    {"panels", size_at(model, "/panels")},
                    {"languages", size_at(model, "/tokenizer/languages")},
                    {"prompts", size_at(config, "/prompts/texts")},
-                   {"labels", size_at(config, "/head/classifier/labels")}};
+                   {"labels", size_at(config, "/head/classifier/labels")},
+                   {"chat_templates", size_at(config, "/chat/templates")}};
   const std::string prompt = value_at(config, "/prompts/default", "");
   if (!prompt.empty()) more["default_prompt"] = config.at("prompts").at("texts").at(prompt);
   model.update(more);
@@ -222,6 +225,7 @@ TEST_F(ModelFactsTest, AgreeWithJsonForEveryGoldenModel) {
   ModelOptions mapped;
   mapped.map = 1;
   expect_same_of_file(path, mapped);
+  expect_same(make_chat_folder(temp_));
   for (const Fact& fact : kFacts) EXPECT_TRUE(seen_.contains(fact.name)) << fact.name;
 }
 
