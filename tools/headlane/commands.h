@@ -10,6 +10,7 @@ void declare_pack(Command* command);
 void declare_info(Command* command);
 void declare_translate(Command* command);
 void declare_generate(Command* command);
+void declare_chat(Command* command);
 void declare_perplexity(Command* command);
 void declare_embed(Command* command);
 void declare_encode(Command* command);

@@ -28,6 +28,7 @@ constexpr Entry kCommands[] = {
     {"info", "Show what a file holds and what this machine runs it with", tool::declare_info},
     {"translate", "Translate texts, a line each", tool::declare_translate},
     {"generate", "Go on from prompts, with a language model", tool::declare_generate},
+    {"chat", "Talk with a language model, turn by turn", tool::declare_chat},
     {"perplexity", "Show how likely a language model finds a text", tool::declare_perplexity},
     {"embed", "Turn texts into vectors, one a line", tool::declare_embed},
     {"encode", "Turn token ids, or activations, into last hidden states", tool::declare_encode},

@@ -7,6 +7,7 @@
 
 #include "tools/headlane/commands.h"
 #include "tools/headlane/options/common_options.h"
+#include "tools/headlane/options/sampling_options.h"
 #include "tools/headlane/output/json.h"
 #include "tools/headlane/output/standard_streams.h"
 #include "tools/headlane/text/continuation.h"
@@ -19,16 +20,11 @@ namespace {
 struct GenerateOptions {
   RunOptions run;
   Texts texts;
-  int64_t max_new_tokens = 0;  // 0: the model's
-  int64_t batch = 8;           // prompts that are gone on from together
+  SamplingOptions sampling;
+  int64_t batch = 8;  // prompts that are gone on from together
   int64_t beams = 0;
   int64_t speculate = 0;  // tokens that are guessed; 0: none, or a few where there is a draft
   std::string draft;      // a model that guesses; "": prompts and answers do
-  std::optional<float> temperature;
-  std::optional<int64_t> top_k;
-  std::optional<float> top_p, min_p;
-  uint64_t seed = 0;
-  double repetition_penalty = 0;
   std::vector<std::string> stops;
   bool ids = false;      // lines are token ids, in and out
   int64_t logprobs = 0;  // likeliest tokens that are told at each place; 0: nothing is told
@@ -36,10 +32,8 @@ struct GenerateOptions {
 
   bool guesses() const { return speculate > 0 || !draft.empty(); }
 
-  // Where no option says how tokens are chosen, it is as the model's makers mean it.
   bool samples(const headlane_model_facts& facts) const {
-    if (beams > 0) return false;
-    return temperature ? *temperature > 0 : top_k || top_p || min_p || facts.temperature > 0;
+    return beams == 0 && sampling.samples(facts);
   }
 };
 
@@ -58,17 +52,7 @@ headlane::GenerateOptions search_of(const GenerateOptions& options,
                                     const headlane_model_facts& facts) {
   headlane::GenerateOptions search;
   search.n_beams = options.beams;
-  search.seed = options.seed;
-  search.repetition_penalty = options.repetition_penalty;
-  search.max_new_tokens = options.max_new_tokens;
-  if (!options.samples(facts)) return search;
-  const bool has_own = facts.temperature > 0;
-  search.sample = 1;
-  search.temperature =
-      options.temperature.value_or(has_own ? static_cast<float>(facts.temperature) : 1);
-  search.top_k = options.top_k.value_or(facts.top_k);
-  search.top_p = options.top_p.value_or(static_cast<float>(facts.top_p));
-  search.min_p = options.min_p ? double{*options.min_p} : facts.min_p;
+  options.sampling.write(facts, options.samples(facts), &search);
   return search;
 }
 
@@ -135,7 +119,7 @@ class Writer {
       limits.max_source_len = std::max(limits.max_source_len, length);
     }
     limits.max_beams = options_.samples(facts_) ? 1 : std::max<int64_t>(options_.beams, 1);
-    limits.max_new_tokens = options_.max_new_tokens;
+    limits.max_new_tokens = options_.sampling.max_new_tokens;
     limits.all_logits = 1;  // room that only searches which need it ever touch
     limits.n_threads = options_.run.n_threads;
     limits.cache = options_.run.cache_or_null();
@@ -171,8 +155,8 @@ class Writer {
   }
 
   headlane::Sequences make_sequences() const {
-    const int64_t most_new =
-        options_.max_new_tokens > 0 ? options_.max_new_tokens : facts_.max_new_tokens;
+    const int64_t most_new = options_.sampling.max_new_tokens > 0 ? options_.sampling.max_new_tokens
+                                                                  : facts_.max_new_tokens;
     headlane::SequencesOptions limits;
     limits.max_sequences = std::ssize(prompts_);
     for (const Prompt& prompt : prompts_) {
@@ -362,8 +346,7 @@ void generate(const GenerateOptions& options) {
 }
 
 void add_search(Command* command, GenerateOptions* options) {
-  command->integer("--max-new-tokens", &options->max_new_tokens, 1, kMostCount,
-                   "The most tokens that come after a prompt");
+  add_max_new_tokens(command, &options->sampling);
   const Option* beams = command->integer("--beams", &options->beams, 1, kMostCount,
                                          "How many beams; 1: the likeliest token each time");
   command->integer("--speculate", &options->speculate, 1, 256,
@@ -372,24 +355,7 @@ void add_search(Command* command, GenerateOptions* options) {
   command->file("--draft", &options->draft,
                 "A smaller model of the same tokens, which guesses; 4 tokens in a step without "
                 "--speculate");
-  command
-      ->real("--temperature", &options->temperature, {0, std::numeric_limits<float>::max()},
-             "Draw tokens at random, by logits over this number; 0: the likeliest each time")
-      ->excludes(beams);
-  command->integer("--top-k", &options->top_k, 1, kMostCount, "Draw from the K likeliest tokens")
-      ->excludes(beams);
-  command
-      ->real("--top-p", &options->top_p, {kRoundsToZero, 1, true},
-             "Draw from the fewest tokens that have this probability together")
-      ->excludes(beams);
-  command
-      ->real("--min-p", &options->min_p, {0, 1},
-             "Draw from the tokens that have this part of the likeliest one's probability")
-      ->excludes(beams);
-  command->seed("--seed", &options->seed, "The seed of the random numbers");
-  command->real("--repetition-penalty", &options->repetition_penalty,
-                {kRoundsToZero, std::numeric_limits<float>::max(), true},
-                "Above 1, tokens that have come already become less likely");
+  add_sampling(command, &options->sampling, beams);
 }
 
 }  // namespace
