@@ -6,6 +6,7 @@
 
 #include "engine/api/c_api.h"
 #include "engine/api/options.h"
+#include "engine/api/sequences_handle.h"
 #include "engine/generate/sequence_request.h"
 
 using headlane::fail;
@@ -15,10 +16,6 @@ using headlane::Sequences;
 using headlane::SequencesLimits;
 using headlane::Status;
 using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what this file is of
-
-struct headlane_sequences {
-  Sequences sequences;
-};
 
 namespace {
 

@@ -30,6 +30,10 @@ class RowLists {
 
   // The list, which is empty, becomes the first n rows of another, as far as that has them.
   void share(int32_t list, int32_t from, int64_t n);
+  // The list, which is empty, has given up its rows before `first`.
+  void begin_at(int32_t list, int64_t first) {
+    firsts_[list] = lengths_[list] = static_cast<int32_t>(first);
+  }
   // The list gets rows of its own up to a length of n. False, and nothing was done: there are not
   // enough free ones.
   bool grow(int32_t list, int64_t n);

@@ -81,6 +81,15 @@ void SequenceCache::share(int32_t place, int32_t from, int64_t n) {
   if (has_windows_) windows_.share(place, from, n);
 }
 
+void SequenceCache::restore(int32_t place, int64_t n, int64_t n_computed, int64_t first) {
+  [[maybe_unused]] bool has_room = all_.grow(place, n);
+  assert(has_room);
+  if (!has_windows_) return;
+  windows_.begin_at(place, first);
+  has_room = windows_.grow(place, n_computed);
+  assert(has_room);
+}
+
 void SequenceCache::begin_tokens(int32_t place, int64_t n) {
   if (!has_windows_) return;
   [[maybe_unused]] const bool has_room = windows_.grow(place, n);

@@ -50,6 +50,12 @@ class SequenceCache {
   void share(int32_t place, int32_t from, int64_t n);
   // The place gets room for tokens up to the n-th. False, and nothing was done: there is none.
   bool grow(int32_t place, int64_t n) { return all_.grow(place, n); }
+  // The first token that the place has in layers with a window; 0: all, or there are no such
+  // layers.
+  int64_t first_in_windows(int32_t place) const { return has_windows_ ? windows_.first(place) : 0; }
+  // The place, which has no tokens, gets room for n, of which the first n_computed are to be
+  // filled, in layers with a window from `first` on. There are rows for them.
+  void restore(int32_t place, int64_t n, int64_t n_computed, int64_t first);
   // Tokens up to the n-th, which have room, are computed now.
   void begin_tokens(int32_t place, int64_t n);
   // The first n tokens of a place have been computed, and no others.

@@ -240,16 +240,21 @@ Sequences::Joining Sequences::join(Sequence* sequence) {
   if (alike.n_coming >= alike.n_ready + kWorthWaiting) return Joining::kLater;
   const int64_t n_new = sequence->length() - alike.n_ready;
   if (cache_.n_free_places() == 0 || n_new > cache_.n_free_rows()) return Joining::kNoRoom;
-  const int32_t place = cache_.take_place();
-  if (alike.n_ready > 0) cache_.share(place, alike.place, alike.n_ready);
-  cache_.grow(place, sequence->length());
-  sequence->place = place;
+  take_place(sequence);
+  if (alike.n_ready > 0) cache_.share(sequence->place, alike.place, alike.n_ready);
+  cache_.grow(sequence->place, sequence->length());
   sequence->n_computed = sequence->n_shared = alike.n_ready;
+  return Joining::kJoined;
+}
+
+// The sequence, which has a number, gets a place without tokens.
+void Sequences::take_place(Sequence* sequence) {
+  const int32_t place = cache_.take_place();
+  sequence->place = place;
   const auto vocab_size = static_cast<size_t>(model_.config().decoder.vocab_size);
   sequence->rules = TokenRules(search_of(sequence->request), static_cast<int64_t>(vocab_size),
                                {flags_ + static_cast<size_t>(place) * vocab_size, vocab_size});
   places_[static_cast<size_t>(place)] = sequences_.at(sequence->number);
-  return Joining::kJoined;
 }
 
 // Gives up a place in the cache, once no step is at it.

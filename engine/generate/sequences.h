@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,12 @@ class Sequences {
   // The fewest tokens that a sequence can be rewound to; 0: it cannot. Under the lock.
   int64_t least_tokens(const Sequence& sequence) const;
 
+  // Copies what a sequence has in the cache (sequence_state.h) to `bytes`, or says how many those
+  // are where there are none.
+  size_t save(int64_t number, std::span<std::byte> bytes) const;
+  // A sequence of a saved state, which has ended and is kept.
+  int64_t load(std::span<const std::byte> bytes);
+
   // Calls body(sequence), under the lock.
   template <typename Body>
   void read(int64_t number, Body body) const {
@@ -120,6 +127,7 @@ class Sequences {
   std::shared_ptr<Sequence> make(SequenceRequest request) const;
   int64_t enter(std::shared_ptr<Sequence> sequence);
   Alike find_alike(const Sequence& sequence) const;
+  void take_place(Sequence* sequence);
   Joining join(Sequence* sequence);
   void admit();
   void leave(Sequence* sequence);

@@ -347,6 +347,49 @@ HEADLANE_API headlane_status headlane_sequences_get_logprobs(const headlane_sequ
 HEADLANE_API headlane_status headlane_sequences_get_hidden(const headlane_sequences* sequences,
                                                            int64_t sequence, float* hidden);
 
+/** Saves what a sequence has in the cache, and its tokens, so that another run of the program need
+ * not compute it again. A state fits the same model, in the same precision and format of the cache,
+ * on machines with the same order of bytes. What was told of it, and its options, are not saved.
+ * @param sequences that have it
+ * @param sequence that runs, or is kept; what it has computed so far is saved
+ * @param[out] state [capacity]; null if capacity is 0
+ * @param capacity how many bytes there is room for; 0 asks for the number alone
+ * @param[out] n_bytes how many there are
+ * @return INVALID_ARGUMENT: there is no such sequence, or nothing of it is in the cache; TOO_LARGE:
+ * 0 < capacity < n_bytes, which is written all the same */
+HEADLANE_API headlane_status headlane_sequences_save(const headlane_sequences* sequences,
+                                                     int64_t sequence, void* state, size_t capacity,
+                                                     size_t* n_bytes);
+
+/** Takes up a saved state as a sequence that has ended and is kept: others that begin with its
+ * tokens share it, and headlane_sequences_fork goes on from it, with the same bits as if it had
+ * never been saved.
+ * @param sequences of the model that it was saved of
+ * @param state [n_bytes], of any content: it is checked
+ * @param n_bytes its size
+ * @param[out] sequence its number
+ * @return BAD_FILE: it is no saved state, or damaged; UNSUPPORTED: it is of another model,
+ * precision or format of the cache; TOO_LARGE: the cache has no room for it */
+HEADLANE_API headlane_status headlane_sequences_load(headlane_sequences* sequences,
+                                                     const void* state, size_t n_bytes,
+                                                     int64_t* sequence);
+
+/** Saves a sequence to a file, which is whole or not there.
+ * @param sequences as of headlane_sequences_save
+ * @param sequence likewise
+ * @param path of the file; one that is there is replaced
+ * @return as headlane_sequences_save; IO */
+HEADLANE_API headlane_status headlane_sequences_save_file(const headlane_sequences* sequences,
+                                                          int64_t sequence, const char* path);
+
+/** Takes up a state from a file.
+ * @param sequences as of headlane_sequences_load
+ * @param path of the file
+ * @param[out] sequence its number
+ * @return as headlane_sequences_load; IO */
+HEADLANE_API headlane_status headlane_sequences_load_file(headlane_sequences* sequences,
+                                                          const char* path, int64_t* sequence);
+
 #ifdef __cplusplus
 }
 #endif

@@ -174,6 +174,52 @@ class Sequences {
     return hidden;
   }
 
+  /** What a sequence has in the cache, for load.
+   * @param sequence its number
+   * @return the bytes of headlane_sequences_save
+   * @throw Error for each error of headlane_sequences_save */
+  std::string save(int64_t sequence) const {
+    size_t n = 0;
+    check(headlane_sequences_save(get(), sequence, nullptr, 0, &n));
+    std::string state;
+    headlane_status status = HEADLANE_OK;
+    do {  // it may grow while this is called
+      state.resize(n);
+      status = headlane_sequences_save(get(), sequence, state.data(), n, &n);
+    } while (status == HEADLANE_TOO_LARGE);
+    check(status);
+    state.resize(n);
+    return state;
+  }
+
+  /** Takes up a saved state as a sequence that has ended and is kept.
+   * @param state of save
+   * @return its number
+   * @throw Error for each error of headlane_sequences_load */
+  int64_t load(std::string_view state) {
+    int64_t sequence = 0;
+    check(headlane_sequences_load(get(), state.data(), state.size(), &sequence));
+    return sequence;
+  }
+
+  /** Saves a sequence to a file.
+   * @param sequence its number
+   * @param path of the file
+   * @throw Error for each error of headlane_sequences_save_file */
+  void save_file(int64_t sequence, const std::string& path) const {
+    check(headlane_sequences_save_file(get(), sequence, path.c_str()));
+  }
+
+  /** Takes up a state from a file.
+   * @param path of the file
+   * @return its number
+   * @throw Error for each error of headlane_sequences_load_file */
+  int64_t load_file(const std::string& path) {
+    int64_t sequence = 0;
+    check(headlane_sequences_load_file(get(), path.c_str(), &sequence));
+    return sequence;
+  }
+
   /** Ends the step that is under way, and later ones until it is set to false again.
    * @param cancelled true: step throws an Error of HEADLANE_CANCELLED
    * @throw Error if this was moved from */

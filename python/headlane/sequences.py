@@ -211,6 +211,15 @@ class Sequences(Holdable):
                 )
         return Sequence(self, number.value, int(request.struct.n_top), key)
 
+    def load(self, state: bytes) -> Sequence:
+        """A sequence of what Sequence.save gave, of the same model, precision and format of the cache. It has ended and
+        is kept: others that begin with its tokens share them, and its fork goes on with the same bits as if it had
+        never been saved."""
+        number = c_int64()
+        with self.hold() as address:
+            check(lib.headlane_sequences_load(address, state, len(state), byref(number)))
+        return Sequence(self, number.value, 0, 0)
+
     def step(self, cancel: Cancel | None = None) -> int:
         """Lets those that wait join, computes some tokens of each that runs, and calls on_token. How many have not
         ended. If it was cancelled, by Ctrl-C too, sequences are as before."""
@@ -287,6 +296,19 @@ class Sequence:
         with self._of.hold() as address:
             check(lib.headlane_sequences_get(address, self.number, byref(facts)))
         return facts
+
+    def save(self) -> bytes:
+        """What the cache has of it, for Sequences.load in another run of the program."""
+        n_bytes = c_size_t()
+        with self._of.hold() as address:
+            check(lib.headlane_sequences_save(address, self.number, None, 0, byref(n_bytes)))
+            while True:  # it may grow while this is called
+                state = ctypes.create_string_buffer(n_bytes.value)
+                status = lib.headlane_sequences_save(address, self.number, state, len(state), byref(n_bytes))
+                if status != _abi.HEADLANE_TOO_LARGE:
+                    break
+            check(status)
+        return state.raw[: n_bytes.value]
 
     @property
     def state(self) -> State:

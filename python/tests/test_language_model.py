@@ -476,6 +476,39 @@ def test_examples(llama: headlane.LanguageModel) -> None:
     assert any(repr(llama.generate("answer in one word dogs", max_new_tokens=6).text) in line for line in said)
 
 
+def test_chat_templates(tmp_path: Path) -> None:
+    folder = tmp_path / "chat"
+    shutil.copytree(MODELS / "qwen2_texts", folder)
+    shutil.copy(ROOT / "tests/golden/chat/turns.jinja", folder / "chat_template.jinja")
+    tokenizer = headlane.LanguageModel(folder).tokenizer
+    messages = [{"role": "user", "content": "a<|end|>b"}]
+    text = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert text == "user: a<|end|>b<|end|>assistant:"
+    ids = tokenizer.apply_chat_template(messages)
+    assert ids.count(tokenizer.token_to_id("<|end|>")) == 1
+    assert tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=False) == text[:-10]
+    with pytest.raises(ValueError, match="messages is empty"):
+        tokenizer.apply_chat_template([])
+
+
+def test_saved_states(llama: headlane.LanguageModel) -> None:
+    with llama.sequences(max_tokens=300) as one, llama.sequences(max_tokens=300) as other:
+        kept = one.add([5, 6, 7, 8], max_new_tokens=4, keep=True)
+        one.run()
+        state = kept.save()
+        loaded = other.load(state)
+        assert loaded.n_computed == kept.n_computed
+        assert loaded.save() == state
+        prompt = [5, 6, 7, 8, *kept.ids, 9, 10]
+        answers = [sequences.add(prompt, max_new_tokens=5) for sequences in (one, other)]
+        one.run()
+        other.run()
+        assert answers[0].ids == answers[1].ids
+        assert answers[1].n_shared == loaded.n_computed
+        with pytest.raises(headlane.Error, match="damaged"):
+            other.load(state[:-1] + bytes([state[-1] ^ 1]))
+
+
 def test_other_models_are_refused(bert: Path) -> None:
     with pytest.raises(headlane.Unsupported, match="is not a language model"):
         headlane.LanguageModel(bert)
