@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <new>
@@ -78,6 +79,12 @@ ContainerHeader header_of(json config, json tokenizer, std::span<const TensorSou
 }  // namespace
 
 Container Container::open(const std::string& path, const ContainerOptions& options) try {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    fail(Status::kIo,
+         "%s: is a folder, not a .headlane file; `headlane convert` makes one of a model's folder",
+         path.c_str());
+  }
   InputFile file(path);
   container_format::Prefix prefix = {};
   const auto first = std::as_writable_bytes(std::span(&prefix, 1))

@@ -57,7 +57,8 @@ typedef struct headlane_convert_options {
  * brothers, config_sentence_transformers.json, of encoder-decoders generation_config.json), or of
  * the state dict of PyTorch's nn.MultiheadAttention, nn.TransformerEncoder(Layer),
  * nn.TransformerDecoder(Layer) or nn.Transformer
- * @param out_path of the file to write; one that is there is replaced
+ * @param out_path of the file to write; one that is there is replaced, unless it is a file of the
+ * model itself, in the folder or at the path that is converted
  * @param options null: defaults
  * @return INVALID_ARGUMENT, IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY; after these, out_path is as
  * it was before */

@@ -145,6 +145,7 @@ TEST_F(CommandLine, MistakesAreSaid) {
       {{"embed", "-m", "x", "-o", ""}, "-o is empty"},
       {{"embed", "-m", "x", "--output="}, "--output is empty"},
       {{"embed", "-m", "x", "--input", "--stats"}, "written --input=--stats"},
+      {{"translate", "-m", "x", "--length-penalty", "inf"}, "must be a number that is finite"},
       {{"embed", "-m", "x", "--threads", "1025"}, "must be an integer from 0 to 1024"},
       {{"embed", "-m", "x", "--threads", "1.5"}, "--threads is \"1.5\""},
       {{"embed", "-m", "x", "--threads", "0x1"}, "--threads is \"0x1\""},

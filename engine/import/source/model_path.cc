@@ -90,6 +90,9 @@ void refuse_hub_folder(const std::string& path) {
 void refuse_other_than_model_folder(const std::string& path) {
   std::error_code error;
   if (fs::is_regular_file(path, error)) fail_as_file(path);
+  if (fs::status(path, error).type() == fs::file_type::not_found) {
+    fail(Status::kIo, "%s: there is no such file or folder", path.c_str());
+  }
   if (!fs::is_directory(path, error)) return;  // opening its config.json gives the reason
   if (file_exists(path + "/config.json") || file_exists(path + "/modules.json")) return;
   refuse_hub_folder(path);

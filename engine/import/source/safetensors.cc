@@ -88,9 +88,14 @@ SafetensorsEntry read_entry(const json& json_entry, const std::string& where, in
   entry.shape = json_sizes(json_entry, "shape", where);
   const std::vector<int64_t> offsets = json_sizes(json_entry, "data_offsets", where);
   const int64_t data_bytes = file_bytes - data_begin;
-  if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_bytes) {
+  if (offsets.size() != 2 || offsets[0] > offsets[1]) {
+    fail(Status::kBadFile, "%s field \"data_offsets\" is %s, not [begin, end] with begin <= end",
+         where.c_str(), shape_text(offsets).c_str());
+  }
+  if (offsets[1] > data_bytes) {
     fail(Status::kBadFile,
-         "%s field \"data_offsets\" is %s, not [begin, end] with begin <= end <= %lld",
+         "%s field \"data_offsets\" is %s, beyond the end of the file, which has %lld bytes of "
+         "tensors; a file that was not copied or downloaded whole ends like this",
          where.c_str(), shape_text(offsets).c_str(), ll{data_bytes});
   }
   if (shape_bytes(entry.shape, type.bytes) != offsets[1] - offsets[0]) {

@@ -74,6 +74,8 @@ class PipelineReader {
         file.is_null() ? std::vector<NamedToken>() : read_added_tokens(file, path_);
     if (!file.is_null()) folder_.read_padding(file);
     if (pieces_) {
+      // They take the place of the class's own, and the folder's come behind them.
+      for (NamedToken& token : files_.more_specials()) pieces_->push_back(std::move(token));
       folder_.add_all(in_file, *pieces_);
     } else {
       folder_.add_all(in_file);

@@ -112,19 +112,28 @@ class Folder {
   }
   void add_special(const std::string& token) { add_special(read_named_token(token, token, true)); }
 
+  // transformers gives a token that the vocabulary lacks the id that follows.
+  void refuse_unless_known(const NamedToken& token) const {
+    if (token.content.empty() || tokens_.has(token.content)) return;
+    fail(Status::kUnsupported,
+         "%s: the special token \"%s\" is not in the vocabulary; list it with its id in "
+         "\"added_tokens_decoder\" of tokenizer_config.json",
+         files_.dir().c_str(), printable(token.content).c_str());
+  }
+
   // The fields that all families have, and the files.
   ImportedTokenizer finish(const json& spec, const char* source) {
+    // One that the table of words has no row for cannot be meant: transformers fails at it.
+    const bool has_row =
+        files_.model_vocab_size() < 0 || tokens_.size() < files_.model_vocab_size();
     for (const char* key : TokenizerFiles::kNames) {
       const std::optional<NamedToken> token = files_.special(key, nullptr);
-      if (token) add_special(*token);
+      if (!token) continue;
+      if (has_row) refuse_unless_known(*token);
+      add_special(*token);
     }
     for (const NamedToken& token : files_.more_specials()) {
-      if (!tokens_.has(token.content)) {
-        fail(Status::kUnsupported,
-             "%s: the special token \"%s\" is not in the vocabulary; list it with its id in "
-             "\"added_tokens_decoder\" of tokenizer_config.json",
-             files_.dir().c_str(), printable(token.content).c_str());
-      }
+      refuse_unless_known(token);
       add_special(token);
     }
     const std::string unk = special("unk_token", "<unk>"), eos = special("eos_token", "</s>");

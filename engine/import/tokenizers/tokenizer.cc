@@ -216,9 +216,10 @@ ImportedTokenizer import_tokenizer(const std::string& hf_dir, bool listed) {
     if (files.model_type() != "bart" || error.status() != Status::kUnsupported) throw;
     return leave_out(files, std::string("its tokenizer is not read: ") + error.what());
   }
-  if (listed && !tokenizer.spec.is_null() && lowers_texts(hf_dir)) {
-    lower_texts(hf_dir, &tokenizer.spec);
+  if (tokenizer.spec.is_null()) {
+    return leave_out(files, "none of its files has the vocabulary of its tokenizer");
   }
+  if (listed && lowers_texts(hf_dir)) lower_texts(hf_dir, &tokenizer.spec);
   return tokenizer;
 }
 

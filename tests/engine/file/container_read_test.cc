@@ -76,7 +76,7 @@ TEST_F(ContainerRead, ForeignFiles) {
 
 TEST_F(ContainerRead, RefusedByTheSystem) {
   EXPECT_ERROR(Container::open(dir_.file("none")), Status::kIo, "none: cannot open: No such file");
-  EXPECT_ERROR(Container::open(dir_.path()), Status::kIo, "cannot read: Is a directory");
+  EXPECT_ERROR(Container::open(dir_.path()), Status::kIo, ": is a folder, not a .headlane file");
   EXPECT_ERROR(Container::open("/dev/null"), Status::kIo, "/dev/null: not a regular file");
   ASSERT_EQ(mkfifo(dir_.file("pipe").c_str(), 0600), 0);
   EXPECT_ERROR(Container::open(dir_.file("pipe")), Status::kIo, "pipe: not a regular file");

@@ -47,7 +47,26 @@ TEST_F(ModelPath, FilesOfOtherPrograms) {
   }
   refuse(write("files/zip", "PK\3\4"), Status::kUnsupported, "torch.save");
   refuse(write("files/pickle", "\x80\2}"), Status::kUnsupported, "torch.save");
-  refuse(dir_.file("none"), Status::kIo, "none/config.json: cannot open: No such file");
+  refuse(dir_.file("none"), Status::kIo, "none: there is no such file or folder");
+}
+
+TEST_F(ModelPath, FilesOfTheModelAreNotReplaced) {
+  namespace fs = std::filesystem;
+  for (const char* name : {"bert/head_dim_8_cls", "gguf/qwen2.gguf"}) {
+    SCOPED_TRACE(name);
+    const std::string source = dir_.file("source");
+    fs::copy(std::string(HEADLANE_GOLDEN_DIR "/") + name, source, fs::copy_options::recursive);
+    const bool folder = fs::is_directory(source);
+    const std::string own = folder ? source + "/model.safetensors" : source;
+    const std::string bytes = read_file(own);
+    EXPECT_ERROR(convert_model(source, own, {}), Status::kInvalidArgument,
+                 own + ": is a file of the model that is to be converted");
+    EXPECT_EQ(read_file(own), bytes);
+    // The result may stand beside them, and take the place of an earlier one.
+    const std::string out = folder ? source + "/model.headlane" : source + ".headlane";
+    for (int i = 0; i < 2; ++i) EXPECT_NO_THROW(convert_model(source, out, {}));
+    fs::remove_all(source);
+  }
 }
 
 TEST_F(ModelPath, FoldersOfTheHubsCache) {

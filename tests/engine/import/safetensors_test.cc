@@ -168,7 +168,7 @@ TEST_F(Safetensors, TensorFields) {
   expect_bad(header({{"shape", {(int64_t{1} << 62) + 2}}}), a + "\"data_offsets\" is [0, 8], whi");
   expect_bad(header({{"data_offsets", {0, 8, 8}}}), a + "\"data_offsets\" is [0, 8, 8], not [be");
   expect_bad(header({{"data_offsets", {8, 0}}}), a + "\"data_offsets\" is [8, 0], not [begin");
-  expect_bad(header({{"data_offsets", {1, 9}}}), a + "\"data_offsets\" is [1, 9], not [begin");
+  expect_bad(header({{"data_offsets", {1, 9}}}), a + "\"data_offsets\" is [1, 9], beyond the end");
   expect_bad(header({{"data_offsets", {0, UINT64_MAX}}}), a + "\"data_offsets\" has an element");
   EXPECT_ERROR(open(safetensors_file(header({{"dtype", "Q4"}}), std::string(8, 'x'))),
                Status::kUnsupported,

@@ -171,6 +171,24 @@ TEST(ImportSentencePiece, RefusesAddedTokensThatContradict) {
   copy.expect_refused(Status::kBadFile, "\"<mask>\"");
 }
 
+// transformers 4.57.6 and 5.24.0 append such a token, if only as the text of a role that no model
+// of the family has.
+TEST(ImportSentencePiece, RefusesSpecialTokensThatTheVocabularyLacks) {
+  for (const char* folder : {"marian", "m2m100", "nllb", "t5"}) {
+    SCOPED_TRACE(folder);
+    Copy copy(folder);
+    copy.update("tokenizer_config.json", {{"cls_token", "<new>"}});
+    copy.write("config.json", Json({{"vocab_size", 4096}}));
+    copy.expect_refused(Status::kUnsupported, "special token \"<new>\" is not in the vocabulary");
+    copy.update("tokenizer_config.json", {{"cls_token", nullptr}});
+    copy.write("special_tokens_map.json", Json({{"sep_token", {{"content", "<new>"}}}}));
+    copy.expect_refused(Status::kUnsupported, "special token \"<new>\" is not in the vocabulary");
+    // They cannot be meant where the model has no row for them.
+    copy.write("config.json", Json({{"vocab_size", 100}}));
+    EXPECT_EQ(copy.import().vocab.find("<new>"), std::string::npos);
+  }
+}
+
 TEST(ImportSentencePiece, CountsT5sExtraIdsDown) {
   Copy copy("t5");
   const int64_t n_pieces = 600;

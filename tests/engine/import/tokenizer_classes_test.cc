@@ -203,6 +203,27 @@ TEST(TokenizerClassFiles, RefuseOtherFilesOfLanguageModels) {
   EXPECT_ERROR(import_files(files), Status::kUnsupported, "\"add_eos_token\"");
 }
 
+// Ids are those of transformers 4.57.6 and 5.24.0.
+TEST(TokenizerClassFiles, AddTheFoldersTokensToThoseOfPieces) {
+  const auto ids_of = [](const std::string& folder, const json& config) {
+    json files = files_of(folder);
+    files["tokenizer_config.json"] = config;
+    const ImportedTokenizer imported = import_files(files);
+    std::vector<int32_t> ids;
+    make_tokenizer(imported.spec, imported.views(), "test")
+        ->encode("a <extra_id_0> b", kNoLimit, &ids);
+    return ids;
+  };
+  const json more = {{"additional_special_tokens", {"<extra_id_0>"}}};
+  json both = more;
+  both["cls_token"] = "<new>";
+  using Ids = std::vector<int32_t>;
+  EXPECT_EQ(ids_of("xlm_roberta, vocabulary alone", more), Ids({0, 24, 1002, 4, 28, 2}));
+  EXPECT_EQ(ids_of("xlm_roberta, vocabulary alone", both), Ids({0, 24, 1003, 4, 28, 2}));
+  EXPECT_EQ(ids_of("camembert, vocabulary alone", more), Ids({5, 28, 995, 8, 32, 6}));
+  EXPECT_EQ(ids_of("camembert, vocabulary alone", both), Ids({5, 28, 996, 8, 32, 6}));
+}
+
 TEST(TokenizerClassFiles, RefuseSettingsOfPiecesAlone) {
   json files = files_of("llama, pieces");
   json& config = files["tokenizer_config.json"];

@@ -157,6 +157,15 @@ TEST(TokenizerFolders, HaveNoTokenizerWithoutFiles) {
   EXPECT_TRUE(
       import_folder_files({{"config.json", {{"model_type", "bert"}, {"tokenizer_class", "X"}}}})
           .spec.is_null());
+  // Whoever gives settings of a tokenizer meant to give its vocabulary too.
+  const ImportedTokenizer none =
+      import_folder_files({{"config.json", {{"model_type", "bert"}}},
+                           {"tokenizer_config.json", {{"model_max_length", 512}}}});
+  EXPECT_TRUE(none.spec.is_null());
+  EXPECT_NE(none.left_out.find(": none of its files has the vocabulary of its tokenizer; the "
+                               "converted model takes and gives token ids, not texts"),
+            std::string::npos)
+      << none.left_out;
 }
 
 // BERT's own class would read another tokenizer from these files, and that of any file needs

@@ -24,7 +24,9 @@ std::string number_text(double x) {
   return {digits, std::to_chars(digits, digits + sizeof digits, x).ptr};
 }
 
+// Nothing, if any number is right.
 std::string range_text(Interval interval) {
+  if (interval.least == std::numeric_limits<double>::lowest()) return "";
   const double least = interval.least == kRoundsToZero ? 0 : interval.least;
   std::string text = (interval.above ? "above " : "from ") + number_text(least);
   if (interval.most < std::numeric_limits<float>::max())
@@ -193,14 +195,15 @@ Option* Command::add_integer(const char* names, const std::function<void(int64_t
 Option* Command::add_real(const char* names, const std::function<void(double)>& set,
                           Interval interval, const char* help) {
   const std::string range = range_text(interval);
-  return add(names, "X", help + (" (" + range + ")"),
+  const std::string wanted = range.empty() ? "a number that is finite" : "a number " + range;
+  return add(names, "X", range.empty() ? help : help + (" (" + range + ")"),
              [=](const std::string& name, const std::string& value) {
                double x = 0;
                const bool is_number = parse_number(value, &x);
                const bool is_inside = x <= interval.most &&
                                       (interval.above ? x > interval.least : x >= interval.least);
                if (!is_number || !is_inside) {  // NaN is not inside
-                 throw UsageError(name + " is \"" + value + "\"; it must be a number " + range);
+                 throw UsageError(name + " is \"" + value + "\"; it must be " + wanted);
                }
                set(x);
              });
