@@ -86,6 +86,7 @@ Container Container::open(const std::string& path, const ContainerOptions& optio
          path.c_str());
   }
   InputFile file(path);
+  refuse_lfs_pointer(file);
   container_format::Prefix prefix = {};
   const auto first = std::as_writable_bytes(std::span(&prefix, 1))
                          .first(std::min(sizeof prefix, static_cast<size_t>(file.bytes())));

@@ -74,6 +74,11 @@ TEST_F(ContainerRead, ForeignFiles) {
   }
 }
 
+TEST_F(ContainerRead, RefusesAPointerOfGitLfs) {
+  EXPECT_ERROR(open("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
+               Status::kBadFile, "is not the file itself, only a pointer of git-lfs");
+}
+
 TEST_F(ContainerRead, RefusedByTheSystem) {
   EXPECT_ERROR(Container::open(dir_.file("none")), Status::kIo, "none: cannot open: No such file");
   EXPECT_ERROR(Container::open(dir_.path()), Status::kIo, ": is a folder, not a .headlane file");

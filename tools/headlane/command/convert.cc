@@ -37,7 +37,7 @@ void declare_convert(Command* command) {
   const auto options = std::make_shared<ConvertOptions>();
   command
       ->file("DIR", &options->source,
-             "The folder, or a module's .safetensors with its .json beside it")
+             "The folder, or a GGUF file, or a module's .safetensors with its .json beside it")
       ->required();
   command->file("-o,--output", &options->output, "The .headlane file to write")->required();
   command->choice("--precision", &options->precision, kPrecisions,

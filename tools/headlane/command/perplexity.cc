@@ -2,9 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <limits>
 #include <memory>
 #include <span>
@@ -26,16 +23,6 @@ struct PerplexityOptions {
   int64_t stride = 0;  // 0: windows follow each other, and their second halves count
   bool as_json = false;
 };
-
-std::string read_all(const std::string& path) {
-  std::ifstream file;
-  const bool is_standard = path.empty() || path == "-";
-  if (!is_standard) file.open(path, std::ios::binary);
-  std::istream& in = is_standard ? std::cin : file;
-  std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (!in || in.bad()) throw std::runtime_error(shown_name(path) + ": cannot be read");
-  return text;
-}
 
 // A part of the text that goes through the model by itself, and the places in it that count.
 struct Window {

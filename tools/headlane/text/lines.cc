@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 namespace tool {
 namespace {
@@ -19,30 +20,50 @@ struct Free {
   void operator()(char* memory) const { std::free(memory); }  // NOLINT(*-no-malloc)
 };
 
+// A file, or standard input, by C streams: those of C++ take an error of standard input for its
+// end.
+class Input {
+ public:
+  explicit Input(const std::string& path) : path_(path) {
+    if (path.empty() || path == "-") return;
+    opened_.reset(std::fopen(path.c_str(), "rbe"));
+    if (!opened_) {
+      throw std::runtime_error(path + ": cannot be read: " + std::system_category().message(errno));
+    }
+    file_ = opened_.get();
+  }
+
+  std::FILE* file() const { return file_; }
+
+  // Throws if reading ended before the end.
+  void check_end() const {
+    // Where memory ends, neither is set.
+    if (std::ferror(file_) != 0 || std::feof(file_) == 0) {
+      throw std::runtime_error(shown_name(path_) + ": read error");
+    }
+  }
+
+ private:
+  std::string path_;
+  std::unique_ptr<std::FILE, CloseFile> opened_;
+  std::FILE* file_ = stdin;
+};
+
 }  // namespace
 
 std::string shown_name(const std::string& path) {
   return path.empty() || path == "-" ? "standard input" : path;
 }
 
-// By C streams: those of C++ take an error of standard input for its end.
 void for_each_line(const std::string& path,
                    const std::function<void(const std::string&, int64_t)>& body) {
-  std::unique_ptr<std::FILE, CloseFile> opened;
-  std::FILE* file = stdin;
-  if (!path.empty() && path != "-") {
-    opened.reset(std::fopen(path.c_str(), "rbe"));
-    if (!opened) {
-      throw std::runtime_error(path + ": cannot be read: " + std::system_category().message(errno));
-    }
-    file = opened.get();
-  }
+  const Input input(path);
   std::unique_ptr<char, Free> room;
   size_t room_bytes = 0;
   int64_t bytes = 0;
   while (true) {
     char* memory = room.release();
-    const ssize_t n = getline(&memory, &room_bytes, file);
+    const ssize_t n = getline(&memory, &room_bytes, input.file());
     room.reset(memory);
     if (n < 0) break;
     bytes += n;
@@ -50,10 +71,18 @@ void for_each_line(const std::string& path,
     if (line.ends_with('\n')) line.remove_suffix(1);
     body(std::string(line), bytes);
   }
-  // Where memory ends, neither is set.
-  if (std::ferror(file) != 0 || std::feof(file) == 0) {
-    throw std::runtime_error(shown_name(path) + ": read error");
+  input.check_end();
+}
+
+std::string read_all(const std::string& path) {
+  const Input input(path);
+  std::string text;
+  std::vector<char> some(1 << 16);
+  while (const size_t n = std::fread(some.data(), 1, some.size(), input.file())) {
+    text.append(some.data(), n);
   }
+  input.check_end();
+  return text;
 }
 
 }  // namespace tool

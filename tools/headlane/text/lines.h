@@ -14,6 +14,9 @@ namespace tool {
 void for_each_line(const std::string& path,
                    const std::function<void(const std::string&, int64_t)>& body);
 
+// All of it as it is. `path` and errors are as above.
+std::string read_all(const std::string& path);
+
 // The name that messages use for it.
 std::string shown_name(const std::string& path);
 
