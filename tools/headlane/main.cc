@@ -21,7 +21,7 @@ struct Entry {
 };
 
 constexpr Entry kCommands[] = {
-    {"convert", "Make a .headlane file of a Hugging Face folder, a GGUF file or a PyTorch module",
+    {"convert", "Make a .headlane file of a folder, GGUF file or PyTorch module",
      tool::declare_convert},
     {"pack", "Write a file anew with its weights packed as this machine reads them",
      tool::declare_pack},

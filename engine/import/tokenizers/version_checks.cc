@@ -91,11 +91,6 @@ void check_pieces_alone(const CheckedFolder& folder, bool has_all_bytes) {
          where.c_str());
   }
   if (!has_all_bytes) unsupported(folder.path, "pieces", "fewer than 256 tokens of bytes");
-  for (const NamedToken& token : folder.files.more_specials()) {
-    if (folder.tokens.tokens().has(token.content)) continue;
-    unsupported(where, "additional_special_tokens",
-                "\"" + token.content + "\", which tokenizer.model does not have");
-  }
   const char* const key = "sp_model_kwargs";  // such as pieces drawn at random
   if (json_has(config, key, where) && !config[key].empty()) {
     unsupported(where, key, config[key].dump());

@@ -207,7 +207,7 @@ TEST(TokenizerClassFiles, RefuseOtherFilesOfLanguageModels) {
 TEST(TokenizerClassFiles, AddTheFoldersTokensToThoseOfPieces) {
   const auto ids_of = [](const std::string& folder, const json& config) {
     json files = files_of(folder);
-    files["tokenizer_config.json"] = config;
+    files["tokenizer_config.json"].update(config);
     const ImportedTokenizer imported = import_files(files);
     std::vector<int32_t> ids;
     make_tokenizer(imported.spec, imported.views(), "test")
@@ -222,15 +222,13 @@ TEST(TokenizerClassFiles, AddTheFoldersTokensToThoseOfPieces) {
   EXPECT_EQ(ids_of("xlm_roberta, vocabulary alone", both), Ids({0, 24, 1003, 4, 28, 2}));
   EXPECT_EQ(ids_of("camembert, vocabulary alone", more), Ids({5, 28, 995, 8, 32, 6}));
   EXPECT_EQ(ids_of("camembert, vocabulary alone", both), Ids({5, 28, 996, 8, 32, 6}));
+  EXPECT_EQ(ids_of("llama, pieces", more), Ids({1, 261, 431, 1400, 276}));
+  EXPECT_EQ(ids_of("llama, pieces", both), Ids({1, 261, 431, 1401, 276}));
 }
 
 TEST(TokenizerClassFiles, RefuseSettingsOfPiecesAlone) {
   json files = files_of("llama, pieces");
   json& config = files["tokenizer_config.json"];
-  config["additional_special_tokens"] = {"<one>"};
-  EXPECT_ERROR(import_files(files), Status::kUnsupported,
-               "\"<one>\", which tokenizer.model does not have");
-  config.erase("additional_special_tokens");
   config["sp_model_kwargs"] = {{"enable_sampling", true}};
   EXPECT_ERROR(import_files(files), Status::kUnsupported, "\"sp_model_kwargs\"");
   config.erase("sp_model_kwargs");
