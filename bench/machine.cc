@@ -19,6 +19,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/product.h"
+
 namespace headlane::bench {
 namespace {
 
@@ -315,9 +317,13 @@ int64_t level_bytes(int level) {
 }
 
 double Limits::ops(std::string_view precision) const {
+  std::string_view multiplied = precision;
+  for (const kernels::ProductKind& kind : kernels::kProductKinds) {
+    if (kind.name == precision && kind.a == kernels::Element::kS8Groups) multiplied = "int8";
+  }
   double most = 0;
   for (const ProductLimit& product : products) {
-    if (product.precision == precision) most = std::max(most, product.ops);
+    if (product.precision == multiplied) most = std::max(most, product.ops);
   }
   return most > 0 ? most : flops;
 }

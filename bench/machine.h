@@ -38,8 +38,9 @@ struct Limits {
   double read_memory = 0;
   std::vector<ProductLimit> products;  // of the instructions that the isa's kernels have
 
-  // Multiplications and additions a second of products in "f32", "bf16" or "int8": by the fastest
-  // instruction for them; where there is none, operands are widened and it is that of floats.
+  // Multiplications and additions a second of products of a kind (kernels/product.h), by the
+  // fastest instruction for them: "f32", "bf16", "int8", which those with groups are multiplied as
+  // too. Where there is none, operands are widened and it is that of floats.
   double ops(std::string_view precision) const;
   // The bandwidth of the nearest level that holds `bytes`.
   double read(int64_t bytes) const;

@@ -16,8 +16,7 @@ constexpr int64_t kTileGroups = 16;  // of a tile's row
 // The compiler does not know what tile loads read and tile stores write.
 inline void settle_memory() { __asm__ volatile("" ::: "memory"); }
 
-// Tiles 0 to 3 are sums: 0 and 1 of the first 16 rows, 2 and 3 of the last; 4 and 5 are of A, 6 and
-// 7 of B. Configured while it lives, for strips of any rows; released with it.
+// The thread's tiles. Configured while it lives, and released with it.
 class TileUnit {
  public:
   TileUnit() = default;
@@ -27,8 +26,17 @@ class TileUnit {
     if (rows_ > 0) _tile_release();
   }
 
-  // Tiles of A and of sums have 16 rows, or all that there are.
-  void configure(int64_t strip_rows) {
+  // For strips of any rows: tiles 0 to 3 are sums, 0 and 1 of the first 16 rows, 2 and 3 of the
+  // last; 4 and 5 are of A, 6 and 7 of B. Those of A and of sums have 16 rows, or all that there
+  // are.
+  void configure(int64_t rows) { configure(rows, 6, 64, kTileRows); }
+  // For strips of 16 rows, or of all that there are, by `columns` bytes along K: tiles 0 to 5 are
+  // sums, 6 is of A, 7 of B.
+  void configure_units(int64_t rows, int64_t columns) { configure(rows, 7, columns, columns / 4); }
+
+ private:
+  // Tiles up to end_of_a have rows of A; the last of them has `columns` bytes, sums have 64.
+  void configure(int64_t strip_rows, int end_of_a, int64_t columns, int64_t rows_of_b) {
     const int64_t rows = smaller(strip_rows, kTileRows);
     if (rows == rows_) return;
     struct alignas(64) {
@@ -37,8 +45,8 @@ class TileUnit {
       uint8_t rows[16] = {};
     } config;
     for (int i = 0; i < 8; ++i) {
-      config.row_bytes[i] = 64;
-      config.rows[i] = static_cast<uint8_t>(i < 6 ? rows : kTileRows);
+      config.row_bytes[i] = static_cast<uint16_t>(i + 1 == end_of_a ? columns : 64);
+      config.rows[i] = static_cast<uint8_t>(i < end_of_a ? rows : rows_of_b);
     }
     // All 64 bytes: gcc 12 takes it that the intrinsic reads the first eight.
     __asm__ volatile("" : : "r"(&config) : "memory");
@@ -46,7 +54,6 @@ class TileUnit {
     rows_ = rows;
   }
 
- private:
   int64_t rows_ = 0;
 };
 

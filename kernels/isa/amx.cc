@@ -6,6 +6,7 @@
 #include "kernels/attention-inl.h"
 #include "kernels/attention_bf16-inl.h"
 #include "kernels/attention_probabilities-inl.h"
+#include "kernels/gemm_grouped_tiles-inl.h"
 #include "kernels/gemm_tile_products-inl.h"
 #include "kernels/isa/isas.h"
 
@@ -13,6 +14,7 @@ namespace headlane::kernels {
 
 void amx::fill(Table* table) {
   amx::fill_tile_products(table, "amx");
+  amx::fill_tiled_groups(table, "amx");
   table->attention_bf16 = attention<Bf16>;
   table->attention_probabilities_bf16 = attention_probabilities<Bf16>;
   table->attention_bf16_scratch_floats = attention_scratch_floats<Bf16>;

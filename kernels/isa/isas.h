@@ -73,7 +73,7 @@ inline constexpr std::array kIsaRows = {
     IsaRow{{"avx512", "all"}, avx512::fill, &Cpu::avx512},
     IsaRow{{"avx512_vnni", "int8 int8g int6 int5 int4"}, avx512_vnni::fill, &Cpu::avx512_vnni},
     IsaRow{{"avx512_bf16", "bf16"}, avx512_bf16::fill, &Cpu::avx512_bf16},
-    IsaRow{{"amx", "bf16 int8"}, amx::fill, &Cpu::amx},
+    IsaRow{{"amx", "bf16 int8 int8g int5 int4"}, amx::fill, &Cpu::amx},
 };
 
 // Without the functions, for those who do not link with them.

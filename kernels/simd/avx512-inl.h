@@ -170,6 +170,11 @@ inline Groups magnitudes_8(Groups x) { return _mm512_abs_epi8(x); }
 inline Groups with_signs_8(Groups a, Groups b) {
   return _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(b), _mm512_setzero_si512(), a);
 }
+#if defined(__AVX512VNNI__)
+// Returns sum + the products of the four bytes of each group; exact. `a` is unsigned, `b` signed.
+inline Groups add_dots_8(Groups sum, Groups a, Groups b) { return _mm512_dpbusd_epi32(sum, a, b); }
+#endif
+inline Groups flip_signs_8(Groups x) { return _mm512_xor_si512(x, _mm512_set1_epi8(-128)); }
 inline Groups in_order(Groups x) {
   __asm__("" : "+v"(x));
   return x;

@@ -7,9 +7,6 @@
 
 namespace headlane::kernels::HEADLANE_ISA {
 
-// Returns sum + the products of the four bytes of each group; exact. `a` is unsigned, `b` signed.
-inline Groups add_dots_8(Groups sum, Groups a, Groups b) { return _mm512_dpbusd_epi32(sum, a, b); }
-
 struct U8Dot : S32Sums {
   using Group = uint32_t;
   static Groups a(const uint32_t* p) { return broadcast_group(p); }
