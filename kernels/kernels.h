@@ -49,13 +49,14 @@ struct LayerNormF32Args {
   int64_t ldy = 0;
 };
 
-// y = activation(x[0 .. d)) * x[d .. 2 d): a gated feed-forward's hidden row.
+// y = activation(x) * up: a gated feed-forward's hidden row.
 struct GateF32Args {
   int64_t rows = 0, d = 0;
   Activation activation = Activation::kNone;
-  const float* x = nullptr;  // [rows, 2 * d]
+  const float* x = nullptr;  // [rows, d]
   int64_t ldx = 0;
-  float* y = nullptr;  // [rows, d]; may be x itself, ldy at most ldx then
+  const float* up = nullptr;  // [rows, d] of the same stride; null: x + d
+  float* y = nullptr;         // [rows, d]; may be x itself, ldy at most ldx then
   int64_t ldy = 0;
 };
 

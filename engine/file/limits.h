@@ -34,6 +34,7 @@ inline constexpr int64_t kPositions = int64_t{1} << 20;
 inline constexpr int64_t kLayers = 1024;
 inline constexpr int64_t kDModel = 65536;
 inline constexpr int64_t kDFf = int64_t{1} << 20;
+inline constexpr int64_t kExperts = 65536;
 inline constexpr int64_t kHeads = 65536;
 inline constexpr int64_t kHeadDim = 256;
 inline constexpr int64_t kRelativeBuckets = 65536;

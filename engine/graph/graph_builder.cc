@@ -174,6 +174,25 @@ ValueId GraphBuilder::product(const LinearSpec& spec, std::span<const StoredPart
                     element);
 }
 
+ExpertWeights GraphBuilder::experts(const std::string& name, ExpertRange range, int64_t k) {
+  const int64_t n_all = range.n_experts * range.rows;
+  const WeightRows rows = weights_.weight(name + ".weight", name + ".scale", n_all, k);
+  const float* all = bias(name, n_all, false);
+  ExpertWeights experts;
+  for (int64_t i = 0; i < range.n_experts; ++i) {
+    const int64_t first = i * range.rows + range.first;
+    PackedWeight source;
+    source.name = name + " from " + std::to_string(first);
+    source.n = range.n;
+    source.k = k;
+    source.rows = rows_from(rows, first, k);
+    source.bias = all ? all + first : nullptr;
+    source.precision = product_precision(config_, precision_, name, k);
+    experts.push_back(packed_.add(std::move(source)));
+  }
+  return experts;
+}
+
 ValueId GraphBuilder::take(ValueId x) {
   const auto [known, is_new] = taken_.try_emplace(x, -1);
   if (is_new) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/graph/graph.h"
+#include "engine/ops/experts.h"
 
 namespace headlane {
 
@@ -49,6 +50,15 @@ class GraphBuilder {
   // The columns first .. first + n of such a product, which has n_all of them.
   ValueId some_of_linear(const std::string& name, ValueId x, int64_t n_all, int64_t first,
                          int64_t n, bool must, Element element);
+  // The products of all experts, rows first .. first + n of each one's own: name.weight has
+  // n_experts times `rows` rows of k columns, and name.bias, if there is one, so many numbers.
+  struct ExpertRange {
+    int64_t n_experts = 0, rows = 0;
+    int64_t first = 0, n = 0;
+  };
+  ExpertWeights experts(const std::string& name, ExpertRange range, int64_t k);
+  // x as products of that precision take it.
+  ValueId operand(ValueId x, Precision precision);
   // The rows of x, one for each token, whose last hidden states are read.
   ValueId take(ValueId x);
   // Likewise in f32, whatever the model's precision, for products of a head: they have one row for
@@ -71,8 +81,6 @@ class GraphBuilder {
   Graph finish(ValueId hidden) &&;
 
  private:
-  // x as products of that precision take it.
-  ValueId operand(ValueId x, Precision precision);
   // A product as its layer wants it: n columns, and whether a bias `must` be there.
   struct LinearSpec {
     const std::string& name;

@@ -1,6 +1,7 @@
 #include "engine/graph/stack.h"
 
 #include "engine/base/error.h"
+#include "engine/graph/experts.h"
 
 namespace headlane {
 namespace {
@@ -26,8 +27,7 @@ ValueId Stack::run(ValueId x, const Attend& self, const Attend& cross) {
       x = sublayer(attention_name(i, true) + ".norm", x, [&](ValueId in) { return cross(i, in); });
     }
     if (config_.d_ff == 0) continue;
-    const std::string ffn = layer(i) + ".ffn";
-    x = sublayer(ffn + ".norm", x, [&](ValueId in) { return feed_forward(ffn, in); });
+    x = sublayer(layer(i) + ".ffn.norm", x, [&](ValueId in) { return feed_forward(i, in); });
   }
   return config_.final_norm ? norm(name_ + ".norm", {x}) : x;
 }
@@ -106,9 +106,8 @@ ValueId Stack::add_residual(ValueId y, ValueId x) {
 }
 
 ValueId Stack::parallel_layer(int64_t i, ValueId x, const Attend& self) {
-  const std::string ffn = layer(i) + ".ffn";
   const ValueId attended = self(i, norm(attention_name(i, false) + ".norm", {x}));
-  const ValueId fed = feed_forward(ffn, norm(ffn + ".norm", {x}));
+  const ValueId fed = feed_forward(i, norm(layer(i) + ".ffn.norm", {x}));
   return sum(sum(fed, attended), x);
 }
 
@@ -289,9 +288,17 @@ void Stack::keep_keys_values(int64_t i, ValueId x) {
                      graph_.kept_element()));
 }
 
-ValueId Stack::feed_forward(const std::string& name, ValueId x) {
+ValueId Stack::feed_forward(int64_t i, ValueId x) {
+  const std::string name = layer(i) + ".ffn";
+  if (!config_.experts.in_layer(i)) return dense(name, x, config_.d_ff);
+  // It comes before the experts, so that its rows are in cache with those of the router.
+  const int64_t shared_d_ff = config_.experts.shared.d_ff;
+  const ValueId shared = shared_d_ff != 0 ? dense(name + ".shared", x, shared_d_ff) : -1;
+  return add_experts(&graph_, config_, name, x, shared);
+}
+
+ValueId Stack::dense(const std::string& name, ValueId x, int64_t d_ff) {
   const kernels::Activation activation = kernel_of(config_.activation);
-  const int64_t d_ff = config_.d_ff;
   // In bf16 it goes through L2 at half the bytes; 8 bits a row can only be had of the whole row.
   ValueId wide = 0;
   if (config_.gated) {

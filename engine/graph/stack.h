@@ -84,8 +84,10 @@ class Stack {
   std::shared_ptr<const Buffer> rotary_table(const RotarySpec& spec);
   // The value of TurnTokens for it: one value for all layers that turn alike.
   ValueId turns(const RotarySpec& spec);
+  // The feed-forward of layer i, or the experts that stand for it.
+  ValueId feed_forward(int64_t i, ValueId x);
   // name.up, the activation, name.down; with a gate, name.up has its rows first.
-  ValueId feed_forward(const std::string& name, ValueId x);
+  ValueId dense(const std::string& name, ValueId x, int64_t d_ff);
   // norm(x [+ residual]) by name.weight [d_model] and name.bias.
   ValueId norm(const std::string& name, std::vector<ValueId> inputs);
   ValueId add_residual(ValueId y, ValueId x);

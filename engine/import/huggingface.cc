@@ -22,6 +22,7 @@
 #include "engine/import/families/generation.h"
 #include "engine/import/families/gpt2.h"
 #include "engine/import/families/llama.h"
+#include "engine/import/families/mixture.h"
 #include "engine/import/families/mpnet.h"
 #include "engine/import/families/phi3.h"
 #include "engine/import/families/roberta.h"
@@ -76,6 +77,11 @@ constexpr Family kFamilies[] = {
     {"glm4", "Glm4", glm_defaults, glm_config, glm_tensors},
     {"falcon", "Falcon", falcon_defaults, falcon_config, falcon_tensors},
     {"bloom", "Bloom", bloom_defaults, bloom_config, bloom_tensors},
+    {"mixtral", "Mixtral", mixture_defaults, mixtral_config, mixture_tensors},
+    {"qwen2_moe", "Qwen2Moe", mixture_defaults, qwen2_moe_config, mixture_tensors},
+    {"qwen3_moe", "Qwen3Moe", mixture_defaults, qwen3_moe_config, mixture_tensors},
+    {"olmoe", "Olmoe", mixture_defaults, olmoe_config, mixture_tensors},
+    {"glm4_moe", "Glm4Moe", mixture_defaults, glm4_moe_config, mixture_tensors},
     {"baichuan", "Baichuan", baichuan_defaults, baichuan_config, baichuan_tensors, nullptr,
      "baichuan"}};
 

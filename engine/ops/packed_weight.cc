@@ -85,10 +85,9 @@ void multiply(const kernels::Table& kernels, const PackedView& w, Range panels, 
 }
 
 const PackedWeight* PackedWeights::add(PackedWeight weight) {
-  for (const PackedWeight& known : weights_) {
-    if (known.name == weight.name) return &known;
-  }
-  return &weights_.emplace_back(std::move(weight));
+  const auto [known, is_new] = by_name_.try_emplace(weight.name, nullptr);
+  if (is_new) known->second = &weights_.emplace_back(std::move(weight));
+  return known->second;
 }
 
 std::vector<PackedWeights::Place> PackedWeights::make_places(const kernels::Table& kernels,

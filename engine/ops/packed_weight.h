@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/base/buffer.h"
@@ -81,6 +82,7 @@ class PackedWeights {
             Slice part);
 
   std::deque<PackedWeight> weights_;  // a deque, since ops point to its elements
+  std::unordered_map<std::string, const PackedWeight*> by_name_;
   int64_t bytes_ = 0, mapped_bytes_ = 0, n_stored_ = 0;
   Buffer memory_;
 };

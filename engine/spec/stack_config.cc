@@ -82,6 +82,7 @@ void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens) {
   fields->integer("d_ff", &stack->d_ff, 0, file_limits::kDFf);
   fields->choice("activation", &stack->activation, kActivations);
   fields->flag("gated", &stack->gated);
+  fields->optional("experts", &stack->experts, stack->experts.n != 0);
   fields->choice("norm_kind", &stack->norm_kind, kNormKinds);
   fields->choice("norm", &stack->norm, kNormPlacements);
   fields->number("norm_eps", &stack->norm_eps, 0, 1);
@@ -115,6 +116,14 @@ void StackConfig::check(int64_t d_model, const std::string& where) const {
          "%s field \"norm\" is \"parallel\", which is for layers of attention to themselves and a "
          "feed-forward, with residuals",
          where.c_str());
+  }
+  if (experts.n != 0) {
+    if (!gated || d_ff == 0) {
+      fail(Status::kBadFile,
+           "%s field \"experts\" stands for feed-forwards that are not there or not gated",
+           where.c_str());
+    }
+    experts.check(where + " field \"experts\":");
   }
   check_attention(attention, "attention", max_positions, where);
   for (size_t i = 0; i < rotaries.size(); ++i) {

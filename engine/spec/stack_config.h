@@ -8,6 +8,7 @@
 
 #include "engine/spec/attention_spec.h"
 #include "engine/spec/enum_names.h"
+#include "engine/spec/experts_config.h"
 
 namespace headlane {
 
@@ -88,6 +89,8 @@ struct StackConfig {
   int64_t d_ff = 0;     // 0: there is no feed-forward
   Activation activation = Activation::kGelu;
   bool gated = false;  // the feed-forward is down(activation(gate(x)) * up(x))
+  // In place of the feed-forward of some layers; each expert is gated as it would be.
+  ExpertsConfig experts;
   NormKind norm_kind = NormKind::kLayer;
   NormPlacement norm = NormPlacement::kPost;
   float norm_eps = 1e-12f;

@@ -137,8 +137,9 @@ void rms_norm(const LayerNormF32Args& args) {
 void gate(const GateF32Args& args) {
   for (int64_t r = 0; r < args.rows; ++r) {
     const float* x = args.x + r * args.ldx;
+    const float* up = args.up != nullptr ? args.up + r * args.ldx : x + args.d;
     for (int64_t i = 0; i < args.d; ++i) {
-      args.y[r * args.ldy + i] = activate(args.activation, x[i]) * x[args.d + i];
+      args.y[r * args.ldy + i] = activate(args.activation, x[i]) * up[i];
     }
   }
 }

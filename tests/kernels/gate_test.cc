@@ -68,6 +68,32 @@ TEST_P(GateKernel, MayWriteOverItsInput) {
   }
 }
 
+TEST_P(GateKernel, SecondFactorsLieElsewhere) {
+  const int64_t rows = 3, d = 21;
+  std::mt19937 random(4);
+  GuardedFloats together(rows * 2 * d), x(rows * d), up(rows * d), expected(rows * d), y(rows * d);
+  fill_random(&together, &random);
+  for (int64_t i = 0; i < rows * d; ++i) {
+    x[i] = together[i / d * 2 * d + i % d];
+    up[i] = together[i / d * 2 * d + d + i % d];
+  }
+  GateF32Args args{.rows = rows,
+                   .d = d,
+                   .activation = Activation::kSilu,
+                   .x = together.data(),
+                   .ldx = 2 * d,
+                   .y = expected.data(),
+                   .ldy = d};
+  kernels().gate_f32(args);
+  args.x = x.data();
+  args.up = up.data();
+  args.ldx = d;
+  args.y = y.data();
+  kernels().gate_f32(args);
+  EXPECT_EQ(0,
+            std::memcmp(y.data(), expected.data(), static_cast<size_t>(rows * d) * sizeof(float)));
+}
+
 TEST_P(GateKernel, NanShowsWhereItIs) {
   const int64_t d = 20;
   for (const Activation activation : kActivations) {

@@ -1,5 +1,7 @@
 #include "engine/import/families/decoder.h"
 
+#include <algorithm>
+
 #include "engine/base/error.h"
 #include "engine/import/families/encoder_decoder.h"
 #include "engine/import/families/language_model.h"
@@ -33,7 +35,11 @@ class GatedDecoderTensors {
  public:
   GatedDecoderTensors(const Checkpoint& checkpoint, const ModelConfig& config,
                       const GatedLayerNames& names)
-      : stack_(config.decoder), d_(config.d_model), names_(names), recipes_(checkpoint) {
+      : checkpoint_(checkpoint),
+        stack_(config.decoder),
+        d_(config.d_model),
+        names_(names),
+        recipes_(checkpoint) {
     // Models without a head are saved without the member that holds them.
     if (checkpoint.contains("model.embed_tokens.weight")) prefix_ = "model.";
   }
@@ -98,11 +104,16 @@ class GatedDecoderTensors {
     }
     add_linear(source, {names_.out}, {d_}, attention + ".out", spec.o_width(), names_.out_bias);
     add_norms(source, names_.ffn_norm, names_.ffn_norm_after, ffn);
+    if (stack_.experts.in_layer(i)) {
+      return add_expert_tensors(checkpoint_, stack_.experts, d_, source, names_.experts, ffn,
+                                &recipes_);
+    }
     add_linear(source, names_.gate_up, {stack_.d_ff, stack_.d_ff}, ffn + ".up", d_,
                names_.ffn_bias);
     add_linear(source, {names_.down}, {d_}, ffn + ".down", stack_.d_ff, names_.ffn_bias);
   }
 
+  const Checkpoint& checkpoint_;
   const StackConfig& stack_;
   int64_t d_;
   const GatedLayerNames& names_;
@@ -159,6 +170,14 @@ std::optional<std::vector<bool>> read_layer_types(const Json& config, const std:
   return windowed;
 }
 
+void refuse_unused_windows(const std::vector<bool>& types, const std::string& path) {
+  if (std::find(types.begin(), types.end(), true) == types.end()) return;
+  fail(Status::kBadFile,
+       "%s field \"layer_types\" has \"sliding_attention\", but no window is used: "
+       "\"use_sliding_window\" is false or \"sliding_window\" is missing",
+       path.c_str());
+}
+
 std::vector<LayerWindow> windows_of(const std::vector<bool>& layers, LayerWindow window) {
   std::vector<LayerWindow> windows(layers.size());
   for (size_t i = 0; i < layers.size(); ++i) {
@@ -172,6 +191,8 @@ std::vector<TensorRecipe> gated_decoder_tensors(const Checkpoint& checkpoint,
                                                 const GatedLayerNames& names, bool tied) {
   std::vector<TensorRecipe> recipes = GatedDecoderTensors(checkpoint, model, names).take(tied);
   refuse_left_over(checkpoint, recipes, [&](const std::string& name) {
+    const std::string layer = "model.layers." + std::to_string(names.left_out_layer) + ".";
+    if (names.left_out_layer >= 0 && name.starts_with(layer)) return true;
     // Older versions save the wavelengths, which follow from the config, and tied words twice.
     return name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
   });

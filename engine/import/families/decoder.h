@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/file/json.h"
+#include "engine/import/families/experts.h"
 #include "engine/import/source/tensor_recipe.h"
 #include "engine/spec/config.h"
 
@@ -23,6 +24,8 @@ LayerWindow window_of(const Json& config, const std::string& path);
 // Whether each layer has a window, as the field "layer_types" says; nothing if there is none.
 std::optional<std::vector<bool>> read_layer_types(const Json& config, const std::string& path,
                                                   int64_t n_layers);
+// A layer may be named as windowed only where windows are used: throws Error(kBadFile).
+void refuse_unused_windows(const std::vector<bool>& types, const std::string& path);
 // The window in those layers alone.
 std::vector<LayerWindow> windows_of(const std::vector<bool>& layers, LayerWindow window);
 
@@ -38,9 +41,11 @@ struct GatedLayerNames {
   std::string ffn_norm = "post_attention_layernorm", ffn_norm_after;
   // The products that have biases. The config says so, whatever tensors there are.
   bool qkv_bias = false, out_bias = false, ffn_bias = false;
-  float norm_plus = 0;     // is added to the weights of all norms
-  bool alibi = false;      // attention has the slopes that Press et al. give so many heads
-  bool unit_head = false;  // rows of the head are divided by their length
+  float norm_plus = 0;          // is added to the weights of all norms
+  bool alibi = false;           // attention has the slopes that Press et al. give so many heads
+  bool unit_head = false;       // rows of the head are divided by their length
+  ExpertNames experts;          // of layers that have experts in place of a feed-forward
+  int64_t left_out_layer = -1;  // the checkpoint may have such a layer, which is left out
 };
 // `tied`: logits come from the table of words.
 std::vector<TensorRecipe> gated_decoder_tensors(const Checkpoint& checkpoint,

@@ -12,15 +12,6 @@
 namespace headlane {
 namespace {
 
-// A layer may be named as windowed only where windows are used.
-void refuse_unused_windows(const std::vector<bool>& types, const std::string& path) {
-  if (std::find(types.begin(), types.end(), true) == types.end()) return;
-  fail(Status::kBadFile,
-       "%s field \"layer_types\" has \"sliding_attention\", but no window is used: "
-       "\"use_sliding_window\" is false or \"sliding_window\" is missing",
-       path.c_str());
-}
-
 // The window of each layer: "layer_types" says which layers have it or, in models that write no
 // such field, the layer's number does.
 std::vector<LayerWindow> read_windows(const Json& config, const std::string& path,

@@ -88,6 +88,11 @@ void Recipes::add_row_parts(const std::string& source, std::vector<int64_t> sour
   recipes_.push_back({name, std::move(source_shape), std::move(slices), false, {}});
 }
 
+void Recipes::add_slices(std::vector<TensorSlice> slices, const std::string& name,
+                         std::vector<int64_t> shape) {
+  recipes_.push_back({name, std::move(shape), std::move(slices), false, {}});
+}
+
 void Recipes::add_transposed(const std::string& source, const std::string& name, int64_t rows,
                              int64_t cols) {
   checkpoint_.require(source, {cols, rows});
@@ -138,8 +143,8 @@ bool RecipeReader::is_in_groups(kernels::Format format) const {
   return std::all_of(recipe_.slices.begin(), recipe_.slices.end(), [&](const TensorSlice& slice) {
     const Checkpoint::GroupFormat own = checkpoint_.group_format_of(slice.tensor);
     const std::vector<int64_t>& shape = checkpoint_.shape_of(slice.tensor);
-    return own.in_groups && own.format == format && shape.size() == 2 && shape[1] == row_size_ &&
-           slice.first % row_size_ == 0 && slice.n % row_size_ == 0;
+    return own.in_groups && own.format == format && shape.size() >= 2 &&
+           shape.back() == row_size_ && slice.first % row_size_ == 0 && slice.n % row_size_ == 0;
   });
 }
 

@@ -64,6 +64,9 @@ class Recipes {
   };
   void add_row_parts(const std::string& source, std::vector<int64_t> source_shape,
                      const std::vector<RowPart>& parts, const std::string& name);
+  // Slices of tensors, all of which were required from the checkpoint before.
+  void add_slices(std::vector<TensorSlice> slices, const std::string& name,
+                  std::vector<int64_t> shape);
   // The transpose of the tensor `source`, which is [cols, rows].
   void add_transposed(const std::string& source, const std::string& name, int64_t rows,
                       int64_t cols);

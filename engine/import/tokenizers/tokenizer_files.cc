@@ -29,7 +29,9 @@ constexpr std::pair<std::string_view, const char*> kFamilies[] = {
     {"gpt2", "GPT2Tokenizer"},       {"camembert", "CamembertTokenizer"},
     {"llama", "LlamaTokenizer"},     {"mistral", "LlamaTokenizer"},
     {"phi3", "LlamaTokenizer"},      {"qwen2", "Qwen2Tokenizer"},
-    {"qwen3", "Qwen2Tokenizer"},     {"gemma", "GemmaTokenizer"},
+    {"qwen3", "Qwen2Tokenizer"},     {"qwen2_moe", "Qwen2Tokenizer"},
+    {"qwen3_moe", "Qwen2Tokenizer"}, {"mixtral", "LlamaTokenizer"},
+    {"gemma", "GemmaTokenizer"},
     {"gemma2", "GemmaTokenizer"},    {"gemma3_text", "GemmaTokenizer"},
     {"gemma3", "GemmaTokenizer"},    {"bloom", "BloomTokenizer"},
     {"bart", "BartTokenizer"}};

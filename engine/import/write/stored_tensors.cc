@@ -14,6 +14,8 @@ constexpr std::string_view kWeight = ".weight", kWords = "encoder.embeddings.wor
                            kDecoderWords = "decoder.embeddings.word", kHead = "lm_head";
 constexpr std::string_view kStacks[] = {"encoder.layers.", "decoder.layers.",
                                         "encoder.embeddings.projection"};
+// Products that are in f32 whatever the precision: a choice among experts is not rounded.
+constexpr std::string_view kRouter = ".router";
 
 }  // namespace
 
@@ -30,6 +32,7 @@ std::string product_of(const TensorRecipe& tensor, std::span<const TensorRecipe>
   }
   if (tensor.shape.size() != 2 || !tensor.name.ends_with(kWeight)) return "";
   const std::string name = tensor.name.substr(0, tensor.name.size() - kWeight.size());
+  if (name.ends_with(kRouter)) return "";
   const bool in_stack =
       std::any_of(std::begin(kStacks), std::end(kStacks),
                   [&](std::string_view stack) { return name.starts_with(stack); });

@@ -40,6 +40,7 @@ TEST(Limits, DocsShowThem) {
       {"layers of a stack", file_limits::kLayers},
       {"`d_model`", kDModel},
       {"`d_ff`", kDFf},
+      {"experts of a layer", kExperts},
       {"heads", kHeads},
       {"columns of a head", kHeadDim},
       {"buckets of relative positions", kRelativeBuckets},

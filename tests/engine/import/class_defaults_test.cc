@@ -53,9 +53,10 @@ Json golden_defaults() {
 }
 
 // Baichuan is not in transformers.
-constexpr const char* kLanguageModels[] = {"gpt2",  "llama",  "mistral",     "qwen2",  "qwen3",
-                                           "gemma", "gemma2", "gemma3_text", "phi3",   "smollm3",
-                                           "olmo2", "glm",    "glm4",        "falcon", "bloom"};
+constexpr const char* kLanguageModels[] = {
+    "gpt2",        "llama",   "mistral",   "qwen2",     "qwen3", "gemma",   "gemma2",
+    "gemma3_text", "phi3",    "smollm3",   "olmo2",     "glm",   "glm4",    "falcon",
+    "bloom",       "mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "glm4_moe"};
 
 // A config.json that says nothing more than its type.
 Json filled(const char* type) {

@@ -79,7 +79,22 @@ constexpr const char* kModels[] = {"llama_3_1",
                                    "baichuan2_13b",
                                    "falcon_alibi",
                                    "falcon_alibi_rw",
-                                   "falcon_alibi_new"};
+                                   "falcon_alibi_new",
+                                   "mixtral",
+                                   "mixtral_window",
+                                   "mixtral_all",
+                                   "qwen2_moe",
+                                   "qwen2_moe_sparse",
+                                   "qwen2_moe_all",
+                                   "qwen3_moe",
+                                   "qwen3_moe_dense",
+                                   "qwen3_moe_all",
+                                   "olmoe",
+                                   "olmoe_odd",
+                                   "olmoe_all",
+                                   "glm4_moe",
+                                   "glm4_moe_groups",
+                                   "glm4_moe_all"};
 
 // Another order of summation than that of transformers' own float32 may be off by a small multiple
 // of what that is off by (tests/golden/README.md).
@@ -119,6 +134,9 @@ class GoldenLanguageModel : public testing::TestWithParam<const char*> {
     options.n_threads = n_threads;
     return generator_limits(model, options);
   }
+
+  // In less than f32, a router that chooses some experts may choose other ones than in f32.
+  bool compares_narrow() const { return !manifest_.contains("chooses_experts"); }
 
   double bound(const char* what) const {
     return kPromptOrders * manifest_["float32_from_float64"][what].get<double>();
@@ -255,6 +273,7 @@ TEST_P(GoldenLanguageModel, NarrowLogits) {
           const double x = logit, y = expected.data[at++];
           dot += x * y, own += x * x, exact += y * y, off += (x - y) * (x - y);
         }
+        if (!compares_narrow()) continue;
         if (precision == Precision::kBf16) {
           EXPECT_LE(std::sqrt(off / exact), (10 * layers + 2) / 256) << "prompt " << i;
         } else {
@@ -283,7 +302,7 @@ TEST_P(GoldenLanguageModel, LogitsOfWeightsInGroups) {
       const int64_t size = std::ssize(prompt);
       const auto whole = logits(&generator.decoder(), prompt, greedy_[i], size);
       const auto expected = logits(&in_f32.decoder(), prompt, greedy_[i], size);
-      for (size_t row = 0; row < whole.size(); ++row) {
+      for (size_t row = 0; compares_narrow() && row < whole.size(); ++row) {
         double exact = 0, off = 0;
         for (size_t c = 0; c < whole[row].size(); ++c) {
           const double x = whole[row][c], y = expected[row][c];

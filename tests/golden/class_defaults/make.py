@@ -13,7 +13,8 @@ from transformers import CONFIG_MAPPING
 TYPES = ["bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra", "mpnet",
          "bart", "mbart", "marian", "m2m_100", "t5", "mt5"]
 LANGUAGE_MODELS = ["gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3",
-                   "smollm3", "olmo2", "glm", "glm4", "falcon", "bloom"]
+                   "smollm3", "olmo2", "glm", "glm4", "falcon", "bloom", "mixtral", "qwen2_moe", "qwen3_moe",
+                   "olmoe", "glm4_moe"]
 
 
 def is_shown(value):

@@ -22,8 +22,11 @@ where a recipe says SDPA: to Falcon's scores the eager form of transformers 5.24
 the mask too, and SDPA, which transformers chooses by itself, once.
 
 Ids can be compared one for one only where no choice is a matter of rounding. So a prompt is
-replaced by another if the two best scores of one of its greedy steps are nearer than LEAST_GAP, or
-if float32 generates something else by beams.
+replaced by another if the two best scores of one of its greedy steps are nearer than LEAST_GAP, if
+float32 generates something else by beams, or if a router would have chosen other experts for one of
+its tokens had numbers been off by half of LEAST_CHOICE_GAP. In less than float32 such choices do
+differ, and a row with them; so narrow precisions are compared on models whose routers choose all
+experts, whose manifest has no "chooses_experts".
 
 Where rotary positions depend on the length of a sequence, Headlane takes for it the tokens that the
 sequence has room for, and so does this: transformers, which asks anew at each token, is told that
@@ -33,6 +36,7 @@ length. That its own choice for such a sequence as a whole gives the same is che
 import argparse
 import copy
 import json
+import math
 import pathlib
 import shutil
 
@@ -44,6 +48,7 @@ from recipes import COMMON, IDS, MODELS
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 N_DETAILED, LEAST_GAP, MAX_NEW, N_BEAMS, MOST = 5, 3e-4, 12, 3, 600
+LEAST_CHOICE_GAP = 2e-5  # of numbers about 1 that are computed in float32
 GAIN = 1.2  # of a product: scores of attention are of the size that trained models have
 MODULES = {"Baichuan": baichuan}  # where transformers has no such model
 TEXTS = ["The quick brown fox", "a", "  two spaces, and a tab\t", "Ein schöner Tag, nicht wahr?",
@@ -62,8 +67,8 @@ def is_norm(name):
     return ("norm" in name or ".ln_" in name) and name.endswith("weight")
 
 
-def fan_in(name):
-    return 0 if ".c_" in name else 1  # GPT-2 stores transposes
+def fan_in(name, p):
+    return 0 if ".c_" in name else p.dim() - 1  # GPT-2 stores transposes
 
 
 def randomize(model):
@@ -71,11 +76,51 @@ def randomize(model):
     with torch.no_grad():
         for name, p in model.named_parameters():
             if p.dim() >= 2:
-                p.copy_(torch.randn_like(p) * (GAIN / p.shape[fan_in(name)] ** 0.5))
+                p.copy_(torch.randn_like(p) * (GAIN / p.shape[fan_in(name, p)] ** 0.5))
             else:
                 own = 0.0 if less_1 else 1.0
                 p.copy_(torch.randn_like(p) * 0.3 + (own if is_norm(name) else 0.0))
+        for name, buffer in model.named_buffers():
+            if name.endswith("e_score_correction_bias"):
+                buffer.copy_(torch.randn_like(buffer) * 0.1)
     model.tie_weights()
+
+
+def gap_at(values, k):
+    """How far apart the best k values of each row and the others are, at least."""
+    if k >= values.shape[-1]:
+        return math.inf
+    best = values.topk(k + 1).values
+    return (best[..., k - 1] - best[..., k]).min().item()
+
+
+def choice_gap(router, logits):
+    """How near a router's choice is to another one, in what it ranks experts and groups by."""
+    if not hasattr(router, "e_score_correction_bias"):
+        return gap_at(logits, router.top_k)
+    ranks = logits.sigmoid() + router.e_score_correction_bias
+    groups = ranks.view(len(ranks), router.num_group, -1)
+    scores = groups.topk(2).values.sum(-1)
+    chosen = scores.topk(router.topk_group).indices
+    of_chosen = groups.gather(1, chosen[..., None].expand(-1, -1, groups.shape[-1]))
+    return min(gap_at(scores, router.topk_group), gap_at(of_chosen.flatten(1), router.top_k))
+
+
+class ChoiceGaps:
+    """The least gap of all routers of a model, since the last call of take()."""
+
+    def __init__(self, model):
+        self.least = math.inf
+        for module in model.modules():
+            if type(module).__name__.endswith("Router"):
+                module.register_forward_hook(self.look)
+
+    def look(self, router, inputs, outputs):
+        self.least = min(self.least, choice_gap(router, outputs[0]))
+
+    def take(self):
+        least, self.least = self.least, math.inf
+        return least
 
 
 def save(model, recipe, folder):
@@ -133,11 +178,23 @@ def check_room(model, ids, new, rows):
     assert (own - rows).abs().max() < 1e-4, (own - rows).abs().max()
 
 
+def eager(recipe):
+    """Attention and experts as the model's own code has them."""
+    experts = {} if recipe["type"] in MODULES else {"experts_implementation": "eager"}
+    return {"attn_implementation": recipe.get("attention", "eager"), **experts}
+
+
+def chooses_experts(model):
+    routers = [m for m in model.modules() if type(m).__name__.endswith("Router")]
+    return {"chooses_experts": True} if any(r.top_k < r.num_experts for r in routers) else {}
+
+
 def run(recipe, folder, seed):
     exact = class_of(recipe, recipe.get("head", "ForCausalLM")).from_pretrained(
-        folder, dtype=torch.float64, attn_implementation=recipe.get("attention", "eager")).eval()
+        folder, dtype=torch.float64, **eager(recipe)).eval()
     single = class_of(recipe, recipe.get("head", "ForCausalLM")).from_pretrained(
-        folder, dtype=torch.float32, attn_implementation=recipe.get("attention", "eager")).eval()
+        folder, dtype=torch.float32, **eager(recipe)).eval()
+    gaps = ChoiceGaps(exact)
     rng = np.random.default_rng(seed)
     prompts, greedy, beam, scores, logits = [], [], [], [], []
     off_logits = off_scores = 0.0
@@ -149,10 +206,13 @@ def run(recipe, folder, seed):
         new, rows = generate(exact, ids, 1)
         best = rows.topk(2).values
         if (best[:, 0] - best[:, 1]).min() < LEAST_GAP:
+            gaps.take()
             continue
         if recipe.get("by_room"):
             check_room(exact, ids, new, rows)
         by_beams, score = generate(exact, ids, N_BEAMS)
+        if gaps.take() < LEAST_CHOICE_GAP:
+            continue
         single_beams, single_score = generate(single, ids, N_BEAMS)
         if by_beams != single_beams:
             continue
@@ -176,7 +236,7 @@ def run(recipe, folder, seed):
     np.save(folder / "logits.npy", torch.cat(logits).to(torch.float32).numpy())
     (folder / "manifest.json").write_text(json.dumps({
         "why": recipe["why"], "max_new_tokens": MAX_NEW, "n_beams": N_BEAMS, "length_penalty": 0.8,
-        "n_detailed": N_DETAILED, "transformers": transformers.__version__,
+        "n_detailed": N_DETAILED, **chooses_experts(exact), "transformers": transformers.__version__,
         "float32_from_float64": {"logits": off_logits, "scores": off_scores}}, indent=1) + "\n")
 
 
@@ -186,7 +246,7 @@ def run_texts(recipe, folder):
         shutil.copy(tokenizers / name, folder / name)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = class_of(recipe, recipe.get("head", "ForCausalLM")).from_pretrained(
-        folder, dtype=torch.float64, attn_implementation=recipe.get("attention", "eager")).eval()
+        folder, dtype=torch.float64, **eager(recipe)).eval()
 
     def text_of(ids):
         return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)

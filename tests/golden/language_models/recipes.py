@@ -284,4 +284,66 @@ MODELS = {
         "heads, which are no power of two; two norms side by side", config=dict(hidden_size=72,
             num_hidden_layers=2, num_attention_heads=12, num_kv_heads=3,
             new_decoder_architecture=True, alibi=True, max_position_embeddings=640)),
+    "mixtral": dict(type="Mixtral", prompts=16, why="two of four experts",
+        config=dict(num_local_experts=4)),
+    "mixtral_window": dict(type="Mixtral", prompts=16, why="one of five experts; windows in all layers; "
+        "wide heads; the older spelling of rotary positions; saved in bf16", saved=torch.bfloat16,
+        config=dict(num_local_experts=5, num_experts_per_tok=1, sliding_window=7, head_dim=10,
+            num_hidden_layers=3), old=dict(rope_theta=5000.0)),
+    "mixtral_all": dict(type="Mixtral", prompts=16, why="all of three experts; odd sizes; tied words; "
+        "GELU", config=dict(num_local_experts=3, num_experts_per_tok=3, hidden_size=30,
+            num_attention_heads=3, num_key_value_heads=1, intermediate_size=41, hidden_act="gelu",
+            tie_word_embeddings=True)),
+    "qwen2_moe": dict(type="Qwen2Moe", prompts=16, why="a gated shared expert; weights that are not "
+        "normalized", config=dict(num_experts=6, num_experts_per_tok=2, moe_intermediate_size=18,
+            shared_expert_intermediate_size=22)),
+    "qwen2_moe_sparse": dict(type="Qwen2Moe", prompts=16, why="experts in every second layer except for "
+        "one; weights that are normalized; windows in every second layer up to the third; no biases; "
+        "saved in bf16", saved=torch.bfloat16, drop=["layer_types"],
+        config=dict(num_experts=5, num_experts_per_tok=3, moe_intermediate_size=17,
+            shared_expert_intermediate_size=9, num_hidden_layers=6, decoder_sparse_step=2,
+            mlp_only_layers=[3], norm_topk_prob=True, qkv_bias=False, use_sliding_window=True,
+            sliding_window=6, max_window_layers=3, tie_word_embeddings=True)),
+    "qwen2_moe_all": dict(type="Qwen2Moe", prompts=16, why="all of four experts; windows by the names "
+        "of layers", config=dict(num_experts=4, num_experts_per_tok=4, moe_intermediate_size=18,
+            shared_expert_intermediate_size=22, use_sliding_window=True, sliding_window=5,
+            layer_types=["full_attention", "sliding_attention"])),
+    "qwen3_moe": dict(type="Qwen3Moe", prompts=16, why="eight of 64 experts, normalized; wide heads",
+        config=dict(num_experts=64, num_experts_per_tok=8, moe_intermediate_size=10, head_dim=10,
+            norm_topk_prob=True)),
+    "qwen3_moe_dense": dict(type="Qwen3Moe", prompts=16, why="a layer without experts; windows in all "
+        "layers; YaRN; biases; weights that are not normalized; saved in bf16", saved=torch.bfloat16,
+        config=dict(num_experts=7, num_experts_per_tok=3, moe_intermediate_size=16, head_dim=12,
+            num_hidden_layers=3, mlp_only_layers=[1], attention_bias=True, use_sliding_window=True,
+            sliding_window=7, rope_parameters=dict(rope_type="yarn", rope_theta=1000000.0, factor=4.0,
+                original_max_position_embeddings=160))),
+    "qwen3_moe_all": dict(type="Qwen3Moe", prompts=16, why="all of five experts; tied words; the older "
+        "name of their number", own=dict(num_experts=5), drop=["num_local_experts"],
+        config=dict(num_experts=5, num_experts_per_tok=5, moe_intermediate_size=19, head_dim=6,
+            norm_topk_prob=True, tie_word_embeddings=True)),
+    "olmoe": dict(type="Olmoe", prompts=16, why="three of eight experts; norms of all heads of a row",
+        config=dict(num_experts=8, num_experts_per_tok=3)),
+    "olmoe_odd": dict(type="Olmoe", prompts=16, why="one of two experts; odd sizes; biases; weights "
+        "that are normalized; as many heads of keys; saved in bf16", saved=torch.bfloat16,
+        config=dict(num_experts=2, num_experts_per_tok=1, hidden_size=30, num_attention_heads=3,
+            num_key_value_heads=None, intermediate_size=41, attention_bias=True,
+            norm_topk_prob=True)),
+    "olmoe_all": dict(type="Olmoe", prompts=16, why="all of four experts; stretched positions",
+        config=dict(num_experts=4, num_experts_per_tok=4, rope_parameters=dict(rope_type="linear",
+            rope_theta=10000.0, factor=2.0))),
+    "glm4_moe": dict(type="Glm4Moe", prompts=16, why="sigmoids; a bias of the choice; a shared expert; "
+        "a first layer without experts; half of each head turns; biases",
+        config=dict(n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=11, head_dim=8,
+            attention_bias=True)),
+    "glm4_moe_groups": dict(type="Glm4Moe", prompts=16, why="two of four groups; weights that are "
+        "scaled; norms of queries and keys; saved in bf16", saved=torch.bfloat16,
+        config=dict(n_routed_experts=16, num_experts_per_tok=4, n_group=4, topk_group=2,
+            moe_intermediate_size=11, head_dim=12, use_qk_norm=True, num_hidden_layers=3,
+            first_k_dense_replace=2, routed_scaling_factor=1.5)),
+    "glm4_moe_all": dict(type="Glm4Moe", prompts=16, why="all of four experts, not normalized; two "
+        "shared ones; no layer without experts; tied words; odd sizes",
+        config=dict(n_routed_experts=4, num_experts_per_tok=4, moe_intermediate_size=13,
+            n_shared_experts=2, hidden_size=30, num_attention_heads=3, num_key_value_heads=1,
+            head_dim=12, first_k_dense_replace=0, norm_topk_prob=False, routed_scaling_factor=0.7,
+            tie_word_embeddings=True)),
 }
