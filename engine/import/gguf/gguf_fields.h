@@ -95,6 +95,7 @@ void check_plain_heads(const GgufSource& source, bool grouped);
 // Layers with a gated feed-forward, in gguf_gated.cc.
 void read_gguf_llama(const GgufSource& source);
 void read_gguf_qwen(const GgufSource& source);
+void read_gguf_experts(const GgufSource& source);
 void read_gguf_olmo2(const GgufSource& source);
 void read_gguf_phi3(const GgufSource& source);
 void read_gguf_glm4(const GgufSource& source);

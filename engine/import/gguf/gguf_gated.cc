@@ -100,10 +100,29 @@ void read_llama3_scaling(const GgufSource& source) {
                             {"original_max_position_embeddings", static_cast<int64_t>(kOriginal)}};
 }
 
-void refuse_experts(ArchitectureFields* fields) {
-  const int64_t n_experts = fields->integer("expert_count", 0);
-  if (n_experts == 0 && fields->integer("expert_used_count", 0) == 0) return;
-  fields->refuse("expert_count", "is not 0; a mixture of experts is not supported");
+constexpr GgufRenamed kExperts[] = {{"ffn_gate_inp", "mlp.gate"},
+                                    {"ffn_gate_exps", "mlp.experts.gate_proj"},
+                                    {"ffn_up_exps", "mlp.experts.up_proj"},
+                                    {"ffn_down_exps", "mlp.experts.down_proj"},
+                                    {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
+                                    {"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
+                                    {"ffn_up_shexp", "mlp.shared_expert.up_proj"},
+                                    {"ffn_down_shexp", "mlp.shared_expert.down_proj"}};
+constexpr GgufRenamed kExpertsOfMixtral[] = {{"ffn_gate_inp", "block_sparse_moe.gate"},
+                                             {"ffn_gate_exps", "block_sparse_moe.experts.w1"},
+                                             {"ffn_up_exps", "block_sparse_moe.experts.w3"},
+                                             {"ffn_down_exps", "block_sparse_moe.experts.w2"}};
+
+// Whether layers have experts, and how many. All layers have them.
+bool read_experts(const GgufSource& source) {
+  ArchitectureFields& fields = *source.fields;
+  const int64_t n = fields.integer("expert_count", 0);
+  const int64_t n_chosen = fields.integer("expert_used_count", 0);
+  if (n == 0 && n_chosen == 0) return false;
+  json& config = *source.config;
+  config["num_experts"] = n;
+  config["num_experts_per_tok"] = n_chosen;
+  return true;
 }
 
 // The tensors alone tell whether there are biases.
@@ -113,18 +132,20 @@ void set_biases(const GgufSource& source) {
 
 }  // namespace
 
-// Llama, Mistral and SmolLM 3, whose converter puts rows of Q and K into the order of pairs that
-// turn. In SmolLM 3 every fourth layer has no positions, as in transformers where no list says so.
+// Llama, Mistral, Mixtral and SmolLM 3, whose converter puts rows of Q and K into the order of
+// pairs that turn. In SmolLM 3 every fourth layer has no positions, as in transformers where no
+// list says so.
 void read_gguf_llama(const GgufSource& source) {
   json& config = *source.config;
-  config["model_type"] = source.fields->name();
+  const bool has_experts = source.fields->name() == "llama" && read_experts(source);
+  config["model_type"] = has_experts ? "mixtral" : source.fields->name();
   config["hidden_act"] = "silu";
-  refuse_experts(source.fields);
   read_rope_scaling(source);
   read_llama3_scaling(source);
   set_biases(source);
   config["mlp_bias"] = source.has_tensor("blk.0.ffn_up.bias");
   GgufNames names = names_of(config, kTwoNorms);
+  if (has_experts) names.add_layers(kExpertsOfMixtral);
   names.set_heads("attn_q", config["num_attention_heads"].get<int64_t>());
   names.set_heads("attn_k", config["num_key_value_heads"].get<int64_t>());
   const std::string divisors = kFrequencies;
@@ -139,6 +160,29 @@ void read_gguf_qwen(const GgufSource& source) {
   set_biases(source);  // of Qwen 3; Qwen 2 has those that it has
   read_rope_scaling(source);
   source.checkpoint->set_names(names_of(config, kTwoNorms).take());
+}
+
+// llama.cpp normalizes weights in Qwen 3 alone, whatever the folder said.
+void read_gguf_experts(const GgufSource& source) {
+  json& config = *source.config;
+  ArchitectureFields& fields = *source.fields;
+  const std::string name = fields.name();
+  if (!read_experts(source)) fields.refuse("expert_count", "is missing");
+  config["model_type"] = name == "olmoe" ? name : name == "qwen2moe" ? "qwen2_moe" : "qwen3_moe";
+  config["hidden_act"] = "silu";
+  config["use_sliding_window"] = false;
+  config["norm_topk_prob"] = name == "qwen3moe";
+  if (name != "olmoe")
+    config["moe_intermediate_size"] = fields.integer("expert_feed_forward_length");
+  if (name == "qwen2moe") {
+    config["shared_expert_intermediate_size"] = fields.integer("expert_shared_feed_forward_length");
+  }
+  set_biases(source);
+  config["qkv_bias"] = config["attention_bias"];
+  read_rope_scaling(source);
+  GgufNames names = names_of(config, kTwoNorms);
+  names.add_layers(kExperts);
+  source.checkpoint->set_names(names.take());
 }
 
 void read_gguf_olmo2(const GgufSource& source) {

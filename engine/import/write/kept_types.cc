@@ -77,6 +77,11 @@ std::vector<TensorRecipe> parts_of(const Checkpoint& checkpoint, const TensorRec
   return parts.size() < 2 ? std::vector{recipe} : parts;
 }
 
+// Rows of one expert come after those of another, so that no part of them is a product.
+bool is_of_experts(const std::string& product) {
+  return product.find(".experts.") != std::string::npos;
+}
+
 // The format of a table of words that no product uses.
 Precision words_precision(const Checkpoint& checkpoint, const TensorRecipe& recipe) {
   return is_words(recipe) ? precision_of(format_of(checkpoint, recipe.slices.front()))
@@ -93,7 +98,8 @@ std::optional<KeptTypes> kept_types(const Checkpoint& checkpoint,
   std::vector<ProductPrecision> products;
   for (const TensorRecipe& recipe : recipes) {
     const std::string product = product_of(recipe, recipes);
-    const bool stays = product.empty() || std::ranges::find(as_one, product) != as_one.end();
+    const bool stays = product.empty() || is_of_experts(product) ||
+                       std::ranges::find(as_one, product) != as_one.end();
     const auto parts = stays ? std::vector{recipe} : parts_of(checkpoint, recipe, product);
     for (const TensorRecipe& part : parts) {
       Precision own = words_precision(checkpoint, part);

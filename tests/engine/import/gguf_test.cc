@@ -59,9 +59,12 @@ class Gguf : public testing::Test {
 // llama.cpp's converter made these files (tests/golden/gguf/make.py). It puts rows of Llama's
 // queries and keys into another order, and adds 1 to Gemma's norms.
 TEST_F(Gguf, TheTensorsOfItsFolder) {
-  for (const char* name : {"llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2",
-                           "qwen3", "gemma", "gemma2", "smollm3", "olmo2", "phi3", "phi3_longrope",
-                           "glm4", "gpt2", "falcon", "falcon_one_norm", "bloom", "baichuan_7b"}) {
+  for (const char* name : {"llama_2",       "llama_linear", "llama_yarn", "mistral_no_window",
+                           "qwen2",         "qwen3",        "gemma",      "gemma2",
+                           "smollm3",       "olmo2",        "phi3",       "phi3_longrope",
+                           "glm4",          "gpt2",         "falcon",     "falcon_one_norm",
+                           "bloom",         "baichuan_7b",  "mixtral",    "qwen2_moe",
+                           "qwen3_moe_all", "olmoe_all"}) {
     const Container gguf = convert(kGolden + "/gguf/" + name + ".gguf", "a");
     const Container folder = convert(kGolden + "/language_models/" + name, "b");
     ASSERT_EQ(gguf.tensors().size(), folder.tensors().size()) << name;
@@ -72,6 +75,45 @@ TEST_F(Gguf, TheTensorsOfItsFolder) {
       EXPECT_TRUE(std::ranges::equal(gguf.data(*own), folder.data(tensor)))
           << name << " " << tensor.name;
     }
+  }
+}
+
+// A tensor has the matrices of all experts. What stays in its type is what the file widens to.
+TEST_F(Gguf, ExpertsKeepTheirType) {
+  const std::string path = kGolden + "/gguf/experts.gguf";
+  const Container kept = convert(path, "kept");
+  ConvertOptions options;
+  options.precision = Precision::kF32;
+  convert_model(path, dir_.file("f32"), options);
+  const Container f32 = Container::open(dir_.file("f32"));
+  const kernels::Table& kernels = *kernels::supported().front();
+  int n_kept = 0;
+  for (const TensorInfo& tensor : kept.tensors()) {
+    if (tensor.name.find(".experts.") == std::string::npos) continue;
+    ++n_kept;
+    EXPECT_EQ(tensor.dtype, Format::kS8Groups) << tensor.name;
+    EXPECT_EQ(tensor.shape, f32.find(tensor.name)->shape);
+    const int64_t n = tensor.shape[0], k = tensor.shape[1];
+    const float* expected = f32.f32(tensor.name, {n, k});
+    RowBuffer stored, widened;
+    const WeightRows rows = stored.read(kept.weight(tensor.name, "", n, k), 0, n, k);
+    const auto* own =
+        static_cast<const float*>(widened.convert(kernels, rows, n, k, Format::kF32).data);
+    EXPECT_TRUE(std::equal(own, own + n * k, expected)) << tensor.name;
+  }
+  EXPECT_EQ(n_kept, 2);
+}
+
+TEST_F(Gguf, ExpertsAreChosenAsInTheFolder) {
+  for (const char* name : {"mixtral", "qwen2_moe", "qwen3_moe_all", "olmoe_all"}) {
+    const Json gguf =
+        convert(kGolden + "/gguf/" + name + ".gguf", "a").config()["decoder"]["experts"];
+    const Json folder =
+        convert(kGolden + "/language_models/" + name, "b").config()["decoder"]["experts"];
+    for (const char* key : {"n", "chosen", "d_ff", "score", "normalized", "scale"}) {
+      EXPECT_EQ(gguf[key], folder[key]) << name << " " << key;
+    }
+    EXPECT_EQ(gguf.contains("shared"), folder.contains("shared")) << name;
   }
 }
 

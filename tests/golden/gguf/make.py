@@ -7,6 +7,7 @@ LLAMA_CPP is a checkout of llama.cpp, or vendor/llama.cpp of llama-cpp-python's 
     NAME.gguf          ../language_models/NAME in f32: what `headlane convert` makes of it must be
                        what it makes of that folder. Only those called NAME_texts have a tokenizer
     bert.gguf          ../bert/head_dim_16_mean_normalize likewise, with its tokenizer
+    experts.gguf       a Mixtral of one layer in Q8_0
     pieces.gguf        a Llama of one layer with ../tokenizer_classes/llama/tokenizer.model
     types.gguf         a tensor of each type, random blocks of it
     types.safetensors  the same tensors as the package gguf widens them to f32
@@ -28,7 +29,8 @@ TEXTS = {"qwen2_texts": "qwen2", "bert": "bert-bge"}
 FOLDERS = {"bert": "bert/head_dim_16_mean_normalize"}
 MODELS = ["llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2", "qwen3",
           "gemma", "gemma2", "smollm3", "olmo2", "phi3", "phi3_longrope", "glm4", "gpt2", "falcon",
-          "falcon_new", "falcon_one_norm", "bloom", "baichuan_7b"]
+          "falcon_new", "falcon_one_norm", "bloom", "baichuan_7b", "mixtral", "qwen2_moe", "qwen3_moe_all",
+          "olmoe_all"]
 # The converter wants some fields by names that transformers 5 does not write. Of Falcon it has no place
 # for biases or a width of the feed-forward, so falcon_new.gguf is without the first, and zeros fill the
 # second.
@@ -42,7 +44,7 @@ SCALES = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2],
           "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0]}
 
 
-def convert(llama_cpp, name, folder, out):
+def convert(llama_cpp, name, folder, out, file_type="ALL_F32"):
     sys.path.insert(0, str(llama_cpp))
     import conversion
     import gguf
@@ -72,7 +74,7 @@ def convert(llama_cpp, name, folder, out):
     if name != "bert":  # whose tokenizer has no file that the class below reads
         transformers.AutoTokenizer = transformers.PreTrainedTokenizerFast  # which adds no token
     with torch.inference_mode():
-        Model(folder, gguf.LlamaFileType.ALL_F32, out).write()
+        Model(folder, gguf.LlamaFileType[file_type], out).write()
 
 
 def convert_folder(llama_cpp, name, source, out):
@@ -111,6 +113,18 @@ def write_pieces(llama_cpp, here, out):
         settings = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": False}
         (pathlib.Path(folder) / "tokenizer_config.json").write_text(json.dumps(settings))
         convert(llama_cpp, "pieces", pathlib.Path(folder), out)
+
+
+def write_experts(llama_cpp, out):
+    import transformers
+    config = transformers.MixtralConfig(vocab_size=8, hidden_size=32, intermediate_size=32,
+                                        num_hidden_layers=1, num_attention_heads=2,
+                                        num_key_value_heads=1, num_local_experts=3,
+                                        max_position_embeddings=64)
+    with tempfile.TemporaryDirectory() as folder:
+        transformers.set_seed(21)
+        transformers.MixtralForCausalLM(config).save_pretrained(folder)
+        convert(llama_cpp, "experts", pathlib.Path(folder), out, "MOSTLY_Q8_0")
 
 
 def random_blocks(kind, gguf, random):
@@ -153,12 +167,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("llama_cpp", type=pathlib.Path)
     parser.add_argument("--out", type=pathlib.Path, default=here)
-    parser.add_argument("names", nargs="*", default=[*MODELS, *TEXTS, "pieces", "types"])
+    parser.add_argument("names", nargs="*", default=[*MODELS, *TEXTS, "experts", "pieces", "types"])
     args = parser.parse_args()
     sys.path.insert(0, str(args.llama_cpp / "gguf-py"))
     for name in args.names:
         if name == "types":
             write_types(args.out)
+        elif name == "experts":
+            write_experts(args.llama_cpp, args.out / "experts.gguf")
         elif name == "pieces":
             write_pieces(args.llama_cpp, here, args.out / "pieces.gguf")
         else:
