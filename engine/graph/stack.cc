@@ -187,11 +187,13 @@ Stack::Attend Stack::to_itself(Calls calls) {
       return attend_to(i, x, keys_values(i, x, x, false), op_layer, false);
     }
     const Element element = graph_.attention_element(spec);
-    const ValueId qkv = project_qkv(spec, name, x, element);
+    ValueId qkv = project_qkv(spec, name, x, element);
+    // Norms leave f32 behind.
+    if (element == Element::kBf16) qkv = graph_.operand(qkv, Precision::kBf16);
     const Attention::Sides sides = {graph_.rows_of(x), graph_.rows_of(x)};
     const Columns k = {0, spec.q_width()}, v = {0, spec.q_width() + spec.k_width()};
     auto op = std::make_unique<Attention>(spec, attention_weights(spec, name), Columns{0, 0}, k, v,
-                                          op_layer, sides, element);
+                                          op_layer, sides, element, rotary_table(spec.rotary));
     return attend(std::move(op), {qkv}, spec, name, element);
   };
 }
@@ -209,9 +211,9 @@ ValueId Stack::attend_for_read_rows(int64_t i, ValueId x, int64_t op_layer) {
   const ValueId keys_values = columns(x, q, kv);
   const ValueId queries = columns(graph_.take(x), 0, q);
   const Attention::Sides sides = {Rows::kRead, graph_.rows_of(x)};
-  auto op =
-      std::make_unique<Attention>(spec, attention_weights(spec, name), Columns{0, 0}, Columns{1, 0},
-                                  Columns{1, spec.k_width()}, op_layer, sides, element);
+  auto op = std::make_unique<Attention>(spec, attention_weights(spec, name), Columns{0, 0},
+                                        Columns{1, 0}, Columns{1, spec.k_width()}, op_layer, sides,
+                                        element, rotary_table(spec.rotary));
   return attend(std::move(op), {queries, keys_values}, spec, name, element);
 }
 

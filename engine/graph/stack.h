@@ -80,7 +80,7 @@ class Stack {
   // Projection name.q of x; attention to kv.
   ValueId attend_to(int64_t i, ValueId x, KeysValues kv, int64_t op_layer, bool cross);
   AttentionWeights attention_weights(const AttentionSpec& spec, const std::string& name) const;
-  // The table that the steps of all layers with that spec share; null where it turns nothing.
+  // The table that all layers with that spec share; null where it turns nothing.
   std::shared_ptr<const Buffer> rotary_table(const RotarySpec& spec);
   // The value of TurnTokens for it: one value for all layers that turn alike.
   ValueId turns(const RotarySpec& spec);

@@ -61,13 +61,18 @@ constexpr Family kFamilies[] = {
     {"t5", "T5", t5_defaults, t5_config, t5_tensors},
     {"mt5", "MT5", t5_defaults, t5_config, t5_tensors},
     {"gpt2", "GPT2", gpt2_defaults, gpt2_config, gpt2_tensors},
-    {"llama", "Llama", llama_defaults, llama_config, llama_tensors},
-    {"mistral", "Mistral", llama_defaults, llama_config, llama_tensors},
-    {"qwen2", "Qwen2", llama_defaults, llama_config, llama_tensors},
-    {"qwen3", "Qwen3", llama_defaults, llama_config, llama_tensors},
+    {"llama", "Llama", llama_defaults, llama_config, llama_tensors, nullptr, nullptr, nullptr,
+     true},
+    {"mistral", "Mistral", llama_defaults, llama_config, llama_tensors, nullptr, nullptr, nullptr,
+     true},
+    {"qwen2", "Qwen2", llama_defaults, llama_config, llama_tensors, nullptr, nullptr, nullptr,
+     true},
+    {"qwen3", "Qwen3", llama_defaults, llama_config, llama_tensors, nullptr, nullptr, nullptr,
+     true},
     {"gemma", "Gemma", gemma_defaults, gemma_config, gemma_tensors},
     {"gemma2", "Gemma2", gemma2_defaults, gemma2_config, gemma_tensors},
-    {"gemma3_text", "Gemma3", gemma3_defaults, gemma3_config, gemma_tensors},
+    {"gemma3_text", "Gemma3", gemma3_defaults, gemma3_config, gemma_tensors, nullptr, nullptr,
+     nullptr, true},
     {"gemma3", "Gemma3", nullptr, gemma3_text_part_config, gemma3_text_part_tensors, nullptr,
      nullptr, gemma3_text_part_name},
     {"phi3", "Phi3", phi3_defaults, phi3_config, phi3_tensors},
@@ -151,6 +156,82 @@ void read_head(const Family& family, const SentenceModules& modules, const json&
   } else if (!needs_no_head(head, *config)) {
     refuse_head(head, path, config->generates());
   }
+}
+
+// The layers of a language model, which whole texts go through: an encoder.
+ModelConfig embedder_of(const ModelConfig& language_model) {
+  ModelConfig config = language_model;
+  config.encoder = std::exchange(config.decoder, {});
+  config.head = {};
+  return config;
+}
+
+void rename_stack(std::vector<TensorRecipe>* recipes) {
+  constexpr std::string_view kDecoder = "decoder.";
+  for (TensorRecipe& recipe : *recipes) {
+    if (!recipe.name.starts_with(kDecoder)) continue;
+    recipe.name = "encoder." + recipe.name.substr(kDecoder.size());
+  }
+}
+
+[[noreturn]] void refuse_embedder(const Family& family, const std::string& path) {
+  std::string known;
+  for (const Family& one : kFamilies) {
+    if (one.embeds) known += (known.empty() ? "" : ", ") + std::string(one.model_type);
+  }
+  fail(Status::kUnsupported,
+       "%s field \"model_type\" is \"%s\"; of models with a decoder, vectors of texts can be made "
+       "by: %s",
+       path.c_str(), family.model_type, known.c_str());
+}
+
+// A class without a head, or one whose head is left out.
+void check_embedder_class(const json& config, const std::string& path) {
+  constexpr const char* kClasses = "architectures";
+  if (!json_has(config, kClasses, path)) return;
+  for (const std::string& name : json_strings(config, kClasses, path)) {
+    if (name.ends_with("Model") || name.ends_with("ForCausalLM")) continue;
+    fail(
+        Status::kUnsupported,
+        "%s field \"%s\" names \"%s\"; vectors of texts can be made by ...Model and ...ForCausalLM",
+        path.c_str(), kClasses, printable(name).c_str());
+  }
+}
+
+// A window of a model whose tokens see those after them has two sides.
+void check_directions(const StackConfig& stack, bool embeds, const std::string& path) {
+  if (stack.attention.causal != Causal::kNone) return;
+  if (!embeds) {
+    fail(Status::kUnsupported,
+         "%s: tokens see those after them (\"is_causal\" is false, or "
+         "\"use_bidirectional_attention\" "
+         "is true), so that the model makes vectors of texts and generates none",
+         path.c_str());
+  }
+  for (const LayerWindow& window : stack.windows) {
+    if ((window.left == kUnlimited) == (window.right == kUnlimited)) continue;
+    fail(Status::kUnsupported,
+         "%s field \"is_causal\" is false in a model with windows, which is not supported",
+         path.c_str());
+  }
+}
+
+// The config of the family's models; that of a language model whose hidden states are to become
+// vectors of texts has no head.
+ModelConfig read_config(const Family& family, const json& config, const std::string& path,
+                        bool wants_vectors) {
+  json fields = config;
+  const bool embeds = wants_vectors && family.embeds;
+  if (embeds) {
+    check_embedder_class(config, path);
+    fields.erase("architectures");
+  }
+  ModelConfig result = family.config(fields, path);
+  if (!result.is_language_model()) return result;
+  if (wants_vectors && !embeds) refuse_embedder(family, path);
+  check_directions(result.decoder, embeds, path);
+  if (embeds) result.head = {};
+  return result;
 }
 
 // Reads what the steps after a model make of its output, or what a model generates.
@@ -247,7 +328,10 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   const json source_config = with_class_defaults(own_config, family.defaults);
   check_class(own_config, config_path, family.class_name, family.own_module);
 
-  ModelConfig config = family.config(source_config, config_path);
+  const bool wants_vectors = modules.head.pooling != Pooling::kNone || options.pooling.has_value();
+  const ModelConfig of_family = read_config(family, source_config, config_path, wants_vectors);
+  const bool embeds = wants_vectors && of_family.is_language_model();
+  ModelConfig config = embeds ? embedder_of(of_family) : of_family;
   const bool may_classify = !modules.listed || modules.cross_encoder;
   if (may_classify && !options.pooling) {
     read_head(family, modules, own_config, config_path, &config);
@@ -275,7 +359,9 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   std::optional<QuantizedCheckpoint> quantized;
   if (how) quantized.emplace(checkpoint, *how);
   const Checkpoint& weights = quantized ? static_cast<const Checkpoint&>(*quantized) : checkpoint;
-  std::vector<TensorRecipe> recipes = family.tensors(weights, source_config, config_path, config);
+  std::vector<TensorRecipe> recipes =
+      family.tensors(weights, source_config, config_path, embeds ? of_family : config);
+  if (embeds) rename_stack(&recipes);
   if (config.head.kind == HeadKind::kPool) {
     open_sentence_weights(modules.head, &checkpoint);
     for (TensorRecipe& recipe : sentence_tensors(modules.head, weights)) {

@@ -31,6 +31,7 @@ struct Family {
   // Returns the name that `tensors` uses for a tensor of the folder, or "" for one of a part that
   // is left out. Where it is null, all have the names of the folder.
   std::string (*tensor_name)(const std::string& name) = nullptr;
+  bool embeds = false;  // of language models: vectors of texts can be made of its hidden states
 };
 
 // The family that "model_type" names. Throws Error(kUnsupported), which lists all.

@@ -21,14 +21,14 @@ int64_t computed_table_floats(const ModelConfig& config) {
   int64_t floats = 0;
   for (const StackConfig* stack : {&config.encoder, &config.decoder}) {
     if (stack->n_layers == 0) continue;
-    const bool keeps_keys = stack == &config.decoder && config.takes_tokens();
+    const bool shares = config.takes_tokens();
     std::vector<RotarySpec> known;
     for (int64_t i = 0; i < stack->n_layers; ++i) {
       AttentionSpec self = stack->attention_of(i);
-      const RotarySpec rotary = keeps_keys ? std::exchange(self.rotary, {}) : RotarySpec();
+      const RotarySpec rotary = shares ? std::exchange(self.rotary, {}) : RotarySpec();
       floats += attention_table_floats(self);
       if (stack->has_cross()) floats += attention_table_floats(stack->cross);
-      // Keys are turned as they are kept, by one table for all layers that turn alike.
+      // There is one table for all layers that turn alike.
       if (std::find(known.begin(), known.end(), rotary) != known.end()) continue;
       floats += rotary.table_floats();
       known.push_back(rotary);

@@ -3,18 +3,34 @@
 #include "engine/ops/ops.h"
 
 namespace headlane {
+namespace {
+
+// The spec of the tables that an op makes by itself.
+AttentionSpec own_tables(AttentionSpec spec, bool shares_rotary) {
+  if (shares_rotary) spec.rotary = {};
+  return spec;
+}
+
+}  // namespace
 
 Attention::Attention(const AttentionSpec& spec, const AttentionWeights& weights, Columns q,
-                     Columns k, Columns v, int64_t layer, Sides sides, Element element)
+                     Columns k, Columns v, int64_t layer, Sides sides, Element element,
+                     std::shared_ptr<const Buffer> rotary)
     : spec_(spec),
-      table_memory_(static_cast<size_t>(attention_table_floats(spec)) * sizeof(float)),
-      tables_(fill_attention_tables(spec, weights, static_cast<float*>(table_memory_.data()))),
+      rotary_(std::move(rotary)),
+      table_memory_(
+          static_cast<size_t>(attention_table_floats(own_tables(spec, rotary_ != nullptr))) *
+          sizeof(float)),
+      tables_(fill_attention_tables(own_tables(spec, rotary_ != nullptr), weights,
+                                    static_cast<float*>(table_memory_.data()))),
       q_(q),
       k_(k),
       v_(v),
       layer_(layer),
       sides_(sides),
-      element_(element) {}
+      element_(element) {
+  if (rotary_ != nullptr) tables_.rotary = static_cast<const float*>(rotary_->data());
+}
 
 AttentionSplit Attention::split(const Run& run) const {
   const auto split =

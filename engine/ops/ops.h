@@ -201,12 +201,14 @@ class Attention : public TaskOp {
   struct Sides {
     Rows q = Rows::kTokens, kv = Rows::kTokens;
   };
+  // `rotary`: the table of spec.rotary, which layers share; null: the op makes its own, if any.
   // `layer`: which one it is to a call, for the maps that it wants and the masks, biases and
   // prefixes that it brings; kUnseen: neither is of this one. `element`: of inputs and output, f32
   // or bf16.
   static constexpr int64_t kUnseen = -1;
   Attention(const AttentionSpec& spec, const AttentionWeights& weights, Columns q, Columns k,
-            Columns v, int64_t layer, Sides sides, Element element);
+            Columns v, int64_t layer, Sides sides, Element element,
+            std::shared_ptr<const Buffer> rotary = nullptr);
   const char* name() const override { return "attention"; }
   double flops(const Run& run, int64_t) const override {
     return attention_flops(spec_, run.pairs(sides_.q, sides_.kv));
@@ -222,6 +224,7 @@ class Attention : public TaskOp {
   void run_on(const Run&, int64_t, std::span<const View>, View, float*) const;
 
   AttentionSpec spec_;
+  std::shared_ptr<const Buffer> rotary_;  // [max_positions, dims]
   Buffer table_memory_;
   AttentionTables tables_;
   Columns q_, k_, v_;

@@ -104,12 +104,12 @@ void check_padding(const StackConfig& stack, bool whole_sequences, const char* f
        where.c_str(), field, ll{stack.padding_id});
 }
 
-// Only the steps of a decoder have an op for norms of queries and keys.
-void check_qk_norms(const StackConfig& stack, bool has_steps, const char* field,
+// Queries and keys are normed where they are one product with the values.
+void check_qk_norms(const StackConfig& stack, bool takes_tokens, const char* field,
                     const std::string& where) {
-  if (stack.qk_norms.of == QkNorm::kNone || has_steps) return;
+  if (stack.qk_norms.of == QkNorm::kNone || takes_tokens) return;
   fail(Status::kBadFile,
-       "%s field \"%s\": field \"qk_norms\" is there, which only a decoder of token ids has",
+       "%s field \"%s\": field \"qk_norms\" is there, which only a model of token ids has",
        where.c_str(), field);
 }
 
@@ -301,8 +301,8 @@ void ModelConfig::validate(const std::string& file) const {
   takes_tokens() ? check_tokens(*this, where) : check_activations(*this, where);
   check_padding(encoder, takes_tokens(), "encoder", where);
   check_padding(decoder, false, "decoder", where);
-  check_qk_norms(encoder, false, "encoder", where);
-  check_qk_norms(decoder, generates(), "decoder", where);
+  check_qk_norms(encoder, takes_tokens(), "encoder", where);
+  check_qk_norms(decoder, takes_tokens(), "decoder", where);
   check_key_alibi(encoder, false, "encoder", where);
   check_key_alibi(decoder, generates(), "decoder", where);
   check_rooms(encoder, false, "encoder", where);

@@ -84,7 +84,7 @@ struct StackConfig {
   std::vector<LayerWindow> windows;
   // The rotary positions of each layer, in place of the attention's; without dims a layer has none.
   std::vector<RotarySpec> rotaries;
-  QkNorms qk_norms;     // decoders of tokens have them, in attention to themselves
+  QkNorms qk_norms;     // models of tokens have them, in attention to themselves
   AttentionSpec cross;  // n_heads 0: there is none
   int64_t d_ff = 0;     // 0: there is no feed-forward
   Activation activation = Activation::kGelu;

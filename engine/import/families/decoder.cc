@@ -26,7 +26,7 @@ AttentionSpec read_heads(const Json& config, const std::string& path, int64_t d_
   constexpr const char* kKvHeads = "num_key_value_heads";
   spec.n_kv_heads =
       json_has(config, kKvHeads, path) ? json_positive(config, kKvHeads, path) : n_heads;
-  spec.causal = Causal::kLowerRight;
+  spec.causal = json_bool(config, kIsCausal, path, true) ? Causal::kLowerRight : Causal::kNone;
   return spec;
 }
 
@@ -44,10 +44,10 @@ class GatedDecoderTensors {
     if (checkpoint.contains("model.embed_tokens.weight")) prefix_ = "model.";
   }
 
-  std::vector<TensorRecipe> take(bool tied) {
+  std::vector<TensorRecipe> take(bool no_head) {
     recipes_.add(prefix_ + "embed_tokens.weight", "decoder.embeddings.word",
                  {stack_.vocab_size, d_});
-    if (!tied) {
+    if (!no_head) {
       recipes_.add("lm_head.weight", "lm_head.weight", {stack_.vocab_size, d_}, names_.unit_head);
     }
     add_norm(prefix_ + "norm", "decoder.norm", d_);
@@ -189,12 +189,14 @@ std::vector<LayerWindow> windows_of(const std::vector<bool>& layers, LayerWindow
 std::vector<TensorRecipe> gated_decoder_tensors(const Checkpoint& checkpoint,
                                                 const ModelConfig& model,
                                                 const GatedLayerNames& names, bool tied) {
-  std::vector<TensorRecipe> recipes = GatedDecoderTensors(checkpoint, model, names).take(tied);
+  // Vectors of texts need no logits.
+  const bool no_head = tied || model.head.kind != HeadKind::kLogits;
+  std::vector<TensorRecipe> recipes = GatedDecoderTensors(checkpoint, model, names).take(no_head);
   refuse_left_over(checkpoint, recipes, [&](const std::string& name) {
     const std::string layer = "model.layers." + std::to_string(names.left_out_layer) + ".";
     if (names.left_out_layer >= 0 && name.starts_with(layer)) return true;
     // Older versions save the wavelengths, which follow from the config, and tied words twice.
-    return name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
+    return name.ends_with("rotary_emb.inv_freq") || (no_head && name == "lm_head.weight");
   });
   return recipes;
 }

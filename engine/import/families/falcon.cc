@@ -20,6 +20,7 @@ int64_t either(const Json& config, const char* key, const char* other, const std
 ModelConfig read_falcon_or_bloom(const Json& config, const std::string& path, const char* heads) {
   refuse_other_heads(config, path, "ForCausalLM");
   refuse_changed_weights(config, path);
+  refuse_both_ways(config, path);
   ModelConfig result;
   result.architecture = json_string(config, "model_type", path);
   result.head.kind = HeadKind::kLogits;

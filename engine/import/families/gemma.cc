@@ -16,10 +16,11 @@ constexpr const char* kFull = "full_attention";
 constexpr const char* kSliding = "sliding_attention";
 
 // All Gemmas have these. `activation`: the field that names it.
+constexpr const char* kBothWays = "use_bidirectional_attention";
+
 ModelConfig read_gemma(const Json& config, const std::string& path, const char* activation) {
   ModelConfig result = gated_decoder_config(config, path, activation);
   refuse_partial_rotary(config, path);
-  refuse_flag(config, "use_bidirectional_attention", path);
   result.decoder.embedding_scale = std::sqrt(static_cast<float>(result.d_model));
   return result;
 }
@@ -181,6 +182,7 @@ ModelConfig gemma_config(const Json& config, const std::string& path) {
   constexpr const char* kActivation = "hidden_act";
   if (json_string(config, kActivation, path, "") == "gelu")
     fields[kActivation] = "gelu_pytorch_tanh";
+  refuse_flag(config, kBothWays, path);
   ModelConfig result = read_gemma(fields, path, kActivation);
   StackConfig& decoder = result.decoder;
   read_rotary(config, path, &decoder);
@@ -188,6 +190,7 @@ ModelConfig gemma_config(const Json& config, const std::string& path) {
 }
 
 ModelConfig gemma2_config(const Json& config, const std::string& path) {
+  refuse_flag(config, kBothWays, path);
   ModelConfig result = read_later(config, path);
   StackConfig& decoder = result.decoder;
   AttentionSpec& spec = decoder.attention;
@@ -215,6 +218,12 @@ ModelConfig gemma3_config(const Json& config, const std::string& path) {
       json_has(config, kPattern, path) ? json_positive(config, kPattern, path) : 6;
   const std::vector<bool> windowed = read_windowed(config, path, decoder.n_layers, pattern);
   decoder.windows = windows_of(windowed, window_of(config, path));
+  if (json_bool(config, kBothWays, path, false)) {
+    // A window is then half as wide, to both sides.
+    spec.causal = Causal::kNone;
+    const int64_t side = json_positive(config, "sliding_window", path) / 2;
+    decoder.windows = windows_of(windowed, {side, side});
+  }
   const RotaryOfKinds fields = read_rotary_fields(config, path);
   const RotarySpec full = read_rotary_of_layers(
       fields.full, path + " rotary positions of layers without a window:", spec.head_dim,

@@ -24,6 +24,7 @@ void refuse_variants(const json& config, const std::string& path) {
          usual ? "false" : "true", usual ? "true" : "false");
   }
   refuse_changed_weights(config, path);
+  refuse_both_ways(config, path);
 }
 
 class Gpt2Tensors {

@@ -27,6 +27,12 @@ void refuse_changed_weights(const Json& config, const std::string& path) {
   }
 }
 
+void refuse_both_ways(const Json& config, const std::string& path) {
+  if (json_bool(config, kIsCausal, path, true)) return;
+  fail(Status::kUnsupported, "%s field \"%s\" is false; only true is supported", path.c_str(),
+       kIsCausal);
+}
+
 void refuse_partial_rotary(const Json& config, const std::string& path) {
   constexpr const char* kPartial = "partial_rotary_factor";
   if (!json_has(config, kPartial, path) || json_number(config, kPartial, path) == 1) return;

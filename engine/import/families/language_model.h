@@ -14,8 +14,13 @@ namespace headlane {
 // ("ForCausalLM"): a classifier or an embedder of the same layers is saved with the same fields.
 void refuse_other_heads(const Json& config, const std::string& path, const std::string& ending);
 
+// transformers lets each token of a model see all others where this is false.
+constexpr const char* kIsCausal = "is_causal";
+
 // Throws Error(kUnsupported) that names a field which changes what any of these models computes.
 void refuse_changed_weights(const Json& config, const std::string& path);
+// Throws likewise if tokens see those after them.
+void refuse_both_ways(const Json& config, const std::string& path);
 // Throws likewise if only a part of each head would turn by its position, in a family where all of
 // it does.
 void refuse_partial_rotary(const Json& config, const std::string& path);

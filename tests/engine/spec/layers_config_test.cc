@@ -199,5 +199,13 @@ TEST(LayersConfig, TablesHaveALimit) {
   EXPECT_ERROR(config.validate("m"), Status::kBadFile, "table of sinusoids");
 }
 
+// Queries and keys are products of their own there.
+TEST(LayersConfig, NormsOfQueriesAndKeysAreOfTokens) {
+  ModelConfig config = layers_config();
+  config.encoder.qk_norms.of = QkNorm::kHeads;
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile,
+               "\"qk_norms\" is there, which only a model of token ids has");
+}
+
 }  // namespace
 }  // namespace headlane
