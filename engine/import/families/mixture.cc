@@ -17,6 +17,7 @@ constexpr const char *kWindow = "sliding_window", *kUsesWindow = "use_sliding_wi
 // Sizes, heads and rotary positions, and what all these routers have in common.
 ModelConfig read_mixture(const Json& config, const std::string& path, const char* d_ff) {
   ModelConfig result = gated_decoder_config(config, path);
+  if (result.architecture != "glm4_moe") refuse_partial_rotary(config, path);
   StackConfig& decoder = result.decoder;
   read_rotary(config, path, &decoder);
   decoder.experts.chosen = json_positive(config, "num_experts_per_tok", path);
@@ -115,7 +116,6 @@ Json mixture_defaults(const std::string& type) {
 
 ModelConfig mixtral_config(const Json& config, const std::string& path) {
   ModelConfig result = read_mixture(config, path, "intermediate_size");
-  refuse_partial_rotary(config, path);
   StackConfig& decoder = result.decoder;
   decoder.windows = windows_of_all(config, path);
   decoder.experts.n = read_expert_count(config, path, {"num_local_experts", "num_experts"}, 8);
@@ -125,7 +125,6 @@ ModelConfig mixtral_config(const Json& config, const std::string& path) {
 
 ModelConfig qwen2_moe_config(const Json& config, const std::string& path) {
   ModelConfig result = read_mixture(config, path, "moe_intermediate_size");
-  refuse_partial_rotary(config, path);
   StackConfig& decoder = result.decoder;
   decoder.windows = read_qwen2_windows(config, path, decoder.n_layers);
   ExpertsConfig& experts = decoder.experts;
@@ -138,7 +137,6 @@ ModelConfig qwen2_moe_config(const Json& config, const std::string& path) {
 
 ModelConfig qwen3_moe_config(const Json& config, const std::string& path) {
   ModelConfig result = read_mixture(config, path, "moe_intermediate_size");
-  refuse_partial_rotary(config, path);
   StackConfig& decoder = result.decoder;
   if (json_bool(config, kUsesWindow, path, false)) {
     decoder.windows = windows_of_all(config, path);
@@ -153,7 +151,6 @@ ModelConfig qwen3_moe_config(const Json& config, const std::string& path) {
 
 ModelConfig olmoe_config(const Json& config, const std::string& path) {
   ModelConfig result = read_mixture(config, path, "intermediate_size");
-  refuse_partial_rotary(config, path);
   constexpr const char* kClip = "clip_qkv";
   if (json_has(config, kClip, path)) {
     fail(Status::kUnsupported, "%s field \"%s\" is not null; only null is supported", path.c_str(),
