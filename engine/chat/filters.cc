@@ -64,6 +64,10 @@ Datum filter_replace(const Datum& value, const Arguments& arguments, Work* work)
 Datum filter_indent(const Datum& value, const Arguments& arguments, Work* work) {
   const Parameters read("indent", arguments, {"width", "first", "blank"});
   const Datum width = read.value(0, 4);
+  if (!width.is_text() && !width.is_whole()) {
+    fail(Status::kInvalidArgument, "indent wants an int or a str, not a value of the type %s",
+         width.type_name());
+  }
   if (!width.is_text() && width.integer() > 1024) {
     fail(Status::kUnsupported, "indent has a width above 1024");
   }
@@ -216,6 +220,7 @@ Datum filtered(const std::string& name, const Datum& value, const Arguments& arg
   if (found == std::end(kFilters)) {
     fail(Status::kUnsupported, "the filter \"%s\" is not supported", name.c_str());
   }
+  const Work::Depth depth(work);  // "map" calls filters
   work->step(1 + value.length());
   return found->filter(value, arguments, work);
 }

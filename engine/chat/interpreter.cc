@@ -1,7 +1,9 @@
 #include "engine/chat/interpreter.h"
 
 #include <deque>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "engine/base/error.h"
 #include "engine/chat/evaluator.h"
@@ -68,20 +70,17 @@ class Interpreter {
       case Kind::kIf:
         return choose(statement, scope, out);
       case Kind::kFor:
-        loop(statement, *scope, out);
-        break;
+        return loop(statement, *scope, out);
       case Kind::kSet:
         set(statement, scope);
         break;
       case Kind::kSetBlock:
-        assign(statement, filtered_body(statement, *scope), scope);
-        break;
+        return set_block(statement, scope);
       case Kind::kMacro:
         scope->set(statement.names[0], macro(statement));
         break;
       case Kind::kFilter:
-        write(text_of(filtered_body(statement, *scope)), out);
-        break;
+        return filter(statement, *scope, out);
       case Kind::kWith:
         return with(statement, *scope, out);
       case Kind::kGroup: {
@@ -135,11 +134,27 @@ class Interpreter {
     assign(statement, evaluate(statement.expression, *scope), scope);
   }
 
-  Datum filtered_body(const Statement& statement, const Scope& scope) {
+  // As in Jinja, the text of a block that "break" or "continue" leaves is gone.
+  Flow filtered_body(const Statement& statement, const Scope& scope, Datum* value) {
     Scope inner(&scope);
     MarkedText text;
-    execute(statement.bodies[0], &inner, &text);
-    return evaluator_.filtered_by(*statement.expression, text, scope);
+    const Flow flow = execute(statement.bodies[0], &inner, &text);
+    if (flow == Flow::kNext) *value = evaluator_.filtered_by(*statement.expression, text, scope);
+    return flow;
+  }
+
+  Flow set_block(const Statement& statement, Scope* scope) {
+    Datum value;
+    const Flow flow = filtered_body(statement, *scope, &value);
+    if (flow == Flow::kNext) assign(statement, value, scope);
+    return flow;
+  }
+
+  Flow filter(const Statement& statement, const Scope& scope, MarkedText* out) {
+    Datum value;
+    const Flow flow = filtered_body(statement, scope, &value);
+    if (flow == Flow::kNext) write(text_of(value), out);
+    return flow;
   }
 
   Flow with(const Statement& statement, const Scope& scope, MarkedText* out) {
@@ -150,40 +165,80 @@ class Interpreter {
     return execute(statement.bodies[0], &inner, out);
   }
 
-  // The items of a loop that pass its condition.
-  std::vector<Datum> looped(const Statement& statement, const Scope& scope) {
-    std::vector<Datum> all = items_of(evaluate(statement.expression, scope), work());
-    if (statement.conditions.empty()) return all;
-    std::vector<Datum> kept;
-    for (Datum& item : all) {
-      Scope inner(&scope);
-      set_names(statement.names, item, &inner);
-      if (evaluate(statement.conditions[0], inner).is_true()) kept.push_back(std::move(item));
-    }
-    return kept;
+  // What adds an item to those of a loop with a condition, which is asked when an item is wanted:
+  // what the loop did before may change the answer.
+  std::function<bool()> asking(const Statement& statement, const Scope& scope,
+                               std::vector<Datum> all, Datum::List kept) {
+    return [this, &statement, &scope, all = std::move(all), kept = std::move(kept),
+            next = size_t{0}, asks = false]() mutable {
+      if (std::exchange(asks, true)) {
+        fail(Status::kInvalidArgument, "the condition of a loop asks for the loop's items");
+      }
+      while (next < all.size()) {
+        const Datum item = all[next++];
+        Scope inner(&scope);
+        set_names(statement.names, item, &inner);
+        if (!evaluate(statement.conditions[0], inner).is_true()) continue;
+        kept->items.push_back(item);
+        asks = false;
+        return true;
+      }
+      asks = false;
+      return false;
+    };
   }
 
-  void loop(const Statement& statement, const Scope& scope, MarkedText* out) {
-    auto items = std::make_shared<ValueList>();
-    items->items = looped(statement, scope);
-    if (items->items.empty() && statement.bodies.size() > 1) {
-      Scope inner(&scope);
-      execute(statement.bodies[1], &inner, out);
-    }
-    if (items->items.empty()) return;
+  // A namespace may hold a loop that has ended.
+  static void end(Loop* loop, Flow flow) {
+    const bool has_all = loop->add_item == nullptr || flow != Flow::kBreak;
+    loop->add_item = nullptr;
+    if (has_all) return;
+    loop->add_item = []() -> bool {
+      fail(Status::kUnsupported,
+           "a loop with a condition is asked for items after a \"break\", which is not supported");
+    };
+  }
+
+  Flow loop(const Statement& statement, const Scope& scope, MarkedText* out) {
     work()->take(256);
     loops_.push_back({});
     Loop& state = loops_.back();
+    auto items = std::make_shared<ValueList>();
     state.items = items;
+    std::vector<Datum> all = items_of(evaluate(statement.expression, scope), work());
+    if (statement.conditions.empty()) {
+      items->items = std::move(all);
+    } else {
+      state.add_item = asking(statement, scope, std::move(all), items);
+    }
+    const auto has_item = [&](int64_t i) {
+      return i < std::ssize(items->items) || (state.add_item && state.add_item());
+    };
+    if (!has_item(0)) {
+      end(&state, Flow::kNext);
+      return otherwise(statement, scope, out);
+    }
     state.depth = ++loop_depth_;
-    for (const Datum& item : items->items) {
+    Flow flow = Flow::kNext;
+    while (true) {
+      const Datum item = items->items[static_cast<size_t>(state.index)];
       Scope inner(&scope);
       inner.set("loop", &state);
       set_names(statement.names, item, &inner);
-      if (execute(statement.bodies[0], &inner, out) == Flow::kBreak) break;
-      if (++state.index == std::ssize(items->items)) --state.index;
+      flow = execute(statement.bodies[0], &inner, out);
+      if (flow == Flow::kBreak || !has_item(state.index + 1)) break;
+      ++state.index;
     }
     --loop_depth_;
+    end(&state, flow);
+    return Flow::kNext;
+  }
+
+  // The "else" of a loop that has no items. "break" there leaves the loop around.
+  Flow otherwise(const Statement& loop, const Scope& scope, MarkedText* out) {
+    if (loop.bodies.size() < 2) return Flow::kNext;
+    Scope inner(&scope);
+    return execute(loop.bodies[1], &inner, out);
   }
 
   Datum macro(const Statement& statement) {

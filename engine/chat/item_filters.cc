@@ -218,6 +218,8 @@ Datum map_each(const Datum& value, const Arguments& arguments, Work* work) {
     }
   } else {
     const std::string filter = text_of(arguments.positional[0]).bytes();
+    work->step(std::ssize(arguments.positional));
+    work->take(16 * std::ssize(arguments.positional));
     const Arguments rest{{arguments.positional.begin() + 1, arguments.positional.end()},
                          arguments.named};
     for (Datum& item : items) item = filtered(filter, item, rest, work);

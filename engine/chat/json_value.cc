@@ -198,7 +198,8 @@ Datum parse_value(std::string_view json, const std::string& where) try {
 MarkedText json_of(const Datum& value, const JsonStyle& style, Work* work) {
   // An escape takes 6 bytes at most, and a line as much as its level.
   const auto line = static_cast<int64_t>(style.indent.size()) * value.depth();
-  work->take(6 * value.weight() + (style.lines ? line * value.weight() : 0));
+  const auto signs = static_cast<int64_t>(style.between.size() + style.behind_key.size());
+  work->take((6 + signs + (style.lines ? line : 0)) * value.weight());
   JsonWriter writer(style);
   writer.write(value);
   return writer.take();

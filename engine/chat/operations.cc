@@ -115,8 +115,18 @@ Datum joined(const Datum& a, const Datum& b) {
   return make_list(std::move(items), a.list().kind);
 }
 
+// How many items a loop has, or, where they are more, at least `wanted`. As in Jinja, the condition
+// of a loop is asked about an item no sooner than the item is wanted.
+int64_t loop_length(const Loop& loop, int64_t wanted) {
+  while (loop.add_item && std::ssize(loop.items->items) < wanted && loop.add_item()) {
+  }
+  return std::ssize(loop.items->items);
+}
+
 Datum loop_attribute(const Loop& loop, const std::string& name) {
-  const int64_t n = std::ssize(loop.items->items);
+  const bool wants_next = name == "last" || name == "nextitem";
+  const bool wants_all = name == "length" || name == "revindex" || name == "revindex0";
+  const int64_t n = loop_length(loop, wants_all ? INT64_MAX : wants_next ? loop.index + 2 : 0);
   const auto item = [&](int64_t i) {
     return i >= 0 && i < n ? loop.items->items[static_cast<size_t>(i)]
                            : Datum::undefined("there is no " + name + ", which");
@@ -135,7 +145,7 @@ Datum loop_attribute(const Loop& loop, const std::string& name) {
   return Datum::undefined("\"loop." + name + "\"");
 }
 
-Datum loop_function(Loop* loop, const std::string& name) {
+Datum loop_function(Loop* loop, const std::string& name, Work* work) {
   const auto make = [&](std::function<Datum(const Arguments&)> function) {
     return Datum(std::make_shared<const Function>(Function{"loop." + name, std::move(function)}));
   };
@@ -147,8 +157,9 @@ Datum loop_function(Loop* loop, const std::string& name) {
     });
   }
   if (name != "changed") return loop_attribute(*loop, name);
-  return make([loop](const Arguments& arguments) {
+  return make([loop, work](const Arguments& arguments) {
     const std::vector<Datum>& now = arguments.positional;
+    for (const Datum& value : now) work->step(1 + value.weight() / 16);
     const bool same =
         loop->has_changed && std::equal(now.begin(), now.end(), loop->last_changed.begin(),
                                         loop->last_changed.end(), equal);
@@ -246,6 +257,7 @@ Datum binary(const std::string& name, const Datum& a, const Datum& b, Work* work
 bool contains(const Datum& container, const Datum& item, Work* work) {
   if (container.is_text()) {
     if (!item.is_text()) fail_types("\"in\"", item, container);
+    work->search(container.text().size(), item.text().size());
     return container.text().bytes().find(item.text().bytes()) != std::string::npos;
   }
   if (container.is_map()) return container.map().find(item) != nullptr;
@@ -275,7 +287,7 @@ bool compares(const std::string& name, const Datum& a, const Datum& b, Work* wor
 
 Datum attribute_of(const Datum& value, const std::string& name, Work* work) {
   if (value.is_undefined()) fail_undefined(value);
-  if (value.is_loop()) return loop_function(value.loop(), name);
+  if (value.is_loop()) return loop_function(value.loop(), name, work);
   if (name.starts_with("__")) {
     fail(Status::kUnsupported, "the member \"%s\" is not supported", name.c_str());
   }

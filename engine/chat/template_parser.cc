@@ -64,10 +64,12 @@ class TemplateParser : private ExpressionParser {
     return body;
   }
 
-  // The statements of a block, and its last tag.
+  // The statements of a block that has names of its own, and its last tag.
   Body block(std::string_view end) {
     end_block();
+    ++scopes_;
     Body body = statements({end});
+    --scopes_;
     take();
     // Jinja lets the name of a macro stand behind its end.
     if (end == "endmacro" && token().kind == TokenKind::kName) take();
@@ -167,6 +169,7 @@ class TemplateParser : private ExpressionParser {
     if (is_name("recursive")) fail_unsupported("a loop that is recursive");
     end_block();
     ++loops_;
+    ++scopes_;
     loop->bodies.push_back(statements({"else", "endfor"}));
     --loops_;
     if (take().text == "else") {
@@ -174,6 +177,7 @@ class TemplateParser : private ExpressionParser {
       loop->bodies.push_back(statements({"endfor"}));
       take();
     }
+    --scopes_;
     end_block();
     return loop;
   }
@@ -200,7 +204,8 @@ class TemplateParser : private ExpressionParser {
   static ExpressionPtr nothing() { return std::make_unique<Expression>(); }
 
   StatementPtr read_macro() {
-    if (loops_ > 0 || macros_ > 0) fail_unsupported("a macro inside a loop or a macro");
+    // It would have to see the names that are set there; here it sees those of the template only.
+    if (scopes_ > 0) fail_unsupported("a macro inside a loop, a macro or a block with names");
     StatementPtr macro = make(StatementKind::kMacro);
     macro->names.push_back(expect_name());
     expect_operator("(");
@@ -213,9 +218,7 @@ class TemplateParser : private ExpressionParser {
         fail_here("a parameter without a default follows one that has one");
       }
     }
-    ++macros_;
     macro->bodies.push_back(block("endmacro"));
-    --macros_;
     return macro;
   }
 
@@ -246,7 +249,8 @@ class TemplateParser : private ExpressionParser {
   }
 
   int64_t depth_ = 0;
-  int64_t loops_ = 0, macros_ = 0;
+  int64_t loops_ = 0;
+  int64_t scopes_ = 0;  // in which what is set is not known outside
 };
 
 }  // namespace

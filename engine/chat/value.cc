@@ -105,6 +105,7 @@ const char* Datum::type_name() const {
 
 int64_t Datum::depth() const {
   if (is_list()) return list().depth;
+  if (is_function()) return function().depth;
   return is_map() ? map().depth() : 0;
 }
 
@@ -133,7 +134,8 @@ Datum make_list(std::vector<Datum> items, ListKind kind) {
 
 void ValueMap::set(Datum key, Datum value) {
   depth_ = checked_depth(std::max(depth_, 1 + value.depth()));
-  weight_ = checked_weight(weight_ + key.weight() + value.weight());
+  const Datum* old = find(key);
+  weight_ = checked_weight(weight_ + value.weight() + (old ? -old->weight() : key.weight()));
   const auto [place, is_new] = places_.emplace(key_of(key), members_.size());
   if (is_new) {
     members_.emplace_back(std::move(key), std::move(value));

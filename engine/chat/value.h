@@ -26,6 +26,7 @@ class ValueMap;
 struct Function {
   std::string name;
   std::function<Datum(const Arguments&)> call;
+  int64_t depth = 0;  // of the value that it holds, as of a Datum
 };
 
 // What is not there, and what it would have been called.
@@ -156,7 +157,10 @@ class Namespace {
 
 // What "loop" is within a loop. The interpreter owns it.
 struct Loop {
-  Datum::List items;
+  Datum::List items;  // without those that the loop's condition was not asked about yet
+  // Adds the next item that passes the condition to `items`, false: there is none. Null: all are
+  // there.
+  std::function<bool()> add_item;
   int64_t index = 0;  // from 0 on
   int64_t depth = 0;  // of loops in each other, from 1 on
   bool has_changed = false;

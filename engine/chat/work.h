@@ -23,6 +23,10 @@ class Work {
     fail(Status::kTooLarge, "the template makes more than %lld bytes of text",
          static_cast<long long>(file_limits::kChatBytes));
   }
+  // A search for `wanted` bytes in others may compare all of them at each place.
+  void search(size_t bytes, size_t wanted) {
+    step(static_cast<int64_t>(bytes / 64) * static_cast<int64_t>(wanted / 64));
+  }
 
   // Calls of functions in each other, and statements and expressions in these.
   class Depth {

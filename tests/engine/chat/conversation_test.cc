@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <ctime>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
@@ -135,6 +136,54 @@ void expect_refused(const std::string& source, Status status, const std::string&
   }
 }
 
+// A template writes what Jinja does.
+void expect_written(const std::string& source, const std::string& text) {
+  SCOPED_TRACE(source);
+  ChatConfig config;
+  config.templates["default"] = source;
+  Conversation conversation;
+  conversation.turns = {{"user", "Hello"}};
+  EXPECT_EQ(write_conversation(config, conversation).text.bytes(), text);
+}
+
+// The condition of a loop is asked about an item when the item is wanted, not before.
+TEST(ChatLoops, AskTheirConditionBeforeEachTurn) {
+  const auto expect_loop = [](const std::string& body, const std::string& text) {
+    expect_written("{% set ns = namespace(s=false) %}{% for i in [1, 2, 3] if not ns.s %}{{ i }}" +
+                       body + "{% set ns.s = true %}{% endfor %}",
+                   text);
+  };
+  expect_loop("", "1");
+  expect_loop("{{ loop.index }}{{ loop.first }}", "11True");
+  expect_loop("{{ loop.last }}", "1False2True");
+  expect_loop("{{ loop.nextitem }}", "122");
+  expect_loop("{{ loop.length }}", "132333");
+  expect_loop("{{ loop.revindex }}{{ loop.previtem }}", "13221312");
+  expect_written("{% for i in [1, 2] if i > 2 %}{{ i }}{% else %}none{% endfor %}", "none");
+  const std::string held =
+      "{% set m = namespace(l=none, s=0) %}{% for i in [1, 2, 3] if i != 2 %}"
+      "{% set m.l = loop %}";
+  expect_written(held + "{% endfor %}{{ m.l.length }}{{ m.l.index }}", "22");
+  expect_refused(held + "{% break %}{% endfor %}{{ m.l.length }}", Status::kUnsupported, "break");
+  expect_refused(
+      "{% set m = namespace(l={}) %}{% for i in [1, 2, 3] if i == 1 or m.l.last %}"
+      "{% set m.l = loop %}{% endfor %}",
+      Status::kInvalidArgument, "asks for the loop's items");
+}
+
+TEST(ChatLoops, AreLeftFromTheBlocksInThem) {
+  const std::string begin = "{% for a in [1, 2] %}{{ a }}", end = "-{% endfor %}|";
+  for (const std::string leave : {"break", "continue"}) {
+    const std::string text = leave == "break" ? "1|" : "12|", tag = "{% " + leave + " %}";
+    expect_written(begin + "{% for b in [] %}{% else %}" + tag + "{% endfor %}" + end, text);
+    expect_written(begin + "{% set x %}y" + tag + "{% endset %}" + end, text);
+    expect_written(begin + "{% filter upper %}y" + tag + "{% endfilter %}" + end, text);
+    expect_written(begin + "{% with b = 1 %}" + tag + "{% endwith %}" + end, text);
+  }
+  expect_refused("{% for b in [] %}{% else %}{% break %}{% endfor %}", Status::kInvalidArgument,
+                 "no loop");
+}
+
 TEST(ChatLimits, TemplatesEnd) {
   expect_refused("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
                  Status::kTooLarge, "steps");
@@ -163,6 +212,55 @@ TEST(ChatLimits, TemplatesEnd) {
   expect_refused(ifs, Status::kTooLarge, "nest");
   expect_refused("{{ 'a'.replace('', 'x' * 100000).replace('', 'x' * 100000) }}", Status::kTooLarge,
                  "bytes of text");
+  // Methods hold the values that they are of.
+  expect_refused(
+      "{% set n = namespace(x=0) %}{% for i in range(9) %}{% for j in range(99999) %}"
+      "{% set n.x = [n.x].index %}{% endfor %}{% endfor %}",
+      Status::kTooLarge, "deep");
+  expect_refused("{{ range(99999) | list | tojson(separators=['x' * 1000000, ':']) }}",
+                 Status::kTooLarge, "bytes of text");
+  std::string maps;
+  for (int i = 0; i < 9999; ++i) maps += "'map', ";
+  expect_refused("{{ 'a' | map(" + maps + "'upper') | list }}", Status::kTooLarge, "deep");
+}
+
+// Work whose amount is a product of two sizes.
+TEST(ChatLimits, LongSearchesEnd) {
+  for (const std::string call :
+       {"a.strip(b)", "a.find(b)", "a.rfind(b)", "a.index(b)", "a.count(b)", "a.replace(b, '')",
+        "a.split(b)", "a.rsplit(b)", "a.partition(b)", "b in a", "b not in a"}) {
+    expect_refused(
+        "{% set a = 'a' * 1000000 %}{% set b = 'b' ~ 'a' * 500000 ~ 'b' %}{{ " + call + " }}",
+        Status::kTooLarge, "steps");
+  }
+  const std::string begin =
+      "{% set l = range(9999) | list %}{% set m = l[:-1] + [0] %}{% set a = [l] * 999 "
+      "%}{% for i in range(999) %}";
+  for (const std::string call : {"a.count(l)", "(a + [m]).index(m)", "loop.changed(a)",
+                                 "'x'.startswith([['x' * 999999] * 99])"}) {
+    expect_refused(begin + "{% set x = " + call + " %}{% endfor %}", Status::kTooLarge, "steps");
+  }
+  // Those of a usual length are no work.
+  expect_written(
+      "{{ ('a' * 1000000).count('</think>') }}{{ ('a' * 1000000).strip('\n ') | length }}",
+      "01000000");
+}
+
+TEST(ChatLimits, ReplacedMembersWeighNothing) {
+  expect_written(
+      "{% set n = namespace(t='') %}{% set long = 'x' * 100000 %}{% for i in range(2000) %}"
+      "{% set n.t = long %}{% endfor %}{{ n.t | length }}",
+      "100000");
+}
+
+TEST(ChatText, IsSearchedFromWhereItBegins) {
+  expect_written("{{ 'x'.find('', 5) }} {{ 'abc'.find('', 3) }} {{ 'abc'.rfind('', 3, 1) }}",
+                 "-1 3 -1");
+  expect_written("{{ 'abc'.find('c', -9, 9) }} {{ 'abc'.find('', 4, 9) }}", "2 -1");
+  expect_written("{{ 'abc'.count('', 4) }} {{ 'abc'.count('', 3) }} {{ 'abc'.count('b', 1, -1) }}",
+                 "0 1 1");
+  expect_written("{{ 'abc'.startswith('', 4) }} {{ 'abc'.startswith('b', -2) }}", "False True");
+  expect_written("{{ 'abc'.endswith('', 2, 1) }} {{ 'abc'.endswith('', 3) }}", "False True");
 }
 
 TEST(ChatLimits, WhatIsNotThereIsNamed) {
@@ -176,6 +274,19 @@ TEST(ChatLimits, WhatIsNotThereIsNamed) {
   expect_refused("{{ ('<b>' | safe) ~ 'x' }}", Status::kUnsupported, "\"safe\"");
   expect_refused("{{ range(3) }}", Status::kUnsupported, "printed");
   expect_refused("{{ cycler(1) }}", Status::kUnsupported, "cycler");
+  // Such a macro would see what is set around it.
+  const std::string macro = "{% macro f() %}{{ a }}{% endmacro %}{{ f() }}";
+  for (const auto& [begin, end] :
+       std::map<std::string, std::string>{{"{% with a = 1 %}", "{% endwith %}"},
+                                          {"{% filter upper %}", "{% endfilter %}"},
+                                          {"{% set x %}", "{% endset %}"},
+                                          {"{% for a in [1] %}", "{% endfor %}"},
+                                          {"{% for b in [] %}{% else %}", "{% endfor %}"},
+                                          {"{% macro g() %}", "{% endmacro %}"},
+                                          {"{% generation %}", "{% endgeneration %}"}}) {
+    expect_refused(begin + macro + end, Status::kUnsupported, "a macro inside");
+  }
+  expect_written("{% set a = 1 %}{% if a %}" + macro + "{% endif %}", "1");
 }
 
 TEST(ChatLimits, MistakesHaveALine) {
@@ -185,6 +296,8 @@ TEST(ChatLimits, MistakesHaveALine) {
   expect_refused("{% endif %}", Status::kInvalidArgument, "no statement");
   expect_refused("{{ 1 + 'a' }}", Status::kInvalidArgument, "int");
   expect_refused("{{ 1 // 0 }}", Status::kInvalidArgument, "zero");
+  expect_refused("{{ 'x' | indent(none) }}", Status::kInvalidArgument, "indent");
+  expect_refused("{{ 'x' | indent(1.5) }}", Status::kInvalidArgument, "indent");
   expect_refused("{{ 9223372036854775807 + 1 }}", Status::kInvalidArgument, "too large");
   expect_refused("{{ (-9223372036854775807 - 1) // -1 }}", Status::kInvalidArgument, "too large");
   expect_refused("{{ raise_exception('Say please') }}", Status::kInvalidArgument,
