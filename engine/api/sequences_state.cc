@@ -3,6 +3,7 @@
 
 #include "engine/api/c_api.h"
 #include "engine/api/sequences_handle.h"
+#include "engine/base/error.h"
 #include "engine/file/input_file.h"
 #include "engine/file/output_file.h"
 
@@ -12,9 +13,17 @@ namespace {
 
 std::vector<std::byte> state_of(const headlane_sequences* sequences, int64_t sequence) {
   require(sequences, "sequences");
-  std::vector<std::byte> state(sequences->sequences.save(sequence, {}));
-  state.resize(sequences->sequences.save(sequence, state));
-  return state;
+  std::vector<std::byte> state;
+  while (true) {
+    state.resize(sequences->sequences.save(sequence, {}));
+    try {
+      state.resize(sequences->sequences.save(sequence, state));
+      return state;
+    } catch (const headlane::Error& error) {
+      // A step of another thread has made it longer since.
+      if (error.status() != headlane::Status::kTooLarge) throw;
+    }
+  }
 }
 
 }  // namespace
