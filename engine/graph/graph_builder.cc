@@ -111,6 +111,10 @@ ValueId GraphBuilder::linear(const std::string& name, ValueId x, int64_t n, bool
   return product({name, n, must, activation, element}, stored, x, 0, n);
 }
 
+bool GraphBuilder::can_begin_at(const std::string& name, int64_t n_all, int64_t first) const {
+  return first % kPartColumns == 0 || first >= stored_parts(name, n_all).back().first;
+}
+
 ValueId GraphBuilder::some_of_linear(const std::string& name, ValueId x, int64_t n_all,
                                      int64_t first, int64_t n, bool must, Element element) {
   const std::vector<StoredPart> stored = stored_parts(name, n_all);

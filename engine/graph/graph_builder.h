@@ -47,7 +47,12 @@ class GraphBuilder {
   // is `element`, which products in f32 make f32.
   ValueId linear(const std::string& name, ValueId x, int64_t n, bool must,
                  kernels::Activation activation, Element element);
-  // The columns first .. first + n of such a product, which has n_all of them.
+  // Whether the columns of such a product from `first` on can be computed alone: where it comes in
+  // parts, the columns of each but the last are a multiple of kPartColumns, and so they must be in
+  // what is computed.
+  bool can_begin_at(const std::string& name, int64_t n_all, int64_t first) const;
+  // The columns first .. first + n of such a product, which has n_all of them, and which must be
+  // able to begin at `first`.
   ValueId some_of_linear(const std::string& name, ValueId x, int64_t n_all, int64_t first,
                          int64_t n, bool must, Element element);
   // The products of all experts, rows first .. first + n of each one's own: name.weight has

@@ -217,6 +217,15 @@ ValueId Stack::attend_for_read_rows(int64_t i, ValueId x, int64_t op_layer) {
   return attend(std::move(op), {queries, keys_values}, spec, name, element);
 }
 
+bool Stack::can_read_rows() const {
+  if (config_.qk_norms.of != QkNorm::kNone) return false;
+  if (config_.norm == NormPlacement::kParallel) return false;
+  const int64_t last = config_.n_layers - 1;
+  const AttentionSpec spec = config_.attention_of(last);
+  const int64_t q = spec.q_width(), all = q + spec.k_width() + spec.v_width();
+  return graph_.can_begin_at(attention_name(last, false) + ".qkv", all, q);
+}
+
 Stack::Attend Stack::to_itself_for_read_rows(Calls calls) {
   return [this, calls, all = to_itself(calls)](int64_t i, ValueId x) {
     if (i + 1 < config_.n_layers) return all(i, x);

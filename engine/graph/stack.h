@@ -37,10 +37,8 @@ class Stack {
   // Kinds of attention. Of x's rows to each other:
   Attend to_itself(Calls calls);
   // Whether the last layer can compute only the rows that are read. Its parts must come one after
-  // the other, and its queries must have no norms of their own.
-  bool can_read_rows() const {
-    return config_.qk_norms.of == QkNorm::kNone && config_.norm != NormPlacement::kParallel;
-  }
+  // the other, and its queries must have no norms of their own and be a product of their own.
+  bool can_read_rows() const;
   Attend to_itself_for_read_rows(Calls calls);
   // To other rows; kv has the keys and values for each layer. `cross`: it is the config's cross.
   Attend to_kv(std::vector<KeysValues> kv, Calls calls, bool cross);

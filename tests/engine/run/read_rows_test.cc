@@ -114,6 +114,48 @@ TEST_P(ReadRows, EmptySequencesAlone) {
   EXPECT_EQ(std::memcmp(all.data(), alone.data(), n * sizeof(float)), 0);
 }
 
+// Weights in parts, whose products begin at any column of a part only where kernels can: it is 32
+// times some number. Queries of 24 columns are not computed without the rest then.
+TEST(ReadRowsOfParts, HaveTheBitsOfOneProduct) {
+  const TempDir dir;
+  const std::string path = dir.file("m.headlane");
+  convert_model(HEADLANE_GOLDEN_DIR "/bert/head_dim_8_cls", path, {});
+  const Container container = Container::open(path);
+  const ModelConfig config = ModelConfig::from_json(container.config(), path);
+  ASSERT_EQ(config.encoder.attention_of(0).q_width(), 24);
+  constexpr size_t kFirst = 64 * 24 * sizeof(float);
+  std::vector<TensorSource> whole, parts;
+  for (const TensorInfo& tensor : container.tensors()) {
+    const auto data = container.data(tensor);
+    whole.push_back({tensor.name, tensor.dtype, tensor.shape, data});
+    if (!tensor.name.ends_with(".qkv.weight")) {
+      parts.push_back(whole.back());
+      continue;
+    }
+    ASSERT_EQ(tensor.shape, (std::vector<int64_t>{72, 24}));
+    const std::string product = tensor.name.substr(0, tensor.name.rfind('.'));
+    parts.push_back({product + ".part.0.weight", tensor.dtype, {64, 24}, data.first(kFirst)});
+    parts.push_back({product + ".part.1.weight", tensor.dtype, {8, 24}, data.subspan(kFirst)});
+  }
+  const std::vector<int32_t> ids = {3, 1, 4, 1, 5, 9, 2, 6, 5};
+  const std::vector<int64_t> offsets = {0, 4, 9};
+  for (const kernels::Table* table : kernels::supported()) {
+    ModelOptions options;
+    options.isa = table->isa;
+    std::vector<float> pooled[2];
+    for (const bool in_parts : {false, true}) {
+      const auto model = Model::make(
+          Container::make("parts", config.to_json(), in_parts ? parts : whole), config, options);
+      EXPECT_EQ(model->graph(model->precision(), Part::kMain).read.has_value(), !in_parts);
+      Session session(*model, session_limits(*model, {.n_threads = 1}), nullptr, {});
+      pooled[in_parts].assign(static_cast<size_t>(2 * session.n_pooled_columns()), NAN);
+      session.encode({2, offsets.data(), ids.data(), nullptr}, nullptr, pooled[in_parts].data(),
+                     nullptr);
+    }
+    EXPECT_EQ(pooled[0], pooled[1]) << table->isa;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     All, ReadRows, testing::Combine(testing::ValuesIn(kCases), testing::ValuesIn(test::kIsas)),
     [](const auto& info) {
