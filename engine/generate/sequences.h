@@ -151,6 +151,8 @@ class Sequences {
   void note(const std::shared_ptr<Sequence>& sequence, int32_t id);
   void tell(TellEvent tell);
   void forget_untold(const SequenceEvent& event, Sequence* sequence);
+  void forget_guessed();
+  void cut(const SequenceEvent& event, Sequence* sequence);
   void stop(Sequence* sequence);
   int64_t n_unfinished() const;
 

@@ -300,14 +300,17 @@ void Sequences::take_token(const Item& item, int64_t ranked) {
   note(item.sequence, next.id);
 }
 
-// Keeps what a listener is to be told.
+// Keeps what a listener is to be told. Where there is none, tokens that guesses brought are kept
+// too, for forget_guessed.
 void Sequences::note(const std::shared_ptr<Sequence>& sequence, int32_t id) {
-  if (sequence->request.listener == nullptr) return;
+  const bool has_listener = sequence->request.listener != nullptr;
+  if (!has_listener && sequence->guesses.empty()) return;
   if (n_events_ == events_.size()) events_.emplace_back();
   SequenceEvent& event = events_[n_events_++];
   event.sequence = sequence;
   event.id = id;
   event.n_new = sequence->n_new();
+  if (!has_listener) return;
   event.finish = sequence->finish;
   event.logprob = std::numeric_limits<float>::quiet_NaN();
   event.top_ids.clear();
@@ -327,6 +330,8 @@ void Sequences::note(const std::shared_ptr<Sequence>& sequence, int32_t id) {
 void Sequences::tell(TellEvent tell_event) {
   for (size_t i = 0; i < n_events_; ++i) {
     SequenceEvent& event = events_[i];
+    if (event.sequence == nullptr) continue;  // it was forgotten
+    if (event.sequence->request.listener == nullptr) continue;
     const std::shared_ptr<Sequence> sequence = std::move(event.sequence);
     {
       // Another thread, or a callback before this one, may have changed it.
@@ -341,8 +346,10 @@ void Sequences::tell(TellEvent tell_event) {
     forget_untold(event, sequence.get());
     if (next == Next::kStopSource) stop(sequence.get());
     if (next != Next::kStopAll) continue;
+    forget_guessed();
     for (const auto& entry : sequences_) stop(entry.second.get());
   }
+  for (size_t i = 0; i < n_events_; ++i) events_[i].sequence.reset();
   n_events_ = 0;
 }
 
@@ -350,9 +357,32 @@ void Sequences::tell(TellEvent tell_event) {
 void Sequences::forget_untold(const SequenceEvent& event, Sequence* sequence) {
   const bool is_changed = sequence->is_removed || sequence->is_rewound;
   if (is_changed || event.id < 0 || sequence->n_new() <= event.n_new) return;
-  sequence->cut(sequence->n_prompt + event.n_new);
+  cut(event, sequence);
   sequence->is_rewound = true;  // so nobody is told of the others
+}
+
+// The sequence ends with the token of the event.
+void Sequences::cut(const SequenceEvent& event, Sequence* sequence) {
+  sequence->cut(sequence->n_prompt + event.n_new);
   if (sequence->place >= 0) cache_.cut(sequence->place, sequence->n_computed);
+}
+
+// Without guesses, a step brings one token to each sequence: of those whose events nobody has been
+// told of, the others are forgotten.
+void Sequences::forget_guessed() {
+  for (size_t i = 0; i < n_events_; ++i) {
+    const SequenceEvent& event = events_[i];
+    Sequence* sequence = event.sequence.get();
+    if (sequence == nullptr || event.id < 0) continue;
+    if (sequence->is_removed || sequence->is_rewound) continue;
+    bool has_others = false;
+    for (size_t j = i + 1; j < n_events_; ++j) {
+      if (events_[j].sequence.get() != sequence) continue;
+      events_[j].sequence.reset();
+      has_others = true;
+    }
+    if (has_others) cut(event, sequence);
+  }
 }
 
 void Sequences::stop(Sequence* sequence) {

@@ -127,7 +127,8 @@ typedef struct headlane_sequence_token {
  * @param user of the options
  * @param token valid until the callback returns
  * @return HEADLANE_STOP_SOURCE ends this sequence, HEADLANE_STOP_ALL all of them, whose callbacks
- * are not told of it; any other number than HEADLANE_GO_ON is like the latter */
+ * are not told of it: of the tokens that guesses brought in this step, they keep those that
+ * callbacks were told of before. Any other number than HEADLANE_GO_ON is like the latter */
 typedef headlane_next (*headlane_on_sequence_token)(void* user,
                                                     const headlane_sequence_token* token);
 

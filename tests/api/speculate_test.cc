@@ -187,6 +187,41 @@ TEST_F(SpeculateOnce, ACallbackEndsItWhereItSaysSo) {
   }
 }
 
+// One ends all in the middle of what a step brought: of the others' tokens that guesses brought, no
+// more stay than were told of before. What a step brings without guesses stays.
+TEST_F(SpeculateOnce, ACallbackEndsAllWhereItSaysSo) {
+  const ModelHandle draft = open_model(language_model_file("llama_3_1"));
+  headlane_sequences_options sizes = sequences_options(3, 200);
+  sizes.draft = draft.get();
+  const Ids prompts[] = {{5, 6, 7}, {9, 8, 7, 6}, {1, 2, 3}};
+  const auto grow = [&](int64_t n_guesses, Ids told[3]) {
+    StopAt at[3] = {{2, HEADLANE_STOP_ALL, {}}, {99, HEADLANE_GO_ON, {}}, {99, HEADLANE_GO_ON, {}}};
+    Growing growing(model_.get(), sizes);
+    std::vector<int64_t> numbers;
+    std::vector<Grown> grown;
+    for (int i = 0; i < 3; ++i) {
+      headlane_sequence_options options = guessing(sequence_options(12), n_guesses);
+      options.logprobs = 1;
+      options.user = &at[i];
+      if (i < 2) options.on_token = stop_at;  // nobody listens to the third
+      numbers.push_back(growing.add(prompts[i], options));
+    }
+    growing.finish();
+    for (int i = 0; i < 3; ++i) {
+      grown.push_back(growing.grown(numbers[static_cast<size_t>(i)], sequence_options(12)));
+      told[i] = at[i].told;
+      EXPECT_EQ(grown.back().finish, "callback") << i;
+    }
+    return grown;
+  };
+  Ids told[3], expected_told[3];
+  const std::vector<Grown> expected = grow(0, expected_told);
+  for (const int64_t n : {1, 4}) {
+    EXPECT_EQ(grow(n, told), expected) << n;
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(told[i], expected_told[i]) << n << " " << i;
+  }
+}
+
 TEST_F(SpeculateOnce, IsRefusedBySentences) {
   Growing growing(model_.get(), sequences_options(1, 100));
   int64_t number = 0;
