@@ -5,7 +5,7 @@
 namespace headlane {
 namespace {
 
-// Two tokens in common are mostly chance, and beyond eight more tell nothing new.
+// One token in common is mostly chance, and beyond eight more tell nothing new.
 constexpr int64_t kLeastAlike = 2, kMostAlike = 8;
 
 // How many tokens before a[end] and before b[end] are the same.
