@@ -340,6 +340,8 @@ std::string in_word_piece(const Vocabulary& vocabulary, int64_t id) {
   const std::string& token = vocabulary.token(id);
   const int64_t type = vocabulary.type(id);
   if (type == kControl || type == kUnknown) return token;
+  if (token.starts_with('[') && token.ends_with(']'))
+    return token;  // llama.cpp marks none of these
   return token.starts_with(kBlank) ? token.substr(kBlank.size()) : "##" + token;
 }
 

@@ -318,6 +318,18 @@ TEST_F(Gguf, TheTokenizerOfASentencePieceModel) {
   expect_ids(kGolden + "/gguf/pieces.gguf", dir_.path());
 }
 
+// llama.cpp's converter leaves tokens in brackets as they are, whatever their type.
+TEST_F(Gguf, TokensInBracketsAreWhole) {
+  const Json fields = {{"tokenizer.ggml.model", "bert"},
+                       {"tokenizer.ggml.tokens", Json::array({"[CLS]", "[SEP]", "[UNK]",
+                                                              "[unused0]", "\xE2\x96\x81[", "["})}};
+  const Json own = read_gguf_tokenizer(fields, "a.gguf");
+  const Json& vocab = own["model"]["vocab"];
+  for (const char* token : {"[CLS]", "[SEP]", "[UNK]", "[unused0]", "[", "##["}) {
+    EXPECT_TRUE(vocab.contains(token)) << token;
+  }
+}
+
 TEST_F(Gguf, OtherTokenizers) {
   const Json none = read_gguf_tokenizer(Json::object(), "a.gguf");
   EXPECT_TRUE(none.is_null());
