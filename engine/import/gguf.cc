@@ -57,6 +57,7 @@ bool is_gguf_file(const std::string& path) {
 void convert_gguf(const std::string& path, const std::string& out_path,
                   const ConvertOptions& options) try {
   GgufCheckpoint checkpoint(path);
+  checkpoint.refuse_to_be_replaced(out_path);
   const GgufConfig own = read_gguf_config(&checkpoint);
   const Family& family = find_family(own.fields, path);
   const Json source = with_class_defaults(own.fields, family.defaults);

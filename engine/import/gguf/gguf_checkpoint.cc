@@ -8,6 +8,7 @@
 #include "engine/base/error.h"
 #include "engine/file/json_fields.h"
 #include "engine/file/limits.h"
+#include "engine/import/source/own_files.h"
 
 namespace headlane {
 namespace {
@@ -62,6 +63,10 @@ void GgufCheckpoint::add_splits(const std::string& path, int64_t count) {
     fail(Status::kBadFile, "%s does not say that it is file %lld of %lld of the model of %s",
          file.path().c_str(), ll{i} + 1, ll{count}, path.c_str());
   }
+}
+
+void GgufCheckpoint::refuse_to_be_replaced(const std::string& out_path) const {
+  for (const auto& file : files_) refuse_to_replace(file->path(), out_path);
 }
 
 const GgufFile& GgufCheckpoint::file_of(const std::string& source) const {

@@ -34,6 +34,8 @@ class GgufCheckpoint : public Checkpoint {
   explicit GgufCheckpoint(const std::string& path);
 
   const std::string& path() const { return files_.front()->path(); }
+  // Throws Error if `out_path` is one of its files.
+  void refuse_to_be_replaced(const std::string& out_path) const;
   const Json& fields() const { return files_.front()->fields(); }
   // The tensor of the file, or null.
   const GgufEntry* entry(const std::string& source) const;

@@ -489,6 +489,8 @@ TEST_F(Gguf, FilesOfASplit) {
   EXPECT_ERROR(convert(first), Status::kBadFile, "tensor \"a\" is also in");
   write_file(second, part(1, 2, "b"));
   EXPECT_ERROR(convert(first), Status::kUnsupported, "mamba");  // both were read
+  EXPECT_ERROR(convert_model(first, second, {}), Status::kInvalidArgument,
+               second + ": is a file of the model");
   EXPECT_ERROR(convert(second), Status::kBadFile, "give the first one");
 }
 

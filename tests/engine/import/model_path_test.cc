@@ -69,6 +69,31 @@ TEST_F(ModelPath, FilesOfTheModelAreNotReplaced) {
   }
 }
 
+// A slip in the name of the result, which may also be the other file of two that are read.
+TEST_F(ModelPath, NoFileThatIsReadIsReplaced) {
+  namespace fs = std::filesystem;
+  const auto copy = [&](const std::string& from, const std::string& to) {
+    fs::copy(HEADLANE_GOLDEN_DIR "/" + from, dir_.file(to), fs::copy_options::recursive);
+  };
+  copy("bert/head_dim_8_cls", "folder");
+  copy("layers/encoder_pre_norm_final", "module");
+  const std::pair<const char*, const char*> pairs[] = {
+      {"folder", "folder/1_Pooling/config.json"},
+      {"folder", "folder/../folder/config.json"},
+      {"module/model.safetensors", "module/config.json"}};
+  for (const auto& [source, out] : pairs) {
+    const std::string bytes = read_file(dir_.file(out));
+    EXPECT_ERROR(convert_model(dir_.file(source), dir_.file(out), {}), Status::kInvalidArgument,
+                 std::string(out) + ": is a file of the model that is to be converted");
+    EXPECT_EQ(read_file(dir_.file(out)), bytes);
+  }
+  // What is beside the model is no file of it.
+  write("other.json", "{}");
+  EXPECT_NO_THROW(convert_model(dir_.file("folder"), dir_.file("folder/../other.json"), {}));
+  EXPECT_NO_THROW(
+      convert_model(dir_.file("folder"), write("folder/results/m.headlane", "HEADLANE"), {}));
+}
+
 TEST_F(ModelPath, FoldersOfTheHubsCache) {
   write("hub/snapshots/0123abc/config.json", "{}");
   refuse(
