@@ -149,6 +149,9 @@ class Sequences(Holdable):
         self._callback_address = ctypes.cast(self._callback, c_void_p).value
         options, out = sizes.struct(threads_asked_for(n_threads)), c_void_p()
         options.cache = address_of(model.cache)
+        # A step takes the last token of a sequence, and the guesses behind it.
+        most = sizes.max_step_tokens
+        self._n_guesses = _GUESSES_OF_A_DRAFT if most is None else min(_GUESSES_OF_A_DRAFT, most - 1)
         holding = ExitStack()
 
         def destroy(address: int) -> None:
@@ -195,7 +198,7 @@ class Sequences(Holdable):
             chooses other random numbers of the same seed; room is for models that choose positions by length.
         """
         if options.get("speculate") is None and self._model.draft is not None:
-            options["speculate"] = _GUESSES_OF_A_DRAFT
+            options["speculate"] = self._n_guesses
         request = request_of(self._model.facts, **options)
         number = c_int64()
         with self.hold() as address, _Listening(self, on_token, request) as key:

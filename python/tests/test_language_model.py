@@ -255,6 +255,12 @@ def test_guessing_changes_nothing(llama: headlane.LanguageModel, draft: str | No
         assert model.generate(BUSY, max_new_tokens=24, **options) == expected
     stream = model.stream(BUSY[0], max_new_tokens=9, speculate=3)
     assert "".join(stream) == str(stream.continuation) == str(llama.generate(BUSY[0], max_new_tokens=9))
+    if draft is not None:  # whose guesses, which nobody asked for, never exceed a step
+        for n in (1, 4):
+            with model.sequences(max_sequences=1, max_step_tokens=n) as few:
+                answer = few.add(BUSY[0], max_new_tokens=9)
+                few.run()
+                assert answer.ids == llama.generate(BUSY[0], max_new_tokens=9).ids
     with pytest.raises(ValueError, match="takes none of speculate"):
         model.generate(BUSY[0], max_new_tokens=4, beams=2, speculate=2)
     with pytest.raises(ValueError, match="speculate"):
