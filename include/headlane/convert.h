@@ -1,5 +1,5 @@
 /** @file
- * Model files from Hugging Face folders and PyTorch modules.
+ * Model files from Hugging Face folders, GGUF files and PyTorch modules.
  */
 #ifndef HEADLANE_CONVERT_H_
 #define HEADLANE_CONVERT_H_
@@ -54,11 +54,12 @@ typedef struct headlane_convert_options {
  * tgt_positions.weight.
  * @param path of a Hugging Face model folder (config.json, model.safetensors or its shards, the
  * tokenizer's files, modules.json, 1_Pooling/config.json, sentence_bert_config.json or its
- * brothers, config_sentence_transformers.json, of encoder-decoders generation_config.json), or of
+ * brothers, config_sentence_transformers.json, of encoder-decoders generation_config.json), whose
+ * weights may be quantised; of a GGUF file, or of the first of several that are one model; or of
  * the state dict of PyTorch's nn.MultiheadAttention, nn.TransformerEncoder(Layer),
  * nn.TransformerDecoder(Layer) or nn.Transformer
  * @param out_path of the file to write; one that is there is replaced, unless it is a file of the
- * model itself, in the folder or at the path that is converted
+ * model itself, in the folder that is converted or among the files that are read
  * @param options null: defaults
  * @return INVALID_ARGUMENT, IO, BAD_FILE, UNSUPPORTED, OUT_OF_MEMORY; after these, out_path is as
  * it was before */

@@ -37,7 +37,8 @@ typedef struct headlane_pack_options {
  * @param out_path of the file to write; one that is there is replaced; it may be `path`
  * @param options null: defaults
  * @return INVALID_ARGUMENT; UNSUPPORTED: this machine lacks one of the instruction sets; IO,
- * BAD_FILE, OUT_OF_MEMORY; after these, out_path is as it was before */
+ * BAD_FILE, OUT_OF_MEMORY; TOO_LARGE: with its panels the file would be; after these, out_path is
+ * as it was before */
 HEADLANE_API headlane_status headlane_pack(const char* path, const char* out_path,
                                            const headlane_pack_options* options);
 

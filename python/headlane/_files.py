@@ -53,7 +53,7 @@ def convert(
     """Writes one .headlane file from a folder of Hugging Face's or of a PyTorch module, whole or not at all.
 
     precision: what weights are stored in: "f32", "bf16", "int8", "int8g", "int6", "int5", "int4". None: f32, and
-        what a GGUF file has in 4 to 8 bits in as many.
+        what a GGUF file or a quantised folder has in 4 to 8 bits in as many.
     pooling: "mean", "cls", "max", "none"; None: as the folder says.
     """
     texts = encoded("precision", precision), encoded("pooling", pooling)

@@ -40,9 +40,10 @@ void declare_convert(Command* command) {
              "The folder, or a GGUF file, or a module's .safetensors with its .json beside it")
       ->required();
   command->file("-o,--output", &options->output, "The .headlane file to write")->required();
-  command->choice("--precision", &options->precision, kPrecisions,
-                  "What weights are stored in; none given: f32, and what a GGUF file has in 4 to 8 "
-                  "bits in as many");
+  command->choice(
+      "--precision", &options->precision, kPrecisions,
+      "What weights are stored in; none given: f32, and what a GGUF file or a quantised "
+      "folder has in 4 to 8 bits in as many");
   std::vector<std::string> poolings = kPoolings;
   poolings.emplace_back("none");
   command->choice("--pooling", &options->pooling, poolings,
