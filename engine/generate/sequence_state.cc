@@ -19,7 +19,8 @@ std::array<std::byte, kChecksumBytes> checksum_of(std::span<const std::byte> byt
   return sum.value();
 }
 
-// A file's own checksum stands for its weights; one without is known by its header alone.
+// A file's own checksum stands for its weights. Throws Error(kUnsupported) where there is none: the
+// header is that of other weights too.
 std::array<std::byte, kChecksumBytes> identity_of(const Model& model) {
   const Container& container = model.container();
   const std::string config = container.config().dump();
@@ -30,11 +31,15 @@ std::array<std::byte, kChecksumBytes> identity_of(const Model& model) {
     const int64_t place[] = {tensor.offset, tensor.bytes};
     sum.add(std::as_bytes(std::span(place)));
   }
-  if (container.file() != nullptr && container.checksum_offset() >= 0) {
-    std::array<std::byte, kChecksumBytes> own;
-    container.file()->read(container.checksum_offset(), own);
-    sum.add(own);
+  if (container.file() == nullptr || container.checksum_offset() < 0) {
+    fail(Status::kUnsupported,
+         "%s has no checksum that tells its weights from others, which saved states need; convert "
+         "the model again",
+         container.path().c_str());
   }
+  std::array<std::byte, kChecksumBytes> own;
+  container.file()->read(container.checksum_offset(), own);
+  sum.add(own);
   return sum.value();
 }
 

@@ -33,7 +33,8 @@ struct SavedState {
   int64_t n_ids = 0, n_computed = 0, window_first = 0, room = 0;
 };
 
-// A state of this model and these limits, without its numbers of tokens.
+// A state of this model and these limits, without its numbers of tokens. Throws Error(kUnsupported)
+// for a model whose file has no checksum.
 SavedState state_of(const Model& model, Precision precision, const SequenceCacheLimits& limits);
 
 // The bytes of a state whose numbers of tokens are set.

@@ -357,7 +357,8 @@ HEADLANE_API headlane_status headlane_sequences_get_hidden(const headlane_sequen
  * @param capacity how many bytes there is room for; 0 asks for the number alone
  * @param[out] n_bytes how many there are
  * @return INVALID_ARGUMENT: there is no such sequence, or nothing of it is in the cache; TOO_LARGE:
- * 0 < capacity < n_bytes, which is written all the same */
+ * 0 < capacity < n_bytes, which is written all the same; UNSUPPORTED: the model's file was made
+ * before files had a checksum */
 HEADLANE_API headlane_status headlane_sequences_save(const headlane_sequences* sequences,
                                                      int64_t sequence, void* state, size_t capacity,
                                                      size_t* n_bytes);

@@ -126,6 +126,23 @@ TEST_F(StateErrors, OtherModelsAndFormatsAreRefused) {
   EXPECT_STREQ(headlane_error(), "the saved state is of another precision of products");
 }
 
+// The header alone is that of other weights too.
+TEST_F(StateErrors, ModelsWithoutAChecksumHaveNoStates) {
+  const TempDir dir;
+  std::string file = read_file(language_model_file("llama_3_1"));
+  file.replace(file.find("\"checksum\""), 10, "\"checkout\"");
+  write_file(dir.file("model"), file);
+  const Model model(dir.file("model"));
+  headlane::Sequences sequences(model, sizes_of("f32"));
+  const int64_t sequence = sequences.add(Ids{1, 2, 3}, kept(4));
+  finish(&sequences);
+  size_t n = 0;
+  EXPECT_EQ(headlane_sequences_save(sequences.get(), sequence, nullptr, 0, &n),
+            HEADLANE_UNSUPPORTED);
+  EXPECT_NE(std::string(headlane_error()).find("has no checksum"), std::string::npos);
+  EXPECT_EQ(load(&sequences, state_), HEADLANE_UNSUPPORTED);
+}
+
 TEST_F(StateErrors, ThereMustBeRoomAndSomethingToSave) {
   SequencesOptions sizes = sizes_of("f32");
   sizes.max_tokens = 6;
