@@ -5,6 +5,7 @@
 #define HEADLANE_MODEL_HPP_
 
 #include <concepts>
+#include <ctime>
 #include <headlane/batch.hpp>
 #include <headlane/error.hpp>
 #include <initializer_list>
@@ -217,10 +218,11 @@ class Model {
    * @return UTF-8
    * @throw Error for each error of headlane_model_write_chat */
   std::string write_chat(const headlane_chat_options& options) const {
+    const headlane_chat_options timed = at_one_time(options);
     int64_t n_bytes = 0;
-    check(headlane_model_write_chat(get(), &options, nullptr, 0, &n_bytes));
+    check(headlane_model_write_chat(get(), &timed, nullptr, 0, &n_bytes));
     std::string text(static_cast<size_t>(n_bytes), '\0');
-    check(headlane_model_write_chat(get(), &options, text.data(), n_bytes, &n_bytes));
+    check(headlane_model_write_chat(get(), &timed, text.data(), n_bytes, &n_bytes));
     return text;
   }
 
@@ -229,10 +231,11 @@ class Model {
    * @return one or more, mostly
    * @throw Error for each error of headlane_model_tokenize_chat */
   std::vector<int32_t> tokenize_chat(const headlane_chat_options& options) const {
+    const headlane_chat_options timed = at_one_time(options);
     int64_t n_ids = 0;
-    check(headlane_model_tokenize_chat(get(), &options, nullptr, 0, &n_ids));
+    check(headlane_model_tokenize_chat(get(), &timed, nullptr, 0, &n_ids));
     std::vector<int32_t> ids(static_cast<size_t>(n_ids));
-    check(headlane_model_tokenize_chat(get(), &options, ids.data(), n_ids, &n_ids));
+    check(headlane_model_tokenize_chat(get(), &timed, ids.data(), n_ids, &n_ids));
     return ids;
   }
 
@@ -289,6 +292,12 @@ class Model {
   friend class Session;
   friend class Generator;
   friend class Sequences;
+
+  // The clock is read once, since one call asks how long the other one's result is.
+  static headlane_chat_options at_one_time(headlane_chat_options options) {
+    if (options.now == 0) options.now = static_cast<int64_t>(std::time(nullptr));
+    return options;
+  }
 
   std::shared_ptr<headlane_model> model_;
 };

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import time
 from collections.abc import Iterable
 from ctypes import byref, c_int32, c_int64, c_size_t, c_void_p
 from typing import Any
@@ -119,6 +120,7 @@ class Tokenizer:
         options.messages, options.tools = address_of(texts[0]), address_of(texts[1])
         options.documents, options.variables = address_of(texts[2]), address_of(texts[3])
         options.no_answer = int(not add_generation_prompt)
+        options.now = int(time.time())  # read once, since one call asks how long the other one's result is
         write = lib.headlane_model_tokenize_chat if tokenize else lib.headlane_model_write_chat
         n = c_int64()
         with self._model.hold() as address:

@@ -497,6 +497,19 @@ def test_chat_templates(tmp_path: Path) -> None:
         tokenizer.apply_chat_template([])
 
 
+def test_chat_templates_read_the_clock_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "chat"
+    shutil.copytree(MODELS / "qwen2_texts", folder)
+    (folder / "chat_template.jinja").write_text("{{ strftime_now('%Y') }}{{ 'x' * (strftime_now('%d') | int) }}")
+    tokenizer = headlane.LanguageModel(folder).tokenizer
+    days = iter(86400.0 * day for day in range(3900, 3910))
+    monkeypatch.setattr("time.time", lambda: next(days))
+    messages = [{"role": "user", "content": "a"}]
+    first = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert first.startswith("1980") and next(days) == 86400.0 * 3901
+    assert len(tokenizer.apply_chat_template(messages, tokenize=False)) > len(first)
+
+
 def test_saved_states(llama: headlane.LanguageModel) -> None:
     with llama.sequences(max_tokens=300) as one, llama.sequences(max_tokens=300) as other:
         kept = one.add([5, 6, 7, 8], max_new_tokens=4, keep=True)
