@@ -69,7 +69,9 @@ TEST_P(SavedStates, GoOnWithTheSameBits) {
     const SequenceFacts was = one.facts(first), is = other.facts(loaded);
     EXPECT_EQ(is.n_computed, was.n_computed);
     EXPECT_EQ(is.state, HEADLANE_SEQUENCE_ENDED);
-    if (round % 2 == 0) EXPECT_EQ(other.save(loaded), state);
+    if (round % 2 == 0) {
+      EXPECT_EQ(other.save(loaded), state);
+    }
     const int64_t n = was.n_prompt + was.n_new;
     const Ids more = random_ids(&random, 3, vocab_size);
     EXPECT_EQ(continued(&one, first, n, more), continued(&other, loaded, n, more));

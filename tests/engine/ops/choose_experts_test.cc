@@ -168,7 +168,9 @@ TEST_F(ChooseExpertsTest, NumbersThatAreNone) {
           ASSERT_TRUE(id >= 0 && id < 6);
           ids.insert(id);
           const bool is_number = !std::isnan(logits[static_cast<size_t>(id)]);
-          if (!is_number) EXPECT_TRUE(std::isnan(row[static_cast<size_t>(4 + i)]));
+          if (!is_number) {
+            EXPECT_TRUE(std::isnan(row[static_cast<size_t>(4 + i)]));
+          }
         }
         EXPECT_EQ(ids.size(), 4u);
       }
