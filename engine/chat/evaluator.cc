@@ -99,6 +99,7 @@ Datum Evaluator::known(const Expression& expression, const Scope& scope) {
 std::vector<Datum> Evaluator::values(const std::vector<ExpressionPtr>& expressions,
                                      const Scope& scope) {
   std::vector<Datum> all;
+  all.reserve(expressions.size());
   for (const ExpressionPtr& expression : expressions) all.push_back(evaluate(*expression, scope));
   return all;
 }

@@ -30,7 +30,7 @@ Datum filter_capitalize(const Datum& value, const Arguments& arguments, Work* wo
 }
 
 Datum filter_title(const Datum& value, const Arguments& arguments, Work*) {
-  Parameters("title", arguments, {});
+  takes_nothing("title", arguments);
   return with_case(text_of(value), LetterCase::kWords);
 }
 
@@ -41,7 +41,7 @@ Datum default_of(const Datum& value, const Arguments& arguments, Work*) {
 }
 
 Datum filter_length(const Datum& value, const Arguments& arguments, Work*) {
-  Parameters("length", arguments, {});
+  takes_nothing("length", arguments);
   if (value.is_text()) return std::ssize(character_borders(value.text().bytes())) - 1;
   if (value.is_map()) return value.length();
   if (value.is_list() && value.list().kind != ListKind::kIterator) return value.length();
@@ -50,7 +50,7 @@ Datum filter_length(const Datum& value, const Arguments& arguments, Work*) {
 }
 
 Datum filter_string(const Datum& value, const Arguments& arguments, Work*) {
-  Parameters("string", arguments, {});
+  takes_nothing("string", arguments);
   return value.is_text() ? value : Datum(text_of(value));
 }
 
@@ -139,7 +139,7 @@ Datum int_of(const Datum& value, const Arguments& arguments, Work*) {
 }
 
 Datum abs_of(const Datum& value, const Arguments& arguments, Work*) {
-  Parameters("abs", arguments, {});
+  takes_nothing("abs", arguments);
   if (value.is_float()) return std::fabs(value.number());
   if (!value.is_whole() || value.integer() == INT64_MIN) {
     fail(Status::kInvalidArgument, "abs wants a number");

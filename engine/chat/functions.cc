@@ -63,8 +63,8 @@ std::string time_part(char code, const std::tm& time) {
     std::snprintf(text, sizeof text, format, value);
     return std::string(text);
   };
-  const std::string day = kDays[static_cast<size_t>(time.tm_wday)];
-  const std::string month = kMonths[static_cast<size_t>(time.tm_mon)];
+  std::string day = kDays[static_cast<size_t>(time.tm_wday)];
+  std::string month = kMonths[static_cast<size_t>(time.tm_mon)];
   const int hour = time.tm_hour % 12 == 0 ? 12 : time.tm_hour % 12;
   switch (code) {
     case 'a':

@@ -105,13 +105,13 @@ Datum selected(const Datum& value, const Arguments& arguments, bool by_member, b
 }  // namespace
 
 Datum first_item(const Datum& value, const Arguments& arguments, Work* work) {
-  Parameters("first", arguments, {});
+  takes_nothing("first", arguments);
   const std::vector<Datum> items = items_of(value, work);
   return items.empty() ? Datum::undefined("the first item of what is empty") : items.front();
 }
 
 Datum last_item(const Datum& value, const Arguments& arguments, Work* work) {
-  Parameters("last", arguments, {});
+  takes_nothing("last", arguments);
   if (!value.is_text() && !is_reversible(value) && !value.is_undefined()) {
     fail(Status::kInvalidArgument, "last wants a list");
   }
@@ -135,12 +135,12 @@ Datum join_items(const Datum& value, const Arguments& arguments, Work* work) {
 }
 
 Datum list_items(const Datum& value, const Arguments& arguments, Work* work) {
-  Parameters("list", arguments, {});
+  takes_nothing("list", arguments);
   return make_list(items_of(value, work));
 }
 
 Datum map_items(const Datum& value, const Arguments& arguments, Work* work) {
-  Parameters("items", arguments, {});
+  takes_nothing("items", arguments);
   if (value.is_undefined()) return make_list({}, ListKind::kIterator);
   if (!value.is_map()) fail(Status::kInvalidArgument, "items wants a dict");
   const Datum view = call(method_of(value, "items", work), {});
@@ -160,7 +160,7 @@ Datum sort_map(const Datum& value, const Arguments& arguments, Work* work) {
 }
 
 Datum reverse_items(const Datum& value, const Arguments& arguments, Work* work) {
-  Parameters("reverse", arguments, {});
+  takes_nothing("reverse", arguments);
   if (value.is_text()) return slice_of(value, Datum(), Datum(), -1, work);
   std::vector<Datum> items = items_of(value, work);
   std::reverse(items.begin(), items.end());

@@ -13,7 +13,7 @@ enum class MapPart { kKeys, kValues, kItems };
 
 template <MapPart part>
 Datum map_view(const Datum& self, const Arguments& arguments, Work* work) {
-  Parameters("a method of a dict", arguments, {});
+  takes_nothing("a method of a dict", arguments);
   work->step(self.length());
   std::vector<Datum> items;
   for (const auto& [key, value] : self.map().members()) {
@@ -33,7 +33,7 @@ Datum map_get(const Datum& self, const Arguments& arguments, Work*) {
 }
 
 Datum map_copy(const Datum& self, const Arguments& arguments, Work*) {
-  Parameters("copy", arguments, {});
+  takes_nothing("copy", arguments);
   return self;  // nothing here changes
 }
 

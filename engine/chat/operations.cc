@@ -200,6 +200,10 @@ std::optional<Datum> item_at(const Datum& value, int64_t i, Work* work) {
 
 }  // namespace
 
+void takes_nothing(const std::string& function, const Arguments& arguments) {
+  const Parameters none(function, arguments, {});
+}
+
 Parameters::Parameters(const std::string& function, const Arguments& arguments,
                        std::vector<std::string> names)
     : function_(function), names_(std::move(names)), values_(names_.size()) {

@@ -31,7 +31,7 @@ class Parameters {
 
   bool has(size_t i) const { return values_[i] != nullptr; }
   const Datum& value(size_t i) const;  // throws where it was not given
-  Datum value(size_t i, Datum otherwise) const { return has(i) ? *values_[i] : otherwise; }
+  Datum value(size_t i, const Datum& otherwise) const { return has(i) ? *values_[i] : otherwise; }
   const MarkedText& text(size_t i) const;
   int64_t integer(size_t i, int64_t otherwise) const;
   bool flag(size_t i, bool otherwise) const { return has(i) ? values_[i]->is_true() : otherwise; }
@@ -41,6 +41,9 @@ class Parameters {
   std::vector<std::string> names_;
   std::vector<const Datum*> values_;
 };
+
+// Throws Error(kInvalidArgument) where a function without parameters is given arguments.
+void takes_nothing(const std::string& function, const Arguments& arguments);
 
 // "a" + "b", and so on.
 Datum binary(const std::string& name, const Datum& a, const Datum& b, Work* work);

@@ -68,7 +68,7 @@ bool passes(const std::string& name, const Datum& value, const Arguments& argume
   work->step();
   for (const KindTest& kind : kKindTests) {
     if (name != kind.name) continue;
-    Parameters(name, arguments, {});
+    takes_nothing(name, arguments);
     return kind.passes(value);
   }
   for (const OrderTest& order : kOrderTests) {
@@ -77,7 +77,7 @@ bool passes(const std::string& name, const Datum& value, const Arguments& argume
     return compares(order.operation, value, read.value(0), work);
   }
   if (name == "odd" || name == "even") {
-    Parameters(name, arguments, {});
+    takes_nothing(name, arguments);
     return (whole(name, value) % 2 != 0) == (name == "odd");
   }
   if (name == "divisibleby" || name == "sameas") {

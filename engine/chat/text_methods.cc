@@ -78,7 +78,7 @@ Datum text_rfind(const Datum& self, const Arguments& arguments, Work* work) {
   return find_in("rfind", true, self, arguments, work);
 }
 Datum text_index(const Datum& self, const Arguments& arguments, Work* work) {
-  const Datum place = find_in("index", false, self, arguments, work);
+  Datum place = find_in("index", false, self, arguments, work);
   if (place.integer() < 0) fail(Status::kInvalidArgument, "index finds nothing");
   return place;
 }
@@ -110,7 +110,7 @@ Datum text_strip(const Datum& self, const Arguments& arguments, Work* work) {
 
 template <LetterCase letter_case>
 Datum change_case(const Datum& self, const Arguments& arguments, Work*) {
-  Parameters("a method of letters' case", arguments, {});
+  takes_nothing("a method of letters' case", arguments);
   return with_case(self.text(), letter_case);
 }
 
@@ -289,7 +289,7 @@ Datum text_join(const Datum& self, const Arguments& arguments, Work* work) {
 // than the tables here.
 template <typename Kind>
 bool all_are(const Datum& self, const Arguments& arguments, const char* name, const Kind& kind) {
-  Parameters(name, arguments, {});
+  takes_nothing(name, arguments);
   const std::string& text = bytes_of(self);
   for (size_t pos = 0; pos < text.size();) {
     const char32_t c = next_char(text, &pos);
@@ -315,7 +315,7 @@ Datum text_isalnum(const Datum& self, const Arguments& arguments, Work*) {
                  [](char32_t c) { return is_ascii_digit(c) || is_latin_letter(c); });
 }
 Datum text_isspace(const Datum& self, const Arguments& arguments, Work*) {
-  Parameters("isspace", arguments, {});
+  takes_nothing("isspace", arguments);
   return !self.text().empty() && stripped(self.text(), true, false).empty();
 }
 

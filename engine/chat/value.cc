@@ -185,7 +185,7 @@ std::string text_of_float(double value) {
   char digits[64];
   const auto end =
       std::to_chars(digits, digits + sizeof digits, value, std::chars_format::scientific);
-  const std::string scientific(digits, end.ptr);
+  std::string scientific(digits, end.ptr);
   const size_t e = scientific.find('e');
   const int exponent = std::stoi(scientific.substr(e + 1));
   if (exponent < -4 || exponent >= 16) return scientific;
