@@ -21,7 +21,7 @@ struct U4Group {
   uint8_t codes[kGroupSize / 2];
 
   int code(int64_t i) const { return i < 16 ? codes[i] & 15 : codes[i - 16] >> 4; }
-  // Of a group whose codes are 0, as below.
+  // This is for a group whose codes are 0, as below.
   void set_code(int64_t i, int code) {
     codes[i % 16] |= static_cast<uint8_t>(code << (i < 16 ? 0 : 4));
   }

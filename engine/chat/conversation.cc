@@ -42,8 +42,8 @@ Datum read_role(const Datum& role) {
   return is_word ? Datum(MarkedText(name)) : role;
 }
 
-// As transformers hands a message to templates: without members that are null, and what a model
-// thought under both names that templates look for.
+// Templates get a message as transformers hands it to them: without members that are null, and what
+// a model thought under both names that templates look for.
 Datum read_message(const ValueMap& message) {
   ValueMap read;
   const Datum* thought = nullptr;

@@ -13,7 +13,7 @@
 
 namespace headlane {
 
-// What a template is run on. All texts are JSON, of any content.
+// A conversation is what a template is run on. All texts are JSON, of any content.
 struct Conversation {
   // An array of objects, such as {"role": "user", "content": "Hello"}.
   std::string_view messages;
@@ -32,7 +32,7 @@ struct WrittenConversation {
   std::vector<std::string> literals;  // what the template writes by itself
 };
 
-// What transformers' apply_chat_template makes of it as a text, to the byte. Throws Error:
+// Returns the text that transformers' apply_chat_template makes of it, to the byte. Throws Error:
 // kInvalidArgument for JSON of another form, or with what the template raises; kUnsupported,
 // kTooLarge, as of parse_template and run_template.
 WrittenConversation write_conversation(const ChatConfig& config, const Conversation& conversation);

@@ -402,7 +402,7 @@ ExpressionPtr ExpressionParser::filter_without_sign(ExpressionPtr value) {
   return checked(std::move(filter));
 }
 
-// Whether a test's only argument stands next, without brackets.
+// Tells whether a test's only argument stands next, without brackets.
 bool ExpressionParser::begins_argument() const {
   if (token().kind == TokenKind::kName) {
     return !is_name("else") && !is_name("or") && !is_name("and");

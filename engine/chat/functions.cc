@@ -51,7 +51,7 @@ Datum raise_exception(const Arguments& arguments) {
                     "the chat template refuses the messages: " + text_of(read.value(0)).bytes());
 }
 
-// As strftime has it in the locale "C", whatever the host's is.
+// The part is as strftime has it in the locale "C", whatever the host's is.
 std::string time_part(char code, const std::tm& time) {
   constexpr std::array<const char*, 7> kDays = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                                 "Thursday", "Friday", "Saturday"};

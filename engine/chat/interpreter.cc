@@ -134,7 +134,7 @@ class Interpreter {
     assign(statement, evaluate(statement.expression, *scope), scope);
   }
 
-  // As in Jinja, the text of a block that "break" or "continue" leaves is gone.
+  // The text of a block that "break" or "continue" leaves is gone, as in Jinja.
   Flow filtered_body(const Statement& statement, const Scope& scope, Datum* value) {
     Scope inner(&scope);
     MarkedText text;
@@ -165,7 +165,7 @@ class Interpreter {
     return execute(statement.bodies[0], &inner, out);
   }
 
-  // What adds an item to those of a loop with a condition, which is asked when an item is wanted:
+  // This adds an item to those of a loop with a condition, which is asked when an item is wanted:
   // what the loop did before may change the answer.
   std::function<bool()> asking(const Statement& statement, const Scope& scope,
                                std::vector<Datum> all, Datum::List kept) {

@@ -28,7 +28,7 @@ Datum member_of(Datum item, const Datum& path, Work* work) {
   return item;
 }
 
-// As Jinja compares items: without regard to case, unless it is asked to.
+// Items are compared as Jinja does: without regard to case, unless it is asked to.
 Datum sort_key(const Datum& item, const Datum& path, bool by_case, Work* work) {
   Datum key = member_of(item, path, work);
   if (by_case || !key.is_text()) return key;

@@ -56,7 +56,7 @@ class ValueBuilder : public JsonEvents {
     } else if (!open_.back().is_object) {
       open_.back().items.push_back(std::move(value));
     } else {
-      // As Python's json, the last one of a name counts, in the place of the first.
+      // The last one of a name counts, in the place of the first, as in Python's json.
       open_.back().members.set(MarkedText::given(open_.back().key), std::move(value));
     }
   }

@@ -218,7 +218,7 @@ class Lexer {
     step_to(pos + 1);
   }
 
-  // As in a string of Python.
+  // This is as in a string of Python.
   size_t read_escape(size_t pos, std::string* text) {
     constexpr char kFrom[] = "\\'\"abfnrtv", kTo[] = "\\'\"\a\b\f\n\r\t\v";
     const char c = at(pos);

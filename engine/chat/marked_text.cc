@@ -59,7 +59,7 @@ char32_t lower(char32_t c) {
 
 bool is_ascii_letter(char32_t c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-// Whether a character begins a word, by what stands before it.
+// Tells whether a character begins a word, by what stands before it.
 class WordBegins {
  public:
   explicit WordBegins(LetterCase letter_case) : case_(letter_case) {}

@@ -36,14 +36,14 @@ class MarkedText {
   std::string bytes_, marks_;
 };
 
-// Where the characters of a text begin, and its end: one more than there are characters.
+// Returns where the characters of a text begin, and its end: one more than there are characters.
 std::vector<size_t> character_borders(std::string_view text);
 
 // White space as Python's str.isspace has it.
 bool is_python_space(char32_t c);
 // The text without white space at its beginning, its end, or both.
 MarkedText stripped(const MarkedText& text, bool left, bool right);
-// The same with the characters of `characters` in the place of white space.
+// This does the same with the characters of `characters` in the place of white space.
 MarkedText stripped_of(const MarkedText& text, std::string_view characters, bool left, bool right);
 
 enum class LetterCase {
@@ -56,7 +56,7 @@ enum class LetterCase {
 // Throws Error(kUnsupported) for a letter that becomes several, or depends on its place.
 MarkedText with_case(const MarkedText& text, LetterCase letter_case);
 
-// As Python's repr writes a string.
+// Returns the string as Python's repr writes it.
 MarkedText quoted(const MarkedText& text);
 
 }  // namespace headlane::chat

@@ -1,4 +1,4 @@
-// What expressions do with values: operators, members, items, slices, filters, tests, functions.
+// Expressions do this with values: operators, members, items, slices, filters, tests, functions.
 // All throw Error whose sentence says what is wrong: kInvalidArgument where Python would raise an
 // exception, kUnsupported for what Python or Jinja has and Headlane does not.
 #pragma once
@@ -16,7 +16,7 @@
 
 namespace headlane::chat {
 
-// What raise_exception of a template throws: its message is all of the sentence.
+// A template's raise_exception throws this: its message is all of the sentence.
 class RaisedError : public Error {
  public:
   using Error::Error;
@@ -66,7 +66,7 @@ Datum filtered(const std::string& name, const Datum& value, const Arguments& arg
 bool passes(const std::string& name, const Datum& value, const Arguments& arguments, Work* work);
 Datum call(const Datum& function, const Arguments& arguments);
 
-// As Python's json.dumps writes it. Throws where JSON has no such value.
+// Writes it as Python's json.dumps does. Throws where JSON has no such value.
 struct JsonStyle {
   bool ascii = false, sorted = false;
   std::string indent;  // of a level, if `lines`

@@ -29,7 +29,7 @@ struct Function {
   int64_t depth = 0;  // of the value that it holds, as of a Datum
 };
 
-// What is not there, and what it would have been called.
+// This stands for what is not there, and has the name that it would have had.
 struct Undefined {
   std::shared_ptr<const std::string> name;
 };
@@ -149,13 +149,13 @@ class ValueMap {
 // Throws as make_list.
 Datum make_map(ValueMap map);
 
-// What {% set %} can write members of. The interpreter owns it.
+// {% set %} can write members of this. The interpreter owns it.
 class Namespace {
  public:
   ValueMap members;
 };
 
-// What "loop" is within a loop. The interpreter owns it.
+// This is "loop" within a loop. The interpreter owns it.
 struct Loop {
   Datum::List items;  // without those that the loop's condition was not asked about yet
   // Adds the next item that passes the condition to `items`, false: there is none. Null: all are
@@ -172,7 +172,7 @@ struct Arguments {
   std::vector<std::pair<std::string, Datum>> named;
 };
 
-// As Python's ==; texts are equal whoever wrote them.
+// Compares as Python's == does; texts are equal whoever wrote them.
 bool equal(const Datum& a, const Datum& b);
 // Below 0, 0 or above, as <. Throws Error where Python cannot order the two.
 int compare(const Datum& a, const Datum& b);

@@ -113,7 +113,7 @@ class Container {
   int64_t checksum_offset() const;  // -1: the file has none
 
   const TensorInfo* find(std::string_view name) const;  // null if there is none
-  // Of this size; null if there are none.
+  // They have this size; null if there are none.
   const PanelsInfo* find_panels(std::string_view weight, std::string_view layout,
                                 int64_t bytes) const;
   // All functions below may be called from several threads, and throw Error also as InputFile does.

@@ -62,7 +62,7 @@ struct Head {
   int64_t checksum_offset = 0;
 };
 
-// What a file holds, all but the data.
+// This is all that a file holds, except the data.
 struct Contents {
   const json &config, &tokenizer;
   std::span<const TensorSource> tensors;

@@ -23,7 +23,7 @@ void read_parts(const InputFile& file, int64_t begin, int64_t end, Body body) {
   }
 }
 
-// Whether the checksum at `offset` is that of all bytes before it.
+// Tells whether the checksum at `offset` is that of all bytes before it.
 bool checksum_matches(const InputFile& file, int64_t offset);
 
 // Throws Error(kBadFile) if it does not match, or if there is none: `offset` is -1.

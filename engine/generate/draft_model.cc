@@ -69,7 +69,7 @@ void DraftModel::keep_common(const Job& job) {
   known.room = job.room;
 }
 
-// Where no rows are left, those of sequences that nobody asks about are given up.
+// If no rows are left, those of sequences that nobody asks about are given up.
 bool DraftModel::make_room(const std::vector<Job>& jobs, const Job& job) {
   const int64_t n = std::ssize(job.ids) + job.most - 1;
   if (n > limits_.cache.max_len) return false;

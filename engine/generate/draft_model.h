@@ -42,7 +42,7 @@ class DraftModel {
   void guess(std::vector<Job>* jobs);
 
  private:
-  // What the cache has of the sequence in a place.
+  // This is what the cache has of the sequence in a place.
   struct Known {
     std::vector<int32_t> ids;
     int64_t room = 0;

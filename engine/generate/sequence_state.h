@@ -1,4 +1,5 @@
-// What a sequence has in the cache, as bytes that another run of the program can go on from.
+// A state is what a sequence has in the cache, as bytes that another run of the program can go on
+// from.
 //
 //   magic "HLSTATE", and the version, 1           8 bytes
 //   the model's identity                         16

@@ -32,7 +32,7 @@ struct SharedExpert {
   bool gated = false;
 };
 
-// Whether a layer has experts, or one feed-forward.
+// Tells whether a layer has experts, or one feed-forward.
 struct LayerExperts {
   bool experts = true;
 };
@@ -53,7 +53,7 @@ struct ExpertsConfig {
   SharedExpert shared;
   std::vector<LayerExperts> layers;  // layer i has layers[i % n]; none: all layers have experts
 
-  // Whether layer i has experts.
+  // Tells whether layer i has experts.
   bool in_layer(int64_t i) const {
     return n != 0 && (layers.empty() || layers[static_cast<size_t>(i) % layers.size()].experts);
   }

@@ -169,7 +169,7 @@ Quantization read_awq(Members* members) {
   return result;
 }
 
-// Of rows and columns, [128, 128].
+// A block's rows and columns, [128, 128].
 void read_block(Members* members, const char* key, Quantization* to) {
   const Json& block = members->value(key);
   const bool is_pair = block.is_array() && block.size() == 2 && block[0].is_number_integer() &&

@@ -22,7 +22,7 @@ using ll = long long;
 
 constexpr std::initializer_list<const char*> kFloats = {"F32", "F16", "BF16"};
 
-// Where AWQ puts the codes of eight neighbours in a word.
+// AWQ puts code i of eight neighbours at place kAwqPlace[i] of a word.
 constexpr int64_t kAwqPlace[] = {0, 4, 1, 5, 2, 6, 3, 7};
 
 int64_t quotient_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
