@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -86,7 +87,9 @@ struct OnTerminal {
 };
 
 // On a terminal, where a user types a text each 100 ms, until it is enough: by what is shown by
-// then and how much was typed, or because that is a minute's.
+// then and how much was typed, or because that is a minute's. Then the user types ^D each 100 ms,
+// since the kernel drops the one that comes while the program changes the terminal's mode, as
+// editors of lines do. A program that is there after a minute of this is killed.
 inline OnTerminal run_on_terminal(const std::vector<std::string>& arguments,
                                   const std::function<bool(const OnTerminal&)>& is_enough) {
   std::vector<char*> argv{const_cast<char*>(HEADLANE_TOOL)};
@@ -100,7 +103,7 @@ inline OnTerminal run_on_terminal(const std::vector<std::string>& arguments,
     _exit(127);
   }
   const auto type = [&](const std::string& keys) {
-    if (write(terminal, keys.data(), keys.size()) < 0) throw std::runtime_error("cannot type");
+    return write(terminal, keys.data(), keys.size()) > 0;
   };
   OnTerminal result;
   const auto read_some = [&] {
@@ -111,13 +114,18 @@ inline OnTerminal run_on_terminal(const std::vector<std::string>& arguments,
   };
   while (!is_enough(result) && result.n_lines < 600) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    type("we\n");
+    if (!type("we\n")) throw std::runtime_error("cannot type");
     ++result.n_lines;
     for (pollfd ready{terminal, POLLIN, 0}; poll(&ready, 1, 0) > 0 && read_some();) {
     }
   }
-  type("\x04");  // end of input
-  while (read_some()) {
+  bool is_there = true;
+  for (int n = 0; is_there; ++n) {
+    if (n == 600) kill(child, SIGKILL);
+    type("\x04");
+    for (pollfd ready{terminal, POLLIN, 0}; is_there && poll(&ready, 1, 100) > 0;) {
+      is_there = read_some();
+    }
   }
   close(terminal);
   waitpid(child, nullptr, 0);
