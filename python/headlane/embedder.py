@@ -220,7 +220,7 @@ class Embedder(Encoding):
     ) -> Any:
         """encode, with the first of the prompts "document", "passage" and "corpus" unless another is asked for."""
         if prompt_name is None and prompt is None:
-            prompt_name = next((name for name in ("document", "passage", "corpus") if name in self.prompts), None)
+            prompt_name = self._document_prompt()
         return self.encode(inputs, prompt_name, prompt, **options)
 
     async def aencode(self, inputs: Any, *args: Any, **options: Any) -> Any:
@@ -253,6 +253,9 @@ class Embedder(Encoding):
     def similarity_pairwise(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Floats:
         """[n]: how alike each of the first vectors is to the second vector at its place."""
         return _vectors.similarity_pairwise(self.similarity_fn_name, embeddings1, embeddings2)
+
+    def _document_prompt(self) -> str | None:
+        return next((name for name in ("document", "passage", "corpus") if name in self.prompts), None)
 
     def _prompt(self, prompt: str | None, name: str | None) -> str:
         if prompt is not None:
