@@ -1,7 +1,10 @@
 // headlane chat: turns in a pipe and on a terminal.
+#include <dlfcn.h>
+
 #include <filesystem>
 
 #include "tests/command/model_fixture.h"
+#include "tests/command/terminal.h"
 #include "tests/support/chat_folder.h"
 
 namespace headlane::test {
@@ -77,6 +80,66 @@ TEST_F(ChatCommand, ATerminalShowsTheFigures) {
       [](const OnTerminal& now) { return contains(now.shown, "tokens of context]"); });
   EXPECT_TRUE(contains(shown.shown, "> ")) << shown.shown;
   EXPECT_TRUE(contains(shown.shown, "of 640 tokens of context]")) << shown.shown;
+}
+
+// What is typed while an answer comes is not shown amid it, and waits: a line, and the ^D behind
+// it.
+TEST_F(ChatCommand, KeysWaitForTheEndOfAnAnswer) {
+  // Slow enough to type something meanwhile.
+  const std::vector<std::string> slow = {"--max-new-tokens", "250", "--isa", "ref"};
+  std::string answers;
+  for (const char c : chat("Hello\nWhy?\n", slow).out) {
+    answers += c == '\n' ? "\r\n" : std::string(1, c);
+  }
+  std::vector<std::string> arguments = {"chat", "-m", model_};
+  arguments.insert(arguments.end(), slow.begin(), slow.end());
+  Terminal terminal(arguments);
+  ASSERT_TRUE(terminal.shows("> "));
+  terminal.type("Hello\n");
+  ASSERT_TRUE(terminal.shows(answers.substr(0, 1), terminal.shown().size() + strlen("Hello\r\n")));
+  terminal.type("Why?\n\x04");
+  EXPECT_TRUE(terminal.ends()) << terminal.shown();
+  EXPECT_EQ(terminal.wait_status(), 0);
+  if (dlopen("libedit.so.2", RTLD_LAZY) == nullptr) return;  // then the terminal shows all keys
+  const std::string first = answers.substr(0, answers.find("\r\n"));
+  EXPECT_TRUE(contains(terminal.shown(), first + "\r\n")) << terminal.shown();
+}
+
+// A window that is closed ends the command, as a hang-up ends others, or by status 1 if nobody may
+// hang it up: while a line is awaited and while an answer comes.
+TEST_F(ChatCommand, AClosedTerminalEndsIt) {
+  for (const bool keeps_on : {false, true}) {
+    for (const bool answers : {false, true}) {
+      Terminal terminal({"chat", "-m", model_, "--max-new-tokens", "600"}, keeps_on);
+      ASSERT_TRUE(terminal.shows("> "));
+      const size_t shown = terminal.shown().size();
+      if (answers) {
+        terminal.type("Hello\n");
+        ASSERT_TRUE(terminal.shows("\n", shown));
+      }
+      terminal.hang_up();
+      const int status = terminal.wait_status();
+      if (keeps_on) {
+        EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status << answers;
+      } else {
+        EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP) << status << answers;
+      }
+    }
+  }
+}
+
+TEST_F(ChatCommand, OutputThatCannotBeWrittenEndsIt) {
+  const std::vector<std::string> arguments = {"chat", "-m", model_, "--max-new-tokens", "5"};
+  for (const char* where : {"> /dev/full", ">&-"}) {
+    const Finished done = run_redirected(where, arguments, {.input = "Hello\nWhy?\n", .more = {}});
+    EXPECT_EQ(done.status, 1) << where;
+    EXPECT_EQ(done.err, "headlane: standard output: cannot be written\n") << where;
+  }
+  // A reader that went away, where SIGPIPE is ignored; elsewhere it ends the command.
+  const Finished piped = run_program(
+      "sh", {"-c", "trap '' PIPE; { sleep 0.1; echo Hello | \"$0\" \"$@\"; echo $? >&2; } | :",
+             HEADLANE_TOOL, "chat", "-m", model_, "--max-new-tokens", "5"});
+  EXPECT_EQ(piped.err, "headlane: standard output: cannot be written\n1\n");
 }
 
 }  // namespace

@@ -2,19 +2,13 @@
 #pragma once
 
 #include <fcntl.h>
-#include <poll.h>
-#include <pty.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <functional>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "tests/support/temp_dir.h"
@@ -79,57 +73,6 @@ inline Finished run_redirected(const std::string& redirections,
   std::vector<std::string> shell = {"-c", "\"$0\" \"$@\" " + redirections, HEADLANE_TOOL};
   shell.insert(shell.end(), arguments.begin(), arguments.end());
   return run_program("sh", shell, settings);
-}
-
-struct OnTerminal {
-  std::string shown;
-  int n_lines = 0;  // that were typed
-};
-
-// On a terminal, where a user types a text each 100 ms, until it is enough: by what is shown by
-// then and how much was typed, or because that is a minute's. Then the user types ^D each 100 ms,
-// since the kernel drops the one that comes while the program changes the terminal's mode, as
-// editors of lines do. A program that is there after a minute of this is killed.
-inline OnTerminal run_on_terminal(const std::vector<std::string>& arguments,
-                                  const std::function<bool(const OnTerminal&)>& is_enough) {
-  std::vector<char*> argv{const_cast<char*>(HEADLANE_TOOL)};
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  int terminal = -1;
-  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
-  if (child < 0) throw std::runtime_error("no terminal");
-  if (child == 0) {
-    execv(HEADLANE_TOOL, argv.data());
-    _exit(127);
-  }
-  const auto type = [&](const std::string& keys) {
-    return write(terminal, keys.data(), keys.size()) > 0;
-  };
-  OnTerminal result;
-  const auto read_some = [&] {
-    char buffer[4096];
-    const ssize_t n = read(terminal, buffer, sizeof buffer);  // EIO at its end
-    if (n > 0) result.shown.append(buffer, static_cast<size_t>(n));
-    return n > 0;
-  };
-  while (!is_enough(result) && result.n_lines < 600) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    if (!type("we\n")) throw std::runtime_error("cannot type");
-    ++result.n_lines;
-    for (pollfd ready{terminal, POLLIN, 0}; poll(&ready, 1, 0) > 0 && read_some();) {
-    }
-  }
-  bool is_there = true;
-  for (int n = 0; is_there; ++n) {
-    if (n == 600) kill(child, SIGKILL);
-    type("\x04");
-    for (pollfd ready{terminal, POLLIN, 0}; is_there && poll(&ready, 1, 100) > 0;) {
-      is_there = read_some();
-    }
-  }
-  close(terminal);
-  waitpid(child, nullptr, 0);
-  return result;
 }
 
 inline bool contains(const std::string& text, const std::string& part) {

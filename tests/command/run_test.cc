@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "tests/command/model_fixture.h"
+#include "tests/command/terminal.h"
 #include "tests/support/lines.h"
 #include "tests/support/npy.h"
 #include "tests/support/sanitizers.h"

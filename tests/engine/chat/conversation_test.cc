@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <ctime>
 #include <map>
@@ -66,6 +67,8 @@ class ChatTemplates : public testing::Test {
 TEST_F(ChatTemplates, WriteWhatJinjaWrites) {
   int n_texts = 0, n_errors = 0;
   for (const auto& [name, family] : templates()["templates"].items()) {
+    const auto has_text = [](const json& one) { return one.contains("text"); };
+    EXPECT_TRUE(std::ranges::any_of(family["cases"], has_text)) << name;
     for (const json& one : family["cases"]) {
       SCOPED_TRACE(name + " " + one["messages"].get<std::string>());
       if (one.contains("text")) {

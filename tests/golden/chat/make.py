@@ -60,6 +60,7 @@ def make_texts(n):
                 cases.append({**dumped(case), "text": rendered(template, case)})
             except Exception as error:
                 cases.append({**dumped(case), "error": str(error)})
+        assert any("text" in case for case in cases), (name, cases[0]["error"])
         all_cases[name] = {"template": template, "cases": cases}
     write(HERE / "templates.json", {"now": NOW, "tokens": TOKENS, "templates": all_cases})
 

@@ -214,6 +214,7 @@ void talk(Chat* chat, LineEditor* editor) {
     if (line->empty()) continue;
     try {
       if (!line->starts_with('/')) {
+        const HeldKeys held(*editor);
         chat->answer(*line);
       } else if (!obey(*line, chat)) {
         return;

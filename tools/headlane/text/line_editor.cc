@@ -38,6 +38,18 @@ bool take_interrupt() {
   return taken;
 }
 
+HeldKeys::HeldKeys(const LineEditor& editor)
+    : held_(editor.has_editing() && tcgetattr(STDIN_FILENO, &before_) == 0) {
+  if (!held_) return;
+  termios held = before_;
+  held.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+  tcsetattr(STDIN_FILENO, TCSANOW, &held);
+}
+
+HeldKeys::~HeldKeys() {
+  if (held_) tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+}
+
 LineEditor::LineEditor() : is_terminal_(isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0) {
   void* library = is_terminal_ ? dlopen("libedit.so.2", RTLD_NOW | RTLD_LOCAL) : nullptr;
   if (library == nullptr) return;
