@@ -116,14 +116,18 @@ std::vector<int32_t> answer_alone(const Model& model, const std::vector<int32_t>
   return alone.ids(sequence);
 }
 
+class LongChats : public testing::TestWithParam<const char*> {};
+
 // Twenty turns through one cache are the tokens of twenty long prompts.
-TEST_F(Chats, TurnsAreThoseOfOneLongPrompt) {
-  const Model model = converted();
+TEST_P(LongChats, TurnsAreThoseOfOneLongPrompt) {
+  const TempDir dir;
+  convert(make_chat_folder(dir, GetParam()), dir.file("model.headlane"));
+  const Model model(dir.file("model.headlane"));
   SequencesOptions sizes;
   sizes.max_sequences = 2;
   headlane::Sequences sequences(model, sizes);
   SequenceOptions options;
-  options.max_new_tokens = 7;
+  options.max_new_tokens = 4;
   options.keep = 1;
   std::vector<std::string> said;
   int64_t last = 0, n_shared = 0;
@@ -150,6 +154,9 @@ TEST_F(Chats, TurnsAreThoseOfOneLongPrompt) {
   }
   EXPECT_GT(n_shared, 1000);
 }
+
+INSTANTIATE_TEST_SUITE_P(Models, LongChats, testing::Values("qwen2_texts", "llama_texts"),
+                         [](const auto& tried) { return std::string(tried.param); });
 
 }  // namespace
 }  // namespace headlane::test

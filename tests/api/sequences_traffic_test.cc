@@ -1,5 +1,6 @@
-// Equal bits: random traffic of sequences that join, leave, are forked and rewound, and of which
-// some guess tokens, with chunks and threads of any number, beside each sequence alone.
+// Equal bits: random traffic of sequences that join, leave, are forked and rewound, are saved and
+// taken up again, and of which some guess tokens, by their own tokens or by a draft, with chunks
+// and threads of any number, beside each sequence alone.
 #include <atomic>
 #include <random>
 #include <thread>
@@ -12,10 +13,13 @@ namespace {
 struct TrafficCase {
   const char *model, *precision;
   const char* cache = nullptr;
+  const char* draft = nullptr;  // a golden model, in f32
 };
 std::ostream& operator<<(std::ostream& out, const TrafficCase& of) {
-  return out << of.model << "_" << of.precision << (of.cache ? "_cache_" : "")
-             << (of.cache ? of.cache : "");
+  out << of.model << "_" << of.precision;
+  if (of.cache) out << "_cache_" << of.cache;
+  if (of.draft) out << "_draft_" << of.draft;
+  return out;
 }
 
 // Takes steps on a thread of its own, until all have ended.
@@ -46,6 +50,19 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
     Ids prompt;
     headlane_sequence_options options;
   };
+
+  SequencesTraffic() {
+    const std::string draft = GetParam().draft ? GetParam().draft : "";
+    if (!draft.empty()) draft_ = open_model(language_model_file(draft));
+  }
+
+  headlane_sequences_options sizes(int64_t step_tokens) const {
+    headlane_sequences_options sizes = sequences_options(6, 8000);
+    sizes.cache = GetParam().cache;
+    sizes.draft = draft_.get();
+    sizes.max_step_tokens = step_tokens;
+    return sizes;
+  }
 
   size_t below(size_t n) { return random_() % n; }
 
@@ -95,17 +112,59 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
     entries_.push_back(entry);
   }
 
-  void fork(Growing* growing) {
-    const Entry& from = entries_[below(entries_.size())];
-    Ids ids = from.prompt;
-    const Ids new_ids = growing->ids(from.number);
+  static Ids tokens(const Growing& growing, const Entry& entry) {
+    Ids ids = entry.prompt;
+    const Ids new_ids = growing.ids(entry.number);
     ids.insert(ids.end(), new_ids.begin(), new_ids.end());
+    return ids;
+  }
+
+  // Goes on from the beginning of a sequence, of which `ids` are all tokens.
+  void fork_of(Growing* growing, int64_t number, Ids ids) {
     ids.resize(1 + below(ids.size()));
     const Ids more = random_prompt(&random_, below(5), kSequencesVocabSize);
     Entry entry = {0, ids, random_options()};
-    entry.number = growing->fork(from.number, std::ssize(ids), more, entry.options);
+    entry.number = growing->fork(number, std::ssize(ids), more, entry.options);
     entry.prompt.insert(entry.prompt.end(), more.begin(), more.end());
     entries_.push_back(entry);
+  }
+
+  void fork(Growing* growing) {
+    const Entry& from = entries_[below(entries_.size())];
+    fork_of(growing, from.number, tokens(*growing, from));
+  }
+
+  // Empty: nothing of it is in the cache.
+  static std::string saved(const Growing& growing, int64_t number) {
+    std::string state;
+    size_t n = 0;
+    headlane_status status = headlane_sequences_save(growing.get(), number, nullptr, 0, &n);
+    while (status == HEADLANE_TOO_LARGE || (status == HEADLANE_OK && state.empty())) {
+      state.resize(n);  // another thread may take a step between the two calls
+      status = headlane_sequences_save(growing.get(), number, state.data(), n, &n);
+    }
+    if (status != HEADLANE_OK) {
+      expect_status(status, HEADLANE_INVALID_ARGUMENT, "has nothing in the cache");
+      return "";
+    }
+    state.resize(n);
+    return state;
+  }
+
+  // Goes on from what was saved of a sequence.
+  void load(Growing* growing) {
+    const Entry& from = entries_[below(entries_.size())];
+    const std::string state = saved(*growing, from.number);
+    if (state.empty()) return;
+    int64_t loaded = 0;
+    const headlane_status status =
+        headlane_sequences_load(growing->get(), state.data(), state.size(), &loaded);
+    if (status != HEADLANE_OK) return expect_status(status, HEADLANE_TOO_LARGE, "in 0 more");
+    Ids ids = tokens(*growing, from);
+    ids.resize(static_cast<size_t>(growing->facts(loaded).n_prompt));
+    fork_of(growing, loaded, ids);
+    n_loaded_ += 1;
+    check(headlane_sequences_remove(growing->get(), loaded));
   }
 
   void rewind(Growing* growing) {
@@ -133,10 +192,11 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
   }
 
   void change(Growing* growing) {
-    const size_t what = below(10);
+    const size_t what = below(12);
     if (what < 4 || entries_.empty()) return add(growing);
     if (what < 6) return fork(growing);
     if (what < 8) return rewind(growing);
+    if (what < 10) return load(growing);
     remove(growing);
   }
 
@@ -154,18 +214,18 @@ class SequencesTraffic : public testing::TestWithParam<TrafficCase> {
   std::vector<Ids> systems_ = {random_prompt(&random_, 90, kSequencesVocabSize),
                                random_prompt(&random_, 40, kSequencesVocabSize)};
   std::vector<Entry> entries_;
+  int64_t n_loaded_ = 0;
   const ModelHandle model_ =
       open_model(language_model_file(GetParam().model, GetParam().precision));
+  ModelHandle draft_;
 };
 
 TEST_P(SequencesTraffic, EachSequenceIsAsAlone) {
   for (const int64_t step_tokens : {6, 33, 512}) {
     entries_.clear();
-    headlane_sequences_options sizes = sequences_options(6, 8000);
-    sizes.cache = GetParam().cache;
-    sizes.max_step_tokens = step_tokens;
-    sizes.n_threads = static_cast<int32_t>(1 + below(3));
-    Growing growing(model_.get(), sizes);
+    headlane_sequences_options options = sizes(step_tokens);
+    options.n_threads = static_cast<int32_t>(1 + below(3));
+    Growing growing(model_.get(), options);
     for (int i = 0; i < 60; ++i) {
       if (below(2) == 0) change(&growing);
       growing.step();
@@ -181,15 +241,14 @@ TEST_P(SequencesTraffic, EachSequenceIsAsAlone) {
     EXPECT_GE(entries_.size(), 8u);
     expect_all_as_alone(model_.get(), growing);
   }
+  EXPECT_GT(n_loaded_, 0);
 }
 
-// While one thread takes steps, others add, fork, rewind and remove.
+// While one thread takes steps, another one adds, forks, rewinds, saves, takes up and removes.
 TEST_P(SequencesTraffic, FromOtherThreads) {
-  headlane_sequences_options sizes = sequences_options(6, 8000);
-  sizes.cache = GetParam().cache;
-  sizes.max_step_tokens = 20;
-  sizes.n_threads = 2;
-  Growing growing(model_.get(), sizes);
+  headlane_sequences_options options = sizes(20);
+  options.n_threads = 2;
+  Growing growing(model_.get(), options);
   {
     const Stepping stepping(&growing);
     for (int i = 0; i < 60; ++i) {
@@ -214,7 +273,10 @@ INSTANTIATE_TEST_SUITE_P(
                     TrafficCase{"llama_3_1", "f32", "int8"},
                     TrafficCase{"qwen2_window", "f32", "int8"},
                     TrafficCase{"mistral", "bf16", "int8"}, TrafficCase{"gpt2", "int8", "f32"},
-                    TrafficCase{"gpt2", "bf16", "int8"}, TrafficCase{"gpt2", "f32", "bf16"}),
+                    TrafficCase{"gpt2", "bf16", "int8"}, TrafficCase{"gpt2", "f32", "bf16"},
+                    TrafficCase{"llama_3_1", "f32", nullptr, "llama_3_1"},
+                    TrafficCase{"llama_3_1", "int8", "int8", "gpt2"},
+                    TrafficCase{"qwen2_window", "bf16", nullptr, "qwen2_window"}),
     testing::PrintToStringParamName());
 
 }  // namespace
