@@ -221,6 +221,9 @@ class RowOp : public Op {
   // Whether threads that share a block divide its rows by part_of(): then what one thread wrote is
   // all that it reads of such an op before, and they need not wait for each other in between.
   virtual bool divides_rows() const { return true; }
+  // Rows that it would make and that lie in the caller's memory already, with strides as kernels
+  // take them, so that they are read there and the op is not run; null data: there are none.
+  virtual View lies(const Run&, int64_t /*row_begin*/, int64_t /*n_rows*/) const { return {}; }
   // Computes n_rows rows, the first of which is row row_begin of the batch; the views begin there.
   // Each of the slice's `count` threads computes a part; together they compute all.
   virtual void run_rows(const Run& run, int64_t row_begin, int64_t n_rows, Slice slice,

@@ -61,6 +61,7 @@ class Load : public RowOp {
  public:
   Load(int64_t d, Input input, Rows rows) : d_(d), input_(input), rows_(rows) {}
   const char* name() const override { return "load"; }
+  View lies(const Run& run, int64_t row_begin, int64_t n_rows) const override;
   void run_rows(const Run&, int64_t, int64_t, Slice, std::span<const View>, View) const override;
 
  private:

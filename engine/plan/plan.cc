@@ -28,6 +28,17 @@ std::vector<std::vector<const Op*>> fuse(const Graph& graph) {
   return passes;
 }
 
+// Whether the hidden states can go to the caller block by block: the last pass makes them of rows,
+// and nothing else needs them.
+bool leaves_at_once(const Graph& graph, const std::vector<std::vector<const Op*>>& passes,
+                    const std::vector<Lifetime>& lives) {
+  const auto is_kept = [&](ValueId id) { return std::ranges::count(graph.kept, id) > 0; };
+  return graph.values[graph.hidden].rows == Rows::kTokens && graph.pooled < 0 &&
+         !is_kept(graph.hidden) &&
+         lives[graph.hidden].first + 1 == static_cast<int>(passes.size()) &&
+         dynamic_cast<const RowOp*>(passes.back().front()) != nullptr;
+}
+
 // For each value, the first and last pass that touch it.
 std::vector<Lifetime> lifetimes_in_passes(const Graph& graph,
                                           const std::vector<std::vector<const Op*>>& passes) {
@@ -38,10 +49,10 @@ std::vector<Lifetime> lifetimes_in_passes(const Graph& graph,
       for (const ValueId input : op->inputs) lives[input].last = i;
     }
   }
-  // The caller reads the hidden states and the pooled vectors after the last pass, later runs what
-  // is kept.
+  // The caller reads the pooled vectors after the last pass, and the hidden states too, where they
+  // do not leave the pass that makes them; later runs read what is kept.
   const int end = static_cast<int>(passes.size());
-  if (graph.hidden >= 0) lives[graph.hidden].last = end;
+  if (graph.hidden >= 0 && !leaves_at_once(graph, passes, lives)) lives[graph.hidden].last = end;
   if (graph.pooled >= 0) lives[graph.pooled].last = end;
   for (const ValueId id : graph.kept) lives[id].last = end;
   return lives;
@@ -88,12 +99,16 @@ void place_block_values(const Graph& graph, const std::vector<const Op*>& ops,
         if (input == id) last = last_without_barrier(ops, later);
       }
     }
+    if (id == graph.hidden) last = static_cast<int>(ops.size());  // it leaves after the last step
     ids.push_back(id);
     local.push_back({step, last, stride_of(graph.values[id])});
   }
   const MemoryPlan memory = plan_memory(local, kAlign);
   for (size_t i = 0; i < ids.size(); ++i) {
-    (*places)[ids[i]] = {Place::Where::kBlock, memory.offsets[i], local[i].size};
+    const bool is_hidden = ids[i] == graph.hidden;
+    (*places)[ids[i]] = {is_hidden ? Place::Where::kHidden : Place::Where::kBlock,
+                         memory.offsets[i], local[i].size,
+                         static_cast<const RowOp*>(ops[static_cast<size_t>(local[i].first)])};
   }
   *row_floats = std::max(*row_floats, memory.size);
 }
@@ -154,7 +169,9 @@ Plan make_plan(const Graph& graph, const kernels::Table& kernels, const Limits& 
   plan.block_rows = choose_block_rows(row_floats, l2_bytes, limits.precision, kernels);
   // A block's values lie one behind the other, each with room for all of the block's rows.
   for (Place& place : places) {
-    if (place.where == Place::Where::kBlock) place.offset *= plan.block_rows;
+    const bool in_block =
+        place.where == Place::Where::kBlock || place.where == Place::Where::kHidden;
+    if (in_block) place.offset *= plan.block_rows;
   }
   plan.scratch_floats = row_floats * plan.block_rows;
   for (const auto& op : graph.ops) {

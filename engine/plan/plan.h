@@ -18,12 +18,15 @@ struct Place {
   enum class Where {
     kArena,   // whole, in the session's arena: passes exchange it
     kBlock,   // the rows of the block at hand, in the thread's scratch
+    kHidden,  // likewise, except where the caller's hidden states take them as they are made
     kPooled,  // the caller's output for pooled vectors
     kNone,    // the op has no output of the plan's
   };
   Where where = Where::kArena;
   int64_t offset = 0;  // floats
   int64_t ld = 0;
+  // Of a block: the op that made the rows, which may lie somewhere already (RowOp::lies).
+  const RowOp* maker = nullptr;
 };
 
 constexpr size_t kMaxInputs = 4;  // of an op
@@ -43,7 +46,7 @@ struct Pass {
 
 struct Plan {
   std::vector<Pass> passes;
-  Place hidden;                // the last hidden states, in the arena
+  Place hidden;                // the last hidden states, in the arena or in blocks
   std::vector<Place> kept;     // likewise, what stays until the next run
   int64_t block_rows = 0;      // rows of a block in a row pass
   int64_t arena_floats = 0;    // values that passes exchange, for the largest run

@@ -33,7 +33,8 @@ class PlanRunner {
   // Takes everything of `run` but n_threads, which is the runner's. Where the run has no map of its
   // tokens, they are the target's in order. `pooled` may be null. Throws Error, before anything is
   // computed, if the model's file has to be read and cannot be, or is mapped and was changed, and
-  // Error(kCancelled) if the team was told so: what the targets have then is nothing.
+  // Error(kCancelled) if the team was told so: what the targets have then is nothing. The targets
+  // do not overlap the run's sources, since they may be written while those are read.
   void run(const Run& run, const RowTarget& hidden, float* pooled);
 
   // The i-th of the graph's values that stay, as the last run left it.
@@ -50,18 +51,34 @@ class PlanRunner {
     size_t begin = 0, end = 0;  // of the pass's steps
     bool is_first = true, is_last = true;
   };
+  // A run, and where what it makes goes.
+  struct Call {
+    const Run& run;
+    const RowTarget& hidden;
+    float* pooled;
+  };
+  // Rows that go through steps of a pass together: all threads' that share them, or one's.
+  struct Block {
+    int64_t row = 0, n_rows = 0;
+    Slice slice;
+    float* scratch = nullptr;
+  };
   double estimate_seconds(const Run& run) const;
   // All threads work on the same block of rows, each on its part of the columns.
   bool shares_block(const Pass& pass, const Run& run) const;
-  void list_phases(const Run& run, bool wants_hidden, bool wants_pooled);
-  void run_phase(int index, const Run& run, const RowTarget& hidden, float* pooled, int thread);
-  void run_rows(const Phase& phase, const Run& run, float* pooled, int thread);
-  void run_tasks(const Pass& pass, std::atomic<int64_t>* next, const Run& run, float* pooled,
-                 int thread);
-  void run_block(std::span<const Step> steps, const Run& run, int64_t row, int64_t n_rows,
-                 Slice slice, float* scratch, float* pooled);
-  void copy_hidden(const Run& run, const RowTarget& hidden, Slice slice) const;
-  View resolve(const Place& place, float* scratch, int64_t row, float* pooled) const;
+  void list_phases(const Call& call);
+  // How many of the pass's first steps make rows that lie somewhere already.
+  size_t steps_to_leave_out(const Pass& pass, const Call& call) const;
+  void run_phase(int index, const Call& call, int thread);
+  void run_rows(const Phase& phase, const Call& call, int thread);
+  void run_tasks(const Pass& pass, std::atomic<int64_t>* next, const Call& call, int thread);
+  void run_block(std::span<const Step> steps, const Call& call, const Block& block) const;
+  // The target's rows of a block, where they lie as kernels write them; else null data.
+  View target_of(const Call& call, int64_t row, int64_t n_rows) const;
+  float* target_row(const Call& call, int64_t i) const;
+  bool copies_last(const Call& call) const;
+  void copy_hidden(const Call& call, const Block& block) const;
+  View resolve(const Place& place, const Call& call, const Block& block) const;
 
   Plan plan_;
   int64_t d_hidden_;

@@ -33,7 +33,9 @@ Profile::Profile(const Plan& plan, const Graph& graph, const kernels::Table& ker
       for (size_t i = 0; i < step.inputs.size(); ++i) {
         if (step.inputs[i].where == Place::Where::kArena) exchanged.insert(step.op->inputs[i]);
       }
-      if (step.output.where == Place::Where::kArena) exchanged.insert(step.op->output);
+      const auto to = step.output.where;
+      const bool leaves = to == Place::Where::kArena || to == Place::Where::kHidden;
+      if (leaves) exchanged.insert(step.op->output);
     }
     RowBytes& bytes = row_bytes_.emplace_back();
     for (const ValueId id : exchanged) {

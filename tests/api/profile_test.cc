@@ -62,7 +62,12 @@ TEST_P(Profile, CountsTheWorkOfEachRun) {
   run(kTokens);
   run(kTokens);
   double flops = 0, activation_bytes = 0;
-  for (const headlane_pass_facts& pass : passes()) {
+  std::vector<headlane_pass_facts> all = passes();
+  // The last pass writes the result where the caller wants it, so nothing is left to copy.
+  EXPECT_STREQ(all.back().name, "copy");
+  EXPECT_EQ(all.back().n_runs, 0);
+  all.pop_back();
+  for (const headlane_pass_facts& pass : all) {
     EXPECT_EQ(pass.n_runs, 2) << pass.name;
     EXPECT_EQ(pass.n_threads, kThreads);
     EXPECT_GT(pass.seconds, 0) << pass.name;
@@ -70,11 +75,10 @@ TEST_P(Profile, CountsTheWorkOfEachRun) {
     activation_bytes += pass.activation_bytes;
   }
   // Four projections; scores and values. Between passes: q, k, v written and read, the context
-  // likewise, the result written, and read and written once more by the copy.
+  // likewise, the result written.
   EXPECT_EQ(flops, 2.0 * (2 * kTokens * 4 * kProfileWidth * kProfileWidth +
                           4 * kTokens * kTokens * kProfileWidth));
-  EXPECT_EQ(activation_bytes,
-            2.0 * (3 + 3 + 1 + 1 + 1 + 2) * kTokens * kProfileWidth * sizeof(float));
+  EXPECT_EQ(activation_bytes, 2.0 * (3 + 3 + 1 + 1 + 1) * kTokens * kProfileWidth * sizeof(float));
   check(headlane_session_profile(session_.get(), 1));
   EXPECT_EQ(passes()[0].n_runs, 0);
 }
@@ -83,7 +87,7 @@ TEST_P(Profile, SpansFollowEachOther) {
   check(headlane_session_profile(session_.get(), 1));
   run(kTokens);
   double begin = 0;
-  const auto n_passes = static_cast<int64_t>(passes().size());
+  const auto n_passes = static_cast<int64_t>(passes().size()) - 1;  // without the copy
   for (int64_t pass = 0; pass < n_passes; ++pass) {
     EXPECT_GE(span(pass, 0).begin, begin);
     EXPECT_GE(span(pass, 0).end, span(pass, 0).begin);
