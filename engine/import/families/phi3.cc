@@ -67,6 +67,10 @@ std::vector<TensorRecipe> glm_tensors(const Checkpoint& checkpoint, const Json& 
                                       const std::string& path, const ModelConfig& model) {
   GatedLayerNames names;
   names.gate_up = {"mlp.gate_up_proj"};
+  // Files of GGUF may have one tensor of these.
+  if (checkpoint.contains("model.layers.0.self_attn.qkv_proj.weight")) {
+    names.qkv = {"self_attn.qkv_proj"};
+  }
   names.qkv_bias = json_bool(config, "attention_bias", path, true);
   if (model.decoder.norm == NormPlacement::kBoth) {
     names.attention_norm_after = "post_self_attn_layernorm";

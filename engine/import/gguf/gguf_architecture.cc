@@ -66,7 +66,8 @@ constexpr Architecture kArchitectures[] = {
     {"gemma", kRms, read_gguf_gemma},         {"gemma2", kRms, read_gguf_gemma2},
     {"gemma3", kRms, read_gguf_gemma3},       {"smollm3", kRms, read_gguf_llama, kPairs},
     {"olmo2", kRms, read_gguf_olmo2},         {"phi3", kRms, read_gguf_phi3},
-    {"glm4", kRms, read_gguf_glm4},           {"baichuan", kRms, read_gguf_baichuan, kPairs},
+    {"glm4", kRms, read_gguf_glm4},           {"chatglm", kRms, read_gguf_chatglm},
+    {"glm4moe", kRms, read_gguf_glm4_moe},    {"baichuan", kRms, read_gguf_baichuan, kPairs},
     {"gpt2", kLayer, read_gguf_gpt2},         {"falcon", kLayer, read_gguf_falcon, kParts},
     {"bloom", kLayer, read_gguf_bloom},       {"bert", kLayer, read_gguf_bert}};
 

@@ -99,6 +99,10 @@ void GgufNames::add_one_to_norms() {
 std::map<std::string, GgufTensor> GgufNames::take() { return std::move(names_); }
 
 void GgufNames::add(const std::string& gguf, const std::string& huggingface) {
+  if (gguf.ends_with(".bias")) {
+    names_[huggingface] = {gguf, {}};
+    return;
+  }
   for (const char* ending : {".weight", ".bias"}) {
     names_[huggingface + ending] = {gguf + ending, {}};
   }

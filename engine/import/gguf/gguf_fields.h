@@ -50,7 +50,8 @@ class ArchitectureFields {
   std::set<std::string, std::less<>> asked_;
 };
 
-// A tensor's name without ".weight" and ".bias"; of a layer's, behind the layer.
+// A tensor's name without ".weight" and ".bias"; of a layer's, behind the layer. A name in the file
+// that ends with ".bias" is of that tensor alone, whose other name is whole, too.
 struct GgufRenamed {
   const char *gguf, *huggingface;
 };
@@ -99,6 +100,8 @@ void read_gguf_experts(const GgufSource& source);
 void read_gguf_olmo2(const GgufSource& source);
 void read_gguf_phi3(const GgufSource& source);
 void read_gguf_glm4(const GgufSource& source);
+void read_gguf_glm4_moe(const GgufSource& source);
+void read_gguf_chatglm(const GgufSource& source);
 void read_gguf_baichuan(const GgufSource& source);
 void read_gguf_gemma(const GgufSource& source);
 void read_gguf_gemma2(const GgufSource& source);

@@ -108,6 +108,11 @@ constexpr GgufRenamed kExperts[] = {{"ffn_gate_inp", "mlp.gate"},
                                     {"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
                                     {"ffn_up_shexp", "mlp.shared_expert.up_proj"},
                                     {"ffn_down_shexp", "mlp.shared_expert.down_proj"}};
+constexpr GgufRenamed kExpertsOfGlm[] = {{"post_attention_norm", "post_attention_layernorm"},
+                                         {"exp_probs_b.bias", "mlp.gate.e_score_correction_bias"},
+                                         {"ffn_gate_shexp", "mlp.shared_experts.gate_proj"},
+                                         {"ffn_up_shexp", "mlp.shared_experts.up_proj"},
+                                         {"ffn_down_shexp", "mlp.shared_experts.down_proj"}};
 constexpr GgufRenamed kExpertsOfMixtral[] = {{"ffn_gate_inp", "block_sparse_moe.gate"},
                                              {"ffn_gate_exps", "block_sparse_moe.experts.w1"},
                                              {"ffn_up_exps", "block_sparse_moe.experts.w3"},
@@ -240,6 +245,61 @@ void read_gguf_glm4(const GgufSource& source) {
   config["hidden_act"] = "silu";
   set_biases(source);
   source.checkpoint->set_names(names_of(config, kGlmNames).take());
+}
+
+// The first GLM-4, whose files may have Q, K and V as one tensor.
+void read_gguf_chatglm(const GgufSource& source) {
+  json& config = *source.config;
+  config["model_type"] = "glm";
+  config["hidden_act"] = "silu";
+  const char* const bias =
+      source.has_tensor("blk.0.attn_qkv.weight") ? "blk.0.attn_qkv.bias" : "blk.0.attn_q.bias";
+  config["attention_bias"] = source.has_tensor(bias);
+  source.checkpoint->set_names(names_of(config, kFused).take());
+}
+
+// The names of all tensors of layers from one on.
+std::vector<std::string> later_tensors(const GgufSource& source, int64_t first, int64_t n) {
+  std::vector<std::string> names;
+  for (int64_t i = first; i < n; ++i) {
+    const std::string layer = "blk." + std::to_string(i) + ".";
+    for (const std::string& name : source.checkpoint->names()) {
+      if (name.starts_with(layer)) names.push_back(name);
+    }
+  }
+  return names;
+}
+
+// GLM-4.5. The last layers, which predict tokens further ahead, are left out.
+void read_gguf_glm4_moe(const GgufSource& source) {
+  json& config = *source.config;
+  ArchitectureFields& fields = *source.fields;
+  if (!read_experts(source)) fields.refuse("expert_count", "is missing");
+  constexpr int64_t kSigmoid = 2;
+  if (fields.integer("expert_gating_func", kSigmoid) != kSigmoid) {
+    fields.refuse("expert_gating_func", "is not 2, the sigmoid");
+  }
+  const auto n_all = config["num_hidden_layers"].get<int64_t>();
+  const int64_t n_ahead = fields.integer("nextn_predict_layers", 0);
+  if (n_ahead < 0 || n_ahead >= n_all) fields.refuse("nextn_predict_layers", "leaves no layer");
+  config["num_hidden_layers"] = n_all - n_ahead;
+  config["model_type"] = "glm4_moe";
+  config["hidden_act"] = "silu";
+  config["n_routed_experts"] = config["num_experts"];
+  config["moe_intermediate_size"] = fields.integer("expert_feed_forward_length");
+  config["n_shared_experts"] = fields.integer("expert_shared_count");
+  config["first_k_dense_replace"] = fields.integer("leading_dense_block_count", 0);
+  config["routed_scaling_factor"] = fields.number("expert_weights_scale", 1);
+  config["norm_topk_prob"] = fields.flag("expert_weights_norm", false);
+  config["n_group"] = fields.integer("expert_group_count", 1);
+  config["topk_group"] = fields.integer("expert_group_used_count", 1);
+  config["use_qk_norm"] = source.has_tensor("blk.0.attn_q_norm.weight");
+  set_biases(source);
+  read_rope_scaling(source);
+  GgufNames names = names_of(config, kTwoNorms);
+  names.add_layers(kExperts);
+  names.add_layers(kExpertsOfGlm);
+  source.checkpoint->set_names(names.take(), later_tensors(source, n_all - n_ahead, n_all));
 }
 
 // Rows of Q and K are in the order of pairs, as of Llama. llama.cpp tells the 13B models, which

@@ -64,7 +64,8 @@ TEST_F(Gguf, TheTensorsOfItsFolder) {
                            "smollm3",       "olmo2",        "phi3",       "phi3_longrope",
                            "glm4",          "gpt2",         "falcon",     "falcon_one_norm",
                            "bloom",         "baichuan_7b",  "mixtral",    "qwen2_moe",
-                           "qwen3_moe_all", "olmoe_all"}) {
+                           "qwen3_moe_all", "olmoe_all",    "glm",        "glm4_moe",
+                           "glm4_moe_all"}) {
     const Container gguf = convert(kGolden + "/gguf/" + name + ".gguf", "a");
     const Container folder = convert(kGolden + "/language_models/" + name, "b");
     ASSERT_EQ(gguf.tensors().size(), folder.tensors().size()) << name;
@@ -105,7 +106,8 @@ TEST_F(Gguf, ExpertsKeepTheirType) {
 }
 
 TEST_F(Gguf, ExpertsAreChosenAsInTheFolder) {
-  for (const char* name : {"mixtral", "qwen2_moe", "qwen3_moe_all", "olmoe_all"}) {
+  for (const char* name :
+       {"mixtral", "qwen2_moe", "qwen3_moe_all", "olmoe_all", "glm4_moe", "glm4_moe_all"}) {
     const Json gguf =
         convert(kGolden + "/gguf/" + name + ".gguf", "a").config()["decoder"]["experts"];
     const Json folder =
@@ -113,7 +115,11 @@ TEST_F(Gguf, ExpertsAreChosenAsInTheFolder) {
     for (const char* key : {"n", "chosen", "d_ff", "score", "normalized", "scale"}) {
       EXPECT_EQ(gguf[key], folder[key]) << name << " " << key;
     }
-    EXPECT_EQ(gguf.contains("shared"), folder.contains("shared")) << name;
+    for (const char* key : {"shared", "groups", "choice_bias", "layers"}) {
+      ASSERT_EQ(gguf.contains(key), folder.contains(key)) << name << " " << key;
+      if (!gguf.contains(key)) continue;
+      EXPECT_EQ(gguf[key].dump(), folder[key].dump()) << name;
+    }
   }
 }
 

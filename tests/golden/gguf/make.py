@@ -28,13 +28,13 @@ TEXTS = {"qwen2_texts": "qwen2", "bert": "bert-bge"}
 # Folders that are not in ../language_models.
 FOLDERS = {"bert": "bert/head_dim_16_mean_normalize"}
 MODELS = ["llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2", "qwen3",
-          "gemma", "gemma2", "smollm3", "olmo2", "phi3", "phi3_longrope", "glm4", "gpt2", "falcon",
+          "gemma", "gemma2", "smollm3", "olmo2", "phi3", "phi3_longrope", "glm", "glm4", "gpt2", "falcon",
           "falcon_new", "falcon_one_norm", "bloom", "baichuan_7b", "mixtral", "qwen2_moe", "qwen3_moe_all",
-          "olmoe_all"]
+          "olmoe_all", "glm4_moe", "glm4_moe_all"]
 # The converter wants some fields by names that transformers 5 does not write. Of Falcon it has no place
 # for biases or a width of the feed-forward, so falcon_new.gguf is without the first, and zeros fill the
 # second.
-FIELDS = {"gpt2": {"n_ctx": 640}, "falcon": {"num_kv_heads": 1},
+FIELDS = {"glm": {"seq_length": 640}, "gpt2": {"n_ctx": 640}, "falcon": {"num_kv_heads": 1},
           "falcon_new": {"bias": False}}
 TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K",
          "IQ4_NL", "IQ4_XS", "MXFP4"]
@@ -63,8 +63,25 @@ def convert(llama_cpp, name, folder, out, file_type="ALL_F32"):
         def get_vocab_base_pre(self, tokenizer):
             return TEXTS[name]
 
-        # The converter of Baichuan calls itself without end for all tensors except this.
+        # The converter of GLM-4 takes heads for a share of the model's width.
+        def set_gguf_parameters(self):
+            super().set_gguf_parameters()
+            if name == "glm":
+                size = self.hparams["head_dim"]
+                self.gguf_writer.add_key_length(size)
+                self.gguf_writer.add_value_length(size)
+                self.gguf_writer.add_rope_dimension_count(size // 2)
+
+        # The converter of Baichuan calls itself without end for all tensors except this. GLM-4 as it
+        # was published has Q, K and V in one tensor.
         def modify_tensors(self, data, tensor, layer):
+            if name == "glm" and "self_attn." in tensor and "o_proj" not in tensor:
+                part, kind = tensor.split(".")[-2:]
+                parts = self.__dict__.setdefault("parts", {})
+                parts[layer, kind, part] = data
+                own = [parts.get((layer, kind, f"{which}_proj")) for which in "qkv"]
+                return [] if any(one is None for one in own) else [
+                    (f"blk.{layer}.attn_qkv.{kind}", torch.cat(own))]
             if name == "baichuan_7b" and "W_pack" not in tensor:
                 return [(self.map_tensor_name(tensor), data)]
             return super().modify_tensors(data, tensor, layer)
