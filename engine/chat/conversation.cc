@@ -1,6 +1,7 @@
 #include "engine/chat/conversation.h"
 
 #include <algorithm>
+#include <ctime>
 #include <iterator>
 #include <utility>
 
@@ -61,17 +62,26 @@ Datum read_message(const ValueMap& message) {
   return chat::make_map(std::move(read));
 }
 
-ValueMap turn_of(std::string_view role, std::string_view content) {
+Datum content_of(std::string_view content, bool listed) {
+  const MarkedText text = MarkedText::given(replace_invalid_utf8(content));
+  if (!listed) return text;
+  ValueMap part;
+  part.set("type", MarkedText("text"));
+  part.set("text", text);
+  return chat::make_list({chat::make_map(std::move(part))});
+}
+
+ValueMap turn_of(std::string_view role, std::string_view content, bool listed) {
   ValueMap message;
   message.set("role", MarkedText::given(replace_invalid_utf8(role)));
-  message.set("content", MarkedText::given(replace_invalid_utf8(content)));
+  message.set("content", content_of(content, listed));
   return message;
 }
 
 Datum read_messages(const Conversation& conversation) {
   std::vector<Datum> read;
   for (const auto& [role, content] : conversation.turns) {
-    read.push_back(read_message(turn_of(role, content)));
+    read.push_back(read_message(turn_of(role, content, conversation.lists_content)));
   }
   if (read.empty()) {
     const Datum messages = read_objects(conversation.messages, "messages");
@@ -142,6 +152,31 @@ void encode_conversation(const ChatConfig& config, const Tokenizer& tokenizer,
                          const Conversation& conversation, std::vector<int32_t>* ids) {
   const WrittenConversation written = write_conversation(config, conversation);
   tokenizer.encode_guarded({written.text.bytes(), written.text.marks(), written.literals}, ids);
+}
+
+Conversation conversation_of(const TextMessages& messages) {
+  Conversation conversation;
+  conversation.lists_content = messages.form == MessageForm::kListed;
+  conversation.add_generation_prompt = messages.begins_answer;
+  conversation.variables = messages.variables;
+  conversation.now = static_cast<int64_t>(std::time(nullptr));
+  return conversation;
+}
+
+// Pairs that differ in one text alone are told apart.
+void check_pair_roles(const ChatConfig& config, const TextMessages& messages,
+                      const std::string& where) {
+  const auto written = [&](std::string_view query, std::string_view document) {
+    Conversation conversation = conversation_of(messages);
+    conversation.turns = {{"query", query}, {"document", document}};
+    return write_conversation(config, conversation).text.bytes();
+  };
+  const std::string both = written("alpha", "bravo");
+  if (written("charlie", "bravo") != both && written("alpha", "foxtrot") != both) return;
+  fail(Status::kUnsupported,
+       "%s: the chat template writes pairs without their texts: it knows no roles \"query\" and "
+       "\"document\"",
+       where.c_str());
 }
 
 void check_templates(const ChatConfig& config) {

@@ -19,6 +19,7 @@ struct Conversation {
   std::string_view messages;
   // In the place of messages: the role of each, and what it says.
   std::vector<std::pair<std::string_view, std::string_view>> turns;
+  bool lists_content = false;  // what a turn says stands as [{"type": "text", "text": "..."}]
   std::string_view tools, documents;  // arrays of objects; "": none
   std::string_view variables;         // an object of further names that templates know; "": none
   std::string template_name;          // "": as ChatConfig::find says
@@ -41,6 +42,14 @@ WrittenConversation write_conversation(const ChatConfig& config, const Conversat
 // ids of apply_chat_template. What they spell is never a special token.
 void encode_conversation(const ChatConfig& config, const Tokenizer& tokenizer,
                          const Conversation& conversation, std::vector<int32_t>* ids);
+
+// A conversation of turns as a model that reads whole texts has it.
+Conversation conversation_of(const TextMessages& messages);
+
+// Throws Error(kUnsupported), which begins with `where`, if the template writes pairs without their
+// texts: it may know no roles "query" and "document".
+void check_pair_roles(const ChatConfig& config, const TextMessages& messages,
+                      const std::string& where);
 
 // Throws Error as parse_template does, naming the template, if the model has one that Headlane
 // cannot run.

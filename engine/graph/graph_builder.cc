@@ -10,6 +10,7 @@ namespace {
 std::vector<PoolPart> parts_of(const HeadConfig& head) {
   if (head.pooling == Pooling::kNone) return {{}};  // the run says which
   std::vector<PoolPart> parts = {pool_part(head.pooling)};
+  parts.front().passed_over = head.classifier.row.passed_over;
   for (const PoolingBeside& beside : head.beside) parts.push_back(pool_part(beside.pooling));
   return parts;
 }

@@ -9,12 +9,14 @@
 #include <utility>
 
 #include "engine/base/error.h"
+#include "engine/chat/conversation.h"
 #include "engine/file/container.h"
 #include "engine/import/families/baichuan.h"
 #include "engine/import/families/bart.h"
 #include "engine/import/families/bert.h"
 #include "engine/import/families/class_check.h"
 #include "engine/import/families/classifier.h"
+#include "engine/import/families/decoder.h"
 #include "engine/import/families/distilbert.h"
 #include "engine/import/families/electra.h"
 #include "engine/import/families/falcon.h"
@@ -43,6 +45,16 @@ namespace {
 
 using json = Json;
 
+// Of language models whose layers can make vectors or scores of whole texts.
+constexpr Family also_reads(Family family) {
+  family.classifier = &kLastTokenClassifier;
+  family.embeds = true;
+  return family;
+}
+
+// What is made of a model with a decoder.
+enum class Use { kAnswers, kVectors, kScores, kLogitScores };
+
 constexpr Family kFamilies[] = {
     {"bert", "Bert", bert_defaults, bert_config, bert_tensors, &kBertClassifier},
     {"distilbert", "DistilBert", distilbert_defaults, distilbert_config, distilbert_tensors,
@@ -54,6 +66,8 @@ constexpr Family kFamilies[] = {
      &kRobertaClassifier},
     {"electra", "Electra", electra_defaults, electra_config, electra_tensors, &kElectraClassifier},
     {"mpnet", "MPNet", mpnet_defaults, mpnet_config, mpnet_tensors, &kMpnetClassifier},
+    {"eurobert", "EuroBert", llama_defaults, eurobert_config, eurobert_tensors, nullptr,
+     "eurobert"},
     {"marian", "Marian", bart_defaults, bart_config, bart_tensors},
     {"bart", "Bart", bart_defaults, bart_config, bart_tensors},
     {"mbart", "MBart", bart_defaults, bart_config, bart_tensors},
@@ -61,30 +75,25 @@ constexpr Family kFamilies[] = {
     {"t5", "T5", t5_defaults, t5_config, t5_tensors},
     {"mt5", "MT5", t5_defaults, t5_config, t5_tensors},
     {"gpt2", "GPT2", gpt2_defaults, gpt2_config, gpt2_tensors},
-    {"llama", "Llama", llama_defaults, llama_config, llama_tensors, nullptr, nullptr, nullptr,
-     true},
-    {"mistral", "Mistral", llama_defaults, llama_config, llama_tensors, nullptr, nullptr, nullptr,
-     true},
-    {"qwen2", "Qwen2", llama_defaults, llama_config, llama_tensors, nullptr, nullptr, nullptr,
-     true},
-    {"qwen3", "Qwen3", llama_defaults, llama_config, llama_tensors, nullptr, nullptr, nullptr,
-     true},
-    {"gemma", "Gemma", gemma_defaults, gemma_config, gemma_tensors},
-    {"gemma2", "Gemma2", gemma2_defaults, gemma2_config, gemma_tensors},
-    {"gemma3_text", "Gemma3", gemma3_defaults, gemma3_config, gemma_tensors, nullptr, nullptr,
-     nullptr, true},
+    also_reads({"llama", "Llama", llama_defaults, llama_config, llama_tensors}),
+    also_reads({"mistral", "Mistral", llama_defaults, llama_config, llama_tensors}),
+    also_reads({"qwen2", "Qwen2", llama_defaults, llama_config, llama_tensors}),
+    also_reads({"qwen3", "Qwen3", llama_defaults, llama_config, llama_tensors}),
+    also_reads({"gemma", "Gemma", gemma_defaults, gemma_config, gemma_tensors}),
+    also_reads({"gemma2", "Gemma2", gemma2_defaults, gemma2_config, gemma_tensors}),
+    also_reads({"gemma3_text", "Gemma3", gemma3_defaults, gemma3_config, gemma_tensors}),
     {"gemma3", "Gemma3", nullptr, gemma3_text_part_config, gemma3_text_part_tensors, nullptr,
      nullptr, gemma3_text_part_name},
-    {"phi3", "Phi3", phi3_defaults, phi3_config, phi3_tensors},
-    {"smollm3", "SmolLM3", llama_defaults, smollm3_config, llama_tensors},
-    {"olmo2", "Olmo2", llama_defaults, olmo2_config, llama_tensors},
-    {"glm", "Glm", glm_defaults, glm_config, glm_tensors},
-    {"glm4", "Glm4", glm_defaults, glm_config, glm_tensors},
+    also_reads({"phi3", "Phi3", phi3_defaults, phi3_config, phi3_tensors}),
+    also_reads({"smollm3", "SmolLM3", llama_defaults, smollm3_config, llama_tensors}),
+    also_reads({"olmo2", "Olmo2", llama_defaults, olmo2_config, llama_tensors}),
+    also_reads({"glm", "Glm", glm_defaults, glm_config, glm_tensors}),
+    also_reads({"glm4", "Glm4", glm_defaults, glm_config, glm_tensors}),
     {"falcon", "Falcon", falcon_defaults, falcon_config, falcon_tensors},
     {"bloom", "Bloom", bloom_defaults, bloom_config, bloom_tensors},
-    {"mixtral", "Mixtral", mixture_defaults, mixtral_config, mixture_tensors},
-    {"qwen2_moe", "Qwen2Moe", mixture_defaults, qwen2_moe_config, mixture_tensors},
-    {"qwen3_moe", "Qwen3Moe", mixture_defaults, qwen3_moe_config, mixture_tensors},
+    also_reads({"mixtral", "Mixtral", mixture_defaults, mixtral_config, mixture_tensors}),
+    also_reads({"qwen2_moe", "Qwen2Moe", mixture_defaults, qwen2_moe_config, mixture_tensors}),
+    also_reads({"qwen3_moe", "Qwen3Moe", mixture_defaults, qwen3_moe_config, mixture_tensors}),
     {"olmoe", "Olmoe", mixture_defaults, olmoe_config, mixture_tensors},
     {"glm4_moe", "Glm4Moe", mixture_defaults, glm4_moe_config, mixture_tensors},
     {"baichuan", "Baichuan", baichuan_defaults, baichuan_config, baichuan_tensors, nullptr,
@@ -142,13 +151,27 @@ bool needs_no_head(const std::string& head, const ModelConfig& config) {
        head.c_str(), known.c_str());
 }
 
+// `source` is config.json as it is, of a model for which `fields` has the class's defaults too.
+HeadConfig read_class_scores(const Family& family, const SentenceModules& modules,
+                             const json& source, const json& fields, const std::string& path,
+                             int64_t d_model) {
+  HeadConfig head = read_classifier(source, path, *family.classifier, d_model,
+                                    modules.cross_encoder ? &*modules.cross_encoder : nullptr);
+  if (head.pooling == Pooling::kLastToken) {
+    head.classifier.row.passed_over =
+        static_cast<int32_t>(std::max<int64_t>(json_int(fields, "pad_token_id", path, -1), -1));
+  }
+  return head;
+}
+
 // The class of the model says what its output is, unless the user or a modules.json does.
 void read_head(const Family& family, const SentenceModules& modules, const json& source,
-               const std::string& path, ModelConfig* config) {
+               const json& fields, const std::string& path, ModelConfig* config) {
   const std::string head = head_of_class(source, path);
-  if (head == kSequenceClassification && family.classifier != nullptr) {
-    config->head = read_classifier(source, path, *family.classifier, config->d_model,
-                                   modules.cross_encoder ? &*modules.cross_encoder : nullptr);
+  if (modules.logit_score) {
+    config->head = read_logit_score(source, path, *modules.cross_encoder);
+  } else if (head == kSequenceClassification && family.classifier != nullptr) {
+    config->head = read_class_scores(family, modules, source, fields, path, config->d_model);
   } else if (modules.cross_encoder && head != kSequenceClassification) {
     fail(Status::kUnsupported,
          "%s field \"architectures\" names no model %s; only such a CrossEncoder is supported",
@@ -166,23 +189,15 @@ ModelConfig embedder_of(const ModelConfig& language_model) {
   return config;
 }
 
-void rename_stack(std::vector<TensorRecipe>* recipes) {
-  constexpr std::string_view kDecoder = "decoder.";
-  for (TensorRecipe& recipe : *recipes) {
-    if (!recipe.name.starts_with(kDecoder)) continue;
-    recipe.name = "encoder." + recipe.name.substr(kDecoder.size());
-  }
-}
-
-[[noreturn]] void refuse_embedder(const Family& family, const std::string& path) {
+[[noreturn]] void refuse_reading(const Family& family, Use use, const std::string& path) {
   std::string known;
   for (const Family& one : kFamilies) {
     if (one.embeds) known += (known.empty() ? "" : ", ") + std::string(one.model_type);
   }
-  fail(Status::kUnsupported,
-       "%s field \"model_type\" is \"%s\"; of models with a decoder, vectors of texts can be made "
-       "by: %s",
-       path.c_str(), family.model_type, known.c_str());
+  fail(
+      Status::kUnsupported,
+      "%s field \"model_type\" is \"%s\"; of models with a decoder, %s of texts can be made by: %s",
+      path.c_str(), family.model_type, use == Use::kVectors ? "vectors" : "scores", known.c_str());
 }
 
 // A class without a head, or one whose head is left out.
@@ -216,22 +231,58 @@ void check_directions(const StackConfig& stack, bool embeds, const std::string& 
   }
 }
 
+Use use_of(const Family& family, const SentenceModules& modules, const json& config,
+           const std::string& path, const ConvertOptions& options) {
+  if (options.pooling || modules.head.pooling != Pooling::kNone) return Use::kVectors;
+  if (modules.logit_score) return Use::kLogitScores;
+  const bool by_class = !modules.listed || modules.cross_encoder;
+  const bool scores = by_class && family.classifier != nullptr &&
+                      head_of_class(config, path) == kSequenceClassification;
+  return scores ? Use::kScores : Use::kAnswers;
+}
+
 // The config of the family's models; that of a language model whose hidden states are to become
-// vectors of texts has no head.
+// vectors or scores of texts has no head.
 ModelConfig read_config(const Family& family, const json& config, const std::string& path,
-                        bool wants_vectors) {
+                        Use use) {
   json fields = config;
-  const bool embeds = wants_vectors && family.embeds;
+  const bool embeds = use != Use::kAnswers && family.embeds;
   if (embeds) {
-    check_embedder_class(config, path);
+    if (use == Use::kVectors) check_embedder_class(config, path);
     fields.erase("architectures");
   }
   ModelConfig result = family.config(fields, path);
-  if (!result.is_language_model()) return result;
-  if (wants_vectors && !embeds) refuse_embedder(family, path);
+  if (!result.is_language_model()) {
+    if (use != Use::kLogitScores) return result;
+    refuse_reading(family, use, path);
+  }
+  if (use != Use::kAnswers && !embeds) refuse_reading(family, use, path);
   check_directions(result.decoder, embeds, path);
+  if (use == Use::kLogitScores) {
+    if (result.head.cap.limit == 0) return result;
+    fail(Status::kUnsupported,
+         "%s: logits have a soft cap, of which no score can be made: \"final_logit_softcapping\"",
+         path.c_str());
+  }
   if (embeds) result.head = {};
   return result;
+}
+
+// Texts that go through the model's chat template.
+void add_messages(const SentenceModules& modules, const std::string& dir,
+                  const ConvertOptions& options, ModelConfig* config) {
+  config->messages = modules.messages;
+  config->chat = read_chat_files(dir, options.log);
+  config->head.use.leaves_out_prompt = false;  // sentence-transformers leaves no message out
+  const std::string& text = config->chat.find("", false);
+  if (config->head.kind == HeadKind::kClassify) {
+    check_pair_roles(config->chat, config->messages, dir);
+  } else if (text.find("task") != std::string::npos) {
+    fail(Status::kUnsupported,
+         "%s: the chat template has \"task\", by which texts may differ that are queries from "
+         "those that are documents; that is not supported",
+         dir.c_str());
+  }
 }
 
 // Reads what the steps after a model make of its output, or what a model generates.
@@ -328,13 +379,13 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   const json source_config = with_class_defaults(own_config, family.defaults);
   check_class(own_config, config_path, family.class_name, family.own_module);
 
-  const bool wants_vectors = modules.head.pooling != Pooling::kNone || options.pooling.has_value();
-  const ModelConfig of_family = read_config(family, source_config, config_path, wants_vectors);
-  const bool embeds = wants_vectors && of_family.is_language_model();
+  const Use use = use_of(family, modules, own_config, config_path, options);
+  const ModelConfig of_family = read_config(family, source_config, config_path, use);
+  const bool embeds = use != Use::kAnswers && of_family.is_language_model();
   ModelConfig config = embeds ? embedder_of(of_family) : of_family;
   const bool may_classify = !modules.listed || modules.cross_encoder;
   if (may_classify && !options.pooling) {
-    read_head(family, modules, own_config, config_path, &config);
+    read_head(family, modules, own_config, source_config, config_path, &config);
   }
   read_uses(family, modules, own_config, config_path, options, &config);
   // A prompt is not cut, so the tokenizer's own limit is nobody's.
@@ -345,6 +396,7 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
                            : read_max_seq_len(dir, max_positions, modules.listed);
   config.validate(config_path);
   if (config.is_language_model()) config.chat = read_chat_files(dir, options.log);
+  if (modules.messages.form != MessageForm::kNone) add_messages(modules, dir, options, &config);
   const ImportedTokenizer tokenizer = import_tokenizer(dir, modules.listed);
   check_vocab(tokenizer, config, config_path);
 
@@ -361,14 +413,17 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   const Checkpoint& weights = quantized ? static_cast<const Checkpoint&>(*quantized) : checkpoint;
   std::vector<TensorRecipe> recipes =
       family.tensors(weights, source_config, config_path, embeds ? of_family : config);
-  if (embeds) rename_stack(&recipes);
+  if (embeds) name_as_encoder(&recipes);
   if (config.head.kind == HeadKind::kPool) {
     open_sentence_weights(modules.head, &checkpoint);
     for (TensorRecipe& recipe : sentence_tensors(modules.head, weights)) {
       recipes.push_back(std::move(recipe));
     }
   }
-  if (config.head.kind == HeadKind::kClassify) {
+  if (modules.logit_score) {
+    recipes.push_back(
+        take_logit_score(weights, *modules.logit_score, config.encoder.vocab_size, &recipes));
+  } else if (config.head.kind == HeadKind::kClassify) {
     for (TensorRecipe& recipe : classifier_tensors(weights, *family.classifier, config)) {
       recipes.push_back(std::move(recipe));
     }

@@ -116,7 +116,8 @@ struct DecodeStep {
 // One way of making one row of a sequence's rows.
 struct PoolPart {
   kernels::Pooling pooling = kernels::Pooling::kMean;
-  bool of_last = false;  // the pooling of the last row alone
+  bool of_last = false;      // the pooling of the last row alone
+  int32_t passed_over = -1;  // of_last: the last row whose token is another one, if there is any
 };
 
 // One call of the model, as ops see it.

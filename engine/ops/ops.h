@@ -355,8 +355,9 @@ class Take : public RowOp {
 };
 
 // The place of the row that is the pooled one, where the pooling takes one of a sequence's rows as
-// it is; -1: there is none, and the vector is zero.
-int64_t place_of_row(const PoolPart& part, int64_t len, int64_t n_left_out);
+// it is; -1: there is none, and the vector is zero. `ids` [len] are the sequence's tokens, null for
+// activations.
+int64_t place_of_row(const PoolPart& part, const int32_t* ids, int64_t len, int64_t n_left_out);
 
 // One vector a sequence: those of all poolings side by side, or that of the run's, divided by its
 // Euclidean length if `normalize`  -> [n_seqs, d for each], not padded

@@ -18,10 +18,20 @@ void normalize_row(const kernels::Table& kernels, bool normalize, int64_t d, con
                     .y = y});
 }
 
+// The place of the last token that is another one; 0 where there is none, as in transformers.
+int64_t last_other(const int32_t* ids, int64_t len, int32_t passed_over) {
+  int64_t place = len - 1;
+  while (place > 0 && ids[place] == passed_over) --place;
+  return place;
+}
+
 }  // namespace
 
-int64_t place_of_row(const PoolPart& part, int64_t len, int64_t n_left_out) {
+int64_t place_of_row(const PoolPart& part, const int32_t* ids, int64_t len, int64_t n_left_out) {
   const int64_t left_out = std::min(n_left_out, len);
+  if (part.passed_over >= 0 && ids != nullptr && left_out < len) {
+    return last_other(ids, len, part.passed_over);
+  }
   if (left_out < len) return part.of_last ? len - 1 : left_out;
   // It is as in sentence-transformers for a text whose every token is left out: its first row is
   // that of the text.
@@ -44,6 +54,7 @@ void Pool::run_task(const Run& run, int64_t seq, std::span<const View> inputs, V
   const int64_t len = run.offsets[seq + 1] - begin;
   const int64_t left_out = std::min(run.n_left_out, len), rows = len - left_out;
   const float* first = inputs[0].data + begin * inputs[0].ld;
+  const int32_t* ids = run.ids == nullptr ? nullptr : run.ids + begin;
   float* y = output.data + seq * output.ld;
   const std::span<const PoolPart> parts = run.pooling ? std::span(run.pooling, 1) : parts_;
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -56,7 +67,8 @@ void Pool::run_task(const Run& run, int64_t seq, std::span<const View> inputs, V
       std::fill_n(own, d_, is_max ? -std::numeric_limits<float>::infinity() : 0.0f);
       continue;
     }
-    const int64_t place = part.of_last || rows == 0 ? place_of_row(part, len, left_out) : left_out;
+    const int64_t place =
+        part.of_last || rows == 0 ? place_of_row(part, ids, len, left_out) : left_out;
     run.kernels->pool_f32({.pooling = part.pooling,
                            .normalize = normalize_ && parts.size() == 1,
                            .rows = part.of_last || rows == 0 ? 1 : rows,
@@ -66,7 +78,7 @@ void Pool::run_task(const Run& run, int64_t seq, std::span<const View> inputs, V
                            .ldx = inputs[0].ld,
                            .y = own});
   }
-  const bool is_row = place_of_row(parts[0], len, left_out) >= 0 &&
+  const bool is_row = place_of_row(parts[0], ids, len, left_out) >= 0 &&
                       (parts[0].of_last || parts[0].pooling == kernels::Pooling::kCls);
   const bool done = parts.size() == 1 && (rows > 0 || is_row);
   if (!normalize_ || done || len == 0) return;

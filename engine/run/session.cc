@@ -175,7 +175,7 @@ ReadRows Session::one_of_each(const Run& run) {
   ReadRows read{.tokens = read_tokens_, .offsets = read_offsets_};
   for (int64_t seq = 0; seq < run.n_seqs; ++seq) {
     const int64_t begin = run.offsets[seq], len = run.offsets[seq + 1] - begin;
-    const int64_t place = place_of_row(*graph_.read, len, run.n_left_out);
+    const int64_t place = place_of_row(*graph_.read, run.ids + begin, len, run.n_left_out);
     read_offsets_[seq] = read.n;
     if (place < 0) continue;
     read_tokens_[read.n++] = static_cast<int32_t>(begin + place);

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "engine/chat/conversation.h"
 #include "engine/model/model.h"
 #include "engine/text/tokenizer.h"
 
@@ -44,6 +46,15 @@ class TextTokens {
  private:
   std::string_view prompted(std::string_view text, std::string* room) const;
 
+  // Where texts are conversations: what each role says.
+  using Turns = std::vector<std::pair<std::string_view, std::string_view>>;
+  void check_messages(bool pairs) const;
+  void append_messages(const Turns& turns, std::vector<int32_t>* ids) const;
+  void write_messages(Turns turns, std::vector<int32_t>* ids) const;
+  // The tokens that stand behind all that the turns say: the template's.
+  std::vector<int32_t> ending_of(const Turns& turns) const;
+
+  const ModelConfig& config_;
   const Tokenizer& tokenizer_;
   int64_t n_types_;
   TextOptions options_;

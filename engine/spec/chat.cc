@@ -3,12 +3,16 @@
 #include "engine/base/error.h"
 #include "engine/file/json_fields.h"
 #include "engine/file/limits.h"
+#include "engine/spec/enum_names.h"
 #include "engine/spec/fields.h"
 
 namespace headlane {
 namespace {
 
 using ll = long long;
+
+constexpr EnumName<MessageForm> kForms[] = {
+    {MessageForm::kNone, "none"}, {MessageForm::kText, "text"}, {MessageForm::kListed, "listed"}};
 
 void check_texts(const std::map<std::string, std::string>& texts, const char* what, int64_t most,
                  int64_t most_bytes, const std::string& where) {
@@ -56,6 +60,12 @@ void check_chat(const ChatConfig& chat, const std::string& where) {
 void visit_fields(ChatConfig* chat, FieldVisitor* fields) {
   fields->texts("templates", &chat->templates);
   fields->texts("tokens", &chat->tokens);
+}
+
+void visit_fields(TextMessages* messages, FieldVisitor* fields) {
+  fields->choice("form", &messages->form, kForms);
+  fields->flag("begins_answer", &messages->begins_answer);
+  fields->text("variables", &messages->variables);
 }
 
 }  // namespace headlane

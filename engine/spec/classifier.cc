@@ -38,10 +38,15 @@ void check_classifier(const ClassifierConfig& classifier, const std::string& whe
        where.c_str(), classifier.entailment, ll{classifier.n_labels()});
 }
 
+void visit_fields(ScoredRow* row, FieldVisitor* fields) {
+  fields->id("passed_over", &row->passed_over);
+}
+
 void visit_fields(ClassifierConfig* classifier, FieldVisitor* fields) {
   fields->names("labels", &classifier->labels, file_limits::kLabels);
   fields->choice("outcome", &classifier->outcome, kOutcomes);
   fields->id("entailment", &classifier->entailment);
+  fields->optional("row", &classifier->row, classifier->row.passed_over >= 0);
 }
 
 }  // namespace headlane

@@ -16,11 +16,17 @@ enum class Outcome {
 
 const char* name_of(Outcome outcome);  // as in the .headlane header: "raw", "sigmoid", "softmax"
 
+// The row of a sequence that scores are made of, where the pooling is that of the last token.
+struct ScoredRow {
+  int32_t passed_over = -1;  // the last token that is another one; -1: the last token
+};
+
 struct ClassifierConfig {
   std::vector<std::string> labels;  // their names, one or more
   Outcome outcome = Outcome::kRaw;
   // The label which says that the second text of a pair follows from the first; -1: there is none.
   int32_t entailment = -1;
+  ScoredRow row = {};
 
   int64_t n_labels() const { return std::ssize(labels); }
   // The label which says that it contradicts the first, by custom: the first label, or the last one
@@ -33,6 +39,7 @@ struct ClassifierConfig {
 void check_classifier(const ClassifierConfig& classifier, const std::string& where);
 
 class FieldVisitor;
+void visit_fields(ScoredRow* row, FieldVisitor* fields);
 void visit_fields(ClassifierConfig* classifier, FieldVisitor* fields);
 
 }  // namespace headlane

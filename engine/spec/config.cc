@@ -287,7 +287,10 @@ void visit_fields(ModelConfig* config, FieldVisitor* fields) {
   fields->optional("decoder", &config->decoder, config->has_decoder(), tokens);
   fields->object("head", &config->head);
   if (config->head.kind == HeadKind::kLogits) fields->object("generation", &config->generation);
-  if (config->is_language_model()) {
+  if (tokens && !config->generates()) {
+    fields->optional("messages", &config->messages, config->reads_messages());
+  }
+  if (config->is_language_model() || config->reads_messages()) {
     fields->optional("chat", &config->chat, !config->chat.templates.empty());
   }
   fields->names("higher_precision", &config->higher_precision, file_limits::kProductNames);

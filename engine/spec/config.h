@@ -132,7 +132,8 @@ struct ModelConfig {
   StackConfig encoder, decoder;
   HeadConfig head;
   GenerationDefaults generation;  // of kLogits
-  ChatConfig chat;                // of a language model
+  ChatConfig chat;                // of a language model, and of one with `messages`
+  TextMessages messages;          // of an encoder of tokens
   // Products that are computed in bf16 where the others are in int8, such as
   // "encoder.layers.3.attention.qkv".
   std::vector<std::string> higher_precision;
@@ -142,6 +143,8 @@ struct ModelConfig {
   // The precision of a product where the model is run in `precision`: that one, or a higher one.
   Precision precision_of(const std::string& product, Precision precision) const;
 
+  // Whether the texts that it reads are conversations.
+  bool reads_messages() const { return messages.form != MessageForm::kNone; }
   bool takes_tokens() const { return inputs == InputKind::kTokens; }
   bool has_encoder() const { return encoder.n_layers != 0; }
   bool has_decoder() const { return decoder.n_layers != 0; }

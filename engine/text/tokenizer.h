@@ -111,6 +111,8 @@ class Tokenizer {
   // The tokens that encode_pair adds to any two texts. Throws as it does.
   int64_t n_special_of_pair(const TextLanguages& languages = {}) const;
 
+  // Whether texts that are too long lose their beginnings, else their ends.
+  bool cuts_beginnings() const { return frame_.cuts_left; }
   int64_t n_special() const { return n_special_with({}); }  // tokens that encode adds to any text
   virtual bool is_special(int32_t id) const = 0;            // an id in [0, vocab_size), of no text
   virtual int64_t vocab_size() const = 0;                   // ids are in [0, vocab_size)

@@ -115,7 +115,7 @@ TEST_P(DecoderEmbedders, PoolingByTheOption) {
 
 INSTANTIATE_TEST_SUITE_P(Models, DecoderEmbedders,
                          testing::Values("qwen3_last", "qwen2_window", "mistral_window",
-                                         "llama_both_ways", "gemma3_both_ways"),
+                                         "llama_both_ways", "gemma3_both_ways", "gemma_messages"),
                          [](const auto& one) { return std::string(one.param); });
 
 class RefusedEmbedders : public testing::Test {
@@ -152,8 +152,9 @@ TEST_F(RefusedEmbedders, ByName) {
   refused("mistral_window", {{"is_causal", false}}, "mean", "in a model with windows");
   refused("llama_both_ways", {{"architectures", {"LlamaForSequenceClassification"}}}, "mean",
           "vectors of texts can be made by ...Model and ...ForCausalLM");
-  refused("llama_both_ways", {{"model_type", "olmo2"}, {"architectures", {"Olmo2ForCausalLM"}}},
-          "mean", "vectors of texts can be made by: llama, mistral, qwen2, qwen3, gemma3_text");
+  refused("llama_both_ways",
+          {{"model_type", "gpt2"}, {"is_causal", true}, {"architectures", {"GPT2LMHeadModel"}}},
+          "mean", "vectors of texts can be made by: llama, mistral, qwen2, qwen3, gemma, gemma2");
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ bool is_of_family(std::string_view name, std::string_view family, bool any_case)
   name.remove_prefix(family.size());
   const bool is_model =
       std::find(std::begin(kEndings), std::end(kEndings), name) != std::end(kEndings);
-  return is_model || name.starts_with("For");
+  return is_model || name.starts_with("For") || name.starts_with("TextFor");
 }
 
 // "modeling_KNOWN.KnownForCausalLM", and its config, "configuration_KNOWN.KnownConfig"

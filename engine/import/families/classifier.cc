@@ -1,5 +1,6 @@
 #include "engine/import/families/classifier.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -147,7 +148,7 @@ HeadConfig read_classifier(const json& config, const std::string& path, const Cl
                            int64_t d_model, const CrossEncoderSettings* settings) {
   HeadConfig head;
   head.kind = HeadKind::kClassify;
-  head.pooling = Pooling::kCls;
+  head.pooling = form.pooling;
   ClassifierConfig& classifier = head.classifier;
   classifier.labels = read_labels(config, path);
   classifier.outcome = read_outcome(config, path, classifier.n_labels(), settings);
@@ -159,6 +160,47 @@ HeadConfig read_classifier(const json& config, const std::string& path, const Cl
   return head;
 }
 
+HeadConfig read_logit_score(const json& config, const std::string& path,
+                            const CrossEncoderSettings& settings) {
+  HeadConfig head;
+  head.kind = HeadKind::kClassify;
+  head.pooling = Pooling::kLastToken;
+  head.classifier.labels = {default_label(0)};
+  head.classifier.outcome = read_outcome(config, path, 1, &settings);
+  head.steps.push_back({HeadStepKind::kDense, 1});
+  return head;
+}
+
+TensorRecipe take_logit_score(const Checkpoint& checkpoint, const LogitScore& score,
+                              int64_t vocab_size, std::vector<TensorRecipe>* recipes) {
+  const auto find = [&](const char* name) {
+    return std::find_if(recipes->begin(), recipes->end(),
+                        [&](const TensorRecipe& recipe) { return recipe.name == name; });
+  };
+  const auto own = find("lm_head.weight");
+  const TensorRecipe& logits = own != recipes->end() ? *own : *find("encoder.embeddings.word");
+  const auto weights_of = [&](int64_t id) {
+    if (id >= vocab_size) {
+      fail(Status::kBadFile, "%s has the id %lld of a token; the model has %lld tokens",
+           score.path.c_str(), ll{id}, ll{vocab_size});
+    }
+    const TensorSlice& slice = logits.slices.front();
+    std::vector<float> row(static_cast<size_t>(logits.shape.back()));
+    checkpoint.read(slice.tensor, slice.first + id * logits.shape.back(), row);
+    return row;
+  };
+  TensorRecipe head;
+  head.name = "head.steps.0.weight";
+  head.shape = {1, logits.shape.back()};
+  head.values = weights_of(score.yes);
+  if (score.no >= 0) {
+    const std::vector<float> no = weights_of(score.no);
+    for (size_t i = 0; i < no.size(); ++i) head.values[i] -= no[i];
+  }
+  if (own != recipes->end()) recipes->erase(own);
+  return head;
+}
+
 std::vector<TensorRecipe> classifier_tensors(const Checkpoint& checkpoint,
                                              const ClassifierForm& form,
                                              const ModelConfig& config) {
@@ -167,7 +209,7 @@ std::vector<TensorRecipe> classifier_tensors(const Checkpoint& checkpoint,
   const auto add = [&](const std::string& source, int64_t n) {
     const std::string name = "head.steps." + std::to_string(step++);
     recipes.add(source + ".weight", name + ".weight", {n, config.d_model});
-    recipes.add(source + ".bias", name + ".bias", {n});
+    if (form.has_bias) recipes.add(source + ".bias", name + ".bias", {n});
   };
   if (form.dense != nullptr) add(form.dense, config.d_model);
   add(form.out, config.head.classifier.n_labels());

@@ -1,6 +1,7 @@
 #include "engine/import/families/decoder.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "engine/base/error.h"
 #include "engine/import/families/encoder_decoder.h"
@@ -146,6 +147,14 @@ ModelConfig gated_decoder_config(const Json& config, const std::string& path,
   return result;
 }
 
+void name_as_encoder(std::vector<TensorRecipe>* recipes) {
+  constexpr std::string_view kDecoder = "decoder.";
+  for (TensorRecipe& recipe : *recipes) {
+    if (!recipe.name.starts_with(kDecoder)) continue;
+    recipe.name = "encoder." + recipe.name.substr(kDecoder.size());
+  }
+}
+
 LayerWindow window_of(const Json& config, const std::string& path) {
   return {.left = json_positive(config, "sliding_window", path) - 1};
 }
@@ -189,14 +198,17 @@ std::vector<LayerWindow> windows_of(const std::vector<bool>& layers, LayerWindow
 std::vector<TensorRecipe> gated_decoder_tensors(const Checkpoint& checkpoint,
                                                 const ModelConfig& model,
                                                 const GatedLayerNames& names, bool tied) {
-  // Vectors of texts need no logits.
+  // Vectors of texts need no logits, and scores have a head of their own.
   const bool no_head = tied || model.head.kind != HeadKind::kLogits;
   std::vector<TensorRecipe> recipes = GatedDecoderTensors(checkpoint, model, names).take(no_head);
   refuse_left_over(checkpoint, recipes, [&](const std::string& name) {
     const std::string layer = "model.layers." + std::to_string(names.left_out_layer) + ".";
     if (names.left_out_layer >= 0 && name.starts_with(layer)) return true;
     // Older versions save the wavelengths, which follow from the config, and tied words twice.
-    return name.ends_with("rotary_emb.inv_freq") || (no_head && name == "lm_head.weight");
+    if (no_head && name == "lm_head.weight") return true;
+    const bool no_logits = model.head.kind != HeadKind::kLogits;
+    if (no_logits && (name == "lm_head.bias" || name == "score.weight")) return true;
+    return name.ends_with("rotary_emb.inv_freq");
   });
   return recipes;
 }

@@ -47,6 +47,9 @@ struct GatedLayerNames {
   ExpertNames experts;          // of layers that have experts in place of a feed-forward
   int64_t left_out_layer = -1;  // the checkpoint may have such a layer, which is left out
 };
+// Makes those of a language model's layers the layers of an encoder.
+void name_as_encoder(std::vector<TensorRecipe>* recipes);
+
 // `tied`: logits come from the table of words.
 std::vector<TensorRecipe> gated_decoder_tensors(const Checkpoint& checkpoint,
                                                 const ModelConfig& model,

@@ -105,6 +105,17 @@ Json llama_defaults(const std::string& type) {
                      {"pad_token_id", 128004},
                      {"bos_token_id", 128000},
                      {"eos_token_id", 128001}});
+  } else if (type == "eurobert") {
+    defaults.update({{"vocab_size", 128256},
+                     {"hidden_size", 768},
+                     {"intermediate_size", 3072},
+                     {"num_hidden_layers", 12},
+                     {"num_attention_heads", 12},
+                     {"max_position_embeddings", 8192},
+                     {"rms_norm_eps", 1e-5},
+                     {"pad_token_id", 128001},
+                     {"bos_token_id", 128000},
+                     {"eos_token_id", 128001}});
   } else if (type == "olmo2") {
     defaults.erase("bos_token_id");
     defaults.update({{"vocab_size", 50304},
@@ -157,6 +168,28 @@ ModelConfig llama_config(const Json& config, const std::string& path) {
   return result;
 }
 
+// Its tokens see all others, whatever the config says.
+ModelConfig eurobert_config(const Json& config, const std::string& path) {
+  Json fields = config;
+  fields.erase("architectures");  // those of a language model are not its own
+  ModelConfig result = gated_decoder_config(fields, path);
+  refuse_partial_rotary(config, path);
+  read_rotary(config, path, &result.decoder);
+  result.decoder.attention.causal = Causal::kNone;
+  result.encoder = std::exchange(result.decoder, {});
+  result.head = {};
+  return result;
+}
+
+std::vector<TensorRecipe> eurobert_tensors(const Checkpoint& checkpoint, const Json& config,
+                                           const std::string& path, const ModelConfig& model) {
+  ModelConfig as_decoder = model;
+  as_decoder.decoder = std::exchange(as_decoder.encoder, {});
+  std::vector<TensorRecipe> recipes = llama_tensors(checkpoint, config, path, as_decoder);
+  name_as_encoder(&recipes);
+  return recipes;
+}
+
 std::vector<TensorRecipe> llama_tensors(const Checkpoint& checkpoint, const Json& config,
                                         const std::string& path, const ModelConfig& model) {
   GatedLayerNames names;
@@ -169,7 +202,7 @@ std::vector<TensorRecipe> llama_tensors(const Checkpoint& checkpoint, const Json
     names.attention_norm = "post_attention_layernorm";
     names.ffn_norm = "post_feedforward_layernorm";
   }
-  if (type == "llama" || type == "smollm3")
+  if (type == "llama" || type == "smollm3" || type == "eurobert")
     names.ffn_bias = json_bool(config, "mlp_bias", path, false);
   const bool tied = json_bool(config, "tie_word_embeddings", path, type == "smollm3");
   return gated_decoder_tensors(checkpoint, model, names, tied);

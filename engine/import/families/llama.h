@@ -1,6 +1,7 @@
 // Language models of Llama's build: RMS norms before attention and feed-forward, rotary positions,
 // grouped heads, a gated feed-forward. Llama, Mistral, Qwen 2 and Qwen 3 are such. SmolLM 3 has
 // layers without rotary positions, and OLMo 2 has its norms behind attention and feed-forward.
+// EuroBERT is an encoder of that build.
 #pragma once
 
 #include <string>
@@ -20,7 +21,10 @@ Json llama_defaults(const std::string&);
 ModelConfig llama_config(const Json& config, const std::string& path);
 ModelConfig smollm3_config(const Json& config, const std::string& path);
 ModelConfig olmo2_config(const Json& config, const std::string& path);
+ModelConfig eurobert_config(const Json& config, const std::string& path);
 std::vector<TensorRecipe> llama_tensors(const Checkpoint& checkpoint, const Json& config,
                                         const std::string& path, const ModelConfig& model);
+std::vector<TensorRecipe> eurobert_tensors(const Checkpoint& checkpoint, const Json& config,
+                                           const std::string& path, const ModelConfig& model);
 
 }  // namespace headlane

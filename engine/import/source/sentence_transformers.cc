@@ -14,6 +14,25 @@ namespace {
 using json = Json;
 
 constexpr const char* kTokenizerConfig = "/tokenizer_config.json";
+constexpr const char* kCausalLogits = "causal_logits";
+constexpr const char* kProcessing = "processing_kwargs";
+
+// apply_chat_template of transformers gives these no template, or means something of its own.
+constexpr std::string_view kOfTemplates[] = {"conversation",
+                                             "tools",
+                                             "documents",
+                                             "chat_template",
+                                             "tokenize",
+                                             "padding",
+                                             "truncation",
+                                             "max_length",
+                                             "return_tensors",
+                                             "return_dict",
+                                             "messages",
+                                             "continue_final_message",
+                                             "tokenizer_kwargs",
+                                             "processor_kwargs",
+                                             "return_assistant_tokens_mask"};
 
 // The settings of a Transformer module. sentence-transformers reads the first of these files that
 // is there and is not an empty object.
@@ -69,8 +88,27 @@ void check_order(const std::string& kind, bool is_first, bool has_pooling, const
   }
   fail(Status::kUnsupported,
        "%s field \"type\" is \"%s\"; supported are a Transformer, then Pooling, then any of Dense, "
-       "LayerNorm, Normalize and Dropout",
+       "LayerNorm, Normalize and Dropout, or a Transformer and a LogitScore",
        where.c_str(), printable(json_string(module, "type", where)).c_str());
+}
+
+constexpr const char* kLogitScore = "LogitScore";
+
+LogitScore read_logit_score(const std::string& dir) {
+  LogitScore score;
+  score.path = dir + "/config.json";
+  const json config = read_json_file(score.path);
+  score.yes = json_int(config, "true_token_id", score.path);
+  constexpr const char *kNo = "false_token_id", *kInput = "module_input_name";
+  if (json_has(config, kNo, score.path)) score.no = json_int(config, kNo, score.path);
+  const bool has_no = json_has(config, kNo, score.path);
+  if (score.yes < 0 || (has_no && score.no < 0)) {
+    fail(Status::kBadFile, "%s has an id of a token that is less than 0", score.path.c_str());
+  }
+  const std::string input = json_string(config, kInput, score.path, kCausalLogits);
+  if (input == kCausalLogits) return score;
+  fail(Status::kUnsupported, "%s field \"%s\" is \"%s\"; only \"%s\" is supported",
+       score.path.c_str(), kInput, printable(input).c_str(), kCausalLogits);
 }
 
 // The modules by their names: as in sentence-transformers, a later one takes the place of an
@@ -105,6 +143,13 @@ void read_modules(const json& list, const std::string& path, const std::string& 
   for (size_t i = 0; i < list.size(); ++i) kinds.push_back(module_kind(list[i], where(i)));
   const std::vector<size_t> places = named_modules(list, path, modules);
   bool has_pooling = false;
+  const bool has_score = places.size() == 2 && kinds[places[1]] == kLogitScore;
+  if (has_score) {
+    check_order(kinds[places[0]], true, false, list[places[0]], where(places[0]));
+    modules->transformer_dir = module_dir(list[places[0]], dir, where(places[0]));
+    modules->logit_score = read_logit_score(module_dir(list[places[1]], dir, where(places[1])));
+    return;
+  }
   for (const size_t i : places) {
     check_order(kinds[i], i == places.front(), has_pooling, list[i], where(i));
     has_pooling = has_pooling || kinds[i] == "Pooling";
@@ -181,37 +226,115 @@ void read_model_config(const std::string& path, SentenceModules* modules) {
   modules->prompts = read_prompts(*config, path);
 }
 
+// What the Transformer module is for, and the names of what it makes.
+struct TransformerUse {
+  const char *task, *makes, *output;
+};
+constexpr TransformerUse kVectors = {"feature-extraction", "token_embeddings", "last_hidden_state"};
+constexpr TransformerUse kScores = {"sequence-classification", "scores", "logits"};
+constexpr TransformerUse kLogits = {"text-generation", kCausalLogits, "logits"};
+
+// `entry` is "text" or "message".
+const json& check_modality(const json& modalities, const char* entry, const TransformerUse& use,
+                           const std::string& where) {
+  const json& found = json_field(modalities, entry, where);
+  const std::string output = json_string(found, "method_output_name", where, use.output);
+  if (json_string(found, "method", where, "forward") == "forward" && output == use.output) {
+    return found;
+  }
+  fail(Status::kUnsupported, "%s %s is %s; only \"%s\" of \"forward\" is supported", where.c_str(),
+       entry, printable(found.dump()).c_str(), use.output);
+}
+
+// "processing_kwargs": how sentence-transformers calls the template.
+void read_template_call(const json& call, const std::string& where, TextMessages* messages) {
+  json variables = json::object();
+  for (const auto& [key, value] : call.items()) {
+    if (key == "add_generation_prompt") {
+      messages->begins_answer = json_bool(call, key.c_str(), where);
+    } else if (key == "restore_suffix") {
+      if (json_bool(call, key.c_str(), where)) continue;
+      fail(Status::kUnsupported, "%s field \"%s\" is false; only true is supported", where.c_str(),
+           key.c_str());
+    } else if (std::find(std::begin(kOfTemplates), std::end(kOfTemplates), key) !=
+               std::end(kOfTemplates)) {
+      fail(Status::kUnsupported, "%s field \"%s\" is %s, which Headlane does not obey",
+           where.c_str(), printable(key).c_str(), printable(value.dump()).c_str());
+    } else {
+      variables[key] = value;
+    }
+  }
+  if (!variables.empty()) messages->variables = variables.dump();
+}
+
+// Texts go through the chat template where there is a modality "message".
+TextMessages read_messages(const json& modalities, const json& config, const TransformerUse& use,
+                           const std::string& path, const std::string& where) {
+  TextMessages messages;
+  constexpr const char *kMessage = "message", *kFormat = "format", *kCall = "chat_template";
+  if (!json_has(modalities, kMessage, where)) return messages;
+  const json& entry = check_modality(modalities, kMessage, use, where);
+  const std::string format = json_string(entry, kFormat, where);
+  if (format != "flat" && format != "structured") {
+    fail(Status::kUnsupported, "%s field \"%s\" is \"%s\", not one of: flat, structured",
+         where.c_str(), kFormat, printable(format).c_str());
+  }
+  messages.form = format == "flat" ? MessageForm::kText : MessageForm::kListed;
+  if (!json_has(config, kProcessing, path)) return messages;
+  const std::string in = path + " field \"" + kProcessing + "\":";
+  if (json_has(config[kProcessing], kCall, in)) {
+    read_template_call(json_field(config[kProcessing], kCall, in),
+                       in + " field \"" + kCall + "\":", &messages);
+  }
+  return messages;
+}
+
+// Of "processing_kwargs", what is said of the template alone.
+void check_processing(const json& config, const std::string& path) {
+  if (!json_has(config, kProcessing, path)) return;
+  for (const auto& [key, value] : config[kProcessing].items()) {
+    if (key == "chat_template" || value.empty()) continue;
+    fail(Status::kUnsupported, "%s field \"%s\" has \"%s\", which Headlane does not obey",
+         path.c_str(), kProcessing, printable(key).c_str());
+  }
+}
+
 // Settings of the Transformer module that change ids or hidden states.
-void check_sentence_config(const std::string& transformer_dir, bool is_cross_encoder) {
-  const std::optional<SentenceConfig> config = read_sentence_config(transformer_dir);
-  if (!config) return;
-  const std::string& path = config->path;
-  const char* const task = is_cross_encoder ? "sequence-classification" : "feature-extraction";
-  const std::pair<const char*, const char*> words[] = {
-      {"transformer_task", task},
-      {"module_output_name", is_cross_encoder ? "scores" : "token_embeddings"}};
+void read_sentence_settings(const TransformerUse& use, SentenceModules* modules) {
+  const std::optional<SentenceConfig> config = read_sentence_config(modules->transformer_dir);
+  const std::string path = config ? config->path : modules->transformer_dir;
+  const json fields = config ? config->fields : json::object();
+  const std::pair<const char*, const char*> words[] = {{"transformer_task", use.task},
+                                                       {"module_output_name", use.makes}};
   for (const auto& [key, only] : words) {
-    const std::string value = json_string(config->fields, key, path, only);
+    const std::string value = json_string(fields, key, path, only);
     if (value == only) continue;
     fail(Status::kUnsupported, "%s field \"%s\" is \"%s\"; only \"%s\" is supported", path.c_str(),
          key, printable(value).c_str(), only);
   }
   // The fields of `model_args` say how PyTorch is to load and run the model.
   for (const char* key : {"tokenizer_args", "processor_kwargs", "config_args", "config_kwargs",
-                          "processing_kwargs", "tokenizer_name_or_path"}) {
-    if (!json_has(config->fields, key, path) || config->fields[key].empty()) continue;
+                          "tokenizer_name_or_path"}) {
+    if (!json_has(fields, key, path) || fields[key].empty()) continue;
     fail(Status::kUnsupported, "%s field \"%s\" is %s, which Headlane does not obey", path.c_str(),
-         key, printable(config->fields[key].dump()).c_str());
+         key, printable(fields[key].dump()).c_str());
   }
-  const char* const kModalities = "modality_config";
-  if (!json_has(config->fields, kModalities, path)) return;
+  check_processing(fields, path);
+  constexpr const char* kModalities = "modality_config";
+  if (!json_has(fields, kModalities, path)) return;
   const std::string where = path + " field \"" + kModalities + "\":";
-  const json& text = json_field(config->fields[kModalities], "text", where);
-  const char* const only = is_cross_encoder ? "logits" : "last_hidden_state";
-  const std::string output = json_string(text, "method_output_name", where, only);
-  if (json_string(text, "method", where, "forward") == "forward" && output == only) return;
-  fail(Status::kUnsupported, "%s text is %s; only \"%s\" of \"forward\" is supported",
-       where.c_str(), printable(text.dump()).c_str(), only);
+  check_modality(fields[kModalities], "text", use, where);
+  modules->messages = read_messages(fields[kModalities], fields, use, path, where);
+}
+
+// What the modules are for, so that they fit together.
+TransformerUse use_of_transformer(const SentenceModules& modules) {
+  if (!modules.logit_score) return modules.cross_encoder ? kScores : kVectors;
+  if (modules.cross_encoder) return kLogits;
+  fail(Status::kUnsupported,
+       "%s: modules.json has a LogitScore, but config_sentence_transformers.json does not say that "
+       "\"model_type\" is \"CrossEncoder\"",
+       modules.transformer_dir.c_str());
 }
 
 }  // namespace
@@ -228,7 +351,7 @@ SentenceModules read_sentence_modules(const std::string& dir) {
   modules.listed = true;
   read_modules(*list, path, dir, &modules);
   read_model_config(dir + "/config_sentence_transformers.json", &modules);
-  check_sentence_config(modules.transformer_dir, modules.cross_encoder.has_value());
+  read_sentence_settings(use_of_transformer(modules), &modules);
   return modules;
 }
 

@@ -18,6 +18,13 @@ struct CrossEncoderSettings {
   std::string path;        // of the file that says so
 };
 
+// A text's score is the logit of one token, less that of another, behind its last token.
+struct LogitScore {
+  int64_t yes = 0;
+  int64_t no = -1;   // -1: there is no other
+  std::string path;  // of the file that says so
+};
+
 struct SentenceModules {
   std::string transformer_dir;  // where config.json, weights and tokenizer are
   SentenceHead head;
@@ -25,6 +32,8 @@ struct SentenceModules {
   // These are of config_sentence_transformers.json.
   Prompts prompts;
   std::optional<CrossEncoderSettings> cross_encoder;
+  std::optional<LogitScore> logit_score;  // of a cross-encoder that is a language model
+  TextMessages messages;
   int64_t truncate_dim = 0;  // 0: vectors are whole
   Similarity similarity = Similarity::kCosine;
   std::vector<std::string> notes;  // what a user should be told, a sentence each
@@ -32,8 +41,8 @@ struct SentenceModules {
 
 // Without a modules.json: the folder itself, no pooling, and as in sentence-transformers nothing
 // else is read. Throws Error: kUnsupported if the steps are any but a transformer, then perhaps
-// pooling and steps on the vector of a text, or for a CrossEncoder a transformer alone; kBadFile,
-// kIo.
+// pooling and steps on the vector of a text, or for a CrossEncoder a transformer and perhaps a
+// LogitScore; kBadFile, kIo.
 SentenceModules read_sentence_modules(const std::string& dir);
 
 // Whether sentence_bert_config.json has texts lowered before the tokenizer's own normalizer.

@@ -45,7 +45,7 @@ std::vector<std::string> higher_precision_of(const ModelConfig& config,
   std::vector<std::string> names;
   if (options.precision == Precision::kInt8Groups) return names;  // bf16 has hardly more
   if (!config.takes_tokens() || config.has_decoder()) return names;
-  names.emplace_back("encoder.layers.0.ffn.down");
+  if (!config.encoder.experts.in_layer(0)) names.emplace_back("encoder.layers.0.ffn.down");
   for (int64_t i = (config.encoder.n_layers + 2) / 3; i < config.encoder.n_layers; ++i) {
     names.push_back("encoder.layers." + std::to_string(i) + ".attention.qkv");
   }

@@ -211,7 +211,7 @@ TEST_F(ClassifierImport, CrossEncodersWithModules) {
     };
   };
   refuse(with("dense.Dense"), Status::kUnsupported, "dense.Dense\"", folder, "modules.json");
-  refuse(with("logit_score.LogitScore"), Status::kUnsupported, "LogitScore\"", folder,
+  refuse(with("logit_score.LogitScore"), Status::kIo, "1_Dense/config.json", folder,
          "modules.json");
 }
 

@@ -271,18 +271,18 @@ def logits(model, tokenizer, first, second):
     return torch.stack(rows).double().numpy()
 
 
-def scores_of(golden, folder, model, tokenizer):
+def scores_of(golden, folder, model, tokenizer, first=FIRST):
     result = {}
     classify = pipeline("text-classification", model=model, tokenizer=tokenizer)
-    result["scores"] = [apply(classify, tokenize(tokenizer, text, None)) for text in FIRST]
+    result["scores"] = [apply(classify, tokenize(tokenizer, text, None)) for text in first]
     result["pair_scores"] = [apply(classify, tokenize(tokenizer, *pair))
-                             for pair in zip(FIRST, SECOND)]
+                             for pair in zip(first, SECOND)]
     if golden.cross_encoder:
-        encoder = CrossEncoder(str(folder))
-        predicted = encoder.predict(list(zip(FIRST, SECOND)), batch_size=5)
-        result["pair_scores"] = np.asarray(predicted, np.float64).reshape(len(FIRST), -1).tolist()
+        encoder = CrossEncoder(str(folder), model_kwargs={"dtype": torch.float32})
+        predicted = encoder.predict(list(zip(first, SECOND)), batch_size=5)
+        result["pair_scores"] = np.asarray(predicted, np.float64).reshape(len(first), -1).tolist()
         if encoder.num_labels == 1:
-            result["order"] = [row["corpus_id"] for row in encoder.rank(FIRST[0], SECOND)]
+            result["order"] = [row["corpus_id"] for row in encoder.rank(first[0], SECOND)]
         result.pop("scores")  # the pipeline does not obey a CrossEncoder's settings
     if any(label.lower().startswith("entail") for label in model.config.label2id):
         zero_shot = pipeline("zero-shot-classification", model=model, tokenizer=tokenizer)
@@ -292,7 +292,7 @@ def scores_of(golden, folder, model, tokenizer):
                 for labels in (ZERO_SHOT_LABELS, ZERO_SHOT_LABELS[:1]):
                     rows = []
                     for i in ZERO_SHOT_TEXTS:
-                        said = zero_shot(FIRST[i], labels, hypothesis_template=template,
+                        said = zero_shot(first[i], labels, hypothesis_template=template,
                                          multi_label=multi_label)
                         by_label = dict(zip(said["labels"], said["scores"]))
                         rows.append([by_label[label] for label in labels])

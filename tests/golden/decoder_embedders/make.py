@@ -35,6 +35,8 @@ COMMON = {"vocab_size": 1000, "hidden_size": D, "intermediate_size": 37, "num_hi
 TEXTS = ["The quick brown fox", "a", "", "Ein schöner Tag, nicht wahr?", "日本語のテキスト",
          "the river ran on and on in the rain, and the dogs ran in the rain by the river, " * 4]
 PROMPTS = {"query": "Instruct: find what answers it\nQuery:", "document": ""}
+TEMPLATE = ("{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+            "{% if add_generation_prompt %}it is: {% endif %}")
 NN = torch.nn
 MODELS = {
     "qwen3_last": dict(type="Qwen3", why="the last token behind an appended end; a prompt for queries; "
@@ -50,6 +52,9 @@ MODELS = {
     "llama_both_ways": dict(type="Llama", why="tokens see those after them; the mean; biases",
         modules=lambda: [Pooling(D, "mean")],
         config={"is_causal": False, "attention_bias": True, "mlp_bias": True}),
+    "gemma_messages": dict(type="Gemma", why="texts and prompts go through a chat template, which ends "
+        "with the beginning of an answer; the last token", prompts=PROMPTS, task="query",
+        template=TEMPLATE, config={}, modules=lambda: [Pooling(D, "lasttoken"), Normalize()]),
     "gemma3_both_ways": dict(type="Gemma3Text", why="tokens see those after them, within windows in two "
         "of three layers; dense modules", prompts=PROMPTS, task="document",
         modules=lambda: [Pooling(D, "mean"), Dense(D, 48, bias=False, activation_function=NN.Identity()),
@@ -101,7 +106,12 @@ def save(name, recipe):
         model.to(recipe.get("saved", torch.bfloat16)).save_pretrained(scratch)
         with_tokenizer(scratch, "Qwen2Tokenizer" if family.startswith("Qwen") else
                        "PreTrainedTokenizerFast")
-        whole = SentenceTransformer(modules=[Transformer(scratch), *recipe["modules"]()], device="cpu")
+        call = {}
+        if "template" in recipe:
+            (pathlib.Path(scratch) / "chat_template.jinja").write_text(recipe["template"])
+            call = {"processing_kwargs": {"chat_template": {"add_generation_prompt": True}}}
+        whole = SentenceTransformer(modules=[Transformer(scratch, **call), *recipe["modules"]()],
+                                    device="cpu")
         for module in whole:
             if isinstance(module, Dense):
                 NN.init.normal_(module.linear.weight, 0, 0.2)

@@ -169,6 +169,21 @@ MODELS = [
            removed=("num_attention_heads", "max_position_embeddings", "hidden_act",
                     "relative_attention_num_buckets", "layer_norm_eps", "pad_token_id")),
 
+    Golden("eurobert_heads", "eurobert",
+           sizes(6, 6, 53, 2, num_key_value_heads=2, pad_token_id=1, max_position_embeddings=40,
+                 rope_parameters={"rope_type": "default", "rope_theta": 250000.0}), [1, 31, 32, 33],
+           "grouped heads; rotary positions of another base"),
+    Golden("eurobert_masked_lm", "eurobert",
+           sizes(3, 12, 61, 3, hidden_act="gelu", attention_bias=True, mlp_bias=True,
+                 pad_token_id=1, max_position_embeddings=70), [2, 16, 17, 65],
+           "biases; names begin with model.; the head's tensors; BF16", dtype=torch.bfloat16,
+           task="EuroBertForMaskedLM"),
+    Golden("eurobert_defaults", "eurobert",
+           sizes(12, 4, 40, 1, max_position_embeddings=8192, pad_token_id=1), [3, 47, 140],
+           "config.json says neither heads, positions, activation nor eps",
+           removed=("num_attention_heads", "num_key_value_heads", "head_dim",
+                    "max_position_embeddings", "hidden_act", "rms_norm_eps")),
+
     Golden("distilbert_texts", "distilbert",
            distil_sizes(2, 7, 30, 1, max_position_embeddings=40), [3],
            "from texts to vectors", tokenizer="tokenizer_classes/bert/saved_5",
@@ -208,7 +223,7 @@ def randomise(model, golden, rng):
     """All parameters, by name; numpy's generator, which does not change with torch's version."""
     for name, parameter in sorted(model.named_parameters()):
         values = rng.standard_normal(tuple(parameter.shape))
-        if re.search(r"(LayerNorm|layer_norm)\.weight", name):
+        if re.search(r"(LayerNorm|layer_norm|layernorm|^norm|model\.norm)\.weight", name):
             values = rng.uniform(0.5, 1.5, tuple(parameter.shape))
             values *= rng.choice([-1, 1, 1, 1], tuple(parameter.shape))
         elif name.endswith("bias"):
