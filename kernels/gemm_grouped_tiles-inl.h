@@ -189,6 +189,7 @@ class TiledGroups {
   void widen(int64_t p, int64_t first, int64_t n, WideUnit* to) {
     const char* from = panel(p) + kNR * 4 + first * kGroupBytes<Codes>;
     for (int64_t u = 0; u < n; ++u, from += kGroupBytes<Codes>, ++to) {
+      fetch(from + kUnits * kGroupBytes<Codes>);
       const uint16_t* numbers = reinterpret_cast<const uint16_t*>(from);
       const uint32_t* codes = reinterpret_cast<const uint32_t*>(from + kGroupHeader<Codes>);
       HEADLANE_UNROLL
@@ -203,6 +204,11 @@ class TiledGroups {
         }
       }
     }
+  }
+
+  // Asks for a unit of the next block, to which strips of products of this one leave time.
+  static void fetch(const char* unit) {
+    for (int64_t i = 0; i < kGroupBytes<Codes>; i += 64) __builtin_prefetch(unit + i, 0, 2);
   }
 
   // Multiplies a strip, and adds up the one before. A short one is filled up with rows before it,
