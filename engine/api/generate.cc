@@ -4,6 +4,7 @@
 
 #include "engine/api/attention_options.h"
 #include "engine/api/c_api.h"
+#include "engine/api/mask.h"
 #include "engine/api/options.h"
 #include "engine/generate/generator.h"
 
@@ -108,14 +109,7 @@ struct Listener {
 
 headlane::Next call(void* listener, int64_t source, int32_t id, int64_t n_tokens) {
   const auto* to = static_cast<const Listener*>(listener);
-  switch (to->on_token(to->user, source, id, n_tokens)) {
-    case HEADLANE_GO_ON:
-      return headlane::Next::kGoOn;
-    case HEADLANE_STOP_SOURCE:
-      return headlane::Next::kStopSource;
-    default:  // also a number that the enum does not have
-      return headlane::Next::kStopAll;
-  }
+  return next_of(to->on_token(to->user, source, id, n_tokens));
 }
 
 void check_step(const headlane_step& step) {
@@ -208,6 +202,8 @@ headlane_status headlane_generator_generate(headlane_generator* generator,
     if (read.prefix_offsets) require(read.prefix_ids, "prefix_ids");
     request.keys = read.keys;
     request.search = search_of(read, g.model().config(), g.limits());
+    request.fill_mask =
+        read_mask(read.mask_tokens, read.mask_user, g.model().config().decoder.vocab_size);
     if (read.on_token) {
       request.on_token = call;
       request.user = &listener;

@@ -5,6 +5,7 @@
 #include <climits>
 
 #include "engine/api/c_api.h"
+#include "engine/api/mask.h"
 #include "engine/api/options.h"
 #include "engine/api/sequences_handle.h"
 #include "engine/generate/sequence_request.h"
@@ -95,6 +96,8 @@ SequenceRequest request_of(const headlane_sequence_options* options, const Seque
   request.key = in.key;
   request.keeps = in.keep != 0;
   request.speculate = in.speculate;
+  const int64_t vocab_size = sequences.model().config().decoder.vocab_size;
+  request.fill_mask = read_mask(in.mask_tokens, in.mask_user, vocab_size);
   request.listener = reinterpret_cast<void (*)()>(in.on_token);
   request.user = in.user;
   return request;
@@ -115,14 +118,8 @@ headlane::Next tell(const headlane::SequenceEvent& event) {
       .text_bytes = event.text.size(),
       .finish_reason = event.finish ? name_of(*event.finish) : nullptr,
   };
-  switch (reinterpret_cast<headlane_on_sequence_token>(request.listener)(request.user, &token)) {
-    case HEADLANE_GO_ON:
-      return headlane::Next::kGoOn;
-    case HEADLANE_STOP_SOURCE:
-      return headlane::Next::kStopSource;
-    default:  // also a number that the enum does not have
-      return headlane::Next::kStopAll;
-  }
+  return next_of(
+      reinterpret_cast<headlane_on_sequence_token>(request.listener)(request.user, &token));
 }
 
 headlane_sequence_facts facts_of(const Sequences& sequences, const Sequence& sequence) {

@@ -194,7 +194,8 @@ std::span<const SearchSource> Generator::read_sources(const Request& request) {
 void Generator::generate(const Request& request) {
   n_sources_ = 0;
   decoder_.check(request.sources);
-  search_.begin(request.search, read_sources(request));
+  search_.begin(request.search, read_sources(request),
+                request.fill_mask ? &request.fill_mask : nullptr);
   decoder_.encode(request.sources, nullptr, nullptr);
   while (!search_.done()) {
     step();

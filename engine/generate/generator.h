@@ -46,6 +46,7 @@ struct Request {
   const int32_t* prefix_ids = nullptr;      // [prefix_offsets[n_seqs]]
   const uint64_t* keys = nullptr;           // [n_seqs], of random numbers; null: 0, 1, ...
   SearchOptions search;
+  FillMask fill_mask;  // says which tokens may come, by the number of a source; null: nobody does
   OnToken on_token = nullptr;
   void* user = nullptr;
 };

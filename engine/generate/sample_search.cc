@@ -1,5 +1,7 @@
 // Greedy search and sampling: each sample of a source goes its own way. As long as all samples of a
 // source are the same they share a row.
+#include <algorithm>
+
 #include "engine/generate/sampling.h"
 #include "engine/generate/search.h"
 
@@ -18,10 +20,38 @@ void Search::advance_samples(int64_t first, int64_t last, const RowScores* score
   }
 }
 
+// Has the mask of the row's next token filled. False: its answer ends as it stands.
+bool Search::ask_mask(int64_t r) {
+  const int64_t i_source = row(step_, r)->source;
+  const std::span<const int32_t> begin = prompt(i_source);
+  int32_t* last = std::ranges::copy(begin, history_).out + step_;
+  int64_t parent = r;
+  for (int64_t step = step_; step > 0; --step) {
+    *--last = row(step, parent)->token;
+    parent = row(step, parent)->parent;
+  }
+  const auto vocab_size = limits_.vocab_size;
+  const std::span<uint32_t> mask(mask_, static_cast<size_t>(mask_words(vocab_size)));
+  const std::span<const int32_t> ids(history_, begin.size() + static_cast<size_t>(step_));
+  Next next = stops_all_ ? Next::kStopAll : Next::kGoOn;
+  if (!stops_all_) {
+    next = ask_for_mask(*fill_, vocab_size,
+                        {.number = i_source, .ids = ids, .n_new = step_, .mask = mask});
+  }
+  stops_all_ = next == Next::kStopAll;
+  rules_.set_mask(mask);
+  if (next == Next::kGoOn && !is_empty(mask)) return true;
+  Ended answer = as_it_stands(r);
+  if (next == Next::kGoOn) answer.how = Finish::kStop;
+  set_ended(i_source, samples_[r], answer);
+  return false;
+}
+
 // For each sample whose row this is.
 void Search::choose_tokens(int64_t r, const RowScores& scores) {
   const int64_t i_source = row(step_, r)->source;
   const Source& source = sources_[i_source];
+  if (fill_ != nullptr && !ask_mask(r)) return;
   const Distribution distribution = next_tokens(rules_, options_, scores, step_, candidates_);
   if (distribution.tokens.empty()) {
     set_ended(i_source, samples_[r], broken_off(r));

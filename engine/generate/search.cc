@@ -38,6 +38,8 @@ const char* name_of(Finish finish) {
       return "nan";
     case Finish::kCacheFull:
       return "cache_full";
+    case Finish::kConstraint:
+      return "constraint";
   }
   return "";
 }
@@ -74,23 +76,35 @@ size_t Search::place(std::byte* memory) {
                                         : std::min(limits_.vocab_size, limits_.max_candidates));
   array(masked_ids_, limits_.max_candidates);
   array(flags_, limits_.vocab_size);
+  array(mask_, limits_.all_logits ? mask_words(limits_.vocab_size) : 0);
+  array(history_, limits_.all_logits ? 1 + limits_.max_prefix + limits_.max_len : 0);
   return at;
 }
 
-void Search::begin(const SearchOptions& options, std::span<const SearchSource> sources) {
+void Search::begin(const SearchOptions& options, std::span<const SearchSource> sources,
+                   const FillMask* fill) {
   step_ = n_rows_ = n_sources_ = 0;
+  fill_ = fill;
+  stops_all_ = false;
   check_search_options(options, limits_.vocab_size);
   options_ = without_spans(options);
   rules_ =
       TokenRules(options, limits_.vocab_size, {flags_, static_cast<size_t>(limits_.vocab_size)});
   check_fits(sources);
+  if (fill != nullptr && options.n_beams > 1) {
+    fail(Status::kUnsupported,
+         "n_beams is %lld; with a mask or a constraint of tokens it must be 1: beams are compared "
+         "by probabilities, and those of a mask's tokens do not sum to 1",
+         ll{options.n_beams});
+  }
   candidates_needed_ = headlane::candidates_needed(options_, rules_);
-  wants_all_logits_ = candidates_needed_ > limits_.max_candidates;
+  wants_all_logits_ = candidates_needed_ > limits_.max_candidates || fill != nullptr;
   if (wants_all_logits_) candidates_needed_ = 0;
   if (wants_all_logits_ && !limits_.all_logits) {
-    fail(Status::kTooLarge,
-         "these options of the search need all logits, and it was made for the best %lld of a row",
-         ll{limits_.max_candidates});
+    fail(
+        Status::kTooLarge,
+        "these options of the search need all logits%s, and it was made for the best %lld of a row",
+        fill != nullptr ? " (masks and constraints do)" : "", ll{limits_.max_candidates});
   }
   list_masked_ids();
   n_sources_ = std::ssize(sources);
@@ -235,19 +249,23 @@ void Search::mark_history(int64_t r, bool seen) {
   }
 }
 
+// The answer of a row without another token. It goes by the row's parent, since the row's own place
+// may be given away.
+Search::Ended Search::as_it_stands(int64_t r) const {
+  const StepRow& ending = *row(step_, r);
+  return {.score = final_score(sums_[r], std::max<int64_t>(1, step_)),
+          .token = step_ == 0 ? -1 : ending.token,
+          .step = std::max<int64_t>(step_ - 1, 0),
+          .row = ending.parent};
+}
+
 void Search::stop(int64_t source) {
   int64_t first = 0;
   while (first < n_rows_ && row(step_, first)->source != source) ++first;
   if (first == n_rows_) return;
   const int64_t last = end_of_source(first);
-  const int64_t n_tokens = std::max<int64_t>(1, step_);
   for (int64_t r = first; r < last; ++r) {
-    // By its parent: the row's own place is given away below.
-    const StepRow& ending = *row(step_, r);
-    const Ended answer = {.score = final_score(sums_[r], n_tokens),
-                          .token = step_ == 0 ? -1 : ending.token,
-                          .step = std::max<int64_t>(step_ - 1, 0),
-                          .row = ending.parent};
+    const Ended answer = as_it_stands(r);
     if (options_.n_beams > 1) {
       insert_ended(source, answer);
     } else {
@@ -277,7 +295,7 @@ Hypothesis Search::hypothesis(int64_t source, int64_t rank) const {
 Finish Search::finish_of(const Ended& answer, bool is_full) const {
   if (std::isnan(answer.score.value)) return Finish::kNan;
   if (answer.token >= 0 && rules_.is_end(answer.token)) return Finish::kStop;
-  return is_full ? Finish::kLength : Finish::kCallback;
+  return is_full ? Finish::kLength : answer.how;
 }
 
 void Search::copy_tokens(int64_t source, int64_t rank, int32_t* tokens) const {

@@ -32,6 +32,7 @@
 #include <span>
 
 #include "engine/generate/search_options.h"
+#include "engine/generate/token_mask.h"
 #include "engine/generate/token_rules.h"
 
 namespace headlane {
@@ -62,20 +63,14 @@ struct StepRow {
 
 // Why an answer has no more tokens.
 enum class Finish {
-  kStop,       // the last one is an end
-  kLength,     // there was no more room
-  kCallback,   // Search::stop
-  kNan,        // the row's scores were no numbers, or left nothing to choose
-  kCacheFull,  // no row of the cache was left for the last one (engine/generate/sequences.h)
+  kStop,        // the last one is an end, or no token may come
+  kLength,      // there was no more room
+  kCallback,    // Search::stop
+  kConstraint,  // what it has to obey took too much work (engine/generate/sequences.h)
+  kNan,         // the row's scores were no numbers, or left nothing to choose
+  kCacheFull,   // no row of the cache was left for the last one (engine/generate/sequences.h)
 };
 const char* name_of(Finish finish);  // "stop", "length", ...
-
-// A callback says one of these after a token.
-enum class Next {
-  kGoOn,
-  kStopSource,  // its answers are what it has so far
-  kStopAll,
-};
 
 struct Hypothesis {
   // Sum of ln p / length^length_penalty; length without prefix, the end included. p is the model's
@@ -93,8 +88,10 @@ class Search {
   Search(const SearchLimits& limits, void* memory);
 
   // Throws Error(kInvalidArgument) or, of what is more than the limits, Error(kTooLarge); then
-  // there is nothing to be done.
-  void begin(const SearchOptions& options, std::span<const SearchSource> sources);
+  // there is nothing to be done. `fill`: says which tokens may come, and lives as long as the
+  // search goes on; null: nobody does. Throws Error(kUnsupported) of one for beams.
+  void begin(const SearchOptions& options, std::span<const SearchSource> sources,
+             const FillMask* fill = nullptr);
 
   // The rows of the step to be made: rows of a source next to each other, sources in order.
   std::span<const StepRow> rows() const { return {row(step_, 0), static_cast<size_t>(n_rows_)}; }
@@ -122,7 +119,7 @@ class Search {
   // their logits were -inf: what options.renormalize takes when single logits are not at hand.
   std::span<const int32_t> masked_ids() const;
 
-  // It reads nothing of rows that are not `scored`.
+  // It reads nothing of rows that are not `scored`. Throws what a FillMask throws.
   void advance(std::span<const RowScores> scores /* [rows().size()] */);
 
   // Between steps: ends a source; its running rows become answers as they stand.
@@ -156,6 +153,7 @@ class Search {
     FinalScore score;
     int32_t token;  // -1: no more
     int64_t step, row;
+    Finish how = Finish::kCallback;  // where neither its token nor its length says it
   };
   // A row of the step before, and what may come after it.
   struct Successor {
@@ -201,6 +199,8 @@ class Search {
   bool is_over(const Source& source, const SuccessorList& running) const;
   void insert_ended(int64_t i_source, const Ended& answer);
 
+  bool ask_mask(int64_t r);
+  Ended as_it_stands(int64_t r) const;
   void choose_tokens(int64_t r, const RowScores& scores);
   void take_token(int64_t r, int32_t sample, int32_t token, float sum);
   void set_ended(int64_t i_source, int32_t sample, const Ended& answer);
@@ -209,7 +209,8 @@ class Search {
   SearchOptions options_;  // without its spans
   TokenRules rules_;
   int64_t max_rows_ = 0;  // of a step
-  bool wants_all_logits_ = false;
+  const FillMask* fill_ = nullptr;
+  bool wants_all_logits_ = false, stops_all_ = false;
   int64_t candidates_needed_ = 0;
   int64_t n_masked_always_ = 0, n_masked_early_ = 0;
 
@@ -224,6 +225,8 @@ class Search {
   Candidate* candidates_ = nullptr;                       // of one row
   int32_t* masked_ids_ = nullptr;                         // [max_candidates]
   uint8_t* flags_ = nullptr;                              // [vocab_size]
+  uint32_t* mask_ = nullptr;                              // [mask_words(vocab_size)]
+  int32_t* history_ = nullptr;                            // [1 + max_prefix + max_len], of one row
 };
 
 }  // namespace headlane

@@ -36,6 +36,7 @@ struct SequenceRequest {
   bool keeps = false;   // it stays in the cache once it has ended
   bool hidden = false;  // the last hidden state of its last token is wanted
   int64_t speculate = 0;         // the most tokens that are guessed in a step
+  FillMask fill_mask;            // says which tokens may come; null: nobody does
   void (*listener)() = nullptr;  // of whoever asked, who knows its type; null: none
   void* user = nullptr;          // likewise
 };

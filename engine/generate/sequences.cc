@@ -21,7 +21,7 @@ constexpr int64_t kWorthWaiting = 16;
 
 // The sequences' block has these parts, each at a multiple of 64 bytes.
 struct SequencesParts {
-  size_t cache, stepper, draft, flags, scratch, named, total;
+  size_t cache, stepper, draft, flags, scratch, named, masks, total;
 };
 
 SequencesParts divide(const Model& model, const SequencesLimits& limits) {
@@ -37,6 +37,8 @@ SequencesParts divide(const Model& model, const SequencesLimits& limits) {
   const int64_t candidates = step.all_logits ? 2 * of_steps.vocab_size : step.max_candidates;
   parts.scratch = block.take(candidates, sizeof(Candidate));
   parts.named = block.take(step.run.max_seqs, sizeof(int32_t));
+  const int64_t words = mask_words(of_steps.vocab_size);
+  parts.masks = block.take(step.all_logits ? step.max_sequences * words : 0, sizeof(uint32_t));
   parts.total = block.bytes();
   return parts;
 }
@@ -95,6 +97,7 @@ Sequences::Sequences(const Model& model, const SequencesLimits& limits, Buffer o
   flags_ = reinterpret_cast<uint8_t*>(base + parts.flags);
   scratch_ = reinterpret_cast<Candidate*>(base + parts.scratch);
   named_ = reinterpret_cast<int32_t*>(base + parts.named);
+  masks_ = reinterpret_cast<uint32_t*>(base + parts.masks);
   const auto n = static_cast<size_t>(limits.step.max_sequences);
   places_.resize(n);
   running_.reserve(n);
@@ -130,11 +133,13 @@ std::shared_ptr<Sequence> Sequences::make(SequenceRequest request) const {
   sequence->room = std::max(request.room, sequence->n_prompt + sequence->max_new);
   const int64_t needed = candidates_needed(request.search, rules);
   const int64_t most = limits_.step.max_candidates;
-  sequence->all_logits = request.generates && (needed > most || !request.bias.empty());
+  sequence->all_logits =
+      request.generates && (needed > most || !request.bias.empty() || request.fill_mask);
   if (sequence->all_logits && !limits_.step.all_logits) {
     fail(Status::kTooLarge,
-         "these options need all logits (biases, a repetition_penalty, or sampling without a top_k "
-         "of some), but the sequences were created without room for them (all_logits)");
+         "these options need all logits (masks and constraints, biases, a repetition_penalty, or "
+         "sampling without a top_k of some), but the sequences were created without room for them "
+         "(all_logits)");
   }
   sequence->k = std::max(sequence->all_logits ? 1 : std::min(needed, most), request.n_top);
   if (const Tokenizer* tokenizer = model_.tokenizer()) {

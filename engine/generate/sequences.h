@@ -112,6 +112,14 @@ class Sequences {
     int64_t first_ranked = 0;  // as of SequenceStepper
     int64_t n_ranked = 0;      // of guesses too
     int64_t last_token = 0;    // its place among the step's, guesses left out
+    // As they are when the step is planned, for as long as it takes.
+    std::span<const int32_t> ids = {};  // of the sequence
+    int64_t n_prompt = 0;
+    bool is_chosen = false;  // a token is chosen after the last of its ids
+    // Whether nobody wants what comes of it any more.
+    bool is_void() const {
+      return sequence->is_removed || sequence->is_rewound || sequence->finish.has_value();
+    }
   };
   // The sequences in the cache have this much of the beginning of another one.
   struct Alike {
@@ -142,6 +150,10 @@ class Sequences {
   void list_tokens(const std::shared_ptr<Sequence>& sequence, int64_t n_tokens);
   void name_tokens(const Sequence& sequence, const Item& item);
   int64_t ranked_of(const Sequence& sequence, int64_t n_tokens) const;
+  void ask_for_masks();
+  void ask_for_mask_of(const Item& item, std::span<uint32_t> mask);
+  std::span<uint32_t> mask_of(const Item& item);
+  void stop_all();
   void run();
   void take(const Item& item);
   void take_prompt(const Item& item);
@@ -166,6 +178,7 @@ class Sequences {
   uint8_t* flags_ = nullptr;      // [max_sequences, vocab_size], of rules
   Candidate* scratch_ = nullptr;  // of one choice
   int32_t* named_ = nullptr;      // [tokens of a step that are ranked]
+  uint32_t* masks_ = nullptr;     // [max_sequences, mask_words(vocab_size)], where all_logits
 
   std::atomic<bool> stepping_{false};
   mutable std::mutex mutex_;  // guards everything below

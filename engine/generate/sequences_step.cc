@@ -195,7 +195,13 @@ void Sequences::name_tokens(const Sequence& sequence, const Item& item) {
 void Sequences::list_tokens(const std::shared_ptr<Sequence>& sequence, int64_t n_tokens) {
   const int64_t n_guesses = std::ssize(sequence->guesses), length = sequence->length();
   const int64_t begin = sequence->n_computed, end = begin + n_tokens;
-  Item item = {sequence, n_tokens, 0, ranked_of(*sequence, n_tokens) + n_guesses, 0};
+  Item item;
+  item.sequence = sequence;
+  item.n_tokens = n_tokens;
+  item.n_ranked = ranked_of(*sequence, n_tokens) + n_guesses;
+  item.n_prompt = sequence->n_prompt;
+  item.is_chosen = end == length && sequence->wants_token() &&
+                   sequence->rules.forced(sequence->n_new(), true) < 0;
   name_tokens(*sequence, item);
   // Guesses stand behind the others while they are listed, in the room of tokens to come.
   std::vector<int32_t>& ids = sequence->ids;
@@ -213,15 +219,53 @@ void Sequences::list_tokens(const std::shared_ptr<Sequence>& sequence, int64_t n
       .all_logits = end == length && item.n_ranked > 0 && sequence->all_logits,
   });
   ids.resize(static_cast<size_t>(length));
+  item.ids = ids;
   item.last_token = stepper_.n_tokens() - 1 - n_guesses;
   sequence->in_step = true;
   items_.push_back(std::move(item));
+}
+
+// The bits of an item's sequence, which has one item of a step.
+std::span<uint32_t> Sequences::mask_of(const Item& item) {
+  const auto words = static_cast<size_t>(mask_words(model_.config().decoder.vocab_size));
+  return {masks_ + static_cast<size_t>(&item - items_.data()) * words, words};
+}
+
+// Which tokens may come where a token is to be chosen. Callbacks are asked without the lock, since
+// they may take long, and may use the sequences. No other thread adds to the ids meanwhile.
+void Sequences::ask_for_masks() {
+  for (const Item& item : items_) {
+    const Sequence& sequence = *item.sequence;
+    if (!sequence.request.fill_mask || !item.is_chosen) continue;
+    try {
+      ask_for_mask_of(item, mask_of(item));
+    } catch (const Error& error) {
+      const std::lock_guard lock(mutex_);
+      if (!item.is_void()) drop(item.sequence.get(), Finish::kConstraint, error.what());
+    }
+  }
+}
+
+void Sequences::ask_for_mask_of(const Item& item, std::span<uint32_t> mask) {
+  Sequence* sequence = item.sequence.get();
+  const int64_t n_new = std::ssize(item.ids) - item.n_prompt;
+  const Next next =
+      ask_for_mask(sequence->request.fill_mask, model_.config().decoder.vocab_size,
+                   {.number = sequence->number, .ids = item.ids, .n_new = n_new, .mask = mask});
+  if (next == Next::kGoOn && !is_empty(mask)) return;
+  const std::lock_guard lock(mutex_);
+  if (next == Next::kStopAll) return stop_all();
+  if (item.is_void()) return;
+  if (next == Next::kStopSource) return stop(sequence);
+  sequence->end(Finish::kStop);
+  note(item.sequence, -1);
 }
 
 void Sequences::run() {
   const bool hidden =
       std::ranges::any_of(items_, [](const Item& item) { return item.sequence->request.hidden; });
   try {
+    ask_for_masks();
     stepper_.run(cache_.layers(), hidden);
   } catch (...) {
     const std::lock_guard lock(mutex_);
@@ -248,7 +292,7 @@ void Sequences::end_step() {
 // Gives a sequence what the step has computed for it.
 void Sequences::take(const Item& item) {
   Sequence& sequence = *item.sequence;
-  if (sequence.is_removed || sequence.is_rewound || sequence.finish) return;
+  if (item.is_void()) return;
   sequence.n_computed += item.n_tokens;
   if (sequence.request.prompt_logprobs) take_prompt(item);
   if (sequence.n_pending() > 0) return;
@@ -289,6 +333,7 @@ void Sequences::take_tokens(const Item& item) {
 void Sequences::take_token(const Item& item, int64_t ranked) {
   Sequence* sequence = item.sequence.get();
   const RowScores scores = stepper_.scores(ranked);
+  if (sequence->request.fill_mask && item.is_chosen) sequence->rules.set_mask(mask_of(item));
   const Candidate next = choose_token(*sequence, scores, stepper_.all_logits(ranked),
                                       stepper_.named_logit(ranked), scratch_);
   if (next.id < 0) {
@@ -347,7 +392,7 @@ void Sequences::tell(TellEvent tell_event) {
     if (next == Next::kStopSource) stop(sequence.get());
     if (next != Next::kStopAll) continue;
     forget_guessed();
-    for (const auto& entry : sequences_) stop(entry.second.get());
+    stop_all();
   }
   for (size_t i = 0; i < n_events_; ++i) events_[i].sequence.reset();
   n_events_ = 0;
@@ -383,6 +428,10 @@ void Sequences::forget_guessed() {
     }
     if (has_others) cut(event, sequence);
   }
+}
+
+void Sequences::stop_all() {
+  for (const auto& entry : sequences_) stop(entry.second.get());
 }
 
 void Sequences::stop(Sequence* sequence) {

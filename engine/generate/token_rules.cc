@@ -1,6 +1,7 @@
 #include "engine/generate/token_rules.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -11,17 +12,29 @@ namespace {
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
+// Calls take(id) for each token of the mask, by id. Masks of few tokens take little time.
+template <typename Take>
+void for_each_masked(TokenMask mask, Take&& take) {
+  for (size_t i = 0; i < mask.size(); ++i) {
+    for (uint32_t word = mask[i]; word != 0; word &= word - 1) {
+      take(static_cast<int32_t>(32 * i) + std::countr_zero(word));
+    }
+  }
+}
+
 // Calls take(candidate) for each token of scores.all that may be generated, by id.
 template <typename Take>
 void for_each_allowed(const TokenRules& rules, const RowScores& scores, bool log_probabilities,
                       int64_t n_new, Take&& take) {
-  for (int32_t id = 0; id < rules.vocab_size(); ++id) {
-    if (!rules.allows(id, n_new)) continue;
+  const auto consider = [&](int32_t id) {
+    if (!rules.allows(id, n_new)) return;
     float score = scores.all[id];
     if (log_probabilities) score = log_probability(score, scores.top);
     if (rules.is_seen(id)) score = rules.penalized(score);
     if (score > kNothing) take(Candidate{.logit = score, .id = id});
-  }
+  };
+  if (!rules.mask().empty()) return for_each_masked(rules.mask(), consider);
+  for (int32_t id = 0; id < rules.vocab_size(); ++id) consider(id);
 }
 
 // A heap with the worst of the n best on top: most of a row's tokens cost one comparison.

@@ -7,6 +7,7 @@
 
 #include "engine/generate/row_scores.h"
 #include "engine/generate/search_options.h"
+#include "engine/generate/token_mask.h"
 #include "kernels/kernels.h"
 
 namespace headlane {
@@ -31,6 +32,10 @@ class TokenRules {
   }
   int32_t forced(int64_t n_new, bool has_prefix) const;  // -1: none
 
+  // Only tokens of the mask may come, until another one is set; without words: all.
+  void set_mask(TokenMask mask) { mask_ = mask; }
+  TokenMask mask() const { return mask_; }
+
   // Marks or unmarks a token that a row has already.
   void set_seen(int32_t id, bool seen);
   bool is_seen(int32_t id) const { return (flags_[id] & kSeen) != 0; }
@@ -43,6 +48,7 @@ class TokenRules {
   static constexpr uint8_t kEnd = 1, kSuppressed = 2, kSeen = 4;
 
   std::span<uint8_t> flags_;
+  TokenMask mask_;
   int64_t vocab_size_ = 0, n_ends_ = 0, n_free_ = 0, n_barred_ = 0;
   int64_t min_new_tokens_ = 0, max_new_tokens_ = 0;
   int32_t forced_first_id_ = -1, forced_last_id_ = -1;
@@ -64,9 +70,10 @@ bool has_softmax(const kernels::TopK& top);
 // ln softmax at a logit, with the roundings of PyTorch's log_softmax but for its sum's.
 float log_probability(float logit, const kernels::TopK& top);
 
-// The scores of the tokens that `rules` allow after `n_new` tokens: logits, or log-probabilities;
-// penalized where seen; without NaN and -inf. Only `scores.all` can serve a penalty.
-// The n best, best first; n >= 1, room for n at `out`. Returns how many there are.
+// The scores of the tokens that `rules` and their mask allow after `n_new` tokens: logits, or
+// log-probabilities; penalized where seen; without NaN and -inf. Only `scores.all` can serve a
+// penalty or a mask. The n best, best first; n >= 1, room for n at `out`. Returns how many there
+// are.
 int64_t best_allowed(const TokenRules& rules, const RowScores& scores, bool log_probabilities,
                      int64_t n_new, int64_t n, Candidate* out);
 // ln of the sum of e^score over all that are allowed, by log-probabilities, from `scores.all`;

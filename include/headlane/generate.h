@@ -51,8 +51,8 @@ typedef struct headlane_generator_options {
    * defaults need. A search or a step that needs more is TOO_LARGE, unless there is room for all
    * logits. */
   int64_t max_candidates;
-  /** 1: there is room for all logits of each target, which repetition_penalty and sampling without
-   * top_k need. */
+  /** 1: there is room for all logits of each target, which repetition_penalty, sampling without
+   * top_k and masks need. */
   int32_t all_logits;
   int32_t n_threads;                /**< as in headlane_session_options */
   void* memory;                     /**< likewise */
@@ -128,6 +128,36 @@ typedef enum headlane_next {
 typedef headlane_next (*headlane_on_token)(void* user, int64_t source, int32_t id,
                                            int64_t n_tokens);
 
+/** What a callback is asked for: which tokens may come next after these. */
+typedef struct headlane_token_mask {
+  size_t struct_size; /**< sizeof the library's struct, which may be more than the caller's */
+  int64_t number;     /**< of the sequence; of a generator: which source of the batch */
+  const int32_t* ids; /**< [n_ids], what there is so far: the prompt (of a model with an encoder:
+                       * the token that targets begin with, and the prefix), and what came */
+  int64_t n_ids;      /**< how many */
+  int64_t n_new;      /**< of these the last ones, that came */
+  int64_t vocab_size; /**< of the decoder; ids are below it */
+  uint32_t* mask;     /**< [(vocab_size + 31) / 32]: bit id % 32 of word id / 32 is 1 where the
+                       * token may come. All are 0 at first, and the callback sets some */
+} headlane_token_mask;
+
+/** Called before each token that is chosen, on the thread that generates or takes the step, and
+ * again for the same place where that was cancelled. Both greedy search and sampling then choose
+ * among the tokens of the mask alone, from their probabilities as if the others had none;
+ * log-probabilities and scores stay the model's own. End ids and suppressed ids count as without a
+ * mask: where an end is to be possible, the mask must have it, and a token that is suppressed or
+ * comes too early as an end does not come. A token that the model is forced to begin or to end with
+ * comes without a mask.
+ *
+ * It must return: no longjmp, no exception. What it needs between calls is its own, behind `user`;
+ * ids say all that the answer depends on. One that fails notes why for itself, and ends the answer.
+ * @param user of the options
+ * @param mask valid until the callback returns
+ * @return HEADLANE_GO_ON: where no bit is set, no token may come any more, and the answer ends with
+ * the finish_reason "stop"; HEADLANE_STOP_SOURCE: this answer ends as it stands, with the
+ * finish_reason "callback"; HEADLANE_STOP_ALL: all of them do, and so with any other number */
+typedef headlane_next (*headlane_mask_tokens)(void* user, const headlane_token_mask* mask);
+
 /** How answers are chosen. A field that is zero has the model's own default. */
 typedef struct headlane_generate_options {
   size_t struct_size; /**< sizeof this struct */
@@ -164,6 +194,10 @@ typedef struct headlane_generate_options {
   headlane_on_token on_token; /**< null: none */
   void* user;                 /**< handed to on_token */
   double min_p;               /**< from 0, which is all, to 1 */
+  /** Says which tokens may come; null: all. It needs all_logits, and n_beams must be 1. It must not
+   * use the generator. With several answers of a source each is asked for by itself. */
+  headlane_mask_tokens mask_tokens;
+  void* mask_user; /**< handed to mask_tokens */
 } headlane_generate_options;
 
 /** Answers each source of a batch. The answers to a source have the same bits in any batch and for
@@ -171,7 +205,8 @@ typedef struct headlane_generate_options {
  * @param generator stays usable, whatever is returned
  * @param sources token ids, as headlane_model_tokenize makes them; none may be empty
  * @param options null: the model's own
- * @return INVALID_ARGUMENT: ids, an empty source, options out of range; TOO_LARGE */
+ * @return INVALID_ARGUMENT: ids, an empty source, options out of range; TOO_LARGE; UNSUPPORTED:
+ * mask_tokens with beams */
 HEADLANE_API headlane_status headlane_generator_generate(headlane_generator* generator,
                                                          const headlane_batch* sources,
                                                          const headlane_generate_options* options);
@@ -185,8 +220,9 @@ typedef struct headlane_answer {
                        * generator is used again */
   int64_t n_ids;      /**< how many, the end included */
   float score;        /**< see length_penalty; NaN: logits were NaN, and the answer ends there */
-  /** "stop": the last id is one of end_ids; "length": there was no more room; "callback": on_token
-   * stopped it; "nan": logits were NaN. It lives as long as the library. */
+  /** "stop": the last id is one of end_ids, or a mask let no token come; "length": there was no
+   * more room; "callback": a callback stopped it; "nan": logits were NaN. It lives as long as the
+   * library. */
   const char* finish_reason;
 } headlane_answer;
 

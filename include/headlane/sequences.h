@@ -52,13 +52,13 @@ typedef struct headlane_sequences_options {
    * max_sequences if that is more. */
   int64_t max_step_tokens;
   int64_t max_candidates; /**< as in headlane_generator_options; n_top is at most that, too */
-  int32_t all_logits;     /**< 1: there is room for all logits of each sequence, which biases,
-                           * repetition_penalty and sampling without top_k need */
-  int32_t hidden;         /**< 1: there is room for hidden states */
-  int32_t n_threads;      /**< as in headlane_session_options */
-  void* memory;           /**< as in headlane_session_options */
-  size_t memory_bytes;    /**< of memory */
-  const char* precision;  /**< as in headlane_session_options */
+  int32_t all_logits;    /**< 1: there is room for all logits of each sequence, which biases, masks,
+                          * repetition_penalty and sampling without top_k need */
+  int32_t hidden;        /**< 1: there is room for hidden states */
+  int32_t n_threads;     /**< as in headlane_session_options */
+  void* memory;          /**< as in headlane_session_options */
+  size_t memory_bytes;   /**< of memory */
+  const char* precision; /**< as in headlane_session_options */
   const headlane_thread_pool* pool; /**< as in headlane_session_options */
   /** In what keys and values are kept: "f32", "bf16", or "int8", a byte each and a scale for each
    * token and head. Null: what attention multiplies by, bf16 in every precision except for f32. */
@@ -181,9 +181,14 @@ typedef struct headlane_sequence_options {
    * come to be chosen are the sequence's: it then gets several tokens in one step, the same as
    * without guesses, to the bit, and the callback is told of each. What was guessed wrong leaves no
    * trace. Fewer are guessed where guesses turn out wrong, and where the step or the cache has no
-   * room; none while all logits are needed (biases, repetition_penalty, sampling without top_k of
-   * some), and none of sequences with prompt_logprobs or hidden. 0: none are. */
+   * room; none while all logits are needed (biases, masks, repetition_penalty, sampling without
+   * top_k of some), and none of sequences with prompt_logprobs or hidden. 0: none are. */
   int64_t speculate;
+  /** Says which tokens may come; null: all. It needs all_logits of headlane_sequences_options. It
+   * may call all functions of the sequences except for headlane_sequences_step and
+   * headlane_sequences_destroy. */
+  headlane_mask_tokens mask_tokens;
+  void* mask_user; /**< handed to mask_tokens */
 } headlane_sequence_options;
 
 /** Adds a sequence. It joins in the next step, or once there is room in the cache. If it begins as
@@ -192,7 +197,8 @@ typedef struct headlane_sequence_options {
  * @param sequences of the model
  * @param ids [n_ids], the prompt; one or more
  * @param n_ids how many
- * @param options null: defaults; nothing in it is looked at after the call but on_token and user
+ * @param options null: defaults; nothing in it is looked at after the call but callbacks and what
+ * they are handed
  * @param[out] sequence its number, from 1 on; none is given twice
  * @return INVALID_ARGUMENT: ids, options; TOO_LARGE: the prompt is longer than max_len or
  * max_tokens, or more is wanted than there is room for; UNSUPPORTED: stops without a tokenizer */
@@ -275,9 +281,10 @@ typedef struct headlane_sequence_facts {
   headlane_status status;        /**< HEADLANE_OK, or why it ended by an error */
   const char* message;           /**< of the error, a sentence, else ""; valid until the sequence is
                                   * rewound or removed */
-  /** "stop": by an end id or a stop; "length": no more tokens were wanted, or max_len has no room;
-   * "cache_full": max_tokens has none; "callback"; "nan": logits were no numbers, or left nothing
-   * to choose. Null: it has not ended. It lives as long as the library. */
+  /** "stop": by an end id, a stop, or a mask that let no token come; "length": no more tokens were
+   * wanted, or max_len has no room; "cache_full": max_tokens has none; "callback"; "nan": logits
+   * were no numbers, or left nothing to choose. Null: it has not ended. It lives as long as the
+   * library. */
   const char* finish_reason;
   int64_t n_prompt;        /**< tokens of the prompt */
   int64_t n_new;           /**< tokens that came after it, the end included */

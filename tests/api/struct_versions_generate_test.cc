@@ -14,6 +14,13 @@ headlane_next tell_tokens(void* user, int64_t source, int32_t id, int64_t n_toke
   return HEADLANE_GO_ON;
 }
 
+// Every token but the first few.
+headlane_next mask_first(void* user, const headlane_token_mask* mask) {
+  for (int64_t i = 0; i < (mask->vocab_size + 31) / 32; ++i) mask->mask[i] = ~uint32_t{0};
+  mask->mask[0] = user != nullptr ? ~uint32_t{0xffff} : ~uint32_t{0xff};
+  return HEADLANE_GO_ON;
+}
+
 class StructVersionsOfGeneration : public testing::Test {
  protected:
   static headlane_generator_options roomy() {
@@ -100,6 +107,8 @@ TEST_F(StructVersionsOfGeneration, headlane_generate_options) {
   full.on_token = tell_tokens;
   full.user = &user;
   full.min_p = 0.5;
+  full.mask_tokens = mask_first;
+  full.mask_user = &user;
   expect_all_versions_read("headlane_generate_options", full, [&](const auto* options) {
     told.clear();
     Outcome outcome = answers(headlane_generator_generate(generator_.get(), &batch_, options));
