@@ -9,13 +9,13 @@ It takes pyarrow (pip install 'headlane[files]'). `headlane embed-files` is the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from headlane._columns import DType, Task, VectorColumns
 from headlane.embedder import Embedder
-from headlane.files import _inputs
+from headlane.files._inputs import Patterns, find
 from headlane.files._key import claim_folder, facts_of
 from headlane.files._run import Job, Run
 from headlane.files._summary import FileSummary, Progress, Summary
@@ -24,7 +24,7 @@ __all__ = ["FileSummary", "Progress", "Summary", "embed"]
 
 
 def embed(
-    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    inputs: Patterns,
     out: str | os.PathLike[str],
     *,
     id: str,
@@ -65,7 +65,7 @@ def embed(
         raise ValueError(f"rows_per_file is {rows_per_file!r}, and must be a positive integer")
     if isinstance(model, Embedder) and options:
         raise TypeError(f"the model is an Embedder already, so {sorted(options)} come too late")
-    found = _inputs.find(inputs)
+    found = find(inputs)
     embedder = model if isinstance(model, Embedder) else Embedder(model, **options)
     vectors = VectorColumns(
         embedder,

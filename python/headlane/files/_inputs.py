@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,18 +28,16 @@ class Input:
         return of_file.st_size, of_file.st_mtime_ns
 
 
-def find(patterns: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Input]:
+Patterns = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]", Input]]]
+
+
+def find(patterns: Patterns) -> list[Input]:
     """The inputs of some patterns, by name. Of a folder all files of known kinds, except hidden ones and those that
     begin with an underscore. A file that is named is an input even if it is not there, which its turn will tell."""
     given = [patterns] if isinstance(patterns, (str, os.PathLike)) else list(patterns)
     found: dict[str, Input] = {}
-    for pattern in (os.fspath(one) for one in given):
-        if "://" in pattern:
-            raise ValueError(f"{pattern} is a URI; files are read from folders of this machine, mounted ones too")
-        inputs = list(_of_pattern(pattern))
-        if not inputs:
-            raise FileNotFoundError(f"no input fits {pattern}")
-        for one in inputs:
+    for pattern in given:
+        for one in [pattern] if isinstance(pattern, Input) else _of_pattern(os.fspath(pattern)):
             other = found.setdefault(one.name, one)
             if other.path.absolute() != one.path.absolute():
                 raise ValueError(
@@ -49,23 +47,29 @@ def find(patterns: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) ->
     return [found[name] for name in sorted(found)]
 
 
-def _of_pattern(pattern: str) -> Iterator[Input]:
+def _of_pattern(pattern: str) -> list[Input]:
+    if "://" in pattern:
+        raise ValueError(f"{pattern} is a URI; files are read from folders of this machine, mounted ones too")
     if os.path.isdir(pattern):
-        for folder, folders, names in os.walk(pattern):
-            folders[:] = [name for name in folders if not name.startswith((".", "_"))]
-            for name in names:
-                if not name.startswith((".", "_")) and suffix_of(name) is not None:
-                    yield _input(folder, pattern, name)
+        inputs = list(_of_folder(pattern))
     elif glob.has_magic(pattern):
         parts = pattern.split(os.sep)
         root = os.sep.join(parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
-        if pattern.startswith(os.sep):
-            root = root or os.sep
-        for path in glob.iglob(pattern, recursive=True):
-            if os.path.isfile(path):
-                yield _input("", root or ".", path)
+        root = root or (os.sep if pattern.startswith(os.sep) else ".")
+        inputs = [_input("", root, path) for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path)]
     else:
-        yield Input(Path(pattern), os.path.basename(pattern))
+        return [Input(Path(pattern), os.path.basename(pattern))]
+    if not inputs:
+        raise FileNotFoundError(f"no input fits {pattern}")
+    return inputs
+
+
+def _of_folder(root: str) -> Iterator[Input]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        for name in names:
+            if not name.startswith((".", "_")) and suffix_of(name) is not None:
+                yield _input(folder, root, name)
 
 
 def _input(folder: str, root: str, name: str) -> Input:

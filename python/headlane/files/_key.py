@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from headlane._columns import VectorColumns
+from headlane._files import digest_of_file
 from headlane._library import version
+from headlane.files._outputs import write_once
 
 # Readers of datasets (pyarrow, Spark, DuckDB) pass over what begins with an underscore.
 OWN = "_headlane"
@@ -20,7 +22,7 @@ def facts_of(vectors: VectorColumns, **more: Any) -> dict[str, Any]:
     model = vectors.model
     return {
         "version": version(),
-        "model": digest_of_file(model.path),
+        "model": _digest(model.path, *_state(model.path)),
         "precision": model.precision,
         "isa": model.info()["isa"],
         "prompt": vectors.prompt,
@@ -33,35 +35,20 @@ def facts_of(vectors: VectorColumns, **more: Any) -> dict[str, Any]:
     }
 
 
-def digest_of_file(path: Path) -> str:
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:32]
+def _state(path: Path) -> tuple[int, int]:
+    of_file = path.stat()
+    return of_file.st_size, of_file.st_mtime_ns
+
+
+@lru_cache(maxsize=8)
+def _digest(path: Path, n_bytes: int, mtime_ns: int) -> str:
+    """Of a file in a state: a worker of a cluster asks for each input."""
+    return digest_of_file(path)
 
 
 def key_of(facts: dict[str, Any], *more: object) -> str:
     text = json.dumps([facts, *more], sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def write_whole(path: Path, data: bytes, new: bool = False) -> None:
-    """Writes a small file, whole or not at all. new: unless it is there already."""
-    aside = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}")
-    with open(aside, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        if new:
-            os.link(aside, path)
-        else:
-            os.replace(aside, path)
-    except FileExistsError:
-        pass
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def claim_folder(out: Path, facts: dict[str, Any]) -> None:
@@ -70,7 +57,7 @@ def claim_folder(out: Path, facts: dict[str, Any]) -> None:
     own = out / OWN
     (own / "done").mkdir(parents=True, exist_ok=True)
     path = own / "key.json"
-    write_whole(path, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode(), new=True)
+    write_once(path, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(there, dict):

@@ -39,6 +39,13 @@ def claimed(target: Path, aside: Path, wait: bool) -> Iterator[BinaryIO | None]:
         os.close(folder)
 
 
+def write_once(path: Path, data: bytes) -> None:
+    """Writes a small file, unless it is there."""
+    with claimed(path, path.with_name(f"{path.name}.aside"), wait=True) as file:
+        if file is not None:
+            file.write(data)
+
+
 def _locked(target: Path, aside: Path, wait: bool) -> BinaryIO | None:
     while not target.exists():
         file = os.fdopen(os.open(aside, os.O_RDWR | os.O_CREAT, 0o666), "r+b")

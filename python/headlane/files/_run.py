@@ -14,8 +14,8 @@ import pyarrow as pa
 from headlane._columns import VectorColumns
 from headlane._library import Error
 from headlane.files._inputs import Input, Rows, open_rows
-from headlane.files._key import OWN, key_of, write_whole
-from headlane.files._outputs import Writer, claimed
+from headlane.files._key import OWN, key_of
+from headlane.files._outputs import Writer, claimed, write_once
 from headlane.files._summary import FileSummary, Progress, Summary
 
 # Rows that are embedded together, a row group of an output: what bounds memory, and how often progress is told.
@@ -95,7 +95,7 @@ class Outputs:
         return rows if all(self.target(i).exists() for i in range(n)) else None
 
     def end(self, n_rows: int) -> None:
-        write_whole(self._done, json.dumps({"rows": n_rows}).encode())
+        write_once(self._done, json.dumps({"rows": n_rows}).encode())
 
     def count(self, n_rows: int) -> int:
         """How many outputs so many rows take; an input without rows has one, which says so."""
