@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "tests/api/generator.h"
+#include "tests/support/child.h"
 #include "tests/support/lines.h"
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/sanitizers.h"
@@ -325,6 +326,7 @@ TEST_F(Pack, FourProcessesShareAMappedFile) {
   for (int i = 0; i < kProcesses; ++i) {
     const pid_t child = fork();
     if (child == 0) {
+      alarm(300);  // one that fails would leave the others waiting for what it does not say
       try {
         measure_in_child(path, told[1], open[0], done[0]);
       } catch (...) {
@@ -347,9 +349,7 @@ TEST_F(Pack, FourProcessesShareAMappedFile) {
   }
   ASSERT_EQ(write(done[1], signals.data(), kProcesses), kProcesses);
   for (const pid_t child : children) {
-    int status = 0;
-    waitpid(child, &status, 0);
-    EXPECT_EQ(status, 0);
+    EXPECT_EQ(wait_for_child(child), 0);
   }
   // The file once, and of each process a session of 16 tokens, a plan and what malloc keeps, less
   // than 2 MB: without sharing, the weights alone would be there four times.

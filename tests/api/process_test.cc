@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "tests/api/generator.h"
+#include "tests/support/child.h"
 #include "tests/support/sanitizers.h"
 #include "tests/support/temp_dir.h"
 
@@ -24,22 +25,18 @@ class Process : public testing::Test {
                            nullptr));
   }
 
-  // Runs body in a forked child, whose exit status tells whether it returned true. A child that
-  // hangs is ended by its alarm.
+  // Runs body in a forked child, whose exit status tells whether it returned true.
   template <typename Body>
   static int in_child(Body body) {
     const pid_t child = fork();
     if (child == 0) {
-      alarm(60);
       try {
         _exit(body() ? 0 : 1);
       } catch (...) {
         _exit(2);  // else the child would go on with the other tests
       }
     }
-    int status = -1;
-    waitpid(child, &status, 0);
-    return status;
+    return wait_for_child(child);
   }
 
   TempDir temp_;

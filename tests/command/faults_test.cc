@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "tests/command/model_fixture.h"
+#include "tests/support/child.h"
 
 namespace headlane::test {
 namespace {
@@ -30,8 +31,7 @@ bool has_nameless_files(const std::string& dir) {
 int in_child(const std::function<int()>& body) {
   const pid_t child = fork();
   if (child == 0) _exit(body());
-  int result = -1;
-  waitpid(child, &result, 0);
+  const int result = wait_for_child(child);
   return WIFEXITED(result) ? WEXITSTATUS(result) : -1;
 }
 
@@ -126,8 +126,7 @@ TEST_F(Faults, SignalWhileConverting) {
     const auto moment = taken * (i % kMoments) / kMoments;
     std::this_thread::sleep_for(moment);
     kill(child, signal_number);
-    int result = 0;
-    ASSERT_EQ(waitpid(child, &result, 0), child);
+    const int result = wait_for_child(child);
     if (WIFSIGNALED(result)) ++n_killed;
     if (std::filesystem::exists(out)) {
       EXPECT_TRUE(read_file(out) == whole);

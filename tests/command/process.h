@@ -3,14 +3,13 @@
 
 #include <fcntl.h>
 #include <spawn.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "tests/support/child.h"
 #include "tests/support/temp_dir.h"
 
 namespace headlane::test {
@@ -49,14 +48,17 @@ inline Finished run_program(const char* program, const std::vector<std::string>&
   for (char** entry = environ; *entry != nullptr; ++entry) environment.push_back(*entry);
   environment.push_back(nullptr);
 
+  posix_spawnattr_t attributes;  // a group of its own, with which it can be ended
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   pid_t child = 0;
   const int error =
-      posix_spawnp(&child, program, &actions, nullptr, argv.data(), environment.data());
+      posix_spawnp(&child, program, &actions, &attributes, argv.data(), environment.data());
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) throw std::runtime_error(std::string("cannot run ") + program);
-  int wait_status = 0;
   rusage usage{};
-  if (wait4(child, &wait_status, 0, &usage) != child) throw std::runtime_error("wait4 failed");
+  const int wait_status = wait_for_child(child, &usage);
   return {WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1, read_file(out), read_file(err),
           usage.ru_maxrss};
 }
