@@ -176,40 +176,44 @@ constexpr ProductLoop kProductLoops[] = {
     {kAmx, "bf16", "tdpbf16ps", 6 * 256 * 16 * 2 * 2, 100000, tile_bf16},
     {kAmx, "int8", "tdpbssd", 6 * 256 * 16 * 4 * 2, 100000, tile_int8}};
 
-// Random floats in (-1, 1), 64-byte aligned: cold_bytes() of them.
+// Floats in (-1, 1), 64-byte aligned: cold_bytes() of them, the same 4096 random ones again and
+// again, since arithmetic takes the first of them, and those that only read look at none.
 const float* operands() {
   static const std::vector<float> values = [] {
     std::mt19937 random(1);
     std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
     std::vector<float> filled(static_cast<size_t>(cold_bytes()) / sizeof(float) + 16);
-    for (float& value : filled) value = uniform(random);
+    constexpr size_t kRandom = 4096;
+    for (size_t i = 0; i < filled.size(); ++i) {
+      filled[i] = i < kRandom ? uniform(random) : filled[i - kRandom];
+    }
     return filled;
   }();
   return values.data() + (64 - reinterpret_cast<uintptr_t>(values.data()) % 64) / sizeof(float);
 }
 
-// The median of `work` a second over some fifty milliseconds, after as long to warm up: a clock
-// that was low rises within them.
+// The median of `work` a second over so many seconds, after as long to warm up.
 template <typename Run>
-double median_rate(double work, Run run) {
-  constexpr double kSeconds = 0.05;
-  const auto run_for = [&](double seconds) {
+double median_rate(double work, double seconds, Run run) {
+  const auto timed_runs = [&] {
     std::vector<double> times;
-    for (double sum = 0; sum < seconds; sum += times.back()) {
+    double sum = 0;
+    do {
       const double start = thread_seconds();
       run();
       times.push_back(thread_seconds() - start);
-    }
+      sum += times.back();
+    } while (sum < seconds);
     return times;
   };
-  run_for(kSeconds);
-  std::vector<double> seconds = run_for(kSeconds);
-  const auto middle = seconds.begin() + static_cast<ptrdiff_t>(seconds.size() / 2);
-  std::nth_element(seconds.begin(), middle, seconds.end());
+  if (seconds > 0) timed_runs();
+  std::vector<double> times = timed_runs();
+  const auto middle = times.begin() + static_cast<ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
   return work / *middle;
 }
 
-double arithmetic_rate(const Loops& loops) {
+double arithmetic_rate(const Loops& loops, double seconds) {
   // acc = 0.5 - acc for ever: finite, and bits that change as those of data do.
   std::vector<float> seed(48, -1.0f);
   for (size_t i = 0; i < 16; ++i) {
@@ -217,11 +221,12 @@ double arithmetic_rate(const Loops& loops) {
     seed[32 + i] = operands()[i];
   }
   constexpr int64_t kSteps = 1000000;
-  return median_rate(kSteps * loops.flops_per_step, [&] { loops.arithmetic(kSteps, seed.data()); });
+  return median_rate(kSteps * loops.flops_per_step, seconds,
+                     [&] { loops.arithmetic(kSteps, seed.data()); });
 }
 
 // Random operands: of int8 any bytes; of bf16 the upper halves of floats, which are numbers.
-double product_rate(const ProductLoop& loop) {
+double product_rate(const ProductLoop& loop, double seconds) {
   constexpr size_t kFloats = 48;
   alignas(64) std::array<char, kFloats * sizeof(float)> seed;
   std::memcpy(seed.data(), operands(), seed.size());
@@ -229,12 +234,12 @@ double product_rate(const ProductLoop& loop) {
     for (size_t i = 0; i < seed.size(); i += 4) std::copy_n(&seed[i + 2], 2, &seed[i]);
   }
   const double work = static_cast<double>(loop.steps) * loop.ops_per_step;
-  return median_rate(work, [&] { loop.run(loop.steps, seed.data()); });
+  return median_rate(work, seconds, [&] { loop.run(loop.steps, seed.data()); });
 }
 
 // Hardware prefetchers follow one stream each, so streams a quarter apart may be faster or slower
 // than adjacent ones.
-double read_rate(const Loops& loops, const void* buffer, int64_t bytes) {
+double read_rate(const Loops& loops, const void* buffer, int64_t bytes, double seconds) {
   const char* p = static_cast<const char*>(buffer);
   constexpr int64_t kBytesPerRun = 1 << 27;
   const int64_t step_bytes = 16 * loops.vector_bytes;
@@ -242,7 +247,7 @@ double read_rate(const Loops& loops, const void* buffer, int64_t bytes) {
   const int64_t passes = std::max<int64_t>(1, kBytesPerRun / bytes);
   const double work = static_cast<double>(passes * n * step_bytes);
   const auto rate = [&](int64_t apart, int64_t step) {
-    return median_rate(work, [&] {
+    return median_rate(work, seconds, [&] {
       for (int64_t i = 0; i < passes; ++i) loops.read(n, p, apart, step);
     });
   };
@@ -269,24 +274,25 @@ size_t memory_bytes() {
 
 // `together` is called before each rate, so that all threads measure the same one at a time.
 template <typename Together>
-Limits limits_of_this_thread(std::string_view isa, Together together) {
+Limits limits_of_this_thread(std::string_view isa, double seconds, Together together) {
   Limits limits;
   const std::vector<char> memory(memory_bytes(), 1);
   const Loops& loops = loops_of(isa);
   together();
-  limits.flops = arithmetic_rate(loops);
+  limits.flops = arithmetic_rate(loops, seconds);
   together();
-  limits.read_l1 = read_rate(loops, operands(), cache_bytes(1) / 2);
+  limits.read_l1 = read_rate(loops, operands(), cache_bytes(1) / 2, seconds);
   together();
-  limits.read_l2 = read_rate(loops, operands(), cache_bytes(2) / 2);
+  limits.read_l2 = read_rate(loops, operands(), cache_bytes(2) / 2, seconds);
   together();
-  limits.read_l3 = read_rate(loops, operands(), cold_bytes());
+  limits.read_l3 = read_rate(loops, operands(), cold_bytes(), seconds);
   together();
-  limits.read_memory = read_rate(loops, memory.data(), static_cast<int64_t>(memory.size()));
+  limits.read_memory =
+      read_rate(loops, memory.data(), static_cast<int64_t>(memory.size()), seconds);
   for (const ProductLoop& loop : kProductLoops) {
     if (std::find(loop.isas.begin(), loop.isas.end(), isa) == loop.isas.end()) continue;
     together();
-    limits.products.push_back({loop.precision, loop.instruction, product_rate(loop)});
+    limits.products.push_back({loop.precision, loop.instruction, product_rate(loop, seconds)});
   }
   return limits;
 }
@@ -334,7 +340,7 @@ double Limits::read(int64_t bytes) const {
   return bytes <= level_bytes(3) ? read_l3 : read_memory;
 }
 
-const Limits& limits(std::string_view isa, int n_threads) {
+const Limits& limits(std::string_view isa, int n_threads, double seconds) {
   static std::map<std::pair<std::string, int>, Limits> measured;
   const auto [place, is_new] = measured.try_emplace({std::string(isa), n_threads});
   if (!is_new) return place->second;
@@ -346,7 +352,7 @@ const Limits& limits(std::string_view isa, int n_threads) {
     threads.reserve(of_thread.size());
     for (Limits& mine : of_thread) {
       threads.emplace_back(
-          [&] { mine = limits_of_this_thread(isa, [&] { all.arrive_and_wait(); }); });
+          [&] { mine = limits_of_this_thread(isa, seconds, [&] { all.arrive_and_wait(); }); });
     }
   }
   Limits& mean = place->second;

@@ -48,7 +48,10 @@ struct Limits {
 
 // Returns the limits of each core, where n_threads of them work at once, with an instruction set
 // that kernels have a table for ("ref", "avx2", "avx512_bf16", ...) and that the machine must have:
-// memory and the outer caches are shared. Measured at the first call, which takes a second.
-const Limits& limits(std::string_view isa, int n_threads = 1);
+// memory and the outer caches are shared. Measured at the first call, each limit for so many CPU
+// seconds after as long to warm up: a clock that was low rises within them. That takes a second or
+// two in all; with none each limit is measured once, for those who want no figures.
+constexpr double kLimitSeconds = 0.05;
+const Limits& limits(std::string_view isa, int n_threads = 1, double seconds = kLimitSeconds);
 
 }  // namespace headlane::bench

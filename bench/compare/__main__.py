@@ -206,7 +206,8 @@ def versions(engine):
 def machine(arguments, roofline_model):
     """What the machine is and can do, and the passes of a model on it, as headlane bench tells."""
     command = [arguments.build / "bin/headlane", "bench", "--json", "--threads",
-               str(arguments.threads), *(["--isa", arguments.isa] if arguments.isa else [])]
+               str(arguments.threads), *(["--isa", arguments.isa] if arguments.isa else []),
+               *(["--seconds", "0"] if arguments.seconds == 0 else [])]
     if roofline_model:
         command += ["-m", roofline_model, "--precision", arguments.precision]
     told = json.loads(subprocess.run([str(word) for word in command], check=True,

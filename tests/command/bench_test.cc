@@ -21,7 +21,7 @@ class Bench : public CommandTest {
 };
 
 TEST_F(Bench, TellsTheLimitsOfTheMachineWithoutAModel) {
-  const Finished done = run_headlane({"bench", "--json", "--isa", "ref"});
+  const Finished done = run_headlane({"bench", "--json", "--isa", "ref", "--seconds", "0"});
   ASSERT_EQ(done.status, 0) << done.err;
   const json told = json::parse(done.out);
   EXPECT_EQ(told.at("isa"), "ref");
@@ -34,7 +34,7 @@ TEST_F(Bench, TellsTheLimitsOfTheMachineWithoutAModel) {
 }
 
 TEST_F(Bench, TellsTheLimitsOfTheProductsThatTheMachineHas) {
-  const Finished done = run_headlane({"bench", "--json", "--threads", "1"});
+  const Finished done = run_headlane({"bench", "--json", "--threads", "1", "--seconds", "0"});
   ASSERT_EQ(done.status, 0) << done.err;
   const json limits = json::parse(done.out).at("limits");
   for (const json& product : limits.at("products")) {
@@ -48,7 +48,8 @@ TEST_F(Bench, TellsTheLimitsOfTheProductsThatTheMachineHas) {
 TEST_F(Bench, KnowsTheLimitsOfEveryInstructionSet) {
   for (const char* isa : kIsas) {
     if (has_kernels_of_its_own(isa, "f32")) continue;
-    const Finished done = run_headlane({"bench", "--json", "--isa", isa, "--threads", "1"});
+    const Finished done =
+        run_headlane({"bench", "--json", "--isa", isa, "--threads", "1", "--seconds", "0"});
     ASSERT_EQ(done.status, 0) << done.err;
     const json told = json::parse(done.out);
     EXPECT_GT(told.at("limits").at("flops"), 0) << told.at("isa");

@@ -1,4 +1,5 @@
 #include "tests/support/decode_operands.h"
+#include "tests/support/sanitizers.h"
 
 namespace headlane::kernels {
 namespace {
@@ -120,6 +121,7 @@ TEST_P(DecodeAttention, WorkedExample) {
 // Queries as one call takes them where they lie, and packed: 16 rows and more, 96 and more.
 TEST_P(DecodeAttention, MatchesFloat64ForManyQueries) {
   for (const int64_t q_len : {2, 3, 7, 16, 17, 40, 97}) {
+    if (kUnderAddressSanitizer && q_len % 16 > 2) continue;  // float64 takes a minute for all
     check_causal({2, 1, q_len + 180, 24, 20, q_len});
     check_causal({6, 3, q_len + 3, 20, 24, q_len});
   }
@@ -128,6 +130,7 @@ TEST_P(DecodeAttention, MatchesFloat64ForManyQueries) {
 
 TEST_P(DecodeAttention, MatchesFloat64InAWindow) {
   for (const int64_t window : {0, 1, 5, 255, 300}) {
+    if (kUnderAddressSanitizer && window != 5 && window != 300) continue;
     for (const int64_t q_len : {1, 3, 33}) {
       check_causal({2, 1, 600, 16, 16, q_len}, window);
       check_causal({2, 2, 290, 16, 16, q_len}, window);
@@ -259,7 +262,10 @@ void check_chunks(const Table& kernels, const DecodeSizes& sizes, int64_t window
   const int64_t width = sizes.n_heads * sizes.v_dim;
   std::vector<Q> expected(whole.o.data(), whole.o.data() + whole.o.size());
   const auto all = whole.args;
-  for (const int64_t chunk : {1, 2, 5, 13, 31, 100}) {
+  // Plain loops have no blocks for which it matters where a chunk begins.
+  const bool few = kUnderAddressSanitizer || kernels.isa == std::string_view("ref");
+  for (const int64_t chunk : {5, 31, 1, 2, 13, 100}) {
+    if (few && chunk != 5 && chunk != 31) continue;
     for (int64_t i = 0; i < sizes.q_len; i += chunk) {
       const int64_t n = std::min(chunk, sizes.q_len - i);
       whole.args.q_len = n;

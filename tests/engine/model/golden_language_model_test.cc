@@ -10,8 +10,10 @@
 #include "engine/generate/generator.h"
 #include "engine/import/convert.h"
 #include "engine/model/model.h"
+#include "tests/support/isas.h"
 #include "tests/support/lines.h"
 #include "tests/support/npy.h"
+#include "tests/support/sanitizers.h"
 #include "tests/support/temp_dir.h"
 
 namespace headlane {
@@ -99,6 +101,16 @@ constexpr const char* kModels[] = {"llama_3_1",
 // Another order of summation than that of transformers' own float32 may be off by a small multiple
 // of what that is off by (tests/golden/README.md).
 constexpr double kPromptOrders = 4;
+
+// Searches answer each prompt; under AddressSanitizer each eighth, since it touches the same
+// memory.
+constexpr size_t kPromptStep = kUnderAddressSanitizer ? 8 : 1;
+
+std::vector<Ids> searched(const std::vector<Ids>& lines) {
+  std::vector<Ids> some;
+  for (size_t i = 0; i < lines.size(); i += kPromptStep) some.push_back(lines[i]);
+  return some;
+}
 
 class GoldenLanguageModel : public testing::TestWithParam<const char*> {
  protected:
@@ -212,6 +224,7 @@ TEST_P(GoldenLanguageModel, Logits) {
   const Npy expected = test::read_npy(folder_ + "/logits.npy");
   for (const kernels::Table* table : kernels::supported()) {
     const std::string isa = table->isa;
+    if (!test::has_kernels_of_its_own(isa, "f32")) continue;
     const std::unique_ptr<Model> model = open(Precision::kF32, isa);
     Generator generator(*model, limits(*model, 1), nullptr, {});
     size_t at = 0;
@@ -234,12 +247,13 @@ TEST_P(GoldenLanguageModel, Logits) {
 TEST_P(GoldenLanguageModel, Greedy) {
   ASSERT_GE(prompts_.size(), 16u);
   const std::unique_ptr<Model> model = open();
-  std::vector<float> scores, scores_alone;
-  EXPECT_EQ(generate(*model, prompts_, 1, 2, &scores), greedy_);
+  const std::vector<Ids> prompts = searched(prompts_), expected = searched(greedy_);
+  std::vector<float> scores;
+  EXPECT_EQ(generate(*model, prompts, 1, 2, &scores), expected);
   // Alone, each has the same bits.
-  for (size_t i = 0; i < prompts_.size(); i += 11) {
+  for (size_t i = 0; i < prompts.size(); i += 11) {
     std::vector<float> alone;
-    EXPECT_EQ(generate(*model, {prompts_[i]}, 1, 1, &alone)[0], greedy_[i]);
+    EXPECT_EQ(generate(*model, {prompts[i]}, 1, 1, &alone)[0], expected[i]);
     EXPECT_EQ(alone[0], scores[i]) << "prompt " << i;
   }
 }
@@ -249,9 +263,10 @@ TEST_P(GoldenLanguageModel, Beams) {
   const Npy expected = test::read_npy(folder_ + "/beam_scores.npy");
   std::vector<float> scores;
   const int64_t n_beams = manifest_["n_beams"];
-  EXPECT_EQ(generate(*model, prompts_, n_beams, 1, &scores), test::read_ids(folder_ + "/beam.txt"));
+  EXPECT_EQ(generate(*model, searched(prompts_), n_beams, 1, &scores),
+            searched(test::read_ids(folder_ + "/beam.txt")));
   for (size_t i = 0; i < scores.size(); ++i) {
-    EXPECT_NEAR(scores[i], expected.data[i], bound("scores")) << "prompt " << i;
+    EXPECT_NEAR(scores[i], expected.data[i * kPromptStep], bound("scores")) << "prompt " << i;
   }
 }
 

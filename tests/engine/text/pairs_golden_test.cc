@@ -8,6 +8,7 @@
 #include "engine/import/tokenizers/tokenizer.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/golden_texts.h"
+#include "tests/support/sanitizers.h"
 #include "tests/support/tokenizer_testing.h"
 
 namespace headlane {
@@ -109,7 +110,11 @@ TEST_P(PairsGolden, MatchTheLibrary) {
   const std::string hashes = golden["hashes"];
   size_t n_cut = 0;
   std::vector<int32_t> five;
+  size_t n_made = 0;
   for (size_t i = 0; i < kPairs; ++i) {
+    // Five pairs have a hash. Under AddressSanitizer a quarter of them touches the same memory.
+    if (kUnderAddressSanitizer && i / 5 % 4 != 0) continue;
+    ++n_made;
     const std::optional<Ids> made = tokenizers.encode(i, texts);
     n_cut += made.has_value();
     const auto row = golden["pairs"].find(std::to_string(i));
@@ -128,7 +133,7 @@ TEST_P(PairsGolden, MatchTheLibrary) {
     EXPECT_EQ(hash_of_ids(five), nth_hash(hashes, i / 5)) << "pairs " << i - 4 << " to " << i;
     five.clear();
   }
-  EXPECT_GE(n_cut, kPairs * 3 / 4);
+  EXPECT_GE(n_cut, n_made * 3 / 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, PairsGolden,

@@ -132,8 +132,8 @@ TEST(TokenizerSteps, MatchTheLibrary) {
     const auto tokenizer = make_test_tokenizer(spec, probe_vocab());
     const std::string hashes = item["hashes"];
     // A quarter of the texts, another one for the next step; under sanitizers, which take minutes
-    // for as many, a sixteenth.
-    constexpr size_t kParts = kUnderAddressSanitizer ? 16 : 4;
+    // for as many, a forty-eighth.
+    constexpr size_t kParts = kUnderAddressSanitizer ? 48 : 4;
     for (size_t i = 20 * (n_seen++ % kParts); i < texts.size(); i += 20 * kParts) {
       std::vector<int32_t> ids;
       for (size_t j = i; j < std::min(texts.size(), i + 20); ++j) {

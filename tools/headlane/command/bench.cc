@@ -332,7 +332,8 @@ void bench(const BenchOptions& options) {
     precision = facts.precision;
     cases = cases_of(options, facts);
   }
-  const Limits& limits = headlane::bench::limits(isa, n_threads);
+  const Limits& limits = headlane::bench::limits(
+      isa, n_threads, std::min(options.seconds, headlane::bench::kLimitSeconds));
   Json results = Json::array(), trace = Json::array();
   if (!options.as_json) print_limits(isa, limits, n_threads);
   if (!options.as_json && !cases.empty()) {
@@ -373,7 +374,9 @@ void declare_bench(Command* command) {
   command->texts("CASE", &options->cases,
                  "SEQUENCESxTOKENS, such as 8x128; without any, usual ones");
   constexpr double kMostSeconds = 3600;
-  command->real("--seconds", &options->seconds, {0, kMostSeconds}, "How long each case is measured")
+  command
+      ->real("--seconds", &options->seconds, {0, kMostSeconds},
+             "How long each case is measured; 0: 5 times, and each limit once")
       ->default_is("1");
   command->flag("--profile", &options->profile, "Print time, work and bound of each pass");
   command->flag("--json", &options->as_json, "Print JSON, passes included");
