@@ -11,21 +11,13 @@
 
 #include "engine/base/error.h"
 #include "engine/file/json_fields.h"
+#include "engine/import/gguf/gguf_vocabulary.h"
 
 namespace headlane {
 namespace {
 
 using json = Json;
-using ll = long long;
-
-enum TokenType {
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,
-  kByte = 6
-};
+using Vocabulary = GgufVocabulary;
 
 // The regular expressions by which byte-level tokenizers split texts, as their tokenizer.json has
 // them.
@@ -97,98 +89,6 @@ constexpr KnownSplit kSplits[] = {
     {.name = "smollm", .steps = smollm_steps},
     {.name = "falcon", .steps = falcon_steps},
     {.name = "bloom", .steps = bloom_steps}};
-
-class Vocabulary {
- public:
-  Vocabulary(const json& fields, const std::string& path) : fields_(fields), path_(path) {
-    tokens_ = &json_field(fields, "tokenizer.ggml.tokens", path);
-    if (!tokens_->is_array()) {
-      fail(Status::kBadFile, "%s field \"tokenizer.ggml.tokens\" is no array", path.c_str());
-    }
-    for (int64_t i = 0; i < std::ssize(*tokens_); ++i) {
-      if (ids_.emplace(token(i), i).second) continue;
-      fail(Status::kBadFile, "%s field \"tokenizer.ggml.tokens\" has \"%s\" twice", path.c_str(),
-           printable(token(i)).c_str());
-    }
-    types_ = array_of_tokens("tokenizer.ggml.token_type");
-  }
-
-  int64_t size() const { return std::ssize(*tokens_); }
-  const std::string& token(int64_t id) const { return (*tokens_)[id].text(); }
-  int64_t type(int64_t id) const {
-    return types_ == nullptr ? int64_t{kNormal} : (*types_)[id].get<int64_t>();
-  }
-  // -1: there is no such token.
-  int64_t find(const std::string& text) const {
-    const auto found = ids_.find(text);
-    return found == ids_.end() ? -1 : found->second;
-  }
-  // Null: the file does not have the field, which is an array of as many values as tokens.
-  const json* array_of_tokens(const char* key) const {
-    if (!json_has(fields_, key, path_)) return nullptr;
-    const json& values = fields_[key];
-    if (!values.is_array() || std::ssize(values) != size()) {
-      fail(Status::kBadFile, "%s field \"%s\" is not an array of %lld values, one of each token",
-           path_.c_str(), key, ll{size()});
-    }
-    for (const json& value : values) {
-      if (value.is_number()) continue;
-      fail(Status::kBadFile, "%s field \"%s\" has a value that is no number", path_.c_str(), key);
-    }
-    return &values;
-  }
-  // The token with a role, "bos" or "unknown"; nothing if the file has none.
-  const std::string* special(const char* role) const {
-    const std::string key = std::string("tokenizer.ggml.") + role + "_token_id";
-    const int64_t id = json_int(fields_, key.c_str(), path_, -1);
-    if (id < 0) return nullptr;
-    if (id >= size()) {
-      fail(Status::kBadFile, "%s field \"%s\" is %lld, and there are %lld tokens", path_.c_str(),
-           key.c_str(), ll{id}, ll{size()});
-    }
-    return &token(id);
-  }
-  // The token for what no other one stands for: the one that the file names, or the one of that
-  // type.
-  const std::string* unknown() const {
-    const std::string* named = special("unknown");
-    for (int64_t i = 0; named == nullptr && i < size(); ++i) {
-      if (type(i) == kUnknown) named = &token(i);
-    }
-    return named;
-  }
-  bool flag(const char* key, bool otherwise) const {
-    return json_bool(fields_, (std::string("tokenizer.ggml.") + key).c_str(), path_, otherwise);
-  }
-
-  json ids() const {
-    json vocab = json::object();
-    for (int64_t i = 0; i < size(); ++i) vocab[token(i)] = static_cast<uint64_t>(i);
-    return vocab;
-  }
-  // Tokens that texts are searched for before they are split.
-  json added() const {
-    json tokens = json::array();
-    for (int64_t i = 0; i < size(); ++i) {
-      if (type(i) != kControl && type(i) != kUserDefined && type(i) != kUnknown) continue;
-      tokens.push_back({{"id", i},
-                        {"content", token(i)},
-                        {"single_word", false},
-                        {"lstrip", false},
-                        {"rstrip", false},
-                        {"normalized", false},
-                        {"special", type(i) != kUserDefined}});
-    }
-    return tokens;
-  }
-
- private:
-  const json& fields_;
-  const std::string& path_;
-  const json* tokens_;
-  const json* types_;
-  std::unordered_map<std::string, int64_t> ids_;
-};
 
 // Puts the first and the last token around texts, as far as the file asks for them.
 json template_of(const Vocabulary& vocabulary, bool begins) {
@@ -404,6 +304,7 @@ json read_gguf_tokenizer(const json& fields, const std::string& path) {
   const std::string model = json_string(fields, kModel, path, "none");
   if (model == "none" || model == "no_vocab") return {};
   if (model == "bert") return word_piece(fields, path);
+  if (model == "t5") return read_gguf_unigram(fields, path);
   for (const char* key :
        {"add_sep_token", "remove_extra_whitespaces", "treat_whitespace_as_suffix"}) {
     const std::string field = std::string("tokenizer.ggml.") + key;
@@ -413,7 +314,7 @@ json read_gguf_tokenizer(const json& fields, const std::string& path) {
   }
   if (model == "llama") return sentencepiece(fields, path);
   if (model == "gpt2") return byte_level(fields, path);
-  fail(Status::kUnsupported, "%s field \"%s\" is \"%s\", not one of: llama, gpt2, bert",
+  fail(Status::kUnsupported, "%s field \"%s\" is \"%s\", not one of: llama, gpt2, bert, t5",
        path.c_str(), kModel, printable(model).c_str());
 }
 

@@ -11,4 +11,7 @@ namespace headlane {
 // Error: kUnsupported naming a model or a way to split texts that Headlane does not know; kBadFile.
 Json read_gguf_tokenizer(const Json& fields, const std::string& path);
 
+// The same of the model "t5" alone.
+Json read_gguf_unigram(const Json& fields, const std::string& path);
+
 }  // namespace headlane

@@ -263,6 +263,43 @@ void expect_ids(const std::string& gguf, const std::string& folder) {
   }
 }
 
+// A relative of RoBERTa's is a BERT there, whose table of positions begins with the first one. Its
+// tokenizer chooses the likeliest pieces.
+TEST_F(Gguf, AnXlmRoberta) {
+  const std::string folder = kGolden + "/encoders/xlm_roberta_texts";
+  const std::string path = kGolden + "/gguf/xlm_roberta.gguf";
+  const Container gguf = convert(path, "a"), other = convert(folder, "b");
+  for (const TensorInfo& tensor : other.tensors()) {
+    if (tensor.dtype == Format::kU8) continue;
+    const TensorInfo* own = gguf.find(tensor.name);
+    ASSERT_NE(own, nullptr) << tensor.name;
+    const auto mine = gguf.data(*own), theirs = other.data(tensor);
+    ASSERT_LE(mine.size(), theirs.size()) << tensor.name;
+    EXPECT_EQ(mine.size() < theirs.size(), tensor.name == "encoder.positions.weight");
+    EXPECT_TRUE(std::ranges::equal(mine, theirs.last(mine.size()))) << tensor.name;
+  }
+  const GgufFile file(path);
+  const auto own = tokenizer_of(
+      import_tokenizer_json(read_gguf_tokenizer(file.fields(), file.path()), file.path()));
+  const auto theirs = tokenizer_of(import_tokenizer(folder));
+  const std::vector<std::string> texts = golden_texts();
+  for (size_t i = 0; i + 1 < texts.size(); i += kUnderAddressSanitizer ? 40 : 7) {
+    std::vector<int32_t> ids, expected, types, expected_types;
+    own->encode(texts[i], kNoLimit, &ids);
+    theirs->encode(texts[i], kNoLimit, &expected);
+    ASSERT_EQ(ids, expected) << texts[i];
+    own->encode_pair(texts[i], texts[i + 1], {.max_len = 50}, &ids, &types);
+    theirs->encode_pair(texts[i], texts[i + 1], {.max_len = 50}, &expected, &expected_types);
+    ASSERT_EQ(ids, expected) << texts[i];
+  }
+  Json fields = file.fields();
+  fields["tokenizer.ggml.add_space_prefix"] = false;
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported, "no blank before");
+  fields["tokenizer.ggml.add_space_prefix"] = true;
+  fields["tokenizer.ggml.add_bos_token"] = false;
+  EXPECT_ERROR(read_gguf_tokenizer(fields, "a.gguf"), Status::kUnsupported, "must be added");
+}
+
 // By bytes, with the regular expression that "tokenizer.ggml.pre" stands for.
 TEST_F(Gguf, TheTokenizerOfItsFolder) {
   expect_ids(kGolden + "/gguf/qwen2_texts.gguf", kGolden + "/language_models/qwen2_texts");

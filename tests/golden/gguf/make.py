@@ -7,6 +7,7 @@ LLAMA_CPP is a checkout of llama.cpp, or vendor/llama.cpp of llama-cpp-python's 
     NAME.gguf          ../language_models/NAME in f32: what `headlane convert` makes of it must be
                        what it makes of that folder. Only those called NAME_texts have a tokenizer
     bert.gguf          ../bert/head_dim_16_mean_normalize likewise, with its tokenizer
+    xlm_roberta.gguf   ../encoders/xlm_roberta_texts likewise
     experts.gguf       a Mixtral of one layer in Q8_0
     pieces.gguf        a Llama of one layer with ../tokenizer_classes/llama/tokenizer.model
     types.gguf         a tensor of each type, random blocks of it
@@ -24,9 +25,10 @@ import numpy as np
 
 # By the name that llama.cpp would give to the way in which it splits texts, which it tells by the
 # ids of a large vocabulary.
-TEXTS = {"qwen2_texts": "qwen2", "bert": "bert-bge"}
+TEXTS = {"qwen2_texts": "qwen2", "bert": "bert-bge", "xlm_roberta": "default"}
 # Folders that are not in ../language_models.
-FOLDERS = {"bert": "bert/head_dim_16_mean_normalize"}
+FOLDERS = {"bert": "bert/head_dim_16_mean_normalize",
+           "xlm_roberta": "encoders/xlm_roberta_texts"}
 MODELS = ["llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2", "qwen3",
           "gemma", "gemma2", "smollm3", "olmo2", "phi3", "phi3_longrope", "glm", "glm4", "gpt2", "falcon",
           "falcon_new", "falcon_one_norm", "bloom", "baichuan_7b", "mixtral", "qwen2_moe", "qwen3_moe_all",
@@ -88,7 +90,7 @@ def convert(llama_cpp, name, folder, out, file_type="ALL_F32"):
 
     import torch
     import transformers
-    if name != "bert":  # whose tokenizer has no file that the class below reads
+    if name not in FOLDERS:  # whose tokenizers have no file that the class below reads
         transformers.AutoTokenizer = transformers.PreTrainedTokenizerFast  # which adds no token
     with torch.inference_mode():
         Model(folder, gguf.LlamaFileType[file_type], out).write()
