@@ -121,10 +121,10 @@ def test_ray_embeds(cluster: Any, bert: Path, texts: Any, embedder: Any) -> None
 
     import headlane.ray
 
-    # Blocks that are there: the four actors take all CPUs, and nothing else could run.
+    # Blocks that are there, so that nothing reads while actors run.
     blocks = [pa.table({"id": range(i, i + 500), "text": texts[i : i + 500]}) for i in range(0, N, 500)]
     dataset = ray.data.from_arrow(blocks)
-    made = headlane.ray.embed(dataset, "text", model=bert, num_cpus=1, concurrency=4)
+    made = headlane.ray.embed(dataset, "text", model=bert, num_cpus=1, concurrency=2)
     vectors_of(made.take_all(), texts, embedder, "vector")
     for options, kind, sentence in (
         ({"num_cpus": 0.5}, ValueError, "num_cpus is 0.5"),
@@ -173,7 +173,7 @@ def test_ray_ships_the_model_once(cluster: Any, texts: Any, embedder: Any, tmp_p
     path.write_bytes(embedder.path.read_bytes())
     blocks = [pa.table({"id": range(i, i + 1000), "text": texts[i : i + 1000]}) for i in range(0, N, 1000)]
     dataset = ray.data.from_arrow(blocks)
-    made = headlane.ray.embed(dataset, "text", model=path, concurrency=2)
+    made = headlane.ray.embed(dataset, "text", model=path)
     path.unlink()
     vectors_of(made.take_all(), texts, embedder, "vector")
     assert len(list(Path(os.environ["HEADLANE_CACHE"]).glob("shipped-by-ray-*.headlane"))) == 1
@@ -327,7 +327,7 @@ def test_spark_ships_the_model_once(spark: Any, bert: Path, texts: Any, embedder
         made.collect()
 
 
-def test_spark_executor_and_driver_are_killed(
+def test_spark_worker_and_executor_are_killed(
     spark: Any, corpus: Path, bert: Path, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
     from concurrent.futures import ThreadPoolExecutor
@@ -337,7 +337,7 @@ def test_spark_executor_and_driver_are_killed(
     def running(pid: int, words: bytes) -> list[int]:
         return [child for child in descendants(pid) if words in Path(f"/proc/{child}/cmdline").read_bytes()]
 
-    out = tmp_path / "executor"
+    out = tmp_path / "out"
     with ThreadPoolExecutor(1) as pool:
         summary = pool.submit(lambda: headlane.spark.embed_files(spark, corpus, out, model=bert, **OPTIONS))
         until(lambda: begun(out))
@@ -345,7 +345,10 @@ def test_spark_executor_and_driver_are_killed(
         os.kill(workers[-1], signal.SIGKILL)
         os.kill(running(os.getpid(), b"CoarseGrainedExecutorBackend")[0], signal.SIGKILL)
         assert summary.result().ok and outputs(out) == whole
-    out = tmp_path / "driver"
+
+
+def test_spark_driver_is_killed(spark: Any, corpus: Path, bert: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    out = tmp_path / "out"
     words = [sys.executable, "-c", SPARK_DRIVER, str(corpus), str(out), str(bert), json.dumps(OPTIONS)]
     driver = subprocess.Popen(words, start_new_session=True)
     until(lambda: begun(out), driver)
