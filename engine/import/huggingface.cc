@@ -28,6 +28,7 @@
 #include "engine/import/families/mpnet.h"
 #include "engine/import/families/phi3.h"
 #include "engine/import/families/roberta.h"
+#include "engine/import/families/rotary_encoder.h"
 #include "engine/import/families/t5.h"
 #include "engine/import/quantized/quantization.h"
 #include "engine/import/quantized/quantized_checkpoint.h"
@@ -68,6 +69,12 @@ constexpr Family kFamilies[] = {
     {"mpnet", "MPNet", mpnet_defaults, mpnet_config, mpnet_tensors, &kMpnetClassifier},
     {"eurobert", "EuroBert", llama_defaults, eurobert_config, eurobert_tensors, nullptr,
      "eurobert"},
+    {"nomic_bert", "NomicBert", nomic_bert_defaults, nomic_bert_config, rotary_encoder_tensors,
+     &kNomicBertClassifier, "hf_nomic_bert"},
+    {"gte", "Gte", gte_defaults, gte_config, rotary_encoder_tensors, &kGteClassifier,
+     "hf_alibaba_nlp_gte"},
+    {"jina_embeddings_v3", "JinaEmbeddingsV3", jina3_defaults, jina3_config, rotary_encoder_tensors,
+     &kJina3Classifier},
     {"marian", "Marian", bart_defaults, bart_config, bart_tensors},
     {"bart", "Bart", bart_defaults, bart_config, bart_tensors},
     {"mbart", "MBart", bart_defaults, bart_config, bart_tensors},

@@ -124,6 +124,10 @@ TEST_P(EncoderInvariance, BitsDoNotDependOnTheBatchWithRelativeBiases) {
   expect_same_bits_of("encoders/mpnet_masked_lm");
 }
 
+TEST_P(EncoderInvariance, BitsDoNotDependOnTheBatchWithRotaryPositions) {
+  expect_same_bits_of("encoders/nomic_bert_masked_lm");
+}
+
 TEST_P(EncoderInvariance, BitsDoNotDependOnTheBatchWithProjectedTables) {
   expect_same_bits_of("encoders/electra_narrow_tables");
 }

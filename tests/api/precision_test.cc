@@ -86,7 +86,7 @@ TEST_P(Precision, BitsDoNotDependOnTheBatch) {
   std::mt19937 random(7);
   for (const char* name :
        {"bert/head_dim_16_mean_normalize", "bert/head_dim_33_odd", "encoders/roberta_padding_5",
-        "encoders/electra_narrow_tables", "encoders/mpnet_all_buckets"}) {
+        "encoders/electra_narrow_tables", "encoders/mpnet_all_buckets", "encoders/gte_makers"}) {
     const Golden golden(name);
     for (const char* precision : {"bf16", "int8"}) {
       SCOPED_TRACE(std::string(name) + " " + precision);

@@ -30,6 +30,8 @@ constexpr FolderFile kFiles[] = {
     {"encoders/roberta_head_dim_7", "config.json"},
     {"encoders/electra_narrow_tables", "config.json"},
     {"encoders/mpnet_one_head", "config.json"},
+    {"encoders/nomic_bert_makers", "config.json"},
+    {"encoders/gte_makers", "config.json"},
 };
 constexpr uint8_t kEngine = std::size(kFiles);  // the engine's own config, which has no folder
 

@@ -31,8 +31,12 @@ bool is_of_family(std::string_view name, std::string_view family, bool any_case)
   return is_model || name.starts_with("For") || name.starts_with("TextFor");
 }
 
-// "modeling_KNOWN.KnownForCausalLM", and its config, "configuration_KNOWN.KnownConfig"
+// "modeling_KNOWN.KnownForCausalLM", and its config, "configuration_KNOWN.KnownConfig"; behind
+// "OWNER/MODEL--", where the code lies in another folder.
 bool is_of_module(std::string_view name, std::string_view known) {
+  constexpr std::string_view kElsewhere = "--";
+  const size_t owner = name.find(kElsewhere);
+  if (owner != std::string_view::npos) name.remove_prefix(owner + kElsewhere.size());
   for (const std::string_view kind : {"modeling_", "configuration_"}) {
     if (!name.starts_with(kind)) continue;
     name.remove_prefix(kind.size());

@@ -23,17 +23,31 @@ constexpr const char* kFiles[] = {
 
 // The classes of families, of those that Headlane reads.
 constexpr std::pair<std::string_view, const char*> kFamilies[] = {
-    {"bert", "BertTokenizer"},         {"distilbert", "BertTokenizer"},
-    {"electra", "BertTokenizer"},      {"mpnet", "MPNetTokenizer"},
-    {"roberta", "RobertaTokenizer"},   {"xlm-roberta", "XLMRobertaTokenizer"},
-    {"gpt2", "GPT2Tokenizer"},         {"camembert", "CamembertTokenizer"},
-    {"llama", "LlamaTokenizer"},       {"mistral", "LlamaTokenizer"},
-    {"phi3", "LlamaTokenizer"},        {"qwen2", "Qwen2Tokenizer"},
-    {"qwen3", "Qwen2Tokenizer"},       {"qwen2_moe", "Qwen2Tokenizer"},
-    {"qwen3_moe", "Qwen2Tokenizer"},   {"mixtral", "LlamaTokenizer"},
-    {"gemma", "GemmaTokenizer"},       {"gemma2", "GemmaTokenizer"},
-    {"gemma3_text", "GemmaTokenizer"}, {"gemma3", "GemmaTokenizer"},
-    {"bloom", "BloomTokenizer"},       {"bart", "BartTokenizer"}};
+    {"bert", "BertTokenizer"},
+    {"distilbert", "BertTokenizer"},
+    {"electra", "BertTokenizer"},
+    {"mpnet", "MPNetTokenizer"},
+    {"roberta", "RobertaTokenizer"},
+    {"xlm-roberta", "XLMRobertaTokenizer"},
+    {"gpt2", "GPT2Tokenizer"},
+    {"camembert", "CamembertTokenizer"},
+    {"llama", "LlamaTokenizer"},
+    {"mistral", "LlamaTokenizer"},
+    {"phi3", "LlamaTokenizer"},
+    {"qwen2", "Qwen2Tokenizer"},
+    {"qwen3", "Qwen2Tokenizer"},
+    {"qwen2_moe", "Qwen2Tokenizer"},
+    {"qwen3_moe", "Qwen2Tokenizer"},
+    {"mixtral", "LlamaTokenizer"},
+    {"gemma", "GemmaTokenizer"},
+    {"gemma2", "GemmaTokenizer"},
+    {"gemma3_text", "GemmaTokenizer"},
+    {"gemma3", "GemmaTokenizer"},
+    {"bloom", "BloomTokenizer"},
+    {"bart", "BartTokenizer"},
+    {"nomic_bert", "BertTokenizer"},
+    {"gte", "XLMRobertaTokenizer"},
+    {"jina_embeddings_v3", "XLMRobertaTokenizer"}};
 
 json read_object(const std::string& path) {
   json file = read_json_file_if_present(path).value_or(json::object());

@@ -15,6 +15,7 @@
 #include "engine/import/families/llama.h"
 #include "engine/import/families/mpnet.h"
 #include "engine/import/families/roberta.h"
+#include "engine/import/families/rotary_encoder.h"
 #include "engine/import/families/t5.h"
 #include "engine/import/huggingface.h"
 #include "tests/support/temp_dir.h"
@@ -53,6 +54,12 @@ Json golden_defaults() {
   return parse_json(read_file(HEADLANE_GOLDEN_DIR "/class_defaults/defaults.json"),
                     "defaults.json");
 }
+
+// Of NomicBERT the importer knows what the class has where a file says it by neither of two names.
+constexpr Type kRotaryEncoders[] = {
+    {"nomic_bert", nomic_bert_config, "hidden_size", "num_hidden_layers"},
+    {"gte", gte_config, "hidden_size", "num_hidden_layers"},
+    {"jina_embeddings_v3", jina3_config, "hidden_size", "num_hidden_layers"}};
 
 // Baichuan is not in transformers.
 constexpr const char* kLanguageModels[] = {
@@ -132,6 +139,25 @@ TEST(ClassDefaults, AreTheFamilies) {
     EXPECT_EQ(encoder(type).n_types, name == "distilbert" || name == "mpnet" ? 0 : 2);
     EXPECT_EQ(encoder(type).attention.relative.n_buckets, name == "mpnet" ? 32 : 0);
     EXPECT_EQ(encoder(type).norm_eps, 1e-12f);
+  }
+}
+
+TEST(ClassDefaults, OfRotaryEncodersAreTransformers) {
+  const Json classes = golden_defaults();
+  for (const Type& type : kRotaryEncoders) {
+    expect_those_of_transformers(type.name, 4);
+    const Json& theirs = classes.at(type.name);
+    const ModelConfig config = type.config(filled(type.name), "c");
+    const StackConfig& encoder = config.encoder;
+    EXPECT_EQ(encoder.vocab_size, theirs.at("vocab_size"));
+    EXPECT_EQ(config.d_model, theirs.at(type.d_model));
+    EXPECT_EQ(encoder.n_layers, theirs.at(type.n_layers));
+    EXPECT_EQ(encoder.attention.n_heads, theirs.at("num_attention_heads"));
+    EXPECT_EQ(encoder.d_ff, theirs.at("intermediate_size"));
+    EXPECT_EQ(encoder.n_types, theirs.at("type_vocab_size"));
+    EXPECT_EQ(encoder.max_positions, theirs.at("max_position_embeddings"));
+    EXPECT_EQ(encoder.norm_eps, static_cast<float>(theirs.at("layer_norm_eps").get<double>()));
+    EXPECT_EQ(encoder.attention.rotary.base, theirs.at("rope_theta"));
   }
 }
 

@@ -73,7 +73,10 @@ TEST_F(ClassifierImport, Steps) {
       {"xlm_roberta_nli", Activation::kTanh},
       {"camembert_two_labels", Activation::kTanh},
       {"electra_four_labels", Activation::kGelu},
-      {"mpnet_nli", Activation::kTanh}};
+      {"mpnet_nli", Activation::kTanh},
+      {"nomic_bert_two_labels", Activation::kTanh},
+      {"gte_cross_encoder", Activation::kTanh},
+      {"jina3_three_labels", Activation::kTanh}};
   for (const auto& [name, activation] : families) {
     const ModelConfig config = convert(std::string("classify/") + name, [](json*) {});
     const HeadConfig& head = config.head;

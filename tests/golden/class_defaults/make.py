@@ -11,7 +11,8 @@ import transformers
 from transformers import CONFIG_MAPPING
 
 TYPES = ["bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra", "mpnet",
-         "bart", "mbart", "marian", "m2m_100", "t5", "mt5", "eurobert"]
+         "bart", "mbart", "marian", "m2m_100", "t5", "mt5", "eurobert", "nomic_bert", "gte",
+         "jina_embeddings_v3"]
 LANGUAGE_MODELS = ["gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3",
                    "smollm3", "olmo2", "glm", "glm4", "falcon", "bloom", "mixtral", "qwen2_moe", "qwen3_moe",
                    "olmoe", "glm4_moe"]
@@ -24,7 +25,7 @@ def is_shown(value):
 
 def defaults_of(name):
     fields = CONFIG_MAPPING[name]().to_dict()
-    if name in LANGUAGE_MODELS + ["eurobert"]:
+    if name in LANGUAGE_MODELS or fields.get("rope_parameters"):
         # Files of transformers 4 have the fields of the rotary positions beside the others.
         fields = (fields.get("rope_parameters") or {}) | fields
     if "use_sliding_window" in fields:

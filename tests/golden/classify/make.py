@@ -138,6 +138,11 @@ MODELS = [
            max_len=24, cross_encoder="6.2", activation="Sigmoid"),
     Golden("mpnet_nli", "mpnet", "three labels", ["entailment", "neutral", "contradiction"], heads=2,
            head_dim=10, layers=1, max_len=64),
+    Golden("nomic_bert_two_labels", "nomic_bert", "two labels", 2, heads=3, head_dim=8, max_len=40),
+    Golden("gte_cross_encoder", "gte", "as of a reranker: Unigram, sigmoid by default", 1, heads=2,
+           head_dim=8, layers=1, max_len=30, cross_encoder="plain"),
+    Golden("jina3_three_labels", "jina_embeddings_v3", "three labels",
+           ["negative", "neutral", "positive"], heads=2, head_dim=10, layers=1, max_len=30),
 ]
 
 
@@ -145,7 +150,7 @@ def randomise(model, std, rng):
     for name, parameter in sorted(model.named_parameters()):
         shape = tuple(parameter.shape)
         values = rng.standard_normal(shape)
-        if "LayerNorm.weight" in name or name.endswith("layer_norm.weight"):
+        if "LayerNorm.weight" in name or name.endswith(("layer_norm.weight", "layernorm.weight")):
             values = rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1, 1, 1], shape)
         elif name.endswith("bias"):
             values *= 0.2
@@ -201,7 +206,7 @@ def trained_tokenizer(golden):
 
 def save_tokenizer(golden, folder):
     """Returns how many tokens it has."""
-    if golden.family in ("roberta", "xlm-roberta", "camembert"):
+    if golden.family in ("roberta", "xlm-roberta", "camembert", "gte", "jina_embeddings_v3"):
         tokenizer = trained_tokenizer(golden)
         tokenizer.save_pretrained(folder)
         return len(tokenizer)

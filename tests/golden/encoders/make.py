@@ -56,6 +56,7 @@ class Golden:
     sharded: bool = False
     tokenizer: str = ""  # a folder of tests/golden, which is copied: texts too
     tokenizer_class: str = ""  # in place of that folder's
+    computed_names: bool = False  # tensors as transformers computes with them, not as it saves them
 
 
 def sizes(n_heads, head_dim, d_ff, n_layers, **more):
@@ -210,7 +211,92 @@ MODELS = [
            sizes(2, 7, 30, 1, max_position_embeddings=40), [3],
            "from texts to vectors: BERT with XLM-RoBERTa's tokenizer, as multilingual-e5-small and "
            "paraphrase-multilingual-MiniLM", tokenizer="tokenizer_json/xlm_roberta"),
+
+    # A gated feed-forward multiplies two products: with a std of 0.3 it would drown the rows that
+    # it is added to, and int8's roundings with them.
+    Golden("nomic_bert_head_dim_6", "nomic_bert",
+           sizes(5, 6, 53, 2, max_position_embeddings=40), [1, 31, 32, 33],
+           "d_model 30, d_ff 53: off every tile", std=0.2),
+    Golden("nomic_bert_masked_lm", "nomic_bert",
+           sizes(3, 10, 61, 2, hidden_act="gelu", layer_norm_eps=1e-5,
+                 type_vocab_size=3, max_position_embeddings=150,
+                 rope_parameters={"rope_type": "default", "rope_theta": 500.0}) | {"head_dim": 12},
+           [2, 16, 17, 130],
+           "the names that transformers computes with, behind nomic_bert.; heads that are wider "
+           "than d_model; three segment types; another base", std=0.2, task="NomicBertForMaskedLM",
+           computed_names=True),
+    Golden("nomic_bert_makers", "nomic_bert",
+           sizes(2, 14, 30, 3, max_position_embeddings=67), [2, 63, 64, 65],
+           "config.json by the makers' names", std=0.2, more_layers=1,
+           fields={"n_embd": 28, "n_layer": 3, "n_head": 2, "n_inner": 30, "n_positions": 67,
+                   "layer_norm_epsilon": 1e-12, "rotary_emb_base": 1000,
+                   "activation_function": "swiglu", "rotary_emb_fraction": 1.0,
+                   "rotary_emb_interleaved": False, "rotary_emb_scale_base": None,
+                   "rotary_scaling_factor": None, "qkv_proj_bias": False, "mlp_fc1_bias": False,
+                   "mlp_fc2_bias": False, "prenorm": False, "parallel_block": False,
+                   "causal": False, "use_rms_norm": None, "scale_attn_weights": True,
+                   "auto_map": {
+                       "AutoConfig": "nomic-ai/nomic-bert-2048--configuration_hf_nomic_bert.NomicBertConfig",
+                       "AutoModel": "nomic-ai/nomic-bert-2048--modeling_hf_nomic_bert.NomicBertModel"}},
+           removed=("hidden_size", "num_attention_heads", "intermediate_size", "num_hidden_layers",
+                    "max_position_embeddings", "hidden_act", "layer_norm_eps", "rope_parameters",
+                    "head_dim")),
+    Golden("nomic_bert_defaults", "nomic_bert", sizes(12, 4, 40, 1), [3, 47, 140],
+           "config.json says neither heads, positions, types nor activation", std=0.2,
+           removed=("num_attention_heads", "max_position_embeddings", "hidden_act", "layer_norm_eps",
+                    "type_vocab_size", "rope_parameters", "head_dim")),
+
+    Golden("gte_head_dim_6", "gte", sizes(5, 6, 53, 2, max_position_embeddings=40),
+           [1, 31, 32, 33], "d_model 30, d_ff 53: off every tile", std=0.2),
+    Golden("gte_masked_lm", "gte",
+           sizes(3, 10, 61, 2, hidden_act="silu", layer_norm_eps=1e-5, type_vocab_size=0,
+                 max_position_embeddings=150), [2, 16, 17, 130],
+           "the names that transformers computes with, behind gte.; no table of types",
+           std=0.2, task="GteForMaskedLM", computed_names=True),
+    Golden("gte_makers", "gte",
+           sizes(2, 14, 30, 3, type_vocab_size=2, max_position_embeddings=67,
+                 rope_parameters={"rope_type": "default", "rope_theta": 20000.0}), [2, 63, 64, 65],
+           "further fields of the makers, and the base of positions in an older spelling",
+           std=0.2, dtype=torch.bfloat16, more_layers=1,
+           fields={"rope_theta": 20000, "rope_scaling": None, "pack_qkv": True,
+                   "position_embedding_type": "rope", "layer_norm_type": "layer_norm",
+                   "logn_attention_scale": False, "logn_attention_clip1": False,
+                   "unpad_inputs": False, "use_memory_efficient_attention": False,
+                   "auto_map": {"AutoConfig": "configuration_hf_alibaba_nlp_gte.GteConfig",
+                                "AutoModel": "modeling_hf_alibaba_nlp_gte.GteModel"}},
+           removed=("rope_parameters",)),
+    Golden("gte_defaults", "gte", sizes(12, 4, 40, 1), [3, 47, 140],
+           "config.json says neither heads, positions, types nor activation", std=0.2,
+           removed=("num_attention_heads", "max_position_embeddings", "hidden_act", "layer_norm_eps",
+                    "type_vocab_size", "rope_parameters")),
+
+    Golden("jina3_head_dim_6", "jina_embeddings_v3",
+           sizes(5, 6, 53, 2, max_position_embeddings=40), [1, 31, 32, 33],
+           "d_model 30, d_ff 53: off every tile"),
+    Golden("jina3_masked_lm", "jina_embeddings_v3",
+           sizes(3, 10, 61, 2, hidden_act="relu", layer_norm_eps=1e-12, type_vocab_size=2,
+                 max_position_embeddings=150), [2, 16, 17, 130],
+           "the names that transformers computes with, behind roberta.; two segment types",
+           task="JinaEmbeddingsV3ForMaskedLM", computed_names=True),
+    Golden("jina3_deep", "jina_embeddings_v3",
+           sizes(2, 14, 30, 4, max_position_embeddings=67,
+                 rope_parameters={"rope_type": "default", "rope_theta": 300.0}), [2, 63, 64, 65],
+           "four layers, in several files", sharded=True),
+    Golden("jina3_defaults", "jina_embeddings_v3", sizes(16, 2, 40, 1), [3, 47, 140],
+           "config.json says neither heads, positions, types nor activation", std=0.2,
+           removed=("num_attention_heads", "max_position_embeddings", "hidden_act", "layer_norm_eps",
+                    "type_vocab_size", "rope_parameters")),
+
+    Golden("nomic_bert_texts", "nomic_bert", sizes(2, 8, 30, 1, max_position_embeddings=40), [3],
+           "from texts to vectors", tokenizer="tokenizer_classes/bert/saved_5"),
+    Golden("gte_texts", "gte", sizes(2, 8, 30, 1, max_position_embeddings=40), [3],
+           "from texts to vectors", tokenizer="tokenizer_json/xlm_roberta"),
+    Golden("jina3_texts", "jina_embeddings_v3", sizes(2, 8, 30, 1, max_position_embeddings=40), [3],
+           "from texts to vectors", tokenizer="tokenizer_json/xlm_roberta"),
 ]
+
+# These families are saved by other names than those that transformers computes with.
+RENAMED = ("nomic_bert", "gte", "jina_embeddings_v3")
 
 TEXTS = ["The cat sat on the mat.", "we", "", "  the   dog", "Dogs run fast!", "Is it raining?",
          "They sat in the house, not on the river.", "caf\u00e9 \u732b \u72d7 \u043c\u0438\u0440",
@@ -273,6 +359,11 @@ def save_model(golden, folder, rng):
         config.architectures = [golden.task]
         config.save_pretrained(folder)
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    elif golden.computed_names:
+        config.architectures = [golden.task]
+        config.save_pretrained(folder)
+        tensors = {name: value.clone() for name, value in model.state_dict().items()}
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     else:
         model.save_pretrained(folder, max_shard_size=20000 if golden.sharded else "1GB")
     path = folder / "config.json"
@@ -285,7 +376,18 @@ def save_model(golden, folder, rng):
 
 
 def load_model(golden, folder):
-    """The encoder as stored, in float32: read by name, not by from_pretrained, which may convert."""
+    """The encoder as stored, in float32: read by name, not by from_pretrained, which may convert,
+    except where that is what is tested."""
+    if golden.model_type in RENAMED:
+        # Fields by the makers' names are nothing to transformers' class.
+        own = AutoConfig.from_pretrained(folder) if "n_embd" not in golden.fields else \
+            CONFIG_MAPPING[golden.model_type](**golden.config)
+        model, report = AutoModel.from_pretrained(folder, config=own, dtype=torch.float32,
+                                                  attn_implementation="eager",
+                                                  output_loading_info=True)
+        missing = [name for name in report["missing_keys"] if "pooler" not in name]
+        assert not missing, missing
+        return model.eval()
     model = AutoModel.from_config(AutoConfig.from_pretrained(folder)).float()
     stored = {}
     for path in sorted(folder.glob("*.safetensors")):
