@@ -7,6 +7,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/input_file.h"
+#include "engine/import/families/decoder.h"
 #include "engine/import/families/generation.h"
 #include "engine/import/families/language_model.h"
 #include "engine/import/gguf/gguf_architecture.h"
@@ -44,6 +45,17 @@ void read_head(const GgufConfig& own, const std::string& path, const ConvertOpti
       path.c_str());
 }
 
+// Whether a language model is to make vectors of texts in place of answers.
+bool makes_vectors(const ModelConfig& config, const GgufConfig& own, const Family& family,
+                   const std::string& path, const ConvertOptions& options) {
+  const Pooling pooling = options.pooling.value_or(own.pooling.value_or(Pooling::kNone));
+  if (!config.is_language_model() || pooling == Pooling::kNone) return false;
+  if (family.embeds) return true;
+  fail(Status::kUnsupported,
+       "%s: the vector of a text is to be made by a pooling, which this language model has not",
+       path.c_str());
+}
+
 }  // namespace
 
 bool is_gguf_file(const std::string& path) {
@@ -61,12 +73,13 @@ void convert_gguf(const std::string& path, const std::string& out_path,
   const GgufConfig own = read_gguf_config(&checkpoint);
   const Family& family = find_family(own.fields, path);
   const Json source = with_class_defaults(own.fields, family.defaults);
-  ModelConfig config = family.config(source, path);
-  if (config.is_language_model() && options.pooling) {
-    fail(Status::kUnsupported, "%s: a language model has no pooling", path.c_str());
-  }
+  ModelConfig of_family = family.config(source, path);
+  const bool embeds = makes_vectors(of_family, own, family, path, options);
+  if (embeds) of_family.head = {};
+  ModelConfig config = embeds ? as_encoder(of_family) : of_family;
   config.max_seq_len = config.first_stack().max_positions;
-  const std::vector<TensorRecipe> recipes = family.tensors(checkpoint, source, path, config);
+  std::vector<TensorRecipe> recipes = family.tensors(checkpoint, source, path, of_family);
+  if (embeds) name_as_encoder(&recipes);
   if (config.is_language_model()) {
     // There is no generation_config.json: the roles of ids are in the config.
     config.generation =
@@ -74,7 +87,8 @@ void convert_gguf(const std::string& path, const std::string& out_path,
     config.chat = read_gguf_chat(checkpoint.fields(), path, options.log);
   } else {
     read_head(own, path, options, &config);
-    refuse_left_over(checkpoint, recipes, [](const std::string&) { return false; });
+    // Of a language model's layers, it is known what else there may be.
+    if (!embeds) refuse_left_over(checkpoint, recipes, [](const std::string&) { return false; });
   }
   const ImportedTokenizer tokenizer = import_tokenizer_of(checkpoint);
   write_converted(out_path, std::move(config), path, checkpoint, recipes, tokenizer, options);

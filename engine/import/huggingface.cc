@@ -188,14 +188,6 @@ void read_head(const Family& family, const SentenceModules& modules, const json&
   }
 }
 
-// The layers of a language model, which whole texts go through: an encoder.
-ModelConfig embedder_of(const ModelConfig& language_model) {
-  ModelConfig config = language_model;
-  config.encoder = std::exchange(config.decoder, {});
-  config.head = {};
-  return config;
-}
-
 [[noreturn]] void refuse_reading(const Family& family, Use use, const std::string& path) {
   std::string known;
   for (const Family& one : kFamilies) {
@@ -336,6 +328,13 @@ void read_uses(const Family& family, const SentenceModules& modules, const json&
 
 }  // namespace
 
+ModelConfig as_encoder(const ModelConfig& language_model) {
+  ModelConfig config = language_model;
+  config.encoder = std::exchange(config.decoder, {});
+  config.head = {};
+  return config;
+}
+
 const Family& find_family(const json& config, const std::string& path) {
   const std::string type = json_string(config, "model_type", path);
   std::string known;
@@ -389,7 +388,7 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   const Use use = use_of(family, modules, own_config, config_path, options);
   const ModelConfig of_family = read_config(family, source_config, config_path, use);
   const bool embeds = use != Use::kAnswers && of_family.is_language_model();
-  ModelConfig config = embeds ? embedder_of(of_family) : of_family;
+  ModelConfig config = embeds ? as_encoder(of_family) : of_family;
   const bool may_classify = !modules.listed || modules.cross_encoder;
   if (may_classify && !options.pooling) {
     read_head(family, modules, own_config, source_config, config_path, &config);

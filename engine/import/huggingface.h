@@ -37,6 +37,9 @@ struct Family {
 // The family that "model_type" names. Throws Error(kUnsupported), which lists all.
 const Family& find_family(const Json& config, const std::string& path);
 
+// The layers of a language model, which whole texts go through: an encoder without a head.
+ModelConfig as_encoder(const ModelConfig& language_model);
+
 // Writes the file of a model of which all is known: the end of every conversion. Throws Error, also
 // if the tokenizer has more tokens than the model, whose config is at `config_path`.
 void write_converted(const std::string& out_path, ModelConfig config,

@@ -113,10 +113,11 @@ GgufConfig read_gguf_config(GgufCheckpoint* checkpoint) {
   ArchitectureFields fields(*checkpoint);
   const Architecture& architecture = find_architecture(fields);
   GgufConfig config = {json::object(), {}};
-  const GgufSource source = {checkpoint, &fields, &config.fields, &config.pooling};
+  const GgufSource source = {checkpoint, &fields, &config.fields};
   read_sizes(source, architecture.norm_eps);
   check_layout(&fields, architecture.layout);
   architecture.read(source);
+  config.pooling = read_gguf_pooling(&fields);
   fields.refuse_others();
   read_roles(checkpoint->fields(), checkpoint->path(), &config.fields);
   return config;

@@ -15,7 +15,7 @@ struct GgufConfig {
   // The config.json of the folder that the file was made from, as far as the file tells it, token
   // ids with roles included.
   Json fields;
-  std::optional<Pooling> pooling;  // of an encoder; nothing: the file does not say it
+  std::optional<Pooling> pooling;  // nothing: the file does not say it
 };
 
 // Gives the checkpoint's tensors their names in that folder. Throws Error: kUnsupported naming an

@@ -22,7 +22,9 @@ constexpr GgufRenamed kBertNames[] = {{"attn_q", "attention.self.query"},
 constexpr Pooling kPoolings[] = {Pooling::kNone, Pooling::kMean, Pooling::kCls,
                                  Pooling::kLastToken};
 
-std::optional<Pooling> read_pooling(ArchitectureFields* fields) {
+}  // namespace
+
+std::optional<Pooling> read_gguf_pooling(ArchitectureFields* fields) {
   constexpr const char* kField = "pooling_type";
   if (!fields->has(kField)) return std::nullopt;
   const int64_t type = fields->integer(kField);
@@ -33,8 +35,6 @@ std::optional<Pooling> read_pooling(ArchitectureFields* fields) {
   }
   return kPoolings[type];
 }
-
-}  // namespace
 
 // RoBERTa's relatives come by this name too: their tables of positions begin with the first one.
 void read_gguf_bert(const GgufSource& source) {
@@ -49,7 +49,6 @@ void read_gguf_bert(const GgufSource& source) {
   config["layer_norm_eps"] = config["rms_norm_eps"];
   const GgufEntry* types = source.checkpoint->entry("token_types.weight");
   config["type_vocab_size"] = types == nullptr || types->shape.empty() ? 0 : types->shape[0];
-  *source.pooling = read_pooling(&fields);
   GgufNames names(config["num_hidden_layers"].get<int64_t>(), "encoder.layer.");
   names.add_top(kBertTopNames);
   names.add_layers(kBertNames);

@@ -83,7 +83,6 @@ struct GgufSource {
   GgufCheckpoint* checkpoint;
   ArchitectureFields* fields;
   Json* config;
-  std::optional<Pooling>* pooling;  // of an encoder; nothing: the file does not say it
 
   bool has_tensor(const char* name) const { return checkpoint->entry(name) != nullptr; }
 };
@@ -92,6 +91,10 @@ struct GgufSource {
 // and, where heads are not `grouped`, each has a key of its own. Some families take that for
 // granted.
 void check_plain_heads(const GgufSource& source, bool grouped);
+
+// How the vector of a text is made; nothing: the file does not say it. Throws Error(kUnsupported)
+// for another way than those that Headlane has.
+std::optional<Pooling> read_gguf_pooling(ArchitectureFields* fields);
 
 // Layers with a gated feed-forward, in gguf_gated.cc.
 void read_gguf_llama(const GgufSource& source);

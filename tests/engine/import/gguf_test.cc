@@ -143,6 +143,25 @@ TEST_F(Gguf, TheEncoderOfItsFolder) {
   EXPECT_EQ(Container::open(dir_.file("c")).config()["head"]["pooling"].text(), "cls");
 }
 
+// The layers of a language model, by the option or by what the file says.
+TEST_F(Gguf, VectorsByLanguageModels) {
+  ConvertOptions options;
+  options.pooling = Pooling::kLastToken;
+  const std::string gguf = kGolden + "/gguf/qwen2.gguf";
+  convert_model(gguf, dir_.file("a"), options);
+  convert_model(kGolden + "/language_models/qwen2", dir_.file("b"), options);
+  const Container own = Container::open(dir_.file("a")), folder = Container::open(dir_.file("b"));
+  EXPECT_EQ(own.config()["encoder"].dump(), folder.config()["encoder"].dump());
+  EXPECT_EQ(own.config()["head"]["pooling"].text(), "lasttoken");
+  ASSERT_EQ(own.tensors().size(), folder.tensors().size());
+  for (const TensorInfo& tensor : folder.tensors()) {
+    ASSERT_NE(own.find(tensor.name), nullptr) << tensor.name;
+    EXPECT_TRUE(std::ranges::equal(own.data(*own.find(tensor.name)), folder.data(tensor)));
+  }
+  EXPECT_ERROR(convert_model(kGolden + "/gguf/gpt2.gguf", path_, options), Status::kUnsupported,
+               "which this language model has not");
+}
+
 TEST_F(Gguf, EncodersThatAreOtherwise) {
   const std::string bytes = read_file(kGolden + "/gguf/bert.gguf");
   const auto change = [&](std::string_view key, size_t skip, char value) {
