@@ -231,6 +231,7 @@ from pyspark.sql import SparkSession
 import headlane.spark
 spark = SparkSession.builder.master("local-cluster[2,1,1024]").config("spark.ui.enabled", "false").getOrCreate()
 headlane.spark.embed_files(spark, sys.argv[1], sys.argv[2], model=sys.argv[3], **json.loads(sys.argv[4]))
+spark.stop()
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+# Errors of writing alone, of which the system does not say what was written.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -23,15 +27,20 @@ def claimed(target: Path, aside: Path, wait: bool) -> Iterator[BinaryIO | None]:
     if file is None:
         yield None
         return
-    with file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(aside, target)
-        except BaseException:
-            aside.unlink(missing_ok=True)  # which makes room if the disk is full
-            raise
+    try:
+        with file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(aside, target)
+            except BaseException:
+                aside.unlink(missing_ok=True)  # while the lock is held; which makes room if the disk is full
+                raise
+    except OSError as error:  # of the block, or of what closing has still to write
+        if error.errno in _NO_ROOM and error.filename is None:
+            error.filename = str(target)
+        raise
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the name, too, is there after a power cut
