@@ -115,7 +115,8 @@ TEST_P(DecoderEmbedders, PoolingByTheOption) {
 
 INSTANTIATE_TEST_SUITE_P(Models, DecoderEmbedders,
                          testing::Values("qwen3_last", "qwen2_window", "mistral_window",
-                                         "llama_both_ways", "gemma3_both_ways", "gemma_messages"),
+                                         "llama_both_ways", "gemma3_both_ways", "gemma_messages",
+                                         "t5_encoder", "mt5_encoder"),
                          [](const auto& one) { return std::string(one.param); });
 
 class RefusedEmbedders : public testing::Test {

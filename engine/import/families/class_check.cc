@@ -12,8 +12,8 @@ namespace headlane {
 namespace {
 
 // These may stand behind the name of a family, besides "For" and a task.
-constexpr std::string_view kEndings[] = {"Model", "TextModel", "MTModel", "LMHeadModel",
-                                         "WithLMHeadModel"};
+constexpr std::string_view kEndings[] = {"Model",       "TextModel",       "MTModel",
+                                         "LMHeadModel", "WithLMHeadModel", "EncoderModel"};
 
 // Makers who publish a class of their own spell it in more than one way: in `any_case`.
 bool is_of_family(std::string_view name, std::string_view family, bool any_case) {

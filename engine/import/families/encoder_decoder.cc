@@ -55,6 +55,12 @@ void EncoderDecoderTensors::add_all() {
   add_stack(names_.decoder, "decoder", config_.decoder.n_layers);
 }
 
+void EncoderDecoderTensors::add_encoder() {
+  recipes_.add(first_there(names_.encoder_words), "encoder.embeddings.word",
+               {config_.encoder.vocab_size, config_.d_model});
+  add_stack(names_.encoder, "encoder", config_.encoder.n_layers);
+}
+
 // If none is there, the first is missing.
 const std::string& EncoderDecoderTensors::first_there(
     const std::vector<std::string>& sources) const {

@@ -60,6 +60,8 @@ class EncoderDecoderTensors {
       : checkpoint_(checkpoint), config_(config), names_(names), recipes_(*recipes) {}
 
   void add_all();
+  // Of a model without a decoder.
+  void add_encoder();
 
  private:
   void add_words();

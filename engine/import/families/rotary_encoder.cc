@@ -331,9 +331,10 @@ ModelConfig jina3_config(const Json& config, const std::string& path) {
   return read_rotary_body(with_theta(config, path, 20000), path, false);
 }
 
-std::vector<TensorRecipe> rotary_encoder_tensors(const Checkpoint& checkpoint, const Json&,
-                                                 const std::string&, const ModelConfig& config) {
-  const RotaryEncoderForm form = form_of(config.architecture);
+std::vector<TensorRecipe> rotary_encoder_tensors(const Checkpoint& checkpoint, const Json& source,
+                                                 const std::string& path,
+                                                 const ModelConfig& config) {
+  const RotaryEncoderForm form = form_of(json_string(source, "model_type", path));
   return RotaryEncoderTensors(checkpoint, config, form).take();
 }
 

@@ -1,5 +1,6 @@
 #include "engine/import/families/t5.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -56,6 +57,15 @@ bool scales_output(const json& config, const std::string& path) {
   if (is_mt5(config, path)) return false;
   const bool tied = json_bool(config, "tie_word_embeddings", path, true);
   return json_bool(config, "scale_decoder_outputs", path, tied);
+}
+
+// "T5EncoderModel", as the models are saved whose hidden states become vectors of texts.
+bool is_encoder_alone(const json& config, const std::string& path) {
+  constexpr const char* kClasses = "architectures";
+  if (!json_has(config, kClasses, path)) return false;
+  const std::vector<std::string> names = json_strings(config, kClasses, path);
+  return std::ranges::any_of(
+      names, [](const std::string& name) { return name.ends_with("EncoderModel"); });
 }
 
 AttentionNames attention_names(const std::string& at, const char* module) {
@@ -121,7 +131,10 @@ json t5_defaults(const std::string& type) {
 }
 
 ModelConfig t5_config(const json& config, const std::string& path) {
-  refuse_other_than_encoder_decoder(config, path);
+  const bool alone = is_encoder_alone(config, path);
+  json fields = config;
+  if (alone) fields.erase("is_encoder_decoder");
+  refuse_other_than_encoder_decoder(fields, path);
   ModelConfig result;
   result.architecture = "encoder_decoder";
   result.head.kind = HeadKind::kLogits;
@@ -153,18 +166,25 @@ ModelConfig t5_config(const json& config, const std::string& path) {
   decoder.attention.relative = relative;
   relative.bidirectional = true;
   encoder.attention.relative = relative;
+  if (!alone) return result;
+  decoder = {};
+  result.head = {};
+  result.architecture = json_string(config, "model_type", path);
   return result;
 }
 
 std::vector<TensorRecipe> t5_tensors(const Checkpoint& checkpoint, const json& source,
                                      const std::string& path, const ModelConfig& config) {
   const EncoderDecoderNames names = names_of(config);
+  const bool alone = config.decoder.n_layers == 0;
   Recipes recipes(checkpoint);
-  EncoderDecoderTensors(checkpoint, config, names, &recipes).add_all();
+  EncoderDecoderTensors tensors(checkpoint, config, names, &recipes);
+  alone ? tensors.add_encoder() : tensors.add_all();
   const std::string bias = ".block.0.layer.0.SelfAttention.relative_attention_bias.weight";
   const RelativeBiasSpec& relative = config.encoder.attention.relative;
   const std::vector<int64_t> shape = {relative.n_buckets, config.encoder.attention.n_heads};
   recipes.add("encoder" + bias, "encoder.relative_bias", shape);
+  if (alone) return recipes.take();
   recipes.add("decoder" + bias, "decoder.relative_bias", shape);
   std::vector<TensorRecipe> result = recipes.take();
   if (!scales_output(source, path)) return result;

@@ -38,6 +38,8 @@ PROMPTS = {"query": "Instruct: find what answers it\nQuery:", "document": ""}
 TEMPLATE = ("{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
             "{% if add_generation_prompt %}it is: {% endif %}")
 NN = torch.nn
+T5 = {"vocab_size": 1000, "d_model": D, "d_kv": 7, "num_heads": 3, "d_ff": 37, "num_layers": 2,
+      "relative_attention_num_buckets": 10, "relative_attention_max_distance": 50}
 MODELS = {
     "qwen3_last": dict(type="Qwen3", why="the last token behind an appended end; a prompt for queries; "
         "tensors without the prefix of a language model's; in f32", saved=torch.float32, architectures=["Qwen3ForCausalLM"],
@@ -62,6 +64,14 @@ MODELS = {
         config={"use_bidirectional_attention": True, "sliding_window": 8, "num_hidden_layers": 3,
                 "query_pre_attn_scalar": 10,
                 "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}),
+    "t5_encoder": dict(type="T5", model="T5EncoderModel", why="the encoder of a T5 alone, as sentence-transformers saves it: a "
+        "mean, a dense module, a norm", modules=lambda: [
+            Pooling(D, "mean"), Dense(D, D, bias=False, activation_function=NN.Identity()), Normalize()],
+        common=T5, config={}),
+    "mt5_encoder": dict(type="MT5", model="MT5EncoderModel", why="the encoder of an mT5 alone, gated; prompts "
+        "that are left out of the mean", prompts=PROMPTS, task="query",
+        modules=lambda: [Pooling(D, "mean", include_prompt=False), Normalize()], common=T5,
+        config={"feed_forward_proj": "gated-gelu", "num_layers": 3}),
 }
 
 
@@ -97,10 +107,10 @@ def save(name, recipe):
     shutil.rmtree(folder, ignore_errors=True)
     torch.manual_seed(sum(name.encode()))
     family = recipe["type"]
-    fields = COMMON | recipe["config"]
+    fields = recipe.get("common", COMMON) | recipe["config"]
     config = getattr(transformers, family + "Config")(
         **{key: value for key, value in fields.items() if value is not None})
-    model = getattr(transformers, family + "Model")(config)
+    model = getattr(transformers, recipe.get("model", family + "Model"))(config)
     randomize(model)
     with tempfile.TemporaryDirectory() as scratch:
         model.to(recipe.get("saved", torch.bfloat16)).save_pretrained(scratch)
