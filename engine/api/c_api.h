@@ -4,12 +4,14 @@
 
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <span>
 #include <string>
 
 #include "engine/base/default_floats.h"
 #include "engine/base/error.h"
+#include "engine/constraint/token_trie.h"
 #include "engine/model/model.h"
 #include "engine/run/session.h"
 #include "engine/run/text_tokens.h"
@@ -18,6 +20,9 @@
 struct headlane_model {
   std::unique_ptr<headlane::Model> model;
   std::string kernels;  // the text of headlane_model_kernels
+  // The bytes of its tokens, once a constraint needs them.
+  mutable std::mutex trie_mutex = {};
+  mutable std::shared_ptr<const headlane::TokenTrie> trie = nullptr;
 };
 
 struct headlane_session {

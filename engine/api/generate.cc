@@ -4,6 +4,7 @@
 
 #include "engine/api/attention_options.h"
 #include "engine/api/c_api.h"
+#include "engine/api/constraint.h"
 #include "engine/api/mask.h"
 #include "engine/api/options.h"
 #include "engine/generate/generator.h"
@@ -14,6 +15,7 @@ using namespace headlane::c_api;  // NOLINT(google-build-using-namespace): what 
 
 struct headlane_generator {
   headlane::Generator generator;
+  const headlane_model* model;
 };
 
 namespace {
@@ -168,7 +170,7 @@ headlane_status headlane_generator_create(headlane_model* model,
     const GeneratorLimits limits = limits_of(model, read, work);
     work.check_memory(headlane::Generator::bytes(*model->model, limits));
     *out = new headlane_generator{
-        headlane::Generator(*model->model, limits, work.memory, work.threads.pool)};
+        headlane::Generator(*model->model, limits, work.memory, work.threads.pool), model};
     model->model->log().info(
         "generator: %lld sources, %lld targets of %lld tokens at once, %lld %s, products in %s",
         ll{limits.decoder.encoder.max_seqs}, ll{limits.decoder.step.run.max_seqs},
@@ -202,8 +204,8 @@ headlane_status headlane_generator_generate(headlane_generator* generator,
     if (read.prefix_offsets) require(read.prefix_ids, "prefix_ids");
     request.keys = read.keys;
     request.search = search_of(read, g.model().config(), g.limits());
-    request.fill_mask =
-        read_mask(read.mask_tokens, read.mask_user, g.model().config().decoder.vocab_size);
+    request.fill_mask = read_mask_or_constraint(read.mask_tokens, read.mask_user, read.constraint,
+                                                request.search.end_ids, *generator->model);
     if (read.on_token) {
       request.on_token = call;
       request.user = &listener;

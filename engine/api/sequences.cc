@@ -5,6 +5,7 @@
 #include <climits>
 
 #include "engine/api/c_api.h"
+#include "engine/api/constraint.h"
 #include "engine/api/mask.h"
 #include "engine/api/options.h"
 #include "engine/api/sequences_handle.h"
@@ -79,9 +80,10 @@ void read_lists(const headlane_sequence_options& in, SequenceRequest* request) {
   for (int64_t i = 0; i < in.n_bias; ++i) request->bias.push_back({in.bias_ids[i], in.biases[i]});
 }
 
-SequenceRequest request_of(const headlane_sequence_options* options, const Sequences& sequences) {
+SequenceRequest request_of(const headlane_sequence_options* options,
+                           const headlane_sequences& handle) {
   const auto in = read_struct(options, "headlane_sequence_options");
-  SequenceRequest request = headlane::default_request(sequences.model().config());
+  SequenceRequest request = headlane::default_request(handle.sequences.model().config());
   read_search(in, &request);
   read_lists(in, &request);
   request.logprobs = in.logprobs != 0 || in.prompt_logprobs != 0;
@@ -96,8 +98,8 @@ SequenceRequest request_of(const headlane_sequence_options* options, const Seque
   request.key = in.key;
   request.keeps = in.keep != 0;
   request.speculate = in.speculate;
-  const int64_t vocab_size = sequences.model().config().decoder.vocab_size;
-  request.fill_mask = read_mask(in.mask_tokens, in.mask_user, vocab_size);
+  request.fill_mask = read_mask_or_constraint(in.mask_tokens, in.mask_user, in.constraint,
+                                              request.end_ids, *handle.model);
   request.listener = reinterpret_cast<void (*)()>(in.on_token);
   request.user = in.user;
   return request;
@@ -156,7 +158,7 @@ SequenceRequest request_of_ids(const int32_t* ids, int64_t n_ids,
                                const headlane_sequence_options* options,
                                const headlane_sequences& sequences) {
   check_array("ids", ids, n_ids);
-  SequenceRequest request = request_of(options, sequences.sequences);
+  SequenceRequest request = request_of(options, sequences);
   request.ids.assign(ids, ids + n_ids);
   return request;
 }
@@ -183,7 +185,7 @@ headlane_status headlane_sequences_create(headlane_model* model,
     const WorkOptions work = read_work_options(read);
     const SequencesLimits limits = limits_of(model, read, work);
     work.check_memory(Sequences::bytes(*model->model, limits));
-    *out = new headlane_sequences{{*model->model, limits, work.memory, work.threads.pool}};
+    *out = new headlane_sequences{{*model->model, limits, work.memory, work.threads.pool}, model};
     model->model->log().info("sequences: %lld at once, %lld tokens, %lld %s, products in %s",
                              ll{limits.step.max_sequences}, ll{limits.n_rows()},
                              ll{limits.step.run.n_threads}, work.threads.name(),
@@ -218,7 +220,7 @@ headlane_status headlane_sequences_add_text(headlane_sequences* sequences, const
     require(sequences, "sequences");
     require(sequence, "sequence");
     if (text_bytes > 0) require(text, "text");
-    SequenceRequest request = request_of(options, sequences->sequences);
+    SequenceRequest request = request_of(options, *sequences);
     headlane::TextOptions uncut;
     uncut.max_len = INT32_MAX;
     const headlane::TextTokens tokens(sequences->sequences.model(), uncut);

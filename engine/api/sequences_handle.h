@@ -6,4 +6,5 @@
 
 struct headlane_sequences {
   headlane::Sequences sequences;
+  const headlane_model* model;
 };

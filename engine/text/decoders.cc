@@ -62,6 +62,12 @@ class ByteLevelDecoder : public TokenDecoder {
     for (const std::string& token : *tokens) append_bytes_of_characters(token, &bytes);
     *tokens = {valid(bytes)};
   }
+  std::optional<Part> decode_part(Part part) const override {
+    if (part.joined) return std::nullopt;
+    std::string bytes;
+    append_bytes_of_characters(part.bytes, &bytes);
+    return Part{bytes, true};
+  }
 };
 
 class MetaspaceDecoder : public TokenDecoder {
@@ -73,6 +79,10 @@ class MetaspaceDecoder : public TokenDecoder {
     for (size_t i = 0; i < tokens->size(); ++i) {
       (*tokens)[i] = replaced((*tokens)[i], *sign_, i == 0 && adds_sign_ ? "" : " ");
     }
+  }
+  std::optional<Part> decode_part(Part part) const override {
+    if (part.joined) return std::nullopt;
+    return Part{replaced(part.bytes, *sign_, " "), false};
   }
 
  private:
@@ -142,6 +152,12 @@ class ByteFallback : public TokenDecoder {
     flush();
     *tokens = std::move(out);
   }
+  std::optional<Part> decode_part(Part part) const override {
+    if (part.joined) return std::nullopt;
+    const int byte = byte_of_token(part.bytes);
+    if (byte >= 0) part.bytes = static_cast<char>(byte);
+    return part;
+  }
 };
 
 // Tokens of a sound: equal neighbours count as one, and a sign stands for none.
@@ -172,6 +188,10 @@ class Fuse : public TokenDecoder {
   void decode(Tokens* tokens) const override {
     *tokens = {std::accumulate(tokens->begin(), tokens->end(), std::string())};
   }
+  std::optional<Part> decode_part(Part part) const override {
+    part.joined = true;
+    return part;
+  }
 };
 
 class StripDecoder : public TokenDecoder {
@@ -179,19 +199,25 @@ class StripDecoder : public TokenDecoder {
   StripDecoder(std::string content, int64_t start, int64_t stop)
       : content_(std::move(content)), start_(start), stop_(stop) {}
   void decode(Tokens* tokens) const override {
-    for (std::string& token : *tokens) {
-      std::string_view rest = token;
-      for (int64_t i = 0; i < start_ && rest.starts_with(content_); ++i) {
-        rest.remove_prefix(content_.size());
-      }
-      for (int64_t i = 0; i < stop_ && rest.ends_with(content_); ++i) {
-        rest.remove_suffix(content_.size());
-      }
-      token = std::string(rest);
-    }
+    for (std::string& token : *tokens) token = stripped(token);
+  }
+  std::optional<Part> decode_part(Part part) const override {
+    if (!part.joined) return Part{stripped(part.bytes), false};
+    if (stop_ > 0) return std::nullopt;
+    return part;  // a joined text is stripped at its beginning, where others are
   }
 
  private:
+  std::string stripped(std::string_view rest) const {
+    for (int64_t i = 0; i < start_ && rest.starts_with(content_); ++i) {
+      rest.remove_prefix(content_.size());
+    }
+    for (int64_t i = 0; i < stop_ && rest.ends_with(content_); ++i) {
+      rest.remove_suffix(content_.size());
+    }
+    return std::string(rest);
+  }
+
   std::string content_;
   int64_t start_, stop_;
 };
@@ -202,6 +228,10 @@ class ReplaceDecoder : public TokenDecoder {
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
   void decode(Tokens* tokens) const override {
     for (std::string& token : *tokens) token = replaced(token, *pattern_, content_);
+  }
+  std::optional<Part> decode_part(Part part) const override {
+    if (part.joined) return std::nullopt;
+    return Part{replaced(part.bytes, *pattern_, content_), false};
   }
 
  private:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,13 @@ class TokenDecoder {
  public:
   virtual ~TokenDecoder() = default;
   virtual void decode(std::vector<std::string>* tokens) const = 0;
+  // What a token becomes that has others before it and behind it. `joined`: a step before has made
+  // one text of all tokens. Null: that depends on the others.
+  struct Part {
+    std::string bytes;
+    bool joined = false;
+  };
+  virtual std::optional<Part> decode_part(Part /*part*/) const { return std::nullopt; }
 };
 
 using TokenDecoders = std::vector<std::unique_ptr<TokenDecoder>>;

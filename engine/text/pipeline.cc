@@ -270,4 +270,18 @@ std::string PipelineTokenizer::decode(std::span<const int32_t> ids) const {
   return std::accumulate(tokens.begin(), tokens.end(), std::string());
 }
 
+bool PipelineTokenizer::token_bytes(int32_t id, std::string* bytes) const {
+  bytes->clear();
+  if (!decoders_) return false;
+  if (is_special(id)) return true;
+  TokenDecoder::Part part = {std::string(vocabulary_.token(id)), false};
+  for (const std::unique_ptr<TokenDecoder>& step : *decoders_) {
+    std::optional<TokenDecoder::Part> next = step->decode_part(std::move(part));
+    if (!next) return false;
+    part = std::move(*next);
+  }
+  *bytes = std::move(part.bytes);
+  return true;
+}
+
 }  // namespace headlane

@@ -33,6 +33,7 @@ class PipelineTokenizer : public Tokenizer {
   std::string_view token(int32_t id) const override { return vocabulary_.token(id); }
   int32_t find(std::string_view token) const override;
   std::string decode(std::span<const int32_t> ids) const override;
+  bool token_bytes(int32_t id, std::string* bytes) const override;
   void encode_guarded(const GuardedText& text, std::vector<int32_t>* ids) const override;
 
  protected:

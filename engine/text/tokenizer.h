@@ -122,6 +122,11 @@ class Tokenizer {
   // The text of ids in [0, target_vocab_size()), special tokens left out.
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
 
+  // The bytes that an id adds to the text of a target, where others stand before it and behind it:
+  // maybe a part of a character. None of special tokens, which are of no text. False: what a token
+  // adds depends on the others.
+  virtual bool token_bytes(int32_t /*id*/, std::string* /*bytes*/) const { return false; }
+
   // The size of the targets' vocabulary; vocab_size() unless the targets have one of their own.
   virtual int64_t target_vocab_size() const { return vocab_size(); }
   virtual std::string_view target_token(int32_t id) const { return token(id); }

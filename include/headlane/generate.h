@@ -19,6 +19,7 @@
 #define HEADLANE_GENERATE_H_
 
 #include <headlane/batch.h>
+#include <headlane/constraint.h>
 #include <headlane/host.h>
 #include <headlane/init.h>
 #include <headlane/model.h>
@@ -198,6 +199,10 @@ typedef struct headlane_generate_options {
    * use the generator. With several answers of a source each is asked for by itself. */
   headlane_mask_tokens mask_tokens;
   void* mask_user; /**< handed to mask_tokens */
+  /** What an answer must be like, in the place of mask_tokens; null: anything. A prefix is not part
+   * of that text. An end id comes where the text is whole, and nowhere else. It needs what
+   * mask_tokens needs, and is looked at during the call alone. */
+  const headlane_constraint* constraint;
 } headlane_generate_options;
 
 /** Answers each source of a batch. The answers to a source have the same bits in any batch and for

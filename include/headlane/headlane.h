@@ -44,6 +44,7 @@
 #include <headlane/chat.h>
 #include <headlane/check.h>
 #include <headlane/classify.h>
+#include <headlane/constraint.h>
 #include <headlane/convert.h>
 #include <headlane/embed.h>
 #include <headlane/generate.h>

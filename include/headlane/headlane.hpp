@@ -23,6 +23,7 @@
 
 #include <headlane/attention.hpp>
 #include <headlane/batch.hpp>
+#include <headlane/constraint.hpp>
 #include <headlane/error.hpp>
 #include <headlane/generator.hpp>
 #include <headlane/model.hpp>

@@ -189,6 +189,12 @@ typedef struct headlane_sequence_options {
    * headlane_sequences_destroy. */
   headlane_mask_tokens mask_tokens;
   void* mask_user; /**< handed to mask_tokens */
+  /** What comes after the prompt must be like this, in the place of mask_tokens; null: anything. An
+   * end id comes where the text is whole, and nowhere else; without one, the sequence ends where
+   * nothing can follow. It needs all_logits. Where options of the sequence leave no token that the
+   * constraint lets come (suppressed ids, biases, min_new_tokens), it ends with "nan"; where the
+   * constraint takes too much work, with "constraint" and a status. */
+  const headlane_constraint* constraint;
 } headlane_sequence_options;
 
 /** Adds a sequence. It joins in the next step, or once there is room in the cache. If it begins as
@@ -283,8 +289,8 @@ typedef struct headlane_sequence_facts {
                                   * rewound or removed */
   /** "stop": by an end id, a stop, or a mask that let no token come; "length": no more tokens were
    * wanted, or max_len has no room; "cache_full": max_tokens has none; "callback"; "nan": logits
-   * were no numbers, or left nothing to choose. Null: it has not ended. It lives as long as the
-   * library. */
+   * were no numbers, or left nothing to choose; "constraint": that took too much. Null: it has not
+   * ended. It lives as long as the library. */
   const char* finish_reason;
   int64_t n_prompt;        /**< tokens of the prompt */
   int64_t n_new;           /**< tokens that came after it, the end included */

@@ -28,6 +28,7 @@ from headlane._library import (
 from headlane._perplexity import Perplexity
 from headlane._streams import Stream
 from headlane.classifier import Classifier, CrossEncoder
+from headlane.constraint import Constraint
 from headlane.embedder import Embedder
 from headlane.language_model import LanguageModel
 from headlane.sequences import Sequence, Sequences, Token
@@ -42,6 +43,7 @@ __all__ = [
     "Cancel",
     "Cancelled",
     "Classifier",
+    "Constraint",
     "Continuation",
     "CrossEncoder",
     "Embedder",

@@ -10,7 +10,8 @@ import numpy as np
 
 from headlane import _abi
 from headlane._checked import natural, real
-from headlane._model import encoded
+from headlane._model import Model, encoded
+from headlane.constraint import Constraint, Schema, constraint_of
 from headlane.tokenizer import _as_ids
 
 _NO_NEW_TOKENS = -1  # HEADLANE_NO_NEW_TOKENS
@@ -28,6 +29,9 @@ class Choices(TypedDict, total=False):
     logit_bias: what is added to the logits of tokens, by their ids; -inf: the token never comes.
     speculate: the most tokens that are guessed in a step, by the model's draft, or from what came after the last tokens
         before. The answer is the same, sooner where guesses are right. None: 4 if there is a draft, else none.
+    schema: a JSON schema, as a dict or as text: the answer is JSON that it accepts. regex: the answer is what this regular
+        expression fits as a whole. constraint: one of the two, made by LanguageModel.constraint for many answers.
+        An answer that ends for want of tokens ("length") is only the beginning of one. Nothing is guessed then.
     """
 
     max_new_tokens: int | None
@@ -42,6 +46,9 @@ class Choices(TypedDict, total=False):
     end_ids: Iterable[int] | None
     logit_bias: Mapping[int, float] | None
     speculate: int | None
+    schema: Schema | None
+    regex: str | None
+    constraint: Constraint | None
 
 
 class Kept(TypedDict, total=False):
@@ -80,7 +87,7 @@ class Request(NamedTuple):
 
 
 def request_of(
-    facts: Any,
+    model: Model,
     *,
     max_new_tokens: int | None = None,
     min_new_tokens: int = 0,
@@ -100,12 +107,17 @@ def request_of(
     key: int = 0,
     room: int = 0,
     speculate: int | None = None,
+    schema: Schema | None = None,
+    regex: str | None = None,
+    constraint: Constraint | None = None,
 ) -> Request:
     struct = _abi.headlane_sequence_options()
+    obeyed = constraint_of(model, constraint, schema, regex)
+    struct.constraint = None if obeyed is None else obeyed._address
     if max_new_tokens is not None:  # 0: the prompt alone
         struct.max_new_tokens = natural("max_new_tokens", max_new_tokens) or _NO_NEW_TOKENS
     struct.min_new_tokens = natural("min_new_tokens", min_new_tokens)
-    _set_sampling(struct, facts, temperature, top_k, top_p, min_p)
+    _set_sampling(struct, model.facts, temperature, top_k, top_p, min_p)
     struct.seed, struct.key = natural("seed", seed) % 2**64, natural("key", key) % 2**64
     struct.room = natural("room", room)
     struct.speculate = natural("speculate", speculate or 0)
@@ -113,7 +125,8 @@ def request_of(
         struct.repetition_penalty = _positive("repetition_penalty", repetition_penalty)
     struct.logprobs, struct.n_top = int(logprobs is not None), natural("logprobs", logprobs or 0)
     struct.prompt_logprobs, struct.hidden, struct.keep = int(prompt_logprobs), int(hidden), int(keep)
-    return Request(struct, (_set_stops(struct, stop), _set_ends(struct, end_ids), _set_biases(struct, logit_bias)))
+    kept = (_set_stops(struct, stop), _set_ends(struct, end_ids), _set_biases(struct, logit_bias), obeyed)
+    return Request(struct, kept)
 
 
 def _positive(name: str, number: Any) -> float:

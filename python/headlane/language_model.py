@@ -17,6 +17,7 @@ from headlane._choices import Choices
 from headlane._continuations import Continuation, continuation_of, run, sizes_for
 from headlane._perplexity import Perplexity, measure
 from headlane._streams import Stream
+from headlane.constraint import Constraint, Schema, constraint_of
 from headlane.sequences import Sequence, Sequences, Sizes, sequences_bytes
 from headlane.tokenizer import Tokenizer, _as_ids
 
@@ -114,6 +115,7 @@ class LanguageModel(OpenModel):
         max_new_tokens, min_new_tokens, temperature, top_k, top_p, min_p, seed, repetition_penalty, stop, end_ids and
         logit_bias say how tokens are chosen and when they end; what is not given is as the model's makers mean it
         (generation_config.json), and temperature=0 is the likeliest token each time.
+        schema, regex and constraint say what the answer must be like: see constraint.
         beams: searches by so many beams; length_penalty: scores are over length to this power.
         logprobs: the log-probabilities of the tokens too, and of so many of the likeliest at each place, from 0 on.
         batch_size: prompts that go through the model together; answers do not depend on it.
@@ -124,7 +126,12 @@ class LanguageModel(OpenModel):
         natural("batch_size", batch_size, 1)
         if not rows:
             return []
+        obeyed = constraint_of(
+            self._model, choices.pop("constraint", None), choices.pop("schema", None), choices.pop("regex", None)
+        )
         if beams is not None and natural("beams", beams, 1) > 1:
+            if obeyed is not None:
+                raise ValueError("a search by beams obeys no constraint: leave out beams, or constraint, schema and regex")
             choices.update(length_penalty=length_penalty, logprobs=logprobs)
             found = _beams.run(
                 self._model, self._tokenizer, rows, beams, batch_size, self._n_threads, choices, cancel
@@ -134,6 +141,7 @@ class LanguageModel(OpenModel):
             raise ValueError("length_penalty is for a search by beams: say how many by beams")
         if beams == 1:
             choices["temperature"] = 0.0
+        choices["constraint"] = obeyed
         results: list[Any] = [None] * len(rows)
         has_text = self._tokenizer is not None
 
@@ -145,6 +153,11 @@ class LanguageModel(OpenModel):
         sizes = sizes_for(self._model, [len(ids) for ids in rows], n_new, batch_size, choices)
         run(self._model, rows, sizes, self._n_threads, choices, take, cancel)
         return results[0] if single else results
+
+    def constraint(self, *, schema: Schema | None = None, regex: str | None = None) -> Constraint:
+        """What answers must be like, for any number of them: JSON that a schema accepts, a dict or text; or what a
+        regular expression fits as a whole. docs/conversations.md says what both may have."""
+        return Constraint(self._model, schema, regex)
 
     async def agenerate(self, prompts: Any, **options: Any) -> Any:
         """generate for asyncio: the loop goes on meanwhile. If the task is cancelled, so is the call."""

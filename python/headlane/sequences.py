@@ -199,7 +199,7 @@ class Sequences(Holdable):
         """
         if options.get("speculate") is None and self._model.draft is not None:
             options["speculate"] = self._n_guesses
-        request = request_of(self._model.facts, **options)
+        request = request_of(self._model, **options)
         number = c_int64()
         with self.hold() as address, _Listening(self, on_token, request) as key:
             if isinstance(prompt, str):
@@ -322,7 +322,7 @@ class Sequence:
     @property
     def finish_reason(self) -> str | None:
         """None: it has not ended. "stop": by an end of the model's, or a stop; "length": there are as many tokens as
-        were asked for, or no room for more; "cache_full": max_tokens has none; "callback"; "nan"."""
+        were asked for, or no room for more; "cache_full": max_tokens has none; "callback"; "nan"; "constraint": it took too much work."""
         return text_at(self._facts().finish_reason) or None
 
     @property
@@ -415,7 +415,7 @@ class Sequence:
         """A sequence of the first n_tokens tokens of this one (None: of all), and ids behind them. They share what the
         cache has of it. The options are those of Sequences.add."""
         of, number = self._of, c_int64()
-        request = request_of(of._model.facts, **options)
+        request = request_of(of._model, **options)
         behind = np.ascontiguousarray(_as_ids(ids))
         if n_tokens is None:
             facts = self._facts()

@@ -533,3 +533,30 @@ def test_other_models_are_refused(bert: Path) -> None:
         headlane.LanguageModel(bert)
     with pytest.raises(headlane.Unsupported, match="is not a language model"):
         headlane.LanguageModel(ROOT / "examples/translate/zh-en.headlane")
+
+
+def test_constraints(llama: headlane.LanguageModel) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 5}, "age": {"type": "integer", "minimum": 0, "maximum": 9}},
+        "required": ["name", "age"],
+    }
+    for seed in range(5):
+        answer = llama.generate("the cat", schema=schema, temperature=4.0, seed=seed, max_new_tokens=200)
+        assert answer.finish_reason == "stop"
+        value = json.loads(answer.text)
+        assert list(value) == ["name", "age"] and len(value["name"]) <= 5 and 0 <= value["age"] <= 9
+    of_text = llama.generate("the cat", schema=json.dumps(schema), temperature=4.0, seed=4, max_new_tokens=200)
+    assert of_text == answer
+    one = llama.constraint(regex="(yes|no)")
+    texts = [answer.text for answer in llama.generate(["a", "dogs"] * 4, constraint=one, temperature=4.0)]
+    assert set(texts) <= {"yes", "no"}
+    assert "".join(llama.stream("a", regex="(yes|no)", temperature=0.0)) in ("yes", "no")
+    with pytest.raises(ValueError, match="one of constraint, schema and regex"):
+        llama.generate("a", schema=True, regex="a")
+    with pytest.raises(ValueError, match="one of schema and regex"):
+        llama.constraint()
+    with pytest.raises(ValueError, match="a search by beams obeys no constraint"):
+        llama.generate("a", beams=2, regex="a")
+    with pytest.raises(headlane.Unsupported, match='the keyword "not"'):
+        llama.constraint(schema={"not": {}})

@@ -344,6 +344,16 @@ def chats():
         yield f"chat_{name}", f"{family['cases'][0]['messages']}\n{family['template']}".encode()
 
 
+def constraints():
+    """Schemas and expressions of the constraints' test."""
+    test = (GOLDEN.parent / "engine/constraint/constraint_test.cc").read_text()
+    found = re.findall(r'R"\((.*?)\)"', test, re.DOTALL)
+    for i, schema in enumerate(found):
+        yield f"schema_{i:02}", b"s" + schema.encode()
+    for i, regex in enumerate(["(ab|a)c?", "[^a-f]{3,40}", "-?(0|[1-9]\\d*)", "\\u4eca|\\w+\\s\\S", "((a?b?){2}c){3}"]):
+        yield f"regex_{i:02}", b"r" + regex.encode()
+
+
 def regexes():
     """Each expression of the golden steps, with a text."""
     steps = (GOLDEN / "tokenizer_json" / "steps.json").read_text()
@@ -406,6 +416,9 @@ def main():
             (folder / name).write_bytes(data)
     elif target == "chat":
         for name, data in chats():
+            (folder / name).write_bytes(data)
+    elif target == "constraint":
+        for name, data in constraints():
             (folder / name).write_bytes(data)
     elif target == "regex":
         for name, data in regexes():

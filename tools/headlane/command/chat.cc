@@ -3,10 +3,12 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 
 #include "tools/headlane/commands.h"
 #include "tools/headlane/options/common_options.h"
+#include "tools/headlane/options/constraint_options.h"
 #include "tools/headlane/options/sampling_options.h"
 #include "tools/headlane/output/standard_streams.h"
 #include "tools/headlane/text/line_editor.h"
@@ -21,6 +23,7 @@ using ll = long long;
 struct ChatOptions {
   RunOptions run;
   SamplingOptions sampling;
+  ConstraintOptions constraint;  // of each answer
   std::string system;
   std::string messages, tools, template_file;  // files
   std::string variables;                       // JSON
@@ -107,6 +110,7 @@ class Chat {
     sizes.n_threads = options_.run.n_threads;
     sizes.cache = options_.run.cache_or_null();
     sequences_ = std::make_unique<headlane::Sequences>(model_, sizes);
+    constraint_ = options_.constraint.make(model_);
   }
 
   static headlane_next on_token(void* user, const headlane_sequence_token* token) {
@@ -132,6 +136,7 @@ class Chat {
     headlane::SequenceOptions search;
     options_.sampling.write(facts_, options_.sampling.samples(facts_), &search);
     search.keep = 1;
+    search.constraint = constraint_ ? constraint_->get() : nullptr;
     search.on_token = on_token;
     search.user = this;
     const int64_t added = sequences_->add(ids, search);
@@ -183,6 +188,7 @@ class Chat {
   std::string tools_, template_, system_, answer_;
   Messages messages_;
   std::unique_ptr<headlane::Sequences> sequences_;
+  std::optional<headlane::Constraint> constraint_;
   int64_t sequence_ = 0;  // of the last turn, which is kept; 0: none
 };
 
@@ -275,6 +281,7 @@ void declare_chat(Command* command) {
                    "The most tokens of a conversation");
   add_max_new_tokens(command, &options->sampling);
   add_sampling(command, &options->sampling, nullptr);
+  add_constraint(command, &options->constraint);
   const Option* text =
       command->flag("--text", &options->text, "Print the messages as the model's text, and end");
   command->flag("--ids", &options->ids, "Print the messages as token ids, and end")->excludes(text);

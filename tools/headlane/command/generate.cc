@@ -7,6 +7,7 @@
 
 #include "tools/headlane/commands.h"
 #include "tools/headlane/options/common_options.h"
+#include "tools/headlane/options/constraint_options.h"
 #include "tools/headlane/options/sampling_options.h"
 #include "tools/headlane/output/json.h"
 #include "tools/headlane/output/standard_streams.h"
@@ -21,6 +22,7 @@ struct GenerateOptions {
   RunOptions run;
   Texts texts;
   SamplingOptions sampling;
+  ConstraintOptions constraint;
   int64_t batch = 8;  // prompts that are gone on from together
   int64_t beams = 0;
   int64_t speculate = 0;  // tokens that are guessed; 0: none, or a few where there is a draft
@@ -84,7 +86,11 @@ struct GenerateCounts {
 class Writer {
  public:
   Writer(const Model& model, const Model* draft, const GenerateOptions& options)
-      : model_(model), draft_(draft), options_(options), facts_(model.facts()) {}
+      : model_(model),
+        draft_(draft),
+        options_(options),
+        facts_(model.facts()),
+        constraint_(options.constraint.make(model)) {}
 
   const GenerateCounts& counts() const { return counts_; }
 
@@ -146,6 +152,7 @@ class Writer {
     }
     headlane::GenerateOptions search = search_of(options_, facts_);
     search.keys = keys.data();
+    search.constraint = constraint_ ? constraint_->get() : nullptr;
     generator.generate(batch, search, [&](int64_t i, int32_t id, int64_t) { return take(i, id); });
     for (size_t i = 0; i < prompts_.size(); ++i) {
       const headlane::Answer answer = generator.answer(static_cast<int64_t>(i));
@@ -179,6 +186,7 @@ class Writer {
     };
     headlane::Sequences sequences = make_sequences();
     headlane::SequenceOptions options = sequence_of(options_, facts_);
+    options.constraint = constraint_ ? constraint_->get() : nullptr;
     options.on_token = [](void* user, const headlane_sequence_token* token) {
       const Told& told = *static_cast<const Told*>(user);
       return token->id < 0 ? HEADLANE_GO_ON : told.writer->take(told.i, token->id);
@@ -266,6 +274,7 @@ class Writer {
   const Model* draft_;  // or null
   const GenerateOptions& options_;
   headlane::ModelFacts facts_;
+  std::optional<headlane::Constraint> constraint_;
   std::vector<Prompt> prompts_;
   std::vector<Continuation> grown_;  // of each prompt; with ids, none
   std::string shown_;
@@ -356,6 +365,7 @@ void add_search(Command* command, GenerateOptions* options) {
                 "A smaller model of the same tokens, which guesses; 4 tokens in a step without "
                 "--speculate");
   add_sampling(command, &options->sampling, beams);
+  add_constraint(command, &options->constraint);
 }
 
 }  // namespace
@@ -387,6 +397,9 @@ void declare_generate(Command* command) {
   command->flag("--echo", &options->echo, "Print the prompt before its answer");
   command->flag("--stats", &options->statistics, "Say how long it took (standard error)");
   command->run = [options] {
+    if (options->beams > 1 && options->constraint.is_given()) {
+      throw UsageError("a search by beams obeys no --schema or --regex; leave out --beams");
+    }
     if (options->beams > 1 && options->guesses()) {
       throw UsageError(
           "a search by beams guesses no tokens; leave out --beams, or --speculate and "

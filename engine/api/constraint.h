@@ -1,0 +1,26 @@
+// Constraints of the C API, and the masks that they make.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "engine/constraint/constraint.h"
+#include "engine/generate/token_mask.h"
+#include "headlane/constraint.h"
+#include "headlane/generate.h"
+
+struct headlane_constraint {
+  std::shared_ptr<const headlane::Constraint> constraint;
+};
+
+namespace headlane::c_api {
+
+// Who says which tokens may come: a callback, a constraint, or nobody (null). `end_ids` may come
+// where a constraint's text is whole, and nowhere else. Throws Error(kInvalidArgument) where both
+// are there, or the constraint is of another model.
+FillMask read_mask_or_constraint(headlane_mask_tokens mask_tokens, void* user,
+                                 const headlane_constraint* constraint,
+                                 std::span<const int32_t> end_ids, const headlane_model& model);
+
+}  // namespace headlane::c_api
