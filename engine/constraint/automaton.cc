@@ -48,25 +48,25 @@ StateId Automaton::build(ExpressionId id, StateId next) {
   if (++n_built_ > 8 * constraint_limits::kStates) {
     fail(Status::kTooLarge, "the constraint repeats too much inside of what is repeated");
   }
-  const Expression& of = (*expressions_)[id];
+  const ByteExpression& of = (*expressions_)[id];
   switch (of.kind) {
-    case Expression::Kind::kBytes:
+    case ByteExpression::Kind::kBytes:
       byte_sets_.push_back(of.bytes & spelled_);
       return add(
           {.kind = Kind::kByte, .what = static_cast<int32_t>(byte_sets_.size()) - 1, .next = next});
-    case Expression::Kind::kSequence:
+    case ByteExpression::Kind::kSequence:
       for (size_t i = of.parts.size(); i-- > 0;) next = build(of.parts[i], next);
       return next;
-    case Expression::Kind::kChoice: {
+    case ByteExpression::Kind::kChoice: {
       std::vector<StateId> targets;
       for (const ExpressionId part : of.parts) targets.push_back(build(part, next));
       return branch(targets);
     }
-    case Expression::Kind::kRepeat:
+    case ByteExpression::Kind::kRepeat:
       return build_repeat(of, next);
-    case Expression::Kind::kList:
+    case ByteExpression::Kind::kList:
       return build_list(of, next);
-    case Expression::Kind::kRule:
+    case ByteExpression::Kind::kRule:
       return add({.kind = Kind::kCall, .what = of.rule, .next = next});
   }
   return next;
@@ -80,7 +80,7 @@ void Automaton::mark_copy(size_t begin, size_t end, bool is_far) {
   for (size_t i = end; i < states_.size(); ++i) states_[i].alias = states_[i - n].alias;
 }
 
-StateId Automaton::build_repeat(const Expression& repeat, StateId next) {
+StateId Automaton::build_repeat(const ByteExpression& repeat, StateId next) {
   const ExpressionId part = repeat.parts[0];
   const bool looks_alike = !(*expressions_)[part].is_nullable;
   // Copies from the last one on: first those that may be left out, then those that may not.
@@ -96,7 +96,7 @@ StateId Automaton::build_repeat(const Expression& repeat, StateId next) {
     }
     return from;
   };
-  if (repeat.most == Expression::kUnlimited) {
+  if (repeat.most == ByteExpression::kUnlimited) {
     const StateId loop = branch({next, next});
     states_[static_cast<size_t>(loop)].need = kNever;
     const StateId body = build(part, loop);
@@ -110,7 +110,7 @@ StateId Automaton::build_repeat(const Expression& repeat, StateId next) {
 
 // Two rows of states: of lists that have a part already, whose next one follows a separator, and of
 // those that have none.
-StateId Automaton::build_list(const Expression& list, StateId next) {
+StateId Automaton::build_list(const ByteExpression& list, StateId next) {
   StateId some = next, none = next;
   for (size_t i = list.parts.size(); i-- > 0;) {
     const StateId first = build(list.parts[i], some);

@@ -50,8 +50,8 @@ class Automaton {
   StateId add(const State& state);
   StateId branch(const std::vector<StateId>& targets);
   StateId build(ExpressionId id, StateId next);
-  StateId build_repeat(const Expression& repeat, StateId next);
-  StateId build_list(const Expression& list, StateId next);
+  StateId build_repeat(const ByteExpression& repeat, StateId next);
+  StateId build_list(const ByteExpression& list, StateId next);
   void mark_copy(size_t begin, size_t end, bool is_far);
   void find_needs();
   void rank_rules();

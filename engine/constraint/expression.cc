@@ -8,7 +8,7 @@
 
 namespace headlane {
 
-ExpressionId Expressions::add(Expression expression) {
+ExpressionId Expressions::add(ByteExpression expression) {
   n_parts_ += 1 + expression.parts.size();
   if (n_parts_ > constraint_limits::kExpressions) {
     fail(Status::kTooLarge, "the constraint has more than %zu parts",
@@ -26,8 +26,8 @@ ExpressionId Expressions::add(Expression expression) {
 }
 
 ExpressionId Expressions::bytes(const ByteSet& set) {
-  Expression of;
-  of.kind = Expression::Kind::kBytes;
+  ByteExpression of;
+  of.kind = ByteExpression::Kind::kBytes;
   of.bytes = set;
   return add(std::move(of));
 }
@@ -42,7 +42,7 @@ ExpressionId Expressions::text(std::string_view text) {
 }
 
 ExpressionId Expressions::sequence(std::vector<ExpressionId> parts) {
-  Expression of;
+  ByteExpression of;
   of.is_nullable =
       std::ranges::all_of(parts, [&](ExpressionId part) { return (*this)[part].is_nullable; });
   of.parts = std::move(parts);
@@ -51,8 +51,8 @@ ExpressionId Expressions::sequence(std::vector<ExpressionId> parts) {
 
 ExpressionId Expressions::choice(std::vector<ExpressionId> parts) {
   if (parts.size() == 1) return parts[0];
-  Expression of;
-  of.kind = Expression::Kind::kChoice;
+  ByteExpression of;
+  of.kind = ByteExpression::Kind::kChoice;
   of.is_nullable =
       std::ranges::any_of(parts, [&](ExpressionId part) { return (*this)[part].is_nullable; });
   of.parts = std::move(parts);
@@ -60,8 +60,8 @@ ExpressionId Expressions::choice(std::vector<ExpressionId> parts) {
 }
 
 ExpressionId Expressions::repeat(ExpressionId part, int64_t least, int64_t most) {
-  Expression of;
-  of.kind = Expression::Kind::kRepeat;
+  ByteExpression of;
+  of.kind = ByteExpression::Kind::kRepeat;
   of.is_nullable = least == 0 || (*this)[part].is_nullable;
   of.parts = {part};
   of.least = least;
@@ -71,8 +71,8 @@ ExpressionId Expressions::repeat(ExpressionId part, int64_t least, int64_t most)
 
 ExpressionId Expressions::list(std::vector<ExpressionId> parts, std::vector<bool> optional,
                                ExpressionId separator) {
-  Expression of;
-  of.kind = Expression::Kind::kList;
+  ByteExpression of;
+  of.kind = ByteExpression::Kind::kList;
   of.is_nullable = std::ranges::all_of(optional, [](bool is) { return is; });
   of.parts = std::move(parts);
   of.optional = std::move(optional);
@@ -81,8 +81,8 @@ ExpressionId Expressions::list(std::vector<ExpressionId> parts, std::vector<bool
 }
 
 ExpressionId Expressions::rule(RuleId rule) {
-  Expression of;
-  of.kind = Expression::Kind::kRule;
+  ByteExpression of;
+  of.kind = ByteExpression::Kind::kRule;
   of.rule = rule;
   return add(std::move(of));
 }

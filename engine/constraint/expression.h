@@ -15,7 +15,7 @@ using ByteSet = std::bitset<256>;
 using ExpressionId = int32_t;
 using RuleId = int32_t;
 
-struct Expression {
+struct ByteExpression {
   enum class Kind {
     kBytes,     // one byte of `bytes`
     kSequence,  // all parts, one behind the other; without parts: the empty text
@@ -57,14 +57,14 @@ class Expressions {
   void define_rule(RuleId rule, ExpressionId is) { rules_[static_cast<size_t>(rule)] = is; }
   std::span<const ExpressionId> rules() const { return rules_; }
 
-  const Expression& operator[](ExpressionId id) const {
+  const ByteExpression& operator[](ExpressionId id) const {
     return expressions_[static_cast<size_t>(id)];
   }
 
  private:
-  ExpressionId add(Expression expression);
+  ExpressionId add(ByteExpression expression);
 
-  std::vector<Expression> expressions_;
+  std::vector<ByteExpression> expressions_;
   std::vector<ExpressionId> rules_;
   size_t n_parts_ = 0;
 };

@@ -58,7 +58,7 @@ ExpressionId JsonTexts::string_of_length(int64_t least, int64_t most) {
   return shared(name, [&] { return quoted(expressions_.repeat(character(), least, most)); });
 }
 
-ExpressionId JsonTexts::any_string() { return string_of_length(0, Expression::kUnlimited); }
+ExpressionId JsonTexts::any_string() { return string_of_length(0, ByteExpression::kUnlimited); }
 
 ExpressionId JsonTexts::digit(char first, char last) {
   ByteSet set;
@@ -104,8 +104,8 @@ ExpressionId JsonTexts::member(ExpressionId name, ExpressionId value) {
 
 ExpressionId JsonTexts::members(ExpressionId member) {
   return expressions_.sequence(
-      {member,
-       expressions_.repeat(expressions_.sequence({comma(), member}), 0, Expression::kUnlimited)});
+      {member, expressions_.repeat(expressions_.sequence({comma(), member}), 0,
+                                   ByteExpression::kUnlimited)});
 }
 
 ExpressionId JsonTexts::any_object() {
@@ -202,7 +202,7 @@ ExpressionId JsonTexts::name_behind(const std::vector<std::string>& names, size_
     behind[c].push_back(name);
     others.push_back({c, c});
   }
-  const ExpressionId any = expressions_.repeat(plain_character(), 0, Expression::kUnlimited);
+  const ExpressionId any = expressions_.repeat(plain_character(), 0, ByteExpression::kUnlimited);
   std::vector<ExpressionId> choices = {
       expressions_.sequence({utf8_of(without(others), &expressions_), any})};
   if (!is_name) choices.push_back(expressions_.empty());

@@ -84,7 +84,8 @@ class PatternParser {
   }
 
   ExpressionId anything() {
-    return expressions_.repeat(use_.spell(without({}), &expressions_), 0, Expression::kUnlimited);
+    return expressions_.repeat(use_.spell(without({}), &expressions_), 0,
+                               ByteExpression::kUnlimited);
   }
 
   ExpressionId repeated() {
@@ -100,17 +101,17 @@ class PatternParser {
   }
 
   std::optional<std::pair<int64_t, int64_t>> quantifier() {
-    if (takes("*")) return std::pair(int64_t{0}, Expression::kUnlimited);
-    if (takes("+")) return std::pair(int64_t{1}, Expression::kUnlimited);
+    if (takes("*")) return std::pair(int64_t{0}, ByteExpression::kUnlimited);
+    if (takes("+")) return std::pair(int64_t{1}, ByteExpression::kUnlimited);
     if (takes("?")) return std::pair(int64_t{0}, int64_t{1});
     const size_t begin = pos_;
     if (!takes("{")) return std::nullopt;
     const std::optional<int64_t> least = number();
     std::optional<int64_t> most = least;
-    if (takes(",")) most = number().value_or(Expression::kUnlimited);
+    if (takes(",")) most = number().value_or(ByteExpression::kUnlimited);
     if (!takes("}") || !least)
       refuse_at("has a \"{\" that is no repetition; \\{ is the sign", begin);
-    if (*most != Expression::kUnlimited && *most < *least) {
+    if (*most != ByteExpression::kUnlimited && *most < *least) {
       refuse_at("has a repetition whose end is before its beginning", begin);
     }
     return std::pair(*least, *most);

@@ -11,6 +11,7 @@
 
 #include "engine/base/error.h"
 #include "engine/chat/json_value.h"
+#include "engine/constraint/json_pointer.h"
 #include "engine/constraint/json_texts.h"
 #include "engine/constraint/limits.h"
 #include "engine/constraint/string_formats.h"
@@ -131,39 +132,9 @@ class SchemaParser {
     if (!ref.is_text()) refuse(path, "it must be a string");
     const std::string& pointer = ref.text().bytes();
     if (!pointer.starts_with('#')) lacks(path, "\"" + pointer + "\" is of another schema");
-    const Datum* at = &root_;
-    for (size_t pos = 1; pos < pointer.size();) {
-      if (pointer[pos] != '/') lacks(path, "\"" + pointer + "\" is no path to a schema");
-      const size_t end = std::min(pointer.find('/', pos + 1), pointer.size());
-      at = member_at(*at, unescaped(pointer.substr(pos + 1, end - pos - 1)));
-      if (at == nullptr) refuse(path, "\"" + pointer + "\" is not there");
-      pos = end;
-    }
+    const Datum* at = at_pointer(root_, std::string_view(pointer).substr(1));
+    if (at == nullptr) refuse(path, "\"" + pointer + "\" is not there");
     return texts_.shared("$ref " + pointer, [&] { return value(*at, pointer); });
-  }
-
-  static const Datum* member_at(const Datum& of, const std::string& name) {
-    if (of.is_map()) return of.map().find(Datum(chat::MarkedText(name)));
-    if (!of.is_list()) return nullptr;
-    const bool is_number = !name.empty() && name.size() < 7 &&
-                           name.find_first_not_of("0123456789") == std::string::npos;
-    const size_t i = is_number ? std::stoul(name) : of.list().items.size();
-    return i < of.list().items.size() ? &of.list().items[i] : nullptr;
-  }
-
-  static std::string unescaped(std::string name) {
-    for (const auto& [from, to] : {std::pair("~1", "/"), std::pair("~0", "~")}) {
-      for (size_t at = name.find(from); at != std::string::npos; at = name.find(from, at + 1)) {
-        name.replace(at, 2, to);
-      }
-    }
-    return name;
-  }
-
-  static std::string escaped(const std::string& name) {
-    std::string out;
-    for (const char c : name) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-    return out;
   }
 
   ExpressionId given_values(const Datum& schema, const Datum& given, const std::string& path) {
@@ -299,7 +270,7 @@ class SchemaParser {
     for (const auto& [key, of] : properties ? properties->map().members() : kNoMembers) {
       const std::string& name = key.text().bytes();
       const bool is_required = std::ranges::find(required, name) != required.end();
-      add(name, value(of, path + "/properties/" + escaped(name)), is_required);
+      add(name, value(of, path + "/properties/" + pointer_name(name)), is_required);
     }
     const auto others = [&] {
       return additional ? value(*additional, path + "/additionalProperties") : texts_.any_value();
@@ -342,23 +313,23 @@ class SchemaParser {
       lacks(path + "/items", "it is a list; the keyword for lists is prefixItems");
     }
     const int64_t least = count(schema, "minItems", 0, path);
-    const int64_t most = count(schema, "maxItems", Expression::kUnlimited, path);
+    const int64_t most = count(schema, "maxItems", ByteExpression::kUnlimited, path);
     std::vector<ExpressionId> given;
     for (size_t i = 0; first && i < first->list().items.size(); ++i) {
-      if (most != Expression::kUnlimited && std::ssize(given) == most) break;
+      if (most != ByteExpression::kUnlimited && std::ssize(given) == most) break;
       given.push_back(value(first->list().items[i], path + "/prefixItems/" + std::to_string(i)));
     }
     const auto n_given = std::ssize(given);
-    const int64_t left = most == Expression::kUnlimited ? most : most - n_given;
+    const int64_t left = most == ByteExpression::kUnlimited ? most : most - n_given;
     const int64_t needed = std::max<int64_t>(least - n_given, 0);
-    if (most != Expression::kUnlimited && least > most) return e.choice({});
+    if (most != ByteExpression::kUnlimited && least > most) return e.choice({});
     const ExpressionId item = items ? value(*items, path + "/items") : texts_.any_value();
     // Where nothing stands before the items, the first of them has no comma.
     ExpressionId rest = -1;
     if (left == 0) {
       rest = e.empty();
     } else if (n_given == 0) {
-      const int64_t more = left == Expression::kUnlimited ? left : left - 1;
+      const int64_t more = left == ByteExpression::kUnlimited ? left : left - 1;
       const ExpressionId some =
           e.sequence({item, e.repeat(e.sequence({texts_.comma(), item}),
                                      std::max<int64_t>(needed - 1, 0), more)});
@@ -376,7 +347,7 @@ class SchemaParser {
 
   ExpressionId string(const Datum& schema, const std::string& path) {
     const int64_t least = count(schema, "minLength", 0, path);
-    const int64_t most = count(schema, "maxLength", Expression::kUnlimited, path);
+    const int64_t most = count(schema, "maxLength", ByteExpression::kUnlimited, path);
     const Datum* pattern = schema.map().find("pattern");
     const Datum* format = schema.map().find("format");
     const bool has_length = schema.map().find("minLength") || schema.map().find("maxLength");
@@ -399,7 +370,7 @@ class SchemaParser {
         return texts_.quoted(string_pattern(text, "schema " + path + "/pattern", &expressions_));
       });
     }
-    if (most != Expression::kUnlimited && least > most) return expressions_.choice({});
+    if (most != ByteExpression::kUnlimited && least > most) return expressions_.choice({});
     return texts_.string_of_length(least, most);
   }
 

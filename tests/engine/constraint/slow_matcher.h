@@ -30,43 +30,43 @@ class SlowMatcher {
   using Then = std::function<void(size_t pos)>;
 
   void at(ExpressionId id, size_t pos, const Then& then) {
-    const Expression& of = expressions_[id];
+    const ByteExpression& of = expressions_[id];
     switch (of.kind) {
-      case Expression::Kind::kBytes:
+      case ByteExpression::Kind::kBytes:
         if (pos == text_.size()) {
           begins_ = true;
         } else if (of.bytes[static_cast<uint8_t>(text_[pos])]) {
           then(pos + 1);
         }
         return;
-      case Expression::Kind::kSequence:
+      case ByteExpression::Kind::kSequence:
         return sequence(of, 0, pos, then);
-      case Expression::Kind::kChoice:
+      case ByteExpression::Kind::kChoice:
         for (const ExpressionId part : of.parts) at(part, pos, then);
         return;
-      case Expression::Kind::kRepeat:
+      case ByteExpression::Kind::kRepeat:
         return repeat(of, 0, pos, then);
-      case Expression::Kind::kList:
+      case ByteExpression::Kind::kList:
         return list(of, 0, false, pos, then);
-      case Expression::Kind::kRule:
+      case ByteExpression::Kind::kRule:
         return at(expressions_.rules()[static_cast<size_t>(of.rule)], pos, then);
     }
   }
 
-  void sequence(const Expression& of, size_t i, size_t pos, const Then& then) {
+  void sequence(const ByteExpression& of, size_t i, size_t pos, const Then& then) {
     if (i == of.parts.size()) return then(pos);
     at(of.parts[i], pos, [&, i](size_t next) { sequence(of, i + 1, next, then); });
   }
 
-  void repeat(const Expression& of, int64_t n, size_t pos, const Then& then) {
+  void repeat(const ByteExpression& of, int64_t n, size_t pos, const Then& then) {
     if (n >= of.least) then(pos);
-    if (of.most != Expression::kUnlimited && n == of.most) return;
+    if (of.most != ByteExpression::kUnlimited && n == of.most) return;
     at(of.parts[0], pos, [&, n, pos](size_t next) {
       if (next > pos || n < of.least) repeat(of, n + 1, next, then);
     });
   }
 
-  void list(const Expression& of, size_t i, bool has_some, size_t pos, const Then& then) {
+  void list(const ByteExpression& of, size_t i, bool has_some, size_t pos, const Then& then) {
     if (i == of.parts.size()) return then(pos);
     if (of.optional[i]) list(of, i + 1, has_some, pos, then);
     const auto part = [&, i](size_t next) {
