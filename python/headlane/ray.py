@@ -41,7 +41,7 @@ def embed(
     normalize_embeddings: bool = False,
     num_cpus: int = 1,
     concurrency: Any = None,
-    batch_size: int = 4096,
+    batch_size: int = 1024,
     **options: Any,
 ) -> Any:
     """The dataset with a column of vectors of the column text; a null stays null. A vector has the bits of
@@ -83,7 +83,7 @@ def map(
     call: dict[str, Any] | None = None,
     num_cpus: int = 1,
     concurrency: Any = None,
-    batch_size: int = 4096,
+    batch_size: int = 1024,
     **options: Any,
 ) -> Any:
     """The dataset with what a model makes of the column text: "rank": the column score, of pairs with the column
@@ -103,7 +103,7 @@ def map(
         zero_copy_batch=True,
         batch_size=batch_size,
         num_cpus=n_threads,
-        concurrency=concurrency,
+        compute=_actors(concurrency),
     )
 
 
@@ -128,7 +128,7 @@ def embed_files(
         _FileWorker,
         fn_constructor_kwargs={"told": told, "n_threads": n_threads, "reference": _shipped(told.model)},
         num_cpus=n_threads,
-        concurrency=concurrency,
+        compute=_actors(concurrency),
     )
     made = [json.loads(row["summary"]) for row in dataset.take_all()]
     return joined(made, time.monotonic() - began)
@@ -158,6 +158,16 @@ def _cpus(num_cpus: Any) -> int:
     if isinstance(num_cpus, bool) or not isinstance(num_cpus, int) or num_cpus < 1:
         raise ValueError(f"num_cpus is {num_cpus!r}, and must be a positive integer: an actor uses so many threads")
     return num_cpus
+
+
+def _actors(concurrency: Any) -> Any:
+    """How many actors: a number, the least and the most, or None."""
+    if concurrency is None:
+        return ray.data.ActorPoolStrategy()
+    if isinstance(concurrency, int):
+        return ray.data.ActorPoolStrategy(size=concurrency)
+    least, most = concurrency
+    return ray.data.ActorPoolStrategy(min_size=least, max_size=most)
 
 
 def _shipped(model: Named) -> Any:
