@@ -28,7 +28,7 @@ ValueId add_experts(GraphBuilder* graph, const StackConfig& config, const std::s
       graph->add(std::move(gather), {choices}, rows, ExpertRows::cols(experts.n, experts.chosen));
   const ExpertTasks tasks = {experts.n, experts.chosen, rows};
   auto up_op = std::make_unique<ExpertsUp>(tasks, std::move(gate), std::move(up),
-                                           kernel_of(config.activation));
+                                           kernel_of(config.activation), experts.clamp);
   const ValueId wide =
       graph->add(std::move(up_op), {operand, expert_rows}, rows, tasks.cols(experts.d_ff));
   auto down_op = std::make_unique<ExpertsDown>(tasks, std::move(down));

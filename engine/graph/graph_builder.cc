@@ -230,7 +230,7 @@ ValueId GraphBuilder::step(const HeadStep& step, const std::string& name, ValueI
       return dense(name, x, step.columns, step.activation);
     case HeadStepKind::kLayerNorm: {
       const float* gamma = weights_.f32(name + ".weight", {d});
-      auto op = std::make_unique<Norm>(d, gamma, bias(name, d, true), step.eps, false);
+      auto op = std::make_unique<Norm>(d, gamma, bias(name, d, false), step.eps, false);
       return graph_.add(std::move(op), {x}, Rows::kSeqs, d);
     }
     case HeadStepKind::kNormalize:

@@ -22,7 +22,11 @@ ValueId Stack::run(ValueId x, const Attend& self, const Attend& cross) {
       x = parallel_layer(i, x, self);
       continue;
     }
-    x = sublayer(attention_name(i, false) + ".norm", x, [&](ValueId in) { return self(i, in); });
+    if (i == 0 && !config_.first_layer.attention_norm) {
+      x = add_residual(self(i, x), x);
+    } else {
+      x = sublayer(attention_name(i, false) + ".norm", x, [&](ValueId in) { return self(i, in); });
+    }
     if (config_.has_cross()) {
       x = sublayer(attention_name(i, true) + ".norm", x, [&](ValueId in) { return cross(i, in); });
     }

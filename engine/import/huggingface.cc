@@ -25,6 +25,7 @@
 #include "engine/import/families/gpt2.h"
 #include "engine/import/families/llama.h"
 #include "engine/import/families/mixture.h"
+#include "engine/import/families/modernbert.h"
 #include "engine/import/families/mpnet.h"
 #include "engine/import/families/phi3.h"
 #include "engine/import/families/roberta.h"
@@ -32,6 +33,7 @@
 #include "engine/import/families/t5.h"
 #include "engine/import/quantized/quantization.h"
 #include "engine/import/quantized/quantized_checkpoint.h"
+#include "engine/import/source/interleaved_experts.h"
 #include "engine/import/source/json_file.h"
 #include "engine/import/source/safetensors.h"
 #include "engine/import/source/sentence_transformers.h"
@@ -67,6 +69,8 @@ constexpr Family kFamilies[] = {
      &kRobertaClassifier},
     {"electra", "Electra", electra_defaults, electra_config, electra_tensors, &kElectraClassifier},
     {"mpnet", "MPNet", mpnet_defaults, mpnet_config, mpnet_tensors, &kMpnetClassifier},
+    {"modernbert", "ModernBert", modernbert_defaults, modernbert_config, modernbert_tensors,
+     nullptr, nullptr, nullptr, false, modernbert_classifier},
     {"eurobert", "EuroBert", llama_defaults, eurobert_config, eurobert_tensors, nullptr,
      "eurobert"},
     {"nomic_bert", "NomicBert", nomic_bert_defaults, nomic_bert_config, rotary_encoder_tensors,
@@ -102,6 +106,8 @@ constexpr Family kFamilies[] = {
     also_reads({"qwen2_moe", "Qwen2Moe", mixture_defaults, qwen2_moe_config, mixture_tensors}),
     also_reads({"qwen3_moe", "Qwen3Moe", mixture_defaults, qwen3_moe_config, mixture_tensors}),
     {"olmoe", "Olmoe", mixture_defaults, olmoe_config, mixture_tensors},
+    {"gpt_oss", "GptOss", mixture_defaults, gpt_oss_config, mixture_tensors, nullptr, nullptr,
+     nullptr, false, nullptr, true},
     {"glm4_moe", "Glm4Moe", mixture_defaults, glm4_moe_config, mixture_tensors},
     {"baichuan", "Baichuan", baichuan_defaults, baichuan_config, baichuan_tensors, nullptr,
      "baichuan"}};
@@ -139,6 +145,15 @@ bool needs_no_head(const std::string& head, const ModelConfig& config) {
   return head == (config.generates() ? "ForConditionalGeneration" : "ForMaskedLM");
 }
 
+bool classifies(const Family& family) {
+  return family.classifier != nullptr || family.classifier_of != nullptr;
+}
+
+// `fields`: config.json with the class's defaults.
+ClassifierForm classifier_form(const Family& family, const json& fields, const std::string& path) {
+  return family.classifier != nullptr ? *family.classifier : family.classifier_of(fields, path);
+}
+
 [[noreturn]] void refuse_head(const std::string& head, const std::string& path, bool generates) {
   if (head != kSequenceClassification) {
     fail(Status::kUnsupported,
@@ -150,7 +165,7 @@ bool needs_no_head(const std::string& head, const ModelConfig& config) {
   }
   std::string known;
   for (const Family& family : kFamilies) {
-    if (family.classifier == nullptr) continue;
+    if (!classifies(family)) continue;
     known += (known.empty() ? "" : ", ") + std::string(family.model_type);
   }
   fail(Status::kUnsupported,
@@ -162,7 +177,7 @@ bool needs_no_head(const std::string& head, const ModelConfig& config) {
 HeadConfig read_class_scores(const Family& family, const SentenceModules& modules,
                              const json& source, const json& fields, const std::string& path,
                              int64_t d_model) {
-  HeadConfig head = read_classifier(source, path, *family.classifier, d_model,
+  HeadConfig head = read_classifier(source, path, classifier_form(family, fields, path), d_model,
                                     modules.cross_encoder ? &*modules.cross_encoder : nullptr);
   if (head.pooling == Pooling::kLastToken) {
     head.classifier.row.passed_over =
@@ -177,7 +192,7 @@ void read_head(const Family& family, const SentenceModules& modules, const json&
   const std::string head = head_of_class(source, path);
   if (modules.logit_score) {
     config->head = read_logit_score(source, path, *modules.cross_encoder);
-  } else if (head == kSequenceClassification && family.classifier != nullptr) {
+  } else if (head == kSequenceClassification && classifies(family)) {
     config->head = read_class_scores(family, modules, source, fields, path, config->d_model);
   } else if (modules.cross_encoder && head != kSequenceClassification) {
     fail(Status::kUnsupported,
@@ -326,6 +341,14 @@ void read_uses(const Family& family, const SentenceModules& modules, const json&
       modules.transformer_dir.c_str());
 }
 
+// MXFP4 is a form of gpt-oss's experts, and no other one is known.
+void check_quantization(const Quantization& how, const Family& family, const std::string& path) {
+  if ((how.layout == QuantizedLayout::kExperts) == family.interleaved_experts) return;
+  fail(Status::kUnsupported,
+       "%s field \"quant_method\" is \"%s\", which is not supported for the model_type \"%s\"",
+       path.c_str(), how.method.c_str(), family.model_type);
+}
+
 }  // namespace
 
 ModelConfig as_encoder(const ModelConfig& language_model) {
@@ -415,8 +438,16 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
         config_path.c_str(), static_cast<long long>(n_left_out));
   }
   std::optional<QuantizedCheckpoint> quantized;
-  if (how) quantized.emplace(checkpoint, *how);
-  const Checkpoint& weights = quantized ? static_cast<const Checkpoint&>(*quantized) : checkpoint;
+  std::optional<InterleavedExperts> experts;
+  if (how) check_quantization(*how, family, config_path);
+  if (family.interleaved_experts) {
+    experts.emplace(checkpoint, how.has_value());
+  } else if (how) {
+    quantized.emplace(checkpoint, *how);
+  }
+  const Checkpoint& weights = experts     ? static_cast<const Checkpoint&>(*experts)
+                              : quantized ? static_cast<const Checkpoint&>(*quantized)
+                                          : checkpoint;
   std::vector<TensorRecipe> recipes =
       family.tensors(weights, source_config, config_path, embeds ? of_family : config);
   if (embeds) name_as_encoder(&recipes);
@@ -430,7 +461,8 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
     recipes.push_back(
         take_logit_score(weights, *modules.logit_score, config.encoder.vocab_size, &recipes));
   } else if (config.head.kind == HeadKind::kClassify) {
-    for (TensorRecipe& recipe : classifier_tensors(weights, *family.classifier, config)) {
+    const ClassifierForm form = classifier_form(family, source_config, config_path);
+    for (TensorRecipe& recipe : classifier_tensors(weights, form, config)) {
       recipes.push_back(std::move(recipe));
     }
   }

@@ -32,6 +32,9 @@ struct Family {
   // is left out. Where it is null, all have the names of the folder.
   std::string (*tensor_name)(const std::string& name) = nullptr;
   bool embeds = false;  // of language models: vectors of texts can be made of its hidden states
+  // In place of `classifier` where config.json says more of the form.
+  ClassifierForm (*classifier_of)(const Json& config, const std::string& path) = nullptr;
+  bool interleaved_experts = false;  // InterleavedExperts has the tensors that `tensors` takes
 };
 
 // The family that "model_type" names. Throws Error(kUnsupported), which lists all.

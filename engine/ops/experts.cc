@@ -116,6 +116,19 @@ View convert(const kernels::Table& kernels, const PackedWeight& weight, View pla
   return {tile, ld};
 }
 
+// Makes numbers of a row of gates and of ups so that SiLU of the one times the other is what the
+// clamp wants, g * sigmoid(slope * g) being silu(slope * g) / slope. A NaN stays one.
+void bound(const ExpertClamp& clamp, int64_t n, float* gate, float* up) {
+  const float limit = clamp.limit, slope = clamp.slope, divisor = 1 / slope;
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = gate[i] > limit ? limit : gate[i];
+    const float below = up[i] > limit ? limit : up[i];
+    const float u = below < -limit ? -limit : below;
+    gate[i] = g * slope;
+    up[i] = (u + 1) * divisor;
+  }
+}
+
 }  // namespace
 
 void GatherExpertRows::run_task(const Run& run, int64_t, std::span<const View> inputs, View output,
@@ -178,6 +191,7 @@ void ExpertsUp::run_task(const Run& run, int64_t task, std::span<const View> inp
     multiply(kernels, gate, panels, m, a, Element::kF32, {results, ld});
     multiply(kernels, up, panels, m, a, Element::kF32, {results + ld / 2, ld});
     for (int64_t i = 0; i < m; ++i) {
+      if (clamp_.limit != 0) bound(clamp_, up.n, results + i * ld, results + i * ld + ld / 2);
       const int64_t row = tile[static_cast<size_t>(i)] / tasks_.n_chosen;
       const int64_t place = tile[static_cast<size_t>(i)] % tasks_.n_chosen;
       kernels.gate_f32({.rows = 1,

@@ -91,8 +91,14 @@ struct ExpertTasks {
 // columns for each choice]. Inputs: rows of the products' element, and ExpertRows.
 class ExpertsUp : public TaskOp {
  public:
-  ExpertsUp(ExpertTasks tasks, ExpertWeights gate, ExpertWeights up, kernels::Activation activation)
-      : tasks_(tasks), gate_(std::move(gate)), up_(std::move(up)), activation_(activation) {}
+  // Where there is a `clamp`, the activation is SiLU.
+  ExpertsUp(ExpertTasks tasks, ExpertWeights gate, ExpertWeights up, kernels::Activation activation,
+            ExpertClamp clamp)
+      : tasks_(tasks),
+        gate_(std::move(gate)),
+        up_(std::move(up)),
+        activation_(activation),
+        clamp_(clamp) {}
   const char* name() const override { return "experts_up"; }
   double flops(const Run&, int64_t rows) const override;
   double weight_bytes(const kernels::Table& kernels) const override;
@@ -105,6 +111,7 @@ class ExpertsUp : public TaskOp {
   ExpertTasks tasks_;
   ExpertWeights gate_, up_;
   kernels::Activation activation_;
+  ExpertClamp clamp_;
 };
 
 // output = weight of the choice * down product of each chosen expert  -> [rows, a place of d_model

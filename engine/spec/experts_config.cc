@@ -22,6 +22,11 @@ void visit_fields(ExpertGroups* groups, FieldVisitor* fields) {
   fields->choice("score", &groups->score, kGroupScores);
 }
 
+void visit_fields(ExpertClamp* clamp, FieldVisitor* fields) {
+  fields->number("limit", &clamp->limit, 0, 65536);
+  fields->number("slope", &clamp->slope, 0, 65536);
+}
+
 void visit_fields(SharedExpert* shared, FieldVisitor* fields) {
   fields->integer("d_ff", &shared->d_ff, 1, file_limits::kDFf);
   fields->flag("gated", &shared->gated);
@@ -40,6 +45,7 @@ void visit_fields(ExpertsConfig* experts, FieldVisitor* fields) {
   fields->optional("groups", &experts->groups, experts->groups.n > 1);
   fields->flag("normalized", &experts->normalized);
   fields->number("scale", &experts->scale, 0, 65536);
+  fields->optional("clamp", &experts->clamp, experts->clamp.limit != 0);
   fields->optional("shared", &experts->shared, experts->shared.d_ff != 0);
   fields->list("layers", &experts->layers, file_limits::kLayers);
 }

@@ -32,6 +32,13 @@ struct SharedExpert {
   bool gated = false;
 };
 
+// Bounds what an expert multiplies: with g = min(gate, limit) and u = up between -limit and limit,
+// its hidden row is g * sigmoid(slope * g) * (u + 1). The activation is SiLU then.
+struct ExpertClamp {
+  float limit = 0;  // 0: there is none
+  float slope = 1;
+};
+
 // Tells whether a layer has experts, or one feed-forward.
 struct LayerExperts {
   bool experts = true;
@@ -50,6 +57,7 @@ struct ExpertsConfig {
   // `normalized`, and multiplied by `scale`.
   bool normalized = false;
   float scale = 1;
+  ExpertClamp clamp;
   SharedExpert shared;
   std::vector<LayerExperts> layers;  // layer i has layers[i % n]; none: all layers have experts
 
@@ -64,6 +72,7 @@ struct ExpertsConfig {
 
 class FieldVisitor;
 void visit_fields(ExpertGroups* groups, FieldVisitor* fields);
+void visit_fields(ExpertClamp* clamp, FieldVisitor* fields);
 void visit_fields(SharedExpert* shared, FieldVisitor* fields);
 void visit_fields(LayerExperts* layer, FieldVisitor* fields);
 void visit_fields(ExpertsConfig* experts, FieldVisitor* fields);

@@ -55,6 +55,10 @@ void visit_fields(QkNorms* norms, FieldVisitor* fields) {
   fields->choice("of", &norms->of, kQkNorms);
 }
 
+void visit_fields(FirstLayer* layer, FieldVisitor* fields) {
+  fields->flag("attention_norm", &layer->attention_norm);
+}
+
 void visit_fields(EmbeddingProjection* projection, FieldVisitor* fields) {
   fields->integer("width", &projection->width, 1, file_limits::kDModel);
 }
@@ -85,6 +89,7 @@ void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens) {
   fields->optional("experts", &stack->experts, stack->experts.n != 0);
   fields->choice("norm_kind", &stack->norm_kind, kNormKinds);
   fields->choice("norm", &stack->norm, kNormPlacements);
+  fields->optional("first_layer", &stack->first_layer, !stack->first_layer.attention_norm);
   fields->number("norm_eps", &stack->norm_eps, 0, 1);
   fields->flag("final_norm", &stack->final_norm);
   fields->flag("residual", &stack->residual);
@@ -117,6 +122,12 @@ void StackConfig::check(int64_t d_model, const std::string& where) const {
          "feed-forward, with residuals",
          where.c_str());
   }
+  if (!first_layer.attention_norm && norm != NormPlacement::kPre) {
+    fail(Status::kBadFile,
+         "%s field \"first_layer\" has no norm before attention, which only layers with \"norm\" "
+         "\"pre\" may lack",
+         where.c_str());
+  }
   if (experts.n != 0) {
     if (!gated || d_ff == 0) {
       fail(Status::kBadFile,
@@ -124,6 +135,11 @@ void StackConfig::check(int64_t d_model, const std::string& where) const {
            where.c_str());
     }
     experts.check(where + " field \"experts\":");
+    if (experts.clamp.limit != 0 && activation != Activation::kSilu) {
+      fail(Status::kBadFile,
+           "%s field \"experts\" has a clamp, which goes with the activation \"silu\" alone",
+           where.c_str());
+    }
   }
   check_attention(attention, "attention", max_positions, where);
   for (size_t i = 0; i < rotaries.size(); ++i) {

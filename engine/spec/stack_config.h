@@ -65,6 +65,11 @@ struct EmbeddingProjection {
   int64_t width = 0;  // columns of the tables and of their norm; 0: those of the stack, no product
 };
 
+// What the first layer of a stack lacks.
+struct FirstLayer {
+  bool attention_norm = true;  // the norm before attention, where `norm` places one there
+};
+
 struct StackConfig {
   int64_t n_layers = 0;  // 0: the model has no such stack
   // Rows come in as token ids, by a table of words and perhaps one of types, or as activations.
@@ -93,6 +98,7 @@ struct StackConfig {
   ExpertsConfig experts;
   NormKind norm_kind = NormKind::kLayer;
   NormPlacement norm = NormPlacement::kPost;
+  FirstLayer first_layer;
   float norm_eps = 1e-12f;
   bool final_norm = false;  // one more norm at the end
   bool residual = true;     // x is added to what attention and the feed-forward make of it
@@ -123,6 +129,7 @@ struct StackConfig {
 class FieldVisitor;
 void visit_fields(LayerWindow* window, FieldVisitor* fields);
 void visit_fields(QkNorms* norms, FieldVisitor* fields);
+void visit_fields(FirstLayer* layer, FieldVisitor* fields);
 void visit_fields(EmbeddingProjection* projection, FieldVisitor* fields);
 // `tokens`: rows come in as token ids.
 void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens);

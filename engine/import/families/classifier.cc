@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "engine/base/error.h"
 #include "engine/file/limits.h"
@@ -156,6 +157,9 @@ HeadConfig read_classifier(const json& config, const std::string& path, const Cl
   if (form.dense != nullptr) {
     head.steps.push_back({HeadStepKind::kDense, d_model, form.activation});
   }
+  if (form.norm != nullptr) {
+    head.steps.push_back({.kind = HeadStepKind::kLayerNorm, .eps = form.norm_eps});
+  }
   head.steps.push_back({HeadStepKind::kDense, classifier.n_labels()});
   return head;
 }
@@ -206,13 +210,16 @@ std::vector<TensorRecipe> classifier_tensors(const Checkpoint& checkpoint,
                                              const ModelConfig& config) {
   Recipes recipes(checkpoint);
   int64_t step = 0;
-  const auto add = [&](const std::string& source, int64_t n) {
+  const int64_t d = config.d_model;
+  const auto add = [&](const std::string& source, std::vector<int64_t> shape, bool has_bias) {
     const std::string name = "head.steps." + std::to_string(step++);
-    recipes.add(source + ".weight", name + ".weight", {n, config.d_model});
-    if (form.has_bias) recipes.add(source + ".bias", name + ".bias", {n});
+    const int64_t n = shape[0];
+    recipes.add(source + ".weight", name + ".weight", std::move(shape));
+    if (has_bias) recipes.add(source + ".bias", name + ".bias", {n});
   };
-  if (form.dense != nullptr) add(form.dense, config.d_model);
-  add(form.out, config.head.classifier.n_labels());
+  if (form.dense != nullptr) add(form.dense, {d, d}, form.has_bias && form.dense_bias);
+  if (form.norm != nullptr) add(form.norm, {d}, form.norm_bias);
+  add(form.out, {config.head.classifier.n_labels(), d}, form.has_bias);
   return recipes.take();
 }
 

@@ -18,7 +18,11 @@ struct ClassifierForm {
   Activation activation;
   const char* out;
   Pooling pooling = Pooling::kCls;  // of which row they are
-  bool has_bias = true;
+  bool has_bias = true;             // the products have biases, and
+  bool dense_bias = true;           // the square one has
+  const char* norm = nullptr;       // between both; null: there is none
+  bool norm_bias = true;
+  float norm_eps = 0;
 };
 
 // Of the layers of a language model, as most of its families have it in transformers.

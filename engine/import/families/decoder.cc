@@ -103,6 +103,12 @@ class GatedDecoderTensors {
       fill_alibi_slopes(spec.n_heads, slopes.data());
       recipes_.add_values(attention + ".alibi_slopes", {spec.n_heads}, slopes);
     }
+    if (names_.sinks) {
+      // Files of llama.cpp end each name with a kind.
+      const std::string sinks = source + "self_attn.sinks", weight = sinks + ".weight";
+      recipes_.add(checkpoint_.contains(weight) ? weight : sinks, attention + ".sinks",
+                   {spec.n_heads});
+    }
     add_linear(source, {names_.out}, {d_}, attention + ".out", spec.o_width(), names_.out_bias);
     add_norms(source, names_.ffn_norm, names_.ffn_norm_after, ffn);
     if (stack_.experts.in_layer(i)) {

@@ -44,6 +44,7 @@ struct GatedLayerNames {
   float norm_plus = 0;          // is added to the weights of all norms
   bool alibi = false;           // attention has the slopes that Press et al. give so many heads
   bool unit_head = false;       // rows of the head are divided by their length
+  bool sinks = false;           // each head has a sink
   ExpertNames experts;          // of layers that have experts in place of a feed-forward
   int64_t left_out_layer = -1;  // the checkpoint may have such a layer, which is left out
 };

@@ -34,6 +34,19 @@ class ExpertSlices {
     return slices;
   }
 
+  // Likewise of biases, which are tensors of all experts: [n, rows].
+  std::vector<TensorSlice> take_biases(const std::vector<std::string>& parts, int64_t rows) {
+    std::vector<TensorSlice> slices;
+    for (int64_t i = 0; i < n_; ++i) {
+      for (const std::string& part : parts) {
+        const std::string name = prefix_ + "." + part + ".bias";
+        if (i == 0) checkpoint_.require(name, {n_, rows});
+        slices.push_back({name, i * rows, rows});
+      }
+    }
+    return slices;
+  }
+
  private:
   std::string stacked(const std::string& part) const { return prefix_ + "." + part + ".weight"; }
   std::string of_expert(int64_t i, const std::string& part) const {
@@ -114,6 +127,13 @@ void add_expert_tensors(const Checkpoint& checkpoint, const ExpertsConfig& confi
                       name + ".experts.up.weight", {config.n * 2 * d_ff, d_model});
   recipes->add_slices(experts.take({names.down}, d_model, d_ff), name + ".experts.down.weight",
                       {config.n * d_model, d_ff});
+  if (names.biases) {
+    recipes->add(layer + names.router + ".bias", name + ".router.bias", {config.n});
+    recipes->add_slices(experts.take_biases({names.gate, names.up}, d_ff),
+                        name + ".experts.up.bias", {config.n * 2 * d_ff});
+    recipes->add_slices(experts.take_biases({names.down}, d_model), name + ".experts.down.bias",
+                        {config.n * d_model});
+  }
   if (config.shared.d_ff == 0) return;
   const std::string shared = layer + names.shared + ".";
   recipes->add_stacked({shared + "gate_proj.weight", shared + "up_proj.weight"},

@@ -31,6 +31,7 @@ struct ExpertNames {
   std::string choice_bias = "mlp.gate.e_score_correction_bias";  // this is the whole of its name
   std::string experts = "mlp.experts";  // "mlp.experts.0.gate_proj", or "mlp.experts.gate_proj"
   std::string gate = "gate_proj", up = "up_proj", down = "down_proj";
+  bool biases = false;  // of the router and of each expert's products
   std::string shared = "mlp.shared_expert", shared_gate = "mlp.shared_expert_gate";
 };
 // The recipes of one layer's experts, which are called `name`. A checkpoint has a tensor for each

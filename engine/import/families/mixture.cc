@@ -68,6 +68,12 @@ Json qwen_moe_defaults(const std::string& type) {
   return defaults;
 }
 
+float read_positive(const Json& config, const char* key, const std::string& path) {
+  const double number = json_number(config, key, path);
+  if (number > 0) return static_cast<float>(number);
+  fail(Status::kBadFile, "%s field \"%s\" is %g, not a positive number", path.c_str(), key, number);
+}
+
 }  // namespace
 
 Json mixture_defaults(const std::string& type) {
@@ -80,6 +86,15 @@ Json mixture_defaults(const std::string& type) {
             {"rms_norm_eps", 1e-5},       {"rope_theta", 1e6},
             {"bos_token_id", 1},          {"eos_token_id", 2},
             {"num_experts_per_tok", 2}};
+  }
+  if (type == "gpt_oss") {
+    return {
+        {"vocab_size", 201088},     {"hidden_size", 2880},    {"intermediate_size", 2880},
+        {"num_hidden_layers", 36},  {"head_dim", 64},         {"num_attention_heads", 64},
+        {"num_key_value_heads", 8}, {"hidden_act", "silu"},   {"max_position_embeddings", 131072},
+        {"rms_norm_eps", 1e-5},     {"rope_theta", 150000.0}, {"sliding_window", 128},
+        {"num_experts_per_tok", 4}, {"swiglu_limit", 7.0},    {"swiglu_alpha", 1.702},
+        {"attention_bias", true}};
   }
   if (type == "glm4_moe") {
     return {{"vocab_size", 151552},
@@ -163,6 +178,30 @@ ModelConfig olmoe_config(const Json& config, const std::string& path) {
   return result;
 }
 
+// A softmax of the chosen experts' logits is that of all, normalized. Layers take turns to have a
+// window where the file does not name them.
+ModelConfig gpt_oss_config(const Json& config, const std::string& path) {
+  Json fields = config;
+  if (!json_has(config, "rope_parameters", path) && !json_has(config, "rope_scaling", path)) {
+    fields["rope_parameters"] = {{"rope_type", "yarn"}, {"factor", 32.0},
+                                 {"beta_fast", 32.0},   {"beta_slow", 1.0},
+                                 {"truncate", false},   {"original_max_position_embeddings", 4096}};
+  }
+  fields["hidden_act"] = "silu";  // whatever the config says
+  ModelConfig result = read_mixture(fields, path, "intermediate_size");
+  StackConfig& decoder = result.decoder;
+  std::vector<bool> windowed(static_cast<size_t>(decoder.n_layers));
+  for (size_t i = 0; i < windowed.size(); i += 2) windowed[i] = true;
+  windowed = read_layer_types(config, path, decoder.n_layers).value_or(windowed);
+  decoder.windows = windows_of(windowed, window_of(config, path));
+  ExpertsConfig& experts = decoder.experts;
+  experts.n = read_expert_count(config, path, {"num_local_experts", "num_experts"}, 128);
+  experts.normalized = true;
+  experts.clamp = {read_positive(config, "swiglu_limit", path),
+                   read_positive(config, "swiglu_alpha", path)};
+  return result;
+}
+
 ModelConfig glm4_moe_config(const Json& config, const std::string& path) {
   ModelConfig result = read_mixture(config, path, "moe_intermediate_size");
   StackConfig& decoder = result.decoder;
@@ -196,6 +235,9 @@ std::vector<TensorRecipe> mixture_tensors(const Checkpoint& checkpoint, const Js
   } else if (type == "qwen2_moe") {
     names.qkv_bias = json_bool(config, "qkv_bias", path, true);
     names.out_bias = false;
+  } else if (type == "gpt_oss") {
+    names.experts.router = "mlp.router";
+    names.experts.biases = names.sinks = true;
   } else if (type == "glm4_moe") {
     names.experts.shared = "mlp.shared_experts";
     // Such a layer predicts tokens further ahead, which transformers leaves out too.

@@ -59,17 +59,27 @@ struct Architecture {
   void (*read)(const GgufSource& source);
   const char* layout = nullptr;  // the only order that its files may name
 };
-constexpr Architecture kArchitectures[] = {
-    {"llama", kRms, read_gguf_llama, kPairs}, {"qwen2", kRms, read_gguf_qwen},
-    {"qwen3", kRms, read_gguf_qwen},          {"qwen2moe", kRms, read_gguf_experts},
-    {"qwen3moe", kRms, read_gguf_experts},    {"olmoe", kRms, read_gguf_experts},
-    {"gemma", kRms, read_gguf_gemma},         {"gemma2", kRms, read_gguf_gemma2},
-    {"gemma3", kRms, read_gguf_gemma3},       {"smollm3", kRms, read_gguf_llama, kPairs},
-    {"olmo2", kRms, read_gguf_olmo2},         {"phi3", kRms, read_gguf_phi3},
-    {"glm4", kRms, read_gguf_glm4},           {"chatglm", kRms, read_gguf_chatglm},
-    {"glm4moe", kRms, read_gguf_glm4_moe},    {"baichuan", kRms, read_gguf_baichuan, kPairs},
-    {"gpt2", kLayer, read_gguf_gpt2},         {"falcon", kLayer, read_gguf_falcon, kParts},
-    {"bloom", kLayer, read_gguf_bloom},       {"bert", kLayer, read_gguf_bert}};
+constexpr Architecture kArchitectures[] = {{"llama", kRms, read_gguf_llama, kPairs},
+                                           {"qwen2", kRms, read_gguf_qwen},
+                                           {"qwen3", kRms, read_gguf_qwen},
+                                           {"qwen2moe", kRms, read_gguf_experts},
+                                           {"qwen3moe", kRms, read_gguf_experts},
+                                           {"olmoe", kRms, read_gguf_experts},
+                                           {"gpt-oss", kRms, read_gguf_gpt_oss},
+                                           {"gemma", kRms, read_gguf_gemma},
+                                           {"gemma2", kRms, read_gguf_gemma2},
+                                           {"gemma3", kRms, read_gguf_gemma3},
+                                           {"smollm3", kRms, read_gguf_llama, kPairs},
+                                           {"olmo2", kRms, read_gguf_olmo2},
+                                           {"phi3", kRms, read_gguf_phi3},
+                                           {"glm4", kRms, read_gguf_glm4},
+                                           {"chatglm", kRms, read_gguf_chatglm},
+                                           {"glm4moe", kRms, read_gguf_glm4_moe},
+                                           {"baichuan", kRms, read_gguf_baichuan, kPairs},
+                                           {"gpt2", kLayer, read_gguf_gpt2},
+                                           {"falcon", kLayer, read_gguf_falcon, kParts},
+                                           {"bloom", kLayer, read_gguf_bloom},
+                                           {"bert", kLayer, read_gguf_bert}};
 
 // A file may name the order of its rows. Weights of another one would give wrong answers.
 void check_layout(ArchitectureFields* fields, const char* layout) {

@@ -100,6 +100,7 @@ std::optional<Pooling> read_gguf_pooling(ArchitectureFields* fields);
 void read_gguf_llama(const GgufSource& source);
 void read_gguf_qwen(const GgufSource& source);
 void read_gguf_experts(const GgufSource& source);
+void read_gguf_gpt_oss(const GgufSource& source);
 void read_gguf_olmo2(const GgufSource& source);
 void read_gguf_phi3(const GgufSource& source);
 void read_gguf_glm4(const GgufSource& source);

@@ -44,7 +44,7 @@ GgufNames names_of(const json& config, std::span<const GgufRenamed> norms) {
   return names;
 }
 
-// Linear scaling, which a factor alone means, and YaRN as far as its fields are at their defaults.
+// Linear scaling, which a factor alone means, and YaRN.
 void read_rope_scaling(const GgufSource& source) {
   ArchitectureFields& fields = *source.fields;
   const std::string type = fields.text("rope.scaling.type", "linear");
@@ -56,6 +56,8 @@ void read_rope_scaling(const GgufSource& source) {
   if (type == "yarn") {
     if (original < 1) fields.refuse("rope.scaling.original_context_length", "is missing");
     scaling["original_max_position_embeddings"] = original;
+    scaling["beta_fast"] = fields.number("rope.scaling.yarn_beta_fast", 32);
+    scaling["beta_slow"] = fields.number("rope.scaling.yarn_beta_slow", 1);
   } else if (type != "linear") {
     fields.refuse("rope.scaling.type", "is not one of: none, linear, yarn");
   }
@@ -117,6 +119,13 @@ constexpr GgufRenamed kExpertsOfMixtral[] = {{"ffn_gate_inp", "block_sparse_moe.
                                              {"ffn_gate_exps", "block_sparse_moe.experts.w1"},
                                              {"ffn_up_exps", "block_sparse_moe.experts.w3"},
                                              {"ffn_down_exps", "block_sparse_moe.experts.w2"}};
+
+constexpr GgufRenamed kExpertsOfGptOss[] = {{"post_attention_norm", "post_attention_layernorm"},
+                                            {"attn_sinks", "self_attn.sinks"},
+                                            {"ffn_gate_inp", "mlp.router"},
+                                            {"ffn_gate_exps", "mlp.experts.gate_proj"},
+                                            {"ffn_up_exps", "mlp.experts.up_proj"},
+                                            {"ffn_down_exps", "mlp.experts.down_proj"}};
 
 // Whether layers have experts, and how many. All layers have them.
 bool read_experts(const GgufSource& source) {
@@ -187,6 +196,26 @@ void read_gguf_experts(const GgufSource& source) {
   read_rope_scaling(source);
   GgufNames names = names_of(config, kTwoNorms);
   names.add_layers(kExperts);
+  source.checkpoint->set_names(names.take());
+}
+
+// The file says neither the clamp of experts nor which layers have windows: those of the class.
+// llama.cpp widens positions as transformers does where "truncate" is true, which gpt-oss's is not.
+void read_gguf_gpt_oss(const GgufSource& source) {
+  json& config = *source.config;
+  ArchitectureFields& fields = *source.fields;
+  if (!read_experts(source)) fields.refuse("expert_count", "is missing");
+  config["model_type"] = "gpt_oss";
+  config["intermediate_size"] = fields.integer("expert_feed_forward_length");
+  config["sliding_window"] = fields.integer("attention.sliding_window");
+  set_biases(source);
+  read_rope_scaling(source);
+  if (config.contains("rope_scaling")) {
+    config["rope_scaling"]["truncate"] = false;
+  } else {
+    config["rope_parameters"] = {{"rope_type", "default"}};
+  }
+  GgufNames names = names_of(config, kExpertsOfGptOss);
   source.checkpoint->set_names(names.take());
 }
 

@@ -302,6 +302,22 @@ Quantization read_compressed(Members* members, const Log& log) {
   return result;
 }
 
+// Experts alone are quantised. The modules that are not may be named by patterns, of which those
+// are known that name other parts of a layer.
+Quantization read_mxfp4(Members* members) {
+  Quantization result;
+  result.layout = QuantizedLayout::kExperts;
+  constexpr const char* kPlain = "modules_to_not_convert";
+  for (const std::string& name : members->texts(kPlain)) {
+    const bool is_known = std::ranges::any_of(
+        std::initializer_list<const char*>{"self_attn", "mlp.router", "embed_tokens", "lm_head"},
+        [&](const char* part) { return name.ends_with(part); });
+    if (!is_known) members->refuse(kPlain, "has \"" + printable(name) + "\", which may be experts");
+  }
+  members->pass_over({"dequantize"});
+  return result;
+}
+
 }  // namespace
 
 std::optional<Quantization> read_quantization(const Json& config, const std::string& path,
@@ -310,11 +326,12 @@ std::optional<Quantization> read_quantization(const Json& config, const std::str
   Members members(config[kField], path + " field \"" + kField + "\":");
   const std::string method = members.text("quant_method", "");
   members.refuse_unless("quant_method", method,
-                        {"gptq", "awq", "compressed-tensors", "fp8", "fbgemm_fp8"});
+                        {"gptq", "awq", "compressed-tensors", "fp8", "fbgemm_fp8", "mxfp4"});
   Quantization result = method == "gptq"                 ? read_gptq(&members)
                         : method == "awq"                ? read_awq(&members)
                         : method == "compressed-tensors" ? read_compressed(&members, log)
                         : method == "fp8"                ? read_fp8(&members, log)
+                        : method == "mxfp4"              ? read_mxfp4(&members)
                                                          : read_fbgemm(&members, log);
   members.refuse_others();
   result.method = method;

@@ -20,7 +20,8 @@ enum class QuantizedLayout {
   // X.weight_packed [N, K / 8], X.weight_scale [N, G], X.weight_zero_point [N / 8, G],
   // X.weight_shape [2], X.weight_g_idx [K]
   kPacked,
-  kBytes,  // X.weight [N, K] of one byte each, and their scales
+  kBytes,    // X.weight [N, K] of one byte each, and their scales
+  kExperts,  // blocks of MXFP4, which source/interleaved_experts reads
 };
 
 struct Quantization {

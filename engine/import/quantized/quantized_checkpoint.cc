@@ -26,6 +26,7 @@ std::string_view ending_of(QuantizedLayout layout) {
     case QuantizedLayout::kPacked:
       return ".weight_packed";
     case QuantizedLayout::kBytes:
+    case QuantizedLayout::kExperts:  // which another class reads
       break;
   }
   return kWeight;

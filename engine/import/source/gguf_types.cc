@@ -1,7 +1,9 @@
 #include "engine/import/source/gguf_types.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "engine/file/weight_groups.h"
@@ -282,18 +284,25 @@ void iq4_xs_to_groups(const std::byte* from, std::byte* to) {
   }
 }
 
-// A block whose scale no f16 is equal to is quantised again.
+// Codes are from -12 to 12, so twelve scales are the minimum. Codes of a scale below the least f16
+// are rounded to that one's; a block whose minimum is above the largest f16 is quantised again.
 void mxfp4_to_groups(const std::byte* from, std::byte* to) {
-  const uint16_t scale = f16_from_f32(mxfp4_scale(from));
-  if (f32_from_f16(scale) == mxfp4_scale(from)) {
-    to_s8_group(
-        scale, [&](int i) { return mxfp4_code(from, i); }, to);
-    return;
+  constexpr float kLeast = 0x1p-24F, kLargest = 0x1p12F;
+  constexpr int kMost = 12;
+  const float own = mxfp4_scale(from), scale = std::max(own, kLeast);
+  U5Group group = {};
+  if (own > kLargest) {
+    float values[kGroupSize];
+    widen_mxfp4(from, values);
+    floats_to_groups(Format::kU5Groups, values, kGroupSize, &group);
+  } else {
+    group.scale = f16_from_f32(scale);
+    group.min = f16_from_f32(kMost * scale);
+    for (int i = 0; i < kGroupSize; ++i) {
+      const float code = std::nearbyint(static_cast<float>(mxfp4_code(from, i)) * (own / scale));
+      group.set_code(i, static_cast<int>(code) + kMost);
+    }
   }
-  float values[kGroupSize];
-  widen_mxfp4(from, values);
-  S8Group group;
-  floats_to_groups(Format::kS8Groups, values, kGroupSize, &group);
   std::memcpy(to, &group, sizeof group);
 }
 
@@ -329,7 +338,7 @@ constexpr GgufType kGgufTypes[] = {
     {30, "BF16", 1, 2, widen_bf16},
     {34, "TQ1_0", 256, 54, nullptr},
     {35, "TQ2_0", 256, 66, nullptr},
-    {39, "MXFP4", 32, 17, widen_mxfp4, Format::kS8Groups, mxfp4_to_groups},
+    {39, "MXFP4", 32, 17, widen_mxfp4, Format::kU5Groups, mxfp4_to_groups},
 };
 
 constexpr bool blocks_fit() {

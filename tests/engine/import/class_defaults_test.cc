@@ -63,9 +63,9 @@ constexpr Type kRotaryEncoders[] = {
 
 // Baichuan is not in transformers.
 constexpr const char* kLanguageModels[] = {
-    "gpt2",        "llama",   "mistral",   "qwen2",     "qwen3", "gemma",   "gemma2",
-    "gemma3_text", "phi3",    "smollm3",   "olmo2",     "glm",   "glm4",    "falcon",
-    "bloom",       "mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "glm4_moe"};
+    "gpt2",        "llama",   "mistral",   "qwen2",     "qwen3", "gemma",    "gemma2",
+    "gemma3_text", "phi3",    "smollm3",   "olmo2",     "glm",   "glm4",     "falcon",
+    "bloom",       "mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "glm4_moe", "gpt_oss"};
 
 // A config.json that says nothing more than its type.
 Json filled(const char* type) {
@@ -86,6 +86,7 @@ void expect_those_of_transformers(const char* type, size_t least) {
 
 TEST(ClassDefaults, AreTransformers) {
   for (const Type& type : kTypes) expect_those_of_transformers(type.name, 8);  // with model_type
+  expect_those_of_transformers("modernbert", 8);
 }
 
 TEST(ClassDefaults, OfLanguageModelsAreTransformers) {

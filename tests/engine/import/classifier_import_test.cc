@@ -89,6 +89,23 @@ TEST_F(ClassifierImport, Steps) {
   }
 }
 
+// ModernBERT's has a norm too, and its config says the rest.
+TEST_F(ClassifierImport, StepsThatTheConfigSays) {
+  const auto head = [&](const std::string& name) {
+    return convert("classify/" + name, [](json*) {}).head;
+  };
+  const HeadConfig mean = head("modernbert_mean"), cls = head("modernbert_nli");
+  EXPECT_EQ(mean.pooling, Pooling::kMean);
+  EXPECT_EQ(cls.pooling, Pooling::kCls);
+  for (const HeadConfig& own : {mean, cls}) {
+    ASSERT_EQ(own.steps.size(), 3U);
+    EXPECT_EQ(own.steps[1].kind, HeadStepKind::kLayerNorm);
+    EXPECT_EQ(own.steps[1].eps, 1e-5F);
+  }
+  EXPECT_EQ(mean.steps[0].activation, Activation::kRelu);
+  EXPECT_EQ(cls.steps[0].activation, Activation::kGelu);
+}
+
 // transformers' zero-shot pipeline reads label2id.
 TEST_F(ClassifierImport, EntailmentIsFoundByLabel2id) {
   EXPECT_EQ(classifier("bert_nli", [](json* c) { c->erase("label2id"); }).entailment, 2);

@@ -73,13 +73,13 @@ TEST(GgufFile, APartHasTheBitsOfTheWhole) {
 }
 
 // How far off weight i may be. Types whose scales are products of an f16 and 6 bits have
-// them rounded; a scale of MXFP4 below the least f16, 2^-24, becomes that one, or 0.
+// them rounded; codes of MXFP4 whose scale is below the least f16, 2^-24, become multiples of that.
 double allowed_error(const std::string& type, const WeightRows& rows, int64_t i) {
   for (const char* rounded : {"Q4_K", "Q5_K", "Q6_K", "IQ4_XS"}) {
     if (type == rounded) return rounding_of(rows, i);
   }
   if (type != "MXFP4") return 0;
-  const auto* groups = static_cast<const kernels::S8Group*>(rows.data);
+  const auto* groups = static_cast<const kernels::U5Group*>(rows.data);
   return groups[i / kernels::kGroupSize].scale <= 1 ? 0x1p-25 : 0;
 }
 

@@ -59,13 +59,13 @@ class Gguf : public testing::Test {
 // llama.cpp's converter made these files (tests/golden/gguf/make.py). It puts rows of Llama's
 // queries and keys into another order, and adds 1 to Gemma's norms.
 TEST_F(Gguf, TheTensorsOfItsFolder) {
-  for (const char* name : {"llama_2",       "llama_linear", "llama_yarn", "mistral_no_window",
-                           "qwen2",         "qwen3",        "gemma",      "gemma2",
-                           "smollm3",       "olmo2",        "phi3",       "phi3_longrope",
-                           "glm4",          "gpt2",         "falcon",     "falcon_one_norm",
-                           "bloom",         "baichuan_7b",  "mixtral",    "qwen2_moe",
-                           "qwen3_moe_all", "olmoe_all",    "glm",        "glm4_moe",
-                           "glm4_moe_all"}) {
+  for (const char* name : {"llama_2",       "llama_linear", "llama_yarn",   "mistral_no_window",
+                           "qwen2",         "qwen3",        "gemma",        "gemma2",
+                           "smollm3",       "olmo2",        "phi3",         "phi3_longrope",
+                           "glm4",          "gpt2",         "falcon",       "falcon_one_norm",
+                           "bloom",         "baichuan_7b",  "mixtral",      "qwen2_moe",
+                           "qwen3_moe_all", "olmoe_all",    "glm",          "glm4_moe",
+                           "glm4_moe_all",  "gpt_oss",      "gpt_oss_mxfp4"}) {
     const Container gguf = convert(kGolden + "/gguf/" + name + ".gguf", "a");
     const Container folder = convert(kGolden + "/language_models/" + name, "b");
     ASSERT_EQ(gguf.tensors().size(), folder.tensors().size()) << name;
@@ -106,8 +106,8 @@ TEST_F(Gguf, ExpertsKeepTheirType) {
 }
 
 TEST_F(Gguf, ExpertsAreChosenAsInTheFolder) {
-  for (const char* name :
-       {"mixtral", "qwen2_moe", "qwen3_moe_all", "olmoe_all", "glm4_moe", "glm4_moe_all"}) {
+  for (const char* name : {"mixtral", "qwen2_moe", "qwen3_moe_all", "olmoe_all", "glm4_moe",
+                           "glm4_moe_all", "gpt_oss"}) {
     const Json gguf =
         convert(kGolden + "/gguf/" + name + ".gguf", "a").config()["decoder"]["experts"];
     const Json folder =

@@ -96,7 +96,10 @@ constexpr const char* kModels[] = {"llama_3_1",
                                    "olmoe_all",
                                    "glm4_moe",
                                    "glm4_moe_groups",
-                                   "glm4_moe_all"};
+                                   "glm4_moe_all",
+                                   "gpt_oss",
+                                   "gpt_oss_odd",
+                                   "gpt_oss_mxfp4"};
 
 // Another order of summation than that of transformers' own float32 may be off by a small multiple
 // of what that is off by (tests/golden/README.md).

@@ -30,11 +30,13 @@ constexpr Case kCases[] = {
     {"camembert", "classify/camembert_two_labels"},
     {"electra", "classify/electra_four_labels"},
     {"mpnet", "classify/mpnet_nli"},
+    {"modernbert", "classify/modernbert_nli"},
     {"steps", "bert/head_dim_8_cls"},
     // More keys than one block of attention has.
     {"long_first", "bert/head_dim_1_two_layers_512", Pooling::kCls, 512},
     {"long_last", "bert/head_dim_1_two_layers_512", Pooling::kLastToken, 512},
-    {"distances_last", "encoders/mpnet_all_buckets", Pooling::kLastToken, 300}};
+    {"distances_last", "encoders/mpnet_all_buckets", Pooling::kLastToken, 300},
+    {"window_last", "encoders/modernbert_windows", Pooling::kLastToken, 130}};
 
 class ReadRows : public testing::TestWithParam<std::tuple<Case, const char*>> {
  protected:

@@ -14,6 +14,7 @@ using nlohmann::json;
 ModelConfig model_of_experts() {
   ModelConfig config = small_config();
   config.encoder.gated = true;
+  config.encoder.activation = Activation::kSilu;
   ExpertsConfig& experts = config.encoder.experts;
   experts.n = 12;
   experts.chosen = 3;
@@ -23,6 +24,7 @@ ModelConfig model_of_experts() {
   experts.groups = {4, 2, GroupScore::kBestTwo};
   experts.normalized = true;
   experts.scale = 2.5f;
+  experts.clamp = {7, 1.5f};
   experts.shared = {40, true};
   experts.layers = {{false}, {true}, {true}};
   return config;
@@ -39,6 +41,8 @@ TEST(ExpertsConfig, RoundTripThroughText) {
   EXPECT_EQ(experts.groups.score, GroupScore::kBestTwo);
   EXPECT_EQ(experts.groups.chosen, 2);
   EXPECT_EQ(experts.scale, 2.5f);
+  EXPECT_EQ(experts.clamp.limit, 7);
+  EXPECT_EQ(experts.clamp.slope, 1.5f);
   EXPECT_EQ(experts.router_rows(), 13);
   EXPECT_FALSE(experts.in_layer(0));
   EXPECT_TRUE(experts.in_layer(1));
@@ -57,7 +61,7 @@ TEST(ExpertsConfig, IsLeftOutWhereThereAreNone) {
 TEST(ExpertsConfig, FieldsAreRequiredAndTyped) {
   const json good = json::parse(model_of_experts().to_json().dump());
   expect_required_and_typed(good, "/encoder/experts", " field \"encoder\": field \"experts\":",
-                            {"groups", "shared", "layers"});
+                            {"groups", "clamp", "shared", "layers"});
 }
 
 TEST(ExpertsConfig, HostileFieldsAreNamed) {
@@ -72,6 +76,8 @@ TEST(ExpertsConfig, HostileFieldsAreNamed) {
   refused([](ExpertsConfig* e) { e->chosen = 0; }, "\"chosen\" is 0");
   refused([](ExpertsConfig* e) { e->d_ff = 0; }, "\"d_ff\" is 0");
   refused([](ExpertsConfig* e) { e->scale = std::nanf(""); }, "\"scale\"");
+  refused([](ExpertsConfig* e) { e->clamp.limit = -1; }, "\"limit\"");
+  refused([](ExpertsConfig* e) { e->clamp.slope = 0; }, "\"slope\"");
   refused([](ExpertsConfig* e) { e->shared.d_ff = -1; }, "\"d_ff\" is -1");
   refused([](ExpertsConfig* e) { e->groups.n = 5; }, "\"groups\" has 5 of them");
   refused([](ExpertsConfig* e) { e->groups.chosen = 5; }, "\"chosen\" is 5");
@@ -81,6 +87,8 @@ TEST(ExpertsConfig, HostileFieldsAreNamed) {
   config.encoder.gated = false;
   EXPECT_ERROR(config.validate("m"), Status::kBadFile, "\"experts\" stands for feed-forwards");
   config.encoder.gated = true;
+  config.encoder.activation = Activation::kGelu;
+  EXPECT_ERROR(config.validate("m"), Status::kBadFile, "\"experts\" has a clamp");
   config.encoder.d_ff = 0;
   EXPECT_ERROR(config.validate("m"), Status::kBadFile, "\"experts\" stands for feed-forwards");
 }

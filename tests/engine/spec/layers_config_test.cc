@@ -24,6 +24,7 @@ ModelConfig layers_config() {
   stack.max_positions = 64;
   stack.positions = Positions::kSinusoidal;
   stack.norm = NormPlacement::kPre;
+  stack.first_layer.attention_norm = false;
   stack.final_norm = true;
   AttentionSpec& spec = stack.attention;
   spec.set_heads(6, 8);
@@ -48,6 +49,7 @@ TEST(LayersConfig, RoundTripThroughText) {
   EXPECT_EQ(read.vdim, 12);
   EXPECT_EQ(read.encoder.norm, NormPlacement::kPre);
   EXPECT_TRUE(read.encoder.residual && read.encoder.final_norm && !read.batch_first);
+  EXPECT_FALSE(read.encoder.first_layer.attention_norm);
   EXPECT_EQ(read.encoder.positions, Positions::kSinusoidal);
   EXPECT_EQ(spec.n_heads, 6);
   EXPECT_EQ(spec.n_kv_heads, 2);
@@ -91,6 +93,8 @@ TEST(LayersConfig, HostileFieldsAreNamed) {
   refused("/encoder/max_positions", 81, "position tables of \"attention\" end at 80");
   refused("/encoder/norm", "sideways", "not one of: none, post, pre");
   refused("/encoder/positions", "", "not one of: none, learned, sinusoidal");
+  refused("/encoder/norm", "post", "field \"first_layer\" has no norm before attention");
+  refused("/encoder/first_layer", 1, "\"first_layer\"");
   refused("/encoder/residual", 1, "\"residual\"");
   refused("/encoder/attention", 3, "\"attention\"");
   refused("/encoder/attention/n_heads", 0, "n_heads is 0");

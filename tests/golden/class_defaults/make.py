@@ -11,11 +11,12 @@ import transformers
 from transformers import CONFIG_MAPPING
 
 TYPES = ["bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra", "mpnet",
+         "modernbert",
          "bart", "mbart", "marian", "m2m_100", "t5", "mt5", "eurobert", "nomic_bert", "gte",
          "jina_embeddings_v3"]
 LANGUAGE_MODELS = ["gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3",
                    "smollm3", "olmo2", "glm", "glm4", "falcon", "bloom", "mixtral", "qwen2_moe", "qwen3_moe",
-                   "olmoe", "glm4_moe"]
+                   "olmoe", "glm4_moe", "gpt_oss"]
 
 
 def is_shown(value):

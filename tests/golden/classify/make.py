@@ -143,6 +143,15 @@ MODELS = [
            head_dim=8, layers=1, max_len=30, cross_encoder="plain"),
     Golden("jina3_three_labels", "jina_embeddings_v3", "three labels",
            ["negative", "neutral", "positive"], heads=2, head_dim=10, layers=1, max_len=30),
+    Golden("modernbert_nli", "modernbert", "three labels; the first token, which a window bounds in "
+           "the last layer", ["entailment", "neutral", "contradiction"], heads=2, head_dim=10,
+           layers=3, max_len=64, config={"local_attention": 6}),
+    Golden("modernbert_mean", "modernbert", "two labels, by the mean of all tokens; biases everywhere; "
+           "ReLU", 2, heads=3, head_dim=6, layers=2, max_len=30, config={
+               "local_attention": 9, "classifier_pooling": "mean", "classifier_bias": True,
+               "norm_bias": True, "classifier_activation": "relu"}),
+    Golden("modernbert_cross_encoder", "modernbert", "6.2, sigmoid", 1, heads=2, head_dim=8, layers=1,
+           max_len=24, cross_encoder="6.2", activation="Sigmoid"),
 ]
 
 
@@ -150,7 +159,7 @@ def randomise(model, std, rng):
     for name, parameter in sorted(model.named_parameters()):
         shape = tuple(parameter.shape)
         values = rng.standard_normal(shape)
-        if "LayerNorm.weight" in name or name.endswith(("layer_norm.weight", "layernorm.weight")):
+        if "LayerNorm.weight" in name or name.endswith("norm.weight"):
             values = rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1, 1, 1], shape)
         elif name.endswith("bias"):
             values *= 0.2
@@ -174,6 +183,9 @@ def config_of(golden, vocab_size):
         return transformers.DistilBertConfig(
             dim=d_model, n_layers=golden.layers, n_heads=golden.heads, hidden_dim=golden.d_ff,
             max_position_embeddings=golden.max_len + 3, **common, **golden.config)
+    if golden.family == "modernbert":
+        common |= {"pad_token_id": 0, "cls_token_id": 2, "bos_token_id": 2, "sep_token_id": 3,
+                   "eos_token_id": 3}
     return AutoConfig.for_model(
         golden.family, hidden_size=d_model, num_hidden_layers=golden.layers,
         num_attention_heads=golden.heads, intermediate_size=golden.d_ff,
@@ -220,8 +232,11 @@ def save_tokenizer(golden, folder):
             return len(tokenizer)
         path = pathlib.Path(scratch) / "vocab.txt"
         path.write_text("".join(token + "\n" for token in VOCABULARY))
+        inputs = {}
+        if golden.family == "modernbert":  # which has no types of segments
+            inputs = {"model_input_names": ["input_ids", "attention_mask"]}
         transformers.BertTokenizer(vocab=str(path), do_lower_case=True,
-                                   model_max_length=golden.max_len).save_pretrained(folder)
+                                   model_max_length=golden.max_len, **inputs).save_pretrained(folder)
     return len(VOCABULARY)
 
 

@@ -70,6 +70,11 @@ def distil_sizes(n_heads, head_dim, d_ff, n_layers, **more):
             "n_layers": n_layers} | more
 
 
+def modern_sizes(n_heads, head_dim, d_ff, n_layers, **more):
+    return sizes(n_heads, head_dim, d_ff, n_layers, pad_token_id=3, bos_token_id=1, eos_token_id=2,
+                 cls_token_id=1, sep_token_id=2, **more)
+
+
 # std grows as d_model shrinks: scores are of the order of std^2 * d_model.
 MODELS = [
     Golden("distilbert_head_dim_7", "distilbert",
@@ -294,6 +299,38 @@ MODELS = [
            "from texts to vectors", tokenizer="tokenizer_json/xlm_roberta"),
     Golden("jina3_texts", "jina_embeddings_v3", sizes(2, 8, 30, 1, max_position_embeddings=40), [3],
            "from texts to vectors", tokenizer="tokenizer_json/xlm_roberta"),
+    Golden("modernbert_windows", "modernbert",
+           modern_sizes(2, 14, 37, 3, local_attention=8, max_position_embeddings=130),
+           [1, 16, 33, 130],
+           "windows in the second and the third layer; d_model 28, d_ff 37", std=0.2),
+    Golden("modernbert_biases", "modernbert",
+           modern_sizes(2, 10, 61, 3, local_attention=5, max_position_embeddings=100,
+                        hidden_activation="silu", norm_bias=True, attention_bias=True, mlp_bias=True,
+                        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                        rope_parameters={
+                            "full_attention": {"rope_type": "linear", "factor": 2.0,
+                                               "rope_theta": 5000.0},
+                            "sliding_attention": {"rope_type": "default", "rope_theta": 300.0}}),
+           [2, 64, 65, 99], "biases everywhere; an odd width of windows, by the names of layers; "
+           "stretched positions; weights stored as BF16, names begin with model.; the head's "
+           "tensors", task="ModernBertForMaskedLM", dtype=torch.bfloat16, std=0.25),
+    Golden("modernbert_old", "modernbert",
+           modern_sizes(4, 8, 40, 5, local_attention=12, max_position_embeddings=90, norm_eps=1e-6,
+                        global_attn_every_n_layers=2, global_rope_theta=20000.0,
+                        local_rope_theta=700.0),
+           [7, 31, 90], "the older spelling: every second layer is global", std=0.2,
+           removed=("layer_types", "rope_parameters"),
+           fields={"global_attn_every_n_layers": 2, "global_rope_theta": 20000.0,
+                   "local_rope_theta": 700.0, "position_embedding_type": "absolute"}),
+    Golden("modernbert_defaults", "modernbert", modern_sizes(12, 2, 29, 4), [3, 140, 200],
+           "config.json says neither heads, positions, windows, biases nor activation", std=0.25,
+           removed=("num_attention_heads", "max_position_embeddings", "local_attention",
+                    "layer_types", "rope_parameters", "hidden_activation", "norm_eps", "norm_bias",
+                    "attention_bias", "mlp_bias")),
+    Golden("modernbert_texts", "modernbert",
+           modern_sizes(2, 8, 30, 2, local_attention=4, max_position_embeddings=42), [3],
+           "from texts to vectors", tokenizer="tokenizer_classes/roberta/saved_5",
+           tokenizer_class="PreTrainedTokenizerFast"),
 ]
 
 # These families are saved by other names than those that transformers computes with.
@@ -310,7 +347,7 @@ def randomise(model, golden, rng):
     """All parameters, by name; numpy's generator, which does not change with torch's version."""
     for name, parameter in sorted(model.named_parameters()):
         values = rng.standard_normal(tuple(parameter.shape))
-        if re.search(r"(LayerNorm|layer_norm|layernorm|^norm|model\.norm)\.weight", name):
+        if re.search(r"[Nn]orm\.weight", name):
             values = rng.uniform(0.5, 1.5, tuple(parameter.shape))
             values *= rng.choice([-1, 1, 1, 1], tuple(parameter.shape))
         elif name.endswith("bias"):

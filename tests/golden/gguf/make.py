@@ -32,7 +32,7 @@ FOLDERS = {"bert": "bert/head_dim_16_mean_normalize",
 MODELS = ["llama_2", "llama_linear", "llama_yarn", "mistral_no_window", "qwen2", "qwen3",
           "gemma", "gemma2", "smollm3", "olmo2", "phi3", "phi3_longrope", "glm", "glm4", "gpt2", "falcon",
           "falcon_new", "falcon_one_norm", "bloom", "baichuan_7b", "mixtral", "qwen2_moe", "qwen3_moe_all",
-          "olmoe_all", "glm4_moe", "glm4_moe_all"]
+          "olmoe_all", "glm4_moe", "glm4_moe_all", "gpt_oss", "gpt_oss_mxfp4"]
 # The converter wants some fields by names that transformers 5 does not write. Of Falcon it has no place
 # for biases or a width of the feed-forward, so falcon_new.gguf is without the first, and zeros fill the
 # second.

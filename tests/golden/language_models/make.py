@@ -41,6 +41,7 @@ import pathlib
 import shutil
 
 import baichuan
+import mxfp4
 import numpy as np
 import torch
 import transformers
@@ -73,10 +74,12 @@ def fan_in(name, p):
 
 def randomize(model):
     less_1 = type(model).__name__.startswith("Gemma")  # as their norms' weights are
+    transposed = type(model).__name__.startswith("GptOss")  # the experts' matrices
     with torch.no_grad():
         for name, p in model.named_parameters():
             if p.dim() >= 2:
-                p.copy_(torch.randn_like(p) * (GAIN / p.shape[fan_in(name, p)] ** 0.5))
+                k = p.shape[1 if transposed and p.dim() == 3 else fan_in(name, p)]
+                p.copy_(torch.randn_like(p) * (GAIN / k ** 0.5))
             else:
                 own = 0.0 if less_1 else 1.0
                 p.copy_(torch.randn_like(p) * 0.3 + (own if is_norm(name) else 0.0))
@@ -280,11 +283,14 @@ def main():
         model = class_of(recipe, recipe.get("head", "ForCausalLM"))(config)
         randomize(model)
         folder = arguments.out / name
+        coded = mxfp4.round_experts(model) if "mxfp4" in recipe else {}
         save(model, recipe, folder)
         if "tokenizer" in recipe:
             run_texts(recipe, folder)
         else:
             run(recipe, folder, seed)
+        if coded:
+            mxfp4.replace_experts(folder, coded)
         print(name)
 
 

@@ -5,7 +5,7 @@ A recipe has transformers' class and the fields of its config, and what else is 
 class is called behind its family; `plain`, that COMMON is left out; `saved`, the type of the file's
 weights; `old` and `own`, fields that config.json has beside those, and `drop`, fields that it lacks;
 `by_room`, that positions depend on the room of a sequence; `tokenizer`, whose texts are prompts;
-`attention`, the form in which transformers computes it, if not eager; and how many `prompts` there
+`mxfp4`, that experts are in MXFP4; `attention`, the form in which transformers computes it, if not eager; and how many `prompts` there
 are, if not 200.
 """
 
@@ -346,4 +346,19 @@ MODELS = {
             n_shared_experts=2, hidden_size=30, num_attention_heads=3, num_key_value_heads=1,
             head_dim=12, first_k_dense_replace=0, norm_topk_prob=False, routed_scaling_factor=0.7,
             tie_word_embeddings=True)),
+    "gpt_oss": dict(type="GptOss", prompts=16, why="sinks; YaRN as the class has it; a window in every "
+        "second layer; biases everywhere; four of six clamped experts", config=dict(head_dim=8,
+            num_local_experts=6, sliding_window=7, swiglu_limit=0.6, num_hidden_layers=3)),
+    "gpt_oss_odd": dict(type="GptOss", prompts=16, why="windows by the names of layers; no biases of "
+        "attention; odd sizes; tied words; one of three experts; plain positions; saved in bf16",
+        saved=torch.bfloat16, config=dict(num_local_experts=3, num_experts_per_tok=1, hidden_size=30,
+            num_attention_heads=3, num_key_value_heads=1, head_dim=14, intermediate_size=41,
+            attention_bias=False, tie_word_embeddings=True, sliding_window=5,
+            layer_types=["full_attention", "sliding_attention"],
+            rope_parameters=dict(rope_type="default", rope_theta=9000.0))),
+    "gpt_oss_mxfp4": dict(type="GptOss", prompts=16, mxfp4=True, why="all of three experts, in MXFP4; "
+        "YaRN that begins and ends at whole pairs; another slope", config=dict(hidden_size=32,
+            intermediate_size=64, head_dim=12, num_local_experts=3, num_experts_per_tok=3,
+            sliding_window=6, swiglu_alpha=1.3, rope_parameters=dict(rope_type="yarn",
+                rope_theta=150000.0, factor=4.0, original_max_position_embeddings=160))),
 }
