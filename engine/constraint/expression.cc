@@ -60,6 +60,15 @@ ExpressionId Expressions::choice(std::vector<ExpressionId> parts) {
 }
 
 ExpressionId Expressions::repeat(ExpressionId part, int64_t least, int64_t most) {
+  // What may be empty is there as often as one likes; each of its copies leads to all behind it.
+  if ((*this)[part].is_nullable) {
+    least = 0;
+    if (most > constraint_limits::kEmptyRepeats) {
+      fail(Status::kTooLarge,
+           "the constraint repeats what may be empty %lld times; it must be at most %lld times",
+           static_cast<long long>(most), static_cast<long long>(constraint_limits::kEmptyRepeats));
+    }
+  }
   ByteExpression of;
   of.kind = ByteExpression::Kind::kRepeat;
   of.is_nullable = least == 0 || (*this)[part].is_nullable;

@@ -12,6 +12,7 @@ inline constexpr int kExpressionDepth = 300;
 inline constexpr size_t kRules = 10'000;
 inline constexpr size_t kStates = 400'000;  // of the automaton, after repetitions are written out
 inline constexpr int64_t kRepeats = 100'000;
+inline constexpr int64_t kEmptyRepeats = 1000;  // of what may be empty
 // Rules inside rules in a text: how deep JSON nests. The parser that reads it again has a limit
 // too.
 inline constexpr int kDepth = 64;

@@ -147,6 +147,7 @@ TEST_P(Constraints, SayWhatIsWrong) {
   refuse(of_regex("(?=a)"), HEADLANE_UNSUPPORTED, "a group of the kind");
   refuse(of_regex("a{100000}{100000}"), HEADLANE_INVALID_ARGUMENT, "repeats a repetition");
   refuse(of_regex("((a{1000}){1000}){1000}"), HEADLANE_TOO_LARGE, "too large");
+  refuse(of_regex("(a?b?){2000}"), HEADLANE_TOO_LARGE, "repeats what may be empty 2000 times");
   refuse(of_regex("\xff"), HEADLANE_INVALID_ARGUMENT, "is not UTF-8");
   refuse(of_regex(std::string(5000, '(')), HEADLANE_TOO_LARGE, "nests groups");
   refuse(of_schema("{"), HEADLANE_INVALID_ARGUMENT, "the schema");
