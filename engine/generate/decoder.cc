@@ -50,7 +50,7 @@ StepModel step_model(const Model& model, Precision precision, kernels::Format ca
   return {.graph = &model.graph(precision, Part::kStep),
           .kernels = &model.kernels(),
           .n_layers = config.decoder.n_layers,
-          .cache_row = cache_row(config.decoder.attention, cache),
+          .cache_row = cache_row(config.decoder, cache),
           .d_model = config.d_model,
           .vocab_size = vocab_size,
           .n_ranges = TopLogits::n_ranges(model.kernels(), of_logits, vocab_size)};
@@ -59,7 +59,8 @@ StepModel step_model(const Model& model, Precision precision, kernels::Format ca
 int64_t cache_token_bytes(const Model& model, kernels::Format cache) {
   if (!model.config().generates()) return 0;
   const StackConfig& decoder = model.config().decoder;
-  const int64_t floats = cache_row(decoder.attention, cache).floats;
+  if (!has_cache_format(decoder, cache)) return 0;
+  const int64_t floats = cache_row(decoder, cache).floats;
   return decoder.n_layers * floats * static_cast<int64_t>(sizeof(float));
 }
 
@@ -83,7 +84,8 @@ DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options) 
   DecoderLimits limits;
   Limits& encoder = limits.encoder;
   encoder.precision = choose_precision(options.precision, model.kernels(), model.precision());
-  limits.cache = choose_cache_format(options.cache, default_cache_format(encoder.precision));
+  limits.cache =
+      choose_cache_format(config.decoder, options.cache, default_cache_format(encoder.precision));
   encoder.n_threads =
       checked_option("generator", "n_threads", options.n_threads, available_cpus(), kMostThreads);
   encoder.max_seqs =

@@ -43,7 +43,8 @@ void check_generates(const Model& model);
 kernels::Format default_cache_format(Precision precision);
 // The steps of the model's decoder.
 StepModel step_model(const Model& model, Precision precision, kernels::Format cache);
-// The bytes that keys and values of one token take. A model that does not generate has 0.
+// The bytes that keys and values of one token take. 0: the model does not generate, or
+// has no cache in that format.
 int64_t cache_token_bytes(const Model& model, kernels::Format cache);
 // The defaults filled in and every field checked against the model; throws Error.
 DecoderLimits decoder_limits(const Model& model, const DecoderOptions& options);

@@ -111,7 +111,7 @@ SequencesLimits sequences_limits(const Model& model, const SequencesOptions& opt
   run.max_seqs = std::min(step.max_sequences + kScoredTokens, run.max_tokens);
   run.max_len = std::min(run.max_tokens, max_len);
   const kernels::Format format =
-      choose_cache_format(options.cache, default_cache_format(run.precision));
+      choose_cache_format(config.decoder, options.cache, default_cache_format(run.precision));
   const StepModel of_steps = step_model(model, run.precision, format);
   limits.cache = cache_limits(config, of_steps, step, n_rows, max_len);
   if (options.draft != nullptr) limits.draft = draft_limits(model, *options.draft, limits);

@@ -35,6 +35,7 @@ class GraphBuilder {
 
   Rows rows_of(ValueId x) const { return graph_.values[x].rows; }
   int64_t cols_of(ValueId x) const { return graph_.values[x].cols; }
+  Element element_of(ValueId x) const { return graph_.values[x].element; }
   // As Graph::add.
   ValueId add(std::unique_ptr<Op> op, std::vector<ValueId> inputs, Rows rows, int64_t cols,
               Element element = Element::kF32) {
@@ -55,8 +56,9 @@ class GraphBuilder {
   // able to begin at `first`.
   ValueId some_of_linear(const std::string& name, ValueId x, int64_t n_all, int64_t first,
                          int64_t n, bool must, Element element);
-  // The products of all experts, rows first .. first + n of each one's own: name.weight has
-  // n_experts times `rows` rows of k columns, and name.bias, if there is one, so many numbers.
+  // The products of all experts, or of all heads, rows first .. first + n of each one's own:
+  // name.weight has n_experts times `rows` rows of k columns, and name.bias, if there is one, so
+  // many numbers.
   struct ExpertRange {
     int64_t n_experts = 0, rows = 0;
     int64_t first = 0, n = 0;

@@ -2,6 +2,7 @@
 
 #include "engine/base/error.h"
 #include "engine/graph/experts.h"
+#include "engine/ops/latents.h"
 
 namespace headlane {
 namespace {
@@ -244,8 +245,51 @@ Stack::Attend Stack::to_kv(std::vector<KeysValues> kv, Calls calls, bool cross) 
   };
 }
 
+ValueId Stack::latent_norm(const std::string& name, ValueId x) {
+  const int64_t d = graph_.cols_of(x);
+  const float* gamma = graph_.weights().f32(name + ".weight", {d});
+  auto op = std::make_unique<Norm>(d, gamma, nullptr, config_.latent.norm_eps, true);
+  return graph_.add(std::move(op), {x}, graph_.rows_of(x), d);
+}
+
+ValueId Stack::head_products(const std::string& name, ValueId x, int64_t n_kept, int64_t n,
+                             Element element) {
+  const int64_t n_heads = config_.attention.n_heads, k = graph_.cols_of(x) / n_heads - n_kept;
+  const Rows rows = graph_.rows_of(x);
+  auto op = std::make_unique<HeadProducts>(graph_.experts(name, {n_heads, n, 0, n}, k), n_kept,
+                                           rows, graph_.element_of(x), element);
+  return graph_.add(std::move(op), {x}, rows, n_heads * (n_kept + n), element);
+}
+
+ValueId Stack::attend_to_latents(int64_t i, ValueId x) {
+  const LatentConfig& latent = config_.latent;
+  const AttentionSpec spec = config_.attention_of(i), cached = config_.cached_attention_of(i);
+  const int64_t turning = spec.rotary.dims;
+  const std::string name = attention_name(i, false);
+  const Element element = graph_.kept_element();
+  ValueId from = x;
+  if (latent.q_width != 0) {
+    from = latent_norm(name + ".q_norm", linear(name + ".q_down", x, latent.q_width));
+  }
+  const ValueId q = linear(name + ".q", from, spec.q_width());
+  const ValueId key = linear(name + ".k_turning", x, turning);
+  const ValueId row = latent_norm(name + ".latent_norm", linear(name + ".latent", x, latent.width));
+  auto keep = std::make_unique<KeepLatents>(spec, latent.width, rotary_table(spec.rotary), i);
+  const ValueId turned =
+      graph_.add(std::move(keep), {q, key, row}, graph_.rows_of(x), spec.q_width());
+  const ValueId queries =
+      head_products(name + ".k_transposed", turned, turning, latent.width, element);
+  auto op = std::make_unique<DecodeAttention>(cached, attention_weights(cached, name),
+                                              DecodeAttention::Over::kSelf, i, element, turning);
+  const ValueId sums =
+      graph_.add(std::move(op), {queries}, graph_.rows_of(x), cached.o_width(), element);
+  const ValueId context = head_products(name + ".v", sums, 0, spec.v_dim, element);
+  return linear(name + ".out", context, graph_.config().d_model);
+}
+
 Stack::Attend Stack::step() {
   return [this](int64_t i, ValueId x) {
+    if (config_.latent.width != 0) return attend_to_latents(i, x);
     const AttentionSpec spec = config_.attention_of(i);
     const std::string name = attention_name(i, false);
     const Element element = graph_.kept_element();
@@ -257,8 +301,9 @@ Stack::Attend Stack::step() {
     if (spec.rotary.by_room()) inputs.push_back(turns(spec.rotary));
     const ValueId q =
         graph_.add(std::move(keep), std::move(inputs), graph_.rows_of(x), spec.q_width(), element);
-    auto op = std::make_unique<DecodeAttention>(spec, attention_weights(spec, name),
-                                                DecodeAttention::Over::kSelf, i, element);
+    auto op =
+        std::make_unique<DecodeAttention>(spec, attention_weights(spec, name),
+                                          DecodeAttention::Over::kSelf, i, element, spec.k_width());
     return attend(std::move(op), {q}, spec, name, element);
   };
 }
@@ -292,7 +337,8 @@ Stack::Attend Stack::step_cross() {
     const Element element = graph_.kept_element();
     const ValueId q = linear(name + ".q", x, spec.q_width(), element);
     auto op = std::make_unique<DecodeAttention>(spec, attention_weights(spec, name),
-                                                DecodeAttention::Over::kCross, i, element);
+                                                DecodeAttention::Over::kCross, i, element,
+                                                spec.k_width());
     return attend(std::move(op), {q}, spec, name, element);
   };
 }

@@ -75,6 +75,13 @@ class Stack {
                  const std::string& name, Element element);
   // Attention of layer i of the rows of x that are read to all of x.
   ValueId attend_for_read_rows(int64_t i, ValueId x, int64_t op_layer);
+  // The attention of a step to the latents of layer i.
+  ValueId attend_to_latents(int64_t i, ValueId x);
+  // name.weight of the latents' norms.
+  ValueId latent_norm(const std::string& name, ValueId x);
+  // A product of each head's columns behind the first n_kept, with n rows of name.weight.
+  ValueId head_products(const std::string& name, ValueId x, int64_t n_kept, int64_t n,
+                        Element element);
   // Projection name.q of x; attention to kv.
   ValueId attend_to(int64_t i, ValueId x, KeysValues kv, int64_t op_layer, bool cross);
   AttentionWeights attention_weights(const AttentionSpec& spec, const std::string& name) const;

@@ -17,6 +17,7 @@
 #include "engine/import/families/class_check.h"
 #include "engine/import/families/classifier.h"
 #include "engine/import/families/decoder.h"
+#include "engine/import/families/deepseek.h"
 #include "engine/import/families/distilbert.h"
 #include "engine/import/families/electra.h"
 #include "engine/import/families/falcon.h"
@@ -109,6 +110,8 @@ constexpr Family kFamilies[] = {
     {"gpt_oss", "GptOss", mixture_defaults, gpt_oss_config, mixture_tensors, nullptr, nullptr,
      nullptr, false, nullptr, true},
     {"glm4_moe", "Glm4Moe", mixture_defaults, glm4_moe_config, mixture_tensors},
+    {"deepseek_v2", "DeepseekV2", deepseek_defaults, deepseek_v2_config, deepseek_tensors},
+    {"deepseek_v3", "DeepseekV3", deepseek_defaults, deepseek_v3_config, deepseek_tensors},
     {"baichuan", "Baichuan", baichuan_defaults, baichuan_config, baichuan_tensors, nullptr,
      "baichuan"}};
 

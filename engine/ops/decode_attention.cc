@@ -38,8 +38,8 @@ template <typename T>
 void attend_with_maps(const kernels::Table& kernels, kernels::DecodeAttentionArgs<T> args,
                       const AttentionMaps& maps, int64_t head, int64_t target) {
   const int64_t sharing = std::exchange(args.kv_sharing, 1);
-  const int64_t last = head + std::exchange(args.n_heads, 1);
-  for (; head < last; ++head) {
+  const int64_t n_heads = std::exchange(args.n_heads, 1);
+  for (int64_t i = 0; i < n_heads; ++i, ++head) {
     args.p = nullptr;
     if (maps.has(head)) {
       args.p = maps.p.at(target, head - maps.first_head, args.q_offset, 0);
@@ -52,7 +52,7 @@ void attend_with_maps(const kernels::Table& kernels, kernels::DecodeAttentionArg
     if (args.key_bias) args.key_bias += args.ld_key_bias;
     if (args.alibi_slopes) ++args.alibi_slopes;
     if (args.sinks) ++args.sinks;
-    if ((head + 1) % sharing != 0) continue;
+    if ((i + 1) % sharing != 0) continue;
     args.k += args.head_dim;
     args.v += args.v_dim;
     if (args.k_scales) ++args.k_scales, ++args.v_scales;
@@ -68,13 +68,14 @@ AttentionSpec without_rotary(AttentionSpec spec) {
 
 // Keys are turned when they are kept, so attention itself needs no table of rotary positions.
 DecodeAttention::DecodeAttention(const AttentionSpec& spec, const AttentionWeights& weights,
-                                 Over over, int64_t layer, Element element)
+                                 Over over, int64_t layer, Element element, int64_t first_of_v)
     : spec_(without_rotary(spec)),
       table_memory_(static_cast<size_t>(attention_table_floats(spec_)) * sizeof(float)),
       tables_(fill_attention_tables(spec_, weights, static_cast<float*>(table_memory_.data()))),
       over_(over),
       layer_(layer),
-      element_(element) {}
+      element_(element),
+      first_of_v_(first_of_v) {}
 
 DecodeAttention::Parts DecodeAttention::parts(const Run& run) const {
   constexpr int64_t kQueries = 32;  // beneath, a part has more to read than to compute
@@ -82,7 +83,7 @@ DecodeAttention::Parts DecodeAttention::parts(const Run& run) const {
   Parts parts;
   if (run.n_seqs == 0 || run.n_seqs >= wanted) return parts;
   const auto needed = [&](int64_t so_far) { return (wanted + so_far - 1) / so_far; };
-  parts.heads = std::min(needed(run.n_seqs), spec_.n_kv_heads);
+  parts.heads = std::min(needed(run.n_seqs), spec_.n_heads / sharing());
   parts.queries =
       std::min(needed(run.n_seqs * parts.heads), (run.longest + kQueries - 1) / kQueries);
   return parts;
@@ -101,36 +102,37 @@ void DecodeAttention::run_task(const Run& run, int64_t task, std::span<const Vie
                                View output, float* scratch) const {
   const Parts n = parts(run);
   const int64_t target = task / (n.heads * n.queries), part = task % (n.heads * n.queries);
-  const Range kv_heads = part_of(spec_.n_kv_heads, {part % n.heads, n.heads});
+  Range heads = part_of(spec_.n_heads / sharing(), {part % n.heads, n.heads});
+  heads = {heads.begin * sharing(), heads.end * sharing()};
   const int64_t first = run.offsets[target];
   const Range of_target = part_of(run.offsets[target + 1] - first, {part / n.heads, n.queries});
   const Range tokens = {first + of_target.begin, first + of_target.end};
   if (tokens.begin == tokens.end) return;
   const KeyRows& rows = (over_ == Over::kSelf ? run.step->self : run.step->cross)[layer_];
   if (rows.format == kernels::Format::kS8) {
-    run_on<int8_t>(run, rows, target, kv_heads, tokens, inputs[0], output, scratch);
+    run_on<int8_t>(run, rows, target, heads, tokens, inputs[0], output, scratch);
   } else if (rows.format == kernels::Format::kBf16) {
-    run_on<kernels::Bf16>(run, rows, target, kv_heads, tokens, inputs[0], output, scratch);
+    run_on<kernels::Bf16>(run, rows, target, heads, tokens, inputs[0], output, scratch);
   } else {
-    run_on<float>(run, rows, target, kv_heads, tokens, inputs[0], output, scratch);
+    run_on<float>(run, rows, target, heads, tokens, inputs[0], output, scratch);
   }
 }
 
 template <typename T>
-void DecodeAttention::run_on(const Run& run, const KeyRows& rows, int64_t target, Range kv_heads,
+void DecodeAttention::run_on(const Run& run, const KeyRows& rows, int64_t target, Range heads,
                              Range tokens, View input, View output, float* scratch) const {
   const DecodeStep& step = *run.step;
   const bool self = over_ == Over::kSelf;
   const int64_t position = run.positions[tokens.begin], q_len = tokens.end - tokens.begin;
   const int64_t* source = self ? nullptr : step.source_offsets + step.sources[target];
-  const int64_t sharing = spec_.n_heads / spec_.n_kv_heads;
-  const int64_t head = kv_heads.begin * sharing;
+  const int64_t head = heads.begin, n_heads = heads.end - heads.begin;
+  const int64_t kv_head = head * spec_.n_kv_heads / spec_.n_heads;
   const int64_t ld_rows = rows.ld * kPerFloat<T>;
   const T* k = reinterpret_cast<const T*>(rows.data) + (self ? 0 : source[0] * ld_rows);
   const int64_t per_float = element_ == Element::kBf16 ? 2 : 1;
   kernels::DecodeAttentionArgs<T> args = {
-      .n_heads = (kv_heads.end - kv_heads.begin) * sharing,
-      .kv_sharing = sharing,
+      .n_heads = n_heads,
+      .kv_sharing = spec_.n_kv_heads == 1 ? n_heads : sharing(),
       .head_dim = spec_.head_dim,
       .v_dim = spec_.v_dim,
       .scale = spec_.scale,
@@ -144,9 +146,9 @@ void DecodeAttention::run_on(const Run& run, const KeyRows& rows, int64_t target
       .causal = self,
       .window_left = spec_.window_left,
       .rows = self ? step.rows_of(layer_).histories[target] : nullptr,
-      .k = k + kv_heads.begin * spec_.head_dim,
+      .k = k + kv_head * spec_.head_dim,
       .ldk = ld_rows,
-      .v = k + spec_.k_width() + kv_heads.begin * spec_.v_dim,
+      .v = k + first_of_v_ + kv_head * spec_.v_dim,
       .ldv = ld_rows,
       .ld_relative_bias = spec_.relative.stride(),
       .key_bias = tables_.key_bias ? tables_.key_bias + head * spec_.key_alibi.max_len : nullptr,
@@ -159,7 +161,7 @@ void DecodeAttention::run_on(const Run& run, const KeyRows& rows, int64_t target
   };
   if constexpr (sizeof(T) == sizeof(int8_t)) {
     const int64_t width = spec_.k_width() + spec_.v_width();
-    args.k_scales = rows.data + KeyRows::scales_offset(width) + kv_heads.begin;
+    args.k_scales = rows.data + KeyRows::scales_offset(width) + kv_head;
     args.v_scales = args.k_scales + spec_.n_kv_heads;
     args.ld_scales = rows.ld;
   }

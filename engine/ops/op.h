@@ -59,7 +59,8 @@ struct RowMap {
 enum class Input { kX, kKey, kValue };
 
 // Keys and values that outlive a run: row i begins at data + i * ld floats, K and then V side by
-// side. Of s8, a scale of each of K's heads comes next, and then of each of V's.
+// side, or K alone where V is a part of it. Of s8, a scale of each of K's heads comes next, and
+// then of each of V's.
 struct KeyRows {
   float* data = nullptr;
   int64_t ld = 0;

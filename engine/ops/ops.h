@@ -277,8 +277,9 @@ class KeepKeys : public RowOp {
 class DecodeAttention : public TaskOp {
  public:
   enum class Over { kSelf, kCross };
+  // `first_of_v`: the column of a cache's row that its values begin at.
   DecodeAttention(const AttentionSpec& spec, const AttentionWeights& weights, Over over,
-                  int64_t layer, Element element);
+                  int64_t layer, Element element, int64_t first_of_v);
   const char* name() const override {
     return over_ == Over::kSelf ? "decode_attention" : "cross_attention";
   }
@@ -292,13 +293,15 @@ class DecodeAttention : public TaskOp {
 
  private:
   // Into how many parts a target's heads and its queries are cut, so that few targets feed all
-  // threads.
+  // threads. Heads that share keys stay together, unless all of them do.
   struct Parts {
     int64_t heads = 1, queries = 1;
   };
   Parts parts(const Run& run) const;
+  // How many heads share keys and stay together.
+  int64_t sharing() const { return spec_.n_kv_heads == 1 ? 1 : spec_.n_heads / spec_.n_kv_heads; }
   template <typename T>
-  void run_on(const Run&, const KeyRows& rows, int64_t target, Range kv_heads, Range tokens,
+  void run_on(const Run&, const KeyRows& rows, int64_t target, Range heads, Range tokens,
               View input, View output, float* scratch) const;
 
   AttentionSpec spec_;
@@ -307,6 +310,7 @@ class DecodeAttention : public TaskOp {
   Over over_;
   int64_t layer_;
   Element element_;
+  int64_t first_of_v_;
 };
 
 // Ranks the next token: logits = input * weight^T + bias, or cap * tanh(logits / cap), whose

@@ -125,6 +125,15 @@ void check_key_alibi(const StackConfig& stack, bool has_steps, const char* field
        where.c_str(), field);
 }
 
+// Only the steps of a decoder know latents.
+void check_latent(const StackConfig& stack, bool has_steps, const char* field,
+                  const std::string& where) {
+  if (has_steps || stack.latent.width == 0) return;
+  fail(Status::kBadFile,
+       "%s field \"%s\": field \"latent\" is there, which only a decoder of token ids has",
+       where.c_str(), field);
+}
+
 // Only the steps of a decoder know the room of a sequence.
 void check_rooms(const StackConfig& stack, bool has_steps, const char* field,
                  const std::string& where) {
@@ -308,6 +317,8 @@ void ModelConfig::validate(const std::string& file) const {
   check_qk_norms(decoder, takes_tokens(), "decoder", where);
   check_key_alibi(encoder, false, "encoder", where);
   check_key_alibi(decoder, generates(), "decoder", where);
+  check_latent(encoder, false, "encoder", where);
+  check_latent(decoder, generates(), "decoder", where);
   check_rooms(encoder, false, "encoder", where);
   check_rooms(decoder, generates(), "decoder", where);
   check_head(*this, where);

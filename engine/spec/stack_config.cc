@@ -40,6 +40,31 @@ void check_attention(const AttentionSpec& spec, const char* field, int64_t max_p
        where.c_str(), ll{max_positions}, field, ll{spec.max_len()});
 }
 
+// What a step makes of latents: keys of which some columns turn and others do not, as many for each
+// head, and scores that are dot products alone.
+void check_latents(const StackConfig& stack, const std::string& where) {
+  const AttentionSpec& spec = stack.attention;
+  const bool parts = spec.rotary.dims != 0 && spec.rotary.dims < spec.head_dim;
+  const bool plain = spec.n_kv_heads == spec.n_heads && spec.score == Score::kScaledDot &&
+                     spec.relative.n_buckets == 0 && spec.key_alibi.max_len == 0;
+  const bool alone = stack.rotaries.empty() && stack.qk_norms.of == QkNorm::kNone &&
+                     stack.turns_alike(0, file_limits::kPositions) && !stack.has_cross();
+  // Queries are as wide as they could be without latents.
+  constexpr int64_t kMostColumns = file_limits::kHeads * file_limits::kHeadDim;
+  if (spec.n_heads * (spec.rotary.dims + stack.latent.width) > kMostColumns) {
+    fail(Status::kBadFile,
+         "%s field \"latent\" has a \"width\" of %lld, so that %lld heads have more than %lld "
+         "columns",
+         where.c_str(), ll{stack.latent.width}, ll{spec.n_heads}, ll{kMostColumns});
+  }
+  if (parts && plain && alone) return;
+  fail(Status::kBadFile,
+       "%s field \"latent\" is there; with it, a part of each head turns, alike in all layers, "
+       "there are as many heads of keys as of queries, and scores are dot products without "
+       "biases, norms, and choices by the room of a sequence",
+       where.c_str());
+}
+
 }  // namespace
 
 const char* name_of(Activation activation) { return find_name(kActivations, activation); }
@@ -57,6 +82,12 @@ void visit_fields(QkNorms* norms, FieldVisitor* fields) {
 
 void visit_fields(FirstLayer* layer, FieldVisitor* fields) {
   fields->flag("attention_norm", &layer->attention_norm);
+}
+
+void visit_fields(LatentConfig* latent, FieldVisitor* fields) {
+  fields->integer("width", &latent->width, 1, file_limits::kDModel);
+  fields->integer("q_width", &latent->q_width, 0, file_limits::kDModel);
+  fields->number("norm_eps", &latent->norm_eps, 0, 1);
 }
 
 void visit_fields(EmbeddingProjection* projection, FieldVisitor* fields) {
@@ -82,6 +113,7 @@ void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens) {
   fields->list("windows", &stack->windows, file_limits::kLayers);
   fields->list("rotaries", &stack->rotaries, file_limits::kLayers);
   fields->optional("qk_norms", &stack->qk_norms, stack->qk_norms.of != QkNorm::kNone);
+  fields->optional("latent", &stack->latent, stack->latent.width != 0);
   fields->optional("cross", &stack->cross, stack->has_cross());
   fields->integer("d_ff", &stack->d_ff, 0, file_limits::kDFf);
   fields->choice("activation", &stack->activation, kActivations);
@@ -105,6 +137,15 @@ AttentionSpec StackConfig::attention_of(int64_t layer) const {
     spec.window_right = window.right;
   }
   if (!rotaries.empty()) spec.rotary = rotaries[at % rotaries.size()];
+  return spec;
+}
+
+AttentionSpec StackConfig::cached_attention_of(int64_t layer) const {
+  AttentionSpec spec = attention_of(layer);
+  if (latent.width == 0) return spec;
+  spec.n_kv_heads = 1;
+  spec.head_dim = spec.rotary.dims + latent.width;
+  spec.v_dim = latent.width;
   return spec;
 }
 
@@ -142,6 +183,7 @@ void StackConfig::check(int64_t d_model, const std::string& where) const {
     }
   }
   check_attention(attention, "attention", max_positions, where);
+  if (latent.width != 0) check_latents(*this, where);
   for (size_t i = 0; i < rotaries.size(); ++i) {
     AttentionSpec spec = attention;
     spec.rotary = rotaries[i];

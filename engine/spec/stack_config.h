@@ -60,6 +60,16 @@ struct QkNorms {
   QkNorm of = QkNorm::kNone;
 };
 
+// Latent attention (DeepSeek-AI 2024, "DeepSeek-V2"): a row of `width` numbers for each token, the
+// latent, is what all heads have their keys and values from. The columns of a key that turn are
+// apart from it, and one for all heads; those of a head's queries come first. Queries may come from
+// a row of q_width numbers. Each of these rows goes through a norm by the root of its mean square.
+struct LatentConfig {
+  int64_t width = 0;    // 0: there is none; keys and values are products of the layer's rows
+  int64_t q_width = 0;  // 0: queries are a product of the layer's rows
+  float norm_eps = 1e-6f;
+};
+
 // A product that makes rows of the stack from the narrower rows of the tables, as in ELECTRA.
 struct EmbeddingProjection {
   int64_t width = 0;  // columns of the tables and of their norm; 0: those of the stack, no product
@@ -90,6 +100,7 @@ struct StackConfig {
   // The rotary positions of each layer, in place of the attention's; without dims a layer has none.
   std::vector<RotarySpec> rotaries;
   QkNorms qk_norms;     // models of tokens have them, in attention to themselves
+  LatentConfig latent;  // decoders of tokens have them, in attention to themselves
   AttentionSpec cross;  // n_heads 0: there is none
   int64_t d_ff = 0;     // 0: there is no feed-forward
   Activation activation = Activation::kGelu;
@@ -118,6 +129,10 @@ struct StackConfig {
   }
   // The attention of one layer's rows to each other.
   AttentionSpec attention_of(int64_t layer) const;
+  // The same as a step computes it over the cache. Of latents that is one key for all heads, its
+  // columns that turn and then the latent, whose value is the latent: a query takes the product
+  // that makes keys of latents, and the product that makes values comes after the sum.
+  AttentionSpec cached_attention_of(int64_t layer) const;
   // Whether the tokens of two sequences turn alike that have room for so many tokens.
   bool turns_alike(int64_t room, int64_t other_room) const;
 
@@ -130,6 +145,7 @@ class FieldVisitor;
 void visit_fields(LayerWindow* window, FieldVisitor* fields);
 void visit_fields(QkNorms* norms, FieldVisitor* fields);
 void visit_fields(FirstLayer* layer, FieldVisitor* fields);
+void visit_fields(LatentConfig* latent, FieldVisitor* fields);
 void visit_fields(EmbeddingProjection* projection, FieldVisitor* fields);
 // `tokens`: rows come in as token ids.
 void visit_fields(StackConfig* stack, FieldVisitor* fields, bool tokens);

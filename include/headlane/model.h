@@ -161,7 +161,8 @@ typedef struct headlane_model_facts {
   /** What keys and values of one token take, in all layers of the decoder, in this precision; 0:
    * the model does not generate. */
   int64_t cache_token_bytes;
-  /** Likewise, where the option cache of headlane_sequences_options says so. */
+  /** Likewise, where the option cache of headlane_sequences_options says so; 0 also where the model
+   * has no cache in that format. */
   int64_t cache_token_bytes_f32;
   int64_t cache_token_bytes_bf16; /**< likewise */
   int64_t cache_token_bytes_int8; /**< likewise */

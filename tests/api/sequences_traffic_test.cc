@@ -276,7 +276,10 @@ INSTANTIATE_TEST_SUITE_P(
                     TrafficCase{"gpt2", "bf16", "int8"}, TrafficCase{"gpt2", "f32", "bf16"},
                     TrafficCase{"llama_3_1", "f32", nullptr, "llama_3_1"},
                     TrafficCase{"llama_3_1", "int8", "int8", "gpt2"},
-                    TrafficCase{"qwen2_window", "bf16", nullptr, "qwen2_window"}),
+                    TrafficCase{"qwen2_window", "bf16", nullptr, "qwen2_window"},
+                    TrafficCase{"deepseek_v3", "f32"}, TrafficCase{"deepseek_v3", "bf16"},
+                    TrafficCase{"deepseek_v2_groups", "int8"},
+                    TrafficCase{"deepseek_v3_all", "f32", "bf16", "deepseek_v2"}),
     testing::PrintToStringParamName());
 
 }  // namespace

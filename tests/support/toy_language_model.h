@@ -86,12 +86,13 @@ class ToyStepGraph {
   }
 
   StepModel step_model(const kernels::Table& kernels) const {
-    const AttentionSpec& spec = model_.spec;
+    StackConfig stack;
+    stack.attention = model_.spec;
     return {.graph = &graph_,
             .kernels = &kernels,
             .n_layers = ToyLanguageModel::kLayers,
             .cache_row = cache_row(
-                spec, element_ == Element::kBf16 ? kernels::Format::kBf16 : kernels::Format::kF32),
+                stack, element_ == Element::kBf16 ? kernels::Format::kBf16 : kernels::Format::kF32),
             .d_model = ToyLanguageModel::kModel,
             .vocab_size = ToyLanguageModel::kVocab,
             .n_ranges = TopLogits::n_ranges(kernels, precision_, ToyLanguageModel::kVocab)};
@@ -159,8 +160,8 @@ class ToyStepGraph {
     if (input != Element::kF32) qkv = operand(qkv);
     const ValueId q = add_value(std::make_unique<KeepKeys>(spec, rotary_, i, input, element_),
                                 {qkv}, spec.q_width(), element_);
-    auto op =
-        std::make_unique<DecodeAttention>(spec, weights, DecodeAttention::Over::kSelf, i, element_);
+    auto op = std::make_unique<DecodeAttention>(spec, weights, DecodeAttention::Over::kSelf, i,
+                                                element_, spec.k_width());
     const ValueId o = add_value(std::move(op), {q}, spec.o_width(), element_);
     return linear(name + ".out", layer.out, o, ToyLanguageModel::kModel);
   }

@@ -6,6 +6,7 @@
 #include "engine/base/error.h"
 #include "engine/import/families/encoder_decoder.h"
 #include "engine/import/families/language_model.h"
+#include "engine/import/families/latents.h"
 #include "engine/import/source/json_file.h"
 
 namespace headlane {
@@ -83,12 +84,11 @@ class GatedDecoderTensors {
     if (has_bias) recipes_.add_stacked_rows(biases, name + ".bias", {});
   }
 
-  void add_layer(int64_t i) {
+  void add_attention(const std::string& source, const std::string& attention) {
     const AttentionSpec& spec = stack_.attention;
-    const std::string source = prefix_ + "layers." + std::to_string(i) + ".";
-    const std::string name = "decoder.layers." + std::to_string(i) + ".";
-    const std::string attention = name + "attention", ffn = name + "ffn";
-    add_norms(source, names_.attention_norm, names_.attention_norm_after, attention);
+    if (stack_.latent.width != 0) {
+      return add_latent_tensors(stack_, d_, source, attention, names_.qkv_bias, &recipes_);
+    }
     add_linear(source, names_.qkv, {spec.q_width(), spec.k_width(), spec.v_width()},
                attention + ".qkv", d_, names_.qkv_bias);
     if (stack_.qk_norms.of != QkNorm::kNone) {
@@ -110,6 +110,14 @@ class GatedDecoderTensors {
                    {spec.n_heads});
     }
     add_linear(source, {names_.out}, {d_}, attention + ".out", spec.o_width(), names_.out_bias);
+  }
+
+  void add_layer(int64_t i) {
+    const std::string source = prefix_ + "layers." + std::to_string(i) + ".";
+    const std::string name = "decoder.layers." + std::to_string(i) + ".";
+    const std::string attention = name + "attention", ffn = name + "ffn";
+    add_norms(source, names_.attention_norm, names_.attention_norm_after, attention);
+    add_attention(source, attention);
     add_norms(source, names_.ffn_norm, names_.ffn_norm_after, ffn);
     if (stack_.experts.in_layer(i)) {
       return add_expert_tensors(checkpoint_, stack_.experts, d_, source, names_.experts, ffn,

@@ -185,6 +185,15 @@ void read_phi3_rotary(const json& config, const std::string& path, StackConfig* 
                                           decoder->attention.head_dim, decoder->max_positions);
 }
 
+double read_score_magnitude(const json& config, const std::string& path) {
+  const Scaling scaling = find_scaling(config, path);
+  constexpr const char* kScale = "mscale_all_dim";
+  if (type_of(scaling) == "default" || !json_has(scaling.fields, kScale, scaling.where)) return 1;
+  const double scale = json_number(scaling.fields, kScale, scaling.where);
+  if (scale == 0) return 1;
+  return yarn_magnitude(json_number(scaling.fields, "factor", scaling.where), scale);
+}
+
 RotarySpec read_plain_rotary(const json& config, const std::string& path, int64_t head_dim,
                              int64_t max_positions) {
   const Scaling scaling = find_scaling(config, path);

@@ -19,6 +19,10 @@ void read_rotary(const Json& config, const std::string& path, StackConfig* decod
 // name or by an older one.
 void read_phi3_rotary(const Json& config, const std::string& path, StackConfig* decoder);
 
+// The scale of YaRN's table by "mscale_all_dim", by which DeepSeek's scores are multiplied twice; 1
+// where positions are not stretched, or there is no such field.
+double read_score_magnitude(const Json& config, const std::string& path);
+
 // Reads it in a family where only the kind of scaling "default" is supported.
 RotarySpec read_plain_rotary(const Json& config, const std::string& path, int64_t head_dim,
                              int64_t max_positions);

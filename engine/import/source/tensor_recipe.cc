@@ -88,6 +88,15 @@ void Recipes::add_row_parts(const std::string& source, std::vector<int64_t> sour
   recipes_.push_back({name, std::move(source_shape), std::move(slices), false, {}});
 }
 
+void Recipes::add_transposed_parts(const std::string& source, std::vector<int64_t> source_shape,
+                                   const std::vector<RowPart>& parts, const std::string& name) {
+  const int64_t rows = parts.front().n, columns = source_shape.back();
+  add_row_parts(source, std::move(source_shape), parts, name);
+  TensorRecipe& recipe = recipes_.back();
+  recipe.shape = {std::ssize(parts) * columns, rows};
+  recipe.transposed_parts = true;
+}
+
 void Recipes::add_slices(std::vector<TensorSlice> slices, const std::string& name,
                          std::vector<int64_t> shape) {
   recipes_.push_back({name, std::move(shape), std::move(slices), false, {}});
@@ -121,8 +130,8 @@ std::span<const float> RecipeReader::next() {
     return std::span(recipe_.values).subspan(static_cast<size_t>(first), static_cast<size_t>(size));
   }
   block_.resize(static_cast<size_t>(size));
-  if (recipe_.transposed) {
-    read_columns(first / row_size_, block_);
+  if (recipe_.transposed || recipe_.transposed_parts) {
+    read_transposes(first / row_size_, block_);
   } else {
     read(first, block_);
   }
@@ -138,7 +147,8 @@ std::span<const float> RecipeReader::next() {
 
 bool RecipeReader::is_in_groups(kernels::Format format) const {
   const bool as_it_is = recipe_.shape.size() == 2 && recipe_.values.empty() &&
-                        !recipe_.transposed && recipe_.plus == 0 && !recipe_.unit_rows;
+                        !recipe_.transposed && !recipe_.transposed_parts && recipe_.plus == 0 &&
+                        !recipe_.unit_rows;
   if (!as_it_is || row_size_ % kernels::kGroupSize != 0 || n_rows_ == 0) return false;
   return std::all_of(recipe_.slices.begin(), recipe_.slices.end(), [&](const TensorSlice& slice) {
     const Checkpoint::GroupFormat own = checkpoint_.group_format_of(slice.tensor);
@@ -188,22 +198,37 @@ void RecipeReader::read(int64_t first, std::span<float> to) const {
   }
 }
 
-void RecipeReader::read_columns(int64_t first, std::span<float> to) const {
+void RecipeReader::read_transposes(int64_t first, std::span<float> to) const {
+  for (const TensorSlice& slice : recipe_.slices) {
+    const int64_t n_columns = slice.n / row_size_;
+    if (first >= n_columns) {
+      first -= n_columns;
+      continue;
+    }
+    const int64_t size = std::min((n_columns - first) * row_size_, std::ssize(to));
+    read_columns(slice, n_columns, first, to.first(static_cast<size_t>(size)));
+    to = to.subspan(static_cast<size_t>(size));
+    first = 0;
+    if (to.empty()) return;
+  }
+}
+
+void RecipeReader::read_columns(const TensorSlice& slice, int64_t n_columns, int64_t first,
+                                std::span<float> to) const {
   constexpr int64_t kAtOnce = 16;  // floats of a cache line, so that each line is written once
-  const int64_t n_columns = std::ssize(to) / row_size_;
-  std::vector<float> parts(static_cast<size_t>(kAtOnce * n_columns));
-  const TensorSlice& source = recipe_.slices.front();
+  const int64_t n_read = std::ssize(to) / row_size_;
+  std::vector<float> parts(static_cast<size_t>(kAtOnce * n_read));
   for (int64_t row = 0; row < row_size_; row += kAtOnce) {
     const int64_t n = std::min(kAtOnce, row_size_ - row);
     for (int64_t i = 0; i < n; ++i) {
-      checkpoint_.read(source.tensor, source.first + (row + i) * n_rows_ + first,
-                       std::span(parts).subspan(static_cast<size_t>(i * n_columns),
-                                                static_cast<size_t>(n_columns)));
+      checkpoint_.read(
+          slice.tensor, slice.first + (row + i) * n_columns + first,
+          std::span(parts).subspan(static_cast<size_t>(i * n_read), static_cast<size_t>(n_read)));
     }
-    for (int64_t column = 0; column < n_columns; ++column) {
+    for (int64_t column = 0; column < n_read; ++column) {
       for (int64_t i = 0; i < n; ++i) {
         to[static_cast<size_t>(column * row_size_ + row + i)] =
-            parts[static_cast<size_t>(i * n_columns + column)];
+            parts[static_cast<size_t>(i * n_read + column)];
       }
     }
   }

@@ -35,6 +35,9 @@ struct TensorRecipe {
   // less 1.
   float plus = 0;
   bool unit_rows = false;  // each row is divided by its Euclidean length, unless that is 0
+  // Each slice is a matrix of shape[1] rows, and the tensor has their transposes beneath each
+  // other.
+  bool transposed_parts = false;
 };
 
 // Makes recipes one by one. All functions throw Error if the checkpoint lacks what they take, or
@@ -64,6 +67,9 @@ class Recipes {
   };
   void add_row_parts(const std::string& source, std::vector<int64_t> source_shape,
                      const std::vector<RowPart>& parts, const std::string& name);
+  // The transposes of such parts, all of so many rows, beneath each other.
+  void add_transposed_parts(const std::string& source, std::vector<int64_t> source_shape,
+                            const std::vector<RowPart>& parts, const std::string& name);
   // Slices of tensors, all of which were required from the checkpoint before.
   void add_slices(std::vector<TensorSlice> slices, const std::string& name,
                   std::vector<int64_t> shape);
@@ -103,8 +109,11 @@ class RecipeReader {
   // Elements from `first` on, in the order of the slices.
   void read(int64_t first, std::span<float> to) const;
   void read_groups(int64_t first_row, int64_t size, std::span<std::byte> to) const;
-  // Columns of the one slice, from `first` on, as rows.
-  void read_columns(int64_t first, std::span<float> to) const;
+  // Rows from `first` on of the transposes of all slices.
+  void read_transposes(int64_t first, std::span<float> to) const;
+  // Columns of a slice, from `first` on, as rows; it has n_columns in all.
+  void read_columns(const TensorSlice& slice, int64_t n_columns, int64_t first,
+                    std::span<float> to) const;
 
   const Checkpoint& checkpoint_;
   const TensorRecipe& recipe_;

@@ -63,9 +63,10 @@ constexpr Type kRotaryEncoders[] = {
 
 // Baichuan is not in transformers.
 constexpr const char* kLanguageModels[] = {
-    "gpt2",        "llama",   "mistral",   "qwen2",     "qwen3", "gemma",    "gemma2",
-    "gemma3_text", "phi3",    "smollm3",   "olmo2",     "glm",   "glm4",     "falcon",
-    "bloom",       "mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "glm4_moe", "gpt_oss"};
+    "gpt2",   "llama",       "mistral", "qwen2",       "qwen3",      "gemma",
+    "gemma2", "gemma3_text", "phi3",    "smollm3",     "olmo2",      "glm",
+    "glm4",   "falcon",      "bloom",   "mixtral",     "qwen2_moe",  "qwen3_moe",
+    "olmoe",  "glm4_moe",    "gpt_oss", "deepseek_v2", "deepseek_v3"};
 
 // A config.json that says nothing more than its type.
 Json filled(const char* type) {

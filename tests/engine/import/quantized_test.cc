@@ -235,6 +235,15 @@ TEST_F(Quantized, AZeroThatMeansTwoThings) {
   EXPECT_ERROR(convert(folder, {}), Status::kUnsupported, "programs make different numbers");
 }
 
+// Of latents, parts of a weight are transposed, and others have their rows in another order.
+TEST_F(Quantized, DeepSeekIsThatOfItsNumbers) {
+  const std::string folder = kFolders + "deepseek_fp8";
+  convert(folder + "/plain", Precision::kF32);
+  const std::string plain = read_file(out_);
+  convert(folder, Precision::kF32);
+  EXPECT_TRUE(read_file(out_) == plain);
+}
+
 // GPT-2 has weights as [K, N], and what its quantised ones mean is another matter.
 TEST_F(Quantized, TransposedWeightsAreRefused) {
   const SafetensorsModel tensors(kFolders + "gptq");

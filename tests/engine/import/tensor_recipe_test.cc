@@ -86,6 +86,8 @@ TEST(Recipes, StackSplitAndTranspose) {
   recipes.add_plus("v", "plus 1", {4}, 1);
   recipes.add("l", "unit rows", {3, 2}, true);
   recipes.add_row_parts("b", {2, 3}, {{1, 1}, {0, 2}}, "parts of rows");
+  recipes.add_transposed_parts("l", {3, 2}, {{1, 1}, {0, 1}}, "transposed rows");
+  recipes.add_transposed_parts("a", {2, 3}, {{0, 2}, {0, 2}}, "transposed twice");
   recipes.add("none", "none", {0, 5});
   recipes.add("empty rows", "empty rows", {5, 0});
   const std::pair<std::vector<int64_t>, std::vector<float>> expected[] = {
@@ -99,6 +101,8 @@ TEST(Recipes, StackSplitAndTranspose) {
       {{4}, {21, 22, 23, 24}},
       {{3, 2}, {0.0f, 1.0f, 0.6f, 0.8f, 0.0f, 0.0f}},
       {{3, 3}, {13, 14, 15, 10, 11, 12, 13, 14, 15}},
+      {{4, 1}, {3, 4, 0, 1}},
+      {{6, 2}, {0, 3, 1, 4, 2, 5, 0, 3, 1, 4, 2, 5}},
       {{0, 5}, {}},
       {{5, 0}, {}}};
   const std::vector<TensorRecipe> made = recipes.take();
@@ -140,16 +144,21 @@ TEST(RecipeReader, BlocksDoNotShow) {
   Recipes recipes(checkpoint);
   recipes.add_stacked({"a", "b"}, "stacked", {kRows, kCols});
   recipes.add_transposed("a", "transposed", kCols, kRows);
+  recipes.add_transposed_parts("a", {kRows, kCols}, {{750, 750}, {0, 750}}, "transposed parts");
   const std::vector<TensorRecipe> made = recipes.take();
   const std::vector<float> a = read_tensor(checkpoint, "a", {kRows, kCols}),
                            b = read_tensor(checkpoint, "b", {kRows, kCols});
-  std::vector<float> stacked = a, transposed(a.size());
+  std::vector<float> stacked = a, transposed(a.size()), parts(a.size());
   stacked.insert(stacked.end(), b.begin(), b.end());
   for (int64_t i = 0; i < kRows; ++i) {
-    for (int64_t j = 0; j < kCols; ++j) transposed[j * kRows + i] = a[i * kCols + j];
+    for (int64_t j = 0; j < kCols; ++j) {
+      transposed[j * kRows + i] = a[i * kCols + j];
+      parts[((i < 750 ? kCols : 0) + j) * 750 + i % 750] = a[i * kCols + j];
+    }
   }
   EXPECT_TRUE(read_all(checkpoint, made[0]) == stacked);
   EXPECT_TRUE(read_all(checkpoint, made[1]) == transposed);
+  EXPECT_TRUE(read_all(checkpoint, made[2]) == parts);
 }
 
 TEST(RecipeReader, ReadsNoMoreThanABlock) {

@@ -99,7 +99,13 @@ constexpr const char* kModels[] = {"llama_3_1",
                                    "glm4_moe_all",
                                    "gpt_oss",
                                    "gpt_oss_odd",
-                                   "gpt_oss_mxfp4"};
+                                   "gpt_oss_mxfp4",
+                                   "deepseek_v3",
+                                   "deepseek_v3_all",
+                                   "deepseek_v2",
+                                   "deepseek_v2_groups",
+                                   "deepseek_v2_all",
+                                   "deepseek_v3_wide"};
 
 // Another order of summation than that of transformers' own float32 may be off by a small multiple
 // of what that is off by (tests/golden/README.md).

@@ -16,7 +16,8 @@ TYPES = ["bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra",
          "jina_embeddings_v3"]
 LANGUAGE_MODELS = ["gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3",
                    "smollm3", "olmo2", "glm", "glm4", "falcon", "bloom", "mixtral", "qwen2_moe", "qwen3_moe",
-                   "olmoe", "glm4_moe", "gpt_oss"]
+                   "olmoe", "glm4_moe", "gpt_oss", "deepseek_v2",
+                   "deepseek_v3"]
 
 
 def is_shown(value):

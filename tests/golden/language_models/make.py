@@ -99,11 +99,12 @@ def gap_at(values, k):
 
 def choice_gap(router, logits):
     """How near a router's choice is to another one, in what it ranks experts and groups by."""
-    if not hasattr(router, "e_score_correction_bias"):
+    of_best_two = hasattr(router, "e_score_correction_bias")
+    if not of_best_two and getattr(router, "topk_method", "greedy") == "greedy":
         return gap_at(logits, router.top_k)
-    ranks = logits.sigmoid() + router.e_score_correction_bias
+    ranks = logits.sigmoid() + router.e_score_correction_bias if of_best_two else logits
     groups = ranks.view(len(ranks), router.num_group, -1)
-    scores = groups.topk(2).values.sum(-1)
+    scores = groups.topk(2 if of_best_two else 1).values.sum(-1)
     chosen = scores.topk(router.topk_group).indices
     of_chosen = groups.gather(1, chosen[..., None].expand(-1, -1, groups.shape[-1]))
     return min(gap_at(scores, router.topk_group), gap_at(of_chosen.flatten(1), router.top_k))

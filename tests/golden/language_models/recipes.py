@@ -18,6 +18,8 @@ GEMMA = {"head_dim": 10, "num_key_value_heads": 2}
 SEEING = {"mm_tokens_per_image": 4, "vision_config": {
     "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1,
     "image_size": 28, "patch_size": 14, "vision_use_head": False}}
+LATENTS = {"num_key_value_heads": 4, "qk_nope_head_dim": 10, "qk_rope_head_dim": 6, "v_head_dim": 8,
+           "kv_lora_rank": 20, "moe_intermediate_size": 11}
 IDS = {"vocab_size": 97, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 MODELS = {
     "llama_3_1": dict(type="Llama", why="three bands of rotary wavelengths; biases everywhere; a "
@@ -361,4 +363,42 @@ MODELS = {
             intermediate_size=64, head_dim=12, num_local_experts=3, num_experts_per_tok=3,
             sliding_window=6, swiglu_alpha=1.3, rope_parameters=dict(rope_type="yarn",
                 rope_theta=150000.0, factor=4.0, original_max_position_embeddings=160))),
+    "deepseek_v3": dict(type="DeepseekV3", prompts=16, why="latents of keys and of queries; two of "
+        "four groups; YaRN whose two scales differ; biases; a first layer without experts",
+        config=LATENTS | dict(q_lora_rank=18, attention_bias=True, n_routed_experts=16, n_group=4,
+            topk_group=2, num_experts_per_tok=4, first_k_dense_replace=1, num_hidden_layers=3,
+            rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, mscale=0.7,
+                mscale_all_dim=1.3, original_max_position_embeddings=160))),
+    "deepseek_v3_all": dict(type="DeepseekV3", prompts=16, why="all of four experts, not normalized; "
+        "two shared ones; queries without latents; halves of heads turn; the older spelling of YaRN; "
+        "odd sizes; tied words", config=LATENTS | dict(q_lora_rank=None, rope_interleave=False,
+            n_routed_experts=4, num_experts_per_tok=4, n_group=1, topk_group=1, n_shared_experts=2,
+            first_k_dense_replace=0, norm_topk_prob=False, routed_scaling_factor=0.7, hidden_size=30,
+            num_attention_heads=3, num_key_value_heads=3, qk_nope_head_dim=7, v_head_dim=11,
+            kv_lora_rank=23, tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="yarn", rope_theta=5000.0, factor=8.0, mscale=1.0,
+                mscale_all_dim=1.0, original_max_position_embeddings=80)),
+        old=dict(rope_theta=5000.0, rope_scaling=dict(type="yarn", factor=8.0, mscale=1.0,
+            mscale_all_dim=1.0, original_max_position_embeddings=80, beta_fast=32, beta_slow=1))),
+    "deepseek_v2": dict(type="DeepseekV2", prompts=16, why="softmax; three of eight experts, scaled; "
+        "values wider than latents; a first layer without experts; saved in bf16",
+        saved=torch.bfloat16, config=LATENTS | dict(q_lora_rank=None, n_routed_experts=8,
+            num_experts_per_tok=3, first_k_dense_replace=1, routed_scaling_factor=1.7,
+            v_head_dim=26, num_hidden_layers=3)),
+    "deepseek_v2_groups": dict(type="DeepseekV2", prompts=16, why="two of four groups by their best "
+        "experts; latents of queries; biases; stretched positions",
+        config=LATENTS | dict(q_lora_rank=14, attention_bias=True, topk_method="group_limited_greedy",
+            n_routed_experts=12, n_group=4, topk_group=2, num_experts_per_tok=3, n_shared_experts=1,
+            rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=2.0,
+                mscale_all_dim=0.8))),
+    "deepseek_v2_all": dict(type="DeepseekV2", prompts=16, why="all of three experts; one head; tied "
+        "words; GELU; YaRN with one scale", config=LATENTS | dict(q_lora_rank=9, n_routed_experts=3,
+            num_experts_per_tok=3, num_attention_heads=1, num_key_value_heads=1, hidden_act="gelu",
+            tie_word_embeddings=True, rope_parameters=dict(rope_type="yarn", rope_theta=10000.0,
+                factor=4.0, original_max_position_embeddings=160))),
+    "deepseek_v3_wide": dict(type="DeepseekV3", prompts=16, why="latents wider than a row; three of "
+        "eight experts; two layers without experts; saved in bf16", saved=torch.bfloat16,
+        config=LATENTS | dict(q_lora_rank=30, kv_lora_rank=37, n_routed_experts=8, n_group=1,
+            topk_group=1, num_experts_per_tok=3, first_k_dense_replace=2, num_hidden_layers=3,
+            v_head_dim=5)),
 }
