@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/base/error.h"
+#include "engine/constraint/limits.h"
 #include "engine/text/unicode.h"
 
 namespace headlane {
@@ -217,6 +218,13 @@ ExpressionId JsonTexts::name_behind(const std::vector<std::string>& names, size_
 }
 
 ExpressionId JsonTexts::name_without(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (name.size() <= constraint_limits::kNameBytes) continue;
+    fail(Status::kTooLarge,
+         "a property's name has %zu bytes; where others may stand beside it, it must have at most "
+         "%zu",
+         name.size(), constraint_limits::kNameBytes);
+  }
   return quoted(name_behind(names, 0));
 }
 

@@ -9,6 +9,8 @@ namespace headlane::constraint_limits {
 inline constexpr size_t kTextBytes = size_t{1} << 20;  // of a schema or a regular expression
 inline constexpr size_t kExpressions = 1'000'000;      // parts, before repetitions are written out
 inline constexpr int kExpressionDepth = 300;
+inline constexpr int kSchemaDepth = 300;    // schemas inside schemas, by references too
+inline constexpr size_t kNameBytes = 1000;  // of a property where others may stand beside it
 inline constexpr size_t kRules = 10'000;
 inline constexpr size_t kStates = 400'000;  // of the automaton, after repetitions are written out
 inline constexpr int64_t kRepeats = 100'000;

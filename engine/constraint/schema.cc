@@ -81,7 +81,18 @@ class SchemaParser {
     fail(Status::kUnsupported, "schema %s: %s", path.c_str(), what.c_str());
   }
 
+  // References may lead from schema to schema more often than the text of a schema can nest.
   ExpressionId value(const Datum& schema, const std::string& path) {
+    if (++depth_ > constraint_limits::kSchemaDepth) {
+      fail(Status::kTooLarge, "schema %s: schemas are more than %d inside each other", path.c_str(),
+           constraint_limits::kSchemaDepth);
+    }
+    const ExpressionId made = value_of(schema, path);
+    --depth_;
+    return made;
+  }
+
+  ExpressionId value_of(const Datum& schema, const std::string& path) {
     if (schema.is_bool()) return schema.boolean() ? texts_.any_value() : expressions_.choice({});
     if (!schema.is_map()) refuse(path, "a schema is an object, true or false");
     check_keywords(schema, path);
@@ -374,7 +385,8 @@ class SchemaParser {
     return texts_.string_of_length(least, most);
   }
 
-  // The bound as the next whole number inside of it.
+  // The bound as the next whole number inside of it. One that no number of 18 digits keeps stays
+  // outside of them.
   std::optional<int64_t> bound(const Datum& schema, const char* name, bool is_least, bool is_open,
                                const std::string& path) {
     const Datum* given = schema.map().find(name);
@@ -383,10 +395,12 @@ class SchemaParser {
     constexpr auto kMost = static_cast<double>(JsonTexts::kLargest);
     const double number = std::clamp(given->number(), -kMost, kMost);
     const double whole = is_least ? std::ceil(number) : std::floor(number);
-    int64_t inside = given->is_integer() && std::abs(number) < kMost ? given->integer()
-                                                                     : static_cast<int64_t>(whole);
+    constexpr int64_t kOutside = JsonTexts::kLargest + 1;  // 1e18, as kMost
+    int64_t inside = given->is_integer() ? std::clamp(given->integer(), -kOutside, kOutside)
+                                         : static_cast<int64_t>(whole);
     if (is_open && (given->is_integer() || whole == number)) inside += is_least ? 1 : -1;
-    return std::clamp(inside, -JsonTexts::kLargest, JsonTexts::kLargest);
+    return is_least ? std::max(inside, -JsonTexts::kLargest)
+                    : std::min(inside, JsonTexts::kLargest);
   }
 
   ExpressionId number(const Datum& schema, bool is_integer, const std::string& path) {
@@ -401,7 +415,8 @@ class SchemaParser {
     const int64_t from = std::max(least[0].value_or(-kMost), least[1].value_or(-kMost));
     const int64_t to = std::min(most[0].value_or(kMost), most[1].value_or(kMost));
     if (from > to) {
-      lacks(path, "no whole number is between the bounds, which Headlane needs");
+      lacks(path,
+            "no whole number of at most 18 digits is between the bounds, which Headlane needs");
     }
     const std::string name =
         (is_integer ? "integer " : "number ") + std::to_string(from) + " " + std::to_string(to);
@@ -415,6 +430,7 @@ class SchemaParser {
   const Datum& root_;
   Expressions& expressions_;
   JsonTexts texts_;
+  int depth_ = 0;  // of schemas inside schemas, at hand
 };
 
 }  // namespace

@@ -160,6 +160,19 @@ TEST_P(Constraints, SayWhatIsWrong) {
   refuse(of_schema(R"({"properties": {"a": {"$ref": "#"}}, "required": ["a"]})"),
          HEADLANE_INVALID_ARGUMENT, "no text");
   refuse(of_schema(R"({"type": "string", "format": "email"})"), HEADLANE_UNSUPPORTED, "\"email\"");
+  refuse(of_schema(R"({"type": "integer", "minimum": 1e30})"), HEADLANE_UNSUPPORTED, "18 digits");
+  refuse(of_schema(R"({"type": "number", "minimum": 1000000000000000000})"), HEADLANE_UNSUPPORTED,
+         "18 digits");
+  refuse(of_schema(R"({"exclusiveMaximum": -1e18})"), HEADLANE_UNSUPPORTED, "18 digits");
+  std::string chain = R"({"$ref": "#/$defs/0", "$defs": {"4000": {})";
+  for (int i = 0; i < 4000; ++i) {
+    chain += ", \"" + std::to_string(i) + R"(": {"properties": {"a": {"$ref": "#/$defs/)" +
+             std::to_string(i + 1) + "\"}}}";
+  }
+  refuse(of_schema(chain + "}}"), HEADLANE_TOO_LARGE, "inside each other");
+  refuse(of_schema(R"({"additionalProperties": {}, "properties": {")" + std::string(20000, 'a') +
+                   R"(": {}}})"),
+         HEADLANE_TOO_LARGE, "a property's name has 20000 bytes");
   std::string deep;
   for (int i = 0; i < 10000; ++i) deep += R"({"items":)";
   refuse(of_schema(deep), HEADLANE_INVALID_ARGUMENT, "the schema");
