@@ -104,10 +104,9 @@ inline void finish_probabilities(float* p, int64_t kv_len, KeyRange seen, float 
 }
 
 // Row r's o, divided by its sum, to the caller. Where scores are all -inf, since they are too large
-// for a float, 0 / 0 is right.
-template <typename T>
+// for a float, 0 / 0 is right. Columns of o lie as those of a Row.
+template <typename Row, typename T>
 inline void finish_row(const DecodeStrip<T>& strip, int64_t r) {
-  using Row = DecodeRow<T>;
   const DecodeAttentionArgs<T>& args = strip.args;
   const auto& [i, h, seen] = strip.row[r];
   const bool sees_any = seen.begin < seen.end;
@@ -142,7 +141,7 @@ inline void finish_row(const DecodeStrip<T>& strip, int64_t r) {
 
 template <typename T>
 inline void finish_rows(const DecodeStrip<T>& strip) {
-  for (int64_t r = 0; r < strip.n_rows(); ++r) finish_row(strip, r);
+  for (int64_t r = 0; r < strip.n_rows(); ++r) finish_row<DecodeRow<T>>(strip, r);
 }
 
 // Calls block(first key) for each block that has some of `keys`.

@@ -167,6 +167,9 @@ template <typename T>
 struct DecodeAttentionArgs {
   int64_t n_heads = 0;     // of q, the biases, sinks and o; a multiple of kv_sharing
   int64_t kv_sharing = 1;  // heads that share one of K and V, next to each other
+  // That of the layer, where a call is for some of the heads that share keys; 0: kv_sharing. How
+  // kernels compute may depend on it.
+  int64_t layer_sharing = 0;
   int64_t head_dim = 0, v_dim = 0;
   float scale = 1;    // > 0
   float softcap = 0;  // as of AttentionArgs

@@ -79,7 +79,8 @@ DecodeAttention::DecodeAttention(const AttentionSpec& spec, const AttentionWeigh
 
 DecodeAttention::Parts DecodeAttention::parts(const Run& run) const {
   constexpr int64_t kQueries = 32;  // beneath, a part has more to read than to compute
-  const int64_t wanted = 4 * run.n_threads;
+  // One thread goes over the rows of the cache from end to end, all heads at once.
+  const int64_t wanted = run.n_threads == 1 ? 1 : 4 * run.n_threads;
   Parts parts;
   if (run.n_seqs == 0 || run.n_seqs >= wanted) return parts;
   const auto needed = [&](int64_t so_far) { return (wanted + so_far - 1) / so_far; };
@@ -133,6 +134,7 @@ void DecodeAttention::run_on(const Run& run, const KeyRows& rows, int64_t target
   kernels::DecodeAttentionArgs<T> args = {
       .n_heads = n_heads,
       .kv_sharing = spec_.n_kv_heads == 1 ? n_heads : sharing(),
+      .layer_sharing = spec_.n_heads / spec_.n_kv_heads,
       .head_dim = spec_.head_dim,
       .v_dim = spec_.v_dim,
       .scale = spec_.scale,

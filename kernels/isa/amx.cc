@@ -6,6 +6,7 @@
 #include "kernels/attention-inl.h"
 #include "kernels/attention_bf16-inl.h"
 #include "kernels/attention_probabilities-inl.h"
+#include "kernels/decode_tiled-inl.h"
 #include "kernels/gemm_grouped_tiles-inl.h"
 #include "kernels/gemm_tile_products-inl.h"
 #include "kernels/isa/isas.h"
@@ -19,6 +20,8 @@ void amx::fill(Table* table) {
   table->attention_probabilities_bf16 = attention_probabilities<Bf16>;
   table->attention_bf16_scratch_floats = attention_scratch_floats<Bf16>;
   table->attention_bf16_group_rows = AttentionTile<Bf16>::kGroupRows;
+  table->decode_attention_bf16 = tiled_decode_attention;
+  table->decode_scratch_floats = tiled_decode_scratch_floats;
 }
 
 }  // namespace headlane::kernels

@@ -316,6 +316,40 @@ TEST_P(DecodeAttention, WhatIsNotSeenDoesNotMatter) {
   for_each_form([&]<typename T, typename Q>() { check_unseen_nan<T, Q>(kernels()); });
 }
 
+// Nor does an infinity: each query has the bits that it has alone.
+template <typename T, typename Q>
+void check_unseen_infinity(const Table& kernels) {
+  constexpr int64_t kQueries = 20, kKeys = 300, kInfinite = 285, kNan = 293;
+  const DecodeSizes sizes = {4, 2, kKeys, 40, 72, kQueries};
+  Decode<T, Q> whole(sizes);
+  whole.args.causal = true;
+  whole.args.window_left = 5;
+  whole.spoil_value(kNan, 70);
+  if (!whole.kHasScales) set(INFINITY, &whole.v[whole.rows[kInfinite] * whole.ldv + 3]);
+  whole.run(kernels);
+  const std::vector<Q> together(whole.o.data(), whole.o.data() + whole.o.size());
+  const auto all = whole.args;
+  for (int64_t i = 0; i < kQueries; ++i) {
+    const int64_t position = kKeys - kQueries + i, width = sizes.n_heads * sizes.v_dim;
+    whole.args.q_len = 1;
+    whole.args.q = &whole.q[i * all.ldq];
+    whole.args.o = &whole.o[i * all.ldo];
+    whole.args.q_offset = position;
+    whole.args.kv_len = position + 1;
+    whole.run(kernels);
+    ASSERT_EQ(0, std::memcmp(&whole.o[i * all.ldo], &together[i * all.ldo], width * sizeof(Q)))
+        << i;
+    const bool sees = position >= kInfinite && position - kInfinite <= 5;
+    if (!whole.kHasScales) {
+      EXPECT_EQ(get(whole.o[i * all.ldo + 3]) == INFINITY, sees) << i;
+    }
+  }
+}
+
+TEST_P(DecodeAttention, InfinitiesShowWhereTheyAreSeen) {
+  for_each_form([&]<typename T, typename Q>() { check_unseen_infinity<T, Q>(kernels()); });
+}
+
 // A NaN in the query or a key is in all of its head's results; in a value, in its column, and in
 // all columns where it is a scale.
 template <typename T, typename Q>
@@ -345,6 +379,9 @@ TEST_P(DecodeAttention, NanShows) {
 }
 
 HEADLANE_FOR_EACH_ISA(DecodeAttention);
+// Tiles of AMX have kernels of their own for rows and queries of bf16.
+INSTANTIATE_TEST_SUITE_P(Tiles, DecodeAttention, testing::Values("amx"),
+                         [](auto& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace headlane::kernels

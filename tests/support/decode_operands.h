@@ -92,6 +92,7 @@ struct Decode {
     }
     args = {.n_heads = s.n_heads,
             .kv_sharing = s.kv_sharing,
+            .layer_sharing = 16,  // so that tiles are used where there are some
             .head_dim = s.head_dim,
             .v_dim = s.v_dim,
             .scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim)),
