@@ -66,7 +66,7 @@ enum class Finish {
   kStop,        // the last one is an end, or no token may come
   kLength,      // there was no more room
   kCallback,    // Search::stop
-  kConstraint,  // what it has to obey took too much work (engine/generate/sequences.h)
+  kConstraint,  // an error of what it has to obey (engine/generate/sequences.h)
   kNan,         // the row's scores were no numbers, or left nothing to choose
   kCacheFull,   // no row of the cache was left for the last one (engine/generate/sequences.h)
 };

@@ -33,8 +33,10 @@ class PlanRunner {
   // Takes everything of `run` but n_threads, which is the runner's. Where the run has no map of its
   // tokens, they are the target's in order. `pooled` may be null. Throws Error, before anything is
   // computed, if the model's file has to be read and cannot be, or is mapped and was changed, and
-  // Error(kCancelled) if the team was told so: what the targets have then is nothing. The targets
-  // do not overlap the run's sources, since they may be written while those are read.
+  // Error(kCancelled) if the team was told so: what the targets have then is nothing. The last
+  // pass writes the targets while other threads are in it, so that they overlap none of the sources
+  // that it reads where they lie. They may be the rows of x where it reads none of these so, as in
+  // a layer: its residual is of rows that an earlier pass has copied to the arena.
   void run(const Run& run, const RowTarget& hidden, float* pooled);
 
   // The i-th of the graph's values that stay, as the last run left it.

@@ -193,7 +193,8 @@ typedef struct headlane_sequence_options {
    * end id comes where the text is whole, and nowhere else; without one, the sequence ends where
    * nothing can follow. It needs all_logits. Where options of the sequence leave no token that the
    * constraint lets come (suppressed ids, biases, min_new_tokens), it ends with "nan"; where the
-   * constraint takes too much work, with "constraint" and a status. */
+   * constraint takes too much work, or the text can go on by end ids alone, with "constraint" and a
+   * status. */
   const headlane_constraint* constraint;
 } headlane_sequence_options;
 
@@ -289,8 +290,8 @@ typedef struct headlane_sequence_facts {
                                   * rewound or removed */
   /** "stop": by an end id, a stop, or a mask that let no token come; "length": no more tokens were
    * wanted, or max_len has no room; "cache_full": max_tokens has none; "callback"; "nan": logits
-   * were no numbers, or left nothing to choose; "constraint": that took too much. Null: it has not
-   * ended. It lives as long as the library. */
+   * were no numbers, or left nothing to choose; "constraint": an error of that, as status says.
+   * Null: it has not ended. It lives as long as the library. */
   const char* finish_reason;
   int64_t n_prompt;        /**< tokens of the prompt */
   int64_t n_new;           /**< tokens that came after it, the end included */

@@ -322,7 +322,8 @@ class Sequence:
     @property
     def finish_reason(self) -> str | None:
         """None: it has not ended. "stop": by an end of the model's, or a stop; "length": there are as many tokens as
-        were asked for, or no room for more; "cache_full": max_tokens has none; "callback"; "nan"; "constraint": it took too much work."""
+        were asked for, or no room for more; "cache_full": max_tokens has none; "callback"; "nan"; "constraint": an
+        error of the constraint, which `error` has."""
         return text_at(self._facts().finish_reason) or None
 
     @property
