@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/json.h"
+#include "engine/import/families/language_model.h"
 #include "engine/import/source/json_file.h"
 
 namespace headlane {
@@ -134,7 +135,8 @@ void refuse_other_than_encoder(const json& config, const std::string& path) {
          "%s field \"position_embedding_type\" is \"%s\"; only \"absolute\" is supported",
          path.c_str(), printable(positions).c_str());
   }
-  for (const char* key : {"is_decoder", "add_cross_attention", "is_encoder_decoder"}) {
+  // With the last one, tokens see none behind them in transformers, except in a padded batch.
+  for (const char* key : {"is_decoder", "add_cross_attention", "is_encoder_decoder", kIsCausal}) {
     if (!json_bool(config, key, path, false)) continue;
     fail(Status::kUnsupported, "%s field \"%s\" is true; only false is supported", path.c_str(),
          key);

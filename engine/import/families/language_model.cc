@@ -35,9 +35,16 @@ void refuse_both_ways(const Json& config, const std::string& path) {
 
 void refuse_partial_rotary(const Json& config, const std::string& path) {
   constexpr const char* kPartial = "partial_rotary_factor";
-  if (!json_has(config, kPartial, path) || json_number(config, kPartial, path) == 1) return;
-  fail(Status::kUnsupported, "%s field \"%s\" is not 1; heads of this family turn as a whole",
-       path.c_str(), kPartial);
+  const auto refuse_in = [&](const Json& fields, const std::string& where) {
+    if (!json_has(fields, kPartial, where) || json_number(fields, kPartial, where) == 1) return;
+    fail(Status::kUnsupported, "%s field \"%s\" is not 1; heads of this family turn as a whole",
+         where.c_str(), kPartial);
+  };
+  refuse_in(config, path);
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (!json_has(config, key, path) || !config[key].is_object()) continue;
+    refuse_in(config[key], path + " field \"" + key + "\":");
+  }
 }
 
 void refuse_flag(const Json& config, const char* key, const std::string& path) {

@@ -168,8 +168,9 @@ ModelConfig llama_config(const Json& config, const std::string& path) {
   return result;
 }
 
-// Its tokens see all others, whatever the config says.
+// Its tokens see all others.
 ModelConfig eurobert_config(const Json& config, const std::string& path) {
+  refuse_flag(config, kIsCausal, path);
   Json fields = config;
   fields.erase("architectures");  // those of a language model are not its own
   ModelConfig result = gated_decoder_config(fields, path);

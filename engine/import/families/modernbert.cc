@@ -73,16 +73,24 @@ std::vector<bool> read_local_layers(const json& config, const std::string& path,
   return local;
 }
 
-// A window is as wide to both sides.
+// How far a window reaches to either side: half of its width, or what transformers lets win.
+int64_t read_half_window(const json& config, const std::string& path) {
+  constexpr const char* kHalf = "sliding_window";
+  if (json_has(config, kHalf, path)) return json_positive(config, kHalf, path);
+  return json_positive(config, "local_attention", path) / 2;
+}
+
 void read_layers(const json& config, const std::string& path, StackConfig* encoder) {
-  const int64_t width = json_positive(config, "local_attention", path);
-  const LayerWindow window = {.left = width / 2, .right = width / 2};
+  const int64_t half = read_half_window(config, path);
+  const LayerWindow window = {.left = half, .right = half};
   const std::vector<bool> local = read_local_layers(config, path, encoder->n_layers);
   encoder->windows = windows_of(local, window);
   const auto rotary = [&](const LayerKind& kind) {
     const std::string where = path + " positions of \"" + kind.name + "\":";
-    return read_rotary_of_layers(rotary_fields(config, kind, path), where,
-                                 encoder->attention.head_dim, encoder->max_positions);
+    const json fields = rotary_fields(config, kind, path);
+    refuse_partial_rotary(fields, where);
+    return read_rotary_of_layers(fields, where, encoder->attention.head_dim,
+                                 encoder->max_positions);
   };
   const RotarySpec of_global = rotary(kGlobalKind), of_local = rotary(kLocalKind);
   for (const bool is_local : local) encoder->rotaries.push_back(is_local ? of_local : of_global);

@@ -6,6 +6,7 @@
 #include "engine/base/error.h"
 #include "engine/import/families/bert.h"
 #include "engine/import/families/encoder.h"
+#include "engine/import/families/language_model.h"
 #include "engine/import/families/rotary.h"
 #include "engine/import/source/json_file.h"
 
@@ -93,6 +94,7 @@ Json nomic_fields(const Json& config, const std::string& path) {
 }
 
 ModelConfig read_rotary_body(const Json& config, const std::string& path, bool gated) {
+  refuse_partial_rotary(config, path);
   ModelConfig result = read_bert_body(config, path);
   StackConfig& encoder = result.encoder;
   encoder.n_types = json_int(config, "type_vocab_size", path);

@@ -206,6 +206,7 @@ TEST_F(HuggingFace, ConfigIsRefused) {
   refuse_config({{"position_embedding_type", "relative_key"}}, Status::kUnsupported,
                 " field \"position_embedding_type\" is \"relative_key\"");
   refuse_config({{"is_decoder", true}}, Status::kUnsupported, " field \"is_decoder\" is true");
+  refuse_config({{"is_causal", true}}, Status::kUnsupported, " field \"is_causal\" is true");
   refuse_config({{"add_cross_attention", true}}, Status::kUnsupported,
                 " field \"add_cross_attention\" is true");
   refuse_config({{"pruned_heads", {{"1", {0}}}}}, Status::kUnsupported, " field \"pruned_heads\"");
