@@ -5,6 +5,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/json.h"
+#include "engine/import/families/language_model.h"
 #include "engine/import/source/json_file.h"
 
 namespace headlane {
@@ -18,6 +19,11 @@ void refuse_other_than_encoder_decoder(const json& config, const std::string& pa
     if (json_bool(config, key, path, wanted) == wanted) continue;
     fail(Status::kUnsupported, "%s field \"%s\" is %s; only %s is supported", path.c_str(), key,
          wanted ? "false" : "true", wanted ? "true" : "false");
+  }
+  // transformers takes it for the encoder as for the decoder.
+  if (json_has(config, kIsCausal, path)) {
+    fail(Status::kUnsupported, "%s field \"%s\" is there; only a model without it is supported",
+         path.c_str(), kIsCausal);
   }
   for (const char* key : {"pruned_heads", "quantization_config"}) {
     if (!json_has(config, key, path) || config[key].empty()) continue;

@@ -114,7 +114,7 @@ class CsvReader:
 
     def __init__(self, path: Path, name: str, id: str, text: str) -> None:
         self._path, self._columns = path, [id, text]
-        self._separator = "\t" if ".tsv" in path.name else ","
+        self._separator = "\t" if suffix_of(path.name) == ".tsv" else ","
         with self._open([]) as opened:
             _check_columns(opened.schema, name, id, text, typed=False)
         self.id_type = pa.string()

@@ -267,6 +267,7 @@ TEST_F(EncoderDecoderImport, RefusesHalvesOfAModel) {
                   "\"is_encoder_decoder\" is false; only true is supported");
     refuse_config(model, {{"is_decoder", true}}, Status::kUnsupported,
                   "\"is_decoder\" is true; only false is supported");
+    refuse_config(model, {{"is_causal", true}}, Status::kUnsupported, "\"is_causal\" is there");
   }
 }
 
