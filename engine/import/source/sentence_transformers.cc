@@ -312,9 +312,11 @@ void read_sentence_settings(const TransformerUse& use, SentenceModules* modules)
     fail(Status::kUnsupported, "%s field \"%s\" is \"%s\"; only \"%s\" is supported", path.c_str(),
          key, printable(value).c_str(), only);
   }
-  // The fields of `model_args` say how PyTorch is to load and run the model.
-  for (const char* key : {"tokenizer_args", "processor_kwargs", "config_args", "config_kwargs",
-                          "tokenizer_name_or_path"}) {
+  // The fields of `model_args` say how PyTorch is to load and run the model. The last three change
+  // what encode_query and encode_document read of a text.
+  for (const char* key :
+       {"tokenizer_args", "processor_kwargs", "config_args", "config_kwargs",
+        "tokenizer_name_or_path", "query_length", "document_length", "query_expansion"}) {
     if (!json_has(fields, key, path) || fields[key].empty()) continue;
     fail(Status::kUnsupported, "%s field \"%s\" is %s, which Headlane does not obey", path.c_str(),
          key, printable(fields[key].dump()).c_str());

@@ -342,6 +342,7 @@ TEST_F(Modules, SettingsOfTheTransformer) {
               {{"text", {{"method", "forward"}, {"method_output_name", "last_hidden_state"}}}}},
              {"module_output_name", "token_embeddings"},
              {"processing_kwargs", json::object()},
+             {"query_length", nullptr},
              {"model_args", {{"attn_implementation", "sdpa"}}}}));
   const std::pair<const char*, json> settings[] = {
       {"transformer_task", "fill-mask"},
@@ -351,7 +352,10 @@ TEST_F(Modules, SettingsOfTheTransformer) {
       {"tokenizer_args", {{"do_lower_case", true}}},
       {"config_args", {{"num_hidden_layers", 1}}},
       {"processing_kwargs", {{"text", {{"padding", "max_length"}}}}},
-      {"tokenizer_name_or_path", "bert-base-cased"}};
+      {"tokenizer_name_or_path", "bert-base-cased"},
+      {"query_length", 32},
+      {"document_length", 180},
+      {"query_expansion", {{"strategy", "fixed"}, {"length", 32}}}};
   for (const auto& [key, value] : settings) {
     EXPECT_ERROR(check({{key, value}}), Status::kUnsupported,
                  std::string("sentence_roberta_config.json field \"") + key + "\"");
