@@ -87,10 +87,8 @@ void read_layers(const json& config, const std::string& path, StackConfig* encod
   encoder->windows = windows_of(local, window);
   const auto rotary = [&](const LayerKind& kind) {
     const std::string where = path + " positions of \"" + kind.name + "\":";
-    const json fields = rotary_fields(config, kind, path);
-    refuse_partial_rotary(fields, where);
-    return read_rotary_of_layers(fields, where, encoder->attention.head_dim,
-                                 encoder->max_positions);
+    return read_rotary_of_layers(rotary_fields(config, kind, path), where,
+                                 encoder->attention.head_dim, encoder->max_positions);
   };
   const RotarySpec of_global = rotary(kGlobalKind), of_local = rotary(kLocalKind);
   for (const bool is_local : local) encoder->rotaries.push_back(is_local ? of_local : of_global);

@@ -4,6 +4,7 @@
 
 #include "engine/base/error.h"
 #include "engine/file/limits.h"
+#include "engine/import/families/language_model.h"
 #include "engine/import/source/json_file.h"
 
 namespace headlane {
@@ -208,6 +209,7 @@ RotarySpec read_plain_rotary(const json& config, const std::string& path, int64_
 
 RotarySpec read_rotary_of_layers(const json& fields, const std::string& where, int64_t head_dim,
                                  int64_t max_positions) {
+  refuse_partial_rotary(fields, where);
   const Scaling scaling = {fields, where};
   return read_scaled(scaling, type_of(scaling), kTypesOfLayers, json::object(), where, head_dim,
                      max_positions);
