@@ -121,7 +121,9 @@ def embed_files(
 
     options: those of headlane.files.embed, except on_progress, since Ray shows progress by itself."""
     began = time.monotonic()
-    found = find(inputs)
+    found = find(inputs, out)
+    if not found:
+        return files.embed([], out, model=model, **options)
     told, n_threads = spread(model, out, options), _cpus(num_cpus)
     rows = [{"path": os.path.abspath(one.path), "name": one.name} for one in found]
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(

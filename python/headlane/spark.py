@@ -128,7 +128,9 @@ def embed_files(
 
     options: those of headlane.files.embed, except on_progress, since Spark shows progress by itself."""
     began = time.monotonic()
-    found = find(inputs)
+    found = find(inputs, out)
+    if not found:
+        return files.embed([], out, model=model, **options)
     told = spread(model, out, options)
     _ship(spark, told.model)
     rows = [(os.path.abspath(one.path), one.name) for one in found]

@@ -162,6 +162,21 @@ def test_csv_has_texts_of_lines_and_empty_ones(tmp_path: Path, embedder: Any) ->
     check_rows(rows_of(tmp_path / "out"), ["007", "8", "9"], ['two\nlines, "quoted"', "", None], embedder)
 
 
+def test_a_quote_of_tsv_is_a_character(tmp_path: Path, embedder: Any) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text('id\ttext\n1\t"begins here\n2\ttwo\n3\tends" here\n4\t"said" he\n5\t"four"\n6\t\n')
+    assert embed(path, tmp_path / "out", embedder).ok
+    expected = ['"begins here', "two", 'ends" here', '"said" he', '"four"', None]
+    check_rows(rows_of(tmp_path / "out"), list("123456"), expected, embedder)
+
+
+@pytest.mark.parametrize("row", ['1\t"a ""b"" c"', '1\t""', '"1 ""a"""\tb'])
+def test_tsv_of_a_writer_of_csv(row: str, tmp_path: Path, embedder: Any) -> None:
+    (tmp_path / "a.tsv").write_text(f"id\ttext\n{row}\n")
+    (failed,) = embed(tmp_path / "a.tsv", tmp_path / "out", embedder).failed
+    assert failed.error is not None and "is quoted as in CSV" in failed.error
+
+
 def test_dtypes(tmp_path: Path, texts: Any, embedder: Any) -> None:
     path = tmp_path / "a.parquet"
     write_parquet(path, list(range(N)), texts[:N])
@@ -403,6 +418,9 @@ def test_wrong_arguments(tmp_path: Path, bert: Path, embedder: Any) -> None:
     ):
         with pytest.raises((ValueError, OSError), match=sentence):
             embed(inputs, tmp_path / "out", embedder)
+    for inputs in ("out/a.csv", "out/more/a.csv"):
+        with pytest.raises(ValueError, match="an input in the folder of outputs"):
+            embed(tmp_path / inputs, tmp_path / "out", embedder)
     with pytest.raises(TypeError, match="come too late"):
         embed("a.csv", tmp_path / "out", embedder, n_threads=1)
     with pytest.raises(ValueError, match="dtype"):

@@ -65,7 +65,7 @@ def embed(
         raise ValueError(f"rows_per_file is {rows_per_file!r}, and must be a positive integer")
     if isinstance(model, Embedder) and options:
         raise TypeError(f"the model is an Embedder already, so {sorted(options)} come too late")
-    found = find(inputs)
+    found = find(inputs, out)
     embedder = model if isinstance(model, Embedder) else Embedder(model, **options)
     vectors = VectorColumns(
         embedder,

@@ -31,9 +31,10 @@ class Input:
 Patterns = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]", Input]]]
 
 
-def find(patterns: Patterns) -> list[Input]:
+def find(patterns: Patterns, out: str | os.PathLike[str]) -> list[Input]:
     """The inputs of some patterns, by name. Of a folder all files of known kinds, except hidden ones and those that
-    begin with an underscore. A file that is named is an input even if it is not there, which its turn will tell."""
+    begin with an underscore. A file that is named is an input even if it is not there, which its turn will tell.
+    A ValueError if one is in the folder of outputs, since outputs would be the next run's inputs."""
     given = [patterns] if isinstance(patterns, (str, os.PathLike)) else list(patterns)
     found: dict[str, Input] = {}
     for pattern in given:
@@ -44,6 +45,10 @@ def find(patterns: Patterns) -> list[Input]:
                     f"{other.path} and {one.path} would have outputs of the same names; give a pattern that has both "
                     "below one folder, such as FOLDER/**/*.parquet"
                 )
+    folder = Path(os.path.realpath(out))
+    for one in found.values():
+        if folder in Path(os.path.realpath(one.path)).parents:
+            raise ValueError(f"{one.path} is an input in the folder of outputs, {folder}; take another folder for these")
     return [found[name] for name in sorted(found)]
 
 

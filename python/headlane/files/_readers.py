@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
@@ -19,6 +20,8 @@ from headlane._columns import is_text
 _BATCH_ROWS = 4096
 # A row of a CSV file must fit into a block.
 _CSV_BLOCK = 8 << 20
+# "" and "a ""b"" c": what hardly anything but a writer of CSV makes.
+_QUOTED = r'(?s)^"(?:(?:[^"]|"")*""(?:[^"]|"")*)?"$'
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
 
 
@@ -110,11 +113,12 @@ class ArrowReader:
 
 class CsvReader:
     """Values as they are written, since CSV has no types. Of two separators with nothing between, that is a null; ""
-    is an empty text."""
+    is an empty text. In .tsv a quote is a character as any other: texts that begin with one would take lines with them
+    up to the next one."""
 
     def __init__(self, path: Path, name: str, id: str, text: str) -> None:
-        self._path, self._columns = path, [id, text]
-        self._separator = "\t" if suffix_of(path.name) == ".tsv" else ","
+        self._path, self._name, self._columns = path, name, [id, text]
+        self._quotes = suffix_of(path.name) != ".tsv"
         with self._open([]) as opened:
             _check_columns(opened.schema, name, id, text, typed=False)
         self.id_type = pa.string()
@@ -123,7 +127,11 @@ class CsvReader:
         return pyarrow.csv.open_csv(
             pa.input_stream(str(self._path)),
             read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=self._separator, newlines_in_values=True),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter="," if self._quotes else "\t",
+                quote_char='"' if self._quotes else False,
+                newlines_in_values=self._quotes,
+            ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types={column: pa.string() for column in columns},
                 include_columns=columns,
@@ -136,7 +144,7 @@ class CsvReader:
     def ids(self) -> Iterator[Any]:
         with self._open(self._columns[:1]) as opened:
             for batch in opened:
-                yield batch.column(0)
+                yield self._checked(batch.column(0))
 
     def start_of(self, row: int) -> int:
         return 0
@@ -144,7 +152,20 @@ class CsvReader:
     def batches(self, start: int) -> Iterator[Any]:
         with self._open(self._columns) as opened:
             for batch in opened:
-                yield _two(batch, self._columns)
+                two = _two(batch, self._columns)
+                self._checked(two.column(1))
+                yield two
+
+    def _checked(self, values: Any) -> Any:
+        """What a writer of CSV quoted would be read with its quotes in .tsv, without a word."""
+        if not self._quotes:
+            quoted = values.filter(pc.match_substring_regex(values, _QUOTED))
+            if len(quoted):
+                raise ValueError(
+                    f"{self._name}: the value {quoted[0].as_py()!r:.60} is quoted as in CSV, and in .tsv a quote is a "
+                    "character as any other; write the file as .csv, .jsonl or .parquet"
+                )
+        return values
 
 
 class JsonLinesReader:
