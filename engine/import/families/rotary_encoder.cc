@@ -70,8 +70,25 @@ void refuse_other_nomic(const Json& config, const std::string& path) {
   refuse_other_text(config, "activation_function", "swiglu", path);
 }
 
+// The makers' field beside the newer places of "rope_theta".
+void refuse_other_theta(const Json& config, const std::string& path) {
+  constexpr const char *kMakers = "rotary_emb_base", *kTheta = "rope_theta";
+  if (!json_has(config, kMakers, path)) return;
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (!json_has(config, key, path) || !config[key].is_object()) continue;
+    const std::string where = path + " field \"" + key + "\":";
+    if (!json_has(config[key], kTheta, where) ||
+        json_number(config[key], kTheta, where) == json_number(config, kMakers, path)) {
+      continue;
+    }
+    fail(Status::kUnsupported, "%s fields \"%s\" of \"%s\" and \"%s\" are not the same number",
+         path.c_str(), kTheta, key, kMakers);
+  }
+}
+
 // The config by transformers' names.
 Json nomic_fields(const Json& config, const std::string& path) {
+  refuse_other_theta(config, path);
   Json fields = config;
   for (const NomicField& field : kNomicFields) {
     const bool has = json_has(config, field.name, path),

@@ -48,6 +48,16 @@ TEST(RotaryEncoder, PartsOfHeadsAreRefused) {
   }
 }
 
+TEST(RotaryEncoder, WavelengthsOfTwoNamesAreOne) {
+  Json config = golden_config(kCases[0]);
+  const double theta = config["rope_parameters"]["rope_theta"].get<double>();
+  config["rotary_emb_base"] = theta;
+  EXPECT_NO_THROW(nomic_bert_config(config, "c"));
+  config["rotary_emb_base"] = theta + 1;
+  EXPECT_ERROR(nomic_bert_config(config, "c"), Status::kUnsupported,
+               "\"rope_parameters\" and \"rotary_emb_base\" are not the same number");
+}
+
 // transformers lets the half of a window win over the whole.
 TEST(RotaryEncoder, HalfOfAWindow) {
   Json config = golden_config(kCases[4]);
