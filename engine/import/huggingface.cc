@@ -3,6 +3,7 @@
 #include "engine/import/huggingface.h"
 
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <optional>
 #include <span>
@@ -36,6 +37,7 @@
 #include "engine/import/quantized/quantized_checkpoint.h"
 #include "engine/import/source/interleaved_experts.h"
 #include "engine/import/source/json_file.h"
+#include "engine/import/source/model_path.h"
 #include "engine/import/source/safetensors.h"
 #include "engine/import/source/sentence_transformers.h"
 #include "engine/import/tokenizers/chat_files.h"
@@ -183,8 +185,10 @@ HeadConfig read_class_scores(const Family& family, const SentenceModules& module
   HeadConfig head = read_classifier(source, path, classifier_form(family, fields, path), d_model,
                                     modules.cross_encoder ? &*modules.cross_encoder : nullptr);
   if (head.pooling == Pooling::kLastToken) {
-    head.classifier.row.passed_over =
-        static_cast<int32_t>(std::max<int64_t>(json_int(fields, "pad_token_id", path, -1), -1));
+    // No text has a token that is no id of 32 bits.
+    const int64_t pad = json_int(fields, "pad_token_id", path, -1);
+    const bool is_id = pad >= 0 && pad <= std::numeric_limits<int32_t>::max();
+    head.classifier.row.passed_over = is_id ? static_cast<int32_t>(pad) : -1;
   }
   return head;
 }
@@ -302,6 +306,16 @@ void add_messages(const SentenceModules& modules, const std::string& dir,
   }
 }
 
+// sentence-transformers makes a message of each text of such a folder, if nothing else is said.
+void warn_of_template(const SentenceModules& modules, const ConvertOptions& options,
+                      const std::string& dir) {
+  if (modules.listed || read_chat_files(dir, Log()).templates.empty()) return;
+  options.log.warn(
+      "%s: has a chat template, and no modules.json to say that texts go through it; scores are "
+      "made of texts as they are, as in transformers",
+      dir.c_str());
+}
+
 // Reads what the steps after a model make of its output, or what a model generates.
 void read_uses(const Family& family, const SentenceModules& modules, const json& source,
                const std::string& path, const ConvertOptions& options, ModelConfig* config) {
@@ -404,6 +418,7 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
   const SentenceModules modules = read_sentence_modules(hf_dir);
   const std::string& dir = modules.transformer_dir;
   const std::string config_path = dir + "/config.json";
+  refuse_adapter(dir);
   json own_config = read_json_file(config_path);
   const std::optional<Quantization> how = read_quantization(own_config, config_path, options.log);
   if (how) own_config.erase("quantization_config");  // families know weights that are not quantised
@@ -428,6 +443,7 @@ void convert_huggingface(const std::string& hf_dir, const std::string& out_path,
                            : read_max_seq_len(dir, max_positions, modules.listed);
   config.validate(config_path);
   if (config.is_language_model()) config.chat = read_chat_files(dir, options.log);
+  if (use == Use::kScores) warn_of_template(modules, options, dir);
   if (modules.messages.form != MessageForm::kNone) add_messages(modules, dir, options, &config);
   const ImportedTokenizer tokenizer = import_tokenizer(dir, modules.listed);
   check_vocab(tokenizer, config, config_path);

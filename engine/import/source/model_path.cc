@@ -105,6 +105,14 @@ void refuse_other_than_model_folder(const std::string& path) {
   fail(Status::kIo, "%s: has no config.json; %s", path.c_str(), kWanted);
 }
 
+void refuse_adapter(const std::string& dir) {
+  constexpr const char* kAdapter = "adapter_config.json";
+  if (!file_exists(dir + "/" + kAdapter)) return;
+  fail(Status::kUnsupported,
+       "%s: has an adapter (%s), which changes the weights; merge it into the model first, and %s",
+       dir.c_str(), kAdapter, kSave);
+}
+
 void fail_without_weights(const std::string& dir) {
   for (const std::string& name : list_folder(dir)) {
     if (name == "adapter_model.safetensors") {

@@ -39,10 +39,10 @@ struct SentenceModules {
   std::vector<std::string> notes;  // what a user should be told, a sentence each
 };
 
-// Without a modules.json: the folder itself, no pooling, and as in sentence-transformers nothing
-// else is read. Throws Error: kUnsupported if the steps are any but a transformer, then perhaps
-// pooling and steps on the vector of a text, or for a CrossEncoder a transformer and perhaps a
-// LogitScore; kBadFile, kIo.
+// Without a modules.json: the folder itself, no pooling, and nothing else is read; texts are no
+// messages then, where sentence-transformers may make some for a chat template. Throws Error:
+// kUnsupported if the steps are any but a transformer, then perhaps pooling and steps on the vector
+// of a text, or for a CrossEncoder a transformer and perhaps a LogitScore; kBadFile, kIo.
 SentenceModules read_sentence_modules(const std::string& dir);
 
 // Whether sentence_bert_config.json has texts lowered before the tokenizer's own normalizer.

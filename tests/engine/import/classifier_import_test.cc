@@ -258,6 +258,36 @@ TEST_F(ClassifierImport, OtherHeadsAreRefused) {
          "bert.pooler.dense.weight", bert);
 }
 
+TEST_F(ClassifierImport, PaddingThatIsNoToken) {
+  const auto passed_over = [this](int64_t pad) {
+    return classifier("qwen2_nli", set("pad_token_id", pad)).row.passed_over;
+  };
+  EXPECT_EQ(passed_over(3), 3);
+  EXPECT_EQ(passed_over(-1), -1);
+  EXPECT_EQ(passed_over((int64_t{1} << 32) + 3), -1);
+}
+
+TEST_F(ClassifierImport, ChatTemplatesThatNothingSpeaksOfAreTold) {
+  std::string told;
+  const auto hear = [](void (*)(), void* user, LogLevel level, const char* message) {
+    if (level == LogLevel::kWarning) *static_cast<std::string*>(user) += message;
+  };
+  ConvertOptions options;
+  options.log = Log(hear, nullptr, &told);
+  const auto add = [](json* file) { (*file)["chat_template"] = "{{ messages[0].content }}"; };
+  convert(
+      "classify/qwen2_nli", [](json*) {}, "config.json", options);
+  EXPECT_EQ(told.find("chat template"), std::string::npos) << told;
+  convert("classify/qwen2_nli", add, "tokenizer_config.json", options);
+  EXPECT_NE(told.find("has a chat template, and no modules.json"), std::string::npos) << told;
+}
+
+TEST_F(ClassifierImport, AdaptersBesideWeightsAreRefused) {
+  refuse(set("peft_type", "LORA"), Status::kUnsupported,
+         "has an adapter (adapter_config.json), which changes the weights; merge it",
+         "classify/bert_nli", "adapter_config.json");
+}
+
 // A folder of a classifier gives vectors, if the user asks for them.
 TEST_F(ClassifierImport, PoolingMakesVectorsOfIt) {
   ConvertOptions options;
