@@ -58,7 +58,8 @@ namespace headlane::c_api {
 
 FillMask read_mask_or_constraint(headlane_mask_tokens mask_tokens, void* user,
                                  const headlane_constraint* constraint,
-                                 std::span<const int32_t> end_ids, const headlane_model& model) {
+                                 std::span<const int32_t> end_ids, headlane::SearchOptions* search,
+                                 const headlane_model& model) {
   if (constraint == nullptr) {
     return read_mask(mask_tokens, user, model.model->config().decoder.vocab_size);
   }
@@ -68,9 +69,22 @@ FillMask read_mask_or_constraint(headlane_mask_tokens mask_tokens, void* user,
   if (&constraint->constraint->trie() != trie_of(model).get()) {
     fail(Status::kInvalidArgument, "the constraint was made for another model");
   }
+  search->forced_last_id = -1;
+  // A language model's answers go on from a prompt, and begin with no token of the model's.
+  const int32_t first_id = model.model->config().is_language_model() ? -1 : search->forced_first_id;
+  if (first_id >= 0 && std::ranges::find(end_ids, first_id) != end_ids.end()) {
+    fail(Status::kUnsupported,
+         "targets begin with the token %d (first_id), which is one of end_ids, and would end the "
+         "text before it is whole",
+         first_id);
+  }
   return [constraint = constraint->constraint, memory = std::make_shared<Constraint::Memory>(),
+          first_id,
           ends = std::vector<int32_t>(end_ids.begin(), end_ids.end())](const MaskRequest& request) {
-    const auto ids = request.ids.last(static_cast<size_t>(request.n_new));
+    auto ids = request.ids.last(static_cast<size_t>(request.n_new));
+    // Without a prefix, what came is behind the decoder's start alone, and begins with first_id.
+    const bool has_prefix = std::ssize(request.ids) > 1 + request.n_new;
+    if (first_id >= 0 && !has_prefix && !ids.empty()) ids = ids.subspan(1);
     const bool may_end = constraint->allow_next(ids, request.mask, memory.get());
     for (const int32_t id : ends) {
       const uint32_t bit = uint32_t{1} << (static_cast<uint32_t>(id) % 32);

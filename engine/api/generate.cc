@@ -204,8 +204,9 @@ headlane_status headlane_generator_generate(headlane_generator* generator,
     if (read.prefix_offsets) require(read.prefix_ids, "prefix_ids");
     request.keys = read.keys;
     request.search = search_of(read, g.model().config(), g.limits());
-    request.fill_mask = read_mask_or_constraint(read.mask_tokens, read.mask_user, read.constraint,
-                                                request.search.end_ids, *generator->model);
+    request.fill_mask =
+        read_mask_or_constraint(read.mask_tokens, read.mask_user, read.constraint,
+                                request.search.end_ids, &request.search, *generator->model);
     if (read.on_token) {
       request.on_token = call;
       request.user = &listener;

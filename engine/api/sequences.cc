@@ -99,7 +99,7 @@ SequenceRequest request_of(const headlane_sequence_options* options,
   request.keeps = in.keep != 0;
   request.speculate = in.speculate;
   request.fill_mask = read_mask_or_constraint(in.mask_tokens, in.mask_user, in.constraint,
-                                              request.end_ids, *handle.model);
+                                              request.end_ids, &request.search, *handle.model);
   request.listener = reinterpret_cast<void (*)()>(in.on_token);
   request.user = in.user;
   return request;

@@ -139,7 +139,7 @@ class Sequences {
   Joining join(Sequence* sequence);
   void admit();
   void leave(Sequence* sequence);
-  void drop(Sequence* sequence, Finish how, const std::string& why);
+  void drop(Sequence* sequence, Finish how, Status status, const std::string& why);
   bool is_running() const;
 
   void list_draft_jobs();

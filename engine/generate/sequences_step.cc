@@ -59,7 +59,7 @@ void Sequences::admit() {
     Sequence* sequence = waiting_[i].get();
     const Joining joining = join(sequence);
     if (joining == Joining::kNoRoom && !is_running()) {
-      drop(sequence, Finish::kCacheFull,
+      drop(sequence, Finish::kCacheFull, Status::kTooLarge,
            "sequence " + std::to_string(sequence->number) + " of " +
                std::to_string(sequence->length()) +
                " tokens has no room in the cache: " + std::to_string(cache_.n_free_places()) +
@@ -77,8 +77,8 @@ void Sequences::admit() {
 }
 
 // The sequence ends by an error of its own.
-void Sequences::drop(Sequence* sequence, Finish how, const std::string& why) {
-  sequence->end(how, Status::kTooLarge, why);
+void Sequences::drop(Sequence* sequence, Finish how, Status status, const std::string& why) {
+  sequence->end(how, status, why);
   sequence->is_rewound = false;
   note(sequences_.at(sequence->number), -1);
   if (!sequence->request.keeps) leave(sequence);
@@ -91,7 +91,7 @@ void Sequences::make_room(Sequence* sequence) {
     if (cache_.grow(sequence->place, sequence->length())) return;
     Sequence* youngest = running_[i - 1].get();
     if (youngest->finish) continue;
-    drop(youngest, Finish::kCacheFull,
+    drop(youngest, Finish::kCacheFull, Status::kTooLarge,
          "sequence " + std::to_string(youngest->number) + " ended at " +
              std::to_string(youngest->length()) +
              " tokens, since the cache is full: max_tokens is " + std::to_string(limits_.n_rows()));
@@ -241,7 +241,9 @@ void Sequences::ask_for_masks() {
       ask_for_mask_of(item, mask_of(item));
     } catch (const Error& error) {
       const std::lock_guard lock(mutex_);
-      if (!item.is_void()) drop(item.sequence.get(), Finish::kConstraint, error.what());
+      if (!item.is_void()) {
+        drop(item.sequence.get(), Finish::kConstraint, error.status(), error.what());
+      }
     }
   }
 }

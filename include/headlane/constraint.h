@@ -7,7 +7,8 @@
  *
  * A constraint lets no token come from which its texts cannot be reached any more, and ends exactly
  * where a text is whole. An answer that ends for want of room (max_new_tokens, max_len) is only the
- * beginning of one.
+ * beginning of one, and has no end, even if the model's makers force one there. What an answer
+ * begins with (a prefix, or the token that is forced as the first) is no part of the text.
  */
 #ifndef HEADLANE_CONSTRAINT_H_
 #define HEADLANE_CONSTRAINT_H_

@@ -200,8 +200,12 @@ typedef struct headlane_generate_options {
   headlane_mask_tokens mask_tokens;
   void* mask_user; /**< handed to mask_tokens */
   /** What an answer must be like, in the place of mask_tokens; null: anything. A prefix is not part
-   * of that text. An end id comes where the text is whole, and nowhere else. It needs what
-   * mask_tokens needs, and is looked at during the call alone. */
+   * of that text, nor is the token that answers begin with (first_id). An end id comes where the
+   * text is whole, and nowhere else, not as the last of max_new_tokens either: an answer that has
+   * no more room is the beginning of a text, with the finish_reason "length". Where options leave
+   * no token that the constraint lets come (suppressed_ids, min_new_tokens), an answer ends with
+   * "nan". A constraint that takes too much work, or whose text can go on by end ids alone, fails
+   * the call. It needs what mask_tokens needs, and is looked at during the call alone. */
   const headlane_constraint* constraint;
 } headlane_generate_options;
 
@@ -210,8 +214,9 @@ typedef struct headlane_generate_options {
  * @param generator stays usable, whatever is returned
  * @param sources token ids, as headlane_model_tokenize makes them; none may be empty
  * @param options null: the model's own
- * @return INVALID_ARGUMENT: ids, an empty source, options out of range; TOO_LARGE; UNSUPPORTED:
- * mask_tokens with beams */
+ * @return INVALID_ARGUMENT: ids, an empty source, options out of range; TOO_LARGE, also of the work
+ * of a constraint; UNSUPPORTED: mask_tokens or a constraint with beams, a constraint whose text
+ * would be ended before it is whole, by first_id or since it can go on by end ids alone */
 HEADLANE_API headlane_status headlane_generator_generate(headlane_generator* generator,
                                                          const headlane_batch* sources,
                                                          const headlane_generate_options* options);
@@ -226,8 +231,8 @@ typedef struct headlane_answer {
   int64_t n_ids;      /**< how many, the end included */
   float score;        /**< see length_penalty; NaN: logits were NaN, and the answer ends there */
   /** "stop": the last id is one of end_ids, or a mask let no token come; "length": there was no
-   * more room; "callback": a callback stopped it; "nan": logits were NaN. It lives as long as the
-   * library. */
+   * more room; "callback": a callback stopped it; "nan": logits were NaN, or left
+   * nothing to choose. It lives as long as the library. */
   const char* finish_reason;
 } headlane_answer;
 

@@ -5,6 +5,7 @@
 #include <regex>
 
 #include "tests/api/sequences.h"
+#include "tests/support/polyglot_folder.h"
 
 namespace headlane::test {
 namespace {
@@ -194,6 +195,131 @@ TEST_P(Constraints, AreOfOneModel) {
 }
 
 INSTANTIATE_TEST_SUITE_P(OfModels, Constraints, testing::Values("qwen2_texts", "llama_texts"));
+
+// A text that is not whole, and can go on by an end alone, ends by an error that says so.
+TEST(ConstraintErrors, AreOfTheSequence) {
+  const ModelHandle model = open_model(language_model_file("llama_texts"));
+  const std::string regex = "ab";
+  const headlane_constraint_options of_ab = of_regex(regex);
+  headlane_constraint* made = nullptr;
+  check(headlane_constraint_create(model.get(), &of_ab, &made));
+  const ConstraintHandle constraint(made);
+  const int64_t n_words = (facts_of(model.get()).vocab_size + 31) / 32;
+  std::vector<uint32_t> mask(static_cast<size_t>(n_words));
+  check(headlane_constraint_get_mask(made, nullptr, 0, mask.data(), nullptr));
+  Ids ends;
+  for (int32_t id = 0; id < 32 * n_words; ++id) {
+    if ((mask[static_cast<size_t>(id) / 32] >> (id % 32) & 1) != 0) ends.push_back(id);
+  }
+  headlane_sequence_options options = sequence_options();
+  options.constraint = made;
+  options.keep = 1;
+  options.end_ids = ends.data();
+  options.n_end_ids = std::ssize(ends);
+  Growing growing(model.get(), sequences_options());
+  const int64_t number = growing.add({1, 2, 3}, options);
+  growing.finish();
+  const headlane_sequence_facts facts = growing.facts(number);
+  EXPECT_STREQ(facts.finish_reason, "constraint");
+  EXPECT_EQ(facts.status, HEADLANE_UNSUPPORTED);
+  EXPECT_NE(std::string(facts.message).find("tokens of end_ids alone"), std::string::npos);
+}
+
+class ConstraintsOfTargets : public testing::Test {
+ protected:
+  static ModelHandle open() {
+    const TempDir dir;
+    const std::string path = dir.file("model.headlane");
+    write_bart_folder(dir.file("bart"));
+    check(headlane_convert(dir.file("bart").c_str(), path.c_str(), nullptr));
+    return open_model(path);
+  }
+  static headlane_generator_options sizes() {
+    headlane_generator_options sizes = generator_options(2, 1);
+    sizes.max_new_tokens = 20;
+    sizes.max_prefix = 4;
+    sizes.all_logits = 1;
+    return sizes;
+  }
+  // Drawn; of both sources.
+  headlane_generate_options options_of(const std::string& regex) {
+    const headlane_constraint_options of = of_regex(regex);
+    headlane_constraint* made = nullptr;
+    check(headlane_constraint_create(model_.get(), &of, &made));
+    constraint_.reset(made);
+    headlane_generate_options options = beams(1);
+    options.sample = 1;
+    options.temperature = 5;
+    options.constraint = made;
+    return options;
+  }
+  headlane_status generate(const headlane_generate_options& options) {
+    const FlatSequences flat({{0, 5, 6, 2}, {0, 9, 8, 7, 2}});
+    const headlane_batch batch = flat.batch();
+    return headlane_generator_generate(generator_.get(), &batch, &options);
+  }
+  // The text of an answer behind its first tokens, and how it ended.
+  std::pair<std::string, std::string> answer(int64_t source, int64_t n_first) {
+    headlane_answer answer = HEADLANE_INIT(headlane_answer);
+    check(headlane_generator_get_answer(generator_.get(), source, 0, &answer));
+    char text[256];
+    int64_t n = 0;
+    check(headlane_model_detokenize(model_.get(), answer.ids + n_first, answer.n_ids - n_first,
+                                    text, sizeof text, &n));
+    return {std::string(text, static_cast<size_t>(n)), answer.finish_reason};
+  }
+
+  const ModelHandle model_ = open();
+  const GeneratorHandle generator_ = create_generator(model_.get(), sizes());
+  ConstraintHandle constraint_;
+};
+
+// The token that targets are forced to begin with is no part of the text.
+TEST_F(ConstraintsOfTargets, AreOfWhatComesBehindTheFirstToken) {
+  ASSERT_EQ(facts_of(model_.get()).forced_first_id, 0);
+  headlane_generate_options options = options_of("[ab]{2,4}c");
+  const int32_t letter = 64;  // a token of texts, which would not fit
+  for (const int32_t* first : {static_cast<const int32_t*>(nullptr), &letter}) {
+    options.first_id = first;
+    for (options.seed = 0; options.seed < 8; ++options.seed) {
+      ASSERT_EQ(generate(options), HEADLANE_OK) << headlane_error();
+      for (int64_t source = 0; source < 2; ++source) {
+        const auto [text, finish] = answer(source, 1);
+        EXPECT_EQ(finish, "stop");
+        EXPECT_TRUE(std::regex_match(text, std::regex("[ab]{2,4}c"))) << text;
+      }
+    }
+  }
+  const int32_t end = 2;
+  options.first_id = &end;
+  expect_status(generate(options), HEADLANE_UNSUPPORTED, "which is one of end_ids");
+}
+
+TEST_F(ConstraintsOfTargets, AreOfWhatComesBehindAPrefix) {
+  headlane_generate_options options = options_of("[ab]{2,4}c");
+  const int64_t offsets[] = {0, 2, 3};
+  const int32_t prefixes[] = {0, 64, 65};
+  options.prefix_offsets = offsets;
+  options.prefix_ids = prefixes;
+  ASSERT_EQ(generate(options), HEADLANE_OK) << headlane_error();
+  for (int64_t source = 0; source < 2; ++source) {
+    const auto [text, finish] = answer(source, 2 - source);
+    EXPECT_EQ(finish, "stop");
+    EXPECT_TRUE(std::regex_match(text, std::regex("[ab]{2,4}c"))) << text;
+  }
+}
+
+// The end that the model's makers force where there is no more room would make it seem whole.
+TEST_F(ConstraintsOfTargets, HaveNoEndForWantOfRoom) {
+  headlane_generate_options options = options_of("[ab]{100}");
+  options.max_new_tokens = 6;
+  ASSERT_EQ(generate(options), HEADLANE_OK) << headlane_error();
+  for (int64_t source = 0; source < 2; ++source) {
+    const auto [text, finish] = answer(source, 1);
+    EXPECT_EQ(finish, "length");
+    EXPECT_TRUE(std::regex_match(text, std::regex("[ab]{5,}"))) << text;
+  }
+}
 
 }  // namespace
 }  // namespace headlane::test

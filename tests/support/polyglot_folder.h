@@ -1,4 +1,5 @@
-// A small random model for many languages, as a Hugging Face folder.
+// Small random models with an encoder and with texts, as Hugging Face folders: one for many
+// languages, and one whose answers begin and end with tokens that are forced.
 #pragma once
 
 #include <cstring>
@@ -11,6 +12,32 @@
 #include "tests/support/temp_dir.h"
 
 namespace headlane::test {
+
+// The weights of a file for n_tokens tokens, whose rows are those of the file's n_known repeated.
+inline std::string of_more_tokens(const std::string& path, size_t n_known, size_t n_tokens) {
+  using nlohmann::json;
+  const std::string file = read_file(path);
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
+  const json header = json::parse(file.substr(8, header_bytes));
+  std::vector<TestTensor> tensors;
+  for (const auto& [name, entry] : header.items()) {
+    if (name == "__metadata__") continue;
+    const size_t begin = entry["data_offsets"][0], end = entry["data_offsets"][1];
+    TestTensor tensor = {name, entry["dtype"], entry["shape"],
+                         file.substr(8 + header_bytes + begin, end - begin)};
+    for (int64_t& size : tensor.shape) {
+      if (static_cast<size_t>(size) != n_known) continue;
+      const std::string known = tensor.data;
+      const size_t n_bytes = known.size() / n_known * n_tokens;
+      while (tensor.data.size() < n_bytes) tensor.data += known;
+      tensor.data.resize(n_bytes);
+      size = static_cast<int64_t>(n_tokens);
+    }
+    tensors.push_back(tensor);
+  }
+  return safetensors_bytes(tensors);
+}
 
 // Makes `folder`: the golden M2M-100, its rows of words repeated for the vocabulary of a golden
 // tokenizer with a hundred languages. `forced_first` is the token that answers begin with; -1: they
@@ -28,25 +55,23 @@ inline void write_polyglot_folder(const std::string& folder, int forced_first = 
   if (forced_first >= 0) generation["forced_bos_token_id"] = forced_first;
   write_file(folder + "/generation_config.json", generation.dump());
 
-  const std::string file = read_file(golden + "/m2m_100/model.safetensors");
-  uint64_t header_bytes = 0;
-  std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
-  const json header = json::parse(file.substr(8, header_bytes));
-  std::vector<TestTensor> tensors;
-  for (const auto& [name, entry] : header.items()) {
-    if (name == "__metadata__") continue;
-    const size_t begin = entry["data_offsets"][0], end = entry["data_offsets"][1];
-    TestTensor tensor = {name, entry["dtype"], entry["shape"],
-                         file.substr(8 + header_bytes + begin, end - begin)};
-    if (tensor.shape[0] == kKnown) {
-      const std::string known = tensor.data;
-      while (tensor.data.size() < known.size() / kKnown * kTokens) tensor.data += known;
-      tensor.data.resize(known.size() / kKnown * kTokens);
-      tensor.shape[0] = kTokens;
-    }
-    tensors.push_back(tensor);
-  }
-  write_file(folder + "/model.safetensors", safetensors_bytes(tensors));
+  write_file(folder + "/model.safetensors",
+             of_more_tokens(golden + "/m2m_100/model.safetensors", kKnown, kTokens));
+}
+
+// Makes `folder`: the golden BART, whose answers begin and end with tokens that are forced, with a
+// golden tokenizer of bytes.
+inline void write_bart_folder(const std::string& folder) {
+  const std::string golden = HEADLANE_GOLDEN_DIR;
+  std::filesystem::copy(golden + "/tokenizer_json/roberta", folder);
+  const std::string bart = golden + "/encoder_decoder/bart";
+  auto config = nlohmann::json::parse(read_file(bart + "/config.json"));
+  config["vocab_size"] = 1001;
+  write_file(folder + "/config.json", config.dump());
+  auto generation = nlohmann::json::parse(read_file(bart + "/generation_config.json"));
+  generation.erase("min_length");
+  write_file(folder + "/generation_config.json", generation.dump());
+  write_file(folder + "/model.safetensors", of_more_tokens(bart + "/model.safetensors", 71, 1001));
 }
 
 }  // namespace headlane::test
