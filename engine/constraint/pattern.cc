@@ -16,6 +16,12 @@ using ll = long long;
 const CharacterSet kDigits = {{'0', '9'}};
 const CharacterSet kWords = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
 const CharacterSet kSpaces = {{'\t', '\r'}, {' ', ' '}};
+// What is white space to Python or to JavaScript. Who reads the texts may be either, so that \s
+// stands for those of both alone (of ASCII), and its opposite has none of these.
+const CharacterSet kAnyonesSpaces = {{'\t', '\r'},     {0x1C, ' '},      {0x85, 0x85},
+                                     {0xA0, 0xA0},     {0x1680, 0x1680}, {0x2000, 0x200A},
+                                     {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F},
+                                     {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
 
 class PatternParser {
  public:
@@ -135,7 +141,7 @@ class PatternParser {
     if (takes("(")) return group(begin);
     if (takes("[")) return spelled(char_class(begin));
     if (takes(".")) return spelled(without(use_.line_ends));
-    if (takes("\\")) return spelled(escape(begin, false));
+    if (takes("\\")) return spelled(escape(begin, false, false));
     if (sees("^") || sees("$")) lacks("an anchor that is not at an end", begin);
     if (sees("*") || sees("+") || sees("?")) refuse_at("has a repetition of nothing", begin);
     if (sees("{")) refuse_at("has a \"{\" that repeats nothing; \\{ is the sign", begin);
@@ -175,22 +181,22 @@ class PatternParser {
       if (first && sees("]")) lacks("a \"]\" at the beginning of a class", begin);
       if (sees("[:") || sees("[.") || sees("[=")) lacks("a POSIX class", pos_);
       if (sees("&&") || sees("--")) lacks("an operation on classes", pos_);
-      add_members(&set);
+      add_members(&set, negated);
     }
     return negated ? without(set) : tidied(set);
   }
 
   // A character, a range of them, or a class that an escape names.
-  void add_members(CharacterSet* set) {
+  void add_members(CharacterSet* set, bool negated) {
     const size_t begin = pos_;
-    const CharacterSet from = member();
+    const CharacterSet from = member(negated);
     const bool is_range = sees("-") && pos_ + 1 < pattern_.size() && pattern_[pos_ + 1] != ']';
     if (!is_range) {
       set->insert(set->end(), from.begin(), from.end());
       return;
     }
     takes("-");
-    const CharacterSet to = member();
+    const CharacterSet to = member(negated);
     if (!is_single(from) || !is_single(to) || to[0].first < from[0].first) {
       refuse_at("has a range in a class that is none", begin);
     }
@@ -201,14 +207,15 @@ class PatternParser {
     return set.size() == 1 && set[0].first == set[0].last;
   }
 
-  CharacterSet member() {
+  CharacterSet member(bool negated) {
     const size_t begin = pos_;
-    if (takes("\\")) return escape(begin, true);
+    if (takes("\\")) return escape(begin, true, negated);
     const char32_t c = next_char(pattern_, &pos_);
     return {{c, c}};
   }
 
-  CharacterSet escape(size_t begin, bool in_class) {
+  // `negated`: the set says which characters do not fit.
+  CharacterSet escape(size_t begin, bool in_class, bool negated) {
     if (ends()) refuse_at("ends within an escape", begin);
     const char32_t c = next_char(pattern_, &pos_);
     switch (c) {
@@ -221,9 +228,9 @@ class PatternParser {
       case 'W':
         return without(kWords);
       case 's':
-        return kSpaces;
+        return negated ? kAnyonesSpaces : kSpaces;
       case 'S':
-        return without(kSpaces);
+        return without(negated ? kSpaces : kAnyonesSpaces);
       case 'n':
         return {{'\n', '\n'}};
       case 't':

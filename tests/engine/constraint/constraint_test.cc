@@ -114,6 +114,45 @@ TEST(Constraints, OfSchemasInsideThemselvesAreThoseOfASlowMatcher) {
               8);
 }
 
+// What one reader of expressions takes for white space, and another one not, fits neither \s nor
+// its opposite.
+TEST(Constraints, OfWhiteSpaceAreOfWhatAllAgreeOn) {
+  const auto trie = test::make_trie(0);
+  const auto fits = [&](const char* pattern, const std::string& text) {
+    Expressions expressions;
+    const ExpressionId root = parse_pattern(pattern, {}, "the pattern", &expressions);
+    const Constraint constraint(trie, expressions, root);
+    std::vector<int32_t> ids;
+    for (const char byte : text) ids.push_back(1 + static_cast<uint8_t>(byte));
+    std::vector<uint32_t> mask(static_cast<size_t>((trie->vocab_size() + 31) / 32));
+    Constraint::Memory memory;
+    try {
+      return constraint.allow_next(ids, mask, &memory);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.status(), Status::kInvalidArgument) << error.what();
+      return false;
+    }
+  };
+  for (const char* space : {"\t", "\n", "\v", "\f", "\r", " "}) {
+    for (const char* pattern : {"\\s", "[\\s]", "[^\\S]"})
+      EXPECT_TRUE(fits(pattern, space)) << pattern;
+    for (const char* pattern : {"\\S", "[\\S]", "[^\\s]"})
+      EXPECT_FALSE(fits(pattern, space)) << pattern;
+  }
+  for (const char* odd : {"\x1c", "\x1d", "\x1e", "\x1f", "\u0085", "\u00a0", "\u1680", "\u2000",
+                          "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000", "\ufeff"}) {
+    for (const char* pattern : {"\\s", "[\\s]", "[^\\S]", "\\S", "[\\S]", "[^\\s]", "[^\\sa]"}) {
+      EXPECT_FALSE(fits(pattern, odd)) << pattern << " of " << odd;
+    }
+  }
+  for (const char* other : {"a", "\x1b", "\u00e4", "\u200b", "\u3001", "\U0001f600"}) {
+    for (const char* pattern : {"\\S", "[\\S]", "[^\\s]"})
+      EXPECT_TRUE(fits(pattern, other)) << other;
+    for (const char* pattern : {"\\s", "[\\s]", "[^\\S]"})
+      EXPECT_FALSE(fits(pattern, other)) << other;
+  }
+}
+
 // By Python's re.fullmatch (tests/golden/constraint/make.py).
 TEST(Constraints, FitWhatPythonsExpressionsFit) {
   const auto trie = test::make_trie(0);
