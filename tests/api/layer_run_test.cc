@@ -148,24 +148,37 @@ TEST_P(LayerRun, PaddedRowsOnEitherSide) {
   }
 }
 
-// [seq, batch, d_model], as PyTorch has it without batch_first, in place.
+// [seq, batch, d_model], as PyTorch has it without batch_first, in place. Rows of whole vectors of
+// floats are read and written where they lie, others are copied.
 TEST_P(LayerRun, BatchInTheMiddleAndInPlace) {
-  const std::vector<Floats> seqs = random_seqs({6, 6, 6});
-  const Floats expected = run(seqs, session_.get());
-  Floats x(3 * 6 * kD);
-  for (int64_t e = 0; e < 3 * 6 * kD; ++e) {
-    const int64_t b = e / kD % 3, t = e / kD / 3;
-    x[static_cast<size_t>(e)] = seqs[static_cast<size_t>(b)][static_cast<size_t>(t * kD + e % kD)];
-  }
-  headlane_forward_batch batch = batch_of(x, &x);
-  batch.n_seqs = 3;
-  batch.q_len = 6;
-  batch.x = {x.data(), kD, 3 * kD};
-  batch.out = {x.data(), kD, 3 * kD};
-  check(headlane_session_forward(session_.get(), &batch));
-  for (int64_t e = 0; e < 3 * 6 * kD; ++e) {
-    const int64_t b = e / kD % 3, t = e / kD / 3;
-    ASSERT_EQ(x[static_cast<size_t>(e)], expected[static_cast<size_t>((b * 6 + t) * kD + e % kD)]);
+  for (const auto& [d, len, residual] :
+       {std::array<int64_t, 3>{kD, 6, 1}, {32, 6, 1}, {32, 6, 0}, {32, 150, 1}, {32, 150, 0}}) {
+    SCOPED_TRACE(std::to_string(d) + " " + std::to_string(len) + " " + std::to_string(residual));
+    Layer layer(d, d / 8, 8);
+    layer.options.residual = static_cast<int32_t>(residual);
+    layer.options.norm = HEADLANE_NORM_POST;
+    const ModelHandle model = create_layer(layer.fill(), GetParam());
+    const SessionHandle session = create_session(model.get(), false, 2);
+    const Floats seqs = layer.numbers(3 * len * d, 1);
+    Floats expected(seqs.size()), x(seqs.size());
+    headlane_forward_batch batch = batch_of(seqs, &expected);
+    batch.n_seqs = 3;
+    batch.q_len = len;
+    batch.x = {seqs.data(), len * d, d};
+    batch.out = {expected.data(), len * d, d};
+    check(headlane_session_forward(session.get(), &batch));
+    for (int64_t e = 0; e < 3 * len * d; ++e) {
+      const int64_t b = e / d % 3, t = e / d / 3;
+      x[static_cast<size_t>(e)] = seqs[static_cast<size_t>((b * len + t) * d + e % d)];
+    }
+    batch.x = {x.data(), d, 3 * d};
+    batch.out = {x.data(), d, 3 * d};
+    check(headlane_session_forward(session.get(), &batch));
+    for (int64_t e = 0; e < 3 * len * d; ++e) {
+      const int64_t b = e / d % 3, t = e / d / 3;
+      ASSERT_EQ(x[static_cast<size_t>(e)],
+                expected[static_cast<size_t>((b * len + t) * d + e % d)]);
+    }
   }
 }
 
