@@ -10,14 +10,16 @@ MOST_AT_ONCE = 512  # tokens of a batch
 class Decoder:
     """Sequences that go on by the likeliest token of each."""
 
+    log = None  # a function that llama.cpp calls as long as the process lives
     SETTINGS = ("built with GGML_NATIVE, weights repacked where it can, batches of "
                 f"{MOST_AT_ONCE} tokens, its own choice of flash attention, argmax by numpy")
 
     def __init__(self, path, threads):
         import llama_cpp
         self.lib, self.threads = llama_cpp, threads
-        self.log = llama_cpp.llama_log_callback(lambda *_: None)
-        llama_cpp.llama_log_set(self.log, ctypes.c_void_p())
+        if Decoder.log is None:
+            Decoder.log = llama_cpp.llama_log_callback(lambda *_: None)
+            llama_cpp.llama_log_set(Decoder.log, ctypes.c_void_p())
         llama_cpp.llama_backend_init()
         options = llama_cpp.llama_model_default_params()
         self.model = llama_cpp.llama_model_load_from_file(path.encode(), options)
