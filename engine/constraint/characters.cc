@@ -54,7 +54,7 @@ void add_utf8(char32_t first, char32_t last, int n, Expressions* expressions,
 
 }  // namespace
 
-CharacterSet tidied(CharacterSet set) {
+CharacterSet tidied(const CharacterSet& set) {
   CharacterSet cut;
   for (const CharacterRange range : set) {
     const char32_t last = std::min(range.last, kLast);

@@ -16,7 +16,7 @@ struct CharacterRange {
 using CharacterSet = std::vector<CharacterRange>;
 
 // In order, apart from each other, without surrogates, which no text has.
-CharacterSet tidied(CharacterSet set);
+CharacterSet tidied(const CharacterSet& set);
 // All characters that are not in the set.
 CharacterSet without(const CharacterSet& set);
 

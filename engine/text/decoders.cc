@@ -62,7 +62,7 @@ class ByteLevelDecoder : public TokenDecoder {
     for (const std::string& token : *tokens) append_bytes_of_characters(token, &bytes);
     *tokens = {valid(bytes)};
   }
-  std::optional<Part> decode_part(Part part) const override {
+  std::optional<Part> decode_part(const Part& part) const override {
     if (part.joined) return std::nullopt;
     std::string bytes;
     append_bytes_of_characters(part.bytes, &bytes);
@@ -80,7 +80,7 @@ class MetaspaceDecoder : public TokenDecoder {
       (*tokens)[i] = replaced((*tokens)[i], *sign_, i == 0 && adds_sign_ ? "" : " ");
     }
   }
-  std::optional<Part> decode_part(Part part) const override {
+  std::optional<Part> decode_part(const Part& part) const override {
     if (part.joined) return std::nullopt;
     return Part{replaced(part.bytes, *sign_, " "), false};
   }
@@ -152,11 +152,11 @@ class ByteFallback : public TokenDecoder {
     flush();
     *tokens = std::move(out);
   }
-  std::optional<Part> decode_part(Part part) const override {
+  std::optional<Part> decode_part(const Part& part) const override {
     if (part.joined) return std::nullopt;
     const int byte = byte_of_token(part.bytes);
-    if (byte >= 0) part.bytes = static_cast<char>(byte);
-    return part;
+    if (byte < 0) return part;
+    return Part{std::string(1, static_cast<char>(byte)), false};
   }
 };
 
@@ -188,9 +188,8 @@ class Fuse : public TokenDecoder {
   void decode(Tokens* tokens) const override {
     *tokens = {std::accumulate(tokens->begin(), tokens->end(), std::string())};
   }
-  std::optional<Part> decode_part(Part part) const override {
-    part.joined = true;
-    return part;
+  std::optional<Part> decode_part(const Part& part) const override {
+    return Part{part.bytes, true};
   }
 };
 
@@ -201,7 +200,7 @@ class StripDecoder : public TokenDecoder {
   void decode(Tokens* tokens) const override {
     for (std::string& token : *tokens) token = stripped(token);
   }
-  std::optional<Part> decode_part(Part part) const override {
+  std::optional<Part> decode_part(const Part& part) const override {
     if (!part.joined) return Part{stripped(part.bytes), false};
     if (stop_ > 0) return std::nullopt;
     return part;  // a joined text is stripped at its beginning, where others are
@@ -229,7 +228,7 @@ class ReplaceDecoder : public TokenDecoder {
   void decode(Tokens* tokens) const override {
     for (std::string& token : *tokens) token = replaced(token, *pattern_, content_);
   }
-  std::optional<Part> decode_part(Part part) const override {
+  std::optional<Part> decode_part(const Part& part) const override {
     if (part.joined) return std::nullopt;
     return Part{replaced(part.bytes, *pattern_, content_), false};
   }

@@ -21,7 +21,7 @@ class TokenDecoder {
     std::string bytes;
     bool joined = false;
   };
-  virtual std::optional<Part> decode_part(Part /*part*/) const { return std::nullopt; }
+  virtual std::optional<Part> decode_part(const Part& /*part*/) const { return std::nullopt; }
 };
 
 using TokenDecoders = std::vector<std::unique_ptr<TokenDecoder>>;

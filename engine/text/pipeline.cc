@@ -276,7 +276,7 @@ bool PipelineTokenizer::token_bytes(int32_t id, std::string* bytes) const {
   if (is_special(id)) return true;
   TokenDecoder::Part part = {std::string(vocabulary_.token(id)), false};
   for (const std::unique_ptr<TokenDecoder>& step : *decoders_) {
-    std::optional<TokenDecoder::Part> next = step->decode_part(std::move(part));
+    std::optional<TokenDecoder::Part> next = step->decode_part(part);
     if (!next) return false;
     part = std::move(*next);
   }

@@ -55,7 +55,8 @@ def test_a_hundred_loads_and_unloads(bert: Path) -> None:
             model.close()
     del model
     gc.collect()
-    assert n_threads() == threads and len(os.listdir("/proc/self/fd")) == files
+    # Threads of other libraries, which earlier tests began, may end meanwhile.
+    assert n_threads() <= threads and len(os.listdir("/proc/self/fd")) <= files
     assert resident_mb() < memory + 8  # one model and its session take more than 0.1 MB
 
 
