@@ -17,11 +17,11 @@ struct headlane_constraint {
 
 namespace headlane::c_api {
 
-// Who says which tokens may come: a callback, a constraint, or nobody (null). `end_ids` may come
-// where a constraint's text is whole, and nowhere else, so that with a constraint `search` loses
-// its forced_last_id; its forced_first_id is no part of the text. Throws Error(kInvalidArgument)
-// where both are there, or the constraint is of another model, and Error(kUnsupported) where the
-// text would begin with an end.
+// Makes the mask that an answer obeys: a callback's, a constraint's, or none (null). `end_ids` may
+// come where a constraint's text is whole, and nowhere else, so that with a constraint `search`
+// loses its forced_last_id; its forced_first_id is no part of the text. Throws
+// Error(kInvalidArgument) where both are there, or the constraint is of another model, and
+// Error(kUnsupported) where the text would begin with an end.
 FillMask read_mask_or_constraint(headlane_mask_tokens mask_tokens, void* user,
                                  const headlane_constraint* constraint,
                                  std::span<const int32_t> end_ids, headlane::SearchOptions* search,

@@ -2,10 +2,10 @@
 // a text that cannot be finished: of each byte there is a token, and states that lead to no end
 // were never built (automaton.h).
 //
-// What a token does depends mostly on the rule at hand alone, as within a string. So walks through
-// the vocabulary's trie are kept by the states of one frame, together with the nodes where the
-// frame's rule ends; from those nodes the walk goes on in the frame behind. A string that stands
-// somewhere else takes another walk from few nodes.
+// Whether a token may come mostly depends on the rule at hand alone, as within a string. So walks
+// through the vocabulary's trie are kept by the states of one frame, together with the nodes where
+// the frame's rule ends; from those nodes the walk goes on in the frame behind. A string that
+// stands somewhere else takes another walk from few nodes.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ namespace headlane {
 
 class Constraint {
  public:
-  // What one answer has come to, so that the next call need not begin anew.
+  // It keeps where one answer stands, so that the next call need not begin anew.
   struct Memory {
     std::vector<int32_t> ids;
     SetId set = -1;

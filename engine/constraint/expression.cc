@@ -60,7 +60,8 @@ ExpressionId Expressions::choice(std::vector<ExpressionId> parts) {
 }
 
 ExpressionId Expressions::repeat(ExpressionId part, int64_t least, int64_t most) {
-  // What may be empty is there as often as one likes; each of its copies leads to all behind it.
+  // A part that may be empty may also be left out, so that each of its copies leads to all behind
+  // it.
   if ((*this)[part].is_nullable) {
     least = 0;
     if (most > constraint_limits::kEmptyRepeats) {

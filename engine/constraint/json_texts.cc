@@ -188,7 +188,7 @@ ExpressionId JsonTexts::number_between(int64_t least, int64_t most) {
   return e.choice(std::move(choices));
 }
 
-// What is left of a name whose beginning is also that of these, of which it has n_before bytes.
+// This is the rest of a name that begins with the first n_before bytes of each of these names.
 ExpressionId JsonTexts::name_behind(const std::vector<std::string>& names, size_t n_before) {
   std::map<char32_t, std::vector<std::string>> behind;
   CharacterSet others = {kControls, kQuote, kBackslash};

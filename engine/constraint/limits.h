@@ -1,4 +1,5 @@
-// What a constraint may ask for: hostile ones end in a sentence, at most so much later.
+// These bound the time and the memory that a constraint can take: a hostile one is refused with a
+// sentence as soon as it is over one of them.
 #pragma once
 
 #include <cstddef>
